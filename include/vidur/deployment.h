@@ -1,0 +1,81 @@
+#ifndef VIDUR_DEPLOYMENT_H
+#define VIDUR_DEPLOYMENT_H
+
+#include <vidur/error.h>
+#include <vidur/model.h>
+#include <vidur/sku.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * One way to serve a model: hardware, parallelism, router, scheduler and its knobs.
+ * Plain data without pointers, so it can be copied, compared and sent.
+ */
+
+/* Which of simulator.md section 9's columns holds. */
+enum vidur_semantics { VIDUR_SEMANTICS_CORRECTED, VIDUR_SEMANTICS_VIDUR };
+
+/* How many KV blocks a replica has; simulator.md sections 3 and 9. */
+enum vidur_memory_planner {
+    VIDUR_PLANNER_BY_SEMANTICS, /* exact under corrected, vidur under vidur */
+    VIDUR_PLANNER_VIDUR,
+    VIDUR_PLANNER_EXACT
+};
+
+/*
+ * Scheduler knobs, each used by the schedulers named beside it. Declared once; the list
+ * feeds the struct, the YAML schema and the search space.
+ * X(type, name, default, minimum, schedulers)
+ */
+#define VIDUR_SCHEDULER_KNOBS(X)                                                       \
+    X(int, batch_size_cap, 128, 1, "all but vllm_v1")                                  \
+    X(int, chunk_size, 512, 1, "sarathi")                                              \
+    X(int, max_tokens_in_batch, 4096, 1, "vllm, lightllm")                             \
+    X(int, max_waiting_iters, 10, 0, "lightllm")                                       \
+    X(int, block_size, 16, 1, "all; lightllm needs 1")                                 \
+    X(double, watermark_blocks_fraction, 0.01, 0, "vllm, sarathi, lightllm")           \
+    X(int64_t, num_blocks, 0, 0, "all; 0: from the memory planner")                    \
+    X(int, max_num_batched_tokens, 2048, 1, "vllm_v1")                                 \
+    X(int, max_num_seqs, 128, 1, "vllm_v1")                                            \
+    X(double, gpu_memory_utilization, 0.9, 0, "vllm_v1")                               \
+    X(bool, prefix_caching, true, 0, "vllm_v1")                                        \
+    X(bool, async_scheduling, true, 0, "vllm_v1")
+
+struct vidur_scheduler_config {
+    char type[24]; /* a name in the scheduler registry */
+#define X(type, name, def, min, users) type name;
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+};
+
+struct vidur_deployment {
+    struct vidur_model_spec model;
+    struct vidur_device_sku device;
+    struct vidur_node_sku node;
+    int num_replicas;
+    int tensor_parallel_size;
+    int num_pipeline_stages;
+    double memory_margin_fraction;
+    enum vidur_memory_planner memory_planner;
+    enum vidur_semantics semantics;
+    char router[24]; /* a name in the router registry */
+    struct vidur_scheduler_config scheduler;
+};
+
+/* Defaults: one replica, TP 1, PP 1, margin 0.1, round-robin, every knob's default. */
+void vidur_deployment_defaults(struct vidur_deployment *deployment);
+
+/* simulator.md section 1's divisibility and node rules, and knobs that contradict each
+ * other. Running out of memory is not an error here: see memory_plan.h. */
+int vidur_deployment_check(const struct vidur_deployment *deployment,
+                           struct vidur_error *err);
+
+/* A replica spans nodes: TP * PP > devices per node. */
+bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment);
+
+/* A hash of the content (64-bit, FNV-1a over a canonical text): equal deployments have
+ * equal ids on every machine, whatever the order in which they were listed. */
+uint64_t vidur_deployment_id(const struct vidur_deployment *deployment);
+
+#endif

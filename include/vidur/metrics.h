@@ -1,0 +1,56 @@
+#ifndef VIDUR_METRICS_H
+#define VIDUR_METRICS_H
+
+#include <vidur/slo.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * What one simulation tells: small plain data, sent between ranks and written to
+ * results. Per-request and per-batch records are in simulator.h.
+ * Source: simulator.md section 6; MLSys'24 paper, section 5.
+ */
+
+struct vidur_distribution {
+    int64_t count;
+    double mean, min, max; /* 0 when count is 0 */
+    double p50, p90, p95, p99;
+};
+
+struct vidur_metrics {
+    struct vidur_distribution latency[VIDUR_NUM_LATENCIES];
+    /* throughput over the simulated time */
+    double simulated_time_s;
+    double requests_per_s;
+    double output_tokens_per_s;
+    double total_tokens_per_s;
+    /* time-weighted means over replicas and stages, percent */
+    double mfu;
+    double memory_usage;
+    double busy;
+    /* counts */
+    int64_t num_requests;
+    int64_t num_arrived; /* fewer than num_requests when stopped early */
+    int64_t num_completed;
+    int64_t num_restarts;
+    int64_t num_batches;
+    int64_t num_extrapolated; /* table lookups beyond the profile's range */
+    /* what bottleneck rules look at */
+    double mean_batch_size;
+    double mean_tokens_per_batch;
+    double mean_decode_batch_size;      /* over batches with decodes */
+    double prefill_token_fraction;      /* of all tokens processed */
+    double communication_time_fraction; /* all-reduce and send/recv, of busy time */
+    double pipeline_idle_fraction;      /* stage idle while its replica had work */
+    double full_batch_fraction;         /* batches at the batch size cap */
+    double
+        blocked_on_memory_fraction; /* scheduling rounds that a lack of blocks ended */
+    double mean_waiting_requests;   /* time-weighted, all replicas */
+    /* how the run ended */
+    bool stopped_early; /* an SLO was lost, and the run was told to stop then */
+    bool time_limited;  /* the time limit cut it */
+    int violated_slo;   /* index of the first SLO that failed; -1: none */
+};
+
+#endif

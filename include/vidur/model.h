@@ -1,0 +1,50 @@
+#ifndef VIDUR_MODEL_H
+#define VIDUR_MODEL_H
+
+#include <vidur/error.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The shape of a dense decoder-only transformer: all that the simulator and the
+ * estimator need to know of a model. Plain data, copied by value.
+ */
+struct vidur_model_spec {
+    char name[96]; /* Hugging Face identifier, e.g. "meta-llama/Llama-2-70b-hf" */
+    int num_layers;
+    int num_q_heads;
+    int num_kv_heads;
+    int head_dim;
+    int embedding_dim;
+    int mlp_hidden_dim;
+    int vocab_size;
+    int max_position_embeddings;
+    int max_tensor_parallel_size; /* 0: no limit beyond divisibility */
+    bool use_gated_mlp;
+    bool post_attn_norm;      /* false for parallel blocks (phi-2) */
+    bool tie_word_embeddings; /* output head shares the embedding's weights */
+};
+
+/*
+ * Reads a model by reference: the name of a spec in data/models (by its `name` or its
+ * file name), a path to such a YAML spec, or a path to a Hugging Face config.json.
+ * Fails with VIDUR_EIO/VIDUR_EPARSE/VIDUR_EINVAL and, for an unknown name, names the
+ * nearest known one. Thread-safe.
+ */
+int vidur_model_load(struct vidur_model_spec *model, const char *reference,
+                     struct vidur_error *err);
+
+/* Dimensions are positive and divide each other as simulator.md section 1 asks. */
+int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *err);
+
+/* Parameters of one decoder layer held by one of `tensor_parallel_size` devices;
+ * simulator.md section 3. Embeddings are not counted. */
+int64_t vidur_model_layer_params(const struct vidur_model_spec *model,
+                                 int tensor_parallel_size);
+
+/* KV heads on one device: ceil(Hkv / TP). */
+int vidur_model_kv_heads_per_device(const struct vidur_model_spec *model,
+                                    int tensor_parallel_size);
+
+#endif

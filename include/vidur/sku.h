@@ -1,0 +1,64 @@
+#ifndef VIDUR_SKU_H
+#define VIDUR_SKU_H
+
+#include <vidur/error.h>
+
+#include <stdbool.h>
+
+/*
+ * What can be rented: a GPU (device SKU) and the machine that holds several of them
+ * (node SKU, the "network device"). Plain data, copied by value; every figure's source
+ * is in data/README.md.
+ */
+
+/* How close to a datasheet's peaks kernels come; used by the roofline profile only. */
+struct vidur_roofline_efficiency {
+    double gemm_efficiency;   /* of peak FLOP/s, large GEMMs */
+    double memory_efficiency; /* of peak bandwidth, weights and activations */
+    double attention_prefill_efficiency; /* of peak FLOP/s */
+    double attention_decode_efficiency;  /* of peak bandwidth, KV cache reads */
+    double kernel_launch_us;             /* floor of a GEMM or attention kernel */
+    double elementwise_launch_us;        /* floor of an element-wise kernel */
+};
+
+/* Memory and peaks as the V1 engine model uses them (vllm_v1.md sections 2 and 3). */
+struct vidur_device_v1 {
+    double usable_memory_gib;
+    double memory_bandwidth_gb_per_s;
+    double peak_bf16_tflops;
+    double activation_gib_tp1; /* `a` of the memory rule, TP 1 */
+    double activation_gib;     /* the same, TP > 1 */
+};
+
+struct vidur_device_sku {
+    char name[32];           /* e.g. "a100" */
+    double peak_fp16_tflops; /* dense */
+    double memory_gib;
+    double memory_bandwidth_gb_per_s;
+    double usd_per_gpu_hour; /* NaN: no price known */
+    char price_source[96];
+    char price_date[16]; /* ISO 8601 */
+    struct vidur_roofline_efficiency roofline;
+    struct vidur_device_v1 v1;
+};
+
+struct vidur_node_sku {
+    char name[48];   /* e.g. "a100_dgx" */
+    char device[32]; /* the device SKU in it */
+    int devices_per_node;
+    bool pairwise;                        /* fast links join pairs only */
+    double link_bandwidth_gb_per_s;       /* per GPU and direction */
+    double link_latency_us;               /* alpha of the alpha-beta model */
+    double fallback_bandwidth_gb_per_s;   /* between pairs, where pairwise */
+    double inter_node_bandwidth_gb_per_s; /* per GPU and direction */
+    double inter_node_latency_us;
+};
+
+/* `reference` is the name of a spec in data/skus/devices (or nodes) or a path to a YAML
+ * file. An unknown name fails and names the nearest known one. Thread-safe. */
+int vidur_device_sku_load(struct vidur_device_sku *device, const char *reference,
+                          struct vidur_error *err);
+int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
+                        struct vidur_error *err);
+
+#endif

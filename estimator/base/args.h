@@ -1,0 +1,66 @@
+#ifndef VIDUR_BASE_ARGS_H
+#define VIDUR_BASE_ARGS_H
+
+#include <vidur/error.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/*
+ * The command line that the four programs share, over getopt_long. Every program has
+ * --help, --version, -q/--quiet, -v/--verbose, and --set where it reads a
+ * configuration. Nothing here prints unless it is given a stream, and nothing exits.
+ * Not thread-safe (getopt's state is global): for main() only.
+ */
+
+enum { VIDUR_ARGS_MAX_OPTIONS = 24 };
+
+struct vidur_args_option {
+    const char *name;  /* "output" */
+    char letter;       /* 'o', or 0 */
+    const char *value; /* "DIR", or NULL for a flag */
+    const char *help;  /* with default and unit; lines are wrapped */
+};
+
+struct vidur_args_spec {
+    const char *program;   /* "vidur-simulate" */
+    const char *arguments; /* "CONFIG.yaml [-o DIR]" */
+    const char *summary;   /* one paragraph */
+    const struct vidur_args_option *options;
+    int num_options;
+    bool takes_set; /* --set KEY.PATH=VALUE */
+    int min_positional, max_positional;
+    const char *examples[4];      /* ends with NULL */
+    const char *const *libraries; /* "HDF5 1.10.8", ends with NULL; or NULL */
+};
+
+struct vidur_args {
+    bool help, version, quiet, verbose;
+    const char *values[VIDUR_ARGS_MAX_OPTIONS]; /* as the spec's options; "" for a flag
+                                                   given; NULL: not given */
+    const char **sets;
+    int num_sets;
+    const char **positional;
+    int num_positional;
+    const struct vidur_args_spec *spec;
+};
+
+/* Texts point into argv. With --help or --version the rest is not checked. Release also
+ * after a failure. */
+int vidur_args_parse(struct vidur_args *args, const struct vidur_args_spec *spec,
+                     int argc, char **argv, struct vidur_error *err);
+void vidur_args_release(struct vidur_args *args);
+
+/* An option's value by its name; NULL: not given. The name must be in the spec. */
+const char *vidur_args_value(const struct vidur_args *args, const char *name);
+bool vidur_args_given(const struct vidur_args *args, const char *name);
+/* Its number, left alone when not given. */
+int vidur_args_double(const struct vidur_args *args, const char *name, double *out,
+                      struct vidur_error *err);
+int vidur_args_int(const struct vidur_args *args, const char *name, int *out,
+                   struct vidur_error *err);
+
+void vidur_args_print_help(const struct vidur_args_spec *spec, FILE *out);
+void vidur_args_print_version(const struct vidur_args_spec *spec, FILE *out);
+
+#endif

@@ -1,0 +1,26 @@
+#ifndef VIDUR_RANKING_H
+#define VIDUR_RANKING_H
+
+#include <vidur/results.h>
+#include <vidur/slo.h>
+
+/*
+ * Pure functions over ranking rows. None allocates beyond O(rows) scratch; all are
+ * deterministic whatever the rows' order on entry.
+ */
+
+/* Sorts best first: by model and trace (first appearance in a stable order of names),
+ * then status ok before others, QPS per dollar descending, max_qps descending, ties by
+ * candidate id; numbers `rank` from 1 within each (model, trace) over the ok rows. */
+int vidur_rank(struct vidur_ranking_row *rows, int64_t count, struct vidur_error *err);
+
+/* Sets `pareto` on the rows of each (model, trace) that no other ok row beats in QPS
+ * per dollar (max), TTFT P90 (min) and TBT P99 (min) at once. */
+int vidur_mark_pareto(struct vidur_ranking_row *rows, int64_t count,
+                      struct vidur_error *err);
+
+/* Names what limits an ok row and the knob to try (bottleneck, bottleneck_detail), by
+ * rules over the recorded metrics; the rules are listed in bottleneck.c. */
+void vidur_find_bottleneck(struct vidur_ranking_row *row);
+
+#endif

@@ -1,0 +1,187 @@
+#ifndef VIDUR_RESULTS_H
+#define VIDUR_RESULTS_H
+
+#include <vidur/error.h>
+
+#include <stdint.h>
+
+/*
+ * What a search leaves behind: the rows of results.h5, in memory. Columns are declared
+ * once, here; the lists feed the structs, the journal, HDF5, CSV and the report.
+ * Source: contract.md, "vidur-search".
+ *
+ * X(kind, name, size, unit, description); kinds: TEXT (UTF-8 in `size` bytes, zero
+ * filled), INT (int64), REAL (double; NaN where it has no meaning), FLAG (0 or 1).
+ */
+
+#define VIDUR_RESULT_LATENCY_COLUMNS(X)                                                \
+    X(REAL, ttft_p50_s, 0, "s", "time to first token, median")                         \
+    X(REAL, ttft_p90_s, 0, "s", "time to first token, 0.9 quantile")                   \
+    X(REAL, ttft_p99_s, 0, "s", "time to first token, 0.99 quantile")                  \
+    X(REAL, tbt_p50_s, 0, "s", "time between tokens, median")                          \
+    X(REAL, tbt_p90_s, 0, "s", "time between tokens, 0.9 quantile")                    \
+    X(REAL, tbt_p99_s, 0, "s", "time between tokens, 0.99 quantile")                   \
+    X(REAL, tpot_p50_s, 0, "s", "mean time per output token of a request, median")     \
+    X(REAL, tpot_p90_s, 0, "s", "the same, 0.9 quantile")                              \
+    X(REAL, tpot_p99_s, 0, "s", "the same, 0.99 quantile")                             \
+    X(REAL, e2e_p50_s, 0, "s", "arrival to last token, median")                        \
+    X(REAL, e2e_p90_s, 0, "s", "arrival to last token, 0.9 quantile")                  \
+    X(REAL, e2e_p99_s, 0, "s", "arrival to last token, 0.99 quantile")                 \
+    X(REAL, scheduling_delay_p50_s, 0, "s", "arrival to first scheduling, median")     \
+    X(REAL, scheduling_delay_p90_s, 0, "s", "the same, 0.9 quantile")                  \
+    X(REAL, scheduling_delay_p99_s, 0, "s", "the same, 0.99 quantile")
+
+#define VIDUR_RESULT_LOAD_COLUMNS(X)                                                   \
+    X(REAL, mfu, 0, "%", "model FLOPs utilization, time-weighted mean")                \
+    X(REAL, memory_usage, 0, "%", "KV blocks in use, time-weighted mean")              \
+    X(REAL, busy, 0, "%", "time the stages are busy")                                  \
+    X(INT, preemptions, 0, "1", "restarts of requests for lack of KV blocks")          \
+    X(REAL, output_tokens_per_s, 0, "1/s", "output tokens per second")                 \
+    X(REAL, total_tokens_per_s, 0, "1/s", "prompt and output tokens per second")       \
+    X(REAL, mean_batch_size, 0, "1", "requests in a batch, mean over batches")         \
+    X(REAL, mean_decode_batch_size, 0, "1", "decodes in a batch that has any, mean")   \
+    X(REAL, mean_tokens_per_batch, 0, "1", "tokens in a batch, mean over batches")     \
+    X(REAL, prefill_token_fraction, 0, "1", "share of prefill in tokens processed")    \
+    X(REAL, communication_time_fraction, 0, "1", "all-reduce, send/recv in busy time") \
+    X(REAL, pipeline_idle_fraction, 0, "1", "stages idle while their replica works")   \
+    X(REAL, full_batch_fraction, 0, "1", "batches at the batch size cap")              \
+    X(REAL, blocked_on_memory_fraction, 0, "1", "rounds ended by a lack of KV blocks") \
+    X(REAL, mean_waiting_requests, 0, "1", "requests waiting, time-weighted mean")     \
+    X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")
+
+/* What a candidate is; the first columns of a ranking row. */
+#define VIDUR_RESULT_CANDIDATE_COLUMNS(X)                                              \
+    X(TEXT, candidate_id, 24, "", "hash of the candidate's content, 16 hex digits")    \
+    X(TEXT, model, 48, "", "name of the model in the configuration")                   \
+    X(TEXT, trace, 48, "", "name of the workload in the configuration")                \
+    X(TEXT, device, 32, "", "device SKU")                                              \
+    X(TEXT, network_device, 48, "", "node SKU")                                        \
+    X(TEXT, scheduler, 24, "", "replica scheduler")                                    \
+    X(TEXT, scheduler_label, 48, "", "scheduler with the knobs that tell it apart")    \
+    X(TEXT, router, 24, "", "global scheduler")                                        \
+    X(TEXT, memory_planner, 16, "", "vidur or exact")                                  \
+    X(INT, chunk_size, 0, "tokens", "Sarathi's chunk; 0: none")                        \
+    X(INT, max_tokens_in_batch, 0, "tokens", "token budget of a batch; 0: none")       \
+    X(INT, tensor_parallel_size, 0, "1", "devices a layer is split over")              \
+    X(INT, num_pipeline_stages, 0, "1", "pipeline stages of a replica")                \
+    X(INT, batch_size, 0, "1", "requests in a batch, at most, per stage")              \
+    X(INT, block_size, 0, "tokens", "tokens of a KV block")                            \
+    X(INT, num_blocks, 0, "1", "KV blocks of a replica")                               \
+    X(INT, num_replicas, 0, "1", "replicas in the cluster")                            \
+    X(INT, num_gpus, 0, "1", "devices in use")
+
+#define VIDUR_RANKING_COLUMNS(X)                                                       \
+    X(INT, rank, 0, "1", "1 is best within model and trace; 0: not ranked")            \
+    VIDUR_RESULT_CANDIDATE_COLUMNS(X)                                                  \
+    X(TEXT, status, 24, "",                                                            \
+      "ok, infeasible_memory, slo_unreachable, invalid or failed")                     \
+    X(TEXT, reason, 160, "", "why the status is not ok")                               \
+    X(REAL, max_qps, 0, "1/s", "largest load that meets every SLO")                    \
+    X(REAL, usd_per_hour, 0, "USD/h", "price of the devices in use")                   \
+    X(REAL, qps_per_dollar, 0, "h/(s USD)", "max_qps / usd_per_hour")                  \
+    X(REAL, usd_per_million_tokens, 0, "USD", "per million tokens at max_qps")         \
+    VIDUR_RESULT_LATENCY_COLUMNS(X)                                                    \
+    VIDUR_RESULT_LOAD_COLUMNS(X)                                                       \
+    X(TEXT, limiting_slo, 48, "", "the SLO that the next higher load breaks")          \
+    X(TEXT, bottleneck, 32, "", "what limits the candidate, by rules")                 \
+    X(TEXT, bottleneck_detail, 200, "", "the numbers behind it and the knob to try")   \
+    X(FLAG, pareto, 0, "1", "on a Pareto front of QPS/$, TTFT, TBT")                   \
+    X(INT, num_probes, 0, "1", "simulations run")                                      \
+    X(INT, bracket_violations, 0, "1", "passing loads above a failing one")            \
+    X(TEXT, estimator, 96, "", "where operator times come from")
+
+#define VIDUR_PROBE_COLUMNS(X)                                                         \
+    X(TEXT, candidate_id, 24, "", "the candidate simulated")                           \
+    X(INT, probe, 0, "1", "0, 1, ... in the order of the search's path")               \
+    X(REAL, qps, 0, "1/s", "offered load")                                             \
+    X(FLAG, feasible, 0, "1", "every SLO met")                                         \
+    X(TEXT, violated_slo, 48, "", "the first SLO that was not met")                    \
+    X(FLAG, stopped_early, 0, "1", "ended once an SLO could no longer be met")         \
+    X(FLAG, time_limited, 0, "1", "cut by the time limit; never counts as feasible")   \
+    X(INT, simulated_requests, 0, "1", "requests that arrived before the run ended")   \
+    X(INT, num_batches, 0, "1", "iterations simulated")                                \
+    X(REAL, simulated_time_s, 0, "s", "simulated time")                                \
+    VIDUR_RESULT_LATENCY_COLUMNS(X)                                                    \
+    VIDUR_RESULT_LOAD_COLUMNS(X)                                                       \
+    X(INT, mpi_rank, 0, "1", "the rank that ran it")                                   \
+    X(REAL, wall_s, 0, "s", "wall time of the simulation")
+
+#define VIDUR_FIELD_TEXT(name, size)                     char name[size];
+#define VIDUR_FIELD_INT(name, size)                      int64_t name;
+#define VIDUR_FIELD_REAL(name, size)                     double name;
+#define VIDUR_FIELD_FLAG(name, size)                     int8_t name;
+#define VIDUR_FIELD(kind, name, size, unit, description) VIDUR_FIELD_##kind(name, size)
+
+struct vidur_ranking_row {
+    VIDUR_RANKING_COLUMNS(VIDUR_FIELD)
+};
+
+struct vidur_probe_row {
+    VIDUR_PROBE_COLUMNS(VIDUR_FIELD)
+};
+
+enum vidur_column_kind {
+    VIDUR_COLUMN_TEXT,
+    VIDUR_COLUMN_INT,
+    VIDUR_COLUMN_REAL,
+    VIDUR_COLUMN_FLAG
+};
+
+struct vidur_column {
+    enum vidur_column_kind kind;
+    const char *name;
+    const char *unit;
+    const char *description;
+    uint32_t offset; /* in the row's struct */
+    uint32_t size;   /* bytes in the struct */
+};
+
+const struct vidur_column *vidur_ranking_columns(int *count);
+const struct vidur_column *vidur_probe_columns(int *count);
+
+/* One SLO, workload, SKU price or other fact of the search that a report shows; kept as
+ * text in the order given: section ("slo", "trace", "device", "model", "search"),
+ * name, key, value. */
+struct vidur_result_fact {
+    char section[24];
+    char name[48];
+    char key[32];
+    char value[256];
+};
+
+/* Everything in results.h5. Owns its arrays; released with vidur_results_destroy. */
+struct vidur_results {
+    char creator_version[32];
+    char git_commit[48];
+    char file_time[32]; /* ISO 8601, UTC */
+    char config_path[1024];
+    char *config_text; /* as read, overrides appended */
+    char config_sha256[65];
+    uint64_t seed;
+    int ranks;
+    int threads;
+    double elapsed_s;
+    struct vidur_ranking_row *ranking; /* best first */
+    int64_t num_ranking;
+    struct vidur_probe_row *probes; /* by candidate in ranking order, then probe */
+    int64_t num_probes;
+    struct vidur_result_fact *facts;
+    int64_t num_facts;
+};
+
+/*
+ * Writes FILE atomically: a temporary file beside it, flushed, then renamed. Every
+ * column carries its unit and description as attributes; h5py and pandas read all of
+ * it.
+ */
+int vidur_results_write(const char *file, const struct vidur_results *results,
+                        struct vidur_error *err);
+
+/* Reads a file that vidur_results_write wrote, of this or an older version; damaged,
+ * truncated, foreign and newer files are refused with VIDUR_ECORRUPT and a remedy. */
+int vidur_results_read(const char *file, struct vidur_results *results,
+                       struct vidur_error *err);
+
+void vidur_results_destroy(struct vidur_results *results);
+
+#endif

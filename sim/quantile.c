@@ -1,0 +1,283 @@
+#include "quantile.h"
+
+#include <math.h>
+#include <string.h>
+
+__extension__ typedef unsigned __int128 u128;
+__extension__ typedef __int128 i128;
+
+static const double two_to_64 = 18446744073709551616.0;
+
+static u128 sum_bits(const struct vidur_exact_sum *sum)
+{
+    return (u128)(uint64_t)sum->whole << 64 | sum->fraction;
+}
+
+/* Two's complement throughout: unsigned products and sums are right modulo 2^128. */
+void vidur_exact_sum_add(struct vidur_exact_sum *sum, double value, int64_t weight)
+{
+    double size = fabs(value);
+    uint64_t whole = (uint64_t)size;
+    u128 fixed = (u128)whole << 64 | (uint64_t)((size - (double)whole) * two_to_64);
+    u128 product = fixed * (u128)(i128)weight;
+    u128 bits = sum_bits(sum) + (value < 0 ? -product : product);
+    sum->whole = (int64_t)(uint64_t)(bits >> 64);
+    sum->fraction = (uint64_t)bits;
+}
+
+double vidur_exact_sum_value(const struct vidur_exact_sum *sum)
+{
+    return (double)(i128)sum_bits(sum) / two_to_64;
+}
+
+/* Pivots come from positions that no natural order of samples (sorted, organ pipe)
+ * lines up with, so that selection stays linear on them; the choice does not change the
+ * answer. */
+static int64_t scattered(uint64_t *state, int64_t n)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (int64_t)((*state >> 33) % (uint64_t)n);
+}
+
+static double median_of_three(double a, double b, double c)
+{
+    double low = a < b ? a : b;
+    double high = a < b ? b : a;
+    return c < low ? low : c > high ? high : c;
+}
+
+/* Puts x[k] where sorting would, smaller ones before it and larger ones behind. */
+static void select_value(double *x, int64_t n, int64_t k)
+{
+    uint64_t state = (uint64_t)n;
+    int64_t left = 0;
+    int64_t right = n - 1;
+    while (left < right) {
+        int64_t span = right - left + 1;
+        double pivot = median_of_three(x[left + scattered(&state, span)],
+                                       x[left + scattered(&state, span)],
+                                       x[left + scattered(&state, span)]);
+        int64_t i = left;
+        int64_t j = right;
+        while (i <= j) {
+            while (x[i] < pivot)
+                i++;
+            while (x[j] > pivot)
+                j--;
+            if (i <= j) {
+                double swap = x[i];
+                x[i++] = x[j];
+                x[j--] = swap;
+            }
+        }
+        if (k <= j)
+            right = j;
+        else if (k >= i)
+            left = i;
+        else
+            return;
+    }
+}
+
+static double smallest(const double *x, int64_t n)
+{
+    double least = x[0];
+    for (int64_t i = 1; i < n; i++)
+        if (x[i] < least)
+            least = x[i];
+    return least;
+}
+
+/* Position q * (n - 1) as the order statistic below it and the way to the next. */
+static int64_t position(int64_t n, double q, double *fraction)
+{
+    double at = q * (double)(n - 1);
+    int64_t below = (int64_t)floor(at);
+    if (below >= n - 1) {
+        *fraction = 0;
+        return n - 1;
+    }
+    *fraction = at - (double)below;
+    return below;
+}
+
+/* NumPy's interpolation: from the nearer end, so that it is exact at both. */
+static double interpolate(double a, double b, double fraction)
+{
+    double step = b - a;
+    return fraction >= 0.5 ? b - step * (1 - fraction) : a + step * fraction;
+}
+
+/* As vidur_quantile; everything before `*sorted_below` is known to be no larger than
+ * what follows, which a rising series of quantiles uses. */
+static double quantile_from(double *values, int64_t n, double q, int64_t *sorted_below)
+{
+    double fraction;
+    int64_t below = position(n, q, &fraction);
+    int64_t base = *sorted_below;
+    select_value(values + base, n - base, below - base);
+    *sorted_below = below;
+    if (fraction == 0)
+        return values[below];
+    double above = smallest(values + below + 1, n - below - 1);
+    return interpolate(values[below], above, fraction);
+}
+
+double vidur_quantile(double *values, int64_t n, double q)
+{
+    int64_t sorted_below = 0;
+    return quantile_from(values, n, q, &sorted_below);
+}
+
+void vidur_distribution_of(struct vidur_distribution *out, double *values, int64_t n)
+{
+    memset(out, 0, sizeof *out);
+    if (n == 0)
+        return;
+    struct vidur_exact_sum sum = {0};
+    out->count = n;
+    out->min = out->max = values[0];
+    for (int64_t i = 0; i < n; i++) {
+        vidur_exact_sum_add(&sum, values[i], 1);
+        if (values[i] < out->min)
+            out->min = values[i];
+        if (values[i] > out->max)
+            out->max = values[i];
+    }
+    out->mean = vidur_exact_sum_value(&sum) / (double)n;
+    int64_t sorted_below = 0;
+    out->p50 = quantile_from(values, n, 0.5, &sorted_below);
+    out->p90 = quantile_from(values, n, 0.9, &sorted_below);
+    out->p95 = quantile_from(values, n, 0.95, &sorted_below);
+    out->p99 = quantile_from(values, n, 0.99, &sorted_below);
+}
+
+/* The weighted ones work on a window [first, end) of pairs, with `before` samples known
+ * to lie below it. */
+struct window {
+    struct vidur_weighted_value *x;
+    int64_t first;
+    int64_t end;
+    int64_t before;
+    int64_t all; /* pairs */
+};
+
+static int64_t weight_between(const struct vidur_weighted_value *x, int64_t first,
+                              int64_t end)
+{
+    int64_t weight = 0;
+    for (int64_t i = first; i < end; i++)
+        weight += x[i].weight;
+    return weight;
+}
+
+static double window_pivot(const struct window *w, uint64_t *state)
+{
+    int64_t span = w->end - w->first;
+    return median_of_three(w->x[w->first + scattered(state, span)].value,
+                           w->x[w->first + scattered(state, span)].value,
+                           w->x[w->first + scattered(state, span)].value);
+}
+
+/* Orders the window as smaller | equal | larger; gives the bounds of `equal`. */
+static void partition(const struct window *w, double pivot, int64_t *equal_first,
+                      int64_t *equal_end)
+{
+    struct vidur_weighted_value *x = w->x;
+    int64_t below = w->first;
+    int64_t above = w->end;
+    for (int64_t i = w->first; i < above;) {
+        struct vidur_weighted_value current = x[i];
+        if (current.value < pivot) {
+            x[i++] = x[below];
+            x[below++] = current;
+        } else if (current.value > pivot) {
+            x[i] = x[--above];
+            x[above] = current;
+        } else {
+            i++;
+        }
+    }
+    *equal_first = below;
+    *equal_end = above;
+}
+
+/* Narrows the window to the pairs that equal the k-th sample (from 0). */
+static void select_sample(struct window *w, int64_t k)
+{
+    uint64_t state = (uint64_t)(w->end - w->first);
+    for (;;) {
+        int64_t first;
+        int64_t end;
+        partition(w, window_pivot(w, &state), &first, &end);
+        int64_t upto_first = w->before + weight_between(w->x, w->first, first);
+        if (k < upto_first) {
+            w->end = first;
+            continue;
+        }
+        int64_t upto_end = upto_first + weight_between(w->x, first, end);
+        if (k < upto_end) {
+            w->first = first;
+            w->end = end;
+            w->before = upto_first;
+            return;
+        }
+        w->first = end;
+        w->before = upto_end;
+    }
+}
+
+static double smallest_pair(const struct vidur_weighted_value *x, int64_t first,
+                            int64_t end)
+{
+    double least = x[first].value;
+    for (int64_t i = first + 1; i < end; i++)
+        if (x[i].value < least)
+            least = x[i].value;
+    return least;
+}
+
+/* Leaves the window open at the top, ready for a larger q. */
+static double window_quantile(struct window *w, int64_t total, double q)
+{
+    double fraction;
+    int64_t below = position(total, q, &fraction);
+    select_sample(w, below);
+    double value = w->x[w->first].value;
+    int64_t upto_end = w->before + weight_between(w->x, w->first, w->end);
+    double above = value;
+    if (fraction > 0 && below + 1 >= upto_end)
+        above = smallest_pair(w->x, w->end, w->all);
+    w->end = w->all;
+    return fraction == 0 ? value : interpolate(value, above, fraction);
+}
+
+double vidur_weighted_quantile(struct vidur_weighted_value *values, int64_t n, double q)
+{
+    struct window w = {values, 0, n, 0, n};
+    return window_quantile(&w, weight_between(values, 0, n), q);
+}
+
+void vidur_distribution_of_weighted(struct vidur_distribution *out,
+                                    struct vidur_weighted_value *values, int64_t n)
+{
+    memset(out, 0, sizeof *out);
+    if (n == 0)
+        return;
+    struct vidur_exact_sum sum = {0};
+    out->min = out->max = values[0].value;
+    for (int64_t i = 0; i < n; i++) {
+        vidur_exact_sum_add(&sum, values[i].value, values[i].weight);
+        out->count += values[i].weight;
+        if (values[i].value < out->min)
+            out->min = values[i].value;
+        if (values[i].value > out->max)
+            out->max = values[i].value;
+    }
+    out->mean = vidur_exact_sum_value(&sum) / (double)out->count;
+    struct window w = {values, 0, n, 0, n};
+    out->p50 = window_quantile(&w, out->count, 0.5);
+    out->p90 = window_quantile(&w, out->count, 0.9);
+    out->p95 = window_quantile(&w, out->count, 0.95);
+    out->p99 = window_quantile(&w, out->count, 0.99);
+}

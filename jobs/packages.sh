@@ -2,7 +2,7 @@
 # install it. Debian and Ubuntu are served by apt; elsewhere the missing tools are named.
 
 VIDUR_BUILD_PACKAGES="gcc make cmake pkg-config git libopenmpi-dev openmpi-bin libhdf5-dev
-    libyaml-dev libcsv-dev libjansson-dev libgsl-dev zlib1g-dev"
+    libyaml-dev libcsv-dev libjansson-dev libgsl-dev zlib1g-dev nettle-dev"
 VIDUR_TEST_PACKAGES="libcunit1-dev clang-format-14 universal-ctags python3 python3-h5py
     python3-pandas hdf5-tools"
 
@@ -47,7 +47,7 @@ vidur_check_tools()
     if [ ${#missing[@]} -gt 0 ]; then
         echo "No apt here. Missing: ${missing[*]}" >&2
         echo "Please install a C compiler, CMake, pkg-config, Open MPI, HDF5 (with its" >&2
-        echo "high-level library), libyaml, libcsv, jansson, GSL and zlib." >&2
+        echo "high-level library), libyaml, libcsv, jansson, GSL, nettle and zlib." >&2
         return 1
     fi
 }

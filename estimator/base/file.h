@@ -12,7 +12,8 @@
  *
  * An output file is written under a temporary name in the same folder and renamed into
  * place by commit, after fsync: whoever opens PATH sees the old file or the whole new
- * one. A full disk is an error of commit and leaves the old file.
+ * one. A full disk is an error of commit and leaves the old file. A path that exists
+ * and is not a regular file (/dev/stdout, a pipe) is written directly.
  */
 
 struct vidur_file;
@@ -38,5 +39,8 @@ char *vidur_file_read(const char *path, size_t max_bytes, size_t *size,
 int vidur_file_make_folder(const char *path, struct vidur_error *err);
 
 bool vidur_file_exists(const char *path);
+
+/* Fails with VIDUR_EIO, "PATH: DOING: " and the text of errno. */
+int vidur_file_fail(struct vidur_error *err, const char *path, const char *doing);
 
 #endif

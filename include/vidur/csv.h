@@ -52,7 +52,8 @@ struct vidur_csv_schema {
 
 struct vidur_csv; /* a table that was read */
 
-/* Reads a .csv or gzipped .csv.gz file; NULL on error. Free with vidur_csv_free(). */
+/* Reads a .csv or gzipped .csv.gz file; NULL on error. Free with vidur_csv_free(). The
+ * schema's columns must outlive the table. */
 struct vidur_csv *vidur_csv_read(const char *path,
                                  const struct vidur_csv_schema *schema,
                                  struct vidur_error *err);

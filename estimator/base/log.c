@@ -1,0 +1,43 @@
+#include <vidur/log.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+
+int vidur_log_enabled(const struct vidur_log *log, enum vidur_log_level level)
+{
+    return log && log->write && level <= log->level;
+}
+
+static void log_write(const struct vidur_log *log, enum vidur_log_level level,
+                      const char *fmt, va_list args)
+{
+    if (!vidur_log_enabled(log, level))
+        return;
+    char text[1024];
+    vsnprintf(text, sizeof text, fmt, args);
+    log->write(log->ctx, level, text);
+}
+
+void vidur_log_warn(const struct vidur_log *log, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_write(log, VIDUR_LOG_WARN, fmt, args);
+    va_end(args);
+}
+
+void vidur_log_info(const struct vidur_log *log, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_write(log, VIDUR_LOG_INFO, fmt, args);
+    va_end(args);
+}
+
+void vidur_log_debug(const struct vidur_log *log, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_write(log, VIDUR_LOG_DEBUG, fmt, args);
+    va_end(args);
+}

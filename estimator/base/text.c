@@ -1,0 +1,141 @@
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* strtod() alone would also take hexadecimal, "inf", "nan" and leading blanks. */
+static bool looks_decimal(const char *text)
+{
+    const char *p = text + (*text == '-' || *text == '+');
+    bool digits = false;
+    for (; isdigit((unsigned char)*p) || *p == '.'; p++)
+        digits = digits || *p != '.';
+    if (!digits)
+        return false;
+    if (*p == 'e' || *p == 'E') {
+        p++;
+        p += *p == '-' || *p == '+';
+        if (!isdigit((unsigned char)*p))
+            return false;
+        while (isdigit((unsigned char)*p))
+            p++;
+    }
+    return *p == '\0';
+}
+
+bool vidur_text_double(const char *text, double *out)
+{
+    if (!looks_decimal(text))
+        return false;
+    char *end;
+    const double value = strtod(text, &end);
+    if (*end != '\0' || !isfinite(value))
+        return false;
+    *out = value;
+    return true;
+}
+
+bool vidur_text_int64(const char *text, int64_t *out)
+{
+    const char *digits = text + (*text == '-' || *text == '+');
+    if (!isdigit((unsigned char)*digits))
+        return false;
+    char *end;
+    errno = 0;
+    const long long value = strtoll(text, &end, 10);
+    if (*end != '\0' || errno == ERANGE)
+        return false;
+    *out = value;
+    return true;
+}
+
+bool vidur_text_bool(const char *text, bool digits_ok, bool *out)
+{
+    static const char *const words[][2] = {
+        {"false", "true"}, {"no", "yes"}, {"off", "on"}, {"0", "1"}};
+    for (int i = 0; i < (digits_ok ? 4 : 3); i++)
+        for (int value = 0; value < 2; value++)
+            if (strcasecmp(text, words[i][value]) == 0) {
+                *out = value;
+                return true;
+            }
+    return false;
+}
+
+enum { MAX_WORD = 63 };
+
+static int smallest(int a, int b, int c)
+{
+    const int ab = a < b ? a : b;
+    return ab < c ? ab : c;
+}
+
+static int lower(char c)
+{
+    return tolower((unsigned char)c);
+}
+
+int vidur_text_distance(const char *a, const char *b)
+{
+    const int m = (int)strnlen(a, MAX_WORD), n = (int)strnlen(b, MAX_WORD);
+    int rows[3][MAX_WORD + 1]; /* the last three of the table, i modulo 3 */
+    for (int j = 0; j <= n; j++)
+        rows[0][j] = j;
+    for (int i = 1; i <= m; i++) {
+        int *row = rows[i % 3];
+        const int *last = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            const int differ = lower(a[i - 1]) != lower(b[j - 1]);
+            row[j] = smallest(last[j] + 1, row[j - 1] + 1, last[j - 1] + differ);
+            if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
+                lower(a[i - 2]) == lower(b[j - 1]) && before[j - 2] + 1 < row[j])
+                row[j] = before[j - 2] + 1;
+        }
+    }
+    return rows[m % 3][n];
+}
+
+const char *vidur_text_nearest(const char *word, const char *const *known, int count)
+{
+    const char *best = NULL;
+    int best_distance = 0;
+    for (int i = 0; i < count; i++) {
+        const int distance = vidur_text_distance(word, known[i]);
+        if (!best || distance < best_distance) {
+            best = known[i];
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+void vidur_text_add(struct vidur_text *text, const char *more, size_t length)
+{
+    if (text->failed)
+        return;
+    if (length >= text->capacity - text->length) {
+        size_t capacity = text->capacity ? 2 * text->capacity : 256;
+        while (capacity <= text->length + length)
+            capacity *= 2;
+        char *data = realloc(text->data, capacity);
+        if (!data) {
+            text->failed = true;
+            return;
+        }
+        text->data = data;
+        text->capacity = capacity;
+    }
+    memcpy(text->data + text->length, more, length);
+    text->length += length;
+    text->data[text->length] = '\0';
+}
+
+void vidur_text_adds(struct vidur_text *text, const char *more)
+{
+    vidur_text_add(text, more, strlen(more));
+}

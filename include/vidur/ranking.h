@@ -5,11 +5,12 @@
 #include <vidur/slo.h>
 
 /*
- * Pure functions over ranking rows. None allocates beyond O(rows) scratch; all are
- * deterministic whatever the rows' order on entry.
+ * Pure functions over ranking rows; call vidur_rank, vidur_mark_pareto and
+ * vidur_find_bottleneck once all rows are known. None allocates beyond O(rows) scratch;
+ * all are deterministic whatever the rows' order on entry.
  */
 
-/* Sorts best first: by model and trace (first appearance in a stable order of names),
+/* Sorts best first: by model and trace (in the byte order of their names),
  * then status ok before others, QPS per dollar descending, max_qps descending, ties by
  * candidate id; numbers `rank` from 1 within each (model, trace) over the ok rows. */
 int vidur_rank(struct vidur_ranking_row *rows, int64_t count, struct vidur_error *err);
@@ -19,8 +20,9 @@ int vidur_rank(struct vidur_ranking_row *rows, int64_t count, struct vidur_error
 int vidur_mark_pareto(struct vidur_ranking_row *rows, int64_t count,
                       struct vidur_error *err);
 
-/* Names what limits an ok row and the knob to try (bottleneck, bottleneck_detail), by
- * rules over the recorded metrics; the rules are listed in bottleneck.c. */
+/* Names what limits a row and the knob to try (bottleneck, bottleneck_detail), by rules
+ * over the metrics recorded at its highest feasible load and its limiting SLO; the
+ * rules are listed in bottleneck.c. Rows without metrics: by their status. */
 void vidur_find_bottleneck(struct vidur_ranking_row *row);
 
 #endif

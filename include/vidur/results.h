@@ -3,6 +3,7 @@
 
 #include <vidur/error.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -136,12 +137,43 @@ struct vidur_column {
     uint32_t size;   /* bytes in the struct */
 };
 
+/* Static tables in the order of the lists above. Thread-safe. */
 const struct vidur_column *vidur_ranking_columns(int *count);
 const struct vidur_column *vidur_probe_columns(int *count);
 
-/* One SLO, workload, SKU price or other fact of the search that a report shows; kept as
- * text in the order given: section ("slo", "trace", "device", "model", "search"),
- * name, key, value. */
+/* Makes every value of a row "not known": NaN, 0 and "". */
+void vidur_row_clear(const struct vidur_column *columns, int count, void *row);
+
+/* Whether two rows hold the same values (NaN equals NaN), but for columns named in
+ * `except`, a list that ends with NULL; may be NULL. */
+bool vidur_rows_equal(const struct vidur_column *columns, int count, const void *a,
+                      const void *b, const char *const *except);
+
+/* The values of the ranking's column `status`. */
+#define VIDUR_STATUS_OK                "ok"
+#define VIDUR_STATUS_INFEASIBLE_MEMORY "infeasible_memory"
+#define VIDUR_STATUS_SLO_UNREACHABLE   "slo_unreachable"
+#define VIDUR_STATUS_INVALID           "invalid"
+#define VIDUR_STATUS_FAILED            "failed"
+
+/*
+ * One SLO, workload, SKU price or other fact of the search that a report shows; kept as
+ * text in the order given. The facts that reports know (all may be absent; others are
+ * listed as they are):
+ *
+ *   section    name          key = value
+ *   slo        ttft_p90      metric, quantile, limit_s; the name is what limiting_slo
+ *                            and violated_slo say
+ *   model      as in rows    identifier (of the spec or on a hub), and what else helps
+ *   trace      as in rows    file, lengths, arrivals, num_requests, max_tokens,
+ *                            prefill_tokens_mean, decode_tokens_mean, note
+ *   device     as in rows    usd_per_gpu_hour, price_source, price_date, memory_gib
+ *   node       as in rows    device, devices_per_node
+ *   estimator  ""            source (roofline, profiles, tables), description, profiles
+ *   search     ""            semantics, capacity_definition, tbt_definition, seeds,
+ *                            granularity, max_iterations, ...
+ *   note       ""            text: a sentence that every report shows near its top
+ */
 struct vidur_result_fact {
     char section[24];
     char name[48];
@@ -149,7 +181,8 @@ struct vidur_result_fact {
     char value[256];
 };
 
-/* Everything in results.h5. Owns its arrays; released with vidur_results_destroy. */
+/* Everything in results.h5. Owns its arrays; zero-initialise, release with
+ * vidur_results_destroy. */
 struct vidur_results {
     char creator_version[32];
     char git_commit[48];
@@ -169,19 +202,48 @@ struct vidur_results {
     int64_t num_facts;
 };
 
+void vidur_results_destroy(struct vidur_results *results); /* takes NULL */
+
+/* Appends a fact; texts that are too long are cut. */
+int vidur_results_add_fact(struct vidur_results *results, const char *section,
+                           const char *name, const char *key, const char *value,
+                           struct vidur_error *err);
+
+/* The value of a fact, which lives as long as the results; NULL where there is none. */
+const char *vidur_results_fact(const struct vidur_results *results, const char *section,
+                               const char *name, const char *key);
+
+/* The version of the layout of results.h5 that this build writes, and the newest that
+ * it reads. It grows when an older program would misread a newer file; a new column is
+ * no reason. */
+enum { VIDUR_RESULTS_FORMAT_VERSION = 1 };
+
 /*
  * Writes FILE atomically: a temporary file beside it, flushed, then renamed. Every
  * column carries its unit and description as attributes; h5py and pandas read all of
- * it.
+ * it. Equal results give equal bytes. An empty creator_version, git_commit or file_time
+ * is filled in from this build and the clock. HDF5 is not thread-safe: one thread at a
+ * time.
  */
 int vidur_results_write(const char *file, const struct vidur_results *results,
                         struct vidur_error *err);
 
-/* Reads a file that vidur_results_write wrote, of this or an older version; damaged,
- * truncated, foreign and newer files are refused with VIDUR_ECORRUPT and a remedy. */
+/* Reads a file that vidur_results_write wrote, of this or an older version: columns are
+ * matched by name, missing ones are as vidur_row_clear leaves them, unknown ones are
+ * skipped. Damaged, truncated, foreign and newer files are refused with VIDUR_ECORRUPT
+ * and a remedy. `results` is overwritten. */
 int vidur_results_read(const char *file, struct vidur_results *results,
                        struct vidur_error *err);
 
-void vidur_results_destroy(struct vidur_results *results);
+/*
+ * Puts results of the same kind (tasks of an array job) together: SLOs, search facts,
+ * seed and prices must agree. A candidate that is in several is kept once, and must be
+ * equal in them. Ranks, Pareto flags and the order of probes are made anew; MPI ranks
+ * are renumbered one file after the other. `out` is overwritten; the parts stay as they
+ * are. `names` are for messages.
+ */
+int vidur_results_merge(const struct vidur_results *parts, const char *const *names,
+                        int num_parts, struct vidur_results *out,
+                        struct vidur_error *err);
 
 #endif

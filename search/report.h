@@ -1,0 +1,60 @@
+#ifndef VIDUR_SEARCH_REPORT_H
+#define VIDUR_SEARCH_REPORT_H
+
+#include <vidur/error.h>
+#include <vidur/results.h>
+
+#include <stdio.h>
+
+/*
+ * What results say to people, in several formats that hold the same numbers. Each
+ * writes to a stream that the caller owns and checks, reads the results only, and
+ * applies the same filters. An error (VIDUR_EINVAL) when the filters leave no row: it
+ * names the values that there are. Thread-safe but for the shared stream.
+ */
+
+struct vidur_report_options {
+    const char *model; /* only this model, workload, device or node SKU; NULL: all */
+    const char *trace;
+    const char *sku;
+    int top;            /* rows for each model and workload; 0: the format's default */
+    double target_qps;  /* > 0: also what serving this load takes */
+    const char *source; /* the results' file name, to be named; may be NULL */
+};
+
+/* The compact ranking that a search ends with: the best `top` (default 5) rows of each
+ * model and workload, how many candidates failed and why. `options` may be NULL. */
+int vidur_report_terminal(FILE *out, const struct vidur_results *results,
+                          const struct vidur_report_options *options,
+                          struct vidur_error *err);
+
+/* The answer in words and numbers: what vidur-report prints without options. */
+int vidur_report_answer(FILE *out, const struct vidur_results *results,
+                        const struct vidur_report_options *options,
+                        struct vidur_error *err);
+
+/* Every column of /ranking, a header row, numbers with 17 digits, NaN as empty. */
+int vidur_report_csv(FILE *out, const struct vidur_results *results,
+                     const struct vidur_report_options *options,
+                     struct vidur_error *err);
+
+/* GitHub-flavoured Markdown for a pull request: answer, top of the ranking (default
+ * 10), mis-configuration matrix, limits. */
+int vidur_report_markdown(FILE *out, const struct vidur_results *results,
+                          const struct vidur_report_options *options,
+                          struct vidur_error *err);
+
+/* One self-contained HTML page. Fails with VIDUR_EINVAL and what to install where the
+ * build had no chart library. */
+int vidur_report_html(FILE *out, const struct vidur_results *results,
+                      const struct vidur_report_options *options,
+                      struct vidur_error *err);
+
+/* What changed from `before` to `after`: facts, best configurations, candidates. */
+enum vidur_compare_format { VIDUR_COMPARE_TEXT, VIDUR_COMPARE_MARKDOWN };
+int vidur_report_compare(FILE *out, const struct vidur_results *before,
+                         const struct vidur_results *after,
+                         const struct vidur_report_options *options,
+                         enum vidur_compare_format format, struct vidur_error *err);
+
+#endif

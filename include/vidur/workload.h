@@ -1,6 +1,7 @@
 #ifndef VIDUR_WORKLOAD_H
 #define VIDUR_WORKLOAD_H
 
+#include <vidur/deployment.h>
 #include <vidur/error.h>
 
 #include <stdbool.h>
@@ -9,6 +10,9 @@
 /*
  * The requests of a run: when they arrive and how many tokens they bring and ask for.
  * Source: simulator.md section 2.
+ *
+ * A workload belongs to the thread that may call vidur_workload_set_qps on it; between
+ * such calls any number of threads may read it.
  */
 
 enum vidur_workload_type {
@@ -41,10 +45,12 @@ struct vidur_arrivals_config {
     char type[24]; /* poisson | gamma | static | trace */
     double qps;
     double cv;
-    double truncate; /* cuts Poisson gaps at truncate / qps; 0: no cut */
+    double truncate; /* cuts Poisson gaps at truncate / qps; 0: no cut; below 0: not
+                        given, see vidur_workload_config_complete */
     char file[1024];
-    double start_time_s;
-    double end_time_s;
+    char column[64];     /* of the file, in seconds; "arrived_at" */
+    double start_time_s; /* rows in [start, end) count */
+    double end_time_s;   /* 0: to the file's end */
     double time_scale_factor;
 };
 
@@ -52,7 +58,7 @@ struct vidur_workload_config {
     enum vidur_workload_type type;
     uint64_t seed;
     enum vidur_seeds seeds;
-    int64_t num_requests; /* 0: by duration (or, for a replay, the whole file) */
+    int64_t num_requests; /* 0: by duration, or to the end of a file of arrivals */
     double duration_s;    /* 0: by number */
     int max_tokens;       /* cap on prefill + decode of a request */
     struct vidur_lengths_config lengths;
@@ -64,6 +70,8 @@ struct vidur_workload_config {
     double time_scale_factor;
 };
 
+struct vidur_mt19937;
+
 /* Requests in order of arrival, as arrays. Read-only for simulators; hot data. */
 struct vidur_workload {
     int64_t num_requests;
@@ -71,25 +79,61 @@ struct vidur_workload {
     const double *arrived_at_s;
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
+    uint64_t seed; /* the configuration's, for other draws of the run (random router) */
+    /* seeds: reference: the shared stream as it stands behind the last request; the
+     * random router goes on with a copy of it. NULL under seeds: own. */
+    const struct vidur_mt19937 *reference_rng;
     struct vidur_workload_state *state; /* what set_qps needs; private */
 };
 
 struct vidur_yaml_node;
 
 void vidur_workload_config_defaults(struct vidur_workload_config *config);
+
+/* Reads the section, or its parts, into a struct that holds defaults. Keys that the
+ * chosen type does not have, numbers out of range and keys that contradict each other
+ * are errors. */
 int vidur_workload_config_read(const struct vidur_yaml_node *section,
                                struct vidur_workload_config *config,
                                struct vidur_error *err);
+int vidur_lengths_config_read(const struct vidur_yaml_node *section,
+                              struct vidur_lengths_config *lengths,
+                              struct vidur_error *err);
+int vidur_arrivals_config_read(const struct vidur_yaml_node *section,
+                               struct vidur_arrivals_config *arrivals,
+                               struct vidur_error *err);
 
-/* Draws the requests. Released with vidur_workload_destroy. */
+/* Settles what is left to the semantics: Poisson gaps that nothing is said about are
+ * cut at 3 / qps under `vidur` and not cut under `corrected` (simulator.md section 9).
+ */
+void vidur_workload_config_complete(struct vidur_workload_config *config,
+                                    enum vidur_semantics semantics);
+
+/* What vidur_workload_config_read checks beyond single keys, for a configuration put
+ * together by a program. Messages name keys from `workload.` on. */
+int vidur_workload_config_check(const struct vidur_workload_config *config,
+                                struct vidur_error *err);
+
+/* Draws the requests, reading each file once. Released with vidur_workload_destroy.
+ * Lengths from a trace start over after its last row (an error under seeds:
+ * reference). */
 int vidur_workload_create(struct vidur_workload **out,
                           const struct vidur_workload_config *config,
                           struct vidur_error *err);
 
+/* A copy of its own, for another thread to scale: no file is read, nothing drawn. */
+int vidur_workload_clone(struct vidur_workload **out,
+                         const struct vidur_workload *workload,
+                         struct vidur_error *err);
+
+/* Whether the arrivals have a rate: Poisson and gamma. */
+bool vidur_workload_has_rate(const struct vidur_workload *workload);
+
 /*
  * Offers the same requests at another rate, in place and without allocating: common
  * random numbers. The arrivals are those that vidur_workload_create gives for that qps,
- * to the bit. Fails for arrivals that have no rate (static, trace, replay).
+ * to the bit. Fails for arrivals that have no rate (static, trace, replay) and for a
+ * workload by duration, whose number of requests depends on the rate.
  */
 int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
                            struct vidur_error *err);

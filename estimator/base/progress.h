@@ -36,7 +36,8 @@ void vidur_progress_finish(struct vidur_progress *progress, long done, long tota
 /* Clears the line on a terminal, so that a message can be printed. */
 void vidur_progress_clear(struct vidur_progress *progress);
 
-/* The same with the time given (seconds of a monotonic clock): for tests. */
+/* The same with the time given (seconds of a monotonic clock): for tests. The caller
+ * sets `unit` first. */
 void vidur_progress_start_at(struct vidur_progress *progress, FILE *out,
                              enum vidur_progress_mode mode, double now_s);
 void vidur_progress_update_at(struct vidur_progress *progress, long done, long total,

@@ -30,7 +30,8 @@ void vidur_yaml_free(struct vidur_yaml *doc);
 
 /* Applies one `key.path=value`: the value is YAML; numbers in the path index sequences
  * (schedulers.0.chunk_size; the index one past the end appends); missing mappings are
- * made. Invalidates nodes below the place it changes. */
+ * made. Invalidates nodes below the place it changes. After a failure the document is
+ * good for vidur_yaml_free() only. */
 int vidur_yaml_set(struct vidur_yaml *doc, const char *assignment,
                    struct vidur_error *err);
 

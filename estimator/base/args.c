@@ -1,0 +1,281 @@
+#include "base/args.h"
+
+#include "base/text.h"
+#include "base/version.h"
+
+#include <assert.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What getopt_long returns for the options that every program has; the program's own
+ * follow from FIRST_OWN on, in the order of its table. */
+enum { OPT_HELP = 256, OPT_VERSION, OPT_QUIET, OPT_VERBOSE, OPT_SET, FIRST_OWN };
+
+enum { NUM_COMMON = 5, MAX_TABLE = VIDUR_ARGS_MAX_OPTIONS + NUM_COMMON + 1 };
+
+static const struct vidur_args_option common[NUM_COMMON] = {
+    {"help", 'h', NULL, "Print this text."},
+    {"version", 0, NULL, "Print the version, the git commit and the libraries."},
+    {"quiet", 'q', NULL, "No progress and no notes, only errors."},
+    {"verbose", 'v', NULL, "Say more about what is done."},
+    {"set", 0, "KEY.PATH=VALUE",
+     "Override a key of the configuration; VALUE is YAML. May be given many times."},
+};
+
+struct getopt_tables {
+    struct option longs[MAX_TABLE];
+    char letters[2 * MAX_TABLE + 2];
+};
+
+/* ---- Parsing ---- */
+
+static void add_option(struct getopt_tables *tables, int *count,
+                       const struct vidur_args_option *option, int id)
+{
+    tables->longs[(*count)++] = (struct option){
+        option->name, option->value ? required_argument : no_argument, NULL, id};
+    if (option->letter) {
+        const size_t n = strlen(tables->letters);
+        tables->letters[n] = option->letter;
+        if (option->value)
+            tables->letters[n + 1] = ':';
+    }
+}
+
+static void make_tables(const struct vidur_args_spec *spec,
+                        struct getopt_tables *tables)
+{
+    int count = 0;
+    *tables = (struct getopt_tables){.letters = ":"}; /* tell a missing value apart */
+    for (int i = 0; i < NUM_COMMON; i++)
+        if (spec->takes_set || OPT_HELP + i != OPT_SET)
+            add_option(tables, &count, &common[i], OPT_HELP + i);
+    for (int i = 0; i < spec->num_options; i++)
+        add_option(tables, &count, &spec->options[i], FIRST_OWN + i);
+}
+
+/* The id of an option given by its letter; getopt returns the letter itself. */
+static int id_of(const struct vidur_args_spec *spec, int found)
+{
+    if (found >= OPT_HELP)
+        return found;
+    for (int i = 0; i < NUM_COMMON; i++)
+        if (common[i].letter == found)
+            return OPT_HELP + i;
+    for (int i = 0; i < spec->num_options; i++)
+        if (spec->options[i].letter == found)
+            return FIRST_OWN + i;
+    return found;
+}
+
+/* getopt leaves the letter of an unknown short option in optopt, and 0 or an id of ours
+ * for a long one, which is the last argument it looked at. */
+static int fail_option(const struct vidur_args_spec *spec,
+                       const struct getopt_tables *tables, const char *given,
+                       struct vidur_error *err)
+{
+    const char *names[MAX_TABLE];
+    char name[64];
+    int count = 0;
+    if (optopt > 0 && optopt < OPT_HELP)
+        return vidur_fail(err, VIDUR_EINVAL, "unknown option -%c; see %s --help",
+                          optopt, spec->program);
+    given += strspn(given, "-");
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
+    if (optopt >= OPT_HELP)
+        return vidur_fail(err, VIDUR_EINVAL, "--%s takes no value", name);
+    for (; tables->longs[count].name; count++)
+        names[count] = tables->longs[count].name;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "unknown option --%s; the nearest is --%s, see %s --help", name,
+                      vidur_text_nearest(name, names, count), spec->program);
+}
+
+static void take_option(struct vidur_args *args, int id)
+{
+    switch (id) {
+    case OPT_HELP:
+        args->help = true;
+        break;
+    case OPT_VERSION:
+        args->version = true;
+        break;
+    case OPT_QUIET:
+        args->quiet = true;
+        break;
+    case OPT_VERBOSE:
+        args->verbose = true;
+        break;
+    case OPT_SET:
+        args->sets[args->num_sets++] = optarg;
+        break;
+    default:
+        args->values[id - FIRST_OWN] = optarg ? optarg : "";
+    }
+}
+
+static int take_options(struct vidur_args *args, int argc, char **argv,
+                        struct vidur_error *err)
+{
+    struct getopt_tables tables;
+    make_tables(args->spec, &tables);
+    opterr = 0;
+    optind = 0; /* glibc: start afresh */
+    for (;;) {
+        const int found = getopt_long(argc, argv, tables.letters, tables.longs, NULL);
+        if (found == -1)
+            return 0;
+        if (found == ':')
+            return vidur_fail(err, VIDUR_EINVAL, "%s needs a value", argv[optind - 1]);
+        if (found == '?')
+            return fail_option(args->spec, &tables, argv[optind > at ? optind - 1 : at],
+                               err);
+        take_option(args, id_of(args->spec, found));
+    }
+}
+
+static int take_positional(struct vidur_args *args, int argc, char **argv,
+                           struct vidur_error *err)
+{
+    const struct vidur_args_spec *spec = args->spec;
+    while (optind < argc)
+        args->positional[args->num_positional++] = argv[optind++];
+    if (args->help || args->version)
+        return 0;
+    if (args->num_positional < spec->min_positional)
+        return vidur_fail(err, VIDUR_EINVAL, "arguments are missing: %s %s",
+                          spec->program, spec->arguments);
+    if (args->num_positional > spec->max_positional)
+        return vidur_fail(err, VIDUR_EINVAL, "unexpected argument '%s': %s %s",
+                          args->positional[spec->max_positional], spec->program,
+                          spec->arguments);
+    return 0;
+}
+
+int vidur_args_parse(struct vidur_args *args, const struct vidur_args_spec *spec,
+                     int argc, char **argv, struct vidur_error *err)
+{
+    assert(spec->num_options <= VIDUR_ARGS_MAX_OPTIONS);
+    *args = (struct vidur_args){.spec = spec};
+    args->sets = calloc((size_t)argc + 1, sizeof *args->sets);
+    args->positional = calloc((size_t)argc + 1, sizeof *args->positional);
+    if (!args->sets || !args->positional)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory");
+    if (take_options(args, argc, argv, err))
+        return -1;
+    return take_positional(args, argc, argv, err);
+}
+
+void vidur_args_release(struct vidur_args *args)
+{
+    free(args->sets);
+    free(args->positional);
+    args->sets = NULL;
+    args->positional = NULL;
+}
+
+/* ---- Access ---- */
+
+const char *vidur_args_value(const struct vidur_args *args, const char *name)
+{
+    for (int i = 0; i < args->spec->num_options; i++)
+        if (strcmp(args->spec->options[i].name, name) == 0)
+            return args->values[i];
+    assert(!"an option that the program did not declare");
+    return NULL;
+}
+
+bool vidur_args_given(const struct vidur_args *args, const char *name)
+{
+    return vidur_args_value(args, name) != NULL;
+}
+
+int vidur_args_double(const struct vidur_args *args, const char *name, double *out,
+                      struct vidur_error *err)
+{
+    const char *text = vidur_args_value(args, name);
+    if (text && !vidur_text_double(text, out))
+        return vidur_fail(err, VIDUR_EINVAL, "--%s: '%s' is not a finite number", name,
+                          text);
+    return 0;
+}
+
+int vidur_args_int(const struct vidur_args *args, const char *name, int *out,
+                   struct vidur_error *err)
+{
+    const char *text = vidur_args_value(args, name);
+    int64_t value;
+    if (!text)
+        return 0;
+    if (!vidur_text_int64(text, &value) || value < INT_MIN || value > INT_MAX)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--%s: '%s' is not a whole number of at most %d", name, text,
+                          INT_MAX);
+    *out = (int)value;
+    return 0;
+}
+
+/* ---- Printing ---- */
+
+enum { WIDTH = 80, INDENT = 6 };
+
+/* Words of `text`, each line indented and at most WIDTH columns wide. */
+static void print_wrapped(const char *text, int indent, FILE *out)
+{
+    int column = 0;
+    while (*text) {
+        const int length = (int)strcspn(text, " ");
+        if (column > 0 && column + 1 + length > WIDTH) {
+            putc('\n', out);
+            column = 0;
+        }
+        column += column ? fprintf(out, " %.*s", length, text)
+                         : fprintf(out, "%*s%.*s", indent, "", length, text);
+        text += length;
+        text += strspn(text, " ");
+    }
+    putc('\n', out);
+}
+
+static void print_option(const struct vidur_args_option *option, FILE *out)
+{
+    if (option->letter)
+        fprintf(out, "  -%c, --%s", option->letter, option->name);
+    else
+        fprintf(out, "      --%s", option->name);
+    fprintf(out, "%s%s\n", option->value ? " " : "",
+            option->value ? option->value : "");
+    print_wrapped(option->help, INDENT + 4, out);
+}
+
+void vidur_args_print_help(const struct vidur_args_spec *spec, FILE *out)
+{
+    fprintf(out, "Usage: %s %s\n\n", spec->program, spec->arguments);
+    print_wrapped(spec->summary, 0, out);
+    fprintf(out, "\nOptions:\n");
+    for (int i = 0; i < spec->num_options; i++)
+        print_option(&spec->options[i], out);
+    for (int i = 0; i < NUM_COMMON; i++)
+        if (spec->takes_set || OPT_HELP + i != OPT_SET)
+            print_option(&common[i], out);
+    fprintf(out, "\nExamples:\n");
+    for (int i = 0; i < 4 && spec->examples[i]; i++)
+        fprintf(out, "  %s\n", spec->examples[i]);
+}
+
+void vidur_args_print_version(const struct vidur_args_spec *spec, FILE *out)
+{
+    fprintf(out, "%s %s (commit %s, %s)\n", spec->program, vidur_version(),
+            vidur_git_commit(), vidur_compiler());
+    const char *comma = "";
+    if (spec->libraries && spec->libraries[0])
+        fprintf(out, "with ");
+    for (int i = 0; spec->libraries && spec->libraries[i]; i++) {
+        fprintf(out, "%s%s", comma, spec->libraries[i]);
+        comma = ", ";
+    }
+    if (comma[0])
+        putc('\n', out);
+}

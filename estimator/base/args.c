@@ -130,8 +130,7 @@ static int take_options(struct vidur_args *args, int argc, char **argv,
         if (found == ':')
             return vidur_fail(err, VIDUR_EINVAL, "%s needs a value", argv[optind - 1]);
         if (found == '?')
-            return fail_option(args->spec, &tables, argv[optind > at ? optind - 1 : at],
-                               err);
+            return fail_option(args->spec, &tables, argv[optind - 1], err);
         take_option(args, id_of(args->spec, found));
     }
 }

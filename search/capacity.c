@@ -1,0 +1,237 @@
+#include <vidur/capacity.h>
+
+#include <math.h>
+#include <string.h>
+
+/* The lattice's ends, relative to the anchor. */
+static const double lowest_ratio = 1.0 / 1024.0;
+static const double highest_ratio = 64.0;
+
+/* By multiplications alone, so that every machine gets the same bits. */
+static double power(double base, int32_t exponent)
+{
+    double result = 1.0;
+    for (uint32_t n = (uint32_t)(exponent < 0 ? -exponent : exponent); n; n >>= 1) {
+        if (n & 1u)
+            result *= base;
+        base *= base;
+    }
+    return exponent < 0 ? 1.0 / result : result;
+}
+
+static double load_at(const struct vidur_capacity *search, int32_t point)
+{
+    return search->options.anchor_qps * power(1.0 + search->options.granularity, point);
+}
+
+static int32_t clamp(const struct vidur_capacity *search, int32_t point)
+{
+    if (point < search->lowest_point)
+        return search->lowest_point;
+    return point > search->highest_point ? search->highest_point : point;
+}
+
+static int check(const struct vidur_capacity_options *o, struct vidur_error *err)
+{
+    if (!(o->granularity >= 1e-4 && o->granularity <= 1.0))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "granularity %g is out of range; give 0.0001 to 1",
+                          o->granularity);
+    if (o->max_iterations < 1)
+        return vidur_fail(err, VIDUR_EINVAL, "max_iterations must be at least 1");
+    if (o->definition == VIDUR_CAPACITY_SCHEDULING_DELAY) {
+        if (!(o->start_qps > 0 && isfinite(o->start_qps)))
+            return vidur_fail(err, VIDUR_EINVAL, "start_qps must be above 0");
+        if (!(o->delay_limit_s > 0 && isfinite(o->delay_limit_s)))
+            return vidur_fail(err, VIDUR_EINVAL, "the delay limit must be above 0");
+        return 0;
+    }
+    if (!(o->anchor_qps >= 1e-250 && o->anchor_qps <= 1e250))
+        return vidur_fail(err, VIDUR_EINVAL, "the lattice's anchor %g is out of range",
+                          o->anchor_qps);
+    if (!(o->start_qps >= 0) || o->first_stride < 1 || o->confirm < 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "start, first stride or confirm is out of range");
+    return 0;
+}
+
+static void begin_lattice(struct vidur_capacity *search)
+{
+    const struct vidur_capacity_options *o = &search->options;
+    const double step = log(1.0 + o->granularity);
+    search->lowest_point = (int32_t)floor(log(lowest_ratio) / step);
+    search->highest_point = (int32_t)ceil(log(highest_ratio) / step);
+    search->stride = o->first_stride;
+    if (o->start_qps > 0) {
+        double point = floor(log(o->start_qps / o->anchor_qps) / step + 0.5);
+        point = fmax(point, search->lowest_point);
+        search->next_point = (int32_t)fmin(point, search->highest_point);
+    }
+}
+
+int vidur_capacity_begin(struct vidur_capacity *search,
+                         const struct vidur_capacity_options *options,
+                         struct vidur_error *err)
+{
+    if (check(options, err) != 0)
+        return -1;
+    memset(search, 0, sizeof *search);
+    search->options = *options;
+    search->pass_qps = search->fail_qps = NAN;
+    if (options->definition == VIDUR_CAPACITY_SLOS) {
+        begin_lattice(search);
+    } else {
+        search->right_qps = 2 * options->start_qps;
+        search->next_qps = (search->left_qps + search->right_qps) / 2;
+    }
+    return 0;
+}
+
+bool vidur_capacity_next(const struct vidur_capacity *search, double *qps)
+{
+    if (search->finished)
+        return false;
+    *qps = search->options.definition == VIDUR_CAPACITY_SLOS
+               ? load_at(search, search->next_point)
+               : search->next_qps;
+    return true;
+}
+
+/* Beyond a bracket that has closed: looks for passes above the fail. */
+static void confirm(struct vidur_capacity *search)
+{
+    int32_t point = search->fail_point + search->num_confirmed + 1;
+    search->finished = search->num_confirmed >= search->options.confirm ||
+                       point > search->highest_point;
+    search->next_point = point;
+}
+
+static void choose_point(struct vidur_capacity *search)
+{
+    if (search->has_pass && search->has_fail) {
+        int32_t gap = search->fail_point - search->pass_point;
+        if (gap <= 1)
+            confirm(search);
+        else
+            search->next_point = search->pass_point + gap / 2;
+        return;
+    }
+    int32_t from = search->has_pass ? search->pass_point : search->fail_point;
+    int32_t step = search->has_pass ? search->stride : -search->stride;
+    search->next_point = clamp(search, from + step);
+    search->finished = search->next_point == from;
+    if (search->stride < search->highest_point - search->lowest_point)
+        search->stride *= 2;
+}
+
+static bool bracket_closed(const struct vidur_capacity *search)
+{
+    return search->options.definition == VIDUR_CAPACITY_SLOS && search->has_pass &&
+           search->has_fail && search->fail_point - search->pass_point <= 1;
+}
+
+static void tell_lattice(struct vidur_capacity *search, bool feasible)
+{
+    const int32_t point = search->next_point;
+    if (bracket_closed(search)) {
+        search->num_violations += feasible;
+        search->num_confirmed++;
+    } else if (feasible) {
+        search->has_pass = true;
+        search->pass_point = point;
+        search->pass_qps = load_at(search, point);
+    } else {
+        search->has_fail = true;
+        search->fail_point = point;
+        search->fail_qps = load_at(search, point);
+    }
+    choose_point(search);
+}
+
+static void tell_reference(struct vidur_capacity *search,
+                           const struct vidur_capacity_outcome *outcome)
+{
+    const double qps = search->next_qps, limit = search->options.delay_limit_s;
+    const double lowest_fail = search->has_fail ? search->fail_qps : INFINITY;
+    if (outcome->feasible) {
+        if (search->has_fail && qps > search->fail_qps)
+            search->num_violations++;
+        double growth = 0;
+        if (outcome->delay_s < limit / 8)
+            growth = 4;
+        else if (outcome->delay_s < limit / 4 || qps > 0.8 * search->right_qps)
+            growth = 2;
+        if (growth > 0)
+            search->right_qps = fmin(growth * search->right_qps, lowest_fail);
+        search->left_qps = search->pass_qps = qps;
+        search->has_pass = true;
+    } else {
+        search->right_qps = outcome->delay_s > 500 ? qps / 2 : qps;
+        search->fail_qps = fmin(lowest_fail, qps);
+        search->has_fail = true;
+    }
+    search->finished =
+        fabs(search->left_qps - search->right_qps) < search->options.granularity * qps;
+    search->next_qps = (search->left_qps + search->right_qps) / 2;
+}
+
+void vidur_capacity_tell(struct vidur_capacity *search,
+                         const struct vidur_capacity_outcome *outcome)
+{
+    if (search->finished)
+        return;
+    search->num_probes++;
+    if (search->options.definition == VIDUR_CAPACITY_SLOS)
+        tell_lattice(search, outcome->feasible);
+    else
+        tell_reference(search, outcome);
+    search->closed = search->finished || bracket_closed(search);
+    if (search->num_probes >= search->options.max_iterations)
+        search->finished = true;
+}
+
+bool vidur_capacity_suppose(const struct vidur_capacity *search, int which,
+                            struct vidur_capacity *after)
+{
+    const double limit = search->options.delay_limit_s;
+    const struct vidur_capacity_outcome slos[] = {{true, 0}, {false, 0}};
+    const struct vidur_capacity_outcome delays[] = {
+        {false, 2 * limit}, {true, 0.9 * limit}, {true, limit / 6}, {true, 0}};
+    const bool lattice = search->options.definition == VIDUR_CAPACITY_SLOS;
+    if (search->finished || which < 0 || which >= (lattice ? 2 : 4))
+        return false;
+    *after = *search;
+    vidur_capacity_tell(after, lattice ? &slos[which] : &delays[which]);
+    return true;
+}
+
+void vidur_capacity_answer(const struct vidur_capacity *search,
+                           struct vidur_capacity_answer *answer)
+{
+    memset(answer, 0, sizeof *answer);
+    answer->found = search->has_pass;
+    answer->max_qps = search->pass_qps;
+    answer->fail_qps = search->fail_qps;
+    answer->num_probes = search->num_probes;
+    answer->num_violations = search->num_violations;
+    answer->exhausted = search->finished && !search->closed;
+    if (search->options.definition == VIDUR_CAPACITY_SLOS) {
+        answer->unreachable = !search->has_pass && search->has_fail &&
+                              search->fail_point == search->lowest_point;
+        answer->unbounded = search->has_pass && !search->has_fail &&
+                            search->pass_point == search->highest_point;
+    }
+}
+
+int vidur_capacity_run(struct vidur_capacity *search, vidur_capacity_probe *probe,
+                       void *context, struct vidur_error *err)
+{
+    double qps;
+    while (vidur_capacity_next(search, &qps)) {
+        struct vidur_capacity_outcome outcome = {0};
+        if (probe(context, qps, &outcome, err) != 0)
+            return -1;
+        vidur_capacity_tell(search, &outcome);
+    }
+    return 0;
+}

@@ -1,0 +1,1 @@
+"""Measures the operators of a transformer on one accelerator; see ../profile.py."""

@@ -17,7 +17,8 @@ struct vidur_roofline_efficiency {
     double memory_efficiency; /* of peak bandwidth, weights and activations */
     double attention_prefill_efficiency; /* of peak FLOP/s */
     double attention_decode_efficiency;  /* of peak bandwidth, KV cache reads */
-    double kernel_launch_us;             /* floor of a GEMM or attention kernel */
+    double kernel_launch_us;             /* floor of a GEMM */
+    double attention_launch_us;          /* floor of an attention kernel */
     double elementwise_launch_us;        /* floor of an element-wise kernel */
 };
 
@@ -46,16 +47,23 @@ struct vidur_node_sku {
     char name[48];   /* e.g. "a100_dgx" */
     char device[32]; /* the device SKU in it */
     int devices_per_node;
-    bool pairwise;                        /* fast links join pairs only */
-    double link_bandwidth_gb_per_s;       /* per GPU and direction */
-    double link_latency_us;               /* alpha of the alpha-beta model */
-    double fallback_bandwidth_gb_per_s;   /* between pairs, where pairwise */
+    bool pairwise;                      /* fast links join pairs only */
+    double link_bandwidth_gb_per_s;     /* per GPU and direction */
+    double link_efficiency;             /* share of it that collectives reach */
+    double link_latency_us;             /* alpha of the alpha-beta model */
+    double fallback_bandwidth_gb_per_s; /* between pairs, where pairwise */
+    double fallback_efficiency;
     double inter_node_bandwidth_gb_per_s; /* per GPU and direction */
+    double inter_node_efficiency;
     double inter_node_latency_us;
 };
 
 /* `reference` is the name of a spec in data/skus/devices (or nodes) or a path to a YAML
- * file. An unknown name fails and names the nearest known one. Thread-safe. */
+ * file. Sections that a file leaves out (roofline, v1, efficiencies) get the values
+ * that vidur_device_sku_defaults and vidur_node_sku_defaults set. An unknown name fails
+ * and names the nearest known one. Thread-safe. */
+void vidur_device_sku_defaults(struct vidur_device_sku *device);
+void vidur_node_sku_defaults(struct vidur_node_sku *node);
 int vidur_device_sku_load(struct vidur_device_sku *device, const char *reference,
                           struct vidur_error *err);
 int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,

@@ -1,0 +1,385 @@
+#define _DEFAULT_SOURCE /* mmap's flags */
+
+#include "cache.h"
+
+#include "base/file.h"
+#include "base/gz.h"
+#include "base/version.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <hdf5.h>
+#include <hdf5_hl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FORMAT_VERSION = 1, USER_BLOCK_BYTES = 512, ALIGNMENT_BYTES = 64 };
+
+static const char creator[] = "vidur-search timetable";
+
+/* The file's first bytes; the rest of the user block is zero. Native byte order: the
+ * tables are used as they lie, so a file of another order must be refused. */
+struct user_block {
+    char creator[32];
+    uint32_t format_version;
+    uint32_t crc32; /* of everything behind the user block */
+    uint64_t file_bytes;
+    char key[64]; /* hexadecimal */
+};
+
+_Static_assert(sizeof(struct user_block) <= USER_BLOCK_BYTES, "must fit");
+
+static int entry_path(char *path, size_t size, const char *folder, const char *key,
+                      struct vidur_error *err)
+{
+    const int n = snprintf(path, size, "%s/%s.h5", folder, key);
+    if (n < 0 || (size_t)n >= size)
+        return vidur_fail(err, VIDUR_EIO, "%.60s...: path too long", folder);
+    return 0;
+}
+
+static int fail_errno(struct vidur_error *err, const char *path, const char *doing)
+{
+    char why[128];
+    if (strerror_r(errno, why, sizeof why) != 0)
+        snprintf(why, sizeof why, "error %d", errno);
+    return vidur_fail(err, VIDUR_EIO, "%s: %s: %s", path, doing, why);
+}
+
+static int fail_damaged(struct vidur_error *err, const char *path, const char *why)
+{
+    return vidur_fail(err, VIDUR_ECORRUPT, "%s: %s", path, why);
+}
+
+/* ---- Entries ---- */
+
+double *vidur_cache_add(struct vidur_cache_entry *entry, const char *name, int64_t rows,
+                        int64_t columns, struct vidur_error *err)
+{
+    const int i = entry->num_tables;
+    double *memory = NULL;
+    if (i < VIDUR_CACHE_MAX_TABLES && strlen(name) < VIDUR_CACHE_NAME_MAX &&
+        columns <= INT64_MAX / (int64_t)sizeof(double) / (rows > 0 ? rows : 1))
+        memory = calloc((size_t)(rows * columns) + 1, sizeof *memory);
+    if (!memory) {
+        vidur_fail(err, VIDUR_ENOMEM, "%s: no memory for a table of %lld x %lld", name,
+                   (long long)rows, (long long)columns);
+        return NULL;
+    }
+    struct vidur_cache_table *table = &entry->tables[i];
+    *table = (struct vidur_cache_table){.rows = rows,
+                                        .columns = columns,
+                                        .profiled_rows = rows,
+                                        .profiled_columns = columns,
+                                        .ms = memory};
+    strcpy(table->name, name);
+    entry->memory[i] = memory;
+    entry->num_tables++;
+    return memory;
+}
+
+struct vidur_cache_table *vidur_cache_find(struct vidur_cache_entry *entry,
+                                           const char *name)
+{
+    for (int i = 0; i < entry->num_tables; i++)
+        if (strcmp(entry->tables[i].name, name) == 0)
+            return &entry->tables[i];
+    return NULL;
+}
+
+void vidur_cache_close(struct vidur_cache_entry *entry)
+{
+    if (entry->mapping)
+        munmap(entry->mapping, entry->mapping_bytes);
+    for (int i = 0; i < entry->num_tables; i++)
+        free(entry->memory[i]);
+    memset(entry, 0, sizeof *entry);
+}
+
+/* ---- Reading ---- */
+
+static int map_file(struct vidur_cache_entry *entry, int fd, const char *path,
+                    struct vidur_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return fail_errno(err, path, "cannot read");
+    if (!S_ISREG(st.st_mode) || st.st_size <= USER_BLOCK_BYTES)
+        return fail_damaged(err, path, "not a timetable: too short");
+    void *mapping = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (mapping == MAP_FAILED)
+        return fail_errno(err, path, "cannot map");
+    entry->mapping = mapping;
+    entry->mapping_bytes = (size_t)st.st_size;
+    return 0;
+}
+
+static int check_user_block(const struct vidur_cache_entry *entry, const char *path,
+                            const char *key, struct vidur_error *err)
+{
+    struct user_block block;
+    const unsigned char *bytes = entry->mapping;
+    memcpy(&block, bytes, sizeof block);
+    if (strncmp(block.creator, creator, sizeof block.creator) != 0)
+        return fail_damaged(err, path, "not a timetable of this program");
+    if (block.format_version != FORMAT_VERSION)
+        return fail_damaged(err, path, "a timetable of another version");
+    if (strncmp(block.key, key, sizeof block.key) != 0)
+        return fail_damaged(err, path, "a timetable of other inputs");
+    if (block.file_bytes != entry->mapping_bytes)
+        return fail_damaged(err, path, "truncated, or grown");
+    const uint32_t crc = vidur_crc32(0, bytes + USER_BLOCK_BYTES,
+                                     entry->mapping_bytes - USER_BLOCK_BYTES);
+    if (crc != block.crc32)
+        return fail_damaged(err, path, "damaged: its checksum differs");
+    return 0;
+}
+
+static int read_attribute(hid_t set, const char *name, int64_t *out)
+{
+    const hid_t attribute = H5Aopen(set, name, H5P_DEFAULT);
+    if (attribute < 0)
+        return -1;
+    const int status = H5Aread(attribute, H5T_NATIVE_INT64, out) < 0 ? -1 : 0;
+    H5Aclose(attribute);
+    return status;
+}
+
+/* Finds where the dataset lies in the mapping. */
+static int locate(const struct vidur_cache_entry *entry, hid_t set,
+                  struct vidur_cache_table *table)
+{
+    int status = -1;
+    hsize_t dims[2] = {0, 0};
+    const hid_t space = H5Dget_space(set);
+    const hid_t type = H5Dget_type(set);
+    if (space < 0 || type < 0 || H5Sget_simple_extent_ndims(space) != 2 ||
+        H5Sget_simple_extent_dims(space, dims, NULL) != 2 ||
+        H5Tequal(type, H5T_NATIVE_DOUBLE) <= 0)
+        goto out;
+    const haddr_t offset = H5Dget_offset(set);
+    const size_t limit = entry->mapping_bytes;
+    if (offset == HADDR_UNDEF || offset % sizeof(double) != 0 || offset > limit ||
+        (dims[1] > 0 && dims[0] > (limit - offset) / sizeof(double) / dims[1]))
+        goto out;
+    table->rows = (int64_t)dims[0];
+    table->columns = (int64_t)dims[1];
+    table->ms = (const double *)(const void *)((const char *)entry->mapping + offset);
+    status = 0;
+out:
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    return status;
+}
+
+static int read_table(struct vidur_cache_entry *entry, hid_t file, int index)
+{
+    struct vidur_cache_table *table = &entry->tables[index];
+    const ssize_t length =
+        H5Lget_name_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)index,
+                           table->name, sizeof table->name, H5P_DEFAULT);
+    if (length <= 0 || (size_t)length >= sizeof table->name)
+        return -1;
+    const hid_t set = H5Dopen2(file, table->name, H5P_DEFAULT);
+    if (set < 0)
+        return -1;
+    const int status =
+        locate(entry, set, table) ||
+                read_attribute(set, "profiled_rows", &table->profiled_rows) ||
+                read_attribute(set, "profiled_columns", &table->profiled_columns)
+            ? -1
+            : 0;
+    H5Dclose(set);
+    return status;
+}
+
+static int read_tables(struct vidur_cache_entry *entry)
+{
+    int status = -1;
+    H5G_info_t info;
+    /* HDF5 takes a writable pointer, and with these flags only reads from it. */
+    const hid_t file =
+        H5LTopen_file_image(entry->mapping, entry->mapping_bytes,
+                            H5LT_FILE_IMAGE_DONT_COPY | H5LT_FILE_IMAGE_DONT_RELEASE);
+    if (file < 0)
+        return -1;
+    if (H5Gget_info(file, &info) >= 0 && info.nlinks <= VIDUR_CACHE_MAX_TABLES) {
+        entry->num_tables = (int)info.nlinks;
+        status = 0;
+        for (int i = 0; status == 0 && i < entry->num_tables; i++)
+            status = read_table(entry, file, i);
+    }
+    H5Fclose(file);
+    return status;
+}
+
+static int open_entry(struct vidur_cache_entry *entry, int fd, const char *path,
+                      const char *key, struct vidur_error *err)
+{
+    int status;
+    if (map_file(entry, fd, path, err) || check_user_block(entry, path, key, err))
+        return -1;
+    H5E_BEGIN_TRY
+    {
+        status = read_tables(entry);
+    }
+    H5E_END_TRY;
+    return status ? fail_damaged(err, path, "damaged: not the tables expected") : 0;
+}
+
+enum vidur_cache_status vidur_cache_open(struct vidur_cache_entry *entry,
+                                         const char *folder, const char *key,
+                                         struct vidur_error *err)
+{
+    char path[1200];
+    memset(entry, 0, sizeof *entry);
+    if (entry_path(path, sizeof path, folder, key, err))
+        return VIDUR_CACHE_UNUSABLE;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return VIDUR_CACHE_MISSING;
+    if (fd < 0) {
+        fail_errno(err, path, "cannot read");
+        return VIDUR_CACHE_UNUSABLE;
+    }
+    const int status = open_entry(entry, fd, path, key, err);
+    close(fd);
+    if (status) {
+        vidur_cache_close(entry);
+        return VIDUR_CACHE_UNUSABLE;
+    }
+    return VIDUR_CACHE_FOUND;
+}
+
+/* ---- Writing ---- */
+
+static int put_int64(hid_t object, const char *name, int64_t value)
+{
+    return H5LTset_attribute_long_long(object, ".", name, (const long long *)&value,
+                                       1) < 0
+               ? -1
+               : 0;
+}
+
+static int write_table(hid_t file, const struct vidur_cache_table *table)
+{
+    const hsize_t dims[2] = {(hsize_t)table->rows, (hsize_t)table->columns};
+    int status = -1;
+    hid_t set = -1;
+    const hid_t space = H5Screate_simple(2, dims, NULL);
+    const hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+    if (space < 0 || plist < 0 || H5Pset_layout(plist, H5D_CONTIGUOUS) < 0 ||
+        H5Pset_alloc_time(plist, H5D_ALLOC_TIME_EARLY) < 0 ||
+        H5Pset_fill_time(plist, H5D_FILL_TIME_NEVER) < 0)
+        goto out;
+    set = H5Dcreate2(file, table->name, H5T_NATIVE_DOUBLE, space, H5P_DEFAULT, plist,
+                     H5P_DEFAULT);
+    if (set < 0 ||
+        H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, table->ms) < 0)
+        goto out;
+    if (H5LTset_attribute_string(set, ".", "unit", "ms") < 0 ||
+        put_int64(set, "profiled_rows", table->profiled_rows) ||
+        put_int64(set, "profiled_columns", table->profiled_columns))
+        goto out;
+    status = 0;
+out:
+    if (set >= 0)
+        H5Dclose(set);
+    if (plist >= 0)
+        H5Pclose(plist);
+    if (space >= 0)
+        H5Sclose(space);
+    return status;
+}
+
+/* A new file whose metadata carries checksums and whose datasets are aligned. */
+static hid_t create_file(const char *path)
+{
+    hid_t file = -1;
+    const hid_t create = H5Pcreate(H5P_FILE_CREATE);
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (create >= 0 && access >= 0 && H5Pset_userblock(create, USER_BLOCK_BYTES) >= 0 &&
+        H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+        H5Pset_alignment(access, 1, ALIGNMENT_BYTES) >= 0 &&
+        H5Pset_file_locking(access, false, true) >= 0)
+        file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+    if (create >= 0)
+        H5Pclose(create);
+    if (access >= 0)
+        H5Pclose(access);
+    return file;
+}
+
+static int write_tables(const struct vidur_cache_entry *entry, const char *path,
+                        const char *key, const char *provenance)
+{
+    const hid_t file = create_file(path);
+    if (file < 0)
+        return -1;
+    int status = 0;
+    if (H5LTset_attribute_string(file, "/", "creator", creator) < 0 ||
+        H5LTset_attribute_string(file, "/", "creator_version", vidur_version()) < 0 ||
+        H5LTset_attribute_string(file, "/", "key", key) < 0 ||
+        H5LTset_attribute_string(file, "/", "provenance", provenance) < 0)
+        status = -1;
+    for (int i = 0; status == 0 && i < entry->num_tables; i++)
+        status = write_table(file, &entry->tables[i]);
+    if (H5Fclose(file) < 0)
+        status = -1;
+    return status;
+}
+
+/* Fills the user block of the finished file from what is behind it. */
+static int seal(const char *path, const char *key)
+{
+    struct user_block block;
+    int status = -1;
+    size_t size = 0;
+    char *bytes = vidur_file_read(path, 0, &size, NULL);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (bytes && fd >= 0 && size > USER_BLOCK_BYTES) {
+        memset(&block, 0, sizeof block);
+        memcpy(block.creator, creator, sizeof creator);
+        block.format_version = FORMAT_VERSION;
+        block.file_bytes = size;
+        block.crc32 = vidur_crc32(0, bytes + USER_BLOCK_BYTES, size - USER_BLOCK_BYTES);
+        memcpy(block.key, key, strnlen(key, sizeof block.key));
+        if (pwrite(fd, &block, sizeof block, 0) == (ssize_t)sizeof block)
+            status = 0;
+    }
+    free(bytes);
+    if (fd >= 0 && close(fd))
+        status = -1;
+    return status;
+}
+
+int vidur_cache_store(const struct vidur_cache_entry *entry, const char *folder,
+                      const char *key, const char *provenance, struct vidur_error *err)
+{
+    char path[1200];
+    int status;
+    if (entry_path(path, sizeof path, folder, key, err))
+        return -1;
+    struct vidur_file *file = vidur_file_create(path, err);
+    if (!file)
+        return -1;
+    errno = 0;
+    H5E_BEGIN_TRY
+    {
+        status = write_tables(entry, vidur_file_temporary(file), key, provenance);
+    }
+    H5E_END_TRY;
+    if (status || seal(vidur_file_temporary(file), key)) {
+        vidur_file_discard(file);
+        return errno ? fail_errno(err, path, "cannot write")
+                     : vidur_fail(err, VIDUR_EIO, "%s: cannot write", path);
+    }
+    return vidur_file_commit(file, err);
+}

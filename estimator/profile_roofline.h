@@ -1,0 +1,37 @@
+#ifndef VIDUR_PROFILE_ROOFLINE_H
+#define VIDUR_PROFILE_ROOFLINE_H
+
+#include <vidur/profile.h>
+#include <vidur/timetable.h>
+
+/*
+ * A profile made up where none was measured: a kernel takes its launch floor plus the
+ * longer of FLOPs over reached FLOP/s and bytes over reached bandwidth (Williams et
+ * al., "Roofline", CACM 52(4), 2009); a collective takes a latency plus bytes over the
+ * link's reached bandwidth (alpha-beta model). Datasheet peaks, efficiencies and floors
+ * are those of the device and node SKUs. 2-byte elements.
+ */
+
+/*
+ * Milliseconds of operator `op` (an index of profile.h) at `features`. NaN for an
+ * operator that has no roofline (CPU overheads). Of the request, the model, device,
+ * node, TP and multi_node are used. Pure.
+ */
+double vidur_roofline_ms(const struct vidur_timetable_request *request, int op,
+                         const double *features);
+
+/*
+ * Samples of every operator that the request runs, on a fixed grid: it does not depend
+ * on the request's limits, so tables of any size agree where they overlap. Tokens to
+ * 2^23, decode batches to 2^12, contexts and prefill chunks to 2^17. *out is released
+ * with vidur_profile_free. Thread-safe.
+ */
+int vidur_profile_roofline(struct vidur_profile **out,
+                           const struct vidur_timetable_request *request,
+                           struct vidur_error *err);
+
+/* Whether this deployment runs the operator at all. */
+bool vidur_request_runs(const struct vidur_timetable_request *request,
+                        bool cpu_overhead, int op);
+
+#endif

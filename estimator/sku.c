@@ -1,0 +1,179 @@
+#include <vidur/sku.h>
+
+#include <vidur/paths.h>
+
+#include "base/yaml.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+/* A number above 0, and a share of a peak (0 to 1), of the struct named first. */
+#define POSITIVE(type_, key_, member_, more_flags)                                     \
+    {                                                                                  \
+        .key = key_, .type = VIDUR_YAML_DOUBLE,                                        \
+        .flags = VIDUR_YAML_ABOVE | (more_flags), VIDUR_YAML_AT(type_, member_),       \
+        .min = 0                                                                       \
+    }
+#define SHARE(type_, key_, member_)                                                    \
+    {                                                                                  \
+        .key = key_, .type = VIDUR_YAML_DOUBLE,                                        \
+        .flags = VIDUR_YAML_ABOVE | VIDUR_YAML_MAX, VIDUR_YAML_AT(type_, member_),     \
+        .min = 0, .max = 1                                                             \
+    }
+#define LATENCY(type_, key_, member_)                                                  \
+    {                                                                                  \
+        .key = key_, .type = VIDUR_YAML_DOUBLE, .flags = VIDUR_YAML_MIN,               \
+        VIDUR_YAML_AT(type_, member_), .min = 0                                        \
+    }
+#define TEXT(type_, key_, member_, more_flags)                                         \
+    {                                                                                  \
+        .key = key_, .type = VIDUR_YAML_STRING, .flags = (more_flags),                 \
+        VIDUR_YAML_AT(type_, member_)                                                  \
+    }
+#define SECTION(key_, fields_)                                                         \
+    {                                                                                  \
+        .key = key_, .type = VIDUR_YAML_MAPPING, .fields = fields_                     \
+    }
+
+typedef struct vidur_device_sku device_sku;
+typedef struct vidur_node_sku node_sku;
+
+static const struct vidur_yaml_field roofline_fields[] = {
+    SHARE(device_sku, "gemm_efficiency", roofline.gemm_efficiency),
+    SHARE(device_sku, "memory_efficiency", roofline.memory_efficiency),
+    SHARE(device_sku, "attention_prefill_efficiency",
+          roofline.attention_prefill_efficiency),
+    SHARE(device_sku, "attention_decode_efficiency",
+          roofline.attention_decode_efficiency),
+    LATENCY(device_sku, "kernel_launch_us", roofline.kernel_launch_us),
+    LATENCY(device_sku, "attention_launch_us", roofline.attention_launch_us),
+    LATENCY(device_sku, "elementwise_launch_us", roofline.elementwise_launch_us),
+    {.key = NULL}};
+
+static const struct vidur_yaml_field v1_fields[] = {
+    POSITIVE(device_sku, "usable_memory_gib", v1.usable_memory_gib, 0),
+    POSITIVE(device_sku, "memory_bandwidth_gb_per_s", v1.memory_bandwidth_gb_per_s, 0),
+    POSITIVE(device_sku, "peak_bf16_tflops", v1.peak_bf16_tflops, 0),
+    LATENCY(device_sku, "activation_gib_tp1", v1.activation_gib_tp1),
+    LATENCY(device_sku, "activation_gib", v1.activation_gib),
+    {.key = NULL}};
+
+static const struct vidur_yaml_field device_fields[] = {
+    TEXT(device_sku, "name", name, VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED),
+    {.key = "description", .type = VIDUR_YAML_ELSEWHERE},
+    POSITIVE(device_sku, "peak_fp16_tflops", peak_fp16_tflops, VIDUR_YAML_REQUIRED),
+    POSITIVE(device_sku, "memory_gib", memory_gib, VIDUR_YAML_REQUIRED),
+    POSITIVE(device_sku, "memory_bandwidth_gb_per_s", memory_bandwidth_gb_per_s,
+             VIDUR_YAML_REQUIRED),
+    POSITIVE(device_sku, "usd_per_gpu_hour", usd_per_gpu_hour, 0),
+    TEXT(device_sku, "price_source", price_source, 0),
+    TEXT(device_sku, "price_date", price_date, 0),
+    SECTION("roofline", roofline_fields),
+    SECTION("v1", v1_fields),
+    {.key = NULL}};
+
+static const struct vidur_yaml_field link_fields[] = {
+    {.key = "kind", .type = VIDUR_YAML_ELSEWHERE},
+    POSITIVE(node_sku, "bandwidth_gb_per_s", link_bandwidth_gb_per_s,
+             VIDUR_YAML_REQUIRED),
+    SHARE(node_sku, "efficiency", link_efficiency),
+    LATENCY(node_sku, "latency_us", link_latency_us),
+    {.key = "pairwise", .type = VIDUR_YAML_BOOL, VIDUR_YAML_AT(node_sku, pairwise)},
+    POSITIVE(node_sku, "fallback_bandwidth_gb_per_s", fallback_bandwidth_gb_per_s, 0),
+    SHARE(node_sku, "fallback_efficiency", fallback_efficiency),
+    {.key = NULL}};
+
+static const struct vidur_yaml_field inter_node_fields[] = {
+    POSITIVE(node_sku, "bandwidth_gb_per_s", inter_node_bandwidth_gb_per_s,
+             VIDUR_YAML_REQUIRED),
+    SHARE(node_sku, "efficiency", inter_node_efficiency),
+    LATENCY(node_sku, "latency_us", inter_node_latency_us),
+    {.key = NULL}};
+
+static const struct vidur_yaml_field node_fields[] = {
+    TEXT(node_sku, "name", name, VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED),
+    {.key = "description", .type = VIDUR_YAML_ELSEWHERE},
+    TEXT(node_sku, "device", device, VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED),
+    {.key = "devices_per_node",
+     .type = VIDUR_YAML_INT,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_MIN | VIDUR_YAML_MAX,
+     VIDUR_YAML_AT(node_sku, devices_per_node),
+     .min = 1,
+     .max = 1024},
+    SECTION("link", link_fields),
+    SECTION("inter_node", inter_node_fields),
+    {.key = NULL}};
+
+void vidur_device_sku_defaults(struct vidur_device_sku *device)
+{
+    *device = (struct vidur_device_sku){
+        .usd_per_gpu_hour = NAN,
+        .roofline = {.gemm_efficiency = 0.83,
+                     .memory_efficiency = 0.66,
+                     .attention_prefill_efficiency = 0.54,
+                     .attention_decode_efficiency = 0.62,
+                     .kernel_launch_us = 5,
+                     .attention_launch_us = 10,
+                     .elementwise_launch_us = 3},
+        .v1 = {.activation_gib_tp1 = 0.35, .activation_gib = 1.2}};
+}
+
+void vidur_node_sku_defaults(struct vidur_node_sku *node)
+{
+    *node = (struct vidur_node_sku){.link_efficiency = 0.48,
+                                    .link_latency_us = 4.5,
+                                    .fallback_efficiency = 0.75,
+                                    .inter_node_efficiency = 0.75,
+                                    .inter_node_latency_us = 10};
+}
+
+static int load(const char *kind, const char *reference,
+                const struct vidur_yaml_field *fields, void *out,
+                struct vidur_error *err)
+{
+    struct vidur_path path;
+    if (vidur_path_spec(NULL, kind, reference, &path, err))
+        return -1;
+    struct vidur_yaml *doc = vidur_yaml_load(path.text, err);
+    if (!doc)
+        return -1;
+    int status = vidur_yaml_read(vidur_yaml_root(doc), fields, out, err);
+    vidur_yaml_free(doc);
+    return status;
+}
+
+int vidur_device_sku_load(struct vidur_device_sku *device, const char *reference,
+                          struct vidur_error *err)
+{
+    vidur_device_sku_defaults(device);
+    if (load("skus/devices", reference, device_fields, device, err))
+        return -1;
+    /* The driver keeps about one per cent for itself. */
+    if (device->v1.usable_memory_gib == 0)
+        device->v1.usable_memory_gib = 0.99 * device->memory_gib;
+    if (device->v1.memory_bandwidth_gb_per_s == 0)
+        device->v1.memory_bandwidth_gb_per_s = device->memory_bandwidth_gb_per_s;
+    if (device->v1.peak_bf16_tflops == 0)
+        device->v1.peak_bf16_tflops = device->peak_fp16_tflops;
+    return 0;
+}
+
+int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
+                        struct vidur_error *err)
+{
+    vidur_node_sku_defaults(node);
+    if (load("skus/nodes", reference, node_fields, node, err))
+        return -1;
+    if (node->devices_per_node > 1 && node->link_bandwidth_gb_per_s == 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: link: missing; a node of %d devices needs the "
+                          "bandwidth_gb_per_s between them",
+                          reference, node->devices_per_node);
+    if (node->pairwise && node->fallback_bandwidth_gb_per_s == 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: link.fallback_bandwidth_gb_per_s: missing; a pairwise "
+                          "node needs the bandwidth between its pairs",
+                          reference);
+    return 0;
+}

@@ -1,0 +1,186 @@
+#include "profile_roofline.h"
+#include "timetable_internal.h"
+
+#include "base/file.h"
+
+#include <vidur/csv.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Tables as CSV files: one row per cell, in any order, every cell once. */
+
+bool vidur_timetable_csv_path(const char *folder, const char *name,
+                              struct vidur_path *path)
+{
+    static const char *const suffixes[] = {"csv", "csv.gz"};
+    for (int i = 0; i < 2; i++) {
+        const int n = snprintf(path->text, sizeof path->text, "%s/%s.%s", folder, name,
+                               suffixes[i]);
+        if (n > 0 && (size_t)n < sizeof path->text && vidur_file_exists(path->text))
+            return true;
+    }
+    return false;
+}
+
+/* An axis of a table: value = first + step * index; `square`: of its root. */
+struct axis {
+    const char *name;
+    int64_t first, step;
+    bool square;
+};
+
+/* Index of a row's value on an axis, or -1. */
+static int64_t axis_index(const struct axis *axis, int64_t value)
+{
+    if (axis->square) {
+        const int64_t root = (int64_t)llround(sqrt((double)value));
+        if (root * root != value)
+            return -1;
+        value = root;
+    }
+    if (value < axis->first || (value - axis->first) % axis->step != 0)
+        return -1;
+    return (value - axis->first) / axis->step;
+}
+
+static int fail_value(const struct vidur_csv *csv, int64_t row, int column,
+                      const struct axis *axis, int64_t value, struct vidur_error *err)
+{
+    if (axis->square)
+        return vidur_csv_fail(csv, row, column, err, "%lld is not a square from 1 up",
+                              (long long)value);
+    return vidur_csv_fail(
+        csv, row, column, err, "%lld is not %lld plus a multiple of %lld%s",
+        (long long)value, (long long)axis->first, (long long)axis->step,
+        axis->step > 1 ? " (estimator.kv_cache_granularity)" : "");
+}
+
+enum { MAX_CELLS = 1 << 30 };
+
+/* Extent of an axis over all rows; checks every value. */
+static int measure(const struct vidur_csv *csv, int column, const struct axis *axis,
+                   int64_t *count, struct vidur_error *err)
+{
+    const int64_t *values = vidur_csv_int64s(csv, column);
+    int64_t last = -1;
+    for (int64_t row = 0; row < vidur_csv_rows(csv); row++) {
+        const int64_t index = axis_index(axis, values[row]);
+        if (index < 0)
+            return fail_value(csv, row, column, axis, values[row], err);
+        if (index > last)
+            last = index;
+    }
+    *count = last + 1;
+    return 0;
+}
+
+/* Puts every row into its cell; `offset` cells precede the first. */
+static int scatter(const struct vidur_csv *csv, const struct axis *axes, int num_axes,
+                   int64_t columns, double *ms, struct vidur_error *err)
+{
+    const double *predictions = vidur_csv_doubles(csv, num_axes);
+    const int64_t *first = vidur_csv_int64s(csv, 0);
+    const int64_t *second = num_axes > 1 ? vidur_csv_int64s(csv, 1) : NULL;
+    for (int64_t row = 0; row < vidur_csv_rows(csv); row++) {
+        int64_t cell = axis_index(&axes[0], first[row]);
+        if (second)
+            cell = cell * columns + axis_index(&axes[1], second[row]);
+        if (!isnan(ms[cell]))
+            return vidur_csv_fail(csv, row, 0, err,
+                                  "this cell was given before; each must come once");
+        ms[cell] = predictions[row];
+    }
+    return 0;
+}
+
+static int fill(const struct vidur_csv *csv, const char *path, const struct axis *axes,
+                int num_axes, struct vidur_cache_entry *entry, const char *name,
+                struct vidur_error *err)
+{
+    int64_t counts[2] = {1, 1};
+    for (int i = 0; i < num_axes; i++)
+        if (measure(csv, i, &axes[i], &counts[i], err))
+            return -1;
+    const int64_t cells =
+        counts[0] > MAX_CELLS / counts[1] ? -1 : counts[0] * counts[1];
+    if (vidur_csv_rows(csv) != cells)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: %lld rows do not fill a table of %lld x %lld; every "
+                          "cell must come once",
+                          path, (long long)vidur_csv_rows(csv), (long long)counts[0],
+                          (long long)counts[1]);
+    const bool list = num_axes == 1;
+    double *ms = vidur_cache_add(entry, name, list ? 1 : counts[0],
+                                 list ? counts[0] + 1 : counts[1], err);
+    if (!ms)
+        return -1;
+    if (list) {
+        vidur_cache_find(entry, name)->profiled_columns = counts[0];
+        ms++; /* cell 0 stands for no tokens and stays 0 */
+    }
+    for (int64_t i = 0; i < cells; i++)
+        ms[i] = NAN;
+    return scatter(csv, axes, num_axes, counts[1], ms, err);
+}
+
+static int read_table(struct vidur_cache_entry *entry, const char *folder,
+                      const char *name, const struct axis *axes, int num_axes,
+                      struct vidur_error *err)
+{
+    struct vidur_path path;
+    struct vidur_csv_column columns[3];
+    if (!vidur_timetable_csv_path(folder, name, &path))
+        return vidur_fail(err, VIDUR_EIO,
+                          "%s/%s.csv: missing; this deployment needs it", folder, name);
+    for (int i = 0; i < num_axes; i++)
+        columns[i] = (struct vidur_csv_column){axes[i].name, VIDUR_CSV_INT64,
+                                               VIDUR_CSV_NOT_NEGATIVE};
+    columns[num_axes] = (struct vidur_csv_column){"prediction", VIDUR_CSV_DOUBLE,
+                                                  VIDUR_CSV_NOT_NEGATIVE};
+    const struct vidur_csv_schema schema = {.columns = columns,
+                                            .num_columns = num_axes + 1};
+    struct vidur_csv *csv = vidur_csv_read(path.text, &schema, err);
+    if (!csv)
+        return -1;
+    int status;
+    if (vidur_csv_rows(csv) == 0)
+        status =
+            vidur_fail(err, VIDUR_EINVAL, "%s: no rows below the header", path.text);
+    else
+        status = fill(csv, path.text, axes, num_axes, entry, name, err);
+    vidur_csv_free(csv);
+    return status;
+}
+
+int vidur_timetable_read_csv(struct vidur_cache_entry *entry,
+                             const struct vidur_estimator_config *config,
+                             const struct vidur_timetable_request *request,
+                             struct vidur_error *err)
+{
+    const struct axis tokens = {"num_tokens", 1, 1, false};
+    const struct axis batch = {"batch_size", 1, 1, false};
+    const struct axis kv = {"kv_cache_size", 0, config->kv_cache_granularity, false};
+    const struct axis chunk = {"prefill_chunk_size_squared", 1, 1, true};
+    const struct axis decode[] = {batch, kv}, prefill[] = {kv, chunk};
+    int status = 0;
+    for (int op = 0; status == 0 && op < VIDUR_NUM_OPERATORS; op++) {
+        const char *name = vidur_operator_name(op);
+        struct vidur_path path;
+        if (!vidur_request_runs(request, config->overheads.model_cpu_overhead, op) ||
+            (op == VIDUR_OP_add &&
+             !vidur_timetable_csv_path(config->tables, name, &path)))
+            continue;
+        if (op == VIDUR_OP_attn_decode)
+            status = read_table(entry, config->tables, name, decode, 2, err);
+        else if (op == VIDUR_OP_attn_prefill)
+            status = read_table(entry, config->tables, name, prefill, 2, err);
+        else
+            status =
+                read_table(entry, config->tables, name,
+                           op >= VIDUR_FIRST_CPU_OPERATOR ? &batch : &tokens, 1, err);
+    }
+    return status;
+}

@@ -138,7 +138,7 @@ class CudnnBackend:
     """cuDNN's fused attention; a cached prefix is a second, unmasked call merged in."""
 
     name = "torch_cudnn"
-    MIN_NEW = 256  # below, its plans cost more time than they could win
+    MIN_NEW = 64  # below, building its plans costs more time than they could win
 
     def suits(self, case):
         context = case.cache.context
@@ -198,20 +198,18 @@ class PagedBackend:
         """(rows, keys, warps, stages) of a tile worth trying."""
         rows = case.new * case.group
         if rows <= 16:
-            return [(16, 64, 4, 3)]
+            return [(16, 64, 2, 3), (16, 128, 4, 3)]
         if rows <= 64:
             return [(pad(rows), 64, 4, 3)]
-        if rows <= 512:
-            return [(64, 64, 4, 3), (128, 64, 8, 3)]
-        return [(128, 64, 8, 3)]
+        return [(64, 64, 4, 3)] if rows <= 512 else [(64, 64, 4, 3), (128, 64, 4, 3)]
 
     def splits(self, case, tile_rows, tile_keys):
-        """Counts of key splits that give about one, two and four waves of programs."""
+        """Counts of key splits that give about one to eight waves of programs."""
         tiles = -(-case.new * case.group // tile_rows)
         programs = tiles * case.sequences * case.cache.shard.kv_heads
-        most = min(max(case.length // (2 * tile_keys), 1), self.MOST_SPLITS)
+        most = min(max(case.length // tile_keys, 1), self.MOST_SPLITS)
         wanted = {1} if programs >= self.processors // 2 else set()
-        for waves in (1, 2, 4):
+        for waves in (1, 2, 4, 8):
             wanted.add(min(max(waves * self.processors // programs, 1), most))
         return sorted(wanted)
 
@@ -277,6 +275,8 @@ class Attention:
     """The checked backends of one shard."""
 
     CHECKS = ((3, 1, 77), (1, 1, 1000), (1, 40, 0), (1, 272, 0), (1, 272, 333), (2, 1, 15))
+    HOPELESS = 1.4  # times the best estimate: not timed any closer
+    LAUNCH_MS = 0.15  # an estimate below may be all launch
     CPU_CHECKS = ((3, 1, 33), (1, 8, 0), (1, 8, 24))
 
     def __init__(self, context, shard, slots, processors):
@@ -319,7 +319,12 @@ class Attention:
         for backend in self.backends:
             if backend.suits(case):
                 for calls in backend.variants(case):
-                    found.append((timer.measure(calls, quick=True).median, len(found),
-                                  calls, backend.name))
+                    found.append((timer.estimate_ms(calls), len(found), calls, backend.name))
+        best = min(one[0] for one in found)
+        limit = max(self.HOPELESS * best, self.LAUNCH_MS)
+        found = [one for one in found if one[0] <= limit]
+        if len(found) > 1:
+            found = [(timer.measure(calls, quick=True).median, order, calls, name)
+                     for _, order, calls, name in found]
         _, _, calls, name = min(found, key=lambda one: one[:2])
         return timer.measure(calls), name

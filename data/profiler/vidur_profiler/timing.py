@@ -33,6 +33,9 @@ class CpuTimer:
 
     cold_bytes = 0
 
+    def estimate_ms(self, calls):
+        return self.measure(calls, quick=True).median
+
     def measure(self, calls, quick=False):
         calls[0]()
         samples = []
@@ -55,13 +58,17 @@ class CudaTimer:
         self.cold_bytes = 3 * getattr(properties, "L2_cache_size", 64 << 20)
         self.stream = torch.cuda.Stream()
 
-    def measure(self, calls, quick=False):
+    def estimate_ms(self, calls):
+        """One call between events after one to warm up; of small kernels, the launch."""
         with torch.cuda.stream(self.stream):
-            for call in calls[:4]:
-                call()
-            estimate = self._event_ms(calls, 2)
+            calls[0]()
+            return self._event_ms(calls, 1, 1)
+
+    def measure(self, calls, quick=False):
+        estimate = self.estimate_ms(calls)
+        with torch.cuda.stream(self.stream):
             if estimate > self.LONG_MS:
-                return Stats([self._event_ms(calls, 1, i) for i in range(3 if quick else 5)])
+                return Stats([self._event_ms(calls, 1, i) for i in range(3 if quick else 7)])
             return Stats(self._replay(calls, estimate, 3 if quick else 9))
 
     def _event_ms(self, calls, count, first=0):

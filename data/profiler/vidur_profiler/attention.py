@@ -169,9 +169,9 @@ class CudnnBackend:
     def _merge(self, case, old, old_lse, new, new_lse, out):
         old, new = (t.transpose(1, 2).contiguous() for t in (old, new))
         heads, lanes = out.shape[2:]
-        tk.merge_two[(case.new, heads)](
+        tk.merge_two[(case.new,)](
             old, old_lse.contiguous(), new, new_lse.contiguous(), out, case.new,
-            HQ=heads, HEAD_DIM=lanes, HEAD_PAD=pad(lanes), num_warps=1)
+            HQ=heads, HQ_PAD=pad(heads), HEAD_DIM=lanes, HEAD_PAD=pad(lanes), num_warps=4)
 
     def variants(self, case):
         return [[self._make(case, first) for first in case.firsts]]

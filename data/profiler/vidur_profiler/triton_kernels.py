@@ -168,19 +168,17 @@ def combine_splits(part_out, part_lse, out, num_splits, HEAD_DIM: tl.constexpr,
 
 @triton.jit
 def merge_two(out_a, lse_a, out_b, lse_b, out, tokens, HQ: tl.constexpr,
-              HEAD_DIM: tl.constexpr, HEAD_PAD: tl.constexpr):
+              HQ_PAD: tl.constexpr, HEAD_DIM: tl.constexpr, HEAD_PAD: tl.constexpr):
     """Joins two attention results by their natural log-sum-exp, kept as [head, token]."""
     token = tl.program_id(0).to(tl.int64)
-    head = tl.program_id(1)
+    head = tl.arange(0, HQ_PAD)
     lane = tl.arange(0, HEAD_PAD)
-    inside = lane < HEAD_DIM
-    a = tl.load(lse_a + head * tokens + token)
-    b = tl.load(lse_b + head * tokens + token)
-    top = tl.maximum(a, b)
-    weight_a = tl.exp(a - top)
-    weight_b = tl.exp(b - top)
-    at = (token * HQ + head) * HEAD_DIM + lane
-    value = tl.load(out_a + at, mask=inside, other=0.0).to(tl.float32) * weight_a
-    value += tl.load(out_b + at, mask=inside, other=0.0).to(tl.float32) * weight_b
-    result = value / (weight_a + weight_b)
+    a = tl.load(lse_a + head * tokens + token, mask=head < HQ, other=0.0)
+    b = tl.load(lse_b + head * tokens + token, mask=head < HQ, other=0.0)
+    share = 1.0 / (1.0 + tl.exp(b - a))[:, None]
+    inside = (head < HQ)[:, None] & (lane < HEAD_DIM)[None, :]
+    at = (token * HQ + head)[:, None] * HEAD_DIM + lane[None, :]
+    first = tl.load(out_a + at, mask=inside, other=0.0).to(tl.float32)
+    second = tl.load(out_b + at, mask=inside, other=0.0).to(tl.float32)
+    result = first * share + second * (1.0 - share)
     tl.store(out + at, result.to(out.dtype.element_ty), mask=inside)

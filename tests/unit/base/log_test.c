@@ -1,0 +1,59 @@
+#include "test.h"
+
+#include <vidur/log.h>
+
+#include <stdio.h>
+#include <string.h>
+
+struct heard {
+    int count;
+    enum vidur_log_level level;
+    char text[2048];
+};
+
+static void hear(void *ctx, enum vidur_log_level level, const char *text)
+{
+    struct heard *heard = ctx;
+    heard->count++;
+    heard->level = level;
+    snprintf(heard->text, sizeof heard->text, "%s", text);
+}
+
+static void test_levels(void)
+{
+    for (int level = VIDUR_LOG_WARN; level <= VIDUR_LOG_DEBUG; level++) {
+        struct heard heard = {0};
+        const struct vidur_log log = {hear, &heard, (enum vidur_log_level)level};
+        vidur_log_warn(&log, "warn %d", 1);
+        CU_ASSERT_EQUAL(heard.level, VIDUR_LOG_WARN);
+        CU_ASSERT_STRING_EQUAL(heard.text, "warn 1");
+        vidur_log_info(&log, "info %s", "two");
+        vidur_log_debug(&log, "debug %g", 2.5);
+        CU_ASSERT_EQUAL(heard.count, level + 1);
+        CU_ASSERT_EQUAL((int)heard.level, level);
+        CU_ASSERT_EQUAL(vidur_log_enabled(&log, VIDUR_LOG_DEBUG), level == 2);
+    }
+}
+
+static void test_silence(void)
+{
+    const struct vidur_log nobody = {0};
+    vidur_log_warn(NULL, "nothing %d", 1);
+    vidur_log_warn(&nobody, "nothing");
+    CU_ASSERT_FALSE(vidur_log_enabled(NULL, VIDUR_LOG_WARN));
+    CU_ASSERT_FALSE(vidur_log_enabled(&nobody, VIDUR_LOG_WARN));
+}
+
+static void test_long_text_is_cut(void)
+{
+    char big[3000];
+    struct heard heard = {0};
+    const struct vidur_log log = {hear, &heard, VIDUR_LOG_WARN};
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = 0;
+    vidur_log_warn(&log, "%s", big);
+    CU_ASSERT_EQUAL(strlen(heard.text), 1023);
+}
+
+VIDUR_TEST_MAIN("log", {"levels", test_levels}, {"silence", test_silence},
+                {"long text is cut", test_long_text_is_cut})

@@ -1,0 +1,171 @@
+#include "base/intern.h"
+#include "base/text.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void test_doubles(void)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+        double value;
+    } cases[] = {
+        {"0", true, 0},
+        {"-1.5", true, -1.5},
+        {"+2", true, 2},
+        {".5", true, 0.5},
+        {"5.", true, 5},
+        {"1e3", true, 1000},
+        {"1E-3", true, 0.001},
+        {"0.1", true, 0.1},
+        {"1.7976931348623157e308", true, 1.7976931348623157e308},
+        {"1e-400", true, 0},
+        {"1e400", false, 0},
+        {"", false, 0},
+        {" 1", false, 0},
+        {"1 ", false, 0},
+        {"1x", false, 0},
+        {"nan", false, 0},
+        {"inf", false, 0},
+        {"-inf", false, 0},
+        {"0x10", false, 0},
+        {".", false, 0},
+        {"-", false, 0},
+        {"1e", false, 0},
+        {"1e+", false, 0},
+        {"1.2.3", false, 0},
+        {"1,5", false, 0},
+        {"--1", false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double value = -99;
+        CU_ASSERT_EQUAL(vidur_text_double(cases[i].text, &value), cases[i].ok);
+        CU_ASSERT_EQUAL(value, cases[i].ok ? cases[i].value : -99);
+    }
+}
+
+static void test_int64s(void)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+        int64_t value;
+    } cases[] = {
+        {"0", true, 0},
+        {"-7", true, -7},
+        {"+7", true, 7},
+        {"007", true, 7},
+        {"9223372036854775807", true, INT64_MAX},
+        {"-9223372036854775808", true, INT64_MIN},
+        {"9223372036854775808", false, 0},
+        {"", false, 0},
+        {"1.0", false, 0},
+        {"1e3", false, 0},
+        {" 1", false, 0},
+        {"1 ", false, 0},
+        {"0x1", false, 0},
+        {"-", false, 0},
+        {"+-1", false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t value = -99;
+        CU_ASSERT_EQUAL(vidur_text_int64(cases[i].text, &value), cases[i].ok);
+        CU_ASSERT_EQUAL(value, cases[i].ok ? cases[i].value : -99);
+    }
+}
+
+static void test_bools(void)
+{
+    static const char *const yes[] = {"true", "True", "YES", "on"};
+    static const char *const no[] = {"false", "FALSE", "no", "Off"};
+    bool value;
+    for (int i = 0; i < 4; i++) {
+        CU_ASSERT(vidur_text_bool(yes[i], false, &value) && value);
+        CU_ASSERT(vidur_text_bool(no[i], false, &value) && !value);
+    }
+    CU_ASSERT(vidur_text_bool("1", true, &value) && value);
+    CU_ASSERT(vidur_text_bool("0", true, &value) && !value);
+    CU_ASSERT_FALSE(vidur_text_bool("1", false, &value));
+    CU_ASSERT_FALSE(vidur_text_bool("", true, &value));
+    CU_ASSERT_FALSE(vidur_text_bool("tru", true, &value));
+}
+
+static void test_distance(void)
+{
+    static const struct {
+        const char *a, *b;
+        int distance;
+    } cases[] = {
+        {"", "", 0},
+        {"abc", "", 3},
+        {"", "abc", 3},
+        {"same", "same", 0},
+        {"Same", "sAME", 0},
+        {"kitten", "sitting", 3},
+        {"chunk_size", "chunksize", 1},
+        {"chunk_size", "chunk_sise", 1},
+        {"chunk_size", "chunk_szie", 1}, /* a swap counts once */
+        {"flaw", "lawn", 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CU_ASSERT_EQUAL(vidur_text_distance(cases[i].a, cases[i].b), cases[i].distance);
+        CU_ASSERT_EQUAL(vidur_text_distance(cases[i].b, cases[i].a), cases[i].distance);
+    }
+    char big[500];
+    memset(big, 'y', sizeof big - 1);
+    big[sizeof big - 1] = 0;
+    CU_ASSERT_EQUAL(vidur_text_distance(big, "y"), 62);
+}
+
+static void test_nearest(void)
+{
+    static const char *const known[] = {"vllm", "sarathi", "orca", "lightllm"};
+    CU_ASSERT_STRING_EQUAL(vidur_text_nearest("sarathy", known, 4), "sarathi");
+    CU_ASSERT_STRING_EQUAL(vidur_text_nearest("VLM", known, 4), "vllm");
+    CU_ASSERT_PTR_NULL(vidur_text_nearest("x", known, 0));
+}
+
+static void test_growing_text(void)
+{
+    struct vidur_text text = {0};
+    for (int i = 0; i < 1000; i++)
+        vidur_text_adds(&text, "0123456789");
+    vidur_text_add(&text, "", 0);
+    CU_ASSERT_FALSE(text.failed);
+    CU_ASSERT_EQUAL(text.length, 10000);
+    CU_ASSERT_EQUAL(strlen(text.data), 10000);
+    CU_ASSERT_EQUAL(memcmp(text.data + 9990, "0123456789", 11), 0);
+    free(text.data);
+}
+
+static void test_intern(void)
+{
+    struct vidur_intern set = {0};
+    bool is_new;
+    char text[32];
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 5000; i++) {
+            const int n = snprintf(text, sizeof text, "word %d", i);
+            CU_ASSERT_EQUAL(vidur_intern(&set, text, (size_t)n, &is_new), i);
+            CU_ASSERT_EQUAL(is_new, round == 0);
+        }
+    CU_ASSERT_EQUAL(set.count, 5000);
+    CU_ASSERT_STRING_EQUAL(vidur_intern_text(&set, 4321), "word 4321");
+    CU_ASSERT_PTR_NULL(vidur_intern_text(&set, 5000));
+    CU_ASSERT_PTR_NULL(vidur_intern_text(&set, -1));
+    /* Bytes, not C strings: a NUL counts, so does the length. */
+    CU_ASSERT_EQUAL(vidur_intern(&set, "a\0b", 3, NULL), 5000);
+    CU_ASSERT_EQUAL(vidur_intern(&set, "a\0c", 3, NULL), 5001);
+    CU_ASSERT_EQUAL(vidur_intern(&set, "a", 1, NULL), 5002);
+    CU_ASSERT_EQUAL(vidur_intern(&set, "", 0, NULL), 5003);
+    CU_ASSERT_EQUAL(vidur_intern(&set, "", 0, NULL), 5003);
+    vidur_intern_fini(&set);
+}
+
+VIDUR_TEST_MAIN("text", {"doubles", test_doubles}, {"int64s", test_int64s},
+                {"bools", test_bools}, {"distance", test_distance},
+                {"nearest", test_nearest}, {"growing text", test_growing_text},
+                {"interned strings", test_intern})

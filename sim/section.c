@@ -1,0 +1,46 @@
+#include "section.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_PATH = 128 };
+
+/* The key path at the start of a text, up to ": "; false when there is none. */
+static bool leading_path(const char *text, char path[MAX_PATH], const char **rest)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+    if (n == 0 || n >= MAX_PATH || strncmp(text + n, ": ", 2) != 0)
+        return false;
+    memcpy(path, text, n);
+    path[n] = 0;
+    *rest = text + n + 2;
+    return true;
+}
+
+int vidur_section_locate(const struct vidur_yaml_node *section, const char *prefix,
+                         struct vidur_error *err)
+{
+    char path[MAX_PATH];
+    const char *rest;
+    if (!err || !section || strncmp(err->text, prefix, strlen(prefix)) != 0 ||
+        !leading_path(err->text + strlen(prefix), path, &rest))
+        return -1;
+    const struct vidur_yaml_node *mapping = section;
+    char *key = path;
+    for (char *dot = strchr(key, '.'); dot; dot = strchr(key, '.')) {
+        *dot = 0;
+        const struct vidur_yaml_node *child = vidur_yaml_get(mapping, key);
+        if (!child) { /* name the place that lacks the rest of the path */
+            *dot = '.';
+            break;
+        }
+        mapping = child;
+        key = dot + 1;
+    }
+    char text[sizeof err->text];
+    snprintf(text, sizeof text, "%s", rest);
+    enum vidur_error_code code = err->code;
+    vidur_yaml_fail_key(mapping, key, err, "%s", text);
+    err->code = code;
+    return -1;
+}

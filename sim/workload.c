@@ -1,0 +1,334 @@
+#include <vidur/workload.h>
+
+#include "arrivals.h"
+#include "base/yaml.h"
+#include "lengths.h"
+#include "section.h"
+#include "trace.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct vidur_workload_state {
+    struct vidur_workload_config config;          /* as created, qps as offered now */
+    const struct vidur_arrivals_policy *arrivals; /* NULL: replay */
+    struct vidur_mt19937 reference;
+    struct vidur_lengths lengths; /* open while drawing */
+    struct vidur_draws draws;     /* of the gaps */
+    int64_t capacity;
+    double *gaps; /* as drawn, before the rate scales them */
+    double *arrived_at_s;
+    int32_t *prefill;
+    int32_t *decode;
+};
+
+/* A workload and its state in one piece. */
+struct whole {
+    struct vidur_workload workload;
+    struct vidur_workload_state state;
+};
+
+/* ---- Arrays ---- */
+
+static int resize(void **array, int64_t count, size_t size, struct vidur_error *err)
+{
+    void *more = realloc(*array, (size_t)count * size);
+    if (!more)
+        return vidur_fail(err, VIDUR_ENOMEM,
+                          "workload: out of memory for %lld requests",
+                          (long long)count);
+    *array = more;
+    return 0;
+}
+
+static int reserve(struct vidur_workload *workload, int64_t count,
+                   struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    if (count <= state->capacity)
+        return 0;
+    if (resize((void **)&state->gaps, count, sizeof *state->gaps, err) ||
+        resize((void **)&state->arrived_at_s, count, sizeof *state->arrived_at_s,
+               err) ||
+        resize((void **)&state->prefill, count, sizeof *state->prefill, err) ||
+        resize((void **)&state->decode, count, sizeof *state->decode, err))
+        return -1;
+    state->capacity = count;
+    workload->arrived_at_s = state->arrived_at_s;
+    workload->num_prefill_tokens = state->prefill;
+    workload->num_decode_tokens = state->decode;
+    return 0;
+}
+
+void vidur_workload_destroy(struct vidur_workload *workload)
+{
+    if (!workload)
+        return;
+    struct vidur_workload_state *state = workload->state;
+    free(state->gaps);
+    free(state->arrived_at_s);
+    free(state->prefill);
+    free(state->decode);
+    free(workload); /* the whole */
+}
+
+static struct vidur_workload *allocate(const struct vidur_workload_config *config,
+                                       struct vidur_error *err)
+{
+    struct whole *whole = calloc(1, sizeof *whole);
+    if (!whole) {
+        vidur_fail(err, VIDUR_ENOMEM, "workload: out of memory");
+        return NULL;
+    }
+    struct vidur_workload *workload = &whole->workload;
+    workload->state = &whole->state;
+    workload->max_tokens = config->max_tokens;
+    workload->seed = config->seed;
+    whole->state.config = *config;
+    if (config->seeds == VIDUR_SEEDS_REFERENCE) {
+        vidur_mt19937_seed(&whole->state.reference, config->seed);
+        workload->reference_rng = &whole->state.reference;
+    }
+    return workload;
+}
+
+/* ---- Synthetic: a gap, then its request's lengths, one by one ---- */
+
+static double gap_of(const struct vidur_workload_state *state, double drawn)
+{
+    const struct vidur_arrivals_policy *arrivals = state->arrivals;
+    return arrivals->gap ? arrivals->gap(&state->config.arrivals, drawn) : drawn;
+}
+
+static int draw_lengths(struct vidur_workload *workload, int64_t request,
+                        struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    struct vidur_tokens tokens;
+    if (vidur_lengths_draw(&state->lengths, &tokens, err))
+        return -1;
+    state->prefill[request] = tokens.prefill;
+    state->decode[request] = tokens.decode;
+    return 0;
+}
+
+/* `available`: gaps that a file gave, which are then in state->gaps already. */
+static int draw_requests(struct vidur_workload *workload, int64_t available,
+                         struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_workload_config *config = &state->config;
+    double now_s = 0;
+    for (int64_t i = 0;; i++) {
+        if (i == config->num_requests && config->num_requests > 0)
+            break;
+        if (available >= 0 && i == available)
+            break;
+        if (i == state->capacity && reserve(workload, 2 * i + 64, err))
+            return -1;
+        if (available < 0)
+            state->gaps[i] =
+                state->arrivals->draw
+                    ? state->arrivals->draw(&config->arrivals, &state->draws)
+                    : 0;
+        now_s += gap_of(state, state->gaps[i]);
+        state->arrived_at_s[i] = now_s;
+        if (draw_lengths(workload, i, err))
+            return -1;
+        if (config->duration_s > 0 && now_s >= config->duration_s)
+            break; /* drawn, so that later draws follow it, and dropped */
+        workload->num_requests = i + 1;
+    }
+    return 0;
+}
+
+/* Gaps from a file, into the arrays. */
+static int load_gaps(struct vidur_workload *workload, int64_t *available,
+                     struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_workload_config *config = &state->config;
+    double *gaps = NULL;
+    *available = -1;
+    if (!state->arrivals->load)
+        return 0;
+    if (state->arrivals->load(&config->arrivals, &gaps, available, err))
+        return -1;
+    int status = 0;
+    if (config->num_requests > *available)
+        status =
+            vidur_fail(err, VIDUR_EINVAL,
+                       "workload.num_requests: %lld; %s has gaps for %lld requests",
+                       (long long)config->num_requests, config->arrivals.file,
+                       (long long)*available);
+    else
+        status = reserve(workload, *available, err);
+    if (status == 0)
+        memcpy(state->gaps, gaps, (size_t)*available * sizeof *gaps);
+    free(gaps);
+    return status;
+}
+
+static int create_synthetic(struct vidur_workload *workload, struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    struct vidur_workload_config *config = &state->config;
+    bool reference = config->seeds == VIDUR_SEEDS_REFERENCE;
+    int64_t available;
+    state->arrivals = vidur_arrivals_find(config->arrivals.type);
+    state->draws.reference = reference ? &state->reference : NULL;
+    vidur_rng_init(&state->draws.own, config->seed, vidur_rng_stream("arrivals", 0));
+    int status =
+        vidur_lengths_open(&state->lengths, config, state->draws.reference, err);
+    if (status == 0)
+        status = load_gaps(workload, &available, err);
+    if (status == 0 && config->num_requests > 0)
+        status = reserve(workload, config->num_requests, err);
+    if (status == 0)
+        status = draw_requests(workload, available, err);
+    vidur_lengths_close(&state->lengths);
+    return status;
+}
+
+/* ---- Replay ---- */
+
+static int replay_row(struct vidur_workload *workload, const struct vidur_trace *trace,
+                      int64_t row, struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_workload_config *config = &state->config;
+    const double factors[2] = {config->prefill_scale_factor,
+                               config->decode_scale_factor};
+    int64_t tokens[2];
+    if (vidur_trace_scale_tokens(trace, row, factors, tokens, err))
+        return -1;
+    for (int i = 0; i < 2; i++)
+        if (tokens[i] < 1)
+            tokens[i] = 1;
+    if (tokens[0] + tokens[1] > config->max_tokens) /* the prompt gives way */
+        tokens[0] = config->max_tokens - tokens[1];
+    if (tokens[0] < 1)
+        return vidur_csv_fail(trace->csv, row, 1, err,
+                              "%lld tokens leave no room for a prompt; "
+                              "workload.max_tokens is %d",
+                              (long long)tokens[1], config->max_tokens);
+    state->arrived_at_s[row] = trace->time_s[row] * config->time_scale_factor;
+    state->prefill[row] = (int32_t)tokens[0];
+    state->decode[row] = (int32_t)tokens[1];
+    return 0;
+}
+
+static int replay_rows(struct vidur_workload *workload, const struct vidur_trace *trace,
+                       struct vidur_error *err)
+{
+    const struct vidur_workload_config *config = &workload->state->config;
+    int64_t count = config->num_requests > 0 ? config->num_requests : trace->num_rows;
+    if (count > trace->num_rows)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.num_requests: %lld; %s has %lld rows",
+                          (long long)count, config->file, (long long)trace->num_rows);
+    if (reserve(workload, count, err))
+        return -1;
+    for (int64_t i = 0; i < count; i++) {
+        if (replay_row(workload, trace, i, err))
+            return -1;
+        if (config->duration_s > 0 && workload->arrived_at_s[i] >= config->duration_s)
+            break;
+        workload->num_requests = i + 1;
+    }
+    return 0;
+}
+
+static int create_replay(struct vidur_workload *workload, struct vidur_error *err)
+{
+    const struct vidur_workload_config *config = &workload->state->config;
+    struct vidur_trace trace;
+    int status = vidur_trace_open(&trace, config->file, "arrived_at",
+                                  VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES, err);
+    if (status == 0)
+        status = replay_rows(workload, &trace, err);
+    vidur_trace_close(&trace);
+    return status;
+}
+
+/* ---- The workload ---- */
+
+int vidur_workload_create(struct vidur_workload **out,
+                          const struct vidur_workload_config *config,
+                          struct vidur_error *err)
+{
+    if (vidur_workload_config_check(config, err))
+        return -1;
+    struct vidur_workload *workload = allocate(config, err);
+    if (!workload)
+        return -1;
+    int status = config->type == VIDUR_WORKLOAD_TRACE_REPLAY
+                     ? create_replay(workload, err)
+                     : create_synthetic(workload, err);
+    if (status == 0 && workload->num_requests == 0)
+        status = vidur_fail(err, VIDUR_EINVAL,
+                            "workload.duration_s: no request arrives before %g s",
+                            config->duration_s);
+    if (status) {
+        vidur_workload_destroy(workload);
+        return -1;
+    }
+    *out = workload;
+    return 0;
+}
+
+int vidur_workload_clone(struct vidur_workload **out,
+                         const struct vidur_workload *workload, struct vidur_error *err)
+{
+    const struct vidur_workload_state *from = workload->state;
+    struct vidur_workload *copy = allocate(&from->config, err);
+    if (!copy)
+        return -1;
+    struct vidur_workload_state *to = copy->state;
+    size_t n = (size_t)workload->num_requests;
+    if (reserve(copy, workload->num_requests, err)) {
+        vidur_workload_destroy(copy);
+        return -1;
+    }
+    to->arrivals = from->arrivals;
+    to->reference = from->reference;
+    copy->num_requests = workload->num_requests;
+    if (from->arrivals) /* a replay has none */
+        memcpy(to->gaps, from->gaps, n * sizeof *to->gaps);
+    memcpy(to->arrived_at_s, from->arrived_at_s, n * sizeof *to->arrived_at_s);
+    memcpy(to->prefill, from->prefill, n * sizeof *to->prefill);
+    memcpy(to->decode, from->decode, n * sizeof *to->decode);
+    *out = copy;
+    return 0;
+}
+
+bool vidur_workload_has_rate(const struct vidur_workload *workload)
+{
+    const struct vidur_arrivals_policy *arrivals = workload->state->arrivals;
+    return arrivals && arrivals->has_rate;
+}
+
+int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
+                           struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    if (!vidur_workload_has_rate(workload))
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "workload.arrivals: these have no rate to set; use poisson or "
+            "gamma");
+    if (state->config.duration_s > 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.duration_s: the number of requests would depend on "
+                          "the rate; use num_requests");
+    if (!(qps > 0) || isinf(qps))
+        return vidur_fail(err, VIDUR_EINVAL, "qps %g; must be above 0", qps);
+    state->config.arrivals.qps = qps;
+    double now_s = 0;
+    for (int64_t i = 0; i < workload->num_requests; i++) {
+        now_s += gap_of(state, state->gaps[i]);
+        state->arrived_at_s[i] = now_s;
+    }
+    return 0;
+}

@@ -1,0 +1,325 @@
+#include <vidur/model.h>
+
+#include "temp_dir.h"
+#include "test.h"
+
+#include <string.h>
+
+static struct temp_dir dir;
+
+static void assert_contains(const char *text, const char *part)
+{
+    CU_ASSERT(strstr(text, part) != NULL);
+    if (!strstr(text, part))
+        printf("\n  '%s' lacks '%s'\n", text, part);
+}
+
+/* ---- Specs of data/models ---- */
+
+static void test_known_models(void)
+{
+    /* simulator.md section 1 */
+    static const struct {
+        const char *name;
+        int layers, q, kv, dim, hidden;
+    } expected[] = {{"meta-llama/Llama-2-7b-hf", 32, 32, 32, 4096, 11008},
+                    {"meta-llama/Llama-2-70b-hf", 80, 64, 8, 8192, 28672},
+                    {"meta-llama/Meta-Llama-3-8B", 32, 32, 8, 4096, 14336},
+                    {"meta-llama/Meta-Llama-3-70B", 80, 64, 8, 8192, 28672},
+                    {"codellama/CodeLlama-34b-Instruct-hf", 48, 64, 8, 8192, 22016},
+                    {"internlm/internlm-20b", 60, 40, 40, 5120, 13824},
+                    {"internlm/internlm2-20b", 48, 48, 8, 6144, 16384},
+                    {"Qwen/Qwen-72B", 80, 64, 64, 8192, 24576},
+                    {"Qwen/Qwen-2-7B", 28, 28, 4, 3584, 18944},
+                    {"microsoft/phi-2", 32, 32, 32, 2560, 10240}};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        struct vidur_model_spec model;
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL(vidur_model_load(&model, expected[i].name, &err), 0);
+        CU_ASSERT_STRING_EQUAL(err.text, "");
+        CU_ASSERT_STRING_EQUAL(model.name, expected[i].name);
+        CU_ASSERT_EQUAL(model.num_layers, expected[i].layers);
+        CU_ASSERT_EQUAL(model.num_q_heads, expected[i].q);
+        CU_ASSERT_EQUAL(model.num_kv_heads, expected[i].kv);
+        CU_ASSERT_EQUAL(model.embedding_dim, expected[i].dim);
+        CU_ASSERT_EQUAL(model.mlp_hidden_dim, expected[i].hidden);
+        CU_ASSERT_EQUAL(model.head_dim, expected[i].dim / expected[i].q);
+        const bool phi = strstr(expected[i].name, "phi") != NULL;
+        CU_ASSERT_EQUAL(model.use_gated_mlp, !phi);
+        CU_ASSERT_EQUAL(model.post_attn_norm, !phi);
+        CU_ASSERT_EQUAL(model.max_tensor_parallel_size, phi ? 1 : 0);
+    }
+}
+
+static void test_file_name_is_enough(void)
+{
+    struct vidur_model_spec model;
+    CU_ASSERT_EQUAL(vidur_model_load(&model, "llama-2-70b-hf", NULL), 0);
+    CU_ASSERT_STRING_EQUAL(model.name, "meta-llama/Llama-2-70b-hf");
+}
+
+static void test_unknown_name_gives_the_nearest(void)
+{
+    struct vidur_model_spec model;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_model_load(&model, "meta-llama/Llama-2-70-hf", &err), -1);
+    assert_contains(err.text, "'llama-2-70b-hf'");
+    CU_ASSERT_EQUAL(vidur_model_load(&model, "", &err), -1);
+    CU_ASSERT_EQUAL(vidur_model_load(&model, "no/such/file.yaml", &err), -1);
+    CU_ASSERT_EQUAL(err.code, VIDUR_EIO);
+    assert_contains(err.text, "no/such/file.yaml");
+}
+
+/* ---- YAML ---- */
+
+static int load_text(struct vidur_model_spec *model, const char *name, const char *text,
+                     struct vidur_error *err)
+{
+    const struct temp_path path = temp_dir_write(&dir, name, text);
+    memset(err, 0, sizeof *err);
+    return vidur_model_load(model, path.text, err);
+}
+
+static void test_yaml_defaults(void)
+{
+    struct vidur_model_spec m;
+    struct vidur_error err;
+    CU_ASSERT_EQUAL(load_text(&m, "m.yaml",
+                              "name: a/b\nnum_layers: 2\nnum_q_heads: 4\n"
+                              "embedding_dim: 64\nmlp_hidden_dim: 128\n"
+                              "vocab_size: 100\nmax_position_embeddings: 512\n"
+                              "use_gated_mlp: true\n",
+                              &err),
+                    0);
+    CU_ASSERT_EQUAL(m.num_kv_heads, 4);
+    CU_ASSERT_EQUAL(m.head_dim, 16);
+    CU_ASSERT_TRUE(m.post_attn_norm);
+    CU_ASSERT_FALSE(m.tie_word_embeddings);
+}
+
+static void test_yaml_errors(void)
+{
+#define REST                                                                           \
+    "num_layers: 2\nnum_q_heads: 4\nembedding_dim: 64\nvocab_size: 100\n"              \
+    "max_position_embeddings: 512\nuse_gated_mlp: true\n"
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"name: x\n" REST, "mlp_hidden_dim: missing"},
+        {"mlp_hidden_dim: 8\n" REST, "name: missing"},
+        {"name: x\nmlp_hidden_dim: 8\nhidden: 3\n" REST, "hidden"},
+        {"name: x\nmlp_hidden_dim: 0\n" REST, "mlp_hidden_dim"},
+        {"name: x\nmlp_hidden_dim: -3\n" REST, "mlp_hidden_dim"},
+        {"name: x\nmlp_hidden_dim: many\n" REST, "mlp_hidden_dim"},
+        {"name: x\nmlp_hidden_dim: 99999999999999\n" REST, "mlp_hidden_dim"},
+        {"name: x\nmlp_hidden_dim: 8\nnum_kv_heads: 3\n" REST,
+         "num_q_heads: 4 is not a multiple of num_kv_heads 3"},
+        {"[1, 2]\n", "keys with values"},
+        {"name: {\n", "y.yaml:"},
+        {"", "name: missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_model_spec m;
+        struct vidur_error err;
+        CU_ASSERT_EQUAL(load_text(&m, "y.yaml", cases[i].text, &err), -1);
+        assert_contains(err.text, cases[i].message);
+        assert_contains(err.text, "y.yaml");
+    }
+#undef REST
+}
+
+static void test_heads_must_divide_the_embedding(void)
+{
+    struct vidur_model_spec m;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_model_load(&m, "meta-llama/Llama-2-7b-hf", NULL), 0);
+    CU_ASSERT_EQUAL(vidur_model_check(&m, &err), 0);
+    m.embedding_dim = 4097;
+    CU_ASSERT_EQUAL(vidur_model_check(&m, &err), -1);
+    assert_contains(err.text, "embedding_dim: 4097 is not a multiple");
+    m.embedding_dim = 4096;
+    m.max_tensor_parallel_size = -1;
+    CU_ASSERT_EQUAL(vidur_model_check(&m, &err), -1);
+    assert_contains(err.text, "max_tensor_parallel_size");
+}
+
+/* ---- Hugging Face ---- */
+
+#define HF_SIZES                                                                       \
+    "\"hidden_size\": 4096, \"num_hidden_layers\": 32, \"num_attention_heads\": 32, "  \
+    "\"intermediate_size\": 14336, \"vocab_size\": 128256, "                           \
+    "\"max_position_embeddings\": 8192"
+
+static void test_hf_llama(void)
+{
+    struct vidur_model_spec m, spec;
+    struct vidur_error err;
+    CU_ASSERT_EQUAL(load_text(&m, "hf/config.json",
+                              "{\"architectures\": [\"LlamaForCausalLM\"], "
+                              "\"_name_or_path\": \"meta-llama/Meta-Llama-3-8B\", "
+                              "\"model_type\": \"llama\", \"hidden_act\": \"silu\", "
+                              "\"num_key_value_heads\": 8, "
+                              "\"tie_word_embeddings\": false, " HF_SIZES "}",
+                              &err),
+                    0);
+    CU_ASSERT_STRING_EQUAL(err.text, "");
+    CU_ASSERT_EQUAL(vidur_model_load(&spec, "meta-llama/Meta-Llama-3-8B", NULL), 0);
+    CU_ASSERT_STRING_EQUAL(m.name, spec.name);
+    CU_ASSERT_EQUAL(m.num_layers, spec.num_layers);
+    CU_ASSERT_EQUAL(m.num_q_heads, spec.num_q_heads);
+    CU_ASSERT_EQUAL(m.num_kv_heads, spec.num_kv_heads);
+    CU_ASSERT_EQUAL(m.head_dim, spec.head_dim);
+    CU_ASSERT_EQUAL(m.embedding_dim, spec.embedding_dim);
+    CU_ASSERT_EQUAL(m.mlp_hidden_dim, spec.mlp_hidden_dim);
+    CU_ASSERT_EQUAL(m.vocab_size, spec.vocab_size);
+    CU_ASSERT_EQUAL(m.max_position_embeddings, spec.max_position_embeddings);
+    CU_ASSERT_EQUAL(m.use_gated_mlp, spec.use_gated_mlp);
+    CU_ASSERT_EQUAL(m.post_attn_norm, spec.post_attn_norm);
+    CU_ASSERT_EQUAL(m.tie_word_embeddings, spec.tie_word_embeddings);
+}
+
+static void test_hf_defaults_and_families(void)
+{
+    static const struct {
+        const char *extra;
+        int kv, head_dim;
+        bool gated, norm, tied;
+    } cases[] = {
+        {"\"hidden_act\": \"silu\"", 32, 128, true, true, false},
+        {"\"hidden_act\": \"silu\", \"num_key_value_heads\": null", 32, 128, true, true,
+         false},
+        {"\"hidden_act\": \"gelu\"", 32, 128, false, true, false},
+        {"\"hidden_act\": \"silu\", \"head_dim\": 64, \"tie_word_embeddings\": true",
+         32, 64, true, true, true},
+        {"\"model_type\": \"gemma\", \"hidden_act\": \"gelu_pytorch_tanh\"", 32, 128,
+         true, true, true},
+        {"\"model_type\": \"phi\", \"hidden_act\": \"gelu_new\"", 32, 128, false, false,
+         false},
+        {"\"hidden_act\": \"gelu\", \"parallel_attn\": true", 32, 128, false, false,
+         false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[1024];
+        struct vidur_model_spec m;
+        struct vidur_error err;
+        snprintf(text, sizeof text, "{%s, " HF_SIZES "}", cases[i].extra);
+        CU_ASSERT_EQUAL(load_text(&m, "some-model/config.json", text, &err), 0);
+        CU_ASSERT_STRING_EQUAL(err.text, "");
+        CU_ASSERT_STRING_EQUAL(m.name, "some-model");
+        CU_ASSERT_EQUAL(m.num_kv_heads, cases[i].kv);
+        CU_ASSERT_EQUAL(m.head_dim, cases[i].head_dim);
+        CU_ASSERT_EQUAL(m.use_gated_mlp, cases[i].gated);
+        CU_ASSERT_EQUAL(m.post_attn_norm, cases[i].norm);
+        CU_ASSERT_EQUAL(m.tie_word_embeddings, cases[i].tied);
+    }
+}
+
+static void test_hf_multimodal_reads_the_text_model(void)
+{
+    struct vidur_model_spec m;
+    struct vidur_error err;
+    CU_ASSERT_EQUAL(load_text(&m, "vision/config.json",
+                              "{\"vision_config\": {\"hidden_size\": 1}, "
+                              "\"text_config\": {\"hidden_act\": \"silu\", " HF_SIZES
+                              "}}",
+                              &err),
+                    0);
+    CU_ASSERT_EQUAL(m.embedding_dim, 4096);
+}
+
+/* Every key that is needed is named when it is missing. */
+static void test_hf_missing_keys(void)
+{
+    static const char *const members[] = {
+        "\"hidden_size\": 4096",       "\"num_hidden_layers\": 32",
+        "\"num_attention_heads\": 32", "\"intermediate_size\": 14336",
+        "\"vocab_size\": 128256",      "\"max_position_embeddings\": 8192",
+        "\"hidden_act\": \"silu\""};
+    const int count = (int)(sizeof members / sizeof members[0]);
+    for (int missing = 0; missing < count; missing++) {
+        char text[1024] = "{\"model_type\": \"llama\"", key[64];
+        for (int i = 0; i < count; i++)
+            if (i != missing) {
+                strcat(text, ", ");
+                strcat(text, members[i]);
+            }
+        strcat(text, "}");
+        sscanf(members[missing], "\"%63[^\"]", key);
+        struct vidur_model_spec m;
+        struct vidur_error err;
+        CU_ASSERT_EQUAL(load_text(&m, "hf/config.json", text, &err), -1);
+        assert_contains(err.text, key);
+        assert_contains(err.text, "missing");
+    }
+}
+
+static void test_hf_refusals(void)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"{\"hidden_act\": \"silu\", \"num_local_experts\": 8, " HF_SIZES "}",
+         "mixture of 8 experts"},
+        {"{\"hidden_act\": \"silu\", \"is_encoder_decoder\": true, " HF_SIZES "}",
+         "decoder-only"},
+        {"{\"hidden_act\": 3, " HF_SIZES "}", "hidden_act"},
+        {"{\"hidden_act\": \"silu\", \"num_key_value_heads\": \"8\", " HF_SIZES "}",
+         "num_key_value_heads"},
+        {"{\"hidden_act\": \"silu\", \"num_key_value_heads\": 5, " HF_SIZES "}",
+         "not a multiple"},
+        {"{\"hidden_act\": \"silu\", " HF_SIZES, "config.json"},
+        {"[]", "hidden_size"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_model_spec m;
+        struct vidur_error err;
+        CU_ASSERT_EQUAL(load_text(&m, "hf/config.json", cases[i].text, &err), -1);
+        assert_contains(err.text, cases[i].message);
+    }
+}
+
+/* ---- Parameters ---- */
+
+static void test_parameters(void)
+{
+    struct vidur_model_spec m;
+    CU_ASSERT_EQUAL(vidur_model_load(&m, "meta-llama/Llama-2-70b-hf", NULL), 0);
+    /* q and o 8192 x 8192, k and v 8192 x 1024, three 8192 x 28672 */
+    const int64_t whole = 2LL * 8192 * 8192 + 2LL * 8192 * 1024 + 3LL * 8192 * 28672;
+    CU_ASSERT_EQUAL(vidur_model_layer_params(&m, 1), whole);
+    CU_ASSERT_EQUAL(vidur_model_layer_params(&m, 8), whole / 8);
+    /* KV heads are replicated beyond 8 devices, so a share is more than a 16th. */
+    CU_ASSERT_EQUAL(vidur_model_kv_heads_per_device(&m, 16), 1);
+    CU_ASSERT_EQUAL(vidur_model_layer_params(&m, 16), 8192LL * 128 * (4 + 2) +
+                                                          8192LL * 128 * 4 +
+                                                          3LL * 8192 * 28672 / 16);
+    CU_ASSERT_EQUAL(vidur_model_load(&m, "microsoft/phi-2", NULL), 0);
+    CU_ASSERT_EQUAL(vidur_model_layer_params(&m, 1),
+                    4LL * 2560 * 2560 + 2LL * 2560 * 10240);
+    CU_ASSERT_EQUAL(vidur_model_load(&m, "Qwen/Qwen-2-7B", NULL), 0);
+    CU_ASSERT_EQUAL(vidur_model_kv_heads_per_device(&m, 1), 4);
+    CU_ASSERT_EQUAL(vidur_model_kv_heads_per_device(&m, 7), 1);
+}
+
+static void set_up(void)
+{
+    temp_dir_make(&dir);
+}
+
+static void clean_up(void)
+{
+    temp_dir_remove(&dir);
+}
+
+VIDUR_TEST_MAIN("model", {"set up", set_up}, {"known models", test_known_models},
+                {"file name is enough", test_file_name_is_enough},
+                {"unknown name gives the nearest", test_unknown_name_gives_the_nearest},
+                {"yaml defaults", test_yaml_defaults},
+                {"yaml errors", test_yaml_errors},
+                {"heads divide the embedding", test_heads_must_divide_the_embedding},
+                {"hf llama", test_hf_llama},
+                {"hf defaults and families", test_hf_defaults_and_families},
+                {"hf multimodal", test_hf_multimodal_reads_the_text_model},
+                {"hf missing keys", test_hf_missing_keys},
+                {"hf refusals", test_hf_refusals}, {"parameters", test_parameters},
+                {"clean up", clean_up})

@@ -1,0 +1,182 @@
+#include <vidur/sku.h>
+
+#include "temp_dir.h"
+#include "test.h"
+
+#include <math.h>
+#include <string.h>
+
+static struct temp_dir dir;
+
+static void assert_contains(const char *text, const char *part)
+{
+    CU_ASSERT(strstr(text, part) != NULL);
+    if (!strstr(text, part))
+        printf("\n  '%s' lacks '%s'\n", text, part);
+}
+
+static void test_known_devices(void)
+{
+    /* simulator.md section 1; data/README.md */
+    static const struct {
+        const char *name;
+        double tflops, gib, usd;
+    } expected[] = {{"a30", 165, 24, NAN},   {"a40", 150, 45, 1.28},
+                    {"a100", 312, 80, 2.21}, {"h100", 1000, 80, 4.25},
+                    {"h200", 989, 140, NAN}, {"l40s", 362, 45, NAN}};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        struct vidur_device_sku device;
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL(vidur_device_sku_load(&device, expected[i].name, &err), 0);
+        CU_ASSERT_STRING_EQUAL(err.text, "");
+        CU_ASSERT_STRING_EQUAL(device.name, expected[i].name);
+        CU_ASSERT_EQUAL(device.peak_fp16_tflops, expected[i].tflops);
+        CU_ASSERT_EQUAL(device.memory_gib, expected[i].gib);
+        CU_ASSERT_EQUAL(isnan(device.usd_per_gpu_hour), isnan(expected[i].usd));
+        if (!isnan(expected[i].usd)) {
+            CU_ASSERT_EQUAL(device.usd_per_gpu_hour, expected[i].usd);
+            CU_ASSERT(device.price_source[0] != '\0');
+            CU_ASSERT_STRING_EQUAL(device.price_date, "2024-02-07");
+        }
+        CU_ASSERT(device.v1.usable_memory_gib > 0.9 * device.memory_gib);
+        CU_ASSERT(device.v1.usable_memory_gib <= device.memory_gib);
+    }
+}
+
+static void test_known_nodes(void)
+{
+    static const struct {
+        const char *name, *device;
+        int devices;
+        bool pairwise;
+    } expected[] = {{"a40_pairwise_nvlink", "a40", 8, true},
+                    {"a100_pairwise_nvlink", "a100", 4, true},
+                    {"h100_pairwise_nvlink", "h100", 4, true},
+                    {"a100_dgx", "a100", 8, false},
+                    {"h100_dgx", "h100", 8, false},
+                    {"h200_dgx", "h200", 8, false},
+                    {"a30_single_gpu", "a30", 1, false},
+                    {"l40s_pcie", "l40s", 8, false}};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        struct vidur_node_sku node;
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL(vidur_node_sku_load(&node, expected[i].name, &err), 0);
+        CU_ASSERT_STRING_EQUAL(err.text, "");
+        CU_ASSERT_STRING_EQUAL(node.name, expected[i].name);
+        CU_ASSERT_STRING_EQUAL(node.device, expected[i].device);
+        CU_ASSERT_EQUAL(node.devices_per_node, expected[i].devices);
+        CU_ASSERT_EQUAL(node.pairwise, expected[i].pairwise);
+        CU_ASSERT(node.link_efficiency > 0 && node.link_efficiency <= 1);
+        CU_ASSERT(node.inter_node_bandwidth_gb_per_s > 0);
+        if (node.pairwise)
+            CU_ASSERT(node.fallback_bandwidth_gb_per_s < node.link_bandwidth_gb_per_s);
+    }
+}
+
+static void test_unknown_names(void)
+{
+    struct vidur_device_sku device;
+    struct vidur_node_sku node;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_device_sku_load(&device, "a10o", &err), -1);
+    assert_contains(err.text, "'a100'");
+    CU_ASSERT_EQUAL(vidur_node_sku_load(&node, "h100_dgxx", &err), -1);
+    assert_contains(err.text, "'h100_dgx'");
+}
+
+static int load_device(struct vidur_device_sku *device, const char *text,
+                       struct vidur_error *err)
+{
+    const struct temp_path path = temp_dir_write(&dir, "device.yaml", text);
+    memset(err, 0, sizeof *err);
+    return vidur_device_sku_load(device, path.text, err);
+}
+
+/* A file with the datasheet's figures alone is a device. */
+static void test_device_defaults(void)
+{
+    struct vidur_device_sku device, defaults;
+    struct vidur_error err;
+    vidur_device_sku_defaults(&defaults);
+    CU_ASSERT_EQUAL(load_device(&device,
+                                "name: mine\npeak_fp16_tflops: 100\nmemory_gib: 50\n"
+                                "memory_bandwidth_gb_per_s: 1000\n",
+                                &err),
+                    0);
+    CU_ASSERT_STRING_EQUAL(err.text, "");
+    CU_ASSERT_EQUAL(device.roofline.gemm_efficiency, defaults.roofline.gemm_efficiency);
+    CU_ASSERT(isnan(device.usd_per_gpu_hour));
+    CU_ASSERT_DOUBLE_EQUAL(device.v1.usable_memory_gib, 49.5, 1e-12);
+    CU_ASSERT_EQUAL(device.v1.peak_bf16_tflops, 100);
+    CU_ASSERT_EQUAL(device.v1.memory_bandwidth_gb_per_s, 1000);
+}
+
+static void test_device_errors(void)
+{
+#define REST "peak_fp16_tflops: 100\nmemory_gib: 50\n"
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"name: x\n" REST, "memory_bandwidth_gb_per_s: missing"},
+        {"memory_bandwidth_gb_per_s: 1\n" REST, "name: missing"},
+        {"name: x\nmemory_bandwidth_gb_per_s: 0\n" REST, "memory_bandwidth_gb_per_s"},
+        {"name: x\nmemory_bandwidth_gb_per_s: .nan\n" REST,
+         "memory_bandwidth_gb_per_s"},
+        {"name: x\nmemory_bandwidth_gb_per_s: 1\nusd_per_gpu_hour: -2\n" REST,
+         "usd_per_gpu_hour"},
+        {"name: x\nmemory_bandwidth_gb_per_s: 1\nroofline: {gemm_efficiency: "
+         "1.2}\n" REST,
+         "roofline.gemm_efficiency"},
+        {"name: x\nmemory_bandwidth_gb_per_s: 1\nroofline: {gem_efficiency: 1}\n" REST,
+         "gemm_efficiency"},
+        {"name: x\nmemory_bandwidth_gb_per_s: 1\nprice: 3\n" REST, "price"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_device_sku device;
+        struct vidur_error err;
+        CU_ASSERT_EQUAL(load_device(&device, cases[i].text, &err), -1);
+        assert_contains(err.text, cases[i].message);
+        assert_contains(err.text, "device.yaml:");
+    }
+#undef REST
+}
+
+static void test_node_errors(void)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"name: x\ndevice: a100\ndevices_per_node: 2\n", "link: missing"},
+        {"name: x\ndevice: a100\ndevices_per_node: 0\n", "devices_per_node"},
+        {"name: x\ndevices_per_node: 1\n", "device: missing"},
+        {"name: x\ndevice: a100\ndevices_per_node: 4\n"
+         "link: {bandwidth_gb_per_s: 100, pairwise: true}\n",
+         "fallback_bandwidth_gb_per_s: missing"},
+        {"name: x\ndevice: a100\ndevices_per_node: 4\nlink: {pairwise: true}\n",
+         "bandwidth_gb_per_s: missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_node_sku node;
+        struct vidur_error err = {0};
+        const struct temp_path path = temp_dir_write(&dir, "node.yaml", cases[i].text);
+        CU_ASSERT_EQUAL(vidur_node_sku_load(&node, path.text, &err), -1);
+        assert_contains(err.text, cases[i].message);
+    }
+}
+
+static void set_up(void)
+{
+    temp_dir_make(&dir);
+}
+
+static void clean_up(void)
+{
+    temp_dir_remove(&dir);
+}
+
+VIDUR_TEST_MAIN("sku", {"set up", set_up}, {"known devices", test_known_devices},
+                {"known nodes", test_known_nodes},
+                {"unknown names", test_unknown_names},
+                {"device defaults", test_device_defaults},
+                {"device errors", test_device_errors},
+                {"node errors", test_node_errors}, {"clean up", clean_up})

@@ -1,0 +1,234 @@
+#include <vidur/ranking.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * What limits a candidate at its highest feasible load. Each rule has a strength, the
+ * recorded value over the threshold below which it does not matter; the strongest rule
+ * of at least 1 names the bottleneck, the first listed on ties. Where none holds, the
+ * limiting SLO tells whether prefills or decodes run out of throughput.
+ */
+
+static const double blocked_threshold = 0.10;    /* of scheduling rounds */
+static const double full_batch_threshold = 0.30; /* of batches */
+static const double idle_threshold = 0.25;       /* of stage time */
+static const double communication_threshold = 0.30;
+static const double gap_ratio_threshold = 2.0; /* TBT P99 over its median */
+static const double strongest = 10.0;          /* so that ratios stay comparable */
+
+struct rule {
+    const char *name;
+    double (*strength)(const struct vidur_ranking_row *row);
+    void (*explain)(const struct vidur_ranking_row *row, char *text, size_t size);
+};
+
+static bool limited_by(const struct vidur_ranking_row *row, const char *metric)
+{
+    return strncmp(row->limiting_slo, metric, strlen(metric)) == 0;
+}
+
+/* The gap between tokens is what breaks; otherwise waiting is. */
+static bool limited_by_gap(const struct vidur_ranking_row *row)
+{
+    return limited_by(row, "tbt") || limited_by(row, "tpot");
+}
+
+/* 0 for NaN. */
+static double over(double value, double threshold)
+{
+    double strength = value / threshold;
+    return strength > 0 ? fmin(strength, strongest) : 0;
+}
+
+static double memory_strength(const struct vidur_ranking_row *row)
+{
+    if (limited_by_gap(row) && row->preemptions == 0)
+        return 0;
+    return over(row->blocked_on_memory_fraction, blocked_threshold);
+}
+
+static void explain_memory(const struct vidur_ranking_row *row, char *text, size_t size)
+{
+    snprintf(text, size,
+             "%.0f %% of scheduling rounds end for lack of KV blocks (%.0f %% in use, "
+             "%lld restarts): raise TP or PP, or take a device with more memory",
+             100 * row->blocked_on_memory_fraction, row->memory_usage,
+             (long long)row->preemptions);
+}
+
+static double gap_strength(const struct vidur_ranking_row *row)
+{
+    if (!limited_by(row, "tbt"))
+        return 0;
+    return over(row->tbt_p99_s / row->tbt_p50_s, gap_ratio_threshold);
+}
+
+static double large_prefill_strength(const struct vidur_ranking_row *row)
+{
+    return row->chunk_size > 0 ? 0 : gap_strength(row);
+}
+
+static void explain_large_prefill(const struct vidur_ranking_row *row, char *text,
+                                  size_t size)
+{
+    snprintf(text, size,
+             "TBT P99 %.0f ms is %.1f times the median: whole prefills stall decodes; "
+             "use sarathi with a chunk_size, or a smaller max_tokens_in_batch",
+             1e3 * row->tbt_p99_s, row->tbt_p99_s / row->tbt_p50_s);
+}
+
+static double chunk_strength(const struct vidur_ranking_row *row)
+{
+    return row->chunk_size > 0 ? gap_strength(row) : 0;
+}
+
+static void explain_chunk(const struct vidur_ranking_row *row, char *text, size_t size)
+{
+    snprintf(text, size,
+             "TBT P99 %.0f ms is %.1f times the median: chunks of %lld tokens stall "
+             "decodes; try chunk_size %lld",
+             1e3 * row->tbt_p99_s, row->tbt_p99_s / row->tbt_p50_s,
+             (long long)row->chunk_size,
+             (long long)(row->chunk_size > 1 ? row->chunk_size / 2 : 1));
+}
+
+static double batch_size_strength(const struct vidur_ranking_row *row)
+{
+    if (limited_by_gap(row))
+        return 0;
+    return over(row->full_batch_fraction, full_batch_threshold);
+}
+
+static void explain_batch_size(const struct vidur_ranking_row *row, char *text,
+                               size_t size)
+{
+    snprintf(text, size,
+             "%.0f %% of batches are at the cap of %lld requests while %.0f %% of KV "
+             "blocks are in use: raise batch_size to %lld",
+             100 * row->full_batch_fraction, (long long)row->batch_size,
+             row->memory_usage, (long long)(2 * row->batch_size));
+}
+
+static double pipeline_strength(const struct vidur_ranking_row *row)
+{
+    return row->num_pipeline_stages > 1
+               ? over(row->pipeline_idle_fraction, idle_threshold)
+               : 0;
+}
+
+static void explain_pipeline(const struct vidur_ranking_row *row, char *text,
+                             size_t size)
+{
+    snprintf(text, size,
+             "the %lld stages idle %.0f %% of the time their replica works: fewer "
+             "stages and more TP, or smaller chunks that even out the batches",
+             (long long)row->num_pipeline_stages, 100 * row->pipeline_idle_fraction);
+}
+
+static double communication_strength(const struct vidur_ranking_row *row)
+{
+    return over(row->communication_time_fraction, communication_threshold);
+}
+
+static void explain_communication(const struct vidur_ranking_row *row, char *text,
+                                  size_t size)
+{
+    snprintf(text, size,
+             "all-reduce and send/recv take %.0f %% of busy time (TP %lld, PP %lld on "
+             "%s): lower TP, or a node with faster links",
+             100 * row->communication_time_fraction,
+             (long long)row->tensor_parallel_size, (long long)row->num_pipeline_stages,
+             row->network_device);
+}
+
+static const struct rule rules[] = {
+    {"memory", memory_strength, explain_memory},
+    {"TBT by large prefills", large_prefill_strength, explain_large_prefill},
+    {"chunk size too large", chunk_strength, explain_chunk},
+    {"batch size", batch_size_strength, explain_batch_size},
+    {"pipeline bubbles", pipeline_strength, explain_pipeline},
+    {"communication", communication_strength, explain_communication},
+};
+
+static const char *explain_throughput(const struct vidur_ranking_row *row, char *text,
+                                      size_t size)
+{
+    if (limited_by_gap(row)) {
+        snprintf(text, size,
+                 "a decode step takes %.0f ms (TBT P50) at a mean batch of %.1f: raise "
+                 "TP, take a device with more memory bandwidth, or lower batch_size",
+                 1e3 * row->tbt_p50_s, row->mean_batch_size);
+        return "decode throughput";
+    }
+    if (row->prefill_token_fraction >= 0.5) {
+        snprintf(
+            text, size,
+            "%.0f %% of tokens are prefill, stages are busy %.0f %% at %.0f %% MFU "
+            "(TTFT P90 %.2f s): raise TP%s, or take a device with more FLOP/s",
+            100 * row->prefill_token_fraction, row->busy, row->mfu, row->ttft_p90_s,
+            row->chunk_size > 0 ? "raise chunk_size while TBT allows,"
+                                : "add replicas");
+        return "prefill throughput";
+    }
+    snprintf(
+        text, size,
+        "%.0f %% of tokens are decodes, stages are busy %.0f %% at a mean batch of "
+        "%.1f: raise batch_size, or take a device with more memory bandwidth",
+        100 * (1 - row->prefill_token_fraction), row->busy, row->mean_batch_size);
+    return "decode throughput";
+}
+
+/* No load at all meets the SLOs: there is no queue to blame, only the hardware. */
+static const char *explain_floor(const struct vidur_ranking_row *row, char *text,
+                                 size_t size)
+{
+    snprintf(text, size, "%s%s even at the smallest load tried: %s",
+             row->limiting_slo[0] ? row->limiting_slo : "an SLO", " is missed",
+             limited_by_gap(row)
+                 ? "raise TP, lower chunk_size or take a device with more bandwidth"
+                 : "raise TP or chunk_size, or take a device with more FLOP/s");
+    return "latency without load";
+}
+
+static const char *explain_ok(const struct vidur_ranking_row *row, char *text,
+                              size_t size)
+{
+    const struct rule *best = NULL;
+    double best_strength = 1;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        double strength = rules[i].strength(row);
+        if (best ? strength > best_strength : strength >= best_strength) {
+            best = &rules[i];
+            best_strength = strength;
+        }
+    }
+    if (!best)
+        return isnan(row->prefill_token_fraction) ? "not known"
+                                                  : explain_throughput(row, text, size);
+    best->explain(row, text, size);
+    return best->name;
+}
+
+void vidur_find_bottleneck(struct vidur_ranking_row *row)
+{
+    char text[sizeof row->bottleneck_detail] = "";
+    const char *name = "";
+    if (strcmp(row->status, VIDUR_STATUS_OK) == 0) {
+        name = explain_ok(row, text, sizeof text);
+    } else if (strcmp(row->status, VIDUR_STATUS_INFEASIBLE_MEMORY) == 0) {
+        name = "memory";
+        snprintf(text, sizeof text,
+                 "weights and one request do not fit on %lld x %s: raise TP or PP, or "
+                 "take a device with more memory",
+                 (long long)(row->tensor_parallel_size * row->num_pipeline_stages),
+                 row->device);
+    } else if (strcmp(row->status, VIDUR_STATUS_SLO_UNREACHABLE) == 0) {
+        name = explain_floor(row, text, sizeof text);
+    }
+    memset(row->bottleneck, 0, sizeof row->bottleneck);
+    memset(row->bottleneck_detail, 0, sizeof row->bottleneck_detail);
+    snprintf(row->bottleneck, sizeof row->bottleneck, "%s", name);
+    snprintf(row->bottleneck_detail, sizeof row->bottleneck_detail, "%s", text);
+}

@@ -1,0 +1,129 @@
+#include "columns.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#define ROW_COLUMN(row_type, kind, name, unit, description)                            \
+    {VIDUR_COLUMN_##kind,                                                              \
+     #name,                                                                            \
+     unit,                                                                             \
+     description,                                                                      \
+     (uint32_t)offsetof(row_type, name),                                               \
+     (uint32_t)sizeof(((row_type *)0)->name)},
+#define RANKING_COLUMN(kind, name, size, unit, description)                            \
+    ROW_COLUMN(struct vidur_ranking_row, kind, name, unit, description)
+#define PROBE_COLUMN(kind, name, size, unit, description)                              \
+    ROW_COLUMN(struct vidur_probe_row, kind, name, unit, description)
+
+static const struct vidur_column ranking_columns[] = {
+    VIDUR_RANKING_COLUMNS(RANKING_COLUMN)};
+static const struct vidur_column probe_columns[] = {VIDUR_PROBE_COLUMNS(PROBE_COLUMN)};
+
+const struct vidur_column *vidur_ranking_columns(int *count)
+{
+    *count = (int)(sizeof ranking_columns / sizeof ranking_columns[0]);
+    return ranking_columns;
+}
+
+const struct vidur_column *vidur_probe_columns(int *count)
+{
+    *count = (int)(sizeof probe_columns / sizeof probe_columns[0]);
+    return probe_columns;
+}
+
+void vidur_row_clear(const struct vidur_column *columns, int count, void *row)
+{
+    for (int i = 0; i < count; i++) {
+        char *cell = (char *)row + columns[i].offset;
+        memset(cell, 0, columns[i].size);
+        if (columns[i].kind == VIDUR_COLUMN_REAL)
+            memcpy(cell, &(double){NAN}, sizeof(double));
+    }
+}
+
+static bool is_excepted(const char *name, const char *const *except)
+{
+    for (; except && *except; except++)
+        if (strcmp(name, *except) == 0)
+            return true;
+    return false;
+}
+
+static bool cells_equal(const struct vidur_column *column, const char *a, const char *b)
+{
+    if (column->kind == VIDUR_COLUMN_TEXT)
+        return strncmp(a, b, column->size) == 0;
+    if (column->kind == VIDUR_COLUMN_REAL) {
+        double x, y;
+        memcpy(&x, a, sizeof x);
+        memcpy(&y, b, sizeof y);
+        return x == y || (isnan(x) && isnan(y));
+    }
+    return memcmp(a, b, column->size) == 0;
+}
+
+bool vidur_rows_equal(const struct vidur_column *columns, int count, const void *a,
+                      const void *b, const char *const *except)
+{
+    for (int i = 0; i < count; i++)
+        if (!is_excepted(columns[i].name, except) &&
+            !cells_equal(&columns[i], (const char *)a + columns[i].offset,
+                         (const char *)b + columns[i].offset))
+            return false;
+    return true;
+}
+
+/* Bytes of the UTF-8 character at text, with `left` bytes of room; 0: not one;
+ * -1: the beginning of one that the room cuts. */
+static int utf8_length(const unsigned char *text, size_t left)
+{
+    int length = text[0] < 0x80                       ? 1
+                 : text[0] >= 0xC2 && text[0] <= 0xDF ? 2
+                 : (text[0] & 0xF0) == 0xE0           ? 3
+                 : text[0] >= 0xF0 && text[0] <= 0xF4 ? 4
+                                                      : 0;
+    for (int i = 1; i < length; i++) {
+        if ((size_t)i >= left || text[i] == 0)
+            return -1;
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    if (length < 3)
+        return length;
+    unsigned lead = text[0], next = text[1];
+    bool wrong = (lead == 0xE0 && next < 0xA0) || (lead == 0xED && next >= 0xA0) ||
+                 (lead == 0xF0 && next < 0x90) || (lead == 0xF4 && next >= 0x90);
+    return wrong ? 0 : length;
+}
+
+void vidur_text_cell_clean(char *text, size_t size)
+{
+    size_t i = 0;
+    while (i + 1 < size && text[i]) {
+        int length = utf8_length((const unsigned char *)text + i, size - 1 - i);
+        if (length < 0)
+            break;
+        if (length == 0)
+            text[i] = '?';
+        i += length > 0 ? (size_t)length : 1;
+    }
+    if (i < size)
+        memset(text + i, 0, size - i);
+}
+
+void vidur_row_clean(const struct vidur_column *columns, int count, void *row)
+{
+    for (int i = 0; i < count; i++)
+        if (columns[i].kind == VIDUR_COLUMN_TEXT)
+            vidur_text_cell_clean((char *)row + columns[i].offset, columns[i].size);
+}
+
+const struct vidur_column *vidur_column_find(const struct vidur_column *columns,
+                                             int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(columns[i].name, name) == 0)
+            return &columns[i];
+    return NULL;
+}

@@ -1,0 +1,48 @@
+#include <vidur/results.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void vidur_results_destroy(struct vidur_results *results)
+{
+    if (!results)
+        return;
+    free(results->config_text);
+    free(results->ranking);
+    free(results->probes);
+    free(results->facts);
+    *results = (struct vidur_results){0};
+}
+
+int vidur_results_add_fact(struct vidur_results *results, const char *section,
+                           const char *name, const char *key, const char *value,
+                           struct vidur_error *err)
+{
+    size_t count = (size_t)results->num_facts;
+    struct vidur_result_fact *grown =
+        realloc(results->facts, (count + 1) * sizeof *grown);
+    if (!grown)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for the facts of a search");
+    struct vidur_result_fact *fact = &grown[count];
+    memset(fact, 0, sizeof *fact); /* whole: it is written to files */
+    snprintf(fact->section, sizeof fact->section, "%s", section);
+    snprintf(fact->name, sizeof fact->name, "%s", name);
+    snprintf(fact->key, sizeof fact->key, "%s", key);
+    snprintf(fact->value, sizeof fact->value, "%s", value);
+    results->facts = grown;
+    results->num_facts++;
+    return 0;
+}
+
+const char *vidur_results_fact(const struct vidur_results *results, const char *section,
+                               const char *name, const char *key)
+{
+    for (int64_t i = 0; i < results->num_facts; i++) {
+        const struct vidur_result_fact *fact = &results->facts[i];
+        if (strcmp(fact->section, section) == 0 && strcmp(fact->name, name) == 0 &&
+            strcmp(fact->key, key) == 0)
+            return fact->value;
+    }
+    return NULL;
+}

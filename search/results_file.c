@@ -1,0 +1,210 @@
+#include "base/file.h"
+#include "columns.h"
+#include "results_h5.h"
+#include "results_layout.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* results.h5: the contract's attributes, tables and texts. */
+
+static const char creator[] = "vidur-search";
+
+#define ROOT_TEXT(name)                                                                \
+    {                                                                                  \
+#name, offsetof(struct vidur_results, name),                                   \
+            sizeof(((struct vidur_results *)0)->name)                                  \
+    }
+static const struct {
+    const char *name;
+    size_t offset, size;
+} root_texts[] = {ROOT_TEXT(creator_version), ROOT_TEXT(git_commit),
+                  ROOT_TEXT(file_time), ROOT_TEXT(config_path),
+                  ROOT_TEXT(config_sha256)};
+enum { NUM_ROOT_TEXTS = sizeof root_texts / sizeof root_texts[0] };
+
+static int put_root(struct vidur_h5 *file, const struct vidur_results *results)
+{
+    int failed =
+        vidur_h5_put_text(file, "creator", creator) ||
+        vidur_h5_put_text(file, "HDF5_Version", vidur_h5_version().text) ||
+        vidur_h5_put_int64(file, "format_version", VIDUR_RESULTS_FORMAT_VERSION) ||
+        vidur_h5_put_text(file, "config_text", results->config_text) ||
+        vidur_h5_put_uint64(file, "seed", results->seed) ||
+        vidur_h5_put_int64(file, "ranks", results->ranks) ||
+        vidur_h5_put_int64(file, "threads", results->threads) ||
+        vidur_h5_put_double(file, "elapsed_s", results->elapsed_s);
+    for (size_t i = 0; !failed && i < NUM_ROOT_TEXTS; i++)
+        failed = vidur_h5_put_text(file, root_texts[i].name,
+                                   (const char *)results + root_texts[i].offset);
+    return failed ? -1 : 0;
+}
+
+static int put_rejected(struct vidur_h5 *file, const struct vidur_results *results)
+{
+    struct vidur_table table = vidur_rejected_table();
+    int64_t count = 0;
+    struct vidur_ranking_row *rows = vidur_results_rejected(results, &count);
+    int failed = !rows || vidur_h5_put_table(file, &table, rows, count);
+    free(rows);
+    return failed;
+}
+
+static int put_all(struct vidur_h5 *file, const struct vidur_results *results)
+{
+    struct vidur_table ranking = vidur_ranking_table();
+    struct vidur_table probes = vidur_probes_table();
+    struct vidur_table facts = vidur_facts_table();
+    const char *text = results->config_text ? results->config_text : "";
+    int failed =
+        put_root(file, results) ||
+        vidur_h5_put_note(file, "/README", vidur_results_readme()) ||
+        vidur_h5_put_table(file, &ranking, results->ranking, results->num_ranking) ||
+        vidur_h5_put_table(file, &probes, results->probes, results->num_probes) ||
+        vidur_h5_put_group(file, "/space") ||
+        vidur_h5_put_note(file, "/space/configuration", text) ||
+        vidur_h5_put_table(file, &facts, results->facts, results->num_facts) ||
+        put_rejected(file, results);
+    return failed ? -1 : 0;
+}
+
+int vidur_results_write(const char *path, const struct vidur_results *results,
+                        struct vidur_error *err)
+{
+    const struct vidur_results stamped = vidur_results_stamp(results);
+    size_t size = 0;
+    void *image = NULL;
+    struct vidur_h5 *file = vidur_h5_create(path);
+    if (file && put_all(file, &stamped) == 0)
+        image = vidur_h5_image(file, &size);
+    vidur_h5_close(file);
+    if (!image)
+        return vidur_fail(err, VIDUR_ENOMEM,
+                          "%s: HDF5 could not put the results together; free some "
+                          "memory and try again",
+                          path);
+    int failed = vidur_file_write(path, image, size, err);
+    free(image);
+    return failed;
+}
+
+static int fail_damaged(struct vidur_error *err, const char *path, const char *what)
+{
+    return vidur_fail(err, VIDUR_ECORRUPT,
+                      "%s: the file is damaged or truncated (%s); copy it again or run "
+                      "vidur-search anew",
+                      path, what);
+}
+
+static int fail_foreign(struct vidur_error *err, const char *path, const char *what)
+{
+    return vidur_fail(err, VIDUR_ECORRUPT,
+                      "%s: %s; give the results.h5 that vidur-search wrote", path,
+                      what);
+}
+
+static int check_signature(const char *path, struct vidur_error *err)
+{
+    static const unsigned char signature[8] = {0x89, 'H',  'D',  'F',
+                                               '\r', '\n', 0x1a, '\n'};
+    unsigned char head[8];
+    FILE *stream = fopen(path, "rb");
+    if (!stream)
+        return vidur_fail(err, VIDUR_EIO, "%s: cannot open the file: %s", path,
+                          strerror(errno));
+    size_t got = fread(head, 1, sizeof head, stream);
+    int failed = ferror(stream) ? errno : 0;
+    fclose(stream);
+    if (failed)
+        return vidur_fail(err, VIDUR_EIO, "%s: cannot read the file: %s", path,
+                          strerror(failed));
+    if (got == 0)
+        return fail_foreign(err, path, "the file is empty");
+    if (got < sizeof head || memcmp(head, signature, sizeof head) != 0)
+        return fail_foreign(err, path, "this is not an HDF5 file");
+    return 0;
+}
+
+static int check_kind(struct vidur_h5 *file, const char *path, struct vidur_error *err)
+{
+    char *name = vidur_h5_get_text(file, "creator");
+    bool ours = name && strcmp(name, creator) == 0;
+    free(name);
+    int64_t version = 0;
+    vidur_h5_get_int64(file, "format_version", &version);
+    if (!ours || version <= 0)
+        return fail_foreign(err, path, "an HDF5 file, but not results of vidur-search");
+    if (version <= VIDUR_RESULTS_FORMAT_VERSION)
+        return 0;
+    char *wrote = vidur_h5_get_text(file, "creator_version");
+    vidur_fail(err, VIDUR_ECORRUPT,
+               "%s: its format version is %lld, written by vidur-search %s, and this "
+               "program reads up to %d; use vidur-report of that version or newer",
+               path, (long long)version, wrote ? wrote : "of an unknown version",
+               VIDUR_RESULTS_FORMAT_VERSION);
+    free(wrote);
+    return -1;
+}
+
+static void get_root(struct vidur_h5 *file, struct vidur_results *results)
+{
+    for (size_t i = 0; i < NUM_ROOT_TEXTS; i++) {
+        char *text = vidur_h5_get_text(file, root_texts[i].name);
+        char *field = (char *)results + root_texts[i].offset;
+        snprintf(field, root_texts[i].size, "%s", text ? text : "");
+        vidur_text_cell_clean(field, root_texts[i].size);
+        free(text);
+    }
+    int64_t ranks = 0, threads = 0;
+    vidur_h5_get_int64(file, "ranks", &ranks);
+    vidur_h5_get_int64(file, "threads", &threads);
+    results->ranks = (int)ranks;
+    results->threads = (int)threads;
+    vidur_h5_get_uint64(file, "seed", &results->seed);
+    vidur_h5_get_double(file, "elapsed_s", &results->elapsed_s);
+    results->config_text = vidur_h5_get_text(file, "config_text");
+}
+
+static int get_all(struct vidur_h5 *file, const char *path,
+                   struct vidur_results *results, struct vidur_error *err)
+{
+    const struct vidur_table tables[3] = {vidur_ranking_table(), vidur_probes_table(),
+                                          vidur_facts_table()};
+    void *rows[3] = {0};
+    int64_t *const counts[3] = {&results->num_ranking, &results->num_probes,
+                                &results->num_facts};
+    if (check_kind(file, path, err))
+        return -1;
+    get_root(file, results);
+    const char *bad = results->config_text ? NULL : "config_text";
+    for (int i = 0; i < 3 && !bad; i++)
+        if (vidur_h5_get_table(file, &tables[i], &rows[i], counts[i]))
+            bad = tables[i].path;
+    results->ranking = rows[0];
+    results->probes = rows[1];
+    results->facts = rows[2];
+    if (!bad)
+        return 0;
+    char what[64];
+    snprintf(what, sizeof what, "%s cannot be read", bad);
+    return fail_damaged(err, path, what);
+}
+
+int vidur_results_read(const char *path, struct vidur_results *results,
+                       struct vidur_error *err)
+{
+    *results = (struct vidur_results){0};
+    if (check_signature(path, err))
+        return -1;
+    char why[160];
+    struct vidur_h5 *file = vidur_h5_open(path, why, sizeof why);
+    if (!file)
+        return fail_damaged(err, path, why);
+    int failed = get_all(file, path, results, err);
+    vidur_h5_close(file);
+    if (failed)
+        vidur_results_destroy(results);
+    return failed;
+}

@@ -406,8 +406,10 @@ static int finish(struct reader *r)
         else
             reader_no_memory(r);
     }
-    if (!r->has_header)
+    if (!r->has_header) {
+        r->row_line = 1;
         reader_fail(r, NULL, "the file is empty; it needs a header row");
+    }
     return r->failed ? -1 : 0;
 }
 

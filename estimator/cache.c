@@ -162,7 +162,8 @@ static int locate(const struct vidur_cache_entry *entry, hid_t set,
         H5Sget_simple_extent_dims(space, dims, NULL) != 2 ||
         H5Tequal(type, H5T_NATIVE_DOUBLE) <= 0)
         goto out;
-    const haddr_t offset = H5Dget_offset(set);
+    /* An empty dataset lies nowhere. */
+    const haddr_t offset = dims[0] * dims[1] > 0 ? H5Dget_offset(set) : 0;
     const size_t limit = entry->mapping_bytes;
     if (offset == HADDR_UNDEF || offset % sizeof(double) != 0 || offset > limit ||
         (dims[1] > 0 && dims[0] > (limit - offset) / sizeof(double) / dims[1]))

@@ -1,0 +1,345 @@
+#include "test.h"
+
+#include "base/yaml.h"
+
+#include <vidur/rng.h>
+#include <vidur/workload.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct vidur_workload *create(const struct vidur_workload_config *config)
+{
+    struct vidur_workload *workload = NULL;
+    struct vidur_error err = {0};
+    int status = vidur_workload_create(&workload, config, &err);
+    if (status)
+        printf("\n  %s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, 0);
+    return workload;
+}
+
+static const char *file_of(const char *text)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/vidur_workload_%ld.csv", (long)getpid());
+    FILE *f = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fputs(text, f);
+    fclose(f);
+    return path;
+}
+
+/* Reads the text of a `workload:` section; the error, if any, is in *err. */
+static int read_section(const char *yaml, struct vidur_workload_config *config,
+                        struct vidur_error *err)
+{
+    struct vidur_yaml *doc = vidur_yaml_parse("/c/a.yaml", yaml, strlen(yaml), err);
+    if (!doc)
+        return -1;
+    vidur_workload_config_defaults(config);
+    int status = vidur_workload_config_read(
+        vidur_yaml_get(vidur_yaml_root(doc), "workload"), config, err);
+    vidur_yaml_free(doc);
+    return status;
+}
+
+static struct vidur_workload_config of_yaml(const char *yaml)
+{
+    struct vidur_workload_config config;
+    struct vidur_error err = {0};
+    int status = read_section(yaml, &config, &err);
+    if (status)
+        printf("\n  %s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, 0);
+    return config;
+}
+
+/* ---- The reference's random streams ---- */
+
+/* random.seed(42); random.random() in Python gives these. */
+static void test_reference_stream_is_handed_on(void)
+{
+    struct vidur_workload_config config =
+        of_yaml("workload:\n  seeds: reference\n  num_requests: 2\n"
+                "  lengths: {type: uniform}\n  arrivals: {type: poisson, qps: 1}\n");
+    struct vidur_workload *w = create(&config);
+    CU_ASSERT_EQUAL(w->arrived_at_s[0], -log(1 - 0.6394267984578837));
+    CU_ASSERT_EQUAL(w->arrived_at_s[1],
+                    w->arrived_at_s[0] - log(1 - 0.27502931836911926));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(w->reference_rng);
+    struct vidur_mt19937 next = *w->reference_rng;
+    CU_ASSERT_EQUAL(vidur_mt19937_uniform(&next), 0.7364712141640124);
+    CU_ASSERT_EQUAL(w->seed, 42);
+    vidur_workload_destroy(w);
+    config.seeds = VIDUR_SEEDS_OWN;
+    w = create(&config);
+    CU_ASSERT_PTR_NULL(w->reference_rng);
+    vidur_workload_destroy(w);
+}
+
+/* ---- One set of requests at many rates ---- */
+
+static void assert_same_requests(const struct vidur_workload *a,
+                                 const struct vidur_workload *b)
+{
+    size_t n = (size_t)a->num_requests;
+    CU_ASSERT_EQUAL_FATAL(a->num_requests, b->num_requests);
+    CU_ASSERT_EQUAL(memcmp(a->arrived_at_s, b->arrived_at_s, n * sizeof(double)), 0);
+    CU_ASSERT_EQUAL(memcmp(a->num_prefill_tokens, b->num_prefill_tokens, n * 4), 0);
+    CU_ASSERT_EQUAL(memcmp(a->num_decode_tokens, b->num_decode_tokens, n * 4), 0);
+}
+
+static void check_rates(struct vidur_workload_config config)
+{
+    static const double rates[] = {0.37, 12.5, 1e-3, 3};
+    struct vidur_error err = {0};
+    struct vidur_workload *scaled = create(&config);
+    struct vidur_workload *copy;
+    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, scaled, &err), 0);
+    const double *arrivals = scaled->arrived_at_s;
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        config.arrivals.qps = rates[i];
+        struct vidur_workload *fresh = create(&config);
+        CU_ASSERT_EQUAL(vidur_workload_set_qps(scaled, rates[i], &err), 0);
+        CU_ASSERT_EQUAL(vidur_workload_set_qps(copy, rates[i], &err), 0);
+        CU_ASSERT_PTR_EQUAL(scaled->arrived_at_s, arrivals);
+        assert_same_requests(scaled, fresh);
+        assert_same_requests(copy, fresh);
+        vidur_workload_destroy(fresh);
+    }
+    CU_ASSERT_EQUAL(vidur_workload_set_qps(scaled, 0, &err), -1);
+    CU_ASSERT_EQUAL(vidur_workload_set_qps(scaled, NAN, &err), -1);
+    vidur_workload_destroy(scaled);
+    vidur_workload_destroy(copy);
+}
+
+static void test_set_qps_equals_create(void)
+{
+    struct vidur_workload_config config =
+        of_yaml("workload:\n  num_requests: 500\n  lengths: {type: uniform}\n"
+                "  arrivals: {type: poisson, qps: 1}\n");
+    check_rates(config);
+    config.arrivals.truncate = 3;
+    check_rates(config);
+    config.seeds = VIDUR_SEEDS_REFERENCE;
+    check_rates(config);
+    config.seeds = VIDUR_SEEDS_OWN;
+    snprintf(config.arrivals.type, sizeof config.arrivals.type, "gamma");
+    config.arrivals.cv = 2.5;
+    check_rates(config);
+    config.num_requests = 0;
+    config.duration_s = 20;
+    struct vidur_workload *w = create(&config);
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_workload_set_qps(w, 2, &err), -1);
+    vidur_workload_destroy(w);
+}
+
+/* More requests begin with the fewer ones: nothing depends on how many are asked for.
+ */
+static void test_longer_runs_extend_shorter(void)
+{
+    struct vidur_workload_config config =
+        of_yaml("workload:\n  num_requests: 500\n  lengths: {type: zipf}\n"
+                "  arrivals: {type: gamma, qps: 1, cv: 0.5}\n");
+    struct vidur_workload *longer = create(&config);
+    config.num_requests = 77;
+    struct vidur_workload *shorter = create(&config);
+    longer->num_requests = 77;
+    assert_same_requests(longer, shorter);
+    vidur_workload_destroy(longer);
+    vidur_workload_destroy(shorter);
+}
+
+/* ---- Replay ---- */
+
+static struct vidur_workload_config of_replay(const char *text)
+{
+    struct vidur_workload_config config;
+    vidur_workload_config_defaults(&config);
+    config.type = VIDUR_WORKLOAD_TRACE_REPLAY;
+    snprintf(config.file, sizeof config.file, "%s", file_of(text));
+    return config;
+}
+
+#define REPLAY_HEADER "arrived_at,num_prefill_tokens,num_decode_tokens\n"
+
+static void test_replay(void)
+{
+    struct vidur_workload_config config =
+        of_replay(REPLAY_HEADER "0.5,11,3\n0.5,0,7\n2,5000,100\n9,1,1\n");
+    config.time_scale_factor = 2;
+    config.prefill_scale_factor = 0.5;
+    config.max_tokens = 1100;
+    struct vidur_workload *w = create(&config);
+    static const double arrived[] = {1, 1, 4, 18};
+    static const int prefill[] = {5, 1, 1000, 1};
+    static const int decode[] = {3, 7, 100, 1};
+    CU_ASSERT_EQUAL_FATAL(w->num_requests, 4);
+    for (int i = 0; i < 4; i++) {
+        CU_ASSERT_EQUAL(w->arrived_at_s[i], arrived[i]);
+        CU_ASSERT_EQUAL(w->num_prefill_tokens[i], prefill[i]);
+        CU_ASSERT_EQUAL(w->num_decode_tokens[i], decode[i]);
+    }
+    struct vidur_error err = {0};
+    struct vidur_workload *copy;
+    CU_ASSERT_EQUAL(vidur_workload_set_qps(w, 1, &err), -1);
+    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
+    assert_same_requests(w, copy);
+    vidur_workload_destroy(copy);
+    vidur_workload_destroy(w);
+    config.duration_s = 4;
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->num_requests, 2);
+    vidur_workload_destroy(w);
+}
+
+static void test_bad_replays(void)
+{
+    static const struct {
+        const char *text;
+        const char *message;
+    } cases[] = {
+        {REPLAY_HEADER, "no rows"},
+        {REPLAY_HEADER "1,5,5\n0,5,5\n", ":3: arrived_at: 0 comes after 1"},
+        {REPLAY_HEADER "1,5,5000\n",
+         ":2: num_decode_tokens: 5000 tokens leave no room for a prompt"},
+        {"arrived_at,num_prefill_tokens\n1,5\n", "num_decode_tokens"},
+        {REPLAY_HEADER "x,5,5\n", ":2: arrived_at:"},
+        {REPLAY_HEADER "1,5,-5\n", ":2: num_decode_tokens:"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_workload_config config = of_replay(cases[i].text);
+        struct vidur_workload *w = NULL;
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL(vidur_workload_create(&w, &config, &err), -1);
+        if (!strstr(err.text, cases[i].message))
+            printf("\n  wanted '%s', got '%s'\n", cases[i].message, err.text);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].message));
+    }
+    struct vidur_workload_config config = of_replay(REPLAY_HEADER "1,5,5\n");
+    config.num_requests = 2;
+    struct vidur_workload *w = NULL;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_workload_create(&w, &config, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "has 1 rows"));
+}
+
+/* ---- Configuration ---- */
+
+static void test_reads_every_key(void)
+{
+    struct vidur_workload_config c =
+        of_yaml("workload:\n"
+                "  seed: 7\n  seeds: own\n  duration_s: 3\n  max_tokens: 2048\n"
+                "  lengths: {type: zipf, min_tokens: 10, prefill_to_decode_ratio: 3,\n"
+                "            theta: 0.2, scramble: true}\n"
+                "  arrivals: {type: gamma, qps: 4, cv: 0.25}\n");
+    CU_ASSERT_EQUAL(c.type, VIDUR_WORKLOAD_SYNTHETIC);
+    CU_ASSERT_EQUAL(c.seed, 7);
+    CU_ASSERT_EQUAL(c.duration_s, 3);
+    CU_ASSERT_EQUAL(c.max_tokens, 2048);
+    CU_ASSERT_STRING_EQUAL(c.lengths.type, "zipf");
+    CU_ASSERT_EQUAL(c.lengths.min_tokens, 10);
+    CU_ASSERT_EQUAL(c.lengths.prefill_to_decode_ratio, 3);
+    CU_ASSERT_EQUAL(c.lengths.theta, 0.2);
+    CU_ASSERT(c.lengths.scramble);
+    CU_ASSERT_EQUAL(c.arrivals.qps, 4);
+    CU_ASSERT_EQUAL(c.arrivals.cv, 0.25);
+    c = of_yaml("workload:\n  type: trace_replay\n  file: r.csv\n"
+                "  prefill_scale_factor: 2\n  decode_scale_factor: 3\n"
+                "  time_scale_factor: 0.5\n");
+    CU_ASSERT_EQUAL(c.type, VIDUR_WORKLOAD_TRACE_REPLAY);
+    CU_ASSERT_STRING_EQUAL(c.file, "/c/r.csv");
+    CU_ASSERT_EQUAL(c.time_scale_factor, 0.5);
+    c = of_yaml("workload:\n  lengths: {file: l.csv, decode_scale_factor: 0.5}\n"
+                "  arrivals: {type: trace, file: a.csv, column: t, start_time: 1,\n"
+                "             end_time: 2, time_scale_factor: 3}\n");
+    CU_ASSERT_STRING_EQUAL(c.lengths.file, "/c/l.csv");
+    CU_ASSERT_STRING_EQUAL(c.arrivals.column, "t");
+    CU_ASSERT_EQUAL(c.arrivals.start_time_s, 1);
+    CU_ASSERT_EQUAL(c.arrivals.end_time_s, 2);
+}
+
+static void test_truncation_follows_semantics(void)
+{
+    struct vidur_workload_config c;
+    vidur_workload_config_defaults(&c);
+    vidur_workload_config_complete(&c, VIDUR_SEMANTICS_CORRECTED);
+    CU_ASSERT_EQUAL(c.arrivals.truncate, 0);
+    vidur_workload_config_defaults(&c);
+    vidur_workload_config_complete(&c, VIDUR_SEMANTICS_VIDUR);
+    CU_ASSERT_EQUAL(c.arrivals.truncate, 3);
+    c = of_yaml("workload:\n  num_requests: 5\n  lengths: {type: uniform}\n"
+                "  arrivals: {type: poisson, qps: 1, truncate: 0}\n");
+    vidur_workload_config_complete(&c, VIDUR_SEMANTICS_VIDUR);
+    CU_ASSERT_EQUAL(c.arrivals.truncate, 0);
+}
+
+static void test_bad_sections(void)
+{
+    static const struct {
+        const char *yaml;
+        const char *message;
+    } cases[] = {
+        {"workload:\n  arrivals: {type: poison, qps: 1}\n",
+         "/c/a.yaml:2: workload.arrivals.type: 'poison' is not known; did you mean "
+         "'poisson'?"},
+        {"workload:\n  arrivals: {type: poisson, qps: -1}\n",
+         "/c/a.yaml:2: workload.arrivals.qps: "},
+        {"workload:\n  arrivals: {type: poisson, cv: 1}\n",
+         "/c/a.yaml:2: workload.arrivals.cv: unknown key"},
+        {"workload:\n  arrivals: {type: poisson, qps: .nan}\n",
+         "/c/a.yaml:2: workload.arrivals.qps: "},
+        {"workload:\n  arrivals: {qps: many}\n",
+         "/c/a.yaml:2: workload.arrivals.qps: "},
+        {"workload:\n  arrivals: [1]\n",
+         "/c/a.yaml:2: workload.arrivals: not a mapping"},
+        {"workload:\n  num_requests: 3\n  arrivals: {qps: 1}\n",
+         "workload.lengths.file: missing"},
+        {"workload:\n  num_requests: 3\n  lengths: {type: uniform}\n",
+         "workload.arrivals.qps: missing"},
+        {"workload:\n  lengths: {type: uniform}\n  arrivals: {qps: 1}\n",
+         "workload.num_requests: missing"},
+        {"workload:\n  num_requests: 3\n  duration_s: 3\n  arrivals: {qps: 1}\n",
+         "/c/a.yaml:3: workload.duration_s: given beside num_requests"},
+        {"workload:\n  num_requests: 0\n", "/c/a.yaml:2: workload.num_requests: "},
+        {"workload:\n  num_request: 5\n", "'num_requests'"},
+        {"workload:\n  seed: -1\n", "/c/a.yaml:2: workload.seed: -1; 0 or more"},
+        {"workload:\n  type: replay\n", "/c/a.yaml:2: workload.type: "},
+        {"workload:\n  type: trace_replay\n", "workload.file: missing"},
+        {"workload:\n  type: trace_replay\n  file: a\n  arrivals: {}\n",
+         "/c/a.yaml:4: workload.arrivals: "},
+        {"workload:\n  num_requests: 3\n  seeds: reference\n"
+         "  lengths: {type: uniform}\n  arrivals: {type: gamma, qps: 1}\n",
+         "/c/a.yaml:3: workload.seeds: reference does not cover gamma arrivals"},
+        {"workload:\n  num_requests: 3\n  seeds: reference\n  seed: 4294967296\n"
+         "  lengths: {type: uniform}\n  arrivals: {qps: 1}\n",
+         "/c/a.yaml:4: workload.seed: above 4294967295"},
+        {"workload:\n  num_requests: 3\n  max_tokens: 100\n"
+         "  lengths: {type: fixed, prefill_tokens: 100, decode_tokens: 1}\n"
+         "  arrivals: {qps: 1}\n",
+         "/c/a.yaml:4: workload.lengths.prefill_tokens: 101 tokens together"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_workload_config config;
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL(read_section(cases[i].yaml, &config, &err), -1);
+        if (!strstr(err.text, cases[i].message))
+            printf("\n  wanted '%s', got '%s'\n", cases[i].message, err.text);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].message));
+    }
+}
+
+VIDUR_TEST_MAIN("workload",
+                {"reference stream handed on", test_reference_stream_is_handed_on},
+                {"set_qps equals create", test_set_qps_equals_create},
+                {"longer runs extend shorter", test_longer_runs_extend_shorter},
+                {"replay", test_replay}, {"bad replays", test_bad_replays},
+                {"reads every key", test_reads_every_key},
+                {"truncation follows semantics", test_truncation_follows_semantics},
+                {"bad sections", test_bad_sections})

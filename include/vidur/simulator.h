@@ -61,10 +61,16 @@ struct vidur_batch_record {
     int64_t num_tokens;
     int64_t num_prefill_tokens;
     int64_t num_decode_tokens;
-    double flops;               /* of the stage */
-    int64_t allocated_blocks;   /* of the replica, at the start */
-    int64_t num_waiting;        /* requests in the replica's queue, at the start */
-    const int64_t *request_ids; /* `size` of them; valid during the call */
+    /* the shape that its time was looked up for; n is taken before this batch */
+    int num_decodes;                /* requests whose prefill is complete */
+    int num_prefills;               /* the others */
+    int64_t decode_context_tokens;  /* sum of n over decodes */
+    int64_t prefill_context_tokens; /* sum of n, each rounded up to the granularity */
+    int64_t prefill_chunk_squares;  /* sum of chunk^2 */
+    double flops;                   /* of the stage */
+    int64_t allocated_blocks;       /* of the replica, at the start */
+    int64_t num_waiting;            /* requests in the replica's queue, at the start */
+    const int64_t *request_ids;     /* `size` of them; valid during the call */
     const int32_t *request_tokens;
 };
 

@@ -151,11 +151,11 @@ def measure(plans, progress, good_enough):
     return True
 
 
-def write(plans, arguments, monitor, complete, elapsed_s):
+def write(plans, arguments, facts):
     """The folder of every model; what is not measured yet is left out."""
     from vidur_profiler import store
-    from vidur_profiler.device import provenance
 
+    facts["data_type"] = "bfloat16" if arguments.device == "cuda" else "float32"
     for model in {plan.model.name: plan.model for plan in plans}.values():
         mine = [plan for plan in plans if plan.model is model]
         folder = os.path.join(arguments.out, "compute", arguments.device_name, model.name)
@@ -164,11 +164,6 @@ def write(plans, arguments, monitor, complete, elapsed_s):
         store.write_mlp(os.path.join(folder, "mlp.csv"), model, mlp)
         store.write_attention(os.path.join(folder, "attention.csv"), model,
                               mine[0].limits.max_kv + mine[0].limits.max_chunk, attention)
-        facts = provenance(arguments.device)
-        facts.update(monitor.summary())
-        facts["data_type"] = "bfloat16" if arguments.device == "cuda" else "float32"
-        facts["last_run_seconds"] = round(elapsed_s)
-        facts["refined_to_the_end"] = str(complete).lower()
         facts["rows"] = {"mlp": len(mlp), "attention": len(attention)}
         facts["largest_error_against_float64"] = {
             name: f"{error:.2e}" for name, error in plans[0].log.facts_under("error of ").items()}
@@ -182,13 +177,20 @@ def write(plans, arguments, monitor, complete, elapsed_s):
 
 
 def run(arguments):
-    from vidur_profiler.device import Monitor
+    from vidur_profiler.device import Monitor, provenance
 
     monitor = Monitor(arguments.device)
     progress = Progress(arguments.budget_minutes * 60.0, monitor, arguments.quiet)
     plans = make_plans(arguments, progress.say)
-    complete = measure(plans, progress, arguments.good_enough)
-    write(plans, arguments, monitor, complete, progress.elapsed_s())
+    facts = provenance(arguments.device)
+    complete = False
+    try:
+        complete = measure(plans, progress, arguments.good_enough)
+    finally:
+        facts.update(monitor.summary())
+        facts["last_run_seconds"] = round(progress.elapsed_s())
+        facts["refined_to_the_end"] = str(complete).lower()
+        write(plans, arguments, facts)
     if arguments.network:
         from vidur_profiler import network
 

@@ -237,13 +237,13 @@ class PagedBackend:
     def _call(self, case, tables, tile, splits, buffers):
         rows, keys, warps, stages = tile
         out, parts, lse = buffers
-        heads, lanes = case.query.shape[2:]
+        lanes = case.query.shape[-1]
         kv_heads = case.cache.shard.kv_heads
         grid = (-(-case.new * case.group // rows), case.sequences * kv_heads, splits)
         tk.paged_attention[grid](
             case.query, case.cache.keys, case.cache.values, tables, out, parts, lse,
             case.new, case.length, splits, tables.stride(0),
-            math.log2(math.e) / math.sqrt(lanes), HQ=heads, HKV=kv_heads, HEAD_DIM=lanes,
+            math.log2(math.e) / math.sqrt(lanes), kv_heads, GROUP=case.group, HEAD_DIM=lanes,
             HEAD_PAD=pad(lanes), BLOCK_M=rows, BLOCK_N=keys, PAGE=PAGE, SPLIT=splits > 1,
             num_warps=warps, num_stages=stages)
         if splits > 1:
@@ -312,14 +312,25 @@ class Attention:
         self.errors[backend.name] = worst
         return tried > 0
 
+    def _estimates(self, timer, backend, case, order):
+        """(ms, order, calls, name) of each variant; none where the kernel refuses."""
+        try:
+            return [(timer.estimate_ms(calls), order + i, calls, backend.name)
+                    for i, calls in enumerate(backend.variants(case))]
+        except RuntimeError as problem:
+            if "CUDA error" in str(problem):  # nothing on this device works after that
+                raise
+            self.failures[backend.name] = f"at {case.sequences} x {case.new} new of " \
+                f"{case.length}: {problem}"[:300]
+            return []
+
     def measure(self, timer, sequences, new, cached):
         """(stats, backend name) of the fastest kernel for the case."""
         case = Case(self.cache, sequences, new, cached)
         found = []
         for backend in self.backends:
             if backend.suits(case):
-                for calls in backend.variants(case):
-                    found.append((timer.estimate_ms(calls), len(found), calls, backend.name))
+                found += self._estimates(timer, backend, case, len(found))
         best = min(one[0] for one in found)
         limit = max(self.HOPELESS * best, self.LAUNCH_MS)
         found = [one for one in found if one[0] <= limit]

@@ -133,8 +133,6 @@ class Plan:
                              self.processors)
             for name, error in made.errors.items():
                 self.log.note("error of " + name, error)
-            for name, text in made.failures.items():
-                self.log.note(f"left out {heads_of(self.shard)} {name}", text)
             self.made["attention"] = made
         return self.made["attention"]
 
@@ -143,7 +141,11 @@ class Plan:
         heads = heads_of(self.shard)
 
         def measure():
-            return self._attention().measure(self.timer, batch, max(chunk, 1), kv)
+            attention = self._attention()
+            found = attention.measure(self.timer, batch, max(chunk, 1), kv)
+            for name, text in attention.failures.items():
+                self.log.note(f"left out {heads} {name}", text)
+            return found
 
         return self.log.get(f"attention {heads} {batch} {chunk} {kv}", measure)
 

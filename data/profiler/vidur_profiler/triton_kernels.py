@@ -68,7 +68,7 @@ def save_kv(qkv, k_cache, v_cache, slots, row_width, k_offset, entry,
 
 @triton.jit
 def _attend(q, k_cache, v_cache, table, head, visible, low, high, total, peak, acc,
-            scale_log2, HKV: tl.constexpr, HEAD_DIM: tl.constexpr, HEAD_PAD: tl.constexpr,
+            scale_log2, kv_heads, HEAD_DIM: tl.constexpr, HEAD_PAD: tl.constexpr,
             BLOCK_N: tl.constexpr, PAGE: tl.constexpr, MASKED: tl.constexpr):
     """Online softmax over the keys [low, high); visible: keys that each row may see."""
     lane = tl.arange(0, HEAD_PAD)
@@ -76,7 +76,7 @@ def _attend(q, k_cache, v_cache, table, head, visible, low, high, total, peak, a
         key = start + tl.arange(0, BLOCK_N)
         there = key < high
         page = tl.load(table + key // PAGE, mask=there, other=0).to(tl.int64)
-        row = (page * PAGE + key % PAGE) * (HKV * HEAD_DIM) + head * HEAD_DIM
+        row = (page * PAGE + key % PAGE) * (kv_heads * HEAD_DIM) + head * HEAD_DIM
         k_at = k_cache + row[None, :] + lane[:, None]
         v_at = v_cache + row[:, None] + lane[None, :]
         if MASKED:
@@ -102,40 +102,40 @@ def _attend(q, k_cache, v_cache, table, head, visible, low, high, total, peak, a
     return total, peak, acc
 
 
-@triton.jit(do_not_specialize=["q_len", "kv_len", "num_splits", "table_stride"])
+@triton.jit(do_not_specialize=["q_len", "kv_len", "num_splits", "table_stride",
+                                "kv_heads"])
 def paged_attention(query, k_cache, v_cache, tables, out, part_out, part_lse,
                     q_len, kv_len, num_splits, table_stride, scale_log2,
-                    HQ: tl.constexpr, HKV: tl.constexpr, HEAD_DIM: tl.constexpr,
+                    kv_heads, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr,
                     HEAD_PAD: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
                     PAGE: tl.constexpr, SPLIT: tl.constexpr):
-    group: tl.constexpr = HQ // HKV
     first_row = tl.program_id(0) * BLOCK_M
-    sequence = (tl.program_id(1) // HKV).to(tl.int64)
-    head = tl.program_id(1) % HKV
+    sequence = (tl.program_id(1) // kv_heads).to(tl.int64)
+    head = tl.program_id(1) % kv_heads
     split = tl.program_id(2)
     row = first_row + tl.arange(0, BLOCK_M)
-    token = row // group
+    token = row // GROUP
     lane = tl.arange(0, HEAD_PAD)
     inside = (token < q_len)[:, None] & (lane < HEAD_DIM)[None, :]
-    entry = (sequence * q_len + token) * HQ + head * group + row % group
+    entry = (sequence * q_len + token) * (kv_heads * GROUP) + head * GROUP + row % GROUP
     q = tl.load(query + entry[:, None] * HEAD_DIM + lane[None, :], mask=inside, other=0.0)
     visible = kv_len - q_len + token + 1
     # Keys that the tile's last row sees, cut into splits; keys that its first row sees.
-    last = tl.minimum(kv_len, kv_len - q_len + (first_row + BLOCK_M - 1) // group + 1)
+    last = tl.minimum(kv_len, kv_len - q_len + (first_row + BLOCK_M - 1) // GROUP + 1)
     per_split = tl.cdiv(tl.cdiv(last, BLOCK_N), num_splits) * BLOCK_N
     low = split * per_split
     high = tl.minimum(low + per_split, last)
-    common = tl.minimum(high, kv_len - q_len + first_row // group + 1)
+    common = tl.minimum(high, kv_len - q_len + first_row // GROUP + 1)
     unmasked = low + tl.maximum(common - low, 0) // BLOCK_N * BLOCK_N
     peak = tl.full([BLOCK_M], float("-inf"), tl.float32)
     total = tl.zeros([BLOCK_M], tl.float32)
     acc = tl.zeros([BLOCK_M, HEAD_PAD], tl.float32)
     table = tables + sequence * table_stride
     total, peak, acc = _attend(q, k_cache, v_cache, table, head, visible, low, unmasked,
-                               total, peak, acc, scale_log2, HKV, HEAD_DIM, HEAD_PAD,
+                               total, peak, acc, scale_log2, kv_heads, HEAD_DIM, HEAD_PAD,
                                BLOCK_N, PAGE, False)
     total, peak, acc = _attend(q, k_cache, v_cache, table, head, visible, unmasked, high,
-                               total, peak, acc, scale_log2, HKV, HEAD_DIM, HEAD_PAD,
+                               total, peak, acc, scale_log2, kv_heads, HEAD_DIM, HEAD_PAD,
                                BLOCK_N, PAGE, True)
     mean = acc / tl.where(total > 0.0, total, 1.0)[:, None]
     if SPLIT:

@@ -1,0 +1,133 @@
+#include "tree_split.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The grower for one feature: the sample's cells in order, with prefix sums. A node is
+ * the interval [begin[0], end[0]) of them. */
+struct line_grower {
+    struct vidur_grower base;
+    int32_t *rank;        /* of the sample's cells */
+    double *weight, *sum; /* before each cell, and in all */
+    int32_t *rows;
+};
+
+static int line_init(struct vidur_grower *base, struct vidur_error *err)
+{
+    struct line_grower *grower = (struct line_grower *)base;
+    const size_t n = (size_t)base->cells->num_cells + 1;
+    grower->rank = calloc(n, sizeof *grower->rank);
+    grower->weight = calloc(n, sizeof *grower->weight);
+    grower->sum = calloc(n, sizeof *grower->sum);
+    grower->rows = calloc(n, sizeof *grower->rows);
+    if (grower->rank && grower->weight && grower->sum && grower->rows)
+        return 0;
+    return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a tree");
+}
+
+static void line_fini(struct vidur_grower *base)
+{
+    struct line_grower *grower = (struct line_grower *)base;
+    free(grower->rank);
+    free(grower->weight);
+    free(grower->sum);
+    free(grower->rows);
+}
+
+static struct vidur_open_node line_root(struct line_grower *grower,
+                                        const struct vidur_bag *bag)
+{
+    int count = 0;
+    double weight = 0, sum = 0;
+    int32_t rows = 0;
+    for (int i = 0; i < grower->base.cells->num_cells; i++) {
+        grower->rank[count] = i;
+        grower->weight[count] = weight;
+        grower->sum[count] = sum;
+        grower->rows[count] = rows;
+        count += bag->rows[i] > 0;
+        weight += bag->weight[i];
+        sum += bag->sum[i];
+        rows += bag->rows[i];
+    }
+    grower->weight[count] = weight;
+    grower->sum[count] = sum;
+    grower->rows[count] = rows;
+    return (struct vidur_open_node){.weight = weight,
+                                    .sum = sum,
+                                    .num_rows = rows,
+                                    .parent = -1,
+                                    .end = {count, 0}};
+}
+
+static bool is_pure(const struct line_grower *grower,
+                    const struct vidur_open_node *node)
+{
+    const double mean = node->sum / node->weight;
+    for (int i = node->begin[0]; i < node->end[0]; i++) {
+        const double weight = grower->weight[i + 1] - grower->weight[i];
+        if ((grower->sum[i + 1] - grower->sum[i]) / weight != mean)
+            return false;
+    }
+    return true;
+}
+
+static inline bool find_split(const struct line_grower *grower,
+                              const struct vidur_open_node *node,
+                              struct vidur_split *best)
+{
+    const double weight = grower->weight[node->begin[0]];
+    const double sum = grower->sum[node->begin[0]];
+    *best = VIDUR_SPLIT_NONE;
+    for (int i = node->begin[0]; i < node->end[0] - 1; i++)
+        if (vidur_split_offer(best, grower->weight[i + 1] - weight,
+                              grower->sum[i + 1] - sum, node))
+            best->last_left = i;
+    return best->numerator > 0 || (best->numerator == 0 && !is_pure(grower, node));
+}
+
+static void line_grow(struct vidur_grower *base, const struct vidur_bag *bag,
+                      const struct vidur_tree_limits *limits, struct vidur_tree *tree)
+{
+    struct line_grower *grower = (struct line_grower *)base;
+    const double magic = vidur_rounding_magic(limits->rounding);
+    int open = 0;
+    base->stack[open++] = line_root(grower, bag);
+    while (open > 0) {
+        const struct vidur_open_node at = base->stack[--open];
+        const int32_t index = tree->num_nodes;
+        struct vidur_node *node = vidur_tree_add(tree, &at, magic);
+        struct vidur_split split;
+        if (at.depth >= limits->max_depth || at.num_rows < limits->min_samples_split ||
+            at.end[0] - at.begin[0] < 2 || !find_split(grower, &at, &split))
+            continue;
+        const int middle = split.last_left + 1;
+        node->feature = 0;
+        node->threshold =
+            vidur_threshold(base->cells->values[0], grower->rank[middle - 1],
+                            grower->rank[middle], &node->cut);
+        const int32_t rows = grower->rows[middle] - grower->rows[at.begin[0]];
+        base->stack[open++] =
+            (struct vidur_open_node){.weight = at.weight - split.weight,
+                                     .sum = at.sum - split.sum,
+                                     .num_rows = at.num_rows - rows,
+                                     .depth = at.depth + 1,
+                                     .parent = index,
+                                     .begin = {middle, 0},
+                                     .end = {at.end[0], 0}};
+        base->stack[open++] = (struct vidur_open_node){.weight = split.weight,
+                                                       .sum = split.sum,
+                                                       .num_rows = rows,
+                                                       .depth = at.depth + 1,
+                                                       .parent = -1,
+                                                       .begin = {at.begin[0], 0},
+                                                       .end = {middle, 0}};
+    }
+}
+
+const struct vidur_grower_ops vidur_line_grower = {
+    .state_size = sizeof(struct line_grower),
+    .init = line_init,
+    .fini = line_fini,
+    .grow = line_grow,
+};

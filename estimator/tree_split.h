@@ -1,0 +1,130 @@
+#ifndef VIDUR_ESTIMATOR_TREE_SPLIT_H
+#define VIDUR_ESTIMATOR_TREE_SPLIT_H
+
+#include "tree.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * What the growers share: the value of a split and the table of functions that each
+ * grower is. Only tree*.c include it.
+ *
+ * With W and S the weight and sum of a node and w, s those of its left part, a split
+ * reduces the sum of squares by (s W - w S)^2 / (w (W - w) W). Two splits of a node are
+ * compared by cross-multiplying numerator and denominator: no division, and exactly 0
+ * for equal means, because s W and w S then round alike.
+ */
+
+struct vidur_split {
+    double numerator, denominator;
+    double weight, sum; /* of the left part */
+    int feature;        /* -1: none found */
+    int last_left;      /* rank or position of the last value on the left */
+};
+
+/* Any split with something on both sides beats it, one that gains nothing included. */
+#define VIDUR_SPLIT_NONE                                                               \
+    (struct vidur_split)                                                               \
+    {                                                                                  \
+        .numerator = -1, .denominator = 1, .feature = -1                               \
+    }
+
+/* The node to grow next. */
+struct vidur_open_node {
+    double weight, sum;
+    int32_t num_rows;
+    int32_t depth;
+    uint64_t key;   /* decides which feature is tried first */
+    int32_t parent; /* whose right child it is; -1: the one before it, or none */
+    int32_t begin[VIDUR_MAX_FEATURES], end[VIDUR_MAX_FEATURES]; /* grower's meaning */
+};
+
+struct vidur_grower_ops {
+    size_t state_size;
+    int (*init)(struct vidur_grower *grower, struct vidur_error *err);
+    void (*fini)(struct vidur_grower *grower);
+    void (*grow)(struct vidur_grower *grower, const struct vidur_bag *bag,
+                 const struct vidur_tree_limits *limits, struct vidur_tree *tree);
+};
+
+/* Growers' structs start with this. */
+struct vidur_grower {
+    const struct vidur_grower_ops *ops;
+    const struct vidur_cells *cells;
+    struct vidur_open_node *stack; /* room for num_cells + 1 */
+};
+
+extern const struct vidur_grower_ops vidur_list_grower;
+extern const struct vidur_grower_ops vidur_grid_grower; /* two features */
+extern const struct vidur_grower_ops vidur_line_grower; /* one feature */
+
+static inline bool vidur_split_offer(struct vidur_split *best, double weight,
+                                     double sum, const struct vidur_open_node *node)
+{
+    const double t = sum * node->weight - weight * node->sum;
+    const double numerator = t * t;
+    const double denominator = weight * (node->weight - weight);
+    if (!(numerator * best->denominator > best->numerator * denominator))
+        return false;
+    best->numerator = numerator;
+    best->denominator = denominator;
+    best->weight = weight;
+    best->sum = sum;
+    return true;
+}
+
+/* Midway between two neighbouring values; `cut` is the number of values up to it. */
+static inline double vidur_threshold(const double *values, int last_left,
+                                     int first_right, int32_t *cut)
+{
+    const double low = values[last_left], high = values[first_right];
+    double middle = low / 2 + high / 2;
+    if (!(middle < high))
+        middle = low;
+    int count = last_left + 1;
+    while (count < first_right && values[count] <= middle)
+        count++;
+    *cut = count;
+    return middle;
+}
+
+/* Adds the node as a leaf, which it stays unless it is split. */
+static inline struct vidur_node *vidur_tree_add(struct vidur_tree *tree,
+                                                const struct vidur_open_node *open,
+                                                double magic)
+{
+    struct vidur_node *node = &tree->nodes[tree->num_nodes];
+    if (open->parent >= 0)
+        tree->nodes[open->parent].right = tree->num_nodes;
+    tree->num_nodes++;
+    /* Adding and taking away 1.5 * 2^52 roundings leaves a multiple of it. */
+    node->value = (open->sum / open->weight + magic) - magic;
+    node->right = 0;
+    node->num_rows = open->num_rows;
+    return node;
+}
+
+/* Which feature a node tries first: a coin thrown anew in each node. It depends on the
+ * path from the root alone, so that a tree is the same whatever its limits. */
+static inline int vidur_first_feature(uint64_t key)
+{
+    return (int)(key >> 63);
+}
+
+static inline uint64_t vidur_left_key(uint64_t key)
+{
+    return key * UINT64_C(0xd1342543de82ef95) + 1;
+}
+
+static inline uint64_t vidur_right_key(uint64_t key)
+{
+    return key * UINT64_C(0xaf251af3b0f025b5) + 1;
+}
+
+static inline double vidur_rounding_magic(double rounding)
+{
+    return rounding * 0x1.8p52;
+}
+
+#endif

@@ -82,7 +82,7 @@ typedef int vidur_yaml_reader(const struct vidur_yaml_node *node, void *out,
                               struct vidur_error *err);
 
 /* One key of a mapping, or one element of a sequence (then key is "" and offset 0).
- * Tables end with an entry whose key is NULL. Offsets are relative to the struct that
+ * Tables end with {0}. Offsets are relative to the struct that
  * the table describes; use the macros below. */
 struct vidur_yaml_field {
     const char *key;

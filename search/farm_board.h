@@ -1,0 +1,46 @@
+#ifndef VIDUR_SEARCH_FARM_BOARD_H
+#define VIDUR_SEARCH_FARM_BOARD_H
+
+#include "farm.h"
+
+/*
+ * Which jobs are ready, waiting for another, in flight or done: rank 0's bookkeeping,
+ * shared by the serial and the parallel farm. Belongs to one thread.
+ */
+
+/* Ready jobs, heaviest first, as a binary heap of indices. */
+struct farm_heap {
+    int64_t *jobs;
+    int64_t count;
+};
+
+struct farm_board {
+    const struct vidur_farm *farm;
+    struct farm_heap ready, suspects;
+    int64_t *first_waiting; /* by job: the first that waits for it; -1: none */
+    int64_t *next_waiting;  /* by job: the next that waits for the same one */
+    int64_t done;
+    int64_t in_flight;
+    int64_t alone; /* the job in flight that wants to be alone; -1: none */
+};
+
+/* Fails on jobs that wait for one that is not there or for each other. */
+int farm_board_init(struct farm_board *board, const struct vidur_farm *farm,
+                    struct vidur_error *err);
+void farm_board_fini(struct farm_board *board);
+
+bool farm_board_has_ready(const struct farm_board *board);
+
+/*
+ * Takes the heaviest ready job and starts it: 1 with its index and state (and lease()
+ * called); 0 when none is ready; -1 on error. Jobs that start at the end of their path
+ * are finished on the way.
+ */
+int farm_board_take(struct farm_board *board, int64_t *job, void *state,
+                    struct vidur_error *err);
+
+/* A job in flight has come to its end; those waiting for it become ready. */
+int farm_board_finish(struct farm_board *board, int64_t job, const void *state,
+                      const struct vidur_error *failure, struct vidur_error *err);
+
+#endif

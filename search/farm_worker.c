@@ -1,0 +1,212 @@
+#include "farm_link.h"
+
+#include "base/progress.h"
+
+#include <string.h>
+#include <time.h>
+
+/* How long a rank that was told to stop by a signal waits for rank 0's word. */
+static const double stop_patience_s = 1.5;
+
+struct lease {
+    int64_t job;
+    int64_t steps_left;
+    bool give_back; /* after the running step, if the path goes on */
+    alignas(max_align_t) unsigned char state[VIDUR_FARM_MAX_STATE_BYTES];
+};
+
+struct worker {
+    const struct vidur_farm *farm;
+    const struct farm_link *link;
+    struct lease leases[2]; /* the first is being worked on */
+    int num_leases;
+    bool in_step;
+    bool ended; /* FARM_STOP came */
+    int end_code;
+    bool said_stopped;
+    int rc; /* -1: the link failed, see error */
+    struct vidur_error *error;
+    struct farm_message message;
+    int64_t steps;
+    double busy_s;
+};
+
+size_t farm_message_bytes(const struct farm_message *message)
+{
+    return offsetof(struct farm_message, body) + (size_t)message->body_bytes;
+}
+
+void farm_nap(int *naps)
+{
+    const long us = *naps < 6 ? 20L << *naps : 1000L;
+    const struct timespec time = {.tv_nsec = us * 1000L};
+    if (*naps < 6)
+        ++*naps;
+    nanosleep(&time, NULL);
+}
+
+static void say(struct worker *w, enum farm_message_kind kind, int64_t job)
+{
+    w->message.kind = kind;
+    w->message.job = job;
+    if (w->link->send(w->link->self, 0, &w->message, w->error) != 0)
+        w->rc = -1;
+}
+
+static void say_returned(struct worker *w, int64_t job)
+{
+    w->message.body_bytes = 0;
+    say(w, FARM_RETURNED, job);
+}
+
+static void drop_lease(struct worker *w, int index)
+{
+    w->num_leases--;
+    if (index == 0 && w->num_leases > 0)
+        w->leases[0] = w->leases[1];
+}
+
+static void on_recall(struct worker *w)
+{
+    while (w->num_leases > (w->in_step ? 1 : 0)) {
+        say_returned(w, w->leases[w->num_leases - 1].job);
+        drop_lease(w, w->num_leases - 1);
+    }
+    if (w->in_step)
+        w->leases[0].give_back = true;
+}
+
+static void on_lease(struct worker *w, const struct farm_message *message)
+{
+    struct lease *lease = &w->leases[w->num_leases];
+    if (w->num_leases == 2)
+        return; /* rank 0 never sends a third */
+    lease->job = message->job;
+    lease->steps_left = message->count;
+    lease->give_back = false;
+    memcpy(lease->state, message->body, (size_t)message->body_bytes);
+    w->num_leases++;
+}
+
+static void listen(struct worker *w)
+{
+    struct farm_message message;
+    int from, got;
+    while (w->rc == 0 && !w->ended &&
+           (got = w->link->receive(w->link->self, &message, &from, w->error)) != 0) {
+        if (got < 0) {
+            w->rc = -1;
+        } else if (message.kind == FARM_LEASE) {
+            on_lease(w, &message);
+        } else if (message.kind == FARM_RECALL) {
+            on_recall(w);
+        } else if (message.kind == FARM_STOP) {
+            w->ended = true;
+            w->end_code = message.code;
+            *w->farm->stop = 1; /* ends a running step */
+        }
+    }
+}
+
+static void beat(void *self)
+{
+    listen(self);
+}
+
+/* After a step: is the first lease at its end, or wanted back? */
+static void settle(struct worker *w, bool failed)
+{
+    struct lease *lease = &w->leases[0];
+    uint64_t step;
+    const bool at_end = failed || --lease->steps_left <= 0 ||
+                        !w->farm->ops->next(w->farm->context, lease->state, &step);
+    if (!at_end && lease->give_back)
+        say_returned(w, lease->job);
+    if (at_end || lease->give_back)
+        drop_lease(w, 0);
+}
+
+static void run_step(struct worker *w)
+{
+    const struct vidur_farm_ops *ops = w->farm->ops;
+    void *context = w->farm->context;
+    struct lease *lease = &w->leases[0];
+    const struct vidur_farm_pulse pulse = {beat, w, w->farm->stop};
+    alignas(max_align_t) unsigned char result[VIDUR_FARM_MAX_RESULT_BYTES] = {0};
+    struct vidur_error failure = {0};
+    uint64_t step;
+
+    if (!ops->next(context, lease->state, &step)) {
+        drop_lease(w, 0);
+        return;
+    }
+    const double begin_s = vidur_monotonic_s();
+    w->in_step = true;
+    const int rc = ops->run(context, lease->job, step, &pulse, result, &failure);
+    w->in_step = false;
+    w->message.seconds = vidur_monotonic_s() - begin_s;
+    w->busy_s += w->message.seconds;
+    w->steps++;
+    if (rc != 0 && failure.code == VIDUR_EINTR)
+        return; /* *stop is set: the loop sees to it */
+    w->message.step = step;
+    w->message.body_bytes = rc == 0 ? ops->result_bytes : sizeof failure;
+    if (rc == 0)
+        memcpy(w->message.body, result, ops->result_bytes);
+    else
+        memcpy(w->message.body, &failure, sizeof failure);
+    say(w, rc == 0 ? FARM_RESULT : FARM_FAILED, lease->job);
+    if (rc == 0)
+        ops->tell(context, lease->state, result);
+    settle(w, rc != 0);
+}
+
+/* A signal came to this rank: tells rank 0 once, waits for its word, not for ever. */
+static bool wait_for_stop(struct worker *w, double *since_s)
+{
+    if (!w->said_stopped) {
+        w->said_stopped = true;
+        *since_s = vidur_monotonic_s();
+        w->message.body_bytes = 0;
+        say(w, FARM_STOPPED, -1);
+    }
+    return vidur_monotonic_s() - *since_s < stop_patience_s;
+}
+
+static int end(struct worker *w)
+{
+    if (w->rc != 0)
+        return -1;
+    if (!w->ended)
+        return vidur_fail(w->error, VIDUR_EINTR, "stopped on request");
+    w->message.body_bytes = 0;
+    w->message.count = w->steps;
+    w->message.seconds = w->busy_s;
+    say(w, FARM_BYE, -1);
+    if (w->rc != 0 || w->end_code == 0)
+        return w->rc;
+    return vidur_fail(w->error, (enum vidur_error_code)w->end_code,
+                      "rank 0 stopped the search");
+}
+
+int farm_work(const struct vidur_farm *farm, const struct farm_link *link,
+              struct vidur_error *err)
+{
+    struct worker worker = {.farm = farm, .link = link, .error = err};
+    double stopped_since_s = 0;
+    int naps = 0;
+    while (worker.rc == 0 && !worker.ended) {
+        listen(&worker);
+        if (worker.ended || worker.rc != 0)
+            break;
+        if (*farm->stop && !wait_for_stop(&worker, &stopped_since_s))
+            break;
+        if (worker.num_leases > 0 && !*farm->stop) {
+            run_step(&worker);
+            naps = 0;
+        } else {
+            farm_nap(&naps);
+        }
+    }
+    return end(&worker);
+}

@@ -101,6 +101,13 @@ void vidur_cache_close(struct vidur_cache_entry *entry)
     memset(entry, 0, sizeof *entry);
 }
 
+void vidur_cache_hdf5_version(char *text, size_t size)
+{
+    unsigned major = 0, minor = 0, release = 0;
+    H5get_libversion(&major, &minor, &release);
+    snprintf(text, size, "HDF5 %u.%u.%u", major, minor, release);
+}
+
 /* ---- Reading ---- */
 
 static int map_file(struct vidur_cache_entry *entry, int fd, const char *path,

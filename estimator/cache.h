@@ -47,6 +47,9 @@ double *vidur_cache_add(struct vidur_cache_entry *entry, const char *name, int64
 struct vidur_cache_table *vidur_cache_find(struct vidur_cache_entry *entry,
                                            const char *name);
 
+/* "HDF5 1.10.8" */
+void vidur_cache_hdf5_version(char *text, size_t size);
+
 /* Frees or unmaps the tables. */
 void vidur_cache_close(struct vidur_cache_entry *entry);
 

@@ -178,7 +178,11 @@ static int get_all(struct vidur_h5 *file, const char *path,
     if (check_kind(file, path, err))
         return -1;
     get_root(file, results);
-    const char *bad = results->config_text ? NULL : "config_text";
+    /* there twice, as nothing else would show that it is damaged */
+    char *copy = vidur_h5_get_note(file, "/space/configuration");
+    bool same = copy && results->config_text && strcmp(copy, results->config_text) == 0;
+    const char *bad = same ? NULL : "config_text";
+    free(copy);
     for (int i = 0; i < 3 && !bad; i++)
         if (vidur_h5_get_table(file, &tables[i], &rows[i], counts[i]))
             bad = tables[i].path;

@@ -1,5 +1,6 @@
 #include "results_h5.h"
 
+#include "base/hash.h"
 #include "columns.h"
 
 #include <hdf5.h>
@@ -11,12 +12,17 @@
 
 struct vidur_h5 {
     hid_t id;
+    void *image; /* of a created file that was closed */
+    size_t image_size;
     H5E_auto2_t function; /* HDF5's error printing, put back on closing */
     void *data;
 };
 
+/* Every file is closed here, so HDF5 has nothing to do at exit, where it would print
+ * about what damaged files left in it. */
 static struct vidur_h5 *start(void)
 {
+    H5dont_atexit();
     struct vidur_h5 *file = calloc(1, sizeof *file);
     if (file) {
         H5Eget_auto2(H5E_DEFAULT, &file->function, &file->data);
@@ -40,6 +46,7 @@ void vidur_h5_close(struct vidur_h5 *file)
         return;
     if (file->id > 0)
         H5Fclose(file->id);
+    free(file->image);
     H5Eclear2(H5E_DEFAULT);
     H5Eset_auto2(H5E_DEFAULT, file->function, file->data);
     free(file);
@@ -205,6 +212,23 @@ int vidur_h5_put_note(struct vidur_h5 *file, const char *path, const char *text)
     return failed ? -1 : 0;
 }
 
+/* SHA-256 of a table's bytes as stored: HDF5's own checksums leave holes, such as the
+ * mask that says which filters a chunk went through. */
+static int digest(hid_t set, hid_t stored, hsize_t count, char hex[VIDUR_SHA256_HEX])
+{
+    size_t size = H5Tget_size(stored) * (size_t)count;
+    void *bytes = calloc(1, size + 1);
+    int failed = !bytes || (count > 0 && H5Dread(set, stored, H5S_ALL, H5S_ALL,
+                                                 H5P_DEFAULT, bytes) < 0);
+    struct vidur_sha256 sha;
+    vidur_sha256_init(&sha);
+    if (!failed)
+        vidur_sha256_add(&sha, bytes, size);
+    vidur_sha256_hex(&sha, hex);
+    free(bytes);
+    return failed ? -1 : 0;
+}
+
 static int put_column_attributes(hid_t set, const struct vidur_table *table)
 {
     const char **texts = calloc((size_t)table->num_columns + 1, sizeof *texts);
@@ -253,7 +277,9 @@ static int write_table(hid_t file, const struct vidur_table *table, const void *
         H5Dcreate2(file, table->path, stored, space, H5P_DEFAULT, create, H5P_DEFAULT);
     int failed = set < 0 || (count > 0 && H5Dwrite(set, memory, H5S_ALL, H5S_ALL,
                                                    H5P_DEFAULT, rows) < 0);
-    failed = failed || put_column_attributes(set, table);
+    char hex[VIDUR_SHA256_HEX];
+    failed = failed || put_column_attributes(set, table) ||
+             digest(set, stored, dims, hex) || put_text(set, "sha256", hex);
     failed |= set >= 0 && H5Dclose(set) < 0;
     H5Pclose(create);
     H5Sclose(space);
@@ -271,15 +297,65 @@ int vidur_h5_put_table(struct vidur_h5 *file, const struct vidur_table *table,
     return failed ? -1 : 0;
 }
 
+/*
+ * The core driver's memory is taken over when the file closes: H5Fget_file_image gives
+ * the bytes of a file that is open for writing, with a superblock whose checksum is
+ * wrong (seen in 1.10.8).
+ */
+static void *image_malloc(size_t size, H5FD_file_image_op_t op, void *udata)
+{
+    (void)op;
+    struct vidur_h5 *file = udata;
+    file->image_size = size;
+    return malloc(size);
+}
+
+static void *image_realloc(void *bytes, size_t size, H5FD_file_image_op_t op,
+                           void *udata)
+{
+    (void)op;
+    struct vidur_h5 *file = udata;
+    file->image_size = size;
+    return realloc(bytes, size);
+}
+
+static herr_t image_free(void *bytes, H5FD_file_image_op_t op, void *udata)
+{
+    struct vidur_h5 *file = udata;
+    if (op == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
+        file->image = bytes;
+    else
+        free(bytes);
+    return 0;
+}
+
+static void *udata_copy(void *udata)
+{
+    return udata;
+}
+
+static herr_t udata_free(void *udata)
+{
+    (void)udata;
+    return 0;
+}
+
 struct vidur_h5 *vidur_h5_create(const char *name)
 {
     struct vidur_h5 *file = start();
     if (!file)
         return NULL;
+    H5FD_file_image_callbacks_t callbacks = {.image_malloc = image_malloc,
+                                             .image_realloc = image_realloc,
+                                             .image_free = image_free,
+                                             .udata_copy = udata_copy,
+                                             .udata_free = udata_free,
+                                             .udata = file};
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     hid_t create = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_fapl_core(access, (size_t)1 << 20, false);
-    H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+    H5Pset_file_image_callbacks(access, &callbacks);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     H5Pset_obj_track_times(create, false);
     file->id = H5Fcreate(name, H5F_ACC_TRUNC, create, access);
     H5Pclose(create);
@@ -290,16 +366,24 @@ struct vidur_h5 *vidur_h5_create(const char *name)
     return NULL;
 }
 
+/* The memory is longer than the file, whose length the superblock (version 2) has. */
+static size_t file_length(const unsigned char *image, size_t size)
+{
+    enum { END_OF_FILE = 28, SUPERBLOCK = 48 };
+    uint64_t length = 0;
+    for (int i = 7; size >= SUPERBLOCK && i >= 0; i--)
+        length = length << 8 | image[END_OF_FILE + i];
+    return length <= size ? (size_t)length : 0;
+}
+
 void *vidur_h5_image(struct vidur_h5 *file, size_t *size)
 {
-    ssize_t bytes = H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0
-                        ? -1
-                        : H5Fget_file_image(file->id, NULL, 0);
-    void *image = bytes > 0 ? malloc((size_t)bytes) : NULL;
-    if (!image)
-        return NULL;
-    *size = (size_t)bytes;
-    if (H5Fget_file_image(file->id, image, *size) >= 0)
+    herr_t closed = file->id > 0 ? H5Fclose(file->id) : -1;
+    file->id = -1;
+    void *image = file->image;
+    file->image = NULL;
+    *size = image && closed >= 0 ? file_length(image, file->image_size) : 0;
+    if (*size > 0)
         return image;
     free(image);
     return NULL;
@@ -307,9 +391,8 @@ void *vidur_h5_image(struct vidur_h5 *file, size_t *size)
 
 /* ---- reading ---- */
 
-char *vidur_h5_get_text(struct vidur_h5 *file, const char *name)
+static char *get_text(hid_t object, const char *name)
 {
-    hid_t object = file->id;
     if (H5LTfind_attribute(object, name) != 1)
         return NULL;
     char *out = NULL, *text = NULL;
@@ -337,6 +420,25 @@ out:
     return out;
 }
 
+char *vidur_h5_get_note(struct vidur_h5 *file, const char *path)
+{
+    hid_t set = H5Dopen2(file->id, path, H5P_DEFAULT);
+    if (set < 0)
+        return NULL;
+    char *text = NULL, *out = NULL;
+    hid_t type = H5Dget_type(set), memory = text_type(H5T_VARIABLE);
+    hid_t space = H5Dget_space(set);
+    if (H5Tis_variable_str(type) > 0 && H5Sget_simple_extent_npoints(space) == 1 &&
+        H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) >= 0 && text)
+        out = strdup(text);
+    H5free_memory(text);
+    H5Sclose(space);
+    H5Tclose(memory);
+    H5Tclose(type);
+    H5Dclose(set);
+    return out;
+}
+
 static void get_number(hid_t object, const char *name, hid_t memory_type, void *value)
 {
     if (H5LTfind_attribute(object, name) != 1)
@@ -350,6 +452,11 @@ static void get_number(hid_t object, const char *name, hid_t memory_type, void *
     H5Sclose(space);
     H5Tclose(type);
     H5Aclose(attribute);
+}
+
+char *vidur_h5_get_text(struct vidur_h5 *file, const char *name)
+{
+    return get_text(file->id, name);
 }
 
 void vidur_h5_get_int64(struct vidur_h5 *file, const char *name, int64_t *value)
@@ -398,6 +505,16 @@ static hid_t matching_type(const struct vidur_table *table, hid_t stored,
     return memory;
 }
 
+static bool digest_fits(hid_t set, hid_t stored, hsize_t count)
+{
+    char hex[VIDUR_SHA256_HEX];
+    char *written = get_text(set, "sha256");
+    bool fits =
+        written && digest(set, stored, count, hex) == 0 && strcmp(written, hex) == 0;
+    free(written);
+    return fits;
+}
+
 static void *read_rows(hid_t set, const struct vidur_table *table, hid_t memory,
                        hsize_t count)
 {
@@ -443,7 +560,8 @@ int vidur_h5_get_table(struct vidur_h5 *file, const struct vidur_table *table,
     struct vidur_column *missing = calloc((size_t)table->num_columns, sizeof *missing);
     hid_t memory = missing ? matching_type(table, stored, missing, &num_missing) : -1;
     char *rows = NULL;
-    if (memory >= 0 && num_missing < table->num_columns)
+    if (memory >= 0 && num_missing < table->num_columns &&
+        digest_fits(set, stored, count))
         rows = read_rows(set, table, memory, count);
     for (hsize_t i = 0; rows && i < count; i++) {
         char *row = rows + (size_t)i * table->row_size;

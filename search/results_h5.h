@@ -10,7 +10,7 @@
 /*
  * What results need of HDF5: attributes of the root, texts, and tables whose columns
  * are declared. A file is built in memory, so that HDF5 never meets a full disk. Its
- * 1.10 layout carries checksums in the metadata and every table has one of its own, so
+ * 1.8 layout carries checksums in the metadata and every table has one of its own, so
  * that damage is noticed.
  *
  * Functions return 0, or -1 where HDF5 refuses. HDF5 is not thread-safe: one thread at
@@ -33,7 +33,8 @@ struct vidur_h5 *vidur_h5_open(const char *path, char *why, size_t size);
 
 void vidur_h5_close(struct vidur_h5 *file); /* takes NULL */
 
-/* The bytes of a created file, which the caller frees; NULL on failure. */
+/* Ends a created file and gives its bytes, which the caller frees; NULL on failure.
+ * Only vidur_h5_close may follow. */
 void *vidur_h5_image(struct vidur_h5 *file, size_t *size);
 
 int vidur_h5_put_text(struct vidur_h5 *file, const char *name, const char *text);
@@ -43,12 +44,14 @@ int vidur_h5_put_double(struct vidur_h5 *file, const char *name, double value);
 int vidur_h5_put_group(struct vidur_h5 *file, const char *path);
 /* A dataset that is one text. */
 int vidur_h5_put_note(struct vidur_h5 *file, const char *path, const char *text);
-/* A compressed 1-D compound, its units and descriptions as attributes. */
+/* A compressed 1-D compound; units, descriptions and a SHA-256 as attributes. */
 int vidur_h5_put_table(struct vidur_h5 *file, const struct vidur_table *table,
                        const void *rows, int64_t count);
 
 /* The root's attribute as text, which the caller frees; NULL where there is none. */
 char *vidur_h5_get_text(struct vidur_h5 *file, const char *name);
+/* The text of a dataset that is one; likewise. */
+char *vidur_h5_get_note(struct vidur_h5 *file, const char *path);
 /* Numbers; *value stays where there is none. */
 void vidur_h5_get_int64(struct vidur_h5 *file, const char *name, int64_t *value);
 void vidur_h5_get_uint64(struct vidur_h5 *file, const char *name, uint64_t *value);

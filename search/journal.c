@@ -1,0 +1,284 @@
+#include "journal.h"
+
+#include "base/file.h"
+#include "base/gz.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+    IDENTITY = 0x4c4a4456, /* "VDJL": the first record's type, and the file's mark */
+    MAX_PAYLOAD = 1 << 20,
+    FRAME = 3 * sizeof(uint32_t) /* length, type, CRC */
+};
+
+struct journal {
+    int fd;
+    char path[1024];
+    int64_t end; /* of the last whole record */
+    struct vidur_text pending;
+    bool broken;
+};
+
+static struct journal *open_file(const char *path, int flags, struct vidur_error *err)
+{
+    struct journal *journal = calloc(1, sizeof *journal);
+    if (!journal) {
+        vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
+        return NULL;
+    }
+    snprintf(journal->path, sizeof journal->path, "%s", path);
+    journal->fd = open(path, O_RDWR | O_CLOEXEC | flags, 0666);
+    if (journal->fd < 0) {
+        vidur_file_fail(err, path, "cannot open the journal of the search");
+        free(journal);
+        return NULL;
+    }
+    const struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(journal->fd, F_SETLK, &lock) != 0 &&
+        (errno == EACCES || errno == EAGAIN)) {
+        vidur_fail(err, VIDUR_EIO,
+                   "%s: another vidur-search is writing it; wait for its end or choose "
+                   "another output with -o",
+                   path);
+        journal_close(journal);
+        return NULL;
+    }
+    return journal;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (!journal)
+        return;
+    close(journal->fd);
+    free(journal->pending.data);
+    free(journal);
+}
+
+/* ---- Writing ---- */
+
+int journal_append(struct journal *journal, uint32_t type, const void *payload,
+                   size_t bytes, struct vidur_error *err)
+{
+    if (bytes > MAX_PAYLOAD)
+        return vidur_fail(err, VIDUR_EINVAL, "%s: a record of %zu bytes", journal->path,
+                          bytes);
+    const uint32_t head[2] = {(uint32_t)bytes, type};
+    uint32_t crc = vidur_crc32(0, head, sizeof head);
+    crc = vidur_crc32(crc, payload, bytes);
+    vidur_text_add(&journal->pending, (const char *)head, sizeof head);
+    vidur_text_add(&journal->pending, payload, bytes);
+    vidur_text_add(&journal->pending, (const char *)&crc, sizeof crc);
+    if (journal->pending.failed)
+        return vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", journal->path);
+    return 0;
+}
+
+/* Takes back what a failed write left of the pending records. */
+static int give_up(struct journal *journal, const char *doing, struct vidur_error *err)
+{
+    vidur_file_fail(err, journal->path, doing);
+    journal->broken = true;
+    if (ftruncate(journal->fd, (off_t)journal->end) != 0)
+        return -1; /* then the next reader cuts the tail */
+    return -1;
+}
+
+int journal_commit(struct journal *journal, bool durable, struct vidur_error *err)
+{
+    const char *data = journal->pending.data;
+    size_t left = journal->pending.length;
+    if (journal->broken)
+        return vidur_fail(err, VIDUR_EIO, "%s: an earlier write failed", journal->path);
+    while (left > 0) {
+        const ssize_t written = write(journal->fd, data, left);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return give_up(journal, "cannot write the journal of the search", err);
+        data += written;
+        left -= (size_t)written;
+    }
+    if (durable && fsync(journal->fd) != 0)
+        return give_up(journal, "cannot write the journal of the search to disk", err);
+    journal->end += (int64_t)journal->pending.length;
+    journal->pending.length = 0;
+    return 0;
+}
+
+struct journal *journal_create(const char *path,
+                               const struct journal_identity *identity,
+                               struct vidur_error *err)
+{
+    struct journal *journal = open_file(path, O_CREAT, err);
+    if (!journal)
+        return NULL;
+    if (ftruncate(journal->fd, 0) != 0) {
+        vidur_file_fail(err, path, "cannot empty the journal of the search");
+        journal_close(journal);
+        return NULL;
+    }
+    if (journal_append(journal, IDENTITY, identity, sizeof *identity, err) != 0 ||
+        journal_commit(journal, true, err) != 0) {
+        unlink(path);
+        journal_close(journal);
+        return NULL;
+    }
+    return journal;
+}
+
+/* ---- Reading ---- */
+
+static bool read_at(int fd, int64_t at, void *out, size_t bytes)
+{
+    char *to = out;
+    while (bytes > 0) {
+        const ssize_t got = pread(fd, to, bytes, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        to += got;
+        at += got;
+        bytes -= (size_t)got;
+    }
+    return true;
+}
+
+/* The record at `at`: its payload's size, or -1 where no whole record begins there.
+ * `buffer` takes a payload of any size and the CRC. */
+static int64_t read_record(int fd, int64_t at, uint32_t *type, char *buffer)
+{
+    uint32_t head[2], stored;
+    if (!read_at(fd, at, head, sizeof head) || head[0] > MAX_PAYLOAD ||
+        !read_at(fd, at + (int64_t)sizeof head, buffer, head[0] + sizeof stored))
+        return -1;
+    memcpy(&stored, buffer + head[0], sizeof stored);
+    if (vidur_crc32(vidur_crc32(0, head, sizeof head), buffer, head[0]) != stored)
+        return -1;
+    *type = head[1];
+    return head[0];
+}
+
+static int check_identity(const char *path, const struct journal_identity *found,
+                          const struct journal_identity *wanted,
+                          struct vidur_error *err)
+{
+    if (strcmp(found->version, wanted->version) != 0 || found->layout != wanted->layout)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: written by vidur-search %.30s, this is %.30s; resume "
+                          "with that one, or remove the file to start over",
+                          path, found->version, wanted->version);
+    if (strcmp(found->config_sha256, wanted->config_sha256) != 0 ||
+        found->num_candidates != wanted->num_candidates)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: belongs to a search with another configuration; resume "
+                          "with that one (and its --set overrides), choose another "
+                          "output with -o, or remove the file to start over",
+                          path);
+    return 0;
+}
+
+static int read_identity(struct journal *journal, char *buffer,
+                         const struct journal_identity *identity,
+                         struct vidur_error *err)
+{
+    struct journal_identity found;
+    uint32_t type;
+    const int64_t bytes = read_record(journal->fd, 0, &type, buffer);
+    if (bytes != sizeof found || type != IDENTITY)
+        return vidur_fail(err, VIDUR_ECORRUPT,
+                          "%s: not a journal of vidur-search, or its first record is "
+                          "damaged; remove it to start over",
+                          journal->path);
+    memcpy(&found, buffer, sizeof found);
+    found.config_sha256[sizeof found.config_sha256 - 1] = 0;
+    found.version[sizeof found.version - 1] = 0;
+    journal->end = FRAME + bytes;
+    return check_identity(journal->path, &found, identity, err);
+}
+
+static int read_records(struct journal *journal, char *buffer, journal_reader *reader,
+                        void *context, struct vidur_error *err)
+{
+    uint32_t type;
+    int64_t bytes;
+    while ((bytes = read_record(journal->fd, journal->end, &type, buffer)) >= 0) {
+        if (reader(context, type, buffer, (size_t)bytes, err) != 0)
+            return -1;
+        journal->end += FRAME + bytes;
+    }
+    return 0;
+}
+
+/* Cuts what follows the last whole record, and stands behind it. */
+static int cut_tail(struct journal *journal, int64_t *cut_bytes,
+                    struct vidur_error *err)
+{
+    const off_t size = lseek(journal->fd, 0, SEEK_END);
+    if (cut_bytes)
+        *cut_bytes = (int64_t)size - journal->end;
+    if (size < 0 || ftruncate(journal->fd, (off_t)journal->end) != 0 ||
+        lseek(journal->fd, (off_t)journal->end, SEEK_SET) < 0)
+        return vidur_file_fail(err, journal->path, "cannot cut the unfinished tail");
+    return 0;
+}
+
+struct journal *journal_resume(const char *path,
+                               const struct journal_identity *identity,
+                               journal_reader *reader, void *context,
+                               int64_t *cut_bytes, struct vidur_error *err)
+{
+    struct journal *journal = open_file(path, 0, err);
+    if (!journal)
+        return NULL;
+    char *buffer = malloc(MAX_PAYLOAD + FRAME);
+    int rc = buffer ? 0 : vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
+    if (rc == 0)
+        rc = read_identity(journal, buffer, identity, err);
+    if (rc == 0)
+        rc = read_records(journal, buffer, reader, context, err);
+    if (rc == 0)
+        rc = cut_tail(journal, cut_bytes, err);
+    free(buffer);
+    if (rc == 0)
+        return journal;
+    journal_close(journal);
+    return NULL;
+}
+
+/* ---- Room ---- */
+
+int journal_check_room(const char *path, int64_t bytes, struct vidur_error *err)
+{
+    char folder[1024], probe[1100];
+    struct statvfs room;
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0;
+    else
+        snprintf(folder, sizeof folder, ".");
+    snprintf(probe, sizeof probe, "%s.%ld.tmp", path, (long)getpid());
+    const int fd = open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return vidur_file_fail(err, folder, "cannot write results into this folder");
+    close(fd);
+    unlink(probe);
+    if (statvfs(folder, &room) != 0)
+        return 0;
+    const double left = (double)room.f_bavail * (double)room.f_frsize;
+    if (left < (double)bytes)
+        return vidur_fail(err, VIDUR_EIO,
+                          "%s: %.0f MB are left on this file system, the search may "
+                          "need %.0f MB; choose another output with -o",
+                          folder, left / 1e6, (double)bytes / 1e6);
+    return 0;
+}

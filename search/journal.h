@@ -1,0 +1,65 @@
+#ifndef VIDUR_SEARCH_JOURNAL_H
+#define VIDUR_SEARCH_JOURNAL_H
+
+#include <vidur/error.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * An append-only file of records that survives being killed at any moment.
+ *
+ * A record is: length (4 bytes), type (4 bytes), payload, CRC-32 of all three, in the
+ * machine's byte order. The first record identifies the journal. Records are gathered
+ * in memory and written by commit; what commit(durable) returned from is on the disk.
+ * A tail that was not written whole is cut when the journal is opened again. The file
+ * is locked: two writers on one file are refused. Belongs to one thread.
+ */
+
+struct journal;
+
+/* What a journal is about: records of another search, version or layout would be
+ * misread. */
+struct journal_identity {
+    char config_sha256[65];
+    char version[31];
+    uint64_t layout; /* a hash of the records' layouts */
+    int64_t num_candidates;
+};
+
+/* Receives the records of an existing journal in order; -1 stops the reading. */
+typedef int journal_reader(void *context, uint32_t type, const void *payload,
+                           size_t bytes, struct vidur_error *err);
+
+/* A new, empty journal at `path`, durable when this returns. Replaces an old file
+ * unless a running process has it open. NULL on error. */
+struct journal *journal_create(const char *path,
+                               const struct journal_identity *identity,
+                               struct vidur_error *err);
+
+/*
+ * Opens a journal to go on with it: reads its records, cuts an unfinished tail
+ * (*cut_bytes, may be NULL) and appends from there. NULL on error: VIDUR_ECORRUPT when
+ * it is no journal, VIDUR_EINVAL when it belongs to another search.
+ */
+struct journal *journal_resume(const char *path,
+                               const struct journal_identity *identity,
+                               journal_reader *reader, void *context,
+                               int64_t *cut_bytes, struct vidur_error *err);
+
+int journal_append(struct journal *journal, uint32_t type, const void *payload,
+                   size_t bytes, struct vidur_error *err);
+
+/* Writes what was appended; `durable` also waits for the disk. After a failure the
+ * journal takes no more, and the file ends with the last record that fitted. */
+int journal_commit(struct journal *journal, bool durable, struct vidur_error *err);
+
+/* Commits nothing; takes NULL. */
+void journal_close(struct journal *journal);
+
+/* Fails, naming the remedy, where the file system that holds `path` has less than
+ * `bytes` left or the folder cannot be written to. Leaves nothing behind. */
+int journal_check_room(const char *path, int64_t bytes, struct vidur_error *err);
+
+#endif

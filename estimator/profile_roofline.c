@@ -43,14 +43,14 @@ static double seconds_for_bytes(const struct vidur_device_sku *device, double by
     return bytes / (device->memory_bandwidth_gb_per_s * 1e9 * efficiency);
 }
 
-/* (m x k) times (k x n) */
+/* (m x k) times (k x n); one efficiency for both of its bounds */
 static double gemm_ms(const struct vidur_device_sku *device, double m, double n,
                       double k)
 {
     const struct vidur_roofline_efficiency *e = &device->roofline;
+    const double bytes = BYTES * (m * k + n * k + m * n);
     return kernel_ms(seconds_for_flops(device, 2 * m * n * k, e->gemm_efficiency),
-                     seconds_for_bytes(device, BYTES * (m * k + n * k + m * n),
-                                       e->memory_efficiency),
+                     seconds_for_bytes(device, bytes, e->gemm_efficiency),
                      e->kernel_launch_us);
 }
 

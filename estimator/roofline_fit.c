@@ -96,7 +96,7 @@ int vidur_roofline_compare(struct vidur_roofline_error errors[VIDUR_NUM_OPERATOR
 /* ---- Fitting ---- */
 
 struct operators {
-    int list[4];
+    int list[5];
     int count;
 };
 
@@ -118,10 +118,9 @@ static double mean_error(const struct vidur_roofline_case *cases, int num_cases,
 
 enum { MIN_PERCENT = 5, MAX_PERCENT = 100 };
 
-/* Tries every hundredth for *efficiency; returns the least error, NaN without samples.
- */
-static double scan(double *efficiency, const struct vidur_roofline_case *cases,
-                   int num_cases, const struct operators *class)
+/* Takes the hundredth that gives the least error; without samples, none. */
+static void scan(double *efficiency, const struct vidur_roofline_case *cases,
+                 int num_cases, const struct operators *class)
 {
     double best = NAN, best_value = *efficiency;
     for (int percent = MIN_PERCENT; percent <= MAX_PERCENT; percent++) {
@@ -133,22 +132,6 @@ static double scan(double *efficiency, const struct vidur_roofline_case *cases,
         }
     }
     *efficiency = best_value;
-    return best;
-}
-
-/* Two efficiencies bound the same samples from two sides: fit them in turn until
- * neither moves. */
-static void scan_both(double *first, double *second,
-                      const struct vidur_roofline_case *cases, int num_cases,
-                      const struct operators *class)
-{
-    for (int turn = 0; turn < 20; turn++) {
-        const double a = *first, b = *second;
-        scan(first, cases, num_cases, class);
-        scan(second, cases, num_cases, class);
-        if (*first == a && *second == b)
-            return;
-    }
 }
 
 void vidur_roofline_fit(struct vidur_device_sku *device, struct vidur_node_sku *node,
@@ -162,9 +145,14 @@ void vidur_roofline_fit(struct vidur_device_sku *device, struct vidur_node_sku *
     static const struct operators decode = {{VIDUR_OP_attn_decode}, 1};
     static const struct operators collectives = {
         {VIDUR_OP_all_reduce, VIDUR_OP_send_recv}, 2};
+    static const struct operators elementwise = {
+        {VIDUR_OP_attn_rope, VIDUR_OP_mlp_act, VIDUR_OP_input_layernorm,
+         VIDUR_OP_post_attention_layernorm, VIDUR_OP_add},
+        5};
     struct vidur_roofline_efficiency *e = &device->roofline;
 
-    scan_both(&e->gemm_efficiency, &e->memory_efficiency, cases, num_cases, &gemms);
+    scan(&e->gemm_efficiency, cases, num_cases, &gemms);
+    scan(&e->memory_efficiency, cases, num_cases, &elementwise);
     scan(&e->attention_prefill_efficiency, cases, num_cases, &prefill);
     scan(&e->attention_decode_efficiency, cases, num_cases, &decode);
     scan(&node->link_efficiency, cases, num_cases, &collectives);

@@ -31,9 +31,8 @@ int vidur_roofline_compare(struct vidur_roofline_error errors[VIDUR_NUM_OPERATOR
 /*
  * Sets the efficiencies of `device` and `node`, which the cases' requests must point
  * to, so that each class of operators has the least mean absolute percentage error:
- * GEMMs (of peak FLOP/s and, together with it, of bandwidth), prefill attention, decode
- * attention, collectives. Launch floors and latencies stay. Element-wise operators
- * follow the GEMMs' bandwidth. A class without samples keeps its number. Values are
+ * GEMMs, element-wise kernels, prefill attention, decode attention, collectives. Launch
+ * floors and latencies stay. A class without samples keeps its number. Values are
  * multiples of 0.01.
  */
 void vidur_roofline_fit(struct vidur_device_sku *device, struct vidur_node_sku *node,

@@ -109,10 +109,10 @@ void vidur_device_sku_defaults(struct vidur_device_sku *device)
 {
     *device = (struct vidur_device_sku){
         .usd_per_gpu_hour = NAN,
-        .roofline = {.gemm_efficiency = 0.83,
-                     .memory_efficiency = 0.66,
+        .roofline = {.gemm_efficiency = 0.82,
+                     .memory_efficiency = 0.8,
                      .attention_prefill_efficiency = 0.54,
-                     .attention_decode_efficiency = 0.62,
+                     .attention_decode_efficiency = 0.61,
                      .kernel_launch_us = 5,
                      .attention_launch_us = 10,
                      .elementwise_launch_us = 3},
@@ -121,7 +121,7 @@ void vidur_device_sku_defaults(struct vidur_device_sku *device)
 
 void vidur_node_sku_defaults(struct vidur_node_sku *node)
 {
-    *node = (struct vidur_node_sku){.link_efficiency = 0.48,
+    *node = (struct vidur_node_sku){.link_efficiency = 0.47,
                                     .link_latency_us = 4.5,
                                     .fallback_efficiency = 0.75,
                                     .inter_node_efficiency = 0.75,

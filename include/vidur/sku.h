@@ -13,8 +13,8 @@
 
 /* How close to a datasheet's peaks kernels come; used by the roofline profile only. */
 struct vidur_roofline_efficiency {
-    double gemm_efficiency;   /* of peak FLOP/s, large GEMMs */
-    double memory_efficiency; /* of peak bandwidth, weights and activations */
+    double gemm_efficiency;   /* of peak FLOP/s and of peak bandwidth, GEMMs */
+    double memory_efficiency; /* of peak bandwidth, element-wise kernels */
     double attention_prefill_efficiency; /* of peak FLOP/s */
     double attention_decode_efficiency;  /* of peak bandwidth, KV cache reads */
     double kernel_launch_us;             /* floor of a GEMM */

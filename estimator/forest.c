@@ -12,18 +12,20 @@
  * split a tree does not depend on its limits: the one limited to depth 8 is the full
  * one cut there, and a node with too few rows is a leaf. And 250 trees are the first
  * 250 of 750. So each fold grows the largest number of trees once, to the largest
- * depth, and every grid point is read off them.
+ * depth, and every grid point is read off them. Only nodes that held-out cells reach
+ * are split.
  */
 
-enum { TREES_PER_TASK = 32, MAX_TASKS_PER_FOLD = 1024 };
+enum { TREES_PER_TASK = 32 };
 
 /* One thread's workspace. */
 struct worker {
     struct vidur_bag bag;
     struct vidur_tree tree;
     struct vidur_grower *grower;
-    double *path_value; /* of the nodes from the root to a leaf */
-    int32_t *path_rows;
+    const struct vidur_node **path; /* from the root to a leaf */
+    int32_t *order;                 /* of the wanted cells */
+    int order_fold;                 /* whose cells `order` holds; -1: none */
 };
 
 struct team {
@@ -38,8 +40,8 @@ static void team_fini(struct team *team)
         vidur_bag_fini(&worker->bag);
         vidur_tree_fini(&worker->tree);
         vidur_grower_free(worker->grower);
-        free(worker->path_value);
-        free(worker->path_rows);
+        free(worker->path);
+        free(worker->order);
     }
     free(team->workers);
 }
@@ -54,10 +56,11 @@ static int team_init(struct team *team, const struct vidur_training *training,
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a forest");
     for (int i = 0; i < team->num_workers; i++) {
         struct worker *worker = &team->workers[i];
-        const size_t depth = (size_t)cells->num_cells + 1;
-        worker->path_value = calloc(depth, sizeof *worker->path_value);
-        worker->path_rows = calloc(depth, sizeof *worker->path_rows);
-        if (!worker->path_value || !worker->path_rows ||
+        const size_t n = (size_t)cells->num_cells;
+        worker->path = calloc(n + 1, sizeof *worker->path);
+        worker->order = calloc(n, sizeof *worker->order);
+        worker->order_fold = -1;
+        if (!worker->path || !worker->order ||
             vidur_bag_init(&worker->bag, cells, err) ||
             vidur_tree_init(&worker->tree, cells, err) ||
             vidur_grower_create(&worker->grower, cells, VIDUR_GROWER_BEST, err)) {
@@ -100,8 +103,9 @@ static int sorted_copy(int *sorted, const int *values, int count)
 struct fold {
     int begin, end;
     int num_held;
-    int32_t *held;        /* cells, ascending */
-    int32_t *held_of_row; /* index into held */
+    int32_t *held;                     /* cells, ascending */
+    int32_t *rank[VIDUR_MAX_FEATURES]; /* of held cells */
+    int32_t *held_of_row;              /* index into held */
 };
 
 /* A run of trees of one fold; its sums are sums[held][depth][split]. */
@@ -142,6 +146,9 @@ static void plan_fold(struct fold *fold, const struct vidur_cells *cells)
                     sizeof *held, compare_ints);
         fold->held_of_row[i] = (int32_t)(found - held);
     }
+    for (int f = 0; f < VIDUR_MAX_FEATURES; f++)
+        for (int i = 0; i < fold->num_held; i++)
+            fold->rank[f][i] = cells->rank[f][held[i]];
 }
 
 static int plan_folds(struct cross_validation *cv, struct vidur_error *err)
@@ -149,7 +156,7 @@ static int plan_folds(struct cross_validation *cv, struct vidur_error *err)
     const struct vidur_training *training = cv->training;
     const size_t rows = (size_t)training->cells->num_rows;
     cv->folds = calloc((size_t)training->num_folds, sizeof *cv->folds);
-    cv->cell_lists = calloc(rows * 2, sizeof *cv->cell_lists);
+    cv->cell_lists = calloc(rows * 4, sizeof *cv->cell_lists);
     if (!cv->folds || !cv->cell_lists)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for cross-validation");
     for (int i = 0; i < training->num_folds; i++) {
@@ -157,7 +164,9 @@ static int plan_folds(struct cross_validation *cv, struct vidur_error *err)
         fold->begin = training->fold_begin[i];
         fold->end = training->fold_begin[i + 1];
         fold->held = cv->cell_lists + fold->begin;
-        fold->held_of_row = cv->cell_lists + rows + fold->begin;
+        fold->held_of_row = fold->held + rows;
+        fold->rank[0] = fold->held + 2 * rows;
+        fold->rank[1] = fold->held + 3 * rows;
         plan_fold(fold, training->cells);
     }
     return 0;
@@ -203,27 +212,36 @@ static int plan_tasks(struct cross_validation *cv, struct vidur_error *err)
     return 0;
 }
 
-/* Adds the tree's value of one cell for every (max_depth, min_samples_split). */
-static void add_cell(const struct cross_validation *cv, struct worker *worker,
-                     int32_t cell, double *sums)
+/* The leaf at the end of the path as every (max_depth, min_samples_split) sees it. */
+static void leaf_values(const struct cross_validation *cv,
+                        const struct vidur_node *const *path, int depth, double *values)
 {
-    const struct vidur_cells *cells = cv->training->cells;
-    const int32_t rank[] = {cells->rank[0][cell], cells->rank[1][cell]};
-    const struct vidur_node *nodes = worker->tree.nodes, *node = nodes;
-    int depth = 0;
-    while (node->right) {
-        worker->path_value[depth] = node->value;
-        worker->path_rows[depth] = node->num_rows;
-        node = rank[node->feature] < node->cut ? node + 1 : nodes + node->right;
-        depth++;
-    }
-    worker->path_value[depth] = node->value;
     for (int j = 0; j < cv->num_splits; j++) {
-        while (depth > 0 && worker->path_rows[depth - 1] < cv->splits[j])
+        while (depth > 0 && path[depth - 1]->num_rows < cv->splits[j])
             depth--;
         for (int i = 0; i < cv->num_depths; i++) {
             const int stop = depth < cv->depths[i] ? depth : cv->depths[i];
-            sums[i * cv->num_splits + j] += worker->path_value[stop];
+            values[i * cv->num_splits + j] = path[stop]->value;
+        }
+    }
+}
+
+/* Adds the tree's values of the held-out cells for every grid point. */
+static void add_tree(const struct cross_validation *cv, const struct worker *worker,
+                     double *sums)
+{
+    double values[VIDUR_MAX_GRID_VALUES * VIDUR_MAX_GRID_VALUES];
+    const int points = num_points(cv);
+    for (int i = 0; i < worker->tree.num_nodes; i++) {
+        const struct vidur_node *node = &worker->tree.nodes[i];
+        worker->path[node->depth] = node;
+        if (node->right || node->begin == node->end)
+            continue;
+        leaf_values(cv, worker->path, node->depth, values);
+        for (int32_t k = node->begin; k < node->end; k++) {
+            double *sum = sums + (size_t)worker->order[k] * points;
+            for (int point = 0; point < points; point++)
+                sum[point] += values[point];
         }
     }
 }
@@ -233,18 +251,25 @@ static void run_task(struct cross_validation *cv, const struct task *task,
 {
     const struct vidur_training *training = cv->training;
     const struct fold *fold = &cv->folds[task->fold];
+    const struct vidur_wanted wanted = {.order = worker->order,
+                                        .rank = {fold->rank[0], fold->rank[1]},
+                                        .num = fold->num_held};
     const struct vidur_tree_limits limits = {
         .max_depth = cv->depths[cv->num_depths - 1],
         .min_samples_split = cv->splits[0],
         .rounding =
             vidur_tree_rounding(training->cells, cv->counts[cv->num_counts - 1]),
+        .wanted = &wanted,
     };
     const int hold[] = {fold->begin, fold->end};
     const uint64_t stream = vidur_rng_stream(training->samples->name, task->fold);
+    if (worker->order_fold != task->fold)
+        for (int i = 0; i < fold->num_held; i++)
+            worker->order[i] = i;
+    worker->order_fold = task->fold;
     for (int tree = task->first_tree; tree < task->end_tree; tree++) {
         grow_tree(worker, training->grid->seed, stream, tree, hold, &limits);
-        for (int i = 0; i < fold->num_held; i++)
-            add_cell(cv, worker, fold->held[i], task->sums + i * num_points(cv));
+        add_tree(cv, worker, task->sums);
     }
 }
 

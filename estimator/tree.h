@@ -38,14 +38,27 @@ void vidur_bag_fini(struct vidur_bag *bag);
 void vidur_bag_draw(struct vidur_bag *bag, struct vidur_rng *rng, int hold_begin,
                     int hold_end);
 
+/*
+ * Cells whose values are wanted (held-out ones). A tree grown for them is split only
+ * where they are; to them it is the whole tree. Growing permutes `order` so that each
+ * leaf's are side by side.
+ */
+struct vidur_wanted {
+    int32_t *order;                          /* indices 0..num-1 */
+    const int32_t *rank[VIDUR_MAX_FEATURES]; /* by index */
+    int num;
+};
+
 /* Nodes in preorder: an inner node's left child (x <= threshold) follows it. */
 struct vidur_node {
-    double value;     /* mean of the node's sample, in units, rounded; see grow */
-    double threshold; /* of inner nodes */
-    int32_t right;    /* index of the right child; 0 in a leaf */
-    int32_t num_rows; /* distinct rows of the sample */
+    double value;     /* mean of the node's sample, in units, rounded; see limits */
+    double threshold; /* of inner nodes, as the two below */
     int32_t cut;      /* values of the feature with a rank below it go left */
     int32_t feature;
+    int32_t right;    /* index of the right child; 0 in a leaf */
+    int32_t num_rows; /* distinct rows of the sample */
+    int32_t depth;
+    int32_t begin, end; /* its wanted cells: order[begin..end) */
 };
 
 struct vidur_tree {
@@ -61,6 +74,7 @@ struct vidur_tree_limits {
     int max_depth; /* the root has depth 0 */
     int min_samples_split;
     double rounding; /* values become multiples of it: a power of two, in units */
+    const struct vidur_wanted *wanted; /* NULL: everything */
 };
 
 /* The rounding that makes any sum of num_trees leaf values, and any difference of four

@@ -88,19 +88,21 @@ static void fill_line(struct grid_grower *grower, int row)
     }
 }
 
-static struct vidur_open_node grid_root(struct grid_grower *grower)
+static struct vidur_open_node grid_root(struct grid_grower *grower,
+                                        const struct vidur_tree_limits *limits)
 {
     const struct vidur_cells *cells = grower->base.cells;
     for (int i = 0; i < cells->num_values[0]; i++)
         fill_line(grower, i);
     const size_t last = (size_t)(cells->num_values[0] + 1) * grower->along[1].pitch - 1;
-    return (struct vidur_open_node){
+    struct vidur_open_node root = {
         .weight = grower->along[1].weight[last],
         .sum = grower->along[1].sum[last],
         .num_rows = grower->rows[last],
-        .parent = -1,
-        .key = grower->bag->key,
-        .end = {cells->num_values[0], cells->num_values[1]}};
+        .end = {cells->num_values[0], cells->num_values[1]},
+    };
+    vidur_open_root(&root, grower->bag, limits);
+    return root;
 }
 
 static inline void try_feature(const struct grid_grower *grower,
@@ -182,17 +184,15 @@ static void grid_grow(struct vidur_grower *base, const struct vidur_bag *bag,
 {
     struct grid_grower *grower = (struct grid_grower *)base;
     const double magic = vidur_rounding_magic(limits->rounding);
-    const int min_rows = limits->min_samples_split < 2 ? 2 : limits->min_samples_split;
     grower->bag = bag;
     int open = 0;
-    base->stack[open++] = grid_root(grower);
+    base->stack[open++] = grid_root(grower, limits);
     while (open > 0) {
         const struct vidur_open_node at = base->stack[--open];
         const int32_t index = tree->num_nodes;
         struct vidur_node *node = vidur_tree_add(tree, &at, magic);
         struct vidur_split split;
-        if (at.depth >= limits->max_depth || at.num_rows < min_rows ||
-            !find_split(grower, &at, &split))
+        if (!vidur_may_split(&at, limits) || !find_split(grower, &at, &split))
             continue;
         const int f = split.feature, next = first_right(grower, &at, &split);
         node->feature = f;
@@ -200,20 +200,10 @@ static void grid_grow(struct vidur_grower *base, const struct vidur_bag *bag,
             vidur_threshold(base->cells->values[f], split.last_left, next, &node->cut);
         struct vidur_open_node *right = &base->stack[open++];
         struct vidur_open_node *left = &base->stack[open++];
-        *left = *right = at;
-        left->depth = right->depth = at.depth + 1;
+        vidur_open_children(left, right, &at, &split, index);
         left->end[f] = split.last_left + 1;
         right->begin[f] = next;
-        left->weight = split.weight;
-        left->sum = split.sum;
-        left->num_rows = rows_of(grower, left);
-        right->weight = at.weight - split.weight;
-        right->sum = at.sum - split.sum;
-        right->num_rows = at.num_rows - left->num_rows;
-        left->key = vidur_left_key(at.key);
-        right->key = vidur_right_key(at.key);
-        left->parent = -1;
-        right->parent = index;
+        vidur_share_out(left, right, rows_of(grower, left), limits, &at, node);
     }
 }
 

@@ -35,7 +35,8 @@ static void line_fini(struct vidur_grower *base)
 }
 
 static struct vidur_open_node line_root(struct line_grower *grower,
-                                        const struct vidur_bag *bag)
+                                        const struct vidur_bag *bag,
+                                        const struct vidur_tree_limits *limits)
 {
     int count = 0;
     double weight = 0, sum = 0;
@@ -53,11 +54,10 @@ static struct vidur_open_node line_root(struct line_grower *grower,
     grower->weight[count] = weight;
     grower->sum[count] = sum;
     grower->rows[count] = rows;
-    return (struct vidur_open_node){.weight = weight,
-                                    .sum = sum,
-                                    .num_rows = rows,
-                                    .parent = -1,
-                                    .end = {count, 0}};
+    struct vidur_open_node root = {
+        .weight = weight, .sum = sum, .num_rows = rows, .end = {count, 0}};
+    vidur_open_root(&root, bag, limits);
+    return root;
 }
 
 static bool is_pure(const struct line_grower *grower,
@@ -92,36 +92,26 @@ static void line_grow(struct vidur_grower *base, const struct vidur_bag *bag,
     struct line_grower *grower = (struct line_grower *)base;
     const double magic = vidur_rounding_magic(limits->rounding);
     int open = 0;
-    base->stack[open++] = line_root(grower, bag);
+    base->stack[open++] = line_root(grower, bag, limits);
     while (open > 0) {
         const struct vidur_open_node at = base->stack[--open];
         const int32_t index = tree->num_nodes;
         struct vidur_node *node = vidur_tree_add(tree, &at, magic);
         struct vidur_split split;
-        if (at.depth >= limits->max_depth || at.num_rows < limits->min_samples_split ||
-            at.end[0] - at.begin[0] < 2 || !find_split(grower, &at, &split))
+        if (!vidur_may_split(&at, limits) || at.end[0] - at.begin[0] < 2 ||
+            !find_split(grower, &at, &split))
             continue;
         const int middle = split.last_left + 1;
         node->feature = 0;
         node->threshold =
             vidur_threshold(base->cells->values[0], grower->rank[middle - 1],
                             grower->rank[middle], &node->cut);
-        const int32_t rows = grower->rows[middle] - grower->rows[at.begin[0]];
-        base->stack[open++] =
-            (struct vidur_open_node){.weight = at.weight - split.weight,
-                                     .sum = at.sum - split.sum,
-                                     .num_rows = at.num_rows - rows,
-                                     .depth = at.depth + 1,
-                                     .parent = index,
-                                     .begin = {middle, 0},
-                                     .end = {at.end[0], 0}};
-        base->stack[open++] = (struct vidur_open_node){.weight = split.weight,
-                                                       .sum = split.sum,
-                                                       .num_rows = rows,
-                                                       .depth = at.depth + 1,
-                                                       .parent = -1,
-                                                       .begin = {at.begin[0], 0},
-                                                       .end = {middle, 0}};
+        struct vidur_open_node *right = &base->stack[open++];
+        struct vidur_open_node *left = &base->stack[open++];
+        vidur_open_children(left, right, &at, &split, index);
+        left->end[0] = right->begin[0] = middle;
+        vidur_share_out(left, right, grower->rows[middle] - grower->rows[at.begin[0]],
+                        limits, &at, node);
     }
 }
 

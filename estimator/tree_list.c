@@ -38,11 +38,12 @@ static void list_fini(struct vidur_grower *base)
     free(grower->goes_right);
 }
 
-static struct vidur_open_node list_root(struct list_grower *grower)
+static struct vidur_open_node list_root(struct list_grower *grower,
+                                        const struct vidur_tree_limits *limits)
 {
     const struct vidur_cells *cells = grower->base.cells;
     const struct vidur_bag *bag = grower->bag;
-    struct vidur_open_node root = {.parent = -1, .key = bag->key};
+    struct vidur_open_node root = {0};
     int count = 0, count_second = 0;
     for (int i = 0; i < cells->num_cells; i++) {
         if (bag->rows[i] > 0) {
@@ -54,6 +55,7 @@ static struct vidur_open_node list_root(struct list_grower *grower)
         if (bag->rows[cells->by_second[i]] > 0)
             grower->order[1][count_second++] = cells->by_second[i];
     }
+    vidur_open_root(&root, bag, limits);
     root.end[0] = count;
     return root;
 }
@@ -95,8 +97,7 @@ static bool find_split(const struct list_grower *grower,
                        const struct vidur_tree_limits *limits, struct vidur_split *best)
 {
     *best = VIDUR_SPLIT_NONE;
-    if (node->depth >= limits->max_depth || node->num_rows < 2 ||
-        node->num_rows < limits->min_samples_split)
+    if (!vidur_may_split(node, limits))
         return false;
     const int num_features = grower->base.cells->num_features;
     const int first = vidur_first_feature(node->key) & (num_features - 1);
@@ -121,27 +122,21 @@ static int divide(struct list_grower *grower, int32_t *order, int begin, int end
     return left;
 }
 
-static void split_node(struct list_grower *grower, const struct vidur_split *split,
-                       const struct vidur_open_node *node, struct vidur_open_node *left,
-                       struct vidur_open_node *right)
+/* Divides both lists; returns the distinct rows of the left part. */
+static int32_t divide_node(struct list_grower *grower, const struct vidur_split *split,
+                           struct vidur_open_node *left, struct vidur_open_node *right)
 {
-    int32_t *order = grower->order[split->feature];
-    *left = *right = *node;
-    left->depth = right->depth = node->depth + 1;
-    left->weight = split->weight;
-    left->sum = split->sum;
-    left->num_rows = 0;
-    for (int i = node->begin[0]; i < node->end[0]; i++) {
+    const int begin = left->begin[0], end = left->end[0];
+    const int32_t *order = grower->order[split->feature];
+    int32_t left_rows = 0;
+    for (int i = begin; i < end; i++) {
         grower->goes_right[order[i]] = i > split->last_left;
-        left->num_rows += i > split->last_left ? 0 : grower->bag->rows[order[i]];
+        left_rows += i > split->last_left ? 0 : grower->bag->rows[order[i]];
     }
-    right->weight = node->weight - left->weight;
-    right->sum = node->sum - left->sum;
-    right->num_rows = node->num_rows - left->num_rows;
     for (int f = 0; f < grower->base.cells->num_features; f++)
-        right->begin[0] =
-            divide(grower, grower->order[f], node->begin[0], node->end[0]);
+        right->begin[0] = divide(grower, grower->order[f], begin, end);
     left->end[0] = right->begin[0];
+    return left_rows;
 }
 
 static void list_grow(struct vidur_grower *base, const struct vidur_bag *bag,
@@ -151,7 +146,7 @@ static void list_grow(struct vidur_grower *base, const struct vidur_bag *bag,
     const double magic = vidur_rounding_magic(limits->rounding);
     grower->bag = bag;
     int open = 0;
-    base->stack[open++] = list_root(grower);
+    base->stack[open++] = list_root(grower, limits);
     while (open > 0) {
         const struct vidur_open_node at = base->stack[--open];
         const int32_t index = tree->num_nodes;
@@ -166,11 +161,9 @@ static void list_grow(struct vidur_grower *base, const struct vidur_bag *bag,
                                           rank[order[0]], rank[order[1]], &node->cut);
         struct vidur_open_node *right = &base->stack[open++];
         struct vidur_open_node *left = &base->stack[open++];
-        split_node(grower, &split, &at, left, right);
-        right->parent = index;
-        left->parent = -1;
-        right->key = vidur_right_key(at.key);
-        left->key = vidur_left_key(at.key);
+        vidur_open_children(left, right, &at, &split, index);
+        const int32_t left_rows = divide_node(grower, &split, left, right);
+        vidur_share_out(left, right, left_rows, limits, &at, node);
     }
 }
 

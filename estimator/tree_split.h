@@ -38,6 +38,7 @@ struct vidur_open_node {
     uint64_t key;   /* decides which feature is tried first */
     int32_t parent; /* whose right child it is; -1: the one before it, or none */
     int32_t begin[VIDUR_MAX_FEATURES], end[VIDUR_MAX_FEATURES]; /* grower's meaning */
+    int32_t wanted_begin, wanted_end; /* [0, 1) where everything is wanted */
 };
 
 struct vidur_grower_ops {
@@ -74,37 +75,6 @@ static inline bool vidur_split_offer(struct vidur_split *best, double weight,
     return true;
 }
 
-/* Midway between two neighbouring values; `cut` is the number of values up to it. */
-static inline double vidur_threshold(const double *values, int last_left,
-                                     int first_right, int32_t *cut)
-{
-    const double low = values[last_left], high = values[first_right];
-    double middle = low / 2 + high / 2;
-    if (!(middle < high))
-        middle = low;
-    int count = last_left + 1;
-    while (count < first_right && values[count] <= middle)
-        count++;
-    *cut = count;
-    return middle;
-}
-
-/* Adds the node as a leaf, which it stays unless it is split. */
-static inline struct vidur_node *vidur_tree_add(struct vidur_tree *tree,
-                                                const struct vidur_open_node *open,
-                                                double magic)
-{
-    struct vidur_node *node = &tree->nodes[tree->num_nodes];
-    if (open->parent >= 0)
-        tree->nodes[open->parent].right = tree->num_nodes;
-    tree->num_nodes++;
-    /* Adding and taking away 1.5 * 2^52 roundings leaves a multiple of it. */
-    node->value = (open->sum / open->weight + magic) - magic;
-    node->right = 0;
-    node->num_rows = open->num_rows;
-    return node;
-}
-
 /* Which feature a node tries first: a coin thrown anew in each node. It depends on the
  * path from the root alone, so that a tree is the same whatever its limits. */
 static inline int vidur_first_feature(uint64_t key)
@@ -120,6 +90,111 @@ static inline uint64_t vidur_left_key(uint64_t key)
 static inline uint64_t vidur_right_key(uint64_t key)
 {
     return key * UINT64_C(0xaf251af3b0f025b5) + 1;
+}
+
+/* Midway between two neighbouring values; `cut` is the number of values up to it. */
+static inline double vidur_threshold(const double *values, int last_left,
+                                     int first_right, int32_t *cut)
+{
+    const double low = values[last_left], high = values[first_right];
+    double middle = low / 2 + high / 2;
+    if (!(middle < high))
+        middle = low;
+    int count = last_left + 1;
+    while (count < first_right && values[count] <= middle)
+        count++;
+    *cut = count;
+    return middle;
+}
+
+/* The root; begin[] and end[] are the grower's. */
+static inline void vidur_open_root(struct vidur_open_node *root,
+                                   const struct vidur_bag *bag,
+                                   const struct vidur_tree_limits *limits)
+{
+    root->depth = 0;
+    root->key = bag->key;
+    root->parent = -1;
+    root->wanted_begin = 0;
+    root->wanted_end = limits->wanted ? limits->wanted->num : 1;
+}
+
+/* Whether a node may be split at all. */
+static inline bool vidur_may_split(const struct vidur_open_node *node,
+                                   const struct vidur_tree_limits *limits)
+{
+    return node->depth < limits->max_depth && node->num_rows >= 2 &&
+           node->num_rows >= limits->min_samples_split &&
+           node->wanted_begin < node->wanted_end;
+}
+
+/* Brings the node's wanted cells below the cut to the front; returns where the others
+ * begin. */
+static inline int32_t vidur_divide_wanted(const struct vidur_tree_limits *limits,
+                                          const struct vidur_open_node *at,
+                                          const struct vidur_node *node)
+{
+    int32_t *order = limits->wanted->order, middle = at->wanted_begin;
+    const int32_t *rank = limits->wanted->rank[node->feature];
+    for (int32_t i = at->wanted_begin; i < at->wanted_end; i++) {
+        const int32_t index = order[i];
+        order[i] = order[middle];
+        order[middle] = index;
+        middle += rank[index] < node->cut;
+    }
+    return middle;
+}
+
+/* The two parts of a node; begin[] and end[] are the grower's, and stay the node's
+ * here.
+ */
+static inline void vidur_open_children(struct vidur_open_node *left,
+                                       struct vidur_open_node *right,
+                                       const struct vidur_open_node *at,
+                                       const struct vidur_split *split, int32_t index)
+{
+    *left = *right = *at;
+    left->weight = split->weight;
+    left->sum = split->sum;
+    right->weight = at->weight - split->weight;
+    right->sum = at->sum - split->sum;
+    left->depth = right->depth = at->depth + 1;
+    left->key = vidur_left_key(at->key);
+    right->key = vidur_right_key(at->key);
+    left->parent = -1;
+    right->parent = index;
+}
+
+/* Gives each part its distinct rows and its wanted cells. */
+static inline void vidur_share_out(struct vidur_open_node *left,
+                                   struct vidur_open_node *right, int32_t left_rows,
+                                   const struct vidur_tree_limits *limits,
+                                   const struct vidur_open_node *at,
+                                   const struct vidur_node *node)
+{
+    left->num_rows = left_rows;
+    right->num_rows = at->num_rows - left_rows;
+    if (limits->wanted)
+        left->wanted_end = right->wanted_begin = vidur_divide_wanted(limits, at, node);
+}
+
+/* Adds the node as a leaf, which it stays unless it is split. */
+static inline struct vidur_node *vidur_tree_add(struct vidur_tree *tree,
+                                                const struct vidur_open_node *open,
+                                                double magic)
+{
+    struct vidur_node *node = &tree->nodes[tree->num_nodes];
+    if (open->parent >= 0)
+        tree->nodes[open->parent].right = tree->num_nodes;
+    tree->num_nodes++;
+    /* Adding and taking away 1.5 * 2^52 roundings leaves a multiple of it. */
+    node->value = (open->sum / open->weight + magic) - magic;
+    node->right = 0;
+    node->num_rows = open->num_rows;
+    node->depth = open->depth;
+    node->begin = open->wanted_begin;
+    node->end = open->wanted_end;
+    return node;
 }
 
 static inline double vidur_rounding_magic(double rounding)

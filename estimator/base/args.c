@@ -3,7 +3,6 @@
 #include "base/text.h"
 #include "base/version.h"
 
-#include <assert.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -156,8 +155,10 @@ static int take_positional(struct vidur_args *args, int argc, char **argv,
 int vidur_args_parse(struct vidur_args *args, const struct vidur_args_spec *spec,
                      int argc, char **argv, struct vidur_error *err)
 {
-    assert(spec->num_options <= VIDUR_ARGS_MAX_OPTIONS);
     *args = (struct vidur_args){.spec = spec};
+    if (spec->num_options > VIDUR_ARGS_MAX_OPTIONS)
+        return vidur_fail(err, VIDUR_EINVAL, "%s: %d options where at most %d fit",
+                          spec->program, spec->num_options, VIDUR_ARGS_MAX_OPTIONS);
     args->sets = calloc((size_t)argc + 1, sizeof *args->sets);
     args->positional = calloc((size_t)argc + 1, sizeof *args->positional);
     if (!args->sets || !args->positional)
@@ -182,7 +183,6 @@ const char *vidur_args_value(const struct vidur_args *args, const char *name)
     for (int i = 0; i < args->spec->num_options; i++)
         if (strcmp(args->spec->options[i].name, name) == 0)
             return args->values[i];
-    assert(!"an option that the program did not declare");
     return NULL;
 }
 

@@ -51,7 +51,7 @@ int vidur_args_parse(struct vidur_args *args, const struct vidur_args_spec *spec
                      int argc, char **argv, struct vidur_error *err);
 void vidur_args_release(struct vidur_args *args);
 
-/* An option's value by its name; NULL: not given. The name must be in the spec. */
+/* An option's value by its name; NULL: not given, or not in the spec. */
 const char *vidur_args_value(const struct vidur_args *args, const char *name);
 bool vidur_args_given(const struct vidur_args *args, const char *name);
 /* Its number, left alone when not given. */

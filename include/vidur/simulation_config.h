@@ -1,0 +1,82 @@
+#ifndef VIDUR_SIMULATION_CONFIG_H
+#define VIDUR_SIMULATION_CONFIG_H
+
+#include <vidur/deployment.h>
+#include <vidur/error.h>
+#include <vidur/slo.h>
+#include <vidur/timetable.h>
+#include <vidur/workload.h>
+
+#include <stdbool.h>
+
+/*
+ * The configuration of one simulation: one deployment at one load, as vidur-simulate
+ * and vidur-estimate read it; the parts are read by vidur-search too.
+ * Source: contract.md, "vidur-simulate".
+ */
+
+/*
+ * Keys of `output:`, which files to write. Declared once.
+ * X(name, default, what)
+ */
+#define VIDUR_SIMULATION_OUTPUTS(X)                                                    \
+    X(requests, true, "request_metrics.csv: a row per request")                        \
+    X(batches, false, "batch_metrics.csv: a row per batch and stage")                  \
+    X(operators, false, "operator_metrics.csv: time per operator, batch and stage")    \
+    X(chrome_trace, false, "chrome_trace.json: for Perfetto and chrome://tracing")     \
+    X(event_trace, false, "event_trace.json: every event of the simulation")           \
+    X(statistics, true,                                                                \
+      "time_series.csv and the per-batch, per-replica figures of summary.json")
+
+struct vidur_output_config {
+#define X(name, def, what) bool name;
+    VIDUR_SIMULATION_OUTPUTS(X)
+#undef X
+};
+
+/* Plain data except for the two texts, which it owns. */
+struct vidur_simulation_config {
+    struct vidur_deployment deployment;
+    struct vidur_workload_config workload;
+    struct vidur_estimator_config estimator;
+    struct vidur_output_config output;
+    double time_limit_s; /* simulated; 0: none */
+    enum vidur_tbt_definition tbt_definition;
+    /* where it came from */
+    char path[1024];
+    char sha256[65]; /* of the configuration's content, overrides applied */
+    char *text;      /* as read, one `# --set ...` line per override behind it */
+};
+
+/* Every key's default; `model`, `cluster.device` and the workload's lengths and
+ * arrivals have none. */
+void vidur_simulation_config_defaults(struct vidur_simulation_config *config);
+
+/* Reads a file, applies `key.path=value` overrides in order, loads the model and the
+ * SKUs that it names and checks that all fits together. Release after a failure, too.
+ */
+int vidur_simulation_config_load(struct vidur_simulation_config *config,
+                                 const char *path, const char *const *sets,
+                                 int num_sets, struct vidur_error *err);
+void vidur_simulation_config_release(struct vidur_simulation_config *config);
+
+/* ---- Parts, for floors above ---- */
+
+struct vidur_yaml_node;
+struct vidur_yaml_field;
+
+/* The schema of every scheduler knob (VIDUR_SCHEDULER_KNOBS) as offsets into struct
+ * vidur_scheduler_config; ends with a NULL key. `type` is not in it. */
+const struct vidur_yaml_field *vidur_scheduler_knob_fields(void);
+
+/* The mapping of a `scheduler:` section: `type` and knobs. */
+int vidur_scheduler_config_read(const struct vidur_yaml_node *section,
+                                struct vidur_scheduler_config *scheduler,
+                                struct vidur_error *err);
+
+/* "corrected" or "vidur"; "vidur" or "exact": arrays that end with NULL, for the enums'
+ * values in order (of memory planners: behind VIDUR_PLANNER_BY_SEMANTICS). */
+extern const char *const vidur_semantics_names[];
+extern const char *const vidur_memory_planner_names[];
+
+#endif

@@ -1,0 +1,57 @@
+#ifndef VIDUR_SIM_OPERATOR_METRICS_H
+#define VIDUR_SIM_OPERATOR_METRICS_H
+
+#include <vidur/deployment.h>
+#include <vidur/error.h>
+#include <vidur/simulator.h>
+#include <vidur/timetable.h>
+
+/*
+ * Where a batch's time goes: the time of every operator on a stage, all of its layers
+ * together, as operator_metrics.csv (a row per batch and stage, written as they come)
+ * and in total. Looked up anew from the timetable by simulator.md section 5; the sum
+ * over operators is the stage's execution time up to rounding.
+ *
+ * Columns: the token operators, then those on two axes, then what is no kernel.
+ */
+#define VIDUR_OTHER_OPERATORS(X)                                                       \
+    X(attn_decode)                                                                     \
+    X(attn_prefill)                                                                    \
+    X(nccl_cpu_overhead)
+
+enum vidur_operator_column {
+#define X(name, axis) VIDUR_OPERATOR_##name,
+    VIDUR_TOKEN_OPERATORS(X)
+#undef X
+#define X(name) VIDUR_OPERATOR_##name,
+        VIDUR_OTHER_OPERATORS(X)
+#undef X
+            VIDUR_NUM_OPERATOR_COLUMNS
+};
+
+const char *vidur_operator_column_name(enum vidur_operator_column column);
+
+/* Seconds of every operator for this batch on its stage. */
+void vidur_operator_times(const struct vidur_deployment *deployment,
+                          const struct vidur_timetable *timetable,
+                          const struct vidur_batch_record *batch,
+                          double times_s[VIDUR_NUM_OPERATOR_COLUMNS]);
+
+struct vidur_operator_metrics;
+
+/* NULL on error. `deployment` and `timetable` must outlive it. */
+struct vidur_operator_metrics *
+vidur_operator_metrics_open(const char *path, const struct vidur_deployment *deployment,
+                            const struct vidur_timetable *timetable,
+                            struct vidur_error *err);
+/* As an observer's batch function. */
+int vidur_operator_metrics_put(void *metrics, const struct vidur_batch_record *batch);
+/* Sums so far, seconds, over all stages of all replicas. */
+const double *vidur_operator_totals(const struct vidur_operator_metrics *metrics);
+/* Renames the file into place; the totals stay. */
+int vidur_operator_metrics_commit(struct vidur_operator_metrics *metrics,
+                                  struct vidur_error *err);
+/* Also discards a file that was not committed; takes NULL. */
+void vidur_operator_metrics_close(struct vidur_operator_metrics *metrics);
+
+#endif

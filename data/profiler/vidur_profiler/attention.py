@@ -25,14 +25,9 @@ class Cache:
         self.shard = shard
         self.slots = slots // PAGE * PAGE
         shape = (self.slots, shard.kv_heads, shard.head_dim)
-        self.keys = torch.empty(shape, device=context.device, dtype=context.dtype)
-        self.values = torch.empty_like(self.keys)
-        piece = min(self.slots, 1 << 16)
-        for tensor in (self.keys, self.values):
-            noise = context.randn(piece, shard.kv_heads, shard.head_dim)
-            for start in range(0, self.slots, piece):
-                stop = min(start + piece, self.slots)
-                tensor[start:stop] = noise[: stop - start]
+        size = math.prod(shape)
+        self.keys = context.shared_noise("keys", size).view(shape)
+        self.values = context.shared_noise("values", size).view(shape)
 
     def token_bytes(self):
         return 2 * self.keys[0].numel() * self.keys.element_size()

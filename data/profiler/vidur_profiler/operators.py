@@ -27,11 +27,24 @@ class Context:
         self.fused = device == "cuda" and tk is not None
         self.generator = torch.Generator(device=device)
         self.generator.manual_seed(1)
+        self.noise = {}
 
     def randn(self, *shape, scale=1.0):
         values = torch.randn(*shape, device=self.device, generator=self.generator,
                              dtype=torch.float32)
         return (values * scale).to(self.dtype)
+
+    def shared_noise(self, name, count):
+        """`count` random numbers; a later, smaller request gets part of the same ones."""
+        held = self.noise.get(name)
+        if held is None or held.numel() < count:
+            held = torch.empty(count, device=self.device, dtype=self.dtype)
+            piece = self.randn(min(count, 1 << 26))
+            for start in range(0, count, piece.numel()):
+                stop = min(start + piece.numel(), count)
+                held[start:stop] = piece[: stop - start]
+            self.noise[name] = held
+        return held[:count]
 
     def randint(self, high, count):
         return torch.randint(high, (count,), device=self.device, generator=self.generator)

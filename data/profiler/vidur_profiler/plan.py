@@ -57,6 +57,7 @@ def heads_of(shard):
 class Plan:
     """Three families of points. Operators are made on first use and dropped by close()."""
 
+    MLP_WEIGHT = 3.0  # these operators are most of nearly every step
     TOLERANCE = 6e-3  # of a bf16 result against float64
 
     def __init__(self, model, tp, context, timer, log, limits, processors):
@@ -70,7 +71,7 @@ class Plan:
         self.made = {}
         tag = f"{model.name} tp{tp} "
         self.mlp = Family(tag + "mlp", [token_axis(limits.max_tokens)], lambda point: True,
-                          self._mlp_times, limits.rows["mlp"])
+                          self._mlp_times, limits.rows["mlp"], weight=self.MLP_WEIGHT)
         self.prefill = Family(
             tag + "prefill", [chunk_axis(limits.max_chunk), cached_axis(limits.max_kv)],
             lambda point: True, self._prefill_times,

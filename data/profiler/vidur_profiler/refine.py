@@ -50,14 +50,18 @@ class Cell:
 
 
 class Family:
-    """One table to fill: `measure(point)` gives the times in ms of its operators."""
+    """One table to fill: `measure(point)` gives the times in ms of its operators.
 
-    def __init__(self, name, axes, allowed, measure, most_points):
+    weight: how much an error here counts beside the same relative error elsewhere.
+    """
+
+    def __init__(self, name, axes, allowed, measure, most_points, weight=1.0):
         self.name = name
         self.axes = axes
         self.allowed = allowed
         self.measure = measure
         self.most_points = most_points
+        self.weight = weight
         self.times = {}
         self.cells = []
         self.open_cells = []
@@ -99,7 +103,8 @@ class Family:
             value = self.axes[axis].middle(cell.low[axis], cell.high[axis])
             if value is not None:
                 jump = self._jump(cell, axis)
-                choices.append((jump / 4 + cell.inherited, axis, value))
+                cost = self.weight * (jump / 4 + cell.inherited)
+                choices.append((cost, axis, value))
         return max(choices) if choices else None
 
     def full(self):

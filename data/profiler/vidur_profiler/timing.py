@@ -112,6 +112,9 @@ class CudaTimer:
         self.stream.synchronize()
         samples = [start.elapsed_time(end) / count for start, end in pairs[1:]]
         graph.reset()
+        forget = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
+        if forget:  # each capture may have got a workspace that outlives its graph
+            forget()
         return samples
 
 

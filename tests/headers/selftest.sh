@@ -1,0 +1,86 @@
+#!/bin/bash
+# The checks of this folder find what they are for: each breach below, put into a sound
+# little tree, makes its check fail. Usage: selftest.sh CC
+here=$(cd "$(dirname "$0")" && pwd)
+cc=${1:-cc}
+tree=$(mktemp -d /tmp/vidur-test-XXXXXX)
+cp "$here/../../.clang-format" "$tree"
+trap 'rm -rf "$tree"' EXIT
+failed=0
+
+fresh_tree()
+{
+    rm -rf "${tree:?}"/*
+    mkdir -p "$tree"/{include/vidur,estimator/base,sim,search,tests}
+    echo 'int vidur_error(void);' >"$tree/include/vidur/error.h"
+    echo 'int vidur_model(void);' >"$tree/include/vidur/model.h"
+    echo 'int vidur_forest(void);' >"$tree/include/vidur/forest.h"
+    echo 'int vidur_space(void);' >"$tree/include/vidur/space.h"
+    echo '#include <yaml.h>' >"$tree/estimator/base/yaml.c"
+    echo '#include <vidur/error.h>' >"$tree/estimator/base/text.h"
+    printf '#include "base/text.h"\n#include <vidur/model.h>\n' >"$tree/sim/a.c"
+    printf 'static const int k = 1;\nint f(int a)\n{\n    return a + k;\n}\n' \
+        >"$tree/search/b.c"
+}
+
+# expect STATUS SCRIPT WHAT: the script's verdict on the tree.
+expect()
+{
+    bash "$here/$2" "$tree" "$cc" >"$tree.log" 2>&1
+    local status=$?
+    if [ "$status" -eq 77 ]; then
+        echo "$2: skipped: $(tail -n 1 "$tree.log")"
+    elif [ "$status" -ne "$1" ]; then
+        echo "$2 gave $status, not $1, on: $3"
+        cat "$tree.log"
+        failed=1
+    fi
+    rm -f "$tree.log"
+}
+
+# breach SCRIPT FILE LINE...: the lines, appended to the file, are found.
+breach()
+{
+    local script=$1 file=$2
+    shift 2
+    fresh_tree
+    expect 0 "$script" "a sound tree"
+    printf '%s\n' "$@" >>"$tree/$file"
+    expect 1 "$script" "$file: $1"
+}
+
+breach standalone.sh include/vidur/error.h 'size_t vidur_size(void);'
+breach standalone.sh include/vidur/error.h '#include "b.h"'
+breach standalone.sh include/vidur/error.h 'struct vidur_twice { int a; };'
+
+breach floors.sh include/vidur/unheard.h 'int vidur_unheard(void);'
+breach floors.sh include/vidur/error.h '#include <mpi.h>'
+breach floors.sh include/vidur/error.h '#include <vidur/model.h>'
+breach floors.sh include/vidur/error.h '#include "base/text.h"'
+breach floors.sh estimator/base/text.h '#include <vidur/model.h>'
+breach floors.sh sim/a.c '#include <vidur/space.h>'
+breach floors.sh sim/a.c '#include <vidur/forest.h>'
+breach floors.sh sim/a.c '#include "b.h"'
+breach floors.sh sim/a.c '#include <yaml.h>'
+breach floors.sh estimator/base/text.c '#include <yaml.h>'
+breach floors.sh estimator/base/text.h '#include <zlib.h>'
+breach floors.sh search/b.c 'void g(void) { printf("x"); }'
+breach floors.sh search/b.c 'void g(void) { fputs("x", stderr); }'
+breach floors.sh search/b.c 'void g(void) { exit(1); }'
+
+breach format.sh search/b.c 'int   g( void ) ;'
+
+breach sizes.sh search/b.c 'static int counter;'
+breach sizes.sh search/b.c 'static struct {' '    int a;' '} state;'
+breach sizes.sh search/b.c 'int g(int a, int b, int c, int d, int e, int h)' '{' \
+    '    return a + b + c + d + e + h;' '}'
+breach sizes.sh search/b.c 'int g(void)' '{' "$(yes '    ;' | head -n 100)" '    return 0;' '}'
+breach sizes.sh search/b.c $(seq -f '/* %g */' 700)
+
+fresh_tree
+printf 'static const struct {\n    int a;\n} table[] = {{1}};\n' >>"$tree/search/b.c"
+printf 'int g(int a, int (*f)(int, int), int c, int d, int e)\n{\n    return a;\n}\n' \
+    >>"$tree/search/b.c"
+printf 'int h(void)\n{\n    return 0;\n}\n' >>"$tree/search/b.c"
+expect 0 sizes.sh "an unnamed const struct, a function pointer"
+exit $failed

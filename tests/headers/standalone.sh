@@ -1,0 +1,22 @@
+#!/bin/bash
+# Every public header compiles alone, twice, as strict C17, with nothing but include/ on
+# the path; the base floor's own headers too. Usage: standalone.sh SOURCE_DIR CC
+. "$(dirname "$0")/files.sh"
+cc=${2:-cc}
+failed=0
+
+check()
+{
+    local name=$1
+    shift
+    printf '#include <%s>\n#include <%s>\n' "$name" "$name" |
+        "$cc" -x c -std=c17 -pedantic-errors -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L \
+            -Iinclude "$@" -fsyntax-only - || {
+        echo "$name does not compile alone"
+        failed=1
+    }
+}
+
+for header in include/vidur/*.h; do check "${header#include/}"; done
+for header in estimator/base/*.h; do check "${header#estimator/}" -Iestimator; done
+exit $failed

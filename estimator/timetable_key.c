@@ -91,6 +91,8 @@ static int add_profiles(struct vidur_sha256 *sha,
         return -1;
     vidur_sha256_add_int64(sha, request->block_size_tokens);
     vidur_sha256_add_int64(sha, config->overheads.model_cpu_overhead);
+    if (config->overheads.model_cpu_overhead) /* its rows are found by the name */
+        vidur_sha256_add_string(sha, request->model->name);
     for (int i = 0; i < VIDUR_NUM_PROFILE_FILES; i++)
         if (!paths.files[i].text[0])
             vidur_sha256_add_string(sha, "");

@@ -25,6 +25,19 @@ int vidur_simulator_create(struct vidur_simulator **out,
                            const struct vidur_deployment *deployment,
                            const struct vidur_timetable *timetable, int max_tokens,
                            struct vidur_error *err);
+
+/* The same with a scheduler that need not be in the registry, and without
+ * vidur_deployment_check. `ops` must outlive the simulator. */
+struct vidur_scheduler_ops;
+struct vidur_simulator_inputs {
+    const struct vidur_timetable *timetable;
+    int max_tokens;
+};
+int vidur_simulator_create_with(struct vidur_simulator **out,
+                                const struct vidur_scheduler_ops *ops,
+                                const struct vidur_deployment *deployment,
+                                const struct vidur_simulator_inputs *inputs,
+                                struct vidur_error *err);
 void vidur_simulator_destroy(struct vidur_simulator *simulator);
 
 /*

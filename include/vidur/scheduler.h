@@ -1,0 +1,286 @@
+#ifndef VIDUR_SCHEDULER_H
+#define VIDUR_SCHEDULER_H
+
+#include <vidur/deployment.h>
+#include <vidur/error.h>
+#include <vidur/memory_plan.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What a scheduler sees of a replica, and the table of functions that makes one.
+ * Source: simulator.md section 4.2.
+ *
+ * A scheduler forms batches: it moves requests from the replica's waiting queue and
+ * from its list of running requests into a batch, and takes KV blocks for them. The
+ * simulator does the rest: time, tokens, completion, bookkeeping. One replica belongs
+ * to one thread. The structs are public because they are hot; change them through the
+ * functions below.
+ *
+ * Running items. The running list holds requests that finished an iteration and are not
+ * in a batch. For schedulers that set `groups_decodes`, the simulator may keep all
+ * decoding requests of one batch together as a group, which advances as a whole at a
+ * cost that does not depend on its size. A group is an item < 0 of the running list;
+ * a scheduler either adds it whole or has it unpacked into its requests.
+ */
+
+enum { VIDUR_NO_REQUEST = -1, VIDUR_NO_GROUP = -1 };
+
+enum vidur_request_flag {
+    VIDUR_REQUEST_PREFILLED = 1u << 0, /* its next iteration decodes one token */
+    VIDUR_REQUEST_DONE = 1u << 1
+};
+
+/* Every request of the run, by id. */
+struct vidur_request_table {
+    int64_t count;
+    const double *arrived_at_s;
+    int32_t *prefill_tokens;   /* P */
+    int32_t *decode_tokens;    /* Dn */
+    int32_t *processed_tokens; /* n; not while in a group */
+    int32_t *blocks;           /* KV blocks held; not while in a group */
+    int32_t *num_restarts;
+    int32_t *next; /* link of the waiting queues */
+    uint8_t *flags;
+    double *last_done_s; /* when its last iteration ended; -1: none */
+    double *scheduled_at_s;
+    double *prefill_completed_at_s;
+    double *completed_at_s;
+    /* 2^-46 s, modulo 2^64: sums of these do not depend on their order */
+    uint64_t *execution_ticks;
+    uint64_t *model_ticks;
+    uint64_t *preempted_ticks;
+};
+
+struct vidur_batch_gap {
+    double since_s; /* when these requests' last iteration ended */
+    int64_t count;
+};
+
+/* A batch's stage time, in seconds; [0] any stage but the last, [1] the last. */
+struct vidur_step_time {
+    double stage_s[2];
+    double communication_s[2];
+    double cpu_s;         /* part of stage_s */
+    int32_t extrapolated; /* lookups beyond the profile's range */
+};
+
+struct vidur_batch {
+    int64_t id;
+    double scheduled_at_s;
+    double stage_at_s; /* when it entered its stage's work, or left the one before */
+    /* what its requests add up to; n is taken before this batch */
+    int32_t count;
+    int32_t num_decodes;
+    int32_t num_prefills;
+    int32_t num_sampled; /* requests that get an output token from it */
+    int64_t num_tokens;
+    int64_t num_prefill_tokens;
+    int64_t decode_context_tokens;    /* sum of n over decodes */
+    int64_t prefill_context_tokens;   /* sum of n, each rounded up to the granularity */
+    int64_t prefill_chunk_squares;    /* sum of chunk^2 */
+    int64_t attention_tokens_squared; /* sum of t * (t + n) over all */
+    bool blocked; /* a lack of blocks kept requests out of it, or evicted some */
+    int32_t tag;  /* for the scheduler */
+    int32_t group;
+    int32_t num_members; /* requests beside the group, in the order of being added */
+    int32_t *member;
+    int32_t *member_tokens;
+    int32_t capacity; /* requests */
+    int32_t num_gaps;
+    struct vidur_batch_gap *gaps;
+    struct vidur_step_time step;
+    /* summed over its stages so far */
+    uint64_t execution_ticks;
+    uint64_t model_ticks;
+    uint64_t waiting_ticks; /* between stages */
+    int64_t blocks_at_start;
+    int64_t waiting_at_start;
+};
+
+struct vidur_decode_group;
+struct vidur_replica_account;
+
+struct vidur_replica {
+    struct vidur_request_table *requests;
+    double now_s;
+    /* waiting requests: a linked list */
+    int32_t queue_head, queue_tail;
+    int64_t queue_length;
+    /* running items: a deque, running[running_begin .. running_end - 1] */
+    int32_t *running;
+    int32_t running_begin, running_end, running_capacity;
+    /* KV blocks */
+    int64_t num_blocks;
+    int64_t allocated_blocks;
+    int64_t watermark_blocks;
+    int64_t num_holders; /* requests that hold blocks */
+    int32_t block_size;
+    int32_t context_granularity; /* that the step model rounds prefill contexts to */
+    bool keeps_blocks; /* the scheduler releases a completed request's blocks */
+    bool fixed_blocks; /* a decoding request's blocks do not grow */
+    bool grouping;     /* groups may be formed */
+    bool corrected;    /* semantics: simulator.md section 9 */
+    int32_t index;
+    int32_t num_groups;
+    struct vidur_decode_group *groups;
+    struct vidur_replica_account *account;
+};
+
+/* What a scheduler is made for. */
+struct vidur_scheduler_env {
+    const struct vidur_deployment *deployment;
+    const struct vidur_memory_plan *plan;
+    int max_tokens;             /* the workload's cap on a request's tokens */
+    int64_t blocks_per_request; /* of max_tokens: what reserving schedulers take */
+    int32_t batch_capacity;     /* requests that a batch can hold */
+    int32_t batches_at_once;    /* batches that can be in flight */
+    int32_t running_capacity;   /* requests that can run at once */
+};
+
+struct vidur_scheduler_ops {
+    const char *name;
+    const char *step_model; /* how a batch's time is composed: "layers" */
+    bool groups_decodes;    /* next_batch knows groups */
+    bool keeps_blocks;      /* batch_end releases the blocks of completed requests */
+    bool fixed_blocks;      /* decoding never takes blocks */
+    /* NULL: nothing beyond vidur_deployment_check */
+    int (*check)(const struct vidur_deployment *deployment, struct vidur_error *err);
+    /* batches in flight on a replica; NULL: as many as stages */
+    int (*batches_at_once)(const struct vidur_deployment *deployment);
+    /* bytes of state for one replica; NULL: none */
+    size_t (*state_bytes)(const struct vidur_scheduler_env *env);
+    /* before every run; `state` is uninitialised memory aligned for any type */
+    void (*init)(void *state, const struct vidur_scheduler_env *env);
+    /* Adds requests to an empty batch; leaves it empty when there is nothing to run. */
+    void (*next_batch)(void *state, struct vidur_replica *replica,
+                       struct vidur_batch *batch);
+    /* The batch's tokens have been counted. NULL: vidur_batch_requeue. */
+    void (*batch_end)(void *state, struct vidur_replica *replica,
+                      struct vidur_batch *batch);
+    /* The batch just formed is one group and nothing else. How many times, this one
+     * included, would next_batch form it again if nothing arrives, completes or lacks
+     * blocks? NULL: once. The counterpart tells how often it was skipped. */
+    int64_t (*repeats)(const void *state, const struct vidur_replica *replica,
+                       const struct vidur_batch *batch);
+    void (*repeated)(void *state, int64_t times);
+};
+
+/* The schedulers that come with the library, in a fixed order; NULL behind the last. */
+const struct vidur_scheduler_ops *vidur_scheduler_at(int index);
+const struct vidur_scheduler_ops *vidur_scheduler_find(const char *name);
+
+/* ---- The waiting queue ---- */
+
+static inline int32_t vidur_queue_head(const struct vidur_replica *replica)
+{
+    return replica->queue_head;
+}
+
+int32_t vidur_queue_pop(struct vidur_replica *replica);
+void vidur_queue_push_back(struct vidur_replica *replica, int32_t request);
+/* Not counted as an arrival: for requests that come back. */
+void vidur_queue_push_front(struct vidur_replica *replica, int32_t request);
+
+/* ---- Running items ---- */
+
+static inline int32_t vidur_running_count(const struct vidur_replica *replica)
+{
+    return replica->running_end - replica->running_begin;
+}
+
+static inline bool vidur_item_is_group(int32_t item)
+{
+    return item < 0;
+}
+
+static inline int32_t vidur_running_pop(struct vidur_replica *replica)
+{
+    return replica->running[replica->running_begin++];
+}
+
+static inline int32_t vidur_running_pop_last(struct vidur_replica *replica)
+{
+    return replica->running[--replica->running_end];
+}
+
+void vidur_running_push_back(struct vidur_replica *replica, int32_t item);
+void vidur_running_push_front(struct vidur_replica *replica, int32_t item);
+/* Puts a group's requests, in their order, at the front of the list. */
+void vidur_running_unpack(struct vidur_replica *replica, int32_t group_item);
+void vidur_running_unpack_all(struct vidur_replica *replica);
+/* Stable, by arrival. Unpacks all groups. */
+void vidur_running_sort(struct vidur_replica *replica);
+
+/* ---- Requests and blocks ---- */
+
+static inline bool vidur_request_is_prefilled(const struct vidur_replica *replica,
+                                              int32_t request)
+{
+    return replica->requests->flags[request] & VIDUR_REQUEST_PREFILLED;
+}
+
+static inline int64_t vidur_free_blocks(const struct vidur_replica *replica)
+{
+    return replica->num_blocks - replica->allocated_blocks;
+}
+
+static inline int64_t vidur_blocks_for(const struct vidur_replica *replica,
+                                       int64_t tokens)
+{
+    return (tokens + replica->block_size - 1) / replica->block_size;
+}
+
+/* Admission test for a request without blocks: its prompt fits above the watermark. */
+static inline bool vidur_can_admit(const struct vidur_replica *replica, int32_t request)
+{
+    return vidur_free_blocks(replica) -
+               vidur_blocks_for(replica, replica->requests->prefill_tokens[request]) >=
+           replica->watermark_blocks;
+}
+
+/* Takes `count` blocks; the replica has them. */
+void vidur_take_blocks(struct vidur_replica *replica, int32_t request, int64_t count);
+/* One more block if the request's tokens have outgrown what it holds. */
+void vidur_grow_blocks(struct vidur_replica *replica, int32_t request);
+void vidur_release_blocks(struct vidur_replica *replica, int32_t request);
+
+/* Evicts: its tokens become a prompt to be computed again, its blocks are free, and it
+ * goes to the front of the queue. The request is in no list. */
+void vidur_request_restart(struct vidur_replica *replica, int32_t request);
+
+/* Makes room for one more token of a decoding request that was popped from the running
+ * list: while no block is free, evicts the last running one, at last the request itself
+ * (then false). Takes the block. */
+bool vidur_make_room(struct vidur_replica *replica, struct vidur_batch *batch,
+                     int32_t request);
+
+/* ---- Batches ---- */
+
+/* Adds a request with this many tokens; its blocks have been taken. */
+void vidur_batch_add(struct vidur_batch *batch, struct vidur_replica *replica,
+                     int32_t request, int32_t tokens);
+
+/* Adds a group, popped from the running list, if the batch is still empty, it has at
+ * most `limit` requests and blocks for all of it are free (which it takes). Otherwise
+ * false, and nothing has changed. */
+bool vidur_batch_add_group(struct vidur_batch *batch, struct vidur_replica *replica,
+                           int32_t group_item, int32_t limit);
+
+/* Adds everything that runs to an empty batch, in any order, if it all fits: `limit`
+ * requests and the blocks (which it takes). Otherwise, or where groups are not in use,
+ * false and nothing has changed. */
+bool vidur_batch_add_running(struct vidur_batch *batch, struct vidur_replica *replica,
+                             int32_t limit);
+
+/* The usual end: what is not complete goes to the end of the running list. */
+void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch);
+
+/* Calls `visit` for each request of a running item, with its processed tokens. */
+typedef void vidur_request_visitor(void *context, int32_t request, int32_t processed);
+void vidur_item_visit(const struct vidur_replica *replica, int32_t item,
+                      vidur_request_visitor *visit, void *context);
+
+#endif

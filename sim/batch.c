@@ -1,0 +1,349 @@
+#include "replica.h"
+#include "slo_watch.h"
+
+#include <math.h>
+
+/* ---- Forming ---- */
+
+size_t vidur_batch_bytes(int32_t capacity)
+{
+    const size_t n = (size_t)capacity;
+    return 2 * vidur_arena_bytes(n, sizeof(int32_t)) +
+           vidur_arena_bytes(n + 1, sizeof(struct vidur_batch_gap));
+}
+
+void vidur_batch_init(struct vidur_batch *batch, struct vidur_arena *arena,
+                      int32_t capacity)
+{
+    const size_t n = (size_t)capacity;
+    *batch = (struct vidur_batch){.capacity = capacity, .group = VIDUR_NO_GROUP};
+    batch->member = vidur_arena_alloc(arena, n, sizeof *batch->member);
+    batch->member_tokens = vidur_arena_alloc(arena, n, sizeof *batch->member_tokens);
+    batch->gaps = vidur_arena_alloc(arena, n + 1, sizeof *batch->gaps);
+}
+
+void vidur_batch_clear(struct vidur_batch *batch)
+{
+    *batch = (struct vidur_batch){.capacity = batch->capacity,
+                                  .group = VIDUR_NO_GROUP,
+                                  .member = batch->member,
+                                  .member_tokens = batch->member_tokens,
+                                  .gaps = batch->gaps};
+}
+
+static void add_prefill(struct vidur_batch *batch, const struct vidur_replica *replica,
+                        int32_t request, int32_t n, int32_t tokens)
+{
+    const int32_t step = replica->context_granularity;
+    batch->num_prefills++;
+    batch->num_prefill_tokens += tokens;
+    batch->prefill_chunk_squares += (int64_t)tokens * tokens;
+    if (n > 0)
+        batch->prefill_context_tokens += (int64_t)(n + step - 1) / step * step;
+    batch->num_sampled += n + tokens == replica->requests->prefill_tokens[request];
+}
+
+void vidur_batch_add(struct vidur_batch *batch, struct vidur_replica *replica,
+                     int32_t request, int32_t tokens)
+{
+    const int32_t n = replica->requests->processed_tokens[request];
+    batch->member[batch->num_members] = request;
+    batch->member_tokens[batch->num_members++] = tokens;
+    batch->count++;
+    batch->num_tokens += tokens;
+    batch->attention_tokens_squared += (int64_t)tokens * (tokens + n);
+    if (vidur_request_is_prefilled(replica, request)) {
+        batch->num_decodes++;
+        batch->num_sampled++;
+        batch->decode_context_tokens += n;
+    } else {
+        add_prefill(batch, replica, request, n, tokens);
+    }
+}
+
+static void put_group(struct vidur_batch *batch, struct vidur_replica *replica,
+                      int32_t item)
+{
+    const struct vidur_decode_group *group = &replica->groups[~item];
+    const int64_t demand = vidur_group_demand(replica, group);
+    if (demand)
+        vidur_blocks_change(replica, demand);
+    batch->group = ~item;
+    batch->count = batch->num_decodes = batch->num_sampled = group->count;
+    batch->num_tokens = group->count;
+    batch->decode_context_tokens = group->context_tokens;
+    batch->attention_tokens_squared = group->context_tokens + group->count;
+}
+
+bool vidur_batch_add_group(struct vidur_batch *batch, struct vidur_replica *replica,
+                           int32_t group_item, int32_t limit)
+{
+    const struct vidur_decode_group *group = &replica->groups[~group_item];
+    if (batch->count > 0 || group->count > limit)
+        return false;
+    if (!replica->fixed_blocks &&
+        vidur_free_blocks(replica) - vidur_group_demand(replica, group) < 1)
+        return false;
+    put_group(batch, replica, group_item);
+    return true;
+}
+
+/* Requests among the running items, and blocks that one more token of each takes. */
+static int64_t running_demand(const struct vidur_replica *replica, int64_t *demand)
+{
+    const struct vidur_request_table *table = replica->requests;
+    int64_t count = 0;
+    *demand = 0;
+    for (int32_t i = replica->running_begin; i < replica->running_end; i++) {
+        const int32_t item = replica->running[i];
+        if (vidur_item_is_group(item)) {
+            count += replica->groups[~item].count;
+            *demand += vidur_group_demand(replica, &replica->groups[~item]);
+        } else {
+            count++;
+            *demand += table->processed_tokens[item] >
+                       (int64_t)table->blocks[item] * replica->block_size;
+        }
+    }
+    return count;
+}
+
+bool vidur_batch_add_running(struct vidur_batch *batch, struct vidur_replica *replica,
+                             int32_t limit)
+{
+    int64_t demand;
+    if (!replica->grouping || vidur_running_count(replica) == 0)
+        return false;
+    if (running_demand(replica, &demand) > limit ||
+        (!replica->fixed_blocks && vidur_free_blocks(replica) - demand < 1))
+        return false;
+    while (vidur_running_count(replica) > 0) {
+        const int32_t item = vidur_running_pop(replica);
+        if (vidur_item_is_group(item) && batch->count == 0) {
+            put_group(batch, replica, item);
+        } else if (vidur_item_is_group(item)) {
+            vidur_running_unpack(replica, item);
+        } else {
+            if (!replica->fixed_blocks)
+                vidur_grow_blocks(replica, item);
+            vidur_batch_add(batch, replica, item, 1);
+        }
+    }
+    return true;
+}
+
+static void add_gap(struct vidur_batch *batch, double since_s, int64_t count)
+{
+    for (int32_t i = 0; i < batch->num_gaps; i++)
+        if (batch->gaps[i].since_s == since_s) {
+            batch->gaps[i].count += count;
+            return;
+        }
+    batch->gaps[batch->num_gaps++] = (struct vidur_batch_gap){since_s, count};
+}
+
+static void count_batch(const struct vidur_batch *batch,
+                        struct vidur_replica_account *account)
+{
+    account->num_batches++;
+    account->num_requests += batch->count;
+    account->num_tokens += batch->num_tokens;
+    account->num_prefill_tokens += batch->num_prefill_tokens;
+    account->num_decode_batches += batch->num_decodes > 0;
+    account->num_decodes += batch->num_decodes;
+    account->num_full += batch->count >= account->full_size;
+    account->num_blocked += batch->blocked;
+    account->attention_tokens_squared += batch->attention_tokens_squared;
+    account->num_extrapolated += batch->step.extrapolated;
+}
+
+void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *replica)
+{
+    struct vidur_request_table *table = replica->requests;
+    const double now = replica->now_s;
+
+    batch->scheduled_at_s = now;
+    if (batch->group >= 0)
+        add_gap(batch, replica->groups[batch->group].last_done_s,
+                replica->groups[batch->group].count);
+    for (int32_t i = 0; i < batch->num_members; i++) {
+        const int32_t request = batch->member[i];
+        if (isnan(table->scheduled_at_s[request]))
+            table->scheduled_at_s[request] = now;
+        if (vidur_request_is_prefilled(replica, request))
+            add_gap(batch, table->last_done_s[request], 1);
+    }
+    count_batch(batch, replica->account);
+}
+
+/* ---- Running ---- */
+
+/* Decoding members join the batch's group. */
+static void group_decodes(struct vidur_batch *batch, struct vidur_replica *replica)
+{
+    int32_t kept = 0;
+    if (batch->group == VIDUR_NO_GROUP)
+        batch->group = vidur_group_new(replica);
+    if (batch->group == VIDUR_NO_GROUP)
+        return; /* they stay members */
+    for (int32_t i = 0; i < batch->num_members; i++) {
+        const int32_t request = batch->member[i];
+        if (!vidur_request_is_prefilled(replica, request)) {
+            batch->member[kept] = request;
+            batch->member_tokens[kept++] = batch->member_tokens[i];
+            continue;
+        }
+        vidur_group_join(replica, &replica->groups[batch->group], request);
+    }
+    batch->num_members = kept;
+}
+
+void vidur_batch_enter_stage(struct vidur_batch *batch, struct vidur_replica *replica,
+                             int stage)
+{
+    struct vidur_request_table *table = replica->requests;
+    const double now = replica->now_s;
+
+    if (stage > 0) {
+        batch->waiting_ticks += vidur_ticks(now - batch->stage_at_s);
+        batch->stage_at_s = now;
+        return;
+    }
+    batch->stage_at_s = now;
+    if (batch->group >= 0) {
+        struct vidur_decode_group *group = &replica->groups[batch->group];
+        group->preempted_ticks += vidur_ticks(now - group->last_done_s);
+    }
+    for (int32_t i = 0; i < batch->num_members; i++) {
+        const int32_t request = batch->member[i];
+        if (table->last_done_s[request] >= 0)
+            table->preempted_ticks[request] +=
+                vidur_ticks(now - table->last_done_s[request]);
+    }
+    if (replica->grouping && batch->num_members > batch->num_prefills)
+        group_decodes(batch, replica);
+}
+
+void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *replica,
+                             int stage, bool last)
+{
+    struct vidur_stage_account *account = &replica->account->stages[stage];
+    const double time_s = batch->step.stage_s[last];
+    account->busy_s += time_s;
+    account->communication_s += batch->step.communication_s[last];
+    batch->execution_ticks += vidur_ticks(time_s);
+    batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
+    batch->stage_at_s = replica->now_s;
+}
+
+/* ---- Ending ---- */
+
+static void complete(struct vidur_replica *replica, int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    table->flags[request] |= VIDUR_REQUEST_DONE;
+    table->completed_at_s[request] = replica->now_s;
+    replica->account->num_completed++;
+    if (!replica->keeps_blocks)
+        vidur_release_blocks(replica, request);
+    if (replica->account->watch)
+        vidur_slo_watch_completed(replica->account->watch, table, request);
+}
+
+static void record_gaps(struct vidur_batch *batch,
+                        const struct vidur_replica_account *account, double latency_s)
+{
+    if (account->gaps->of_batches) {
+        vidur_token_gaps_add(account->gaps, latency_s, 1);
+        return;
+    }
+    for (int32_t i = 0; i < batch->num_gaps; i++) {
+        const struct vidur_batch_gap *gap = &batch->gaps[i];
+        const double value_s = latency_s + (batch->scheduled_at_s - gap->since_s);
+        vidur_token_gaps_add(account->gaps, value_s, gap->count);
+        if (account->watch)
+            vidur_slo_watch_gap(account->watch, value_s, gap->count);
+    }
+}
+
+static void apply_ticks(const struct vidur_batch *batch,
+                        struct vidur_request_table *table, int32_t request)
+{
+    table->execution_ticks[request] += batch->execution_ticks;
+    table->preempted_ticks[request] += batch->waiting_ticks;
+    if (table->model_ticks)
+        table->model_ticks[request] += batch->model_ticks;
+}
+
+static void apply_group_ticks(const struct vidur_batch *batch,
+                              struct vidur_decode_group *group)
+{
+    group->execution_ticks += batch->execution_ticks;
+    group->preempted_ticks += batch->waiting_ticks;
+    group->model_ticks += batch->model_ticks;
+}
+
+static void finish_group(struct vidur_batch *batch, struct vidur_replica *replica)
+{
+    struct vidur_decode_group *group = &replica->groups[batch->group];
+    apply_group_ticks(batch, group);
+    group->last_done_s = replica->now_s;
+    vidur_group_advance(replica, group, 1);
+    if (group->to_completion > 0)
+        return;
+    int32_t *done = batch->member + batch->num_members;
+    const int32_t count = vidur_group_complete(replica, group, done);
+    for (int32_t i = 0; i < count; i++)
+        complete(replica, done[i]);
+    if (group->count == 0) {
+        group->in_use = false;
+        batch->group = VIDUR_NO_GROUP;
+    }
+}
+
+static void finish_member(struct vidur_batch *batch, struct vidur_replica *replica,
+                          int32_t request, int32_t tokens)
+{
+    struct vidur_request_table *table = replica->requests;
+    const int32_t prefill = table->prefill_tokens[request];
+    int32_t n = table->processed_tokens[request] + tokens;
+
+    if (n == prefill) {
+        table->flags[request] |= VIDUR_REQUEST_PREFILLED;
+        n++; /* the prefill's last step yields the first output token */
+        if (isnan(table->prefill_completed_at_s[request]))
+            table->prefill_completed_at_s[request] = replica->now_s;
+    }
+    table->processed_tokens[request] = n;
+    table->last_done_s[request] = replica->now_s;
+    apply_ticks(batch, table, request);
+    if (n == prefill + table->decode_tokens[request])
+        complete(replica, request);
+}
+
+void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,
+                        double latency_s)
+{
+    record_gaps(batch, replica->account, latency_s);
+    if (batch->group >= 0)
+        finish_group(batch, replica);
+    for (int32_t i = 0; i < batch->num_members; i++)
+        finish_member(batch, replica, batch->member[i], batch->member_tokens[i]);
+}
+
+void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica)
+{
+    if (batch->group >= 0)
+        apply_group_ticks(batch, &replica->groups[batch->group]);
+    for (int32_t i = 0; i < batch->num_members; i++)
+        apply_ticks(batch, replica->requests, batch->member[i]);
+}
+
+void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch)
+{
+    if (batch->group >= 0)
+        vidur_running_push_back(replica, ~batch->group);
+    for (int32_t i = 0; i < batch->num_members; i++)
+        if (!(replica->requests->flags[batch->member[i]] & VIDUR_REQUEST_DONE))
+            vidur_running_push_back(replica, batch->member[i]);
+}

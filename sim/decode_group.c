@@ -1,0 +1,125 @@
+#include "replica.h"
+
+#include <string.h>
+
+int32_t vidur_group_new(struct vidur_replica *replica)
+{
+    for (int32_t i = 0; i < replica->num_groups; i++) {
+        struct vidur_decode_group *group = &replica->groups[i];
+        if (group->in_use)
+            continue;
+        int32_t *const member = group->member;
+        uint32_t *const finish = group->finish;
+        int32_t *const demand = group->demand;
+        *group = (struct vidur_decode_group){.in_use = true,
+                                             .to_completion = INT32_MAX,
+                                             .member = member,
+                                             .finish = finish,
+                                             .demand = demand};
+        memset(demand, 0, (size_t)replica->block_size * sizeof *demand);
+        return i;
+    }
+    return VIDUR_NO_GROUP;
+}
+
+/* The phase in which a request with n processed tokens outgrows its blocks: it needs
+ * one more when n is a multiple of the block size plus 1. */
+static int32_t *demand_of(const struct vidur_replica *replica,
+                          const struct vidur_decode_group *group, int32_t n)
+{
+    const int32_t size = replica->block_size;
+    int32_t phase = group->phase + size - 1 - (n + size - 2) % size;
+    return &group->demand[phase >= size ? phase - size : phase];
+}
+
+void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
+                      int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    const int32_t n = table->processed_tokens[request];
+    const int32_t left =
+        table->prefill_tokens[request] + table->decode_tokens[request] - n;
+
+    group->member[group->count] = request;
+    group->finish[group->count] = group->iteration + (uint32_t)left;
+    group->count++;
+    group->context_tokens += n;
+    if (left < group->to_completion)
+        group->to_completion = left;
+    if (!replica->fixed_blocks)
+        ++*demand_of(replica, group, n);
+    table->processed_tokens[request] = (int32_t)((uint32_t)n - group->iteration);
+    table->execution_ticks[request] -= group->execution_ticks;
+    table->preempted_ticks[request] -= group->preempted_ticks;
+    if (table->model_ticks)
+        table->model_ticks[request] -= group->model_ticks;
+}
+
+/* Gives a member its own values back; the caller removes it from the arrays. */
+static void leave(struct vidur_replica *replica, struct vidur_decode_group *group,
+                  int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    const int32_t n =
+        (int32_t)((uint32_t)table->processed_tokens[request] + group->iteration);
+
+    group->context_tokens -= n;
+    table->processed_tokens[request] = n;
+    table->execution_ticks[request] += group->execution_ticks;
+    table->preempted_ticks[request] += group->preempted_ticks;
+    if (table->model_ticks)
+        table->model_ticks[request] += group->model_ticks;
+    table->last_done_s[request] = group->last_done_s;
+    if (!replica->fixed_blocks) {
+        --*demand_of(replica, group, n);
+        table->blocks[request] = (int32_t)vidur_blocks_for(replica, n - 1);
+    }
+}
+
+void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *out)
+{
+    struct vidur_decode_group *group = &replica->groups[slot];
+    for (int32_t i = 0; i < group->count; i++) {
+        out[i] = group->member[i];
+        leave(replica, group, out[i]);
+    }
+    group->in_use = false;
+}
+
+int32_t vidur_group_complete(struct vidur_replica *replica,
+                             struct vidur_decode_group *group, int32_t *out)
+{
+    int32_t done = 0, kept = 0, left = INT32_MAX;
+    for (int32_t i = 0; i < group->count; i++) {
+        const int32_t request = group->member[i];
+        const int32_t rest = (int32_t)(group->finish[i] - group->iteration);
+        group->member[kept] = request;
+        group->finish[kept] = group->finish[i];
+        if (rest == 0) {
+            out[done++] = request;
+        } else {
+            kept++;
+            left = rest < left ? rest : left;
+        }
+    }
+    group->count = kept;
+    group->to_completion = left;
+    for (int32_t i = 0; i < done; i++)
+        leave(replica, group, out[i]);
+    return done;
+}
+
+void vidur_item_visit(const struct vidur_replica *replica, int32_t item,
+                      vidur_request_visitor *visit, void *context)
+{
+    const int32_t *n = replica->requests->processed_tokens;
+    if (!vidur_item_is_group(item)) {
+        visit(context, item, n[item]);
+        return;
+    }
+    const struct vidur_decode_group *group = &replica->groups[~item];
+    for (int32_t i = 0; i < group->count; i++) {
+        const int32_t request = group->member[i];
+        visit(context, request, (int32_t)((uint32_t)n[request] + group->iteration));
+    }
+}

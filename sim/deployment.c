@@ -1,0 +1,226 @@
+#include <vidur/deployment.h>
+
+#include <vidur/scheduler.h>
+#include <vidur/simulator.h>
+
+#include "base/hash.h"
+#include "policy.h"
+#include "router.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void vidur_deployment_defaults(struct vidur_deployment *deployment)
+{
+    struct vidur_scheduler_config *scheduler = &deployment->scheduler;
+    memset(deployment, 0, sizeof *deployment);
+    deployment->num_replicas = 1;
+    deployment->tensor_parallel_size = 1;
+    deployment->num_pipeline_stages = 1;
+    deployment->memory_margin_fraction = 0.1;
+    deployment->memory_planner = VIDUR_PLANNER_BY_SEMANTICS;
+    deployment->semantics = VIDUR_SEMANTICS_CORRECTED;
+    strcpy(deployment->router, "round_robin");
+    strcpy(scheduler->type, "sarathi");
+#define X(type, name, def, min, users) scheduler->name = def;
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+}
+
+static const char *scheduler_name(int index)
+{
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_at(index);
+    return ops ? ops->name : NULL;
+}
+
+static const char *router_name(int index)
+{
+    const struct vidur_router_ops *ops = vidur_router_at(index);
+    return ops ? ops->name : NULL;
+}
+
+static int check_counts(const struct vidur_deployment *deployment,
+                        struct vidur_error *err)
+{
+    const struct {
+        const char *key;
+        int value;
+    } counts[] = {
+        {"cluster.num_replicas", deployment->num_replicas},
+        {"cluster.tensor_parallel_size", deployment->tensor_parallel_size},
+        {"cluster.num_pipeline_stages", deployment->num_pipeline_stages},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (counts[i].value < 1)
+            return vidur_fail(err, VIDUR_EINVAL, "%s: %d is below 1", counts[i].key,
+                              counts[i].value);
+    const double margin = deployment->memory_margin_fraction;
+    if (!(margin >= 0 && margin < 1))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.memory_margin_fraction: %g is not in [0, 1)",
+                          margin);
+    return 0;
+}
+
+static int check_knobs(const struct vidur_scheduler_config *knobs,
+                       struct vidur_error *err)
+{
+#define X(type, name, def, min, users)                                                 \
+    if (!((double)knobs->name >= (double)(min)))                                       \
+        return vidur_fail(err, VIDUR_EINVAL, "scheduler.%s: %g is below %g", #name,    \
+                          (double)knobs->name, (double)(min));
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    if (!(knobs->watermark_blocks_fraction < 1))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "scheduler.watermark_blocks_fraction: %g is not below 1",
+                          knobs->watermark_blocks_fraction);
+    return 0;
+}
+
+static int check_tensor_parallel(const struct vidur_deployment *deployment,
+                                 struct vidur_error *err)
+{
+    const struct vidur_model_spec *model = &deployment->model;
+    const int degree = deployment->tensor_parallel_size;
+    if (model->num_q_heads % degree)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.tensor_parallel_size: %d does not divide %d query "
+                          "heads of %s",
+                          degree, model->num_q_heads, model->name);
+    if (model->embedding_dim % degree)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.tensor_parallel_size: %d does not divide the "
+                          "embedding dimension %d of %s",
+                          degree, model->embedding_dim, model->name);
+    if (model->max_tensor_parallel_size && degree > model->max_tensor_parallel_size)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.tensor_parallel_size: %s runs on at most %d devices "
+                          "in parallel, not %d",
+                          model->name, model->max_tensor_parallel_size, degree);
+    return 0;
+}
+
+static int check_shape(const struct vidur_deployment *deployment,
+                       struct vidur_error *err)
+{
+    const int stages = deployment->num_pipeline_stages;
+    const int devices = deployment->tensor_parallel_size * stages;
+    const int per_node = deployment->node.devices_per_node;
+    if (check_tensor_parallel(deployment, err))
+        return -1;
+    if (deployment->model.num_layers % stages)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.num_pipeline_stages: %d does not divide %d layers "
+                          "of %s",
+                          stages, deployment->model.num_layers, deployment->model.name);
+    if (devices > per_node && devices % per_node)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "cluster.num_pipeline_stages: a replica of %d devices neither "
+            "fits in a %s of %d nor fills several",
+            devices, deployment->node.name, per_node);
+    if (deployment->scheduler.batch_size_cap < stages)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "scheduler.batch_size_cap: %d requests cannot be spread over "
+                          "%d pipeline stages; at least one each",
+                          deployment->scheduler.batch_size_cap, stages);
+    return 0;
+}
+
+int vidur_deployment_check(const struct vidur_deployment *deployment,
+                           struct vidur_error *err)
+{
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(deployment->scheduler.type);
+    if (check_counts(deployment, err) || check_knobs(&deployment->scheduler, err) ||
+        check_shape(deployment, err))
+        return -1;
+    if (!ops)
+        return vidur_policy_unknown(scheduler_name, "scheduler.type",
+                                    deployment->scheduler.type, err);
+    if (!vidur_router_find(deployment->router))
+        return vidur_policy_unknown(router_name, "router", deployment->router, err);
+    return ops->check ? ops->check(deployment, err) : 0;
+}
+
+bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment)
+{
+    return deployment->tensor_parallel_size * deployment->num_pipeline_stages >
+           deployment->node.devices_per_node;
+}
+
+static uint64_t hash_number(uint64_t hash, const char *key, double value)
+{
+    char text[96];
+    snprintf(text, sizeof text, "%s=%.17g;", key, value);
+    return vidur_fnv1a_string(hash, text);
+}
+
+static uint64_t hash_text(uint64_t hash, const char *key, const char *value)
+{
+    char text[192];
+    snprintf(text, sizeof text, "%s=%s;", key, value);
+    return vidur_fnv1a_string(hash, text);
+}
+
+uint64_t vidur_deployment_id(const struct vidur_deployment *deployment)
+{
+    uint64_t hash = VIDUR_FNV1A_INIT;
+    hash = hash_text(hash, "model", deployment->model.name);
+    hash = hash_text(hash, "device", deployment->device.name);
+    hash = hash_text(hash, "node", deployment->node.name);
+    hash = hash_text(hash, "router", deployment->router);
+    hash = hash_text(hash, "scheduler", deployment->scheduler.type);
+#define X(name) hash = hash_number(hash, #name, (double)deployment->name);
+    X(num_replicas)
+    X(tensor_parallel_size)
+    X(num_pipeline_stages)
+    X(memory_margin_fraction)
+    X(memory_planner)
+    X(semantics)
+#undef X
+#define X(type, name, def, min, users)                                                 \
+    hash = hash_number(hash, #name, (double)deployment->scheduler.name);
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    return hash;
+}
+
+/* Tokens that one iteration can have. */
+static int64_t max_step_tokens(const struct vidur_deployment *deployment,
+                               const struct vidur_memory_plan *plan, int max_tokens)
+{
+    const struct vidur_scheduler_config *knobs = &deployment->scheduler;
+    const int64_t decodes = knobs->batch_size_cap / deployment->num_pipeline_stages;
+    int64_t prompt = knobs->max_tokens_in_batch;
+    if (strcmp(knobs->type, "sarathi") == 0)
+        prompt = knobs->chunk_size;
+    else if (strcmp(knobs->type, "vllm") && strcmp(knobs->type, "lightllm"))
+        return plan->max_batch_size * max_tokens;
+    return prompt > decodes ? prompt : decodes;
+}
+
+void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
+                                   int max_tokens,
+                                   struct vidur_timetable_request *request)
+{
+    struct vidur_memory_plan plan;
+    const int stages = deployment->num_pipeline_stages;
+    vidur_memory_plan(deployment, max_tokens, &plan);
+    *request = (struct vidur_timetable_request){
+        .model = &deployment->model,
+        .device = &deployment->device,
+        .node = &deployment->node,
+        .tensor_parallel_size = deployment->tensor_parallel_size,
+        .pipeline = stages > 1,
+        .multi_node = vidur_deployment_is_multi_node(deployment),
+        .block_size_tokens = deployment->scheduler.block_size,
+        .max_tokens = max_step_tokens(deployment, &plan, max_tokens),
+        .max_batch_size = deployment->scheduler.batch_size_cap,
+        /* Prompts begun in different batches can meet in one. */
+        .max_kv_tokens = (int64_t)max_tokens * (stages > 1 ? 2 : 1)};
+    request->max_chunk_tokens = request->max_tokens < 4 * (int64_t)max_tokens
+                                    ? request->max_tokens
+                                    : 4 * (int64_t)max_tokens;
+}

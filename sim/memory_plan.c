@@ -1,0 +1,125 @@
+#include <vidur/memory_plan.h>
+
+#include <math.h>
+#include <string.h>
+
+enum { BYTES_PER_PARAMETER = 2, BYTES_PER_VALUE = 2 };
+
+static const double bytes_per_gib = 1073741824.0;
+
+/* Keys and values of one token in one layer on one device. */
+static double kv_bytes_per_layer(const struct vidur_deployment *deployment)
+{
+    const struct vidur_model_spec *model = &deployment->model;
+    return (double)BYTES_PER_VALUE * 2 * model->head_dim *
+           vidur_model_kv_heads_per_device(model, deployment->tensor_parallel_size);
+}
+
+static double layer_bytes(const struct vidur_deployment *deployment)
+{
+    return (double)BYTES_PER_PARAMETER *
+           (double)vidur_model_layer_params(&deployment->model,
+                                            deployment->tensor_parallel_size);
+}
+
+/* One device's share of an embedding table or an output head. */
+static double embedding_bytes(const struct vidur_deployment *deployment)
+{
+    const struct vidur_model_spec *model = &deployment->model;
+    return (double)BYTES_PER_PARAMETER * model->vocab_size * model->embedding_dim /
+           deployment->tensor_parallel_size;
+}
+
+static int64_t blocks_per_request(const struct vidur_deployment *deployment,
+                                  int max_tokens)
+{
+    const int64_t blocks = max_tokens / deployment->scheduler.block_size;
+    return blocks > 0 ? blocks : 1;
+}
+
+/* Whole requests of max_tokens, as simulator.md section 3. */
+static void plan_vidur(const struct vidur_deployment *deployment, int max_tokens,
+                       struct vidur_memory_plan *plan)
+{
+    const int stages = deployment->num_pipeline_stages;
+    /* All layers whatever the number of stages: the reference's quirk. */
+    plan->kv_bytes_per_token =
+        kv_bytes_per_layer(deployment) * deployment->model.num_layers;
+    plan->param_bytes =
+        layer_bytes(deployment) * (deployment->model.num_layers / stages);
+    const double left = plan->available_bytes - plan->param_bytes;
+    plan->request_slots =
+        (int64_t)floor(left / (plan->kv_bytes_per_token * max_tokens));
+    plan->num_blocks =
+        blocks_per_request(deployment, max_tokens) * plan->request_slots * stages;
+}
+
+/* Blocks of the fullest stage: its layers, and embeddings where it holds them. */
+static void plan_exact(const struct vidur_deployment *deployment, int max_tokens,
+                       struct vidur_memory_plan *plan)
+{
+    const int stages = deployment->num_pipeline_stages;
+    const int layers = deployment->model.num_layers / stages;
+    const double embedding = embedding_bytes(deployment);
+    const bool shared = stages == 1 && deployment->model.tie_word_embeddings;
+    plan->kv_bytes_per_token = kv_bytes_per_layer(deployment) * layers;
+    plan->param_bytes = layer_bytes(deployment) * layers + embedding +
+                        (stages == 1 && !shared ? embedding : 0);
+    const double left = plan->available_bytes - plan->param_bytes;
+    plan->num_blocks = (int64_t)floor(
+        left / (plan->kv_bytes_per_token * deployment->scheduler.block_size));
+    plan->request_slots = plan->num_blocks / blocks_per_request(deployment, max_tokens);
+}
+
+/* vllm_v1.md section 2. */
+static void plan_engine(const struct vidur_deployment *deployment, int max_tokens,
+                        struct vidur_memory_plan *plan)
+{
+    const struct vidur_device_v1 *device = &deployment->device.v1;
+    const bool parallel = deployment->tensor_parallel_size > 1;
+    const double activation_gib =
+        parallel ? device->activation_gib : device->activation_gib_tp1;
+    const double usable_gib =
+        deployment->scheduler.gpu_memory_utilization * device->usable_memory_gib;
+    plan_exact(deployment, max_tokens, plan); /* for the bytes */
+    plan->available_bytes = (usable_gib - activation_gib) * bytes_per_gib;
+    const double left = plan->available_bytes - plan->param_bytes;
+    plan->num_blocks = (int64_t)floor(
+        left / (plan->kv_bytes_per_token * deployment->scheduler.block_size));
+    plan->request_slots = plan->num_blocks / blocks_per_request(deployment, max_tokens);
+}
+
+/* Given blocks change nothing about how many requests the planner believes in. */
+static void finish(const struct vidur_deployment *deployment,
+                   struct vidur_memory_plan *plan)
+{
+    const bool engine = strcmp(deployment->scheduler.type, "vllm_v1") == 0;
+    const int64_t cap = engine ? deployment->scheduler.max_num_seqs
+                               : deployment->scheduler.batch_size_cap;
+    plan->fits = plan->request_slots > 0;
+    if (!plan->fits) {
+        plan->num_blocks = plan->request_slots = plan->max_batch_size = 0;
+        return;
+    }
+    if (deployment->scheduler.num_blocks > 0)
+        plan->num_blocks = deployment->scheduler.num_blocks;
+    plan->max_batch_size = plan->request_slots < cap ? plan->request_slots : cap;
+}
+
+void vidur_memory_plan(const struct vidur_deployment *deployment, int max_tokens,
+                       struct vidur_memory_plan *plan)
+{
+    const bool vidur = deployment->memory_planner == VIDUR_PLANNER_VIDUR ||
+                       (deployment->memory_planner == VIDUR_PLANNER_BY_SEMANTICS &&
+                        deployment->semantics == VIDUR_SEMANTICS_VIDUR);
+    *plan = (struct vidur_memory_plan){
+        .available_bytes = deployment->device.memory_gib * bytes_per_gib *
+                           (1 - deployment->memory_margin_fraction)};
+    if (strcmp(deployment->scheduler.type, "vllm_v1") == 0)
+        plan_engine(deployment, max_tokens, plan);
+    else if (vidur)
+        plan_vidur(deployment, max_tokens, plan);
+    else
+        plan_exact(deployment, max_tokens, plan);
+    finish(deployment, plan);
+}

@@ -1,0 +1,173 @@
+#ifndef VIDUR_SIM_REPLICA_H
+#define VIDUR_SIM_REPLICA_H
+
+#include "base/arena.h"
+#include "quantile.h"
+
+#include <vidur/scheduler.h>
+#include <vidur/workload.h>
+
+#include <math.h>
+
+/*
+ * The inside of a replica: decode groups, batches in flight and accounts. The struct
+ * itself is in <vidur/scheduler.h>, as are the functions that schedulers call.
+ */
+
+/* Per-request durations are summed in units of 2^-47 s, as integers: their sums do not
+ * depend on order or grouping, so stepping and fast-forwarding give equal bits. They
+ * wrap at 36 hours of one request's execution or preemption. */
+static inline uint64_t vidur_ticks(double seconds)
+{
+    return (uint64_t)((seconds < 0x1p17 ? seconds : fmod(seconds, 0x1p17)) * 0x1p47 +
+                      0.5);
+}
+
+static inline double vidur_ticks_to_s(uint64_t ticks)
+{
+    return (double)ticks * 0x1p-47;
+}
+
+/*
+ * Decoding requests that are always batched together. A member's n, durations and
+ * blocks are kept relative to the group's counters while it is in (n at join minus
+ * `iteration`, and so on), so that an iteration touches the group alone.
+ */
+struct vidur_decode_group {
+    bool in_use;
+    int32_t count;
+    int32_t to_completion; /* iterations until the next member completes */
+    int32_t phase;         /* iteration modulo block size */
+    uint32_t iteration;
+    int64_t context_tokens; /* sum of n */
+    double last_done_s;
+    uint64_t execution_ticks, model_ticks, preempted_ticks;
+    int32_t *member;  /* in batch order */
+    uint32_t *finish; /* the iteration that completes it */
+    int32_t *demand;  /* blocks wanted by an iteration of each phase */
+};
+
+struct vidur_stage_account {
+    double busy_s;
+    double communication_s;
+};
+
+/* What a replica's run adds up to. */
+struct vidur_replica_account {
+    double block_seconds; /* integral of allocated blocks */
+    double blocks_changed_at_s;
+    double waited_s;                               /* integral of the queue's length */
+    double active_s, active_since_s, idle_since_s; /* with a batch in flight */
+    int64_t num_assigned;
+    int64_t num_completed;
+    int64_t num_restarts;
+    int64_t num_batches;
+    int64_t num_requests; /* over batches */
+    int64_t num_tokens, num_prefill_tokens;
+    int64_t num_decode_batches, num_decodes;
+    int64_t num_full, num_blocked;
+    int64_t num_extrapolated;
+    int64_t attention_tokens_squared;
+    int32_t full_size; /* a batch of this many requests is full */
+    struct vidur_stage_account *stages;
+    struct vidur_token_gaps *gaps; /* shared by the replicas */
+    struct vidur_slo_watch *watch; /* likewise; NULL: nobody asks */
+};
+
+/* Weighted samples of gaps between tokens (or of batch times), over a run. */
+struct vidur_token_gaps {
+    bool of_batches;
+    struct vidur_weighted_value *values;
+    int64_t count, capacity;
+    bool out_of_memory;
+};
+
+void vidur_token_gaps_reset(struct vidur_token_gaps *gaps);
+void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double value, int64_t weight);
+
+/* ---- requests ---- */
+
+size_t vidur_requests_bytes(int64_t count, bool cpu_overhead);
+/* Fails where a request has no prompt or output tokens or arrivals go backwards. */
+int vidur_requests_init(struct vidur_request_table *table, struct vidur_arena *arena,
+                        const struct vidur_workload *workload, bool cpu_overhead,
+                        struct vidur_error *err);
+
+/* ---- replica ---- */
+
+struct vidur_replica_sizes {
+    int32_t num_stages;
+    int32_t batch_capacity;
+    int32_t batches_at_once;
+    int32_t running_capacity;
+    int32_t block_size;
+    bool grouping;
+};
+
+size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes);
+/* Carves the arrays and empties the replica; scalars that describe it are the
+ * caller's. */
+void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena,
+                        const struct vidur_replica_sizes *sizes);
+
+/* Accounts for the time since the last change of `allocated_blocks`, then changes it.
+ */
+static inline void vidur_blocks_change(struct vidur_replica *replica, int64_t delta)
+{
+    struct vidur_replica_account *account = replica->account;
+    account->block_seconds += (double)replica->allocated_blocks *
+                              (replica->now_s - account->blocks_changed_at_s);
+    account->blocks_changed_at_s = replica->now_s;
+    replica->allocated_blocks += delta;
+}
+
+/* ---- groups ---- */
+
+/* VIDUR_NO_GROUP when all are in use. */
+int32_t vidur_group_new(struct vidur_replica *replica);
+void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
+                      int32_t request);
+/* Blocks that the group's next iteration takes. */
+static inline int64_t vidur_group_demand(const struct vidur_replica *replica,
+                                         const struct vidur_decode_group *group)
+{
+    return replica->fixed_blocks ? 0 : group->demand[group->phase];
+}
+/* Hands every member its own values back, in order, into `out`; frees the group. */
+void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *out);
+/* `times` iterations have ended, none of which completed a member before the last. */
+static inline void vidur_group_advance(struct vidur_replica *replica,
+                                       struct vidur_decode_group *group, int32_t times)
+{
+    group->iteration += (uint32_t)times;
+    group->context_tokens += (int64_t)group->count * times;
+    group->to_completion -= times;
+    group->phase =
+        times == 1 ? group->phase + 1 == replica->block_size ? 0 : group->phase + 1
+                   : (int32_t)((group->phase + (int64_t)times) % replica->block_size);
+}
+/* Takes the members that are complete out of the group and returns how many; their ids
+ * are in `out`. */
+int32_t vidur_group_complete(struct vidur_replica *replica,
+                             struct vidur_decode_group *group, int32_t *out);
+
+/* ---- batches ---- */
+
+size_t vidur_batch_bytes(int32_t capacity);
+void vidur_batch_init(struct vidur_batch *batch, struct vidur_arena *arena,
+                      int32_t capacity);
+void vidur_batch_clear(struct vidur_batch *batch);
+/* The batch was formed now. */
+void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *replica);
+void vidur_batch_enter_stage(struct vidur_batch *batch, struct vidur_replica *replica,
+                             int stage);
+void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *replica,
+                             int stage, bool last);
+/* Its last stage ended now: counts tokens, completes requests, records gaps. The
+ * scheduler's batch_end comes next. */
+void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,
+                        double latency_s);
+/* The run ends with the batch in flight: what its stages did so far counts. */
+void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica);
+
+#endif

@@ -1,0 +1,13 @@
+#ifndef VIDUR_SIM_SCHEDULERS_REGISTRY_H
+#define VIDUR_SIM_SCHEDULERS_REGISTRY_H
+
+#include <vidur/scheduler.h>
+
+/* The schedulers that registry.c lists, one per file of this folder. */
+extern const struct vidur_scheduler_ops vidur_scheduler_vllm;
+extern const struct vidur_scheduler_ops vidur_scheduler_sarathi;
+extern const struct vidur_scheduler_ops vidur_scheduler_orca;
+extern const struct vidur_scheduler_ops vidur_scheduler_faster_transformer;
+extern const struct vidur_scheduler_ops vidur_scheduler_lightllm;
+
+#endif

@@ -1,0 +1,65 @@
+#ifndef VIDUR_SIM_SLO_WATCH_H
+#define VIDUR_SIM_SLO_WATCH_H
+
+#include <vidur/scheduler.h>
+#include <vidur/simulator.h>
+
+/*
+ * Counts violations of SLOs while a run goes on, to end it when one is lost: when so
+ * many samples exceed the limit that the order statistic below the quantile does.
+ *
+ * Latencies that begin at arrival are judged when their limit passes, met or not;
+ * the others when a request completes.
+ */
+
+struct vidur_slo_count {
+    struct vidur_slo slo;
+    int64_t violations;
+    int64_t lost_at; /* violations that lose the SLO; INT64_MAX: cannot be told early */
+    int64_t cursor;  /* requests in order of arrival that have been judged */
+};
+
+struct vidur_slo_watch {
+    struct vidur_slo_count *counts;
+    int num_counts;
+    const struct vidur_workload *workload;
+    const int32_t *order; /* requests of the part being simulated, by arrival */
+    int64_t order_count;
+    int lost; /* index of an SLO; -1: none */
+};
+
+/* Violations among `count` samples from which the q-quantile must exceed the limit. */
+int64_t vidur_slo_lost_at(int64_t count, double quantile);
+
+/* The value of a latency of a completed request, or of one that got as far as the
+ * latency needs; NaN otherwise, and for a tpot of a single token. */
+double vidur_request_latency(const struct vidur_request_table *table,
+                             const struct vidur_workload *workload,
+                             enum vidur_latency latency, int64_t request);
+
+void vidur_slo_watch_init(struct vidur_slo_watch *watch, struct vidur_slo_count *counts,
+                          const struct vidur_run_options *options,
+                          const struct vidur_workload *workload);
+
+/* The requests simulated next; NULL: all, by id. */
+void vidur_slo_watch_scope(struct vidur_slo_watch *watch, const int32_t *order,
+                           int64_t count);
+
+void vidur_slo_watch_completed(struct vidur_slo_watch *watch,
+                               const struct vidur_request_table *table,
+                               int32_t request);
+
+/* `weight` gaps between tokens of this value. */
+void vidur_slo_watch_gap(struct vidur_slo_watch *watch, double value_s, int64_t weight);
+
+/* How many gaps of this value lose an SLO; INT64_MAX: any number is fine. */
+int64_t vidur_slo_watch_gaps_left(const struct vidur_slo_watch *watch, double value_s);
+
+/* Judges what is due at `now_s`; true once an SLO is lost. */
+bool vidur_slo_watch_due(struct vidur_slo_watch *watch,
+                         const struct vidur_request_table *table, double now_s);
+
+/* No verdict can change before this time unless a request completes. */
+double vidur_slo_watch_next_s(const struct vidur_slo_watch *watch);
+
+#endif

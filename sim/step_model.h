@@ -1,0 +1,42 @@
+#ifndef VIDUR_SIM_STEP_MODEL_H
+#define VIDUR_SIM_STEP_MODEL_H
+
+#include <vidur/scheduler.h>
+#include <vidur/timetable.h>
+
+/*
+ * How long a batch takes on a stage, composed from looked-up times: a table of
+ * functions per way to compose them. A scheduler names the one it goes with.
+ */
+
+struct vidur_step_env {
+    const struct vidur_deployment *deployment;
+    const struct vidur_timetable *timetable;
+    int max_tokens; /* of a request */
+};
+
+struct vidur_step_model_ops {
+    const char *name;
+    size_t (*state_bytes)(const struct vidur_step_env *env);
+    /* Once per simulator; `state` is uninitialised memory, which nothing needs to
+     * release. */
+    int (*init)(void *state, const struct vidur_step_env *env, struct vidur_error *err);
+    /* Fills batch->step from the batch's sums and members. */
+    void (*time)(const void *state, struct vidur_batch *batch);
+    /* After a time that is not above 0: what is missing; returns -1. */
+    int (*fail)(const void *state, const struct vidur_batch *batch,
+                struct vidur_error *err);
+    /* A decode batch is repeated, every n growing by one: how many times in a row,
+     * this one included, does it take the time in batch->step? */
+    int64_t (*repeats)(const void *state, const struct vidur_batch *batch);
+    /* Prefill contexts are rounded up to a multiple of this in a batch's sums. */
+    int (*context_granularity)(const void *state);
+    bool (*has_cpu_overhead)(const void *state);
+};
+
+extern const struct vidur_step_model_ops vidur_step_layers;
+
+/* NULL: there is none of that name. */
+const struct vidur_step_model_ops *vidur_step_model_find(const char *name);
+
+#endif

@@ -71,13 +71,27 @@ static int team_init(struct team *team, const struct vidur_training *training,
     return 0;
 }
 
-/* Grows tree number `tree` of a stream on all rows but the held-out ones. */
-static void grow_tree(struct worker *worker, uint64_t seed, uint64_t stream, int tree,
-                      const int *hold, const struct vidur_tree_limits *limits)
+/* Bootstrap samples of one fold, or of the refit. */
+struct stream {
+    uint64_t seed, id;
+    struct vidur_draw_rows rows;
+};
+
+static int stream_init(struct stream *stream, const struct vidur_training *training,
+                       uint64_t index, const int *hold, struct vidur_error *err)
+{
+    stream->seed = training->grid->seed;
+    stream->id = vidur_rng_stream(training->samples->name, index);
+    return vidur_draw_rows_init(&stream->rows, training->cells, hold[0], hold[1], err);
+}
+
+/* Grows tree number `tree` of a stream. */
+static void grow_tree(struct worker *worker, const struct stream *stream, int tree,
+                      const struct vidur_tree_limits *limits)
 {
     struct vidur_rng rng;
-    vidur_rng_init(&rng, seed, vidur_rng_substream(stream, (uint64_t)tree));
-    vidur_bag_draw(&worker->bag, &rng, hold[0], hold[1]);
+    vidur_rng_init(&rng, stream->seed, vidur_rng_substream(stream->id, (uint64_t)tree));
+    vidur_bag_draw(&worker->bag, &rng, &stream->rows);
     vidur_grow(worker->grower, &worker->bag, limits, &worker->tree);
 }
 
@@ -101,6 +115,7 @@ static int sorted_copy(int *sorted, const int *values, int count)
 
 /* The held-out cells of a fold, and which of them each held-out row is in. */
 struct fold {
+    struct stream stream;
     int begin, end;
     int num_held;
     int32_t *held;                     /* cells, ascending */
@@ -168,6 +183,9 @@ static int plan_folds(struct cross_validation *cv, struct vidur_error *err)
         fold->rank[0] = fold->held + 2 * rows;
         fold->rank[1] = fold->held + 3 * rows;
         plan_fold(fold, training->cells);
+        if (stream_init(&fold->stream, training, (uint64_t)i, &training->fold_begin[i],
+                        err))
+            return -1;
     }
     return 0;
 }
@@ -261,14 +279,12 @@ static void run_task(struct cross_validation *cv, const struct task *task,
             vidur_tree_rounding(training->cells, cv->counts[cv->num_counts - 1]),
         .wanted = &wanted,
     };
-    const int hold[] = {fold->begin, fold->end};
-    const uint64_t stream = vidur_rng_stream(training->samples->name, task->fold);
     if (worker->order_fold != task->fold)
         for (int i = 0; i < fold->num_held; i++)
             worker->order[i] = i;
     worker->order_fold = task->fold;
     for (int tree = task->first_tree; tree < task->end_tree; tree++) {
-        grow_tree(worker, training->grid->seed, stream, tree, hold, &limits);
+        grow_tree(worker, &fold->stream, tree, &limits);
         add_tree(cv, worker, task->sums);
     }
 }
@@ -365,6 +381,8 @@ static int forest_cross_validate(const struct vidur_training *training, double *
     score_all(&cv, scores);
     rc = 0;
 out:
+    for (int i = 0; cv.folds && i < training->num_folds; i++)
+        vidur_draw_rows_fini(&cv.folds[i].stream.rows);
     free(cv.folds);
     free(cv.cell_lists);
     free(cv.tasks);
@@ -398,15 +416,19 @@ static int fit_trees(struct vidur_forest *forest, const struct vidur_training *t
                      const struct vidur_tree_limits *limits, struct vidur_error *err)
 {
     static const int hold_none[] = {0, 0};
-    const uint64_t stream = vidur_rng_stream(training->samples->name, UINT32_MAX);
+    struct stream stream;
     struct team team;
     int failed = 0;
-    if (team_init(&team, training, err))
+    if (stream_init(&stream, training, UINT32_MAX, hold_none, err))
         return -1;
+    if (team_init(&team, training, err)) {
+        vidur_draw_rows_fini(&stream.rows);
+        return -1;
+    }
 #pragma omp parallel for schedule(dynamic) num_threads(training->threads)
     for (int i = 0; i < forest->num_trees; i++) {
         struct worker *worker = &team.workers[omp_get_thread_num()];
-        grow_tree(worker, training->grid->seed, stream, i, hold_none, limits);
+        grow_tree(worker, &stream, i, limits);
         forest->trees[i] = pack_tree(&worker->tree);
         if (!forest->trees[i]) {
 #pragma omp atomic write
@@ -414,6 +436,7 @@ static int fit_trees(struct vidur_forest *forest, const struct vidur_training *t
         }
     }
     team_fini(&team);
+    vidur_draw_rows_fini(&stream.rows);
     return failed ? vidur_fail(err, VIDUR_ENOMEM, "out of memory for a forest") : 0;
 }
 

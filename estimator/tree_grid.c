@@ -5,86 +5,58 @@
 
 /*
  * The grower for two features: a node is the rectangle [begin[f], end[f]) of ranks, and
- * summed-area tables over the lattice of all ranks give the weight and sum of any part
- * of it. Tables are held in both orientations, so that candidate splits along either
- * feature read consecutive elements.
+ * a summed-area table over the lattice of all ranks tallies any part of it.
  */
-struct grid_table {
-    int pitch;            /* elements of a line */
-    double *weight, *sum; /* [i * pitch + j]: of ranks < i on the table's first axis, <
-                             j on its second */
-};
-
 struct grid_grower {
     struct vidur_grower base;
     const struct vidur_bag *bag;
-    /* along[f]: lines run along feature f */
-    struct grid_table along[VIDUR_MAX_FEATURES];
-    int32_t *rows;    /* distinct rows, in the layout of along[1] */
-    int32_t *cell_at; /* cell of each lattice point; -1: none */
+    /* stride[f]: from one value of feature f to the next in the table */
+    int stride[VIDUR_MAX_FEATURES];
+    struct vidur_tally *table; /* [i * stride[0] + j]: of ranks < i and < j */
+    int32_t
+        *cell_at; /* of each lattice point; the bag's empty one where there is none */
 };
-
-static int table_init(struct grid_table *table, int lines, int pitch)
-{
-    table->pitch = pitch;
-    table->weight = calloc((size_t)lines * pitch, sizeof *table->weight);
-    table->sum = calloc((size_t)lines * pitch, sizeof *table->sum);
-    return table->weight && table->sum ? 0 : -1;
-}
 
 static int grid_init(struct vidur_grower *base, struct vidur_error *err)
 {
     struct grid_grower *grower = (struct grid_grower *)base;
     const struct vidur_cells *cells = base->cells;
-    const int rows = cells->num_values[0] + 1, columns = cells->num_values[1] + 1;
+    const int rows = cells->num_values[0], columns = cells->num_values[1];
     const size_t points = (size_t)rows * columns;
-    grower->rows = calloc(points, sizeof *grower->rows);
+    grower->stride[0] = columns + 1;
+    grower->stride[1] = 1;
+    grower->table = calloc((size_t)(rows + 1) * (columns + 1), sizeof *grower->table);
     grower->cell_at = malloc(points * sizeof *grower->cell_at);
-    if (!grower->rows || !grower->cell_at ||
-        table_init(&grower->along[1], rows, columns) ||
-        table_init(&grower->along[0], columns, rows))
+    if (!grower->table || !grower->cell_at)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a tree");
-    memset(grower->cell_at, -1, points * sizeof *grower->cell_at);
+    for (size_t i = 0; i < points; i++)
+        grower->cell_at[i] = cells->num_cells;
     for (int i = 0; i < cells->num_cells; i++)
-        grower->cell_at[cells->rank[0][i] * (columns - 1) + cells->rank[1][i]] = i;
+        grower->cell_at[cells->rank[0][i] * columns + cells->rank[1][i]] = i;
     return 0;
 }
 
 static void grid_fini(struct vidur_grower *base)
 {
     struct grid_grower *grower = (struct grid_grower *)base;
-    for (int f = 0; f < VIDUR_MAX_FEATURES; f++) {
-        free(grower->along[f].weight);
-        free(grower->along[f].sum);
-    }
-    free(grower->rows);
+    free(grower->table);
     free(grower->cell_at);
 }
 
-/* One line of the tables from the line above it and the sample's cells. */
-static void fill_line(struct grid_grower *grower, int row)
+static void fill_table(struct grid_grower *grower)
 {
-    const struct vidur_bag *bag = grower->bag;
-    struct grid_table *table = &grower->along[1], *turned = &grower->along[0];
-    const int pitch = table->pitch;
-    const int32_t *cell_at = grower->cell_at + (size_t)row * (pitch - 1);
-    const size_t above = (size_t)row * pitch, here = above + pitch;
-    double weight = 0, sum = 0;
-    int32_t rows = 0;
-    for (int j = 0; j < pitch - 1; j++) {
-        const int32_t cell = cell_at[j];
-        if (cell >= 0) {
-            weight += bag->weight[cell];
-            sum += bag->sum[cell];
-            rows += bag->rows[cell];
+    const struct vidur_cells *cells = grower->base.cells;
+    const struct vidur_tally *tally = grower->bag->tally;
+    const int rows = cells->num_values[0], columns = cells->num_values[1];
+    const int32_t *cell_at = grower->cell_at;
+    for (int i = 0; i < rows; i++, cell_at += columns) {
+        const struct vidur_tally *above = grower->table + (size_t)i * (columns + 1) + 1;
+        struct vidur_tally *here = grower->table + (size_t)(i + 1) * (columns + 1) + 1;
+        struct vidur_tally run = {0, 0, 0};
+        for (int j = 0; j < columns; j++) {
+            run = vidur_tally_plus(run, tally[cell_at[j]]);
+            here[j] = vidur_tally_plus(above[j], run);
         }
-        const size_t at = here + j + 1,
-                     turned_at = (size_t)(j + 1) * turned->pitch + row + 1;
-        table->weight[at] = table->weight[above + j + 1] + weight;
-        table->sum[at] = table->sum[above + j + 1] + sum;
-        grower->rows[at] = grower->rows[above + j + 1] + rows;
-        turned->weight[turned_at] = table->weight[at];
-        turned->sum[turned_at] = table->sum[at];
     }
 }
 
@@ -92,34 +64,48 @@ static struct vidur_open_node grid_root(struct grid_grower *grower,
                                         const struct vidur_tree_limits *limits)
 {
     const struct vidur_cells *cells = grower->base.cells;
-    for (int i = 0; i < cells->num_values[0]; i++)
-        fill_line(grower, i);
-    const size_t last = (size_t)(cells->num_values[0] + 1) * grower->along[1].pitch - 1;
+    const int rows = cells->num_values[0], columns = cells->num_values[1];
+    fill_table(grower);
     struct vidur_open_node root = {
-        .weight = grower->along[1].weight[last],
-        .sum = grower->along[1].sum[last],
-        .num_rows = grower->rows[last],
-        .end = {cells->num_values[0], cells->num_values[1]},
+        .tally = grower->table[(size_t)(rows + 1) * (columns + 1) - 1],
+        .end = {rows, columns},
     };
     vidur_open_root(&root, grower->bag, limits);
     return root;
+}
+
+/* The table along one feature of a node: of its values up to any one. */
+struct profile {
+    const struct vidur_tally *low, *high;
+    int stride;
+};
+
+static inline struct profile profile_of(const struct grid_grower *grower,
+                                        const struct vidur_open_node *node, int feature)
+{
+    const int other = 1 - feature;
+    const size_t stride = (size_t)grower->stride[other];
+    return (struct profile){grower->table + node->begin[other] * stride,
+                            grower->table + node->end[other] * stride,
+                            grower->stride[feature]};
+}
+
+static inline struct vidur_tally tally_up_to(const struct profile *profile, int value)
+{
+    const size_t at = (size_t)value * (size_t)profile->stride;
+    return vidur_tally_minus(profile->high[at], profile->low[at]);
 }
 
 static inline void try_feature(const struct grid_grower *grower,
                                const struct vidur_open_node *node, int feature,
                                struct vidur_split *best)
 {
-    const struct grid_table *table = &grower->along[feature];
-    const int other = 1 - feature, begin = node->begin[feature];
-    const size_t low = (size_t)node->begin[other] * table->pitch;
-    const size_t high = (size_t)node->end[other] * table->pitch;
-    const double *weight_low = table->weight + low, *weight_high = table->weight + high;
-    const double *sum_low = table->sum + low, *sum_high = table->sum + high;
-    const double weight_before = weight_high[begin] - weight_low[begin];
-    const double sum_before = sum_high[begin] - sum_low[begin];
-    for (int i = begin + 1; i < node->end[feature]; i++)
-        if (vidur_split_offer(best, weight_high[i] - weight_low[i] - weight_before,
-                              sum_high[i] - sum_low[i] - sum_before, node)) {
+    const struct profile profile = profile_of(grower, node, feature);
+    const int begin = node->begin[feature], end = node->end[feature];
+    const struct vidur_tally before = tally_up_to(&profile, begin);
+    for (int i = begin + 1; i < end; i++)
+        if (vidur_split_offer(best, vidur_tally_minus(tally_up_to(&profile, i), before),
+                              node->tally)) {
             best->feature = feature;
             best->last_left = i - 1;
         }
@@ -128,13 +114,13 @@ static inline void try_feature(const struct grid_grower *grower,
 static bool is_pure(const struct grid_grower *grower,
                     const struct vidur_open_node *node)
 {
-    const double mean = node->sum / node->weight;
-    const int columns = grower->along[1].pitch - 1;
+    const double mean = node->tally.sum / node->tally.weight;
+    const int columns = grower->base.cells->num_values[1];
     for (int i = node->begin[0]; i < node->end[0]; i++)
         for (int j = node->begin[1]; j < node->end[1]; j++) {
             const int32_t cell = grower->cell_at[(size_t)i * columns + j];
-            if (cell >= 0 && grower->bag->rows[cell] > 0 &&
-                grower->bag->sum[cell] / grower->bag->weight[cell] != mean)
+            const struct vidur_tally tally = grower->bag->tally[cell];
+            if (tally.rows > 0 && tally.sum / tally.weight != mean)
                 return false;
         }
     return true;
@@ -144,8 +130,8 @@ static inline bool find_split(const struct grid_grower *grower,
                               const struct vidur_open_node *node,
                               struct vidur_split *best)
 {
-    *best = VIDUR_SPLIT_NONE;
     const int first = vidur_first_feature(node->key);
+    *best = VIDUR_SPLIT_NONE;
     try_feature(grower, node, first, best);
     try_feature(grower, node, 1 - first, best);
     if (best->feature < 0)
@@ -158,25 +144,12 @@ static inline int first_right(const struct grid_grower *grower,
                               const struct vidur_open_node *node,
                               const struct vidur_split *split)
 {
-    const struct grid_table *table = &grower->along[split->feature];
-    const int other = 1 - split->feature;
-    const double *low = table->weight + (size_t)node->begin[other] * table->pitch;
-    const double *high = table->weight + (size_t)node->end[other] * table->pitch;
+    const struct profile profile = profile_of(grower, node, split->feature);
     int i = split->last_left + 1;
-    const double before = high[i] - low[i];
-    while (high[i + 1] - low[i + 1] == before)
+    const int32_t before = tally_up_to(&profile, i).weight;
+    while (tally_up_to(&profile, i + 1).weight == before)
         i++;
     return i;
-}
-
-static inline int32_t rows_of(const struct grid_grower *grower,
-                              const struct vidur_open_node *node)
-{
-    const size_t pitch = (size_t)grower->along[1].pitch;
-    const int32_t *low = grower->rows + node->begin[0] * pitch;
-    const int32_t *high = grower->rows + node->end[0] * pitch;
-    return high[node->end[1]] - high[node->begin[1]] - low[node->end[1]] +
-           low[node->begin[1]];
 }
 
 static void grid_grow(struct vidur_grower *base, const struct vidur_bag *bag,
@@ -200,10 +173,9 @@ static void grid_grow(struct vidur_grower *base, const struct vidur_bag *bag,
             vidur_threshold(base->cells->values[f], split.last_left, next, &node->cut);
         struct vidur_open_node *right = &base->stack[open++];
         struct vidur_open_node *left = &base->stack[open++];
-        vidur_open_children(left, right, &at, &split, index);
+        vidur_open_children(left, limits, &at, &split, tree, index);
         left->end[f] = split.last_left + 1;
         right->begin[f] = next;
-        vidur_share_out(left, right, rows_of(grower, left), limits, &at, node);
     }
 }
 

@@ -7,9 +7,8 @@
  * the interval [begin[0], end[0]) of them. */
 struct line_grower {
     struct vidur_grower base;
-    int32_t *rank;        /* of the sample's cells */
-    double *weight, *sum; /* before each cell, and in all */
-    int32_t *rows;
+    int32_t *rank;              /* of the sample's cells */
+    struct vidur_tally *before; /* each cell, and in all */
 };
 
 static int line_init(struct vidur_grower *base, struct vidur_error *err)
@@ -17,10 +16,8 @@ static int line_init(struct vidur_grower *base, struct vidur_error *err)
     struct line_grower *grower = (struct line_grower *)base;
     const size_t n = (size_t)base->cells->num_cells + 1;
     grower->rank = calloc(n, sizeof *grower->rank);
-    grower->weight = calloc(n, sizeof *grower->weight);
-    grower->sum = calloc(n, sizeof *grower->sum);
-    grower->rows = calloc(n, sizeof *grower->rows);
-    if (grower->rank && grower->weight && grower->sum && grower->rows)
+    grower->before = calloc(n, sizeof *grower->before);
+    if (grower->rank && grower->before)
         return 0;
     return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a tree");
 }
@@ -29,33 +26,23 @@ static void line_fini(struct vidur_grower *base)
 {
     struct line_grower *grower = (struct line_grower *)base;
     free(grower->rank);
-    free(grower->weight);
-    free(grower->sum);
-    free(grower->rows);
+    free(grower->before);
 }
 
 static struct vidur_open_node line_root(struct line_grower *grower,
                                         const struct vidur_bag *bag,
                                         const struct vidur_tree_limits *limits)
 {
+    struct vidur_open_node root = {0};
     int count = 0;
-    double weight = 0, sum = 0;
-    int32_t rows = 0;
     for (int i = 0; i < grower->base.cells->num_cells; i++) {
         grower->rank[count] = i;
-        grower->weight[count] = weight;
-        grower->sum[count] = sum;
-        grower->rows[count] = rows;
-        count += bag->rows[i] > 0;
-        weight += bag->weight[i];
-        sum += bag->sum[i];
-        rows += bag->rows[i];
+        grower->before[count] = root.tally;
+        count += bag->tally[i].rows > 0;
+        root.tally = vidur_tally_plus(root.tally, bag->tally[i]);
     }
-    grower->weight[count] = weight;
-    grower->sum[count] = sum;
-    grower->rows[count] = rows;
-    struct vidur_open_node root = {
-        .weight = weight, .sum = sum, .num_rows = rows, .end = {count, 0}};
+    grower->before[count] = root.tally;
+    root.end[0] = count;
     vidur_open_root(&root, bag, limits);
     return root;
 }
@@ -63,10 +50,11 @@ static struct vidur_open_node line_root(struct line_grower *grower,
 static bool is_pure(const struct line_grower *grower,
                     const struct vidur_open_node *node)
 {
-    const double mean = node->sum / node->weight;
+    const double mean = node->tally.sum / node->tally.weight;
     for (int i = node->begin[0]; i < node->end[0]; i++) {
-        const double weight = grower->weight[i + 1] - grower->weight[i];
-        if ((grower->sum[i + 1] - grower->sum[i]) / weight != mean)
+        const struct vidur_tally cell =
+            vidur_tally_minus(grower->before[i + 1], grower->before[i]);
+        if (cell.sum / cell.weight != mean)
             return false;
     }
     return true;
@@ -76,12 +64,11 @@ static inline bool find_split(const struct line_grower *grower,
                               const struct vidur_open_node *node,
                               struct vidur_split *best)
 {
-    const double weight = grower->weight[node->begin[0]];
-    const double sum = grower->sum[node->begin[0]];
+    const struct vidur_tally before = grower->before[node->begin[0]];
     *best = VIDUR_SPLIT_NONE;
     for (int i = node->begin[0]; i < node->end[0] - 1; i++)
-        if (vidur_split_offer(best, grower->weight[i + 1] - weight,
-                              grower->sum[i + 1] - sum, node))
+        if (vidur_split_offer(best, vidur_tally_minus(grower->before[i + 1], before),
+                              node->tally))
             best->last_left = i;
     return best->numerator > 0 || (best->numerator == 0 && !is_pure(grower, node));
 }
@@ -108,10 +95,8 @@ static void line_grow(struct vidur_grower *base, const struct vidur_bag *bag,
                             grower->rank[middle], &node->cut);
         struct vidur_open_node *right = &base->stack[open++];
         struct vidur_open_node *left = &base->stack[open++];
-        vidur_open_children(left, right, &at, &split, index);
+        vidur_open_children(left, limits, &at, &split, tree, index);
         left->end[0] = right->begin[0] = middle;
-        vidur_share_out(left, right, grower->rows[middle] - grower->rows[at.begin[0]],
-                        limits, &at, node);
     }
 }
 

@@ -3,14 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A cell of the sample. */
+struct item {
+    struct vidur_tally tally;
+    int32_t rank[VIDUR_MAX_FEATURES];
+};
+
 /* The plain grower: a node is the segment [begin[0], end[0]) of lists of the sample's
  * cells, one list in the order of each feature. */
 struct list_grower {
     struct vidur_grower base;
-    const struct vidur_bag *bag;
-    int32_t *order[VIDUR_MAX_FEATURES];
-    int32_t *aside;   /* a segment's right part while it is being divided */
-    bool *goes_right; /* by cell */
+    struct item *list[VIDUR_MAX_FEATURES];
+    struct item *aside; /* a segment's right part while it is being divided */
 };
 
 static int list_init(struct vidur_grower *base, struct vidur_error *err)
@@ -18,13 +22,12 @@ static int list_init(struct vidur_grower *base, struct vidur_error *err)
     struct list_grower *grower = (struct list_grower *)base;
     const size_t n = (size_t)base->cells->num_cells;
     bool ok = true;
-    for (int f = 0; f < VIDUR_MAX_FEATURES; f++) {
-        grower->order[f] = calloc(n, sizeof *grower->order[f]);
-        ok = ok && grower->order[f];
+    for (int f = 0; f < base->cells->num_features; f++) {
+        grower->list[f] = calloc(n, sizeof *grower->list[f]);
+        ok = ok && grower->list[f];
     }
     grower->aside = calloc(n, sizeof *grower->aside);
-    grower->goes_right = calloc(n, sizeof *grower->goes_right);
-    if (ok && grower->aside && grower->goes_right)
+    if (ok && grower->aside)
         return 0;
     return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a tree");
 }
@@ -33,46 +36,51 @@ static void list_fini(struct vidur_grower *base)
 {
     struct list_grower *grower = (struct list_grower *)base;
     for (int f = 0; f < VIDUR_MAX_FEATURES; f++)
-        free(grower->order[f]);
+        free(grower->list[f]);
     free(grower->aside);
-    free(grower->goes_right);
+}
+
+/* Lists the sample's cells in the given order, NULL: ascending; returns their number.
+ */
+static int list_cells(struct item *list, const struct vidur_bag *bag,
+                      const int32_t *order)
+{
+    const struct vidur_cells *cells = bag->cells;
+    int count = 0;
+    for (int i = 0; i < cells->num_cells; i++) {
+        const int32_t cell = order ? order[i] : i;
+        list[count] = (struct item){bag->tally[cell],
+                                    {cells->rank[0][cell], cells->rank[1][cell]}};
+        count += bag->tally[cell].rows > 0;
+    }
+    return count;
 }
 
 static struct vidur_open_node list_root(struct list_grower *grower,
+                                        const struct vidur_bag *bag,
                                         const struct vidur_tree_limits *limits)
 {
-    const struct vidur_cells *cells = grower->base.cells;
-    const struct vidur_bag *bag = grower->bag;
     struct vidur_open_node root = {0};
-    int count = 0, count_second = 0;
-    for (int i = 0; i < cells->num_cells; i++) {
-        if (bag->rows[i] > 0) {
-            grower->order[0][count++] = i;
-            root.weight += bag->weight[i];
-            root.sum += bag->sum[i];
-            root.num_rows += bag->rows[i];
-        }
-        if (bag->rows[cells->by_second[i]] > 0)
-            grower->order[1][count_second++] = cells->by_second[i];
-    }
     vidur_open_root(&root, bag, limits);
-    root.end[0] = count;
+    root.end[0] = list_cells(grower->list[0], bag, NULL);
+    if (bag->cells->num_features == 2)
+        list_cells(grower->list[1], bag, bag->cells->by_second);
+    for (int i = 0; i < root.end[0]; i++)
+        root.tally = vidur_tally_plus(root.tally, grower->list[0][i].tally);
     return root;
 }
 
-static void try_feature(const struct list_grower *grower,
-                        const struct vidur_open_node *node, int feature,
-                        struct vidur_split *best)
+static inline void try_feature(const struct list_grower *grower,
+                               const struct vidur_open_node *node, int feature,
+                               struct vidur_split *best)
 {
-    const int32_t *order = grower->order[feature];
-    const int32_t *rank = grower->base.cells->rank[feature];
-    double weight = 0, sum = 0;
+    const struct item *list = grower->list[feature];
+    struct vidur_tally left = {0, 0, 0};
     for (int i = node->begin[0]; i < node->end[0] - 1; i++) {
-        weight += grower->bag->weight[order[i]];
-        sum += grower->bag->sum[order[i]];
-        if (rank[order[i]] == rank[order[i + 1]])
+        left = vidur_tally_plus(left, list[i].tally);
+        if (list[i].rank[feature] == list[i + 1].rank[feature])
             continue;
-        if (vidur_split_offer(best, weight, sum, node)) {
+        if (vidur_split_offer(best, left, node->tally)) {
             best->feature = feature;
             best->last_left = i;
         }
@@ -83,10 +91,10 @@ static void try_feature(const struct list_grower *grower,
 static bool is_pure(const struct list_grower *grower,
                     const struct vidur_open_node *node)
 {
-    const double mean = node->sum / node->weight;
+    const double mean = node->tally.sum / node->tally.weight;
     for (int i = node->begin[0]; i < node->end[0]; i++) {
-        const int32_t cell = grower->order[0][i];
-        if (grower->bag->sum[cell] / grower->bag->weight[cell] != mean)
+        const struct vidur_tally tally = grower->list[0][i].tally;
+        if (tally.sum / tally.weight != mean)
             return false;
     }
     return true;
@@ -108,35 +116,21 @@ static bool find_split(const struct list_grower *grower,
     return best->numerator > 0 || !is_pure(grower, node);
 }
 
-/* Stable partition of one list's segment by the side that its cells are on; returns
- * where the right part begins. */
-static int divide(struct list_grower *grower, int32_t *order, int begin, int end)
+/* Stable partition of one list's segment by the cut. The list in the order of the
+ * node's own feature is divided already. */
+static void divide(struct list_grower *grower, struct item *list,
+                   const struct vidur_open_node *at, const struct vidur_node *node)
 {
-    int left = begin, right = 0;
-    for (int i = begin; i < end; i++)
-        if (grower->goes_right[order[i]])
-            grower->aside[right++] = order[i];
-        else
-            order[left++] = order[i];
-    memcpy(order + left, grower->aside, (size_t)right * sizeof *order);
-    return left;
-}
-
-/* Divides both lists; returns the distinct rows of the left part. */
-static int32_t divide_node(struct list_grower *grower, const struct vidur_split *split,
-                           struct vidur_open_node *left, struct vidur_open_node *right)
-{
-    const int begin = left->begin[0], end = left->end[0];
-    const int32_t *order = grower->order[split->feature];
-    int32_t left_rows = 0;
-    for (int i = begin; i < end; i++) {
-        grower->goes_right[order[i]] = i > split->last_left;
-        left_rows += i > split->last_left ? 0 : grower->bag->rows[order[i]];
+    int left = at->begin[0], right = 0;
+    for (int i = at->begin[0]; i < at->end[0]; i++) {
+        const struct item item = list[i];
+        const int goes_left = item.rank[node->feature] < node->cut;
+        list[left] = item;
+        grower->aside[right] = item;
+        left += goes_left;
+        right += 1 - goes_left;
     }
-    for (int f = 0; f < grower->base.cells->num_features; f++)
-        right->begin[0] = divide(grower, grower->order[f], begin, end);
-    left->end[0] = right->begin[0];
-    return left_rows;
+    memcpy(list + left, grower->aside, (size_t)right * sizeof *list);
 }
 
 static void list_grow(struct vidur_grower *base, const struct vidur_bag *bag,
@@ -144,9 +138,8 @@ static void list_grow(struct vidur_grower *base, const struct vidur_bag *bag,
 {
     struct list_grower *grower = (struct list_grower *)base;
     const double magic = vidur_rounding_magic(limits->rounding);
-    grower->bag = bag;
     int open = 0;
-    base->stack[open++] = list_root(grower, limits);
+    base->stack[open++] = list_root(grower, bag, limits);
     while (open > 0) {
         const struct vidur_open_node at = base->stack[--open];
         const int32_t index = tree->num_nodes;
@@ -154,16 +147,17 @@ static void list_grow(struct vidur_grower *base, const struct vidur_bag *bag,
         struct vidur_split split;
         if (!find_split(grower, &at, limits, &split))
             continue;
-        const int32_t *order = grower->order[split.feature] + split.last_left;
-        const int32_t *rank = base->cells->rank[split.feature];
-        node->feature = split.feature;
-        node->threshold = vidur_threshold(base->cells->values[split.feature],
-                                          rank[order[0]], rank[order[1]], &node->cut);
+        const int f = split.feature;
+        const struct item *last = &grower->list[f][split.last_left];
+        node->feature = f;
+        node->threshold = vidur_threshold(base->cells->values[f], last[0].rank[f],
+                                          last[1].rank[f], &node->cut);
+        if (base->cells->num_features == 2)
+            divide(grower, grower->list[1 - f], &at, node);
         struct vidur_open_node *right = &base->stack[open++];
         struct vidur_open_node *left = &base->stack[open++];
-        vidur_open_children(left, right, &at, &split, index);
-        const int32_t left_rows = divide_node(grower, &split, left, right);
-        vidur_share_out(left, right, left_rows, limits, &at, node);
+        vidur_open_children(left, limits, &at, &split, tree, index);
+        left->end[0] = right->begin[0] = split.last_left + 1;
     }
 }
 

@@ -18,9 +18,9 @@
 
 struct vidur_split {
     double numerator, denominator;
-    double weight, sum; /* of the left part */
-    int feature;        /* -1: none found */
-    int last_left;      /* rank or position of the last value on the left */
+    struct vidur_tally left;
+    int feature;   /* -1: none found */
+    int last_left; /* rank or position of the last value on the left */
 };
 
 /* Any split with something on both sides beats it, one that gains nothing included. */
@@ -32,8 +32,7 @@ struct vidur_split {
 
 /* The node to grow next. */
 struct vidur_open_node {
-    double weight, sum;
-    int32_t num_rows;
+    struct vidur_tally tally;
     int32_t depth;
     uint64_t key;   /* decides which feature is tried first */
     int32_t parent; /* whose right child it is; -1: the one before it, or none */
@@ -60,18 +59,31 @@ extern const struct vidur_grower_ops vidur_list_grower;
 extern const struct vidur_grower_ops vidur_grid_grower; /* two features */
 extern const struct vidur_grower_ops vidur_line_grower; /* one feature */
 
-static inline bool vidur_split_offer(struct vidur_split *best, double weight,
-                                     double sum, const struct vidur_open_node *node)
+static inline struct vidur_tally vidur_tally_plus(struct vidur_tally a,
+                                                  struct vidur_tally b)
 {
-    const double t = sum * node->weight - weight * node->sum;
+    return (struct vidur_tally){a.sum + b.sum, a.weight + b.weight, a.rows + b.rows};
+}
+
+static inline struct vidur_tally vidur_tally_minus(struct vidur_tally a,
+                                                   struct vidur_tally b)
+{
+    return (struct vidur_tally){a.sum - b.sum, a.weight - b.weight, a.rows - b.rows};
+}
+
+/* Takes the split with this left part if it is better. */
+static inline bool vidur_split_offer(struct vidur_split *best, struct vidur_tally left,
+                                     struct vidur_tally node)
+{
+    const double t = left.sum * node.weight - left.weight * node.sum;
     const double numerator = t * t;
-    const double denominator = weight * (node->weight - weight);
+    const double denominator =
+        (double)left.weight * (double)(node.weight - left.weight);
     if (!(numerator * best->denominator > best->numerator * denominator))
         return false;
     best->numerator = numerator;
     best->denominator = denominator;
-    best->weight = weight;
-    best->sum = sum;
+    best->left = left;
     return true;
 }
 
@@ -123,8 +135,8 @@ static inline void vidur_open_root(struct vidur_open_node *root,
 static inline bool vidur_may_split(const struct vidur_open_node *node,
                                    const struct vidur_tree_limits *limits)
 {
-    return node->depth < limits->max_depth && node->num_rows >= 2 &&
-           node->num_rows >= limits->min_samples_split &&
+    return node->depth < limits->max_depth && node->tally.rows >= 2 &&
+           node->tally.rows >= limits->min_samples_split &&
            node->wanted_begin < node->wanted_end;
 }
 
@@ -145,37 +157,26 @@ static inline int32_t vidur_divide_wanted(const struct vidur_tree_limits *limits
     return middle;
 }
 
-/* The two parts of a node; begin[] and end[] are the grower's, and stay the node's
- * here.
- */
+/* The two parts of a node that was given its cut; begin[] and end[] are the grower's,
+ * and stay the node's here. */
 static inline void vidur_open_children(struct vidur_open_node *left,
-                                       struct vidur_open_node *right,
+                                       const struct vidur_tree_limits *limits,
                                        const struct vidur_open_node *at,
-                                       const struct vidur_split *split, int32_t index)
+                                       const struct vidur_split *split,
+                                       const struct vidur_tree *tree, int32_t index)
 {
+    struct vidur_open_node *right = left - 1;
     *left = *right = *at;
-    left->weight = split->weight;
-    left->sum = split->sum;
-    right->weight = at->weight - split->weight;
-    right->sum = at->sum - split->sum;
+    left->tally = split->left;
+    right->tally = vidur_tally_minus(at->tally, split->left);
     left->depth = right->depth = at->depth + 1;
     left->key = vidur_left_key(at->key);
     right->key = vidur_right_key(at->key);
     left->parent = -1;
     right->parent = index;
-}
-
-/* Gives each part its distinct rows and its wanted cells. */
-static inline void vidur_share_out(struct vidur_open_node *left,
-                                   struct vidur_open_node *right, int32_t left_rows,
-                                   const struct vidur_tree_limits *limits,
-                                   const struct vidur_open_node *at,
-                                   const struct vidur_node *node)
-{
-    left->num_rows = left_rows;
-    right->num_rows = at->num_rows - left_rows;
     if (limits->wanted)
-        left->wanted_end = right->wanted_begin = vidur_divide_wanted(limits, at, node);
+        left->wanted_end = right->wanted_begin =
+            vidur_divide_wanted(limits, at, &tree->nodes[index]);
 }
 
 /* Adds the node as a leaf, which it stays unless it is split. */
@@ -188,9 +189,9 @@ static inline struct vidur_node *vidur_tree_add(struct vidur_tree *tree,
         tree->nodes[open->parent].right = tree->num_nodes;
     tree->num_nodes++;
     /* Adding and taking away 1.5 * 2^52 roundings leaves a multiple of it. */
-    node->value = (open->sum / open->weight + magic) - magic;
+    node->value = (open->tally.sum / open->tally.weight + magic) - magic;
     node->right = 0;
-    node->num_rows = open->num_rows;
+    node->num_rows = open->tally.rows;
     node->depth = open->depth;
     node->begin = open->wanted_begin;
     node->end = open->wanted_end;

@@ -1,0 +1,144 @@
+#include "simulation.h"
+
+#include "base/file.h"
+#include "base/progress.h"
+#include "request_csv.h"
+
+#include <vidur/paths.h>
+
+#include <string.h>
+
+static const double gib = 1024.0 * 1024 * 1024;
+
+static int plan_memory(struct vidur_simulation *simulation, struct vidur_error *err)
+{
+    const struct vidur_deployment *deployment = &simulation->config.deployment;
+    const struct vidur_memory_plan *plan = &simulation->plan;
+    int max_tokens = simulation->config.workload.max_tokens;
+    vidur_memory_plan(deployment, max_tokens, &simulation->plan);
+    if (plan->fits)
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "%s: cluster: %s does not fit: a device has %.1f GiB to use, its "
+                      "share of the parameters takes %.1f GiB and the KV cache of one "
+                      "request of %d tokens %.1f GiB; raise tensor_parallel_size or "
+                      "num_pipeline_stages or take a larger device",
+                      simulation->config.path, deployment->model.name,
+                      plan->available_bytes / gib, plan->param_bytes / gib, max_tokens,
+                      plan->kv_bytes_per_token * max_tokens / gib);
+}
+
+static int open_timetable(struct vidur_simulation *simulation,
+                          const struct vidur_log *log, struct vidur_error *err)
+{
+    struct vidur_timetable_request request;
+    vidur_deployment_table_limits(&simulation->config.deployment,
+                                  simulation->config.workload.max_tokens, &request);
+    return vidur_timetable_open(&simulation->timetable, &simulation->config.estimator,
+                                &request, log, err);
+}
+
+/* A folder that cannot be written should not cost a simulation first. */
+static int try_folder(const char *folder, struct vidur_error *err)
+{
+    struct vidur_path path;
+    if (vidur_file_make_folder(folder, err) ||
+        vidur_path_join(folder, "summary.json", &path, err))
+        return -1;
+    struct vidur_file *file = vidur_file_create(path.text, err);
+    if (!file)
+        return -1;
+    vidur_file_discard(file);
+    return 0;
+}
+
+static int open_outputs(struct vidur_simulation *simulation,
+                        const struct vidur_simulation_options *options,
+                        struct vidur_error *err)
+{
+    simulation->outputs_options = (struct vidur_outputs_options){
+        .config = &simulation->config,
+        .timetable = simulation->timetable,
+        .folder = options->folder,
+        .num_blocks = simulation->plan.num_blocks,
+        .progress = options->progress,
+        .progress_context = options->progress_context,
+    };
+    if (try_folder(options->folder, err))
+        return -1;
+    return vidur_outputs_open(&simulation->outputs, &simulation->outputs_options, err);
+}
+
+int vidur_simulation_prepare(struct vidur_simulation *simulation,
+                             const struct vidur_simulation_options *options,
+                             struct vidur_error *err)
+{
+    const struct vidur_simulation_config *config = &simulation->config;
+    memset(simulation, 0, sizeof *simulation);
+    if (vidur_simulation_config_load(&simulation->config, options->config_path,
+                                     options->sets, options->num_sets, err) ||
+        plan_memory(simulation, err) ||
+        vidur_workload_create(&simulation->workload, &config->workload, err) ||
+        open_timetable(simulation, options->log, err) ||
+        vidur_simulator_create(&simulation->simulator, &config->deployment,
+                               simulation->timetable, config->workload.max_tokens, err))
+        return -1;
+    return open_outputs(simulation, options, err);
+}
+
+int vidur_simulation_run(struct vidur_simulation *simulation,
+                         const struct vidur_simulation_options *options,
+                         struct vidur_error *err)
+{
+    const struct vidur_run_options run = {
+        .tbt_definition = simulation->config.tbt_definition,
+        .time_limit_s = simulation->config.time_limit_s,
+        .observer = vidur_outputs_observer(simulation->outputs),
+        .cancel = options->cancel,
+    };
+    double start_s = vidur_monotonic_s();
+    int status = vidur_simulator_run(simulation->simulator, simulation->workload, &run,
+                                     &simulation->metrics, err);
+    simulation->elapsed_s = vidur_monotonic_s() - start_s;
+    return status ? vidur_outputs_explain(simulation->outputs, err) : 0;
+}
+
+struct vidur_summary vidur_simulation_summary(const struct vidur_simulation *simulation)
+{
+    return (struct vidur_summary){
+        .config = &simulation->config,
+        .plan = &simulation->plan,
+        .timetable = simulation->timetable,
+        .workload = simulation->workload,
+        .metrics = &simulation->metrics,
+        .records = vidur_simulator_requests(simulation->simulator),
+        .statistics = vidur_outputs_statistics(simulation->outputs),
+        .operator_totals_s = vidur_outputs_operator_totals(simulation->outputs),
+        .elapsed_s = simulation->elapsed_s,
+    };
+}
+
+int vidur_simulation_write(struct vidur_simulation *simulation, struct vidur_error *err)
+{
+    const char *folder = simulation->outputs_options.folder;
+    struct vidur_summary summary = vidur_simulation_summary(simulation);
+    struct vidur_path path;
+    if (vidur_outputs_commit(simulation->outputs, err))
+        return -1;
+    if (simulation->config.output.requests &&
+        (vidur_path_join(folder, "request_metrics.csv", &path, err) ||
+         vidur_request_csv_write(path.text, summary.records, err)))
+        return -1;
+    if (vidur_path_join(folder, "summary.json", &path, err))
+        return -1;
+    return vidur_summary_write(path.text, &summary, err);
+}
+
+void vidur_simulation_release(struct vidur_simulation *simulation)
+{
+    vidur_outputs_destroy(simulation->outputs);
+    vidur_simulator_destroy(simulation->simulator);
+    vidur_timetable_close(simulation->timetable);
+    vidur_workload_destroy(simulation->workload);
+    vidur_simulation_config_release(&simulation->config);
+}

@@ -1,0 +1,261 @@
+#include "test.h"
+
+#include "base/yaml.h"
+
+#include <vidur/simulation_config.h>
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A configuration with one place to change. */
+#define HEAD    "model: meta-llama/Llama-2-7b-hf\n"
+#define CLUSTER "cluster: {device: a100, network_device: a100_dgx}\n"
+#define WORKLOAD                                                                       \
+    "workload: {num_requests: 5, lengths: {type: uniform}, arrivals: {qps: 1}}\n"
+
+static const char *config_file(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/vidur_config_%ld.yaml", (long)getpid());
+    return path;
+}
+
+static int load(const char *text, const char *set,
+                struct vidur_simulation_config *config, struct vidur_error *err)
+{
+    FILE *f = fopen(config_file(), "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fputs(text, f);
+    fclose(f);
+    int status =
+        vidur_simulation_config_load(config, config_file(), &set, set ? 1 : 0, err);
+    unlink(config_file());
+    return status;
+}
+
+static void load_good(const char *text, const char *set,
+                      struct vidur_simulation_config *config)
+{
+    struct vidur_error err = {0};
+    int status = load(text, set, config, &err);
+    if (status)
+        printf("\n  %s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, 0);
+}
+
+static void test_defaults(void)
+{
+    struct vidur_simulation_config c;
+    load_good(HEAD CLUSTER WORKLOAD, NULL, &c);
+    CU_ASSERT_STRING_EQUAL(c.deployment.model.name, "meta-llama/Llama-2-7b-hf");
+    CU_ASSERT_STRING_EQUAL(c.deployment.device.name, "a100");
+    CU_ASSERT_STRING_EQUAL(c.deployment.node.name, "a100_dgx");
+    CU_ASSERT_EQUAL(c.deployment.num_replicas, 1);
+    CU_ASSERT_EQUAL(c.deployment.tensor_parallel_size, 1);
+    CU_ASSERT_EQUAL(c.deployment.num_pipeline_stages, 1);
+    CU_ASSERT_EQUAL(c.deployment.memory_margin_fraction, 0.1);
+    CU_ASSERT_EQUAL(c.deployment.memory_planner, VIDUR_PLANNER_BY_SEMANTICS);
+    CU_ASSERT_EQUAL(c.deployment.semantics, VIDUR_SEMANTICS_CORRECTED);
+    CU_ASSERT_STRING_EQUAL(c.deployment.router, "round_robin");
+    CU_ASSERT_EQUAL(c.deployment.scheduler.block_size, 16);
+    CU_ASSERT_EQUAL(c.workload.arrivals.truncate, 0);
+    CU_ASSERT_EQUAL(c.estimator.source, VIDUR_SOURCE_ROOFLINE);
+    CU_ASSERT(c.output.requests && c.output.statistics);
+    CU_ASSERT_FALSE(c.output.batches || c.output.operators || c.output.chrome_trace ||
+                    c.output.event_trace);
+    CU_ASSERT_EQUAL(c.time_limit_s, 0);
+    CU_ASSERT_EQUAL(strlen(c.sha256), 64);
+    CU_ASSERT_STRING_EQUAL(c.text, HEAD CLUSTER WORKLOAD);
+    vidur_simulation_config_release(&c);
+}
+
+static void test_reads_every_key(void)
+{
+    struct vidur_simulation_config c;
+    load_good("semantics: vidur\n"
+              "model: meta-llama/Llama-2-70b-hf\n"
+              "cluster:\n"
+              "  device: a100\n  network_device: a100_dgx\n  num_replicas: 2\n"
+              "  tensor_parallel_size: 4\n  num_pipeline_stages: 2\n"
+              "  memory_margin_fraction: 0.2\n  memory_planner: exact\n"
+              "router: lor\n"
+              "scheduler:\n"
+              "  type: vllm\n  batch_size_cap: 64\n  chunk_size: 256\n"
+              "  max_tokens_in_batch: 2048\n  max_waiting_iters: 5\n"
+              "  block_size: 32\n  watermark_blocks_fraction: 0.05\n"
+              "  num_blocks: 777\n" WORKLOAD "estimator: {source: roofline}\n"
+              "time_limit_s: 60\n"
+              "tbt_definition: batch\n"
+              "output: {requests: false, batches: true, operators: true,\n"
+              "  chrome_trace: true, event_trace: true, statistics: false}\n",
+              NULL, &c);
+    const struct vidur_deployment *d = &c.deployment;
+    CU_ASSERT_EQUAL(d->semantics, VIDUR_SEMANTICS_VIDUR);
+    CU_ASSERT_EQUAL(d->num_replicas, 2);
+    CU_ASSERT_EQUAL(d->tensor_parallel_size, 4);
+    CU_ASSERT_EQUAL(d->num_pipeline_stages, 2);
+    CU_ASSERT_EQUAL(d->memory_margin_fraction, 0.2);
+    CU_ASSERT_EQUAL(d->memory_planner, VIDUR_PLANNER_EXACT);
+    CU_ASSERT_STRING_EQUAL(d->router, "lor");
+    CU_ASSERT_STRING_EQUAL(d->scheduler.type, "vllm");
+    CU_ASSERT_EQUAL(d->scheduler.batch_size_cap, 64);
+    CU_ASSERT_EQUAL(d->scheduler.chunk_size, 256);
+    CU_ASSERT_EQUAL(d->scheduler.max_tokens_in_batch, 2048);
+    CU_ASSERT_EQUAL(d->scheduler.max_waiting_iters, 5);
+    CU_ASSERT_EQUAL(d->scheduler.block_size, 32);
+    CU_ASSERT_EQUAL(d->scheduler.watermark_blocks_fraction, 0.05);
+    CU_ASSERT_EQUAL(d->scheduler.num_blocks, 777);
+    CU_ASSERT_EQUAL(c.workload.arrivals.truncate, 3); /* the reference's */
+    CU_ASSERT_EQUAL(c.time_limit_s, 60);
+    CU_ASSERT_EQUAL(c.tbt_definition, VIDUR_TBT_BATCH);
+    CU_ASSERT_FALSE(c.output.requests || c.output.statistics);
+    CU_ASSERT(c.output.batches && c.output.operators && c.output.chrome_trace &&
+              c.output.event_trace);
+    vidur_simulation_config_release(&c);
+}
+
+static void test_node_defaults_to_the_pairwise_one(void)
+{
+    struct vidur_simulation_config c;
+    load_good(HEAD "cluster: {device: h100}\n" WORKLOAD, NULL, &c);
+    CU_ASSERT_STRING_EQUAL(c.deployment.node.name, "h100_pairwise_nvlink");
+    vidur_simulation_config_release(&c);
+}
+
+/* An override counts for the values, the text and the hash. */
+static void test_overrides(void)
+{
+    struct vidur_simulation_config plain;
+    struct vidur_simulation_config set;
+    load_good(HEAD CLUSTER WORKLOAD, NULL, &plain);
+    load_good(HEAD CLUSTER WORKLOAD, "workload.arrivals.qps=2.5", &set);
+    CU_ASSERT_EQUAL(set.workload.arrivals.qps, 2.5);
+    CU_ASSERT_STRING_EQUAL(set.text,
+                           HEAD CLUSTER WORKLOAD "# --set workload.arrivals.qps=2.5\n");
+    CU_ASSERT_STRING_NOT_EQUAL(set.sha256, plain.sha256);
+    vidur_simulation_config_release(&set);
+    /* the same content, written otherwise */
+    load_good(WORKLOAD CLUSTER "# a comment\n" HEAD, NULL, &set);
+    CU_ASSERT_STRING_EQUAL(set.sha256, plain.sha256);
+    vidur_simulation_config_release(&set);
+    vidur_simulation_config_release(&plain);
+}
+
+static void test_errors_name_place_and_remedy(void)
+{
+    static const struct {
+        const char *text;
+        const char *set;
+        const char *place; /* behind the file's name */
+        const char *message;
+    } cases[] = {
+        {"", NULL, "", "model"},
+        {CLUSTER WORKLOAD, NULL, ":1: model: ", "missing"},
+        {HEAD WORKLOAD, NULL, ":1: cluster: ", "missing"},
+        {HEAD CLUSTER, NULL, ":1: workload: ", "missing"},
+        {HEAD "cluster: {network_device: a100_dgx}\n" WORKLOAD, NULL,
+         ":2: cluster.device: ", "missing"},
+        {HEAD CLUSTER WORKLOAD "modle: x\n", NULL, ":4: modle: ", "'model'"},
+        {HEAD CLUSTER WORKLOAD "semantics: exact\n", NULL, ":4: semantics: ", "vidur"},
+        {"model: meta-llama/Llama-2-7b-hg\n" CLUSTER WORKLOAD, NULL,
+         ":1: model: ", "llama-2-7b-hf"},
+        {"model: nowhere.yaml\n" CLUSTER WORKLOAD, NULL, ":1: model: ", "/tmp/nowhere"},
+        {HEAD "cluster: {device: a1000}\n" WORKLOAD, NULL,
+         ":2: cluster.device: ", "a100"},
+        {HEAD "cluster:\n  device: a100\n  network_device: dgx\n" WORKLOAD, NULL,
+         ":4: cluster.network_device: ", "a100_dgx"},
+        {HEAD "cluster:\n  device: a100\n  network_device: h100_dgx\n" WORKLOAD, NULL,
+         ":4: cluster.network_device: ", "holds h100 devices, not a100"},
+        {HEAD "cluster:\n  device: a100\n  tensor_parallel_size: 3\n" WORKLOAD, NULL,
+         ":4: cluster.tensor_parallel_size: ", "3 does not divide 32 query heads"},
+        {HEAD "cluster:\n  device: a100\n  num_pipeline_stages: 3\n" WORKLOAD, NULL,
+         ":4: cluster.num_pipeline_stages: ", "3 does not divide 32 layers"},
+        {HEAD "cluster:\n  device: a100\n  num_pipeline_stages: 4\n"
+              "scheduler:\n  batch_size_cap: 3\n" WORKLOAD,
+         NULL, ":6: scheduler.batch_size_cap: ", "3 requests cannot"},
+        {HEAD "cluster:\n  device: a100\n  num_replicas: 0\n" WORKLOAD, NULL,
+         ":4: cluster.num_replicas: ", "1"},
+        {HEAD CLUSTER "scheduler: {type: sarati}\n" WORKLOAD, NULL,
+         ":3: scheduler.type: ", "'sarathi'"},
+        {HEAD CLUSTER "scheduler: {chunk_sizes: 5}\n" WORKLOAD, NULL,
+         ":3: scheduler.chunk_sizes: ", "'chunk_size'"},
+        {HEAD CLUSTER "scheduler: {chunk_size: 0}\n" WORKLOAD, NULL,
+         ":3: scheduler.chunk_size: ", "1"},
+        {HEAD CLUSTER "scheduler: {chunk_size: 1.5}\n" WORKLOAD, NULL,
+         ":3: scheduler.chunk_size: ", "1.5"},
+        {HEAD CLUSTER "router: roundrobin\n" WORKLOAD, NULL,
+         ":3: router: ", "'round_robin'"},
+        {HEAD CLUSTER WORKLOAD "output: {traces: true}\n", NULL,
+         ":4: output.traces: ", "unknown key"},
+        {HEAD CLUSTER WORKLOAD "output: {batches: 3}\n", NULL,
+         ":4: output.batches: ", "3"},
+        {HEAD CLUSTER WORKLOAD "time_limit_s: -1\n", NULL, ":4: time_limit_s: ", "0"},
+        {HEAD CLUSTER WORKLOAD "estimator: {source: magic}\n", NULL,
+         ":4: estimator.source: ", "roofline"},
+        {HEAD CLUSTER WORKLOAD, "workload.arrivals.qps=-3",
+         "--set workload.arrivals.qps: ", "0"},
+        {HEAD CLUSTER WORKLOAD, "cluster.tensor_parallel_size=3",
+         "--set cluster.tensor_parallel_size: ", "3 does not divide"},
+        {HEAD "model: x\n" CLUSTER WORKLOAD, NULL, ":2: ", "model"},
+        {HEAD "cluster: [1, 2\n", NULL, ":", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_simulation_config config;
+        struct vidur_error err = {0};
+        char place[256];
+        snprintf(place, sizeof place, "%s%s",
+                 strncmp(cases[i].place, "--set", 5) ? config_file() : "",
+                 cases[i].place);
+        CU_ASSERT_EQUAL(load(cases[i].text, cases[i].set, &config, &err), -1);
+        vidur_simulation_config_release(&config);
+        bool right = strncmp(err.text, place, strlen(place)) == 0 &&
+                     strstr(err.text, cases[i].message);
+        if (!right)
+            printf("\n  %zu: wanted '%s...%s', got '%s'\n", i, place, cases[i].message,
+                   err.text);
+        CU_ASSERT(right);
+    }
+}
+
+static void test_missing_file(void)
+{
+    struct vidur_simulation_config config;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(
+        vidur_simulation_config_load(&config, "/nowhere/a.yaml", NULL, 0, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "/nowhere/a.yaml"));
+    vidur_simulation_config_release(&config);
+}
+
+/* The knobs are what VIDUR_SCHEDULER_KNOBS says, ready for other floors. */
+static void test_knob_fields(void)
+{
+    const char *const names[] = {
+#define X(type, name, def, min, users) #name,
+        VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    const size_t offsets[] = {
+#define X(type, name, def, min, users) offsetof(struct vidur_scheduler_config, name),
+        VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    const struct vidur_yaml_field *fields = vidur_scheduler_knob_fields();
+    size_t n = 0;
+    for (; fields[n].key; n++) {
+        CU_ASSERT_STRING_EQUAL(fields[n].key, names[n]);
+        CU_ASSERT_EQUAL(fields[n].offset, offsets[n]);
+    }
+    CU_ASSERT_EQUAL(n, sizeof names / sizeof names[0]);
+}
+
+VIDUR_TEST_MAIN("simulation config", {"defaults", test_defaults},
+                {"reads every key", test_reads_every_key},
+                {"node defaults to the pairwise one",
+                 test_node_defaults_to_the_pairwise_one},
+                {"overrides", test_overrides},
+                {"errors name place and remedy", test_errors_name_place_and_remedy},
+                {"missing file", test_missing_file}, {"knob fields", test_knob_fields})

@@ -33,27 +33,23 @@ complain()
     failed=1
 }
 
-floor_of_file()
+# Sets `floor` and `folder` of a source file.
+place_of()
 {
     case $1 in
-    estimator/base/*) echo 0 ;;
-    estimator/*) echo 1 ;;
-    sim/*) echo 2 ;;
-    search/*) echo 3 ;;
+    estimator/base/*) floor=0 folder=estimator/base ;;
+    estimator/*) floor=1 folder=estimator ;;
+    sim/*) floor=2 folder=sim ;;
+    search/*) floor=3 folder=search ;;
+    *) floor=${floor_of[$(basename "$1" .h)]} folder=include ;;
     esac
 }
 
-folder_of_file()
-{
-    case $1 in
-    estimator/base/*) echo estimator/base ;;
-    *) echo "${1%%/*}" ;;
-    esac
-}
-
+# "FILE <header" or "FILE "header", a line each, of the files given.
 includes_of()
 {
-    sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*([<"][^>"]+)[>"].*/\1/p' "$1"
+    grep -HE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]' "$@" /dev/null |
+        sed -nE 's/^([^:]+):[^<"]*([<"][^>"]+)[>"].*/\1 \2/p'
 }
 
 check_public()
@@ -73,8 +69,7 @@ check_public()
 check_quoted()
 {
     local file=$1 name=$2
-    local top=${file%%/*}
-    if [ -e "$(dirname "$file")/$name" ] || [ -e "$top/$name" ]; then
+    if [ -e "${file%/*}/$name" ] || [ -e "${file%%/*}/$name" ]; then
         return
     fi
     case $name in
@@ -84,77 +79,79 @@ check_quoted()
     complain "$file includes \"$name\", which is not its floor's"
 }
 
-check_file()
+check_sources()
 {
-    local file=$1 floor include
-    floor=$(floor_of_file "$file")
-    for include in $(includes_of "$file"); do
+    local file include floor folder name
+    while read -r file include; do
+        place_of "$file"
         case $include in
-        '<vidur/'*) name=${include#<vidur/}; check_public "$file" "$floor" "${name%.h}" ;;
+        '<vidur/'*)
+            name=${include#<vidur/}
+            check_public "$file" "$floor" "${name%.h}"
+            ;;
         '"'*) check_quoted "$file" "${include#\"}" ;;
         esac
-    done
+    done < <(includes_of "${sources[@]}")
 }
 
-check_public_header()
+check_public_headers()
 {
-    local file=$1 name include
-    name=$(basename "$file" .h)
-    local floor=${floor_of[$name]}
-    if [ -z "$floor" ]; then
-        complain "$file has no floor; add it to tests/headers/floors.sh"
-        return
-    fi
-    for include in $(includes_of "$file"); do
+    local file include floor folder name
+    for file in include/vidur/*.h; do
+        place_of "$file"
+        [ -n "$floor" ] ||
+            complain "$file has no floor; add it to tests/headers/floors.sh"
+    done
+    while read -r file include; do
+        place_of "$file"
         case $include in
-        '<vidur/'*) other=${include#<vidur/}; check_public "$file" "$floor" "${other%.h}" ;;
+        '<vidur/'*)
+            name=${include#<vidur/}
+            check_public "$file" "${floor:-3}" "${name%.h}"
+            ;;
         '"'*) complain "$file includes ${include#\"}, which is not public" ;;
-        *'<std'*.h | '<math.h' | '<limits.h' | '<inttypes.h') ;;
+        '<std'*.h | '<math.h' | '<limits.h' | '<inttypes.h') ;;
         *) complain "$file includes ${include#<}: only C's own headers are public" ;;
         esac
-    done
+    done < <(includes_of include/vidur/*.h)
 }
 
-check_wrapped()
+check_library()
 {
-    local pattern folders file folder
-    for entry in "${wrapped[@]}"; do
-        read -r pattern folders <<<"$entry"
-        declare -A users=()
-        for file in "${sources[@]}"; do
-            includes_of "$file" | grep -qE "^<$pattern\$" || continue
-            folder=$(folder_of_file "$file")
-            # The search's main program starts and ends MPI.
-            [ "$file" = search/vidur_search.c ] && [ "$pattern" = 'mpi\.h' ] && continue
-            [[ " $folders " == *" $folder "* ]] ||
-                complain "$file: $pattern belongs to $folders only"
-            [[ $file == *.c ]] || complain "$file: $pattern in a header"
-            users[$folder]+=" $file"
-        done
-        for folder in "${!users[@]}"; do
-            [ "$(wc -w <<<"${users[$folder]}")" -le 1 ] ||
-                complain "$pattern is in more than one file:${users[$folder]}"
-        done
-        unset users
+    local pattern=$1 folders=$2 file include floor folder
+    declare -A users=()
+    while read -r file; do
+        place_of "$file"
+        # The search's main program starts and ends MPI.
+        [ "$file" = search/vidur_search.c ] && [ "$pattern" = 'mpi\.h' ] && continue
+        [[ " $folders " == *" $folder "* ]] ||
+            complain "$file: $pattern belongs to $folders only"
+        [[ $file == *.c ]] || complain "$file: $pattern in a header"
+        users[$folder]+=" $file"
+    done < <(includes_of "${sources[@]}" | grep -E " <$pattern\$" | cut -d ' ' -f 1 | sort -u)
+    for folder in "${!users[@]}"; do
+        [ "$(wc -w <<<"${users[$folder]}")" -le 1 ] ||
+            complain "$pattern is in more than one file:${users[$folder]}"
     done
 }
 
 # Libraries do not print or end the program; only the files with a main may.
 check_silence()
 {
-    local file
-    for file in "${sources[@]}"; do
-        grep -qE '^int main\(' "$file" && continue
-        grep -nE '(^|[^_a-zA-Z>.])(printf|puts|putchar|perror|exit|_exit|abort|assert)\(|\<(stdout|stderr)\>' \
-            "$file" /dev/null | grep -vE '^[^:]+:[0-9]+:[[:space:]]*(/?\*|//)' && {
-            complain "$file: a library prints or ends the program"
-        }
-    done
+    local call='(^|[^_a-zA-Z>.])(printf|puts|putchar|perror|exit|_exit|abort|assert)\('
+    local found
+    found=$(grep -LE '^int main\(' "${sources[@]}" |
+        xargs grep -nE "$call|\<(stdout|stderr)\>" /dev/null |
+        grep -vE '^[^:]+:[0-9]+:[[:space:]]*(/?\*|//)')
+    [ -z "$found" ] || complain "a library prints or ends the program: $found"
 }
 
 mapfile -t sources < <(c_files | grep -E '^(estimator|sim|search)/')
-for file in "${sources[@]}"; do check_file "$file"; done
-for file in include/vidur/*.h; do check_public_header "$file"; done
-check_wrapped
+check_sources
+check_public_headers
+for entry in "${wrapped[@]}"; do
+    read -r pattern folders <<<"$entry"
+    check_library "$pattern" "$folders"
+done
 check_silence
 exit $failed

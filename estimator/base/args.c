@@ -268,13 +268,8 @@ void vidur_args_print_version(const struct vidur_args_spec *spec, FILE *out)
 {
     fprintf(out, "%s %s (commit %s, %s)\n", spec->program, vidur_version(),
             vidur_git_commit(), vidur_compiler());
-    const char *comma = "";
-    if (spec->libraries && spec->libraries[0])
-        fprintf(out, "with ");
-    for (int i = 0; spec->libraries && spec->libraries[i]; i++) {
-        fprintf(out, "%s%s", comma, spec->libraries[i]);
-        comma = ", ";
-    }
-    if (comma[0])
-        putc('\n', out);
+    fprintf(out, "with %s", vidur_libraries());
+    for (int i = 0; spec->libraries && spec->libraries[i]; i++)
+        fprintf(out, ", %s", spec->libraries[i]);
+    putc('\n', out);
 }

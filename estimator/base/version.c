@@ -26,3 +26,8 @@ const char *vidur_compiler(void)
     return "unknown";
 #endif
 }
+
+const char *vidur_libraries(void)
+{
+    return VIDUR_LIBRARIES;
+}

@@ -12,7 +12,7 @@ static const struct vidur_args_option options[] = {
     {"resume", 0, NULL, "Go on where an earlier run stopped."},
     {"top", 0, "N", "Rows to print. Default: 10."},
 };
-static const char *const libraries[] = {"HDF5 1.10.8", "zlib 1.2", NULL};
+static const char *const libraries[] = {"HDF5 1.10.8", "MPI 3.1", NULL};
 
 static const struct vidur_args_spec spec = {
     .program = "vidur-test",
@@ -179,13 +179,15 @@ static void test_help_text(void)
 
 static void test_version_text(void)
 {
-    char expected[200];
+    char expected[400];
     char *text = printed(vidur_args_print_version);
     snprintf(expected, sizeof expected,
-             "vidur-test %s (commit %s, %s)\nwith HDF5 1.10.8, zlib 1.2\n",
-             vidur_version(), vidur_git_commit(), vidur_compiler());
+             "vidur-test %s (commit %s, %s)\nwith %s, HDF5 1.10.8, MPI 3.1\n",
+             vidur_version(), vidur_git_commit(), vidur_compiler(), vidur_libraries());
     CU_ASSERT_STRING_EQUAL(text, expected);
     CU_ASSERT(strlen(vidur_git_commit()) >= 7);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "libyaml 0."));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "libcsv 3."));
     free(text);
 }
 

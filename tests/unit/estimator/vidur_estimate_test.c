@@ -1,0 +1,330 @@
+#define _POSIX_C_SOURCE 200809L
+
+#include "profile_fixture.h"
+#include "temp_dir.h"
+#include "test.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* The program as users run it. */
+
+static struct temp_dir dir;
+
+static void set_up(void)
+{
+    struct vidur_estimator_config config;
+    temp_dir_make(&dir);
+    fixture_write(&dir, &config);
+    temp_dir_write(&dir, "gpu.yaml",
+                   "name: gpu\npeak_fp16_tflops: 100\nmemory_gib: 16\n"
+                   "memory_bandwidth_gb_per_s: 1000\n");
+    temp_dir_write(&dir, "box.yaml",
+                   "name: box\ndevice: gpu\ndevices_per_node: 8\n"
+                   "link: {bandwidth_gb_per_s: 300}\n"
+                   "inter_node: {bandwidth_gb_per_s: 20}\n");
+    temp_dir_write(&dir, "model.yaml",
+                   "name: test/tiny\nnum_layers: 2\nnum_q_heads: 8\nnum_kv_heads: 2\n"
+                   "embedding_dim: 128\nmlp_hidden_dim: 512\nvocab_size: 1000\n"
+                   "max_position_embeddings: 4096\nuse_gated_mlp: true\n");
+    temp_dir_write(&dir, "config.yaml",
+                   "model: model.yaml\n"
+                   "cluster: {device: gpu.yaml, network_device: box.yaml,\n"
+                   "          num_replicas: 3, tensor_parallel_size: 2}\n"
+                   "scheduler: {type: sarathi, chunk_size: 64, block_size: 16}\n"
+                   "workload: {type: synthetic}\nrouter: lor\nsemantics: vidur\n"
+                   "time_limit_s: 5\noutput: {requests: false}\n"
+                   "estimator: {profiles: profiles, num_estimators: [5, 10],\n"
+                   "            max_depth: 8, min_samples_split: 2,\n"
+                   "            k_fold_cv_splits: 3, max_tokens_per_request: 200,\n"
+                   "            max_batch_size: 6, max_prefill_chunk_size: 96,\n"
+                   "            cache_dir: cache}\n");
+}
+
+static void clean_up(void)
+{
+    temp_dir_remove(&dir);
+}
+
+/* Runs `vidur-estimate ARGUMENTS` in the folder; its output and errors are in `text`.
+ */
+static int run(char text[16384], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int run(char text[16384], const char *format, ...)
+{
+    char arguments[2048], command[4096];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(arguments, sizeof arguments, format, list);
+    va_end(list);
+    snprintf(command, sizeof command, "cd '%s' && '%s/vidur-estimate' %s 2>&1",
+             dir.path, VIDUR_TEST_BIN_DIR, arguments);
+    FILE *pipe = popen(command, "r");
+    CU_ASSERT_FATAL(pipe != NULL);
+    const size_t length = fread(text, 1, 16383, pipe);
+    text[length] = '\0';
+    const int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void assert_contains(const char *text, const char *part)
+{
+    CU_ASSERT(strstr(text, part) != NULL);
+    if (!strstr(text, part))
+        printf("\n  '%s' lacks '%s'\n", text, part);
+}
+
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, part)); p++)
+        n++;
+    return n;
+}
+
+static char text[16384];
+
+static void test_help_and_version(void)
+{
+    CU_ASSERT_EQUAL(run(text, "--help"), 0);
+    static const char *const parts[] = {
+        "train",     "validate", "tables",   "predict", "fit",     "--set",
+        "--against", "--output", "--models", "--tp",    "--quiet", "cache_dir"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        assert_contains(text, parts[i]);
+    CU_ASSERT_EQUAL(run(text, "--version"), 0);
+    assert_contains(text, "vidur-estimate");
+    assert_contains(text, "HDF5 1.");
+}
+
+static void test_train(void)
+{
+    CU_ASSERT_EQUAL(run(text, "train config.yaml"), 0);
+    assert_contains(text, "# test/tiny on gpu (box), tensor parallel 2, profiles");
+    assert_contains(text, "attn_decode");
+    assert_contains(text, "all_reduce");
+    CU_ASSERT_PTR_NULL(strstr(text, "send_recv"));
+    assert_contains(text, "max_depth 8, min_samples_split 2");
+    assert_contains(text, "# 13 operators in ");
+    CU_ASSERT_PTR_NULL(strstr(text, "fold"));
+    CU_ASSERT_EQUAL(run(text, "train config.yaml --set cluster.num_pipeline_stages=2"),
+                    0);
+    assert_contains(text, "send_recv");
+}
+
+static void test_train_roofline(void)
+{
+    CU_ASSERT_EQUAL(run(text, "train config.yaml --set estimator.source=roofline "
+                              "--set cluster.tensor_parallel_size=1"),
+                    0);
+    assert_contains(text, "synthetic roofline");
+    assert_contains(text, "num_estimators 5, max_depth 8, min_samples_split 2");
+    CU_ASSERT_PTR_NULL(strstr(text, "all_reduce"));
+}
+
+static void test_validate(void)
+{
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml"), 0);
+    CU_ASSERT_EQUAL(count(text, "  folds "), 13);
+    CU_ASSERT_EQUAL(count(text, "  worst "), 13 * 5);
+    assert_contains(text, "worst num_tokens=");
+    assert_contains(text, "worst batch_size=");
+    assert_contains(text, "measured ");
+}
+
+static void test_validate_against(void)
+{
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml --against profiles"), 0);
+    assert_contains(text, "against 1 measured profile\n");
+    assert_contains(text, "median_ratio");
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml --against profiles --tp 1,2 "
+                              "--models model.yaml"),
+                    0);
+    assert_contains(text, "against 2 measured profiles\n");
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml --against nowhere --set "
+                              "estimator.profiles=neither"),
+                    1);
+    assert_contains(text, "nowhere");
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml --against profiles --tp 3"), 1);
+    assert_contains(text, "3 does not divide 8 query heads");
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml --against profiles --tp two"), 1);
+    assert_contains(text, "--tp");
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml --against profiles --tp 1,,2"), 1);
+}
+
+static void test_fit(void)
+{
+    CU_ASSERT_EQUAL(run(text, "fit config.yaml --against profiles --tp 1,2"), 0);
+    assert_contains(text, "roofline:\n  gemm_efficiency: ");
+    assert_contains(text, "link:\n  efficiency: ");
+    CU_ASSERT_EQUAL(run(text, "fit config.yaml"), 1);
+    assert_contains(text, "--against is missing");
+}
+
+static int lines_of(const char *name)
+{
+    const struct temp_path path = temp_dir_path(&dir, name);
+    int lines = 0;
+    FILE *file = fopen(path.text, "rb");
+    CU_ASSERT_FATAL(file != NULL);
+    for (int c; (c = getc(file)) != EOF;)
+        lines += c == '\n';
+    fclose(file);
+    return lines;
+}
+
+/* The files have exactly the sizes configured, and come back as tables. */
+static void test_tables(void)
+{
+    CU_ASSERT_EQUAL(run(text, "tables config.yaml -o out/tables"), 0);
+    CU_ASSERT_EQUAL(lines_of("out/tables/attn_rope.csv"), 1 + 200);
+    CU_ASSERT_EQUAL(lines_of("out/tables/attn_decode.csv"), 1 + 6 * (200 / 64 + 2));
+    CU_ASSERT_EQUAL(lines_of("out/tables/attn_prefill.csv"), 1 + (200 / 64 + 2) * 96);
+    char first[16384];
+    CU_ASSERT_EQUAL(
+        run(first, "predict config.yaml attn_decode batch_size=3 kv_cache_size=128"),
+        0);
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml attn_decode batch_size=3 "
+                              "kv_cache_size=128 --set estimator.source=tables "
+                              "--set estimator.tables=out/tables"),
+                    0);
+    const char *table = strstr(first, "table ");
+    CU_ASSERT_FATAL(table != NULL);
+    CU_ASSERT_STRING_EQUAL(text, table);
+    CU_ASSERT_EQUAL(run(text, "tables config.yaml"), 1);
+    assert_contains(text, "-o is missing");
+    CU_ASSERT_EQUAL(run(text, "tables config.yaml -o config.yaml/x"), 2);
+    assert_contains(text, "config.yaml");
+}
+
+static void test_predict(void)
+{
+    double regressor, table;
+    char *end;
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml mlp_act num_tokens=100"), 0);
+    CU_ASSERT_EQUAL_FATAL(strncmp(text, "regressor ", 10), 0);
+    regressor = strtod(text + 10, &end);
+    CU_ASSERT_EQUAL_FATAL(strncmp(end, " ms\ntable ", 10), 0);
+    table = strtod(end + 10, &end);
+    CU_ASSERT_STRING_EQUAL(end, " ms\n");
+    CU_ASSERT_EQUAL(regressor, table);
+    /* The fixture measured 0.003 * 5 + 1e-4 * 5 * n / 2. */
+    CU_ASSERT_DOUBLE_EQUAL(regressor, 0.015 + 2.5e-4 * 100, 2e-3);
+
+    char other[16384];
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml attn_prefill kv_cache_size=64 "
+                              "prefill_chunk_size=48"),
+                    0);
+    CU_ASSERT_EQUAL(run(other, "predict config.yaml attn_prefill "
+                               "prefill_chunk_size_squared=2304 kv_cache_size=64"),
+                    0);
+    CU_ASSERT_STRING_EQUAL(text, other);
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml all_reduce num_tokens=200"), 0);
+    assert_contains(text, "(beyond the profile)");
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml all_reduce num_tokens=100000"), 0);
+    assert_contains(text, "(the table's last cell) (beyond the profile)");
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml send_recv num_tokens=8"), 0);
+    assert_contains(text, "not run");
+}
+
+static void test_predict_errors(void)
+{
+    static const struct {
+        const char *arguments, *message;
+    } cases[] = {
+        {"", "OPERATOR and FEATURE=VALUE are missing"},
+        {"attn_decod batch_size=1", "'attn_decode'"},
+        {"attn_decode batch_size=1", "kv_cache_size=VALUE is missing"},
+        {"attn_decode batch=1", "has the features batch_size, kv_cache_size"},
+        {"mlp_act num_tokens", "FEATURE=VALUE is needed"},
+        {"mlp_act num_tokens=many", "FEATURE=VALUE is needed"},
+        {"mlp_act num_tokens=-3", "FEATURE=VALUE is needed"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CU_ASSERT_EQUAL(run(text, "predict config.yaml %s", cases[i].arguments), 1);
+        assert_contains(text, cases[i].message);
+        CU_ASSERT_EQUAL(count(text, "\n"), 1);
+    }
+}
+
+/* One line on stderr, exit 1. */
+static void test_configuration_errors(void)
+{
+    static const struct {
+        const char *set, *message;
+    } cases[] = {
+        {"model=nobody/knows", "model"},
+        {"model=missing.yaml", "missing.yaml"},
+        {"cluster.tensor_parallel_size=3", "3 does not divide 8 query heads"},
+        {"cluster.device=a10o", "'a100'"},
+        {"cluster.network_device=a100_dgx", "holds a100, not gpu"},
+        {"cluster.gpus=3", "cluster.gpus"},
+        {"estimator.sauce=roofline", "source"},
+        {"estimator.profiles=nowhere", "nowhere"},
+        {"scheduler.block_size=0", "scheduler.block_size"},
+        {"scheduler.block_size=8", "block_size"},
+        {"estimator.source=kernels", "kernels"},
+        {"nonsense=1", "nonsense"},
+        {"estimator", "estimator"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CU_ASSERT_EQUAL(run(text, "train config.yaml --set '%s'", cases[i].set), 1);
+        assert_contains(text, cases[i].message);
+        CU_ASSERT_EQUAL(count(text, "\n"), 1);
+        CU_ASSERT_EQUAL(strncmp(text, "vidur-estimate: ", 16), 0);
+    }
+    CU_ASSERT_EQUAL(run(text, "train missing.yaml"), 1);
+    assert_contains(text, "missing.yaml");
+}
+
+static void test_usage_errors(void)
+{
+    static const char *const cases[] = {"",
+                                        "train",
+                                        "trian config.yaml",
+                                        "train config.yaml more",
+                                        "train config.yaml --no-such-option",
+                                        "tables config.yaml -o"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CU_ASSERT_EQUAL(run(text, "%s", cases[i]), 1);
+        CU_ASSERT_EQUAL(strncmp(text, "vidur-estimate: ", 16), 0);
+    }
+    CU_ASSERT_EQUAL(run(text, "trian config.yaml"), 1);
+    assert_contains(text, "'train'");
+}
+
+/* A second run finds the first one's tables, whoever asks. */
+static void test_cache_is_used(void)
+{
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml mlp_act num_tokens=9 -v "
+                              "--set estimator.cache_dir=fresh"),
+                    0);
+    assert_contains(text, "built in");
+    CU_ASSERT_EQUAL(run(text, "tables config.yaml -o again -v "
+                              "--set estimator.cache_dir=fresh"),
+                    0);
+    CU_ASSERT_PTR_NULL(strstr(text, "built in"));
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml mlp_act num_tokens=9 -v "
+                              "--set estimator.cache_dir=config.yaml"),
+                    0);
+    assert_contains(text, "warning: no cache");
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml mlp_act num_tokens=9 -q "
+                              "--set estimator.cache_dir=config.yaml"),
+                    0);
+    CU_ASSERT_PTR_NULL(strstr(text, "warning"));
+}
+
+VIDUR_TEST_MAIN("vidur-estimate", {"set up", set_up},
+                {"help and version", test_help_and_version}, {"train", test_train},
+                {"train roofline", test_train_roofline}, {"validate", test_validate},
+                {"validate against", test_validate_against}, {"fit", test_fit},
+                {"tables", test_tables}, {"predict", test_predict},
+                {"predict errors", test_predict_errors},
+                {"configuration errors", test_configuration_errors},
+                {"usage errors", test_usage_errors},
+                {"cache is used", test_cache_is_used}, {"clean up", clean_up})

@@ -52,6 +52,8 @@ def parse_arguments(argv):
         help="most rows of each table and degree (default: 96,240,200)")
     add("--good-enough", type=float, default=0.01,
         help="stop where interpolation is expected to err less (default: 0.01)")
+    add("--write-only", action="store_true",
+        help="measure nothing, write what the log holds; needs no GPU")
     add("--network", metavar="NODE",
         help="also measure collectives over all GPUs here, into network/NODE")
     add("-q", "--quiet", action="store_true", help="no progress")
@@ -113,10 +115,11 @@ def make_plans(arguments, say):
     from vidur_profiler.store import Log
     from vidur_profiler.timing import make_timer
 
-    if arguments.device == "cuda" and not torch.cuda.is_available():
+    device = "cpu" if arguments.write_only else arguments.device
+    if device == "cuda" and not torch.cuda.is_available():
         raise SpecError("--device: no CUDA device here; `--device cpu` runs a toy")
-    timer = make_timer(arguments.device)
-    context = Context(arguments.device, timer.cold_bytes)
+    timer = make_timer(device)
+    context = Context(device, timer.cold_bytes)
     log = Log(arguments.log or os.path.join(
         arguments.out, f"points-{arguments.device_name}.jsonl"))
     limits = make_limits(arguments)
@@ -128,7 +131,7 @@ def make_plans(arguments, say):
                 say(f"{model.name}: tp {tp} left out: {model.refusal(tp)}")
                 continue
             plans.append(Plan(model, tp, context, timer, log, limits,
-                              processors(arguments.device)))
+                              processors(device)))
     if not plans:
         raise SpecError(f"--tp: {arguments.tp}: no model here allows any of these degrees")
     return plans
@@ -151,11 +154,11 @@ def measure(plans, progress, good_enough):
     return True
 
 
-def write(plans, arguments, facts):
-    """The folder of every model; what is not measured yet is left out."""
+def write(plans, arguments):
+    """The folder of every model, from all that the log holds."""
     from vidur_profiler import store
 
-    facts["data_type"] = "bfloat16" if arguments.device == "cuda" else "float32"
+    facts = dict(sorted(plans[0].log.facts_under("run ").items()))
     for model in {plan.model.name: plan.model for plan in plans}.values():
         mine = [plan for plan in plans if plan.model is model]
         folder = os.path.join(arguments.out, "compute", arguments.device_name, model.name)
@@ -166,7 +169,8 @@ def write(plans, arguments, facts):
                               mine[0].limits.max_kv + mine[0].limits.max_chunk, attention)
         facts["rows"] = {"mlp": len(mlp), "attention": len(attention)}
         facts["largest_error_against_float64"] = {
-            name: f"{error:.2e}" for name, error in plans[0].log.facts_under("error of ").items()}
+            name: f"{error:.2e}"
+            for name, error in sorted(plans[0].log.facts_under("error of ").items())}
         facts["kernels_left_out"] = plans[0].log.facts_under("left out ")
         store.write_yaml(os.path.join(folder, "profile.yaml"), facts, [
             f"How compute/{arguments.device_name}/{model.name} was measured.",
@@ -176,21 +180,34 @@ def write(plans, arguments, facts):
             "those that passed, named in attention_backend."])
 
 
-def run(arguments):
-    from vidur_profiler.device import Monitor, provenance
+def measure_and_note(plans, progress, arguments):
+    """Measures until all is fine or time is up; facts of the run go to the log."""
+    from vidur_profiler.device import provenance
 
-    monitor = Monitor(arguments.device)
-    progress = Progress(arguments.budget_minutes * 60.0, monitor, arguments.quiet)
-    plans = make_plans(arguments, progress.say)
+    log = plans[0].log
     facts = provenance(arguments.device)
-    complete = False
+    facts["data_type"] = "bfloat16" if arguments.device == "cuda" else "float32"
     try:
-        complete = measure(plans, progress, arguments.good_enough)
+        return measure(plans, progress, arguments.good_enough)
     finally:
-        facts.update(monitor.summary())
-        facts["last_run_seconds"] = round(progress.elapsed_s())
-        facts["refined_to_the_end"] = str(complete).lower()
-        write(plans, arguments, facts)
+        facts.update(progress.monitor.summary())
+        for name, value in facts.items():
+            log.note("run " + name, value)
+        log.note("run seconds", round(log.facts.get("run seconds", 0) + progress.elapsed_s()))
+
+
+def run(arguments):
+    from vidur_profiler.device import Monitor
+
+    progress = Progress(arguments.budget_minutes * 60.0, Monitor(arguments.device),
+                        arguments.quiet)
+    plans = make_plans(arguments, progress.say)
+    complete = True
+    try:
+        if not arguments.write_only:
+            complete = measure_and_note(plans, progress, arguments)
+    finally:
+        write(plans, arguments)
     if arguments.network:
         from vidur_profiler import network
 

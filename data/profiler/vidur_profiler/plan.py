@@ -55,7 +55,7 @@ def heads_of(shard):
 
 
 class Plan:
-    """Three families of points. Operators are made on first use and dropped by close()."""
+    """Three families of points. Operators are made on first use."""
 
     MLP_WEIGHT = 3.0  # these operators are most of nearly every step
     TOLERANCE = 6e-3  # of a bf16 result against float64
@@ -82,9 +82,6 @@ class Plan:
             self._decode_times, limits.rows["decode"])
         self.families = [self.mlp, self.prefill, self.decode]
 
-    def close(self):
-        self.made.clear()
-
     def _operator(self, key, make):
         """The operator of a key, made and checked against float64 once."""
         if key not in self.made:
@@ -92,7 +89,7 @@ class Plan:
             error = max(made.error(tokens) for tokens in (1, 40))
             if not error <= self.TOLERANCE:
                 raise RuntimeError(f"{key}: relative error {error:.3g} against float64")
-            self.log.note("error of " + key.split()[0], error)
+            self.log.note_largest("error of " + key.split()[0], error)
             self.made[key] = made
         return self.made[key]
 
@@ -103,8 +100,8 @@ class Plan:
 
         return self.log.get(f"{key} {tokens}", measure)
 
-    def mlp_records(self, tokens):
-        """{operator: record} of one row of mlp.csv."""
+    def _token_operators(self):
+        """{column of mlp.csv: (key in the log, how to make the operator)}."""
         shard, context = self.shard, self.context
         made = {
             "emb": (f"emb {shard.vocabulary} {shard.width}",
@@ -121,8 +118,12 @@ class Plan:
         for name, (outputs, inputs) in shard.gemms().items():
             made[name] = (f"gemm {outputs} {inputs}",
                           lambda o=outputs, i=inputs: ops.Gemm(context, o, i))
+        return made
+
+    def mlp_records(self, tokens):
+        """{operator: record} of one row of mlp.csv."""
         return {name: self._token_record(key, tokens, make)
-                for name, (key, make) in made.items()}
+                for name, (key, make) in self._token_operators().items()}
 
     def _mlp_times(self, point):
         records = self.mlp_records(point[0])
@@ -133,7 +134,7 @@ class Plan:
             made = Attention(self.context, self.shard, self.limits.max_cache_tokens,
                              self.processors)
             for name, error in made.errors.items():
-                self.log.note("error of " + name, error)
+                self.log.note_largest("error of " + name, error)
             self.made["attention"] = made
         return self.made["attention"]
 
@@ -164,18 +165,24 @@ class Plan:
         return [median(self.attention_record(point[0], 0, point[1]))]
 
     def mlp_rows(self):
-        """Rows for the CSV, in the order of their features."""
-        return [(self.shard.tp, tokens, self.mlp_records(tokens))
-                for (tokens,) in sorted(self.mlp.times)]
+        """Rows for the CSV: every token count that the log has all operators of."""
+        keys = {name: key for name, (key, _) in self._token_operators().items()}
+        rows = []
+        for (tokens,) in self.log.tails(keys["add"]):
+            records = {n: self.log.points.get(f"{k} {tokens}") for n, k in keys.items()}
+            if all(records.values()):
+                rows.append((self.shard.tp, tokens, records))
+        return rows
 
     def attention_rows(self):
+        """Likewise, prefill rows first."""
+        heads = heads_of(self.shard)
         rows = []
-        for chunk, kv in sorted(self.prefill.times):
-            rows.append((self.shard.tp, 1, chunk, kv, {
-                "attn_prefill": self.attention_record(1, chunk, kv),
-                "attn_kv_cache_save": self.save_record(chunk)}))
-        for batch, kv in sorted(self.decode.times):
-            rows.append((self.shard.tp, batch, 0, kv, {
-                "attn_decode": self.attention_record(batch, 0, kv),
-                "attn_kv_cache_save": self.save_record(batch)}))
-        return rows
+        for batch, chunk, kv in self.log.tails(f"attention {heads}"):
+            save = self.log.points.get(f"kvsave {heads} {max(chunk, batch)}")
+            if save:
+                record = self.log.points[f"attention {heads} {batch} {chunk} {kv}"]
+                operator = "attn_prefill" if chunk else "attn_decode"
+                rows.append((self.shard.tp, batch, chunk, kv,
+                             {operator: record, "attn_kv_cache_save": save}))
+        return sorted(rows, key=lambda row: (row[2] == 0, *row[1:4]))

@@ -44,6 +44,7 @@ class Cell:
         self.low = low
         self.high = high
         self.inherited = inherited
+        self.best_cut = False  # not looked for yet; its corners never change
 
     def corners(self):
         return list(itertools.product(*zip(self.low, self.high)))
@@ -64,7 +65,6 @@ class Family:
         self.weight = weight
         self.times = {}
         self.cells = []
-        self.open_cells = []
 
     def base_points(self):
         for point in itertools.product(*(axis.base for axis in self.axes)):
@@ -97,7 +97,7 @@ class Family:
         return worst
 
     def cut(self, cell):
-        """(cost, axis, value) of the best cut, or None where the cell is as small as can be."""
+        """(cost, axis, value) of the best cut; None where the cell cannot be cut."""
         choices = []
         for axis in range(len(self.axes)):
             value = self.axes[axis].middle(cell.low[axis], cell.high[axis])
@@ -114,7 +114,9 @@ class Family:
         """(cost, cell, axis, value) or None."""
         best = None
         for cell in self.cells:
-            found = self.cut(cell)
+            if cell.best_cut is False:
+                cell.best_cut = self.cut(cell)
+            found = cell.best_cut
             if found and (best is None or found[0] > best[0]):
                 best = (found[0], cell, found[1], found[2])
         return best
@@ -133,10 +135,10 @@ class Family:
             off = sum(abs(x - y) for x, y in zip(line, got)) / sum(got)
             surprise = max(surprise, off)
         inherited = max(surprise, cell.inherited) / 2
-        low_half = Cell(cell.low, cell.high[:axis] + (value,) + cell.high[axis + 1:], inherited)
-        high_half = Cell(cell.low[:axis] + (value,) + cell.low[axis + 1:], cell.high, inherited)
         self.cells.remove(cell)
-        self.cells += [low_half, high_half]
+        self.cells += [
+            Cell(cell.low, cell.high[:axis] + (value,) + cell.high[axis + 1:], inherited),
+            Cell(cell.low[:axis] + (value,) + cell.low[axis + 1:], cell.high, inherited)]
 
 
 def measure_base(families, proceed):

@@ -45,14 +45,22 @@ class Log:
         self.out.flush()
 
     def note(self, fact, value):
-        """Keeps a fact for the provenance, over runs; numbers keep their maximum."""
-        old = self.facts.get(fact)
-        if old is None or (isinstance(value, float) and value > old):
+        """Keeps a fact for the provenance, over runs; the last one counts."""
+        if self.facts.get(fact) != value:
             self.facts[fact] = value
             self._append({"fact": fact, "value": value})
 
+    def note_largest(self, fact, value):
+        self.note(fact, max(value, self.facts.get(fact, value)))
+
     def facts_under(self, prefix):
         return {f[len(prefix):]: v for f, v in self.facts.items() if f.startswith(prefix)}
+
+    def tails(self, prefix):
+        """The numbers that follow a prefix in the keys, sorted."""
+        start = prefix + " "
+        found = [key[len(start):].split() for key in self.points if key.startswith(start)]
+        return sorted(tuple(map(int, tail)) for tail in found)
 
     def get(self, key, measure):
         """The stored record, or measure() -> (Stats, kernel) stored under the key."""

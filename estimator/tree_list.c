@@ -78,9 +78,10 @@ static inline void try_feature(const struct list_grower *grower,
     struct vidur_tally left = {0, 0, 0};
     for (int i = node->begin[0]; i < node->end[0] - 1; i++) {
         left = vidur_tally_plus(left, list[i].tally);
-        if (list[i].rank[feature] == list[i + 1].rank[feature])
-            continue;
-        if (vidur_split_offer(best, left, node->tally)) {
+        /* One branch that is rarely taken, instead of another on the ranks. */
+        const bool between = list[i].rank[feature] != list[i + 1].rank[feature];
+        if (between & vidur_split_better(best, left, node->tally)) {
+            vidur_split_take(best, left, node->tally);
             best->feature = feature;
             best->last_left = i;
         }

@@ -71,20 +71,44 @@ static inline struct vidur_tally vidur_tally_minus(struct vidur_tally a,
     return (struct vidur_tally){a.sum - b.sum, a.weight - b.weight, a.rows - b.rows};
 }
 
+static inline double vidur_split_numerator(struct vidur_tally left,
+                                           struct vidur_tally node)
+{
+    const double weight = left.weight;
+    const double t = left.sum * node.weight - weight * node.sum;
+    return t * t;
+}
+
+static inline double vidur_split_denominator(struct vidur_tally left,
+                                             struct vidur_tally node)
+{
+    const double weight = left.weight, node_weight = node.weight;
+    return weight * (node_weight - weight);
+}
+
+static inline bool vidur_split_better(const struct vidur_split *best,
+                                      struct vidur_tally left, struct vidur_tally node)
+{
+    return vidur_split_numerator(left, node) * best->denominator >
+           best->numerator * vidur_split_denominator(left, node);
+}
+
+static inline void vidur_split_take(struct vidur_split *best, struct vidur_tally left,
+                                    struct vidur_tally node)
+{
+    best->numerator = vidur_split_numerator(left, node);
+    best->denominator = vidur_split_denominator(left, node);
+    best->left = left;
+}
+
 /* Takes the split with this left part if it is better. */
 static inline bool vidur_split_offer(struct vidur_split *best, struct vidur_tally left,
                                      struct vidur_tally node)
 {
-    const double t = left.sum * node.weight - left.weight * node.sum;
-    const double numerator = t * t;
-    const double denominator =
-        (double)left.weight * (double)(node.weight - left.weight);
-    if (!(numerator * best->denominator > best->numerator * denominator))
-        return false;
-    best->numerator = numerator;
-    best->denominator = denominator;
-    best->left = left;
-    return true;
+    const bool better = vidur_split_better(best, left, node);
+    if (better)
+        vidur_split_take(best, left, node);
+    return better;
 }
 
 /* Which feature a node tries first: a coin thrown anew in each node. It depends on the

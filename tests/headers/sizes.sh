@@ -59,13 +59,13 @@ awk -F'\t' '$2 ~ /^(estimator|sim|search)\// {
             exit median > m || p90 > p
         }' || failed=1
 
-# Variables at file scope: const or nothing. A line that starts with a brace ends an
+# Variables at file scope: const, or the flag that a signal handler sets. A line that starts with a brace ends an
 # unnamed struct; its first line has the qualifiers.
 while IFS=$'\t' read -r name file pattern _ line; do
     line=${line#line:}
     [[ $pattern == '/^}'* ]] &&
         pattern=$(head -n "$line" "$file" | grep -E '^[a-z].*\{$' | tail -n 1)
-    grep -qw const <<<"$pattern" || {
+    grep -qE '\<(const|volatile sig_atomic_t)\>' <<<"$pattern" || {
         echo "$file:$line: $name is mutable at file scope"
         failed=1
     }

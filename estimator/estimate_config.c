@@ -66,13 +66,21 @@ static const struct vidur_yaml_field document_fields[] = {
     {.key = NULL}};
 
 /* Files named in a configuration are relative to it; bare names are specs of data/. */
-static int resolve(const struct vidur_yaml_node *parent, const char *key,
-                   const char *kind, const char *reference, struct vidur_path *path,
+struct reference {
+    const struct vidur_yaml_node *parent;
+    const char *key;
+    const char *kind; /* folder below data/ */
+    const char *text;
+};
+
+static int resolve(const struct reference *reference, struct vidur_path *path,
                    struct vidur_error *err)
 {
     struct vidur_error why;
-    if (vidur_path_spec(vidur_yaml_file(parent), kind, reference, path, &why))
-        return vidur_yaml_fail_key(parent, key, err, "%s", why.text);
+    if (vidur_path_spec(vidur_yaml_file(reference->parent), reference->kind,
+                        reference->text, path, &why))
+        return vidur_yaml_fail_key(reference->parent, reference->key, err, "%s",
+                                   why.text);
     return 0;
 }
 
@@ -81,11 +89,10 @@ static int load_node(const struct vidur_yaml_node *cluster, const char *referenc
 {
     char fallback[sizeof config->device.name + 32];
     struct vidur_path path;
-    if (!reference[0]) {
-        snprintf(fallback, sizeof fallback, "%s_pairwise_nvlink", config->device.name);
-        reference = fallback;
-    }
-    if (resolve(cluster, "network_device", "skus/nodes", reference, &path, err) ||
+    snprintf(fallback, sizeof fallback, "%s_pairwise_nvlink", config->device.name);
+    const struct reference node = {cluster, "network_device", "skus/nodes",
+                                   reference[0] ? reference : fallback};
+    if (resolve(&node, &path, err) ||
         vidur_node_sku_load(&config->node, path.text, err))
         return -1;
     if (strcmp(config->node.device, config->device.name) != 0)
@@ -101,11 +108,13 @@ static int load_specs(const struct vidur_yaml_node *root,
                       struct vidur_estimate_config *config, struct vidur_error *err)
 {
     const struct vidur_yaml_node *cluster = vidur_yaml_get(root, "cluster");
+    const struct reference model = {root, "model", "models", document->model};
+    const struct reference device = {cluster, "device", "skus/devices",
+                                     document->cluster.device};
     struct vidur_path path;
-    if (resolve(root, "model", "models", document->model, &path, err) ||
+    if (resolve(&model, &path, err) ||
         vidur_model_load(&config->model, path.text, err) ||
-        resolve(cluster, "device", "skus/devices", document->cluster.device, &path,
-                err) ||
+        resolve(&device, &path, err) ||
         vidur_device_sku_load(&config->device, path.text, err) ||
         load_node(cluster, document->cluster.network_device, config, err))
         return -1;

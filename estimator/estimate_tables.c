@@ -64,9 +64,10 @@ static int64_t axis_value(const struct axis *axis, int64_t index)
 }
 
 static int write_grid(const char *folder, const char *name,
-                      const struct vidur_grid_table *table, const struct axis *down,
-                      const struct axis *across, struct vidur_error *err)
+                      const struct vidur_grid_table *table, const struct axis axes[2],
+                      struct vidur_error *err)
 {
+    const struct axis *down = &axes[0], *across = &axes[1];
     struct vidur_csv_writer *writer = open_table(folder, name, err);
     if (!writer)
         return -1;
@@ -92,10 +93,10 @@ static int write_grids(const char *folder, const struct vidur_timetable *timetab
     const struct axis kv = {"kv_cache_size", 0, step, limits->kv_points, false};
     const struct axis chunk = {"prefill_chunk_size_squared", 1, 1, limits->max_chunk,
                                true};
-    if (write_grid(folder, "attn_decode", &timetable->attn_decode, &batch, &kv, err))
+    const struct axis decode[2] = {batch, kv}, prefill[2] = {kv, chunk};
+    if (write_grid(folder, "attn_decode", &timetable->attn_decode, decode, err))
         return -1;
-    return write_grid(folder, "attn_prefill", &timetable->attn_prefill, &kv, &chunk,
-                      err);
+    return write_grid(folder, "attn_prefill", &timetable->attn_prefill, prefill, err);
 }
 
 /* Exactly what the configuration asks for: cached tables may be larger. */

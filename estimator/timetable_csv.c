@@ -46,112 +46,121 @@ static int64_t axis_index(const struct axis *axis, int64_t value)
     return (value - axis->first) / axis->step;
 }
 
-static int fail_value(const struct vidur_csv *csv, int64_t row, int column,
-                      const struct axis *axis, int64_t value, struct vidur_error *err)
+/* A table's file as it is read. */
+struct table_file {
+    const char *name; /* of the operator */
+    const struct axis *axes;
+    int num_axes;
+    int64_t counts[2];
+    const char *path;
+    struct vidur_csv *csv;
+};
+
+static int fail_value(const struct table_file *file, int64_t row, int column,
+                      struct vidur_error *err)
 {
+    const struct axis *axis = &file->axes[column];
+    const long long value = (long long)vidur_csv_int64s(file->csv, column)[row];
     if (axis->square)
-        return vidur_csv_fail(csv, row, column, err, "%lld is not a square from 1 up",
-                              (long long)value);
-    return vidur_csv_fail(
-        csv, row, column, err, "%lld is not %lld plus a multiple of %lld%s",
-        (long long)value, (long long)axis->first, (long long)axis->step,
-        axis->step > 1 ? " (estimator.kv_cache_granularity)" : "");
+        return vidur_csv_fail(file->csv, row, column, err,
+                              "%lld is not a square from 1 up", value);
+    return vidur_csv_fail(file->csv, row, column, err,
+                          "%lld is not %lld plus a multiple of %lld%s", value,
+                          (long long)axis->first, (long long)axis->step,
+                          axis->step > 1 ? " (estimator.kv_cache_granularity)" : "");
 }
 
-enum { MAX_CELLS = 1 << 30 };
-
 /* Extent of an axis over all rows; checks every value. */
-static int measure(const struct vidur_csv *csv, int column, const struct axis *axis,
-                   int64_t *count, struct vidur_error *err)
+static int measure(struct table_file *file, int column, struct vidur_error *err)
 {
-    const int64_t *values = vidur_csv_int64s(csv, column);
+    const int64_t *values = vidur_csv_int64s(file->csv, column);
     int64_t last = -1;
-    for (int64_t row = 0; row < vidur_csv_rows(csv); row++) {
-        const int64_t index = axis_index(axis, values[row]);
+    for (int64_t row = 0; row < vidur_csv_rows(file->csv); row++) {
+        const int64_t index = axis_index(&file->axes[column], values[row]);
         if (index < 0)
-            return fail_value(csv, row, column, axis, values[row], err);
+            return fail_value(file, row, column, err);
         if (index > last)
             last = index;
     }
-    *count = last + 1;
+    file->counts[column] = last + 1;
     return 0;
 }
 
-/* Puts every row into its cell; `offset` cells precede the first. */
-static int scatter(const struct vidur_csv *csv, const struct axis *axes, int num_axes,
-                   int64_t columns, double *ms, struct vidur_error *err)
+/* Puts every row into its cell; the cells hold NaN before. */
+static int scatter(const struct table_file *file, double *ms, struct vidur_error *err)
 {
-    const double *predictions = vidur_csv_doubles(csv, num_axes);
-    const int64_t *first = vidur_csv_int64s(csv, 0);
-    const int64_t *second = num_axes > 1 ? vidur_csv_int64s(csv, 1) : NULL;
-    for (int64_t row = 0; row < vidur_csv_rows(csv); row++) {
-        int64_t cell = axis_index(&axes[0], first[row]);
+    const double *predictions = vidur_csv_doubles(file->csv, file->num_axes);
+    const int64_t *first = vidur_csv_int64s(file->csv, 0);
+    const int64_t *second = file->num_axes > 1 ? vidur_csv_int64s(file->csv, 1) : NULL;
+    for (int64_t row = 0; row < vidur_csv_rows(file->csv); row++) {
+        int64_t cell = axis_index(&file->axes[0], first[row]);
         if (second)
-            cell = cell * columns + axis_index(&axes[1], second[row]);
+            cell = cell * file->counts[1] + axis_index(&file->axes[1], second[row]);
         if (!isnan(ms[cell]))
-            return vidur_csv_fail(csv, row, 0, err,
+            return vidur_csv_fail(file->csv, row, 0, err,
                                   "this cell was given before; each must come once");
         ms[cell] = predictions[row];
     }
     return 0;
 }
 
-static int fill(const struct vidur_csv *csv, const char *path, const struct axis *axes,
-                int num_axes, struct vidur_cache_entry *entry, const char *name,
+enum { MAX_CELLS = 1 << 30 };
+
+static int fill(struct table_file *file, struct vidur_cache_entry *entry,
                 struct vidur_error *err)
 {
-    int64_t counts[2] = {1, 1};
-    for (int i = 0; i < num_axes; i++)
-        if (measure(csv, i, &axes[i], &counts[i], err))
+    for (int i = 0; i < file->num_axes; i++)
+        if (measure(file, i, err))
             return -1;
-    const int64_t cells =
-        counts[0] > MAX_CELLS / counts[1] ? -1 : counts[0] * counts[1];
-    if (vidur_csv_rows(csv) != cells)
+    const int64_t rows = file->counts[0], columns = file->counts[1];
+    const int64_t cells = rows > MAX_CELLS / columns ? -1 : rows * columns;
+    if (vidur_csv_rows(file->csv) != cells)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: %lld rows do not fill a table of %lld x %lld; every "
                           "cell must come once",
-                          path, (long long)vidur_csv_rows(csv), (long long)counts[0],
-                          (long long)counts[1]);
-    const bool list = num_axes == 1;
-    double *ms = vidur_cache_add(entry, name, list ? 1 : counts[0],
-                                 list ? counts[0] + 1 : counts[1], err);
+                          file->path, (long long)vidur_csv_rows(file->csv),
+                          (long long)rows, (long long)columns);
+    const bool list = file->num_axes == 1;
+    double *ms = vidur_cache_add(entry, file->name, list ? 1 : rows,
+                                 list ? rows + 1 : columns, err);
     if (!ms)
         return -1;
     if (list) {
-        vidur_cache_find(entry, name)->profiled_columns = counts[0];
+        vidur_cache_find(entry, file->name)->profiled_columns = rows;
         ms++; /* cell 0 stands for no tokens and stays 0 */
     }
     for (int64_t i = 0; i < cells; i++)
         ms[i] = NAN;
-    return scatter(csv, axes, num_axes, counts[1], ms, err);
+    return scatter(file, ms, err);
 }
 
 static int read_table(struct vidur_cache_entry *entry, const char *folder,
-                      const char *name, const struct axis *axes, int num_axes,
-                      struct vidur_error *err)
+                      struct table_file *file, struct vidur_error *err)
 {
     struct vidur_path path;
     struct vidur_csv_column columns[3];
-    if (!vidur_timetable_csv_path(folder, name, &path))
+    if (!vidur_timetable_csv_path(folder, file->name, &path))
         return vidur_fail(err, VIDUR_EIO,
-                          "%s/%s.csv: missing; this deployment needs it", folder, name);
-    for (int i = 0; i < num_axes; i++)
-        columns[i] = (struct vidur_csv_column){axes[i].name, VIDUR_CSV_INT64,
+                          "%s/%s.csv: missing; this deployment needs it", folder,
+                          file->name);
+    for (int i = 0; i < file->num_axes; i++)
+        columns[i] = (struct vidur_csv_column){file->axes[i].name, VIDUR_CSV_INT64,
                                                VIDUR_CSV_NOT_NEGATIVE};
-    columns[num_axes] = (struct vidur_csv_column){"prediction", VIDUR_CSV_DOUBLE,
-                                                  VIDUR_CSV_NOT_NEGATIVE};
+    columns[file->num_axes] = (struct vidur_csv_column){"prediction", VIDUR_CSV_DOUBLE,
+                                                        VIDUR_CSV_NOT_NEGATIVE};
     const struct vidur_csv_schema schema = {.columns = columns,
-                                            .num_columns = num_axes + 1};
-    struct vidur_csv *csv = vidur_csv_read(path.text, &schema, err);
-    if (!csv)
+                                            .num_columns = file->num_axes + 1};
+    file->path = path.text;
+    file->csv = vidur_csv_read(path.text, &schema, err);
+    if (!file->csv)
         return -1;
     int status;
-    if (vidur_csv_rows(csv) == 0)
+    if (vidur_csv_rows(file->csv) == 0)
         status =
             vidur_fail(err, VIDUR_EINVAL, "%s: no rows below the header", path.text);
     else
-        status = fill(csv, path.text, axes, num_axes, entry, name, err);
-    vidur_csv_free(csv);
+        status = fill(file, entry, err);
+    vidur_csv_free(file->csv);
     return status;
 }
 
@@ -167,20 +176,22 @@ int vidur_timetable_read_csv(struct vidur_cache_entry *entry,
     const struct axis decode[] = {batch, kv}, prefill[] = {kv, chunk};
     int status = 0;
     for (int op = 0; status == 0 && op < VIDUR_NUM_OPERATORS; op++) {
-        const char *name = vidur_operator_name(op);
         struct vidur_path path;
+        struct table_file file = {.name = vidur_operator_name(op),
+                                  .axes = &tokens,
+                                  .num_axes = 1,
+                                  .counts = {1, 1}};
         if (!vidur_request_runs(request, config->overheads.model_cpu_overhead, op) ||
             (op == VIDUR_OP_add &&
-             !vidur_timetable_csv_path(config->tables, name, &path)))
+             !vidur_timetable_csv_path(config->tables, file.name, &path)))
             continue;
-        if (op == VIDUR_OP_attn_decode)
-            status = read_table(entry, config->tables, name, decode, 2, err);
-        else if (op == VIDUR_OP_attn_prefill)
-            status = read_table(entry, config->tables, name, prefill, 2, err);
-        else
-            status =
-                read_table(entry, config->tables, name,
-                           op >= VIDUR_FIRST_CPU_OPERATOR ? &batch : &tokens, 1, err);
+        if (op >= VIDUR_NUM_TOKEN_OPERATORS) {
+            file.axes = op == VIDUR_OP_attn_decode ? decode : prefill;
+            file.num_axes = 2;
+        } else if (op >= VIDUR_FIRST_CPU_OPERATOR) {
+            file.axes = &batch;
+        }
+        status = read_table(entry, config->tables, &file, err);
     }
     return status;
 }

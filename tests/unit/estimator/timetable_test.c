@@ -1,14 +1,12 @@
 #include "timetable_internal.h"
 
-#include "profile_fixture.h"
 #include "temp_dir.h"
 #include "test.h"
+#include "timetable_fixture.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static struct temp_dir dir;
 
@@ -22,101 +20,17 @@ static void clean_up(void)
     temp_dir_remove(&dir);
 }
 
-/* ---- A log that counts ---- */
-
-struct heard {
-    int built, warnings;
-    char last_warning[512];
-};
-
-static void hear(void *ctx, enum vidur_log_level level, const char *text)
-{
-    struct heard *heard = ctx;
-    if (level == VIDUR_LOG_WARN) {
-        heard->warnings++;
-        snprintf(heard->last_warning, sizeof heard->last_warning, "%s", text);
-    }
-    heard->built += strstr(text, ": built in") != NULL;
-}
-
-static struct vidur_log log_to(struct heard *heard)
-{
-    memset(heard, 0, sizeof *heard);
-    return (struct vidur_log){.write = hear, .ctx = heard, .level = VIDUR_LOG_DEBUG};
-}
-
-static struct vidur_timetable *open_table(const struct vidur_estimator_config *config,
-                                          const struct vidur_timetable_request *request,
-                                          const struct vidur_log *log)
-{
-    struct vidur_timetable *timetable = NULL;
-    struct vidur_error err = {0};
-    CU_ASSERT_EQUAL(vidur_timetable_open(&timetable, config, request, log, &err), 0);
-    CU_ASSERT_STRING_EQUAL(err.text, "");
-    CU_ASSERT_FATAL(timetable != NULL);
-    return timetable;
-}
-
-static struct vidur_estimator_config roofline_config(void)
-{
-    struct vidur_estimator_config config;
-    vidur_estimator_config_defaults(&config);
-    config.cache_dir[0] = '\0';
-    config.num_estimators[0] = 20;
-    config.num_num_estimators = 1;
-    config.max_tokens_per_request = 256;
-    config.max_batch_size = 8;
-    config.max_prefill_chunk_size = 128;
-    return config;
-}
-
-/* ---- Comparing timetables to the bit, where both have a cell ---- */
-
-static int64_t lesser(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static bool same_list(const struct vidur_token_table *a,
-                      const struct vidur_token_table *b)
-{
-    if (!a->ms || !b->ms)
-        return a->ms == b->ms;
-    return memcmp(a->ms, b->ms,
-                  ((size_t)lesser(a->limit, b->limit) + 1) * sizeof *a->ms) == 0;
-}
-
-static bool same_grid(const struct vidur_grid_table *a,
-                      const struct vidur_grid_table *b)
-{
-    const int64_t columns = lesser(a->num_columns, b->num_columns);
-    for (int64_t i = 0; i < lesser(a->num_rows, b->num_rows); i++)
-        if (memcmp(a->ms + i * a->num_columns, b->ms + i * b->num_columns,
-                   (size_t)columns * sizeof *a->ms) != 0)
-            return false;
-    return true;
-}
-
-static bool same(const struct vidur_timetable *a, const struct vidur_timetable *b)
-{
-    for (int op = 0; op < VIDUR_NUM_TOKEN_OPERATORS; op++)
-        if (!same_list(&a->token[op], &b->token[op]))
-            return false;
-    return same_grid(&a->attn_decode, &b->attn_decode) &&
-           same_grid(&a->attn_prefill, &b->attn_prefill);
-}
-
 /* ---- Sizes ---- */
 
 static void test_sizes_cover_the_request(void)
 {
-    const struct vidur_estimator_config config = roofline_config();
+    const struct vidur_estimator_config config = fixture_roofline();
     struct vidur_timetable_request request = fixture_request(2);
     request.max_tokens = 700;
     request.max_batch_size = 33;
     request.max_kv_tokens = 1000;
     request.max_chunk_tokens = 513;
-    struct vidur_timetable *t = open_table(&config, &request, NULL);
+    struct vidur_timetable *t = fixture_open(&config, &request, NULL);
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_attn_rope].limit, 1024);
     CU_ASSERT_EQUAL(t->attn_decode.num_rows, 64);
     CU_ASSERT_EQUAL(t->attn_decode.num_columns, 1024 / 64 + 1);
@@ -138,12 +52,12 @@ static void test_sizes_cover_the_request(void)
 /* The configuration's limits hold when a request asks for less. */
 static void test_sizes_cover_the_configuration(void)
 {
-    struct vidur_estimator_config config = roofline_config();
+    struct vidur_estimator_config config = fixture_roofline();
     struct vidur_timetable_request request = fixture_request(1);
     request.max_tokens = request.max_batch_size = request.max_kv_tokens =
         request.max_chunk_tokens = 0;
     config.kv_cache_granularity = 100;
-    struct vidur_timetable *t = open_table(&config, &request, NULL);
+    struct vidur_timetable *t = fixture_open(&config, &request, NULL);
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_add].limit, 256);
     CU_ASSERT_EQUAL(t->attn_decode.num_rows, 8);
     CU_ASSERT_EQUAL(t->attn_decode.num_columns, 4); /* 0, 100, 200, 300 */
@@ -158,7 +72,7 @@ static void test_sizes_cover_the_configuration(void)
 /* A cell's number does not depend on how large the table was asked to be. */
 static void test_numbers_do_not_depend_on_the_limits(void)
 {
-    struct vidur_estimator_config config = roofline_config();
+    struct vidur_estimator_config config = fixture_roofline();
     struct vidur_timetable_request small = fixture_request(2), large = small;
     large.max_tokens = 5000;
     large.max_batch_size = 100;
@@ -167,10 +81,10 @@ static void test_numbers_do_not_depend_on_the_limits(void)
     for (int source = 0; source < 2; source++) {
         if (source == 1)
             fixture_write(&dir, &config);
-        struct vidur_timetable *a = open_table(&config, &small, NULL);
-        struct vidur_timetable *b = open_table(&config, &large, NULL);
+        struct vidur_timetable *a = fixture_open(&config, &small, NULL);
+        struct vidur_timetable *b = fixture_open(&config, &large, NULL);
         CU_ASSERT(b->attn_decode.num_rows > a->attn_decode.num_rows);
-        CU_ASSERT_TRUE(same(a, b));
+        CU_ASSERT_TRUE(timetables_equal(a, b));
         CU_ASSERT(strcmp(a->key, b->key) != 0);
         vidur_timetable_close(a);
         vidur_timetable_close(b);
@@ -183,10 +97,10 @@ static void test_numbers_do_not_depend_on_the_threads(void)
     const struct vidur_timetable_request request = fixture_request(2);
     fixture_write(&dir, &config);
     config.threads = 1;
-    struct vidur_timetable *a = open_table(&config, &request, NULL);
+    struct vidur_timetable *a = fixture_open(&config, &request, NULL);
     config.threads = 3;
-    struct vidur_timetable *b = open_table(&config, &request, NULL);
-    CU_ASSERT_TRUE(same(a, b));
+    struct vidur_timetable *b = fixture_open(&config, &request, NULL);
+    CU_ASSERT_TRUE(timetables_equal(a, b));
     CU_ASSERT_STRING_EQUAL(a->key, b->key);
     vidur_timetable_close(a);
     vidur_timetable_close(b);
@@ -213,7 +127,7 @@ static void test_cells_are_predictions(void)
     const struct vidur_timetable_request request = fixture_request(2);
     struct vidur_profile *profile;
     fixture_write(&dir, &config);
-    struct vidur_timetable *t = open_table(&config, &request, NULL);
+    struct vidur_timetable *t = fixture_open(&config, &request, NULL);
     CU_ASSERT_EQUAL_FATAL(
         vidur_timetable_profile(&profile, &config, &request, NULL, NULL), 0);
     for (int64_t n = 1; n <= 256; n += 51)
@@ -243,7 +157,7 @@ static void test_profiled_ranges(void)
     struct vidur_timetable_request request = fixture_request(2);
     request.pipeline = true;
     fixture_write(&dir, &config);
-    struct vidur_timetable *t = open_table(&config, &request, NULL);
+    struct vidur_timetable *t = fixture_open(&config, &request, NULL);
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_attn_rope].limit, 256);
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_attn_rope].profiled_limit, 200);
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_all_reduce].profiled_limit, 160);
@@ -254,10 +168,10 @@ static void test_profiled_ranges(void)
     CU_ASSERT_EQUAL(t->attn_prefill.profiled_columns, 96);
     vidur_timetable_close(t);
     /* A roofline covers whatever is asked for. */
-    config = roofline_config();
+    config = fixture_roofline();
     request.max_batch_size = 512;
     request.max_kv_tokens = 16384;
-    t = open_table(&config, &request, NULL);
+    t = fixture_open(&config, &request, NULL);
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_attn_rope].profiled_limit,
                     t->token[VIDUR_OP_attn_rope].limit);
     CU_ASSERT_EQUAL(t->attn_decode.profiled_rows, t->attn_decode.num_rows);
@@ -272,11 +186,11 @@ static void test_cpu_overheads(void)
     struct vidur_estimator_config config;
     const struct vidur_timetable_request request = fixture_request(1);
     fixture_write(&dir, &config);
-    struct vidur_timetable *t = open_table(&config, &request, NULL);
+    struct vidur_timetable *t = fixture_open(&config, &request, NULL);
     CU_ASSERT_PTR_NULL(t->token[VIDUR_OP_schedule].ms);
     vidur_timetable_close(t);
     config.overheads.model_cpu_overhead = true;
-    t = open_table(&config, &request, NULL);
+    t = fixture_open(&config, &request, NULL);
     CU_ASSERT_TRUE(t->overheads.model_cpu_overhead);
     for (int op = VIDUR_FIRST_CPU_OPERATOR; op < VIDUR_NUM_TOKEN_OPERATORS; op++) {
         CU_ASSERT_FATAL(t->token[op].ms != NULL);
@@ -297,7 +211,7 @@ static void test_polynomial_tables_are_not_negative(void)
     const struct vidur_timetable_request request = fixture_request(1);
     fixture_write(&dir, &config);
     strcpy(config.regressor, "polynomial");
-    struct vidur_timetable *t = open_table(&config, &request, NULL);
+    struct vidur_timetable *t = fixture_open(&config, &request, NULL);
     /* The fixture's times are polynomials: they come back nearly exactly. */
     CU_ASSERT_DOUBLE_EQUAL(t->token[VIDUR_OP_attn_pre_proj].ms[100], 0.003 + 1e-4 * 100,
                            1e-6);
@@ -311,7 +225,7 @@ static void test_polynomial_tables_are_not_negative(void)
 
 static void test_kernels_are_refused(void)
 {
-    struct vidur_estimator_config config = roofline_config();
+    struct vidur_estimator_config config = fixture_roofline();
     const struct vidur_timetable_request request = fixture_request(1);
     struct vidur_timetable *t;
     struct vidur_error err = {0};
@@ -341,7 +255,7 @@ static void assert_key(const char *base, const struct vidur_estimator_config *co
 /* Whatever changes a number changes the key. */
 static void test_keys_change_with_the_inputs(void)
 {
-    const struct vidur_estimator_config config = roofline_config();
+    const struct vidur_estimator_config config = fixture_roofline();
     const struct vidur_timetable_request request = fixture_request(2);
     struct vidur_estimator_config c = config;
     struct vidur_timetable_request r = request;
@@ -389,7 +303,7 @@ static void test_keys_change_with_the_inputs(void)
  * corrections, limits within the same power of two. */
 static void test_keys_ignore_the_rest(void)
 {
-    struct vidur_estimator_config c = roofline_config();
+    struct vidur_estimator_config c = fixture_roofline();
     struct vidur_timetable_request r = fixture_request(2);
     struct vidur_model_spec model = fixture_model;
     char base[65];
@@ -427,179 +341,8 @@ static void test_keys_follow_the_files(void)
     assert_key(base, &config, &request, true);
 }
 
-/* ---- The cache ---- */
-
-static struct vidur_estimator_config cached_config(const char *folder)
-{
-    struct vidur_estimator_config config = roofline_config();
-    snprintf(config.cache_dir, sizeof config.cache_dir, "%s/%s", dir.path, folder);
-    return config;
-}
-
-static struct temp_path cache_file(const char *folder, const char *key)
-{
-    char name[200];
-    snprintf(name, sizeof name, "%s/%s.h5", folder, key);
-    return temp_dir_path(&dir, name);
-}
-
-static void test_cached_equals_built(void)
-{
-    const struct vidur_estimator_config config = cached_config("a/b/c");
-    const struct vidur_estimator_config plain = roofline_config();
-    const struct vidur_timetable_request request = fixture_request(2);
-    struct heard heard;
-    const struct vidur_log log = log_to(&heard);
-    struct vidur_timetable *built = open_table(&plain, &request, NULL);
-    struct vidur_timetable *stored = open_table(&config, &request, &log);
-    CU_ASSERT_EQUAL(heard.built, 1);
-    struct vidur_timetable *mapped = open_table(&config, &request, &log);
-    CU_ASSERT_EQUAL(heard.built, 1);
-    CU_ASSERT_EQUAL(heard.warnings, 0);
-    CU_ASSERT_TRUE(same(built, stored));
-    CU_ASSERT_TRUE(same(built, mapped));
-    CU_ASSERT_EQUAL(mapped->token[VIDUR_OP_add].limit,
-                    built->token[VIDUR_OP_add].limit);
-    CU_ASSERT_EQUAL(mapped->attn_prefill.profiled_columns,
-                    built->attn_prefill.profiled_columns);
-    CU_ASSERT_EQUAL(mapped->attn_decode.num_rows, built->attn_decode.num_rows);
-    CU_ASSERT_EQUAL(mapped->attn_decode.num_columns, built->attn_decode.num_columns);
-    CU_ASSERT_STRING_EQUAL(mapped->provenance, built->provenance);
-    CU_ASSERT_STRING_EQUAL(mapped->key, built->key);
-    /* Both handles look at the file: its tables are 64 bytes aligned. */
-    CU_ASSERT_EQUAL((uintptr_t)mapped->attn_decode.ms % 64, 0);
-    vidur_timetable_close(built);
-    vidur_timetable_close(stored);
-    vidur_timetable_close(mapped);
-}
-
-static void test_damaged_files_are_rebuilt(void)
-{
-    const struct vidur_estimator_config config = cached_config("damaged");
-    const struct vidur_timetable_request request = fixture_request(2);
-    struct heard heard;
-    const struct vidur_log log = log_to(&heard);
-    struct vidur_timetable *first = open_table(&config, &request, &log);
-    const struct temp_path path = cache_file("damaged", first->key);
-    for (int how = 0; how < 3; how++) {
-        FILE *file = fopen(path.text, how == 0 ? "r+b" : "wb");
-        CU_ASSERT_FATAL(file != NULL);
-        if (how == 0)
-            fseek(file, 5000, SEEK_SET);
-        if (how < 2)
-            fputs("damage", file);
-        fclose(file);
-        log_to(&heard);
-        struct vidur_timetable *again = open_table(&config, &request, &log);
-        CU_ASSERT_EQUAL(heard.warnings, 1);
-        CU_ASSERT_EQUAL(heard.built, 1);
-        CU_ASSERT(strstr(heard.last_warning, path.text) != NULL);
-        struct vidur_timetable *mapped = open_table(&config, &request, &log);
-        CU_ASSERT_EQUAL(heard.built, 1);
-        if (how > 0) /* the first handle's own pages were written to when how is 0 */
-            CU_ASSERT_TRUE(same(again, mapped));
-        vidur_timetable_close(again);
-        vidur_timetable_close(mapped);
-    }
-    vidur_timetable_close(first);
-}
-
-/* A cache that cannot be written costs a warning and nothing else. */
-static void test_unwritable_cache(void)
-{
-    struct vidur_estimator_config config = roofline_config();
-    const struct vidur_timetable_request request = fixture_request(2);
-    struct heard heard;
-    const struct vidur_log log = log_to(&heard);
-    struct vidur_timetable *plain = open_table(&config, &request, NULL);
-    temp_dir_write(&dir, "file", "not a folder\n");
-    snprintf(config.cache_dir, sizeof config.cache_dir, "%s/file/cache", dir.path);
-    struct vidur_timetable *t = open_table(&config, &request, &log);
-    CU_ASSERT_EQUAL(heard.warnings, 1);
-    CU_ASSERT(strstr(heard.last_warning, "own memory") != NULL);
-    CU_ASSERT_TRUE(same(plain, t));
-    vidur_timetable_close(t);
-    /* A folder stands where the file should be: it cannot be replaced. */
-    char folder[200];
-    snprintf(folder, sizeof folder, "blocked/%s.h5/x", plain->key);
-    temp_dir_write(&dir, folder, "x");
-    config = cached_config("blocked");
-    log_to(&heard);
-    t = open_table(&config, &request, &log);
-    CU_ASSERT(heard.warnings >= 1);
-    CU_ASSERT(strstr(heard.last_warning, "own memory") != NULL);
-    CU_ASSERT_TRUE(same(plain, t));
-    vidur_timetable_close(t);
-    vidur_timetable_close(plain);
-}
-
-enum { NUM_PROCESSES = 6 };
-
-/* Exit status: how often this process built. */
-static int open_in_child(const struct vidur_estimator_config *config,
-                         const struct vidur_timetable *expected)
-{
-    const struct vidur_timetable_request request = fixture_request(2);
-    struct heard heard;
-    const struct vidur_log log = log_to(&heard);
-    struct vidur_timetable *t;
-    if (vidur_timetable_open(&t, config, &request, &log, NULL) || heard.warnings ||
-        !same(t, expected))
-        return 100;
-    vidur_timetable_close(t);
-    return heard.built;
-}
-
-/* Processes that start together build once and all get the same numbers. */
-static void test_processes_build_once(void)
-{
-    const struct vidur_timetable_request request = fixture_request(2);
-    struct vidur_estimator_config config = cached_config("shared");
-    struct vidur_estimator_config plain = roofline_config();
-    plain.threads = config.threads = 1; /* OpenMP's threads do not survive a fork */
-    struct vidur_timetable *expected = open_table(&plain, &request, NULL);
-    pid_t children[NUM_PROCESSES];
-    int built = 0;
-    for (int i = 0; i < NUM_PROCESSES; i++) {
-        children[i] = fork();
-        if (children[i] == 0)
-            _exit(open_in_child(&config, expected));
-    }
-    for (int i = 0; i < NUM_PROCESSES; i++) {
-        int status = -1;
-        CU_ASSERT_EQUAL(waitpid(children[i], &status, 0), children[i]);
-        CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
-        built += WEXITSTATUS(status);
-    }
-    CU_ASSERT_EQUAL(built, 1);
-    struct temp_dir shared;
-    snprintf(shared.path, sizeof shared.path, "%s/shared", dir.path);
-    CU_ASSERT_EQUAL(temp_dir_count(&shared, ".h5"), 1);
-    CU_ASSERT_EQUAL(temp_dir_count(&shared, ""), 3);
-    vidur_timetable_close(expected);
-}
-
-/* An input that cannot be read leaves no file and no lock behind. */
-static void test_failed_builds_leave_nothing(void)
-{
-    struct vidur_estimator_config config;
-    const struct vidur_timetable_request request = fixture_request(2);
-    struct vidur_timetable *t;
-    struct vidur_error err = {0};
-    struct temp_dir cache;
-    fixture_write(&dir, &config);
-    fixture_edit(&dir, FIXTURE_MLP, "0.003800", "-0.003800");
-    snprintf(cache.path, sizeof cache.path, "%s/failed", dir.path);
-    strcpy(config.cache_dir, cache.path);
-    CU_ASSERT_EQUAL(vidur_timetable_open(&t, &config, &request, NULL, &err), -1);
-    CU_ASSERT(strstr(err.text, "mlp.csv:2") != NULL);
-    CU_ASSERT_EQUAL(temp_dir_count(&cache, ".h5"), 0);
-    CU_ASSERT_EQUAL(temp_dir_count(&cache, ".lock"), 0);
-}
-
 VIDUR_TEST_MAIN(
     "timetable", {"set up", set_up},
-    {"processes build once", test_processes_build_once},
     {"sizes cover the request", test_sizes_cover_the_request},
     {"sizes cover the configuration", test_sizes_cover_the_configuration},
     {"numbers do not depend on the limits", test_numbers_do_not_depend_on_the_limits},
@@ -610,9 +353,4 @@ VIDUR_TEST_MAIN(
     {"kernels are refused", test_kernels_are_refused},
     {"keys change with the inputs", test_keys_change_with_the_inputs},
     {"keys ignore the rest", test_keys_ignore_the_rest},
-    {"keys follow the files", test_keys_follow_the_files},
-    {"cached equals built", test_cached_equals_built},
-    {"damaged files are rebuilt", test_damaged_files_are_rebuilt},
-    {"unwritable cache", test_unwritable_cache},
-    {"failed builds leave nothing", test_failed_builds_leave_nothing},
-    {"clean up", clean_up})
+    {"keys follow the files", test_keys_follow_the_files}, {"clean up", clean_up})

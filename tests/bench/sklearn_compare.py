@@ -8,7 +8,7 @@ RandomForestRegressor and by ours (the regressor_bench program), on the same row
 A forest is random: on some operators scikit-learn's own figure moves by 3 % from seed to
 seed. Both columns are therefore means over --seeds runs.
 
-    sklearn_compare.py --profiles DIR --bench build/tests/bench/regressor_bench
+    sklearn_compare.py --profiles DIR --bench build/tests/regressor_bench
 
 DIR holds layout-vidur-partial and layout-aic. Needs python3-sklearn and python3-pandas.
 scikit-learn's results are kept in --cache FILE, for they take minutes.

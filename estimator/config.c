@@ -101,6 +101,28 @@ static int read_seed(const struct vidur_yaml_node *node, void *out,
     return 0;
 }
 
+#define CONSTANT(name)                                                                 \
+    {                                                                                  \
+        .key = #name, .type = VIDUR_YAML_DOUBLE, .flags = VIDUR_YAML_MIN,              \
+        VIDUR_YAML_AT(struct vidur_engine_constants, name)                             \
+    }
+
+/* Of the engine's step model; what is not given is the source's default. */
+static const struct vidur_yaml_field constant_fields[] = {
+    {.key = "eta",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_ABOVE | VIDUR_YAML_MAX,
+     VIDUR_YAML_AT(struct vidur_engine_constants, eta),
+     .max = 1},
+    CONSTANT(t0_us),
+    CONSTANT(c_ar_us),
+    CONSTANT(t_api_ms),
+    CONSTANT(sampler_ms_per_million_logits),
+    CONSTANT(step_us),
+    CONSTANT(request_us),
+    CONSTANT(mixed_layer_us),
+    {.key = NULL}};
+
 static const struct vidur_yaml_field section_fields[] = {
     {.key = "source",
      .type = VIDUR_YAML_ENUM,
@@ -135,6 +157,10 @@ static const struct vidur_yaml_field section_fields[] = {
     {.key = "model_cpu_overhead",
      .type = VIDUR_YAML_BOOL,
      VIDUR_YAML_AT(struct section, config.overheads.model_cpu_overhead)},
+    {.key = "constants",
+     .type = VIDUR_YAML_MAPPING,
+     VIDUR_YAML_AT(struct section, config.engine),
+     .fields = constant_fields},
     {.key = "seed",
      .type = VIDUR_YAML_CUSTOM,
      VIDUR_YAML_AT(struct section, config.seed),
@@ -179,6 +205,7 @@ void vidur_estimator_config_defaults(config *out)
                     .overheads = {.nccl_cpu_launch_overhead_ms = 0.02,
                                   .attention_decode_batching_overhead_fraction = 0.1,
                                   .attention_prefill_batching_overhead_fraction = 0.1}};
+    vidur_engine_constants_defaults(&out->engine);
     default_cache_dir(out->cache_dir, sizeof out->cache_dir);
 }
 

@@ -2,6 +2,8 @@
 
 #include "kernels.h"
 
+#include <vidur/timetable.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -367,6 +369,77 @@ int vidur_engine_table_build(struct vidur_engine_table **out,
 out:
     vidur_kernels_free(source.kernels);
     return rc;
+}
+
+/* ---- From operator tables ---- */
+
+static double operator_ms(const struct vidur_timetable *t, enum vidur_token_operator op,
+                          int64_t tokens)
+{
+    const struct vidur_token_table *table = &t->token[op];
+    if (!table->ms)
+        return 0;
+    return table->ms[tokens < table->limit ? tokens : table->limit];
+}
+
+static double layer_ms(const struct vidur_timetable *t, int64_t tokens)
+{
+    double sum = 0;
+    for (int op = 0; op < VIDUR_OP_all_reduce; op++)
+        sum += operator_ms(t, (enum vidur_token_operator)op, tokens);
+    return sum;
+}
+
+static double grid_ms(const struct vidur_grid_table *grid, int64_t row, int64_t column)
+{
+    row = row < grid->num_rows ? row : grid->num_rows - 1;
+    column = column < grid->num_columns ? column : grid->num_columns - 1;
+    return grid->ms[row * grid->num_columns + column];
+}
+
+static void fill_from_operators(const struct source *source,
+                                const struct vidur_timetable *t,
+                                struct vidur_engine_table *table, double **arrays)
+{
+    const struct shape *s = &source->shape;
+    const int layers = s->model->num_layers;
+    const double skew_ms =
+        source->constants.c_ar_us * 1e-3 * (s->tensor_parallel_size - 1);
+    for (int64_t x = 1; x <= table->linear_limit; x++) {
+        if (s->tensor_parallel_size > 1)
+            arrays[1][x] = ALL_REDUCES_PER_LAYER * layers *
+                           (operator_ms(t, VIDUR_OP_all_reduce, x) + skew_ms);
+        arrays[0][x] = layers * layer_ms(t, x) + arrays[1][x];
+    }
+    for (int64_t b = 1; b <= table->head_limit; b++)
+        arrays[2][b] = gemm_ms(source, GEMM_HEAD, b);
+    const int step = t->kv_granularity_tokens;
+    for (int64_t c = 1; c <= table->context_limit; c++) {
+        arrays[3][c] = layers * grid_ms(&t->attn_prefill, 0, c - 1);
+        arrays[4][c] = layers * grid_ms(&t->attn_decode, 0, (c + step - 1) / step);
+    }
+}
+
+int vidur_engine_table_from_operators(struct vidur_engine_table **out,
+                                      const struct vidur_engine_request *request,
+                                      const struct vidur_timetable *operators,
+                                      struct vidur_error *err)
+{
+    struct source source = {0};
+    double *arrays[NUM_ARRAYS];
+    if (check(request, err) != 0)
+        return -1;
+    fill_shape(&source.shape, request);
+    fill_constants(&source, &request->constants);
+    if (allocate(out, request, arrays, err) != 0)
+        return -1;
+    fill_from_operators(&source, operators, *out, arrays);
+    fill_scalars(&source, *out);
+    (*out)->profiled_context = operators->attn_prefill.profiled_columns;
+    (*out)->profiled_tokens = operators->token[VIDUR_OP_mlp_up_proj].profiled_limit;
+    snprintf((*out)->provenance, sizeof(*out)->provenance, "engine step model, %.200s",
+             operators->provenance);
+    return 0;
 }
 
 void vidur_engine_table_free(struct vidur_engine_table *table)

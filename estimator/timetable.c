@@ -11,6 +11,7 @@
 /* What vidur_timetable_open hands out: the view, then what it looks at. */
 struct opened {
     struct vidur_timetable view;
+    struct vidur_engine_table *engine;
     struct vidur_cache_entry entry;
 };
 
@@ -164,12 +165,63 @@ static void describe(char *text, size_t size,
     }
 }
 
+/* ---- The engine's steps: cheap to make, so never cached ---- */
+
+static int open_engine(struct opened *opened,
+                       const struct vidur_estimator_config *config,
+                       const struct vidur_timetable_request *request,
+                       struct vidur_error *err)
+{
+    const bool kernels = config->source == VIDUR_SOURCE_KERNELS;
+    const struct vidur_engine_request wanted = {
+        .model = request->model,
+        .device = request->device,
+        .node = request->node,
+        .tensor_parallel_size = request->tensor_parallel_size,
+        .kernels_dir = kernels ? config->kernels : NULL,
+        .constants = config->engine,
+        .max_tokens = request->max_tokens,
+        .max_batch_size = request->max_batch_size,
+        .max_context_tokens = request->max_kv_tokens};
+    struct vidur_timetable *view = &opened->view;
+    const int status =
+        view->attn_decode.ms
+            ? vidur_engine_table_from_operators(&opened->engine, &wanted, view, err)
+            : vidur_engine_table_build(&opened->engine, &wanted, err);
+    if (status)
+        return -1;
+    view->engine = opened->engine;
+    memcpy(view->provenance, opened->engine->provenance, sizeof view->provenance);
+    return 0;
+}
+
+static int open_operators(struct opened *opened,
+                          const struct vidur_estimator_config *config,
+                          const struct vidur_timetable_request *request,
+                          const struct vidur_log *log, struct vidur_error *err)
+{
+    struct vidur_timetable *view = &opened->view;
+    const struct job job = {.config = config,
+                            .request = request,
+                            .log = log,
+                            .key = view->key,
+                            .provenance = view->provenance};
+    if (vidur_timetable_key(view->key, config, request, err) ||
+        (config->cache_dir[0] ? open_cached(&opened->entry, &job, err)
+                              : build(&opened->entry, &job, err)))
+        return -1;
+    return make_view(view, &opened->entry, err);
+}
+
 int vidur_timetable_open(struct vidur_timetable **out,
                          const struct vidur_estimator_config *config,
                          const struct vidur_timetable_request *request,
                          const struct vidur_log *log, struct vidur_error *err)
 {
-    if (config->source == VIDUR_SOURCE_KERNELS)
+    const bool operators = !request->engine ||
+                           config->source == VIDUR_SOURCE_PROFILES ||
+                           config->source == VIDUR_SOURCE_TABLES;
+    if (config->source == VIDUR_SOURCE_KERNELS && !request->engine)
         return vidur_fail(err, VIDUR_EINVAL,
                           "estimator.source: kernels feed the engine's step model, not "
                           "operator tables; use roofline, profiles or tables");
@@ -181,15 +233,8 @@ int vidur_timetable_open(struct vidur_timetable **out,
     view->overheads = config->overheads;
     view->source = config->source;
     describe(view->provenance, sizeof view->provenance, config, request);
-    const struct job job = {.config = config,
-                            .request = request,
-                            .log = log,
-                            .key = view->key,
-                            .provenance = view->provenance};
-    if (vidur_timetable_key(view->key, config, request, err) ||
-        (config->cache_dir[0] ? open_cached(&opened->entry, &job, err)
-                              : build(&opened->entry, &job, err)) ||
-        make_view(view, &opened->entry, err)) {
+    if ((operators && open_operators(opened, config, request, log, err)) ||
+        (request->engine && open_engine(opened, config, request, err))) {
         vidur_timetable_close(view);
         return -1;
     }
@@ -204,5 +249,6 @@ void vidur_timetable_close(struct vidur_timetable *timetable)
     /* The view is the first member of what was allocated. */
     struct opened *opened = (struct opened *)(void *)timetable;
     vidur_cache_close(&opened->entry);
+    vidur_engine_table_free(opened->engine);
     free(opened);
 }

@@ -28,6 +28,8 @@
 
 enum { VIDUR_ENGINE_DECODE_LIKE_TOKENS = 64 };
 
+struct vidur_timetable;
+
 /* Fitted constants; NaN means the default of the source of times. */
 struct vidur_engine_constants {
     double eta;      /* share of peak HBM bandwidth in decode attention */
@@ -88,6 +90,15 @@ void vidur_engine_constants_defaults(struct vidur_engine_constants *constants);
 int vidur_engine_table_build(struct vidur_engine_table **out,
                              const struct vidur_engine_request *request,
                              struct vidur_error *err);
+/*
+ * The same from the operator tables of one device: projections, norms, activation and
+ * all-reduce per layer, attention by prompt length; the output head, which no profile
+ * has, from the roofline. Decode rows are looked up in `operators` by the step model.
+ */
+int vidur_engine_table_from_operators(struct vidur_engine_table **out,
+                                      const struct vidur_engine_request *request,
+                                      const struct vidur_timetable *operators,
+                                      struct vidur_error *err);
 void vidur_engine_table_free(struct vidur_engine_table *table);
 
 /* Size of the captured graph that a step of `tokens` runs in: the next of 1, 2, 4, 8 to

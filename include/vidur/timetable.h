@@ -1,6 +1,7 @@
 #ifndef VIDUR_TIMETABLE_H
 #define VIDUR_TIMETABLE_H
 
+#include <vidur/engine_table.h>
 #include <vidur/error.h>
 #include <vidur/log.h>
 #include <vidur/model.h>
@@ -86,7 +87,10 @@ enum vidur_estimator_source {
     VIDUR_SOURCE_KERNELS
 };
 
+/* Operator tables, for the step model `layers`; an engine table, for `engine`; or both,
+ * where the engine table was made from operator tables. */
 struct vidur_timetable {
+    const struct vidur_engine_table *engine; /* NULL: was not asked for */
     struct vidur_token_table token[VIDUR_NUM_TOKEN_OPERATORS];
     /* row = batch size - 1, column = kv / kv_granularity */
     struct vidur_grid_table attn_decode;
@@ -122,6 +126,7 @@ struct vidur_estimator_config {
     int max_prefill_chunk_size;
     int kv_cache_granularity;
     struct vidur_step_overheads overheads;
+    struct vidur_engine_constants engine;
     uint64_t seed;        /* of the bootstrap samples */
     char cache_dir[1024]; /* empty: no cache */
     int threads;          /* 0: as OpenMP decides */
@@ -143,6 +148,7 @@ struct vidur_timetable_request {
     const struct vidur_device_sku *device;
     const struct vidur_node_sku *node;
     int tensor_parallel_size;
+    bool engine;              /* times of whole engine steps; vllm_v1.md */
     bool pipeline;            /* send_recv is needed */
     bool multi_node;          /* the multi-node send_recv rule */
     int block_size_tokens;    /* which rows of attention.csv; 0: any */

@@ -33,8 +33,9 @@ int vidur_report_answer(FILE *out, const struct vidur_results *results,
                         const struct vidur_report_options *options,
                         struct vidur_error *err);
 
-/* Every column of /ranking, a header row, numbers with 17 digits, NaN as empty. */
-int vidur_report_csv(FILE *out, const struct vidur_results *results,
+/* Every column of /ranking, a header row, numbers with 17 digits, NaN as empty; `top`
+ * rows of each model and workload (default: all). Replaces PATH atomically. */
+int vidur_report_csv(const char *path, const struct vidur_results *results,
                      const struct vidur_report_options *options,
                      struct vidur_error *err);
 

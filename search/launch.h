@@ -1,0 +1,20 @@
+#ifndef VIDUR_SEARCH_LAUNCH_H
+#define VIDUR_SEARCH_LAUNCH_H
+
+#include <vidur/results.h>
+
+/*
+ * The engine arguments that a configuration stands for: a vLLM command line to copy
+ * (https://docs.vllm.ai, "vllm serve"), and in words what it cannot say. Pure function.
+ */
+struct vidur_launch {
+    char command[640]; /* one line, for a POSIX shell */
+    char notes[1200];  /* sentences, one a line, without a newline at the end */
+};
+
+/* `results` gives the model's identifier and the workload's longest request. */
+void vidur_launch_line(const struct vidur_results *results,
+                       const struct vidur_ranking_row *row,
+                       struct vidur_launch *launch);
+
+#endif

@@ -1,0 +1,116 @@
+#ifndef VIDUR_SEARCH_REPORT_MODEL_H
+#define VIDUR_SEARCH_REPORT_MODEL_H
+
+#include "report.h"
+
+#include <stdbool.h>
+
+/*
+ * What all reports say, worked out once: the filtered rows, one group for each model
+ * and workload, its best configuration and what it costs to be wrong. Pointers go into
+ * the model or the results it was made from. Read-only once made; shared by threads.
+ */
+
+enum vidur_status {
+    VIDUR_STATUS_INDEX_OK,
+    VIDUR_STATUS_INDEX_INFEASIBLE_MEMORY,
+    VIDUR_STATUS_INDEX_SLO_UNREACHABLE,
+    VIDUR_STATUS_INDEX_INVALID,
+    VIDUR_STATUS_INDEX_FAILED,
+    VIDUR_NUM_STATUSES
+};
+
+/* The column's value and words for people: "too large for memory". */
+const char *vidur_status_name(enum vidur_status status);
+const char *vidur_status_words(enum vidur_status status);
+enum vidur_status vidur_status_of(const struct vidur_ranking_row *row);
+
+struct vidur_report_slo {
+    const char *name;   /* "ttft_p90" */
+    const char *metric; /* "ttft" */
+    double quantile, limit_s;
+};
+
+struct vidur_report_group {
+    const char *model, *trace;
+    const struct vidur_ranking_row *rows; /* best first */
+    int64_t num_rows;
+    const struct vidur_ranking_row *best, *second; /* NULL: fewer rows are ok */
+    int64_t counts[VIDUR_NUM_STATUSES];
+};
+
+/* The best configuration on one SKU, within a group. */
+struct vidur_report_sku {
+    int group;
+    const char *device, *network_device;
+    const struct vidur_ranking_row *best; /* NULL: no row is ok */
+    int64_t num_rows;
+};
+
+/* Serving one workload with the best configuration of another of the same model. */
+struct vidur_report_cell {
+    int served, tuned_for;               /* groups */
+    const struct vidur_ranking_row *row; /* NULL: that was not searched */
+    double loss;                         /* times as expensive as the best; NaN */
+};
+
+struct vidur_report_search {
+    int64_t probes, feasible, stopped_early, time_limited, bracket_violations;
+    int64_t extrapolated_rows, simulated_requests;
+    double wall_s; /* of all simulations */
+    int num_ranks; /* 1 + the largest seen in the probes */
+    int64_t *rank_probes;
+    double *rank_wall_s;
+};
+
+struct vidur_report_model {
+    const struct vidur_results *results;
+    struct vidur_ranking_row *rows; /* those that pass the filters */
+    int64_t num_rows;
+    struct vidur_report_slo *slos;
+    int num_slos;
+    struct vidur_report_group *groups;
+    int num_groups;
+    struct vidur_report_sku *skus; /* by group, best first */
+    int num_skus;
+    struct vidur_report_cell *cells; /* by served, then tuned_for; none where a model
+                                        has one workload */
+    int num_cells;
+    struct vidur_report_search search;
+};
+
+/* `options` may be NULL. Release also after a failure. */
+int vidur_report_model_make(struct vidur_report_model *model,
+                            const struct vidur_results *results,
+                            const struct vidur_report_options *options,
+                            struct vidur_error *err);
+void vidur_report_model_release(struct vidur_report_model *model);
+
+/* Whether two rows are the same configuration, whatever the model and workload. */
+bool vidur_same_configuration(const struct vidur_ranking_row *a,
+                              const struct vidur_ranking_row *b);
+
+/* The recorded quantile of a row's latency; NaN where none is. */
+double vidur_row_latency(const struct vidur_ranking_row *row, const char *metric,
+                         double quantile);
+
+/* USD for 1,000 requests at max_qps. */
+double vidur_usd_per_1000_requests(const struct vidur_ranking_row *row);
+
+/* How many times as much a query costs with `row` as with `best`. */
+double vidur_cost_factor(const struct vidur_ranking_row *best,
+                         const struct vidur_ranking_row *row);
+
+/* What serving a load takes with whole replicas of a row, each at its share of max_qps.
+ */
+struct vidur_report_sizing {
+    int64_t replicas, gpus; /* 0: the row serves nothing */
+    double usd_per_hour;
+};
+struct vidur_report_sizing vidur_report_size(const struct vidur_ranking_row *row,
+                                             double target_qps);
+
+/* Whether operator times come from a roofline instead of measured profiles. */
+bool vidur_report_is_roofline(const struct vidur_results *results);
+
+#endif

@@ -1,0 +1,240 @@
+#include "base/args.h"
+#include "base/file.h"
+#include "report.h"
+#include "results_h5.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads results, writes reports. Exit status: 0 done, 1 bad usage or input, 2 a report
+ * could not be written. */
+
+static const struct vidur_args_option options[] = {
+    {"html", 0, "FILE", "Write the report as one HTML page that works offline."},
+    {"markdown", 0, "FILE", "Write it as Markdown, for a pull request."},
+    {"csv", 0, "FILE", "Write every column of the ranking as CSV."},
+    {"top", 0, "N",
+     "Rows of the ranking for each model and workload (default: none in the answer, 10 "
+     "in Markdown, all in CSV and HTML)."},
+    {"model", 0, "NAME", "Only this model."},
+    {"trace", 0, "NAME", "Only this workload."},
+    {"sku", 0, "NAME", "Only this device or node, e.g. h100 or h100_dgx."},
+    {"qps", 0, "QPS", "Also say what serving this load takes (requests per second)."},
+    {"compare", 0, "OTHER.h5",
+     "Say what changed from RESULTS.h5 to OTHER.h5; as Markdown with --markdown."},
+    {"merge", 0, NULL,
+     "Put several results of one search (tasks of an array job) into one file; ranks "
+     "are made anew. Needs --output."},
+    {"output", 'o', "FILE", "Where --merge writes."},
+};
+
+/* How a report gets on a stream or into a file. */
+struct job {
+    const struct vidur_results *results, *other; /* other: to compare with, or NULL */
+    const struct vidur_report_options *options;
+    bool quiet;
+    bool write_failed; /* the report was made but could not be written */
+};
+
+typedef int report_function(FILE *out, const struct job *job, struct vidur_error *err);
+
+static int put_answer(FILE *out, const struct job *job, struct vidur_error *err)
+{
+    return vidur_report_answer(out, job->results, job->options, err);
+}
+
+static int put_html(FILE *out, const struct job *job, struct vidur_error *err)
+{
+    return vidur_report_html(out, job->results, job->options, err);
+}
+
+static int put_markdown(FILE *out, const struct job *job, struct vidur_error *err)
+{
+    if (job->other)
+        return vidur_report_compare(out, job->results, job->other, job->options,
+                                    VIDUR_COMPARE_MARKDOWN, err);
+    return vidur_report_markdown(out, job->results, job->options, err);
+}
+
+static int put_comparison(FILE *out, const struct job *job, struct vidur_error *err)
+{
+    return vidur_report_compare(out, job->results, job->other, job->options,
+                                VIDUR_COMPARE_TEXT, err);
+}
+
+static int print_report(struct job *job, report_function *put, struct vidur_error *err)
+{
+    if (put(stdout, job, err))
+        return -1;
+    job->write_failed = fflush(stdout) != 0 || ferror(stdout);
+    return job->write_failed ? vidur_fail(err, VIDUR_EIO, "cannot write to stdout") : 0;
+}
+
+static void tell(const struct job *job, const char *path)
+{
+    if (!job->quiet)
+        fprintf(stderr, "wrote %s\n", path);
+}
+
+static int write_report(struct job *job, const char *path, report_function *put,
+                        struct vidur_error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return print_report(job, put, err);
+    struct vidur_file *file = vidur_file_create(path, err);
+    if (!file) {
+        job->write_failed = true;
+        return -1;
+    }
+    if (put(vidur_file_stream(file), job, err)) {
+        vidur_file_discard(file);
+        return -1;
+    }
+    if (vidur_file_commit(file, err)) {
+        job->write_failed = true;
+        return -1;
+    }
+    tell(job, path);
+    return 0;
+}
+
+static int write_csv(struct job *job, const char *path, struct vidur_error *err)
+{
+    if (vidur_report_csv(path, job->results, job->options, err)) {
+        job->write_failed = err->code == VIDUR_EIO;
+        return -1;
+    }
+    tell(job, path);
+    return 0;
+}
+
+static int write_reports(struct job *job, const struct vidur_args *args,
+                         struct vidur_error *err)
+{
+    const char *html = vidur_args_value(args, "html");
+    const char *markdown = vidur_args_value(args, "markdown");
+    const char *csv = vidur_args_value(args, "csv");
+    if (job->other && (html || csv))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--compare prints text, or Markdown with --markdown FILE; "
+                          "leave out --html and --csv");
+    if (html && write_report(job, html, put_html, err))
+        return -1;
+    if (markdown && write_report(job, markdown, put_markdown, err))
+        return -1;
+    if (csv && write_csv(job, csv, err))
+        return -1;
+    if (html || markdown || csv)
+        return 0;
+    return print_report(job, job->other ? put_comparison : put_answer, err);
+}
+
+static int read_options(const struct vidur_args *args,
+                        struct vidur_report_options *report, struct vidur_error *err)
+{
+    *report = (struct vidur_report_options){.model = vidur_args_value(args, "model"),
+                                            .trace = vidur_args_value(args, "trace"),
+                                            .sku = vidur_args_value(args, "sku"),
+                                            .source = args->positional[0]};
+    if (vidur_args_int(args, "top", &report->top, err) ||
+        vidur_args_double(args, "qps", &report->target_qps, err))
+        return -1;
+    if (vidur_args_given(args, "top") && report->top < 1)
+        return vidur_fail(err, VIDUR_EINVAL, "--top: %d; give 1 or more", report->top);
+    if (vidur_args_given(args, "qps") && !(report->target_qps > 0))
+        return vidur_fail(err, VIDUR_EINVAL, "--qps: %g; give more than 0",
+                          report->target_qps);
+    return 0;
+}
+
+static int report(struct job *job, const struct vidur_args *args,
+                  struct vidur_error *err)
+{
+    struct vidur_report_options report_options;
+    struct vidur_results results = {0}, other = {0};
+    const char *other_path = vidur_args_value(args, "compare");
+    if (args->num_positional != 1)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "unexpected argument '%s'; several results need --merge",
+                          args->positional[1]);
+    if (vidur_args_given(args, "output"))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--output goes with --merge; use --html, --markdown or "
+                          "--csv FILE");
+    int failed = read_options(args, &report_options, err) ||
+                 vidur_results_read(args->positional[0], &results, err) ||
+                 (other_path && vidur_results_read(other_path, &other, err));
+    if (!failed) {
+        job->results = &results;
+        job->other = other_path ? &other : NULL;
+        job->options = &report_options;
+        failed = write_reports(job, args, err);
+    }
+    vidur_results_destroy(&results);
+    vidur_results_destroy(&other);
+    return failed ? -1 : 0;
+}
+
+static int merge(struct job *job, const struct vidur_args *args,
+                 struct vidur_error *err)
+{
+    const char *path = vidur_args_value(args, "output");
+    if (!path)
+        return vidur_fail(err, VIDUR_EINVAL, "--merge needs --output FILE");
+    int count = args->num_positional;
+    struct vidur_results merged = {0};
+    struct vidur_results *parts = calloc((size_t)count, sizeof *parts);
+    int failed = parts ? 0 : vidur_fail(err, VIDUR_ENOMEM, "out of memory");
+    for (int i = 0; i < count && !failed; i++)
+        failed = vidur_results_read(args->positional[i], &parts[i], err);
+    failed =
+        failed || vidur_results_merge(parts, args->positional, count, &merged, err);
+    if (!failed && vidur_results_write(path, &merged, err)) {
+        job->write_failed = true;
+        failed = -1;
+    }
+    if (!failed)
+        tell(job, path);
+    for (int i = 0; parts && i < count; i++)
+        vidur_results_destroy(&parts[i]);
+    free(parts);
+    vidur_results_destroy(&merged);
+    return failed ? -1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    char hdf5[48];
+    snprintf(hdf5, sizeof hdf5, "HDF5 %s", vidur_h5_version().text);
+    const char *const libraries[] = {hdf5, NULL};
+    const struct vidur_args_spec spec = {
+        .program = "vidur-report",
+        .arguments = "RESULTS.h5 [options]",
+        .summary = "Says which deployment to rent, why, and what it costs to be wrong, "
+                   "from the results of vidur-search. Without options it prints the "
+                   "answer.",
+        .options = options,
+        .num_options = sizeof options / sizeof options[0],
+        .min_positional = 1,
+        .max_positional = 100000,
+        .examples = {"vidur-report results.h5 --html report.html --qps 40",
+                     "vidur-report --merge part-*.h5 -o results.h5", NULL},
+        .libraries = libraries};
+    struct vidur_args args;
+    struct vidur_error err = {0};
+    struct job job = {0};
+    int failed = vidur_args_parse(&args, &spec, argc, argv, &err);
+    job.quiet = args.quiet;
+    if (!failed && args.help)
+        vidur_args_print_help(&spec, stdout);
+    else if (!failed && args.version)
+        vidur_args_print_version(&spec, stdout);
+    else if (!failed)
+        failed = vidur_args_given(&args, "merge") ? merge(&job, &args, &err)
+                                                  : report(&job, &args, &err);
+    if (failed)
+        fprintf(stderr, "vidur-report: %s\n", err.text);
+    vidur_args_release(&args);
+    return failed ? (job.write_failed ? 2 : 1) : 0;
+}

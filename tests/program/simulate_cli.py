@@ -1,0 +1,327 @@
+"""vidur-simulate as a user meets it: options, files, errors, exit statuses.
+
+    simulate_cli.py VIDUR-SIMULATE SOURCE-FOLDER
+"""
+
+import csv
+import json
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM, SOURCE = sys.argv[1:3]
+
+SMALL = """\
+model: meta-llama/Llama-2-7b-hf
+cluster: {device: a100, network_device: a100_dgx, num_replicas: 2,
+          tensor_parallel_size: 2, num_pipeline_stages: 2}
+scheduler: {type: sarathi, chunk_size: 256, batch_size_cap: 32}
+workload:
+  num_requests: 60
+  lengths: {type: uniform, min_tokens: 64}
+  max_tokens: 512
+  arrivals: {type: poisson, qps: 6}
+estimator: {source: roofline, cache_dir: ""}
+"""
+
+
+class Run(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.config = os.path.join(self.folder.name, "a.yaml")
+        self.out = os.path.join(self.folder.name, "out")
+        self.write(SMALL)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def write(self, text, name="a.yaml"):
+        with open(os.path.join(self.folder.name, name), "w") as f:
+            f.write(text)
+
+    def run_program(self, *args, **kwargs):
+        return subprocess.run([PROGRAM, *args], text=True, capture_output=True,
+                              cwd=self.folder.name, **kwargs)
+
+    def simulate(self, *sets, status=0, **kwargs):
+        options = [word for item in sets for word in ("--set", item)]
+        done = self.run_program(self.config, "-o", self.out, *options, **kwargs)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done
+
+    def summary(self):
+        with open(os.path.join(self.out, "summary.json")) as f:
+            return json.load(f)
+
+    def rows(self, name):
+        with open(os.path.join(self.out, name), newline="") as f:
+            return list(csv.DictReader(f))
+
+    def files(self):
+        return sorted(os.listdir(self.out)) if os.path.isdir(self.out) else []
+
+
+def quantile(values, q):
+    values = sorted(values)
+    at = q * (len(values) - 1)
+    below = math.floor(at)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (values[above] - values[below]) * (at - below)
+
+
+class Options(Run):
+    def test_help_and_version(self):
+        text = self.run_program("--help").stdout
+        for word in ("CONFIG.yaml", "--set", "--output", "Default", "Examples",
+                     "chrome_trace.json"):
+            self.assertIn(word, text)
+        done = self.run_program("--version")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"vidur-simulate \d+\.\d+\.\d+ \(commit .*\)")
+        self.assertRegex(done.stdout, r"libyaml \d")
+
+    def test_bad_usage(self):
+        for args in ([], ["a.yaml", "b.yaml"], ["--nope"], ["a.yaml", "--set", "x"],
+                     ["a.yaml", "-o"]):
+            done = self.run_program(*args)
+            self.assertEqual(done.returncode, 1, args)
+            self.assertTrue(done.stderr.startswith("vidur-simulate: "), done.stderr)
+            self.assertEqual(done.stdout, "")
+
+    def test_default_folder_and_quiet(self):
+        done = self.run_program("a.yaml", "-q")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.assertIn("summary.json",
+                      os.listdir(os.path.join(self.folder.name, "simulation")))
+
+    def test_what_is_printed(self):
+        done = self.simulate()
+        for word in ("meta-llama/Llama-2-7b-hf", "8 x a100", "ttft", "tbt", "throughput",
+                     "MFU", "60 of 60 completed", "synthetic roofline"):
+            self.assertIn(word, done.stdout)
+
+
+class Files(Run):
+    def test_only_what_is_asked_for(self):
+        self.simulate()
+        self.assertEqual(self.files(),
+                         ["request_metrics.csv", "summary.json", "time_series.csv"])
+
+    def test_all_files(self):
+        self.simulate(*(f"output.{name}=true" for name in
+                        ("batches", "operators", "chrome_trace", "event_trace")))
+        self.assertEqual(self.files(),
+                         ["batch_metrics.csv", "chrome_trace.json", "event_trace.json",
+                          "operator_metrics.csv", "request_metrics.csv", "summary.json",
+                          "time_series.csv"])
+        self.check_operators()
+        self.check_batches()
+        self.check_events()
+        self.check_series()
+
+    def check_operators(self):
+        """What operators take adds up to what stages take."""
+        operators = self.rows("operator_metrics.csv")
+        batches = self.rows("batch_metrics.csv")
+        self.assertEqual(len(operators), len(batches))
+        for a, b in zip(operators, batches):
+            for name in ("batch_id", "replica_id", "stage_id"):
+                self.assertEqual(a[name], b[name])
+            total = sum(float(v) for k, v in a.items() if k.endswith("_s"))
+            self.assertAlmostEqual(total, float(b["execution_time"]), delta=1e-12)
+        totals = self.summary()["operators"]
+        self.assertAlmostEqual(sum(o["share"] for o in totals.values()), 1)
+        self.assertGreater(totals["all_reduce"]["total_s"], 0)
+
+    def check_batches(self):
+        """summary.json's distributions are those of the rows."""
+        metrics = self.summary()["metrics"]
+        last = [b for b in self.rows("batch_metrics.csv") if b["batch_execution_time"]]
+        self.assertEqual(metrics["batch_size"]["count"], len(last))
+        for name in ("batch_size", "batch_num_tokens", "batch_num_prefill_tokens",
+                     "batch_num_decode_tokens", "batch_execution_time"):
+            values = [float(b[name]) for b in last]
+            self.assertAlmostEqual(metrics[name]["mean"], sum(values) / len(values))
+            for q in (50, 90, 95, 99):
+                self.assertAlmostEqual(metrics[name][f"p{q}"], quantile(values, q / 100))
+
+    def check_events(self):
+        with open(os.path.join(self.out, "event_trace.json")) as f:
+            events = json.load(f)["events"]
+        batches = self.summary()["counts"]["batches"]
+        by_type = {}
+        for event in events:
+            by_type.setdefault(event["type"], []).append(event)
+        self.assertEqual([e["request_id"] for e in by_type["request_arrival"]],
+                         list(range(60)))
+        self.assertEqual(len(by_type["batch_end"]), batches)
+        self.assertEqual(len(by_type["stage_end"]), 2 * batches)
+        for replica in (0, 1): # replicas may be told one after the other
+            times = [e["time"] for e in events if e.get("replica") == replica]
+            self.assertEqual(times, sorted(times))
+
+    def check_series(self):
+        series = self.rows("time_series.csv")
+        replicas = self.summary()["replicas"]
+        for replica in (0, 1):
+            rows = [r for r in series if int(r["replica"]) == replica]
+            self.assertLessEqual(len(rows), 512)
+            self.assertEqual(sum(int(r["batches"]) for r in rows),
+                             replicas[replica]["batches"])
+            for a, b in zip(rows, rows[1:]):
+                self.assertEqual(a["end_s"], b["start_s"])
+
+    def test_requests_and_summary_agree(self):
+        self.simulate()
+        rows = self.rows("request_metrics.csv")
+        summary = self.summary()
+        self.assertEqual(len(rows), 60)
+        self.assertEqual(rows[0]["request_inter_arrival_delay"], "")
+        for metric, name in (("prefill_e2e_time", "ttft"), ("request_e2e_time", "e2e"),
+                             ("request_scheduling_delay", "scheduling_delay")):
+            values = [float(r[metric]) for r in rows]
+            for key in ("count", "mean", "min", "max", "p50", "p90", "p95", "p99"):
+                self.assertEqual(summary["metrics"][metric][key], summary[name][key])
+            self.assertAlmostEqual(summary[name]["p90"], quantile(values, 0.9))
+        for column in rows[0]:
+            if column != "Request Id":
+                self.assertIn(column, summary["metrics"])
+        self.assertEqual(summary["counts"]["completed"], 60)
+        self.assertEqual(summary["provenance"]["seed"], 42)
+        self.assertEqual(summary["provenance"]["config_text"], SMALL)
+        self.assertIn("synthetic roofline", summary["provenance"]["times"])
+        for key in ("mfu", "memory", "busy"):
+            self.assertTrue(0 < summary["utilization"][key] <= 100)
+
+    def test_runs_repeat_to_the_byte(self):
+        first = self.contents()
+        self.assertEqual(first, self.contents())
+        # neither what is recorded nor how long others take changes a request's times
+        self.assertEqual(first[0], self.contents("output.batches=true")[0])
+        self.assertEqual(first[0], self.contents("output.statistics=false")[0])
+        self.assertNotEqual(first[0], self.contents("workload.seed=43")[0])
+
+    def contents(self, *sets):
+        self.simulate(*sets)
+        with open(os.path.join(self.out, "request_metrics.csv"), "rb") as f:
+            requests = f.read()
+        summary = self.summary()
+        for key in ("created", "elapsed_s"):
+            del summary["provenance"][key]
+        return requests, summary
+
+    def test_time_limit(self):
+        done = self.simulate("time_limit_s=3", "output.chrome_trace=true")
+        self.assertIn("time_limit_s", done.stdout)
+        summary = self.summary()
+        self.assertTrue(summary["time_limited"])
+        self.assertLess(summary["counts"]["completed"], 60)
+        self.assertEqual(summary["e2e"]["count"], summary["counts"]["completed"])
+        rows = self.rows("request_metrics.csv")
+        self.assertIn("", [r["request_e2e_time"] for r in rows])
+        with open(os.path.join(self.out, "chrome_trace.json")) as f:
+            json.load(f)
+
+
+class Examples(Run):
+    def test_configurations_that_come_with_the_project(self):
+        for name in ("simulate-quickstart.yaml", "simulate-reference.yaml"):
+            done = self.run_program(os.path.join(SOURCE, "configs", name), "-o", self.out,
+                                    "--set", "workload.num_requests=50")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class Errors(Run):
+    def check(self, message, *sets):
+        done = self.simulate(*sets, status=1)
+        self.assertIn(message, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(self.files(), [], "nothing is written")
+
+    def test_bad_configuration(self):
+        self.check("--set cluster.tensor_parallel_size: 3 does not divide",
+                   "cluster.tensor_parallel_size=3")
+        self.check("--set workload.arrivals.qps: ", "workload.arrivals.qps=-1")
+        self.check("unknown key", "cluster.devise=a100")
+        self.write(SMALL + "colour: blue\n")
+        self.check("a.yaml:11: colour: unknown key")
+        os.unlink(self.config)
+        self.check("a.yaml")
+
+    def test_bad_trace(self):
+        trace = "workload.lengths={type: trace, file: t.csv}"
+        self.check("t.csv", trace)
+        self.write("num_prefill_tokens,num_decode_tokens\n5,7\n6,many\n", "t.csv")
+        self.check("t.csv:3: num_decode_tokens: ", trace)
+        self.write("num_prefill_tokens,num_decode_tokens\n", "t.csv")
+        self.check("no rows", trace)
+
+    def test_model_that_does_not_fit(self):
+        self.check("does not fit", "model=meta-llama/Llama-2-70b-hf",
+                   "cluster.tensor_parallel_size=1", "cluster.num_pipeline_stages=1")
+
+    def test_missing_tables(self):
+        self.check("nowhere", "estimator={source: tables, tables: /nowhere}")
+
+    def test_folder_that_cannot_be_made(self):
+        self.write("", "out")
+        done = self.simulate(status=1)
+        self.assertIn("out", done.stderr)
+
+
+class Trouble(Run):
+    def test_full_disk(self):
+        """/dev/full takes bytes until they are flushed. An old summary survives."""
+        for name, key in (("batch_metrics.csv", "batches"),
+                          ("operator_metrics.csv", "operators"),
+                          ("chrome_trace.json", "chrome_trace"),
+                          ("event_trace.json", "event_trace"),
+                          ("time_series.csv", "statistics"),
+                          ("request_metrics.csv", "requests")):
+            with self.subTest(name):
+                os.makedirs(self.out, exist_ok=True)
+                path = os.path.join(self.out, name)
+                if os.path.lexists(path):
+                    os.unlink(path)
+                os.symlink("/dev/full", path)
+                done = self.simulate(f"output.{key}=true", status=2)
+                self.assertIn(name, done.stderr)
+                self.assertFalse([f for f in self.files() if ".tmp" in f])
+                os.unlink(path)
+
+    def test_file_size_limit(self):
+        """The same where the temporary file itself cannot grow."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        done = self.simulate("output.chrome_trace=true", status=2, preexec_fn=limit)
+        self.assertIn("chrome_trace.json", done.stderr)
+        self.assertEqual(self.files(), [])
+
+    def interrupted(self, signal_number):
+        process = subprocess.Popen(
+            [PROGRAM, self.config, "-o", self.out, "--set", "workload.num_requests=2000000",
+             "--set", "output.chrome_trace=true"], stderr=subprocess.PIPE, text=True)
+        while not any(".tmp" in name for name in self.files()): # it runs
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.send_signal(signal_number)
+        message = process.communicate(timeout=60)[1]
+        self.assertEqual(process.returncode, 3, message)
+        self.assertIn("interrupted", message)
+        self.assertEqual(self.files(), [])
+
+    def test_interrupt(self):
+        self.interrupted(signal.SIGINT)
+        self.interrupted(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

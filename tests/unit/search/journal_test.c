@@ -109,7 +109,11 @@ static void test_torn_tail_at_every_length(void)
 {
     make(12);
     const long whole = size_of_file();
-    char *bytes = malloc((size_t)whole);
+    static char bytes[100000];
+    if (whole <= 0 || whole > (long)sizeof bytes) {
+        CU_FAIL("no journal");
+        return;
+    }
     int fd = open(path, O_RDONLY);
     CU_ASSERT_EQUAL(read(fd, bytes, (size_t)whole), whole);
     close(fd);
@@ -130,7 +134,6 @@ static void test_torn_tail_at_every_length(void)
         CU_ASSERT_EQUAL(cut, 0);
     }
     CU_ASSERT_EQUAL(last, 0);
-    free(bytes);
 }
 
 static void test_damage_ends_the_reading(void)

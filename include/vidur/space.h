@@ -1,0 +1,182 @@
+#ifndef VIDUR_SPACE_H
+#define VIDUR_SPACE_H
+
+#include <vidur/capacity.h>
+#include <vidur/deployment.h>
+#include <vidur/memory_plan.h>
+#include <vidur/slo.h>
+#include <vidur/timetable.h>
+#include <vidur/workload.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What is searched: a configuration, and the candidates that it spans.
+ * Source: contract.md, "vidur-search"; the keys are those of Vidur's config explorer
+ * and more.
+ *
+ * Both are read-only once they are built and may then be shared by threads.
+ */
+
+/* ---- The configuration ---- */
+
+/* An entry of `models:`. */
+struct vidur_search_model {
+    char name[48];
+    char identifier[1024];
+    int *exclude_tp_dims;
+    int num_exclude_tp_dims;
+    struct vidur_model_spec spec;
+};
+
+/* An entry of `clusters:`. */
+struct vidur_search_cluster {
+    char device_reference[1024];
+    char node_reference[1024];
+    int num_gpus;
+    int gpus_per_node; /* 0: as the node SKU says */
+    double usd_per_gpu_hour;
+    bool own_price; /* the price is the configuration's, not the SKU's */
+    struct vidur_device_sku device;
+    struct vidur_node_sku node;
+};
+
+/* An entry of `schedulers:` with one value for every knob; lists in an entry make
+ * several of these. */
+struct vidur_search_scheduler {
+    struct vidur_scheduler_config config;
+    uint64_t given; /* bit i: knob i of VIDUR_SCHEDULER_KNOBS is the configuration's */
+    char label[48]; /* "sarathi chunk_size=512" */
+    int entry;      /* of the list in the configuration */
+};
+
+/* An entry of `traces:`. */
+struct vidur_search_trace {
+    char name[48];
+    struct vidur_workload_config workload; /* its qps is the probes' */
+    double start_qps;
+    uint64_t content; /* a hash of the files it names */
+};
+
+struct vidur_search_rule; /* of `include:` or `exclude:`; rules.h */
+
+/* From where a candidate's capacity search starts. */
+enum vidur_warm_start {
+    VIDUR_WARM_NONE,      /* the bound on its throughput */
+    VIDUR_WARM_BATCH_SIZE /* the answer of the next larger batch size */
+};
+
+/* `search:`. */
+struct vidur_search_settings {
+    double granularity;
+    int max_iterations;
+    uint64_t seed;
+    enum vidur_seeds seeds;
+    double poisson_truncate; /* below 0: by the semantics */
+    double time_limit_s;     /* simulated; 0: none */
+    bool stop_early;
+    enum vidur_warm_start warm_start;
+    bool speculate;
+    int confirm;
+    int max_deaths;
+    int max_working_ranks;
+};
+
+struct vidur_yaml;
+
+struct vidur_search_config {
+    struct vidur_search_model *models;
+    struct vidur_search_cluster *clusters;
+    struct vidur_search_scheduler *schedulers;
+    struct vidur_search_trace *traces;
+    int num_models, num_clusters, num_schedulers, num_traces;
+    int *batch_sizes, *tp_dimensions, *pp_dimensions;
+    int num_batch_sizes, num_tp_dimensions, num_pp_dimensions;
+    char (*routers)[24];
+    int num_routers;
+    int *memory_planners; /* enum vidur_memory_planner */
+    int num_memory_planners;
+    struct vidur_search_rule *includes, *excludes;
+    int num_includes, num_excludes;
+    struct vidur_slo *slos;
+    int num_slos;
+    struct vidur_search_settings search;
+    enum vidur_capacity_definition capacity_definition;
+    enum vidur_tbt_definition tbt_definition;
+    enum vidur_semantics semantics;
+    double memory_margin_fraction;
+    struct vidur_estimator_config estimator;
+    /* where it came from */
+    char path[1024];
+    char sha256[65];        /* of its content, overrides applied, path left out */
+    char *text;             /* as read, one `# --set ...` line per override behind it */
+    struct vidur_yaml *doc; /* for the place of later errors */
+};
+
+/* Reads a file, applies `key.path=value` overrides in order, loads the specs that it
+ * names. Zero-initialise; release after a failure, too. */
+int vidur_search_config_load(struct vidur_search_config *config, const char *path,
+                             const char *const *sets, int num_sets,
+                             struct vidur_error *err);
+void vidur_search_config_release(struct vidur_search_config *config);
+
+/* "ttft_p99": how results name an SLO. */
+void vidur_slo_name(const struct vidur_slo *slo, char *out, size_t size);
+
+/* ---- The space ---- */
+
+enum vidur_candidate_status {
+    VIDUR_CANDIDATE_RUNNABLE,
+    VIDUR_CANDIDATE_INFEASIBLE_MEMORY,
+    VIDUR_CANDIDATE_INVALID
+};
+
+/* One point of the space; indices are into the configuration's lists. */
+struct vidur_candidate {
+    uint64_t id; /* of its content: the same wherever it is listed */
+    int model, trace, cluster, scheduler, router, memory_planner;
+    int tensor_parallel_size, num_pipeline_stages, batch_size;
+    int num_replicas, num_gpus; /* in use */
+    enum vidur_candidate_status status;
+    char *reason;   /* why it is not runnable; NULL */
+    int table;      /* the timetable it needs; -1: not runnable */
+    int64_t before; /* the candidate whose answer it may start from, always an earlier
+                       one; -1: none */
+    int64_t chain;  /* candidates linked by `before` have the same */
+    int64_t num_blocks;
+    double weight; /* expected cost of its search, in no unit */
+};
+
+struct vidur_space {
+    const struct vidur_search_config *config;
+    struct vidur_candidate *candidates;
+    int64_t num_candidates;
+    /* one timetable each, covering all its candidates; pointers into the configuration
+     */
+    struct vidur_timetable_request *tables;
+    int num_tables;
+    int64_t num_excluded;   /* by rules and exclude_tp_dims */
+    int64_t num_duplicates; /* equal to an earlier candidate */
+};
+
+/* The product of all dimensions, in the order of their listing, batch sizes from large
+ * to small. `config` must outlive the space. Fails when a dimension's value suits no
+ * model, or no candidate is valid. Zero-initialise; release after a failure, too. */
+int vidur_space_build(struct vidur_space *space,
+                      const struct vidur_search_config *config,
+                      struct vidur_error *err);
+void vidur_space_release(struct vidur_space *space);
+
+/* Keeps the chains whose number modulo `count` is `index`. What the others would have
+ * needed stays in the tables' limits, so that results do not change. */
+void vidur_space_shard(struct vidur_space *space, int64_t index, int64_t count);
+
+void vidur_space_deployment(const struct vidur_space *space, int64_t candidate,
+                            struct vidur_deployment *deployment);
+
+/* USD per hour of the devices in use; NaN where there is no price. */
+double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t candidate);
+
+#endif

@@ -1,0 +1,29 @@
+#ifndef VIDUR_SEARCH_CONFIG_PARTS_H
+#define VIDUR_SEARCH_CONFIG_PARTS_H
+
+#include "base/yaml.h"
+
+#include <vidur/space.h>
+
+/* Parts of the configuration's reading that are more than a table; for config.c. */
+
+/* `schedulers:`: fills schedulers and num_schedulers. */
+int config_read_schedulers(const struct vidur_yaml_node *node,
+                           struct vidur_search_config *config, struct vidur_error *err);
+
+/* `traces:`: fills traces and num_traces, but for what other sections decide. */
+int config_read_traces(const struct vidur_yaml_node *node,
+                       struct vidur_search_config *config, struct vidur_error *err);
+/* Seeds, semantics, files: once all sections are read. */
+int config_complete_traces(const struct vidur_yaml_node *node,
+                           struct vidur_search_config *config, struct vidur_error *err);
+
+/* A text of a spec's name, or a path (.yaml, .yml, .json) relative to the file. */
+int config_read_reference(const struct vidur_yaml_node *node, void *out,
+                          struct vidur_error *err);
+
+/* Puts the place of `key` in front of the text in *err, whose code stays. */
+int config_fail_at(const struct vidur_yaml_node *mapping, const char *key,
+                   struct vidur_error *err);
+
+#endif

@@ -1,0 +1,136 @@
+#include "config_parts.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "section.h"
+
+#include <vidur/simulation_config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* `traces:`: what is asked of the candidates. */
+
+enum { DEFAULT_REQUESTS = 16000 };
+
+static int read_lengths(const struct vidur_yaml_node *node, void *out,
+                        struct vidur_error *err)
+{
+    return vidur_lengths_config_read(node, out, err);
+}
+
+static int read_arrivals(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    return vidur_arrivals_config_read(node, out, err);
+}
+
+#define KEY(key_, kind, member)                                                        \
+    .key = key_, .type = VIDUR_YAML_##kind,                                            \
+    VIDUR_YAML_AT(struct vidur_search_trace, member)
+
+static const struct vidur_yaml_field trace_fields[] = {
+    {KEY("name", STRING, name), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
+    {KEY("trace_file", PATH, workload.lengths.file)},
+    {KEY("lengths", CUSTOM, workload.lengths), .read = read_lengths},
+    {KEY("arrivals", CUSTOM, workload.arrivals), .read = read_arrivals},
+    {KEY("max_seq_len", INT, workload.max_tokens), .flags = VIDUR_YAML_MIN, .min = 2},
+    {KEY("num_requests", INT64, workload.num_requests),
+     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 1, .max = 1e9},
+    {KEY("start_qps", DOUBLE, start_qps), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {0}};
+
+static int read_trace(const struct vidur_yaml_node *node,
+                      struct vidur_search_trace *trace, struct vidur_error *err)
+{
+    vidur_workload_config_defaults(&trace->workload);
+    trace->workload.num_requests = DEFAULT_REQUESTS;
+    trace->workload.arrivals.qps = 1; /* until a probe says */
+    trace->start_qps = 1;
+    if (vidur_yaml_read(node, trace_fields, trace, err) != 0)
+        return -1;
+    const bool file = vidur_yaml_get(node, "trace_file") != NULL;
+    const bool lengths = vidur_yaml_get(node, "lengths") != NULL;
+    if (file && lengths)
+        return vidur_yaml_fail_key(node, "lengths", err,
+                                   "given beside trace_file; give one of them");
+    if (!file && !lengths)
+        return vidur_yaml_fail_key(node, "trace_file", err,
+                                   "missing; give it, or lengths as vidur-simulate "
+                                   "takes them");
+    return 0;
+}
+
+int config_read_traces(const struct vidur_yaml_node *node,
+                       struct vidur_search_config *config, struct vidur_error *err)
+{
+    const int count = vidur_yaml_count(node);
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE || count == 0)
+        return vidur_yaml_fail(
+            node, err, "a list is needed, like [{name: chat, trace_file: chat.csv}]");
+    config->traces = calloc((size_t)count, sizeof *config->traces);
+    if (!config->traces)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for traces");
+    config->num_traces = count;
+    for (int i = 0; i < count; i++)
+        if (read_trace(vidur_yaml_item(node, i), &config->traces[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+/* ---- Once all sections are read ---- */
+
+static int hash_file(const char *path, uint64_t *hash, struct vidur_error *err)
+{
+    size_t size;
+    if (!path[0])
+        return 0;
+    char *bytes = vidur_file_read(path, 0, &size, err);
+    if (!bytes)
+        return -1;
+    *hash = vidur_fnv1a(*hash, bytes, size);
+    free(bytes);
+    return 0;
+}
+
+static int complete(const struct vidur_yaml_node *node,
+                    const struct vidur_search_config *config,
+                    struct vidur_search_trace *trace, struct vidur_error *err)
+{
+    struct vidur_workload_config *workload = &trace->workload;
+    workload->seed = config->search.seed;
+    workload->seeds = config->search.seeds;
+    if (config->search.poisson_truncate >= 0 && workload->arrivals.truncate < 0)
+        workload->arrivals.truncate = config->search.poisson_truncate;
+    vidur_workload_config_complete(workload, config->semantics);
+    if (strcmp(workload->arrivals.type, "poisson") != 0 &&
+        strcmp(workload->arrivals.type, "gamma") != 0)
+        return vidur_yaml_fail_key(node, "arrivals", err,
+                                   "%s arrivals have no rate to search over; use "
+                                   "poisson or gamma",
+                                   workload->arrivals.type);
+    if (vidur_workload_config_check(workload, err) != 0)
+        return vidur_section_locate(node, "workload.", err);
+    trace->content = VIDUR_FNV1A_INIT;
+    if (hash_file(workload->lengths.file, &trace->content, err) != 0)
+        return config_fail_at(
+            node, vidur_yaml_get(node, "trace_file") ? "trace_file" : "lengths", err);
+    return 0;
+}
+
+int config_complete_traces(const struct vidur_yaml_node *node,
+                           struct vidur_search_config *config, struct vidur_error *err)
+{
+    for (int i = 0; i < config->num_traces; i++) {
+        const struct vidur_yaml_node *item = vidur_yaml_item(node, i);
+        if (complete(item, config, &config->traces[i], err) != 0)
+            return -1;
+        for (int earlier = 0; earlier < i; earlier++)
+            if (strcmp(config->traces[earlier].name, config->traces[i].name) == 0)
+                return vidur_yaml_fail_key(item, "name", err,
+                                           "'%s' is taken by an earlier trace",
+                                           config->traces[i].name);
+    }
+    return 0;
+}

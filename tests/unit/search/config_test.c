@@ -1,0 +1,300 @@
+#include "test.h"
+
+#include <vidur/space.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A configuration that is right; tests change one thing each. */
+#define MODELS     "models: [{name: llama, identifier: meta-llama/Llama-2-70b-hf}]\n"
+#define CLUSTERS   "clusters: [{device: a100, network_device: a100_dgx, num_gpus: 16}]\n"
+#define SCHEDULERS "schedulers: [{scheduler: vllm}]\n"
+#define TRACES                                                                         \
+    "traces: [{name: chat, trace_file: 'data:traces/chat-4k-synthetic.csv', "          \
+    "num_requests: 100}]\n"
+
+static char folder[] = "/tmp/vidur-config-XXXXXX";
+static char path[64];
+
+static const char *write_config(const char *text)
+{
+    if (!path[0]) {
+        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+        snprintf(path, sizeof path, "%s/c.yaml", folder);
+    }
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(text, file);
+    fclose(file);
+    return path;
+}
+
+static int load(struct vidur_search_config *config, const char *text,
+                struct vidur_error *err)
+{
+    return vidur_search_config_load(config, write_config(text), NULL, 0, err);
+}
+
+static void expect_loads(struct vidur_search_config *config, const char *text)
+{
+    struct vidur_error err = {0};
+    if (load(config, text, &err) != 0)
+        printf("\n    %s", err.text);
+    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+}
+
+static void test_defaults(void)
+{
+    struct vidur_search_config c;
+    expect_loads(&c, MODELS CLUSTERS SCHEDULERS TRACES);
+    CU_ASSERT_EQUAL(c.num_batch_sizes, 5);
+    CU_ASSERT_EQUAL(c.num_tp_dimensions, 4);
+    CU_ASSERT_EQUAL(c.num_pp_dimensions, 3);
+    CU_ASSERT_EQUAL(c.num_slos, 3);
+    CU_ASSERT_EQUAL(c.slos[1].metric, VIDUR_LATENCY_tbt);
+    CU_ASSERT_EQUAL(c.search.granularity, 0.025);
+    CU_ASSERT_EQUAL(c.search.max_iterations, 20);
+    CU_ASSERT_EQUAL(c.search.seed, 42);
+    CU_ASSERT_EQUAL(c.search.time_limit_s, 0);
+    CU_ASSERT_EQUAL(c.clusters[0].usd_per_gpu_hour, 2.21);
+    CU_ASSERT_FALSE(c.clusters[0].own_price);
+    CU_ASSERT_STRING_EQUAL(c.routers[0], "round_robin");
+    CU_ASSERT_EQUAL(c.traces[0].workload.max_tokens, 4096);
+    CU_ASSERT_EQUAL(c.traces[0].workload.arrivals.truncate, 0);
+    CU_ASSERT_EQUAL(c.models[0].spec.num_layers, 80);
+    CU_ASSERT_EQUAL(strlen(c.sha256), 64);
+    vidur_search_config_release(&c);
+}
+
+/* Keys as Vidur's config explorer has them. */
+static void test_vidur_keys(void)
+{
+    struct vidur_search_config c;
+    expect_loads(&c,
+                 "clusters:\n"
+                 "  - device: a100\n    num_gpus: 16\n    gpus_per_node: 4\n"
+                 "  - device: h100\n    num_gpus: 16\n    gpus_per_node: 4\n"
+                 "schedulers:\n"
+                 "  - scheduler: vllm\n  - scheduler: sarathi\n    chunk_size: 512\n"
+                 "  - scheduler: orca\n"
+                 "traces:\n  - name: chat\n"
+                 "    trace_file: 'data:traces/chat-4k-synthetic.csv'\n"
+                 "    max_seq_len: 4096\n    num_requests: 16000\n    start_qps: 32\n"
+                 "batch_sizes: [32, 64]\ntp_dimensions: [1, 2, 4]\n"
+                 "pp_dimensions: [1, 2]\n"
+                 "models:\n  - name: phi-2\n    identifier: microsoft/phi-2\n"
+                 "    exclude_tp_dims: [2, 4, 8]\n");
+    CU_ASSERT_EQUAL(c.num_clusters, 2);
+    CU_ASSERT_STRING_EQUAL(c.clusters[1].node.name, "h100_pairwise_nvlink");
+    CU_ASSERT_EQUAL(c.clusters[1].node.devices_per_node, 4);
+    CU_ASSERT_EQUAL(c.num_schedulers, 3);
+    CU_ASSERT_EQUAL(c.schedulers[1].config.chunk_size, 512);
+    CU_ASSERT_STRING_EQUAL(c.schedulers[1].label, "sarathi chunk_size=512");
+    CU_ASSERT_STRING_EQUAL(c.schedulers[2].label, "orca");
+    CU_ASSERT_EQUAL(c.traces[0].start_qps, 32);
+    CU_ASSERT_EQUAL(c.models[0].num_exclude_tp_dims, 3);
+    vidur_search_config_release(&c);
+}
+
+static void test_lists_of_knobs(void)
+{
+    struct vidur_search_config c;
+    expect_loads(&c, MODELS CLUSTERS TRACES
+                 "schedulers: [{scheduler: vllm}, {scheduler: sarathi, "
+                 "chunk_size: [256, 512, 1024], block_size: [16, 32]}, "
+                 "{scheduler: lightllm}]\n"
+                 "router: [round_robin, lor]\nmemory_planner: exact\n");
+    CU_ASSERT_EQUAL_FATAL(c.num_schedulers, 8);
+    CU_ASSERT_EQUAL(c.schedulers[1].config.chunk_size, 256);
+    CU_ASSERT_EQUAL(c.schedulers[2].config.block_size, 32);
+    CU_ASSERT_EQUAL(c.schedulers[6].config.chunk_size, 1024);
+    CU_ASSERT_STRING_EQUAL(c.schedulers[6].label,
+                           "sarathi chunk_size=1024 block_size=32");
+    CU_ASSERT_EQUAL(c.schedulers[7].config.block_size, 1);
+    CU_ASSERT_EQUAL(c.num_routers, 2);
+    CU_ASSERT_EQUAL(c.memory_planners[0], VIDUR_PLANNER_EXACT);
+    vidur_search_config_release(&c);
+}
+
+static void test_traces(void)
+{
+    struct vidur_search_config c;
+    expect_loads(
+        &c, MODELS CLUSTERS SCHEDULERS
+        "semantics: vidur\n"
+        "traces: [{name: a, lengths: {type: fixed, prefill_tokens: 100, "
+        "decode_tokens: 20}, arrivals: {type: gamma, cv: 2}, max_seq_len: 512}, "
+        "{name: b, lengths: {type: uniform, min_tokens: 64}, max_seq_len: 200}]\n"
+        "search: {seed: 7}\n");
+    CU_ASSERT_STRING_EQUAL(c.traces[0].workload.arrivals.type, "gamma");
+    CU_ASSERT_EQUAL(c.traces[0].workload.arrivals.cv, 2);
+    CU_ASSERT_EQUAL(c.traces[0].workload.seed, 7);
+    CU_ASSERT_EQUAL(c.traces[0].workload.num_requests, 16000);
+    CU_ASSERT_EQUAL(c.traces[1].workload.max_tokens, 200);
+    CU_ASSERT_EQUAL(c.traces[1].workload.arrivals.truncate, 3); /* by the semantics */
+    vidur_search_config_release(&c);
+    expect_loads(&c, MODELS CLUSTERS SCHEDULERS TRACES
+                 "search: {poisson_truncate: 3, seeds: reference}\n");
+    CU_ASSERT_EQUAL(c.traces[0].workload.arrivals.truncate, 3);
+    CU_ASSERT_EQUAL(c.traces[0].workload.seeds, VIDUR_SEEDS_REFERENCE);
+    vidur_search_config_release(&c);
+}
+
+static void test_overrides_and_hash(void)
+{
+    const char *sets[] = {"search.seed=9", "clusters.0.usd_per_gpu_hour=3.5"};
+    struct vidur_search_config a, b;
+    struct vidur_error err;
+    const char *text = MODELS CLUSTERS SCHEDULERS TRACES;
+    CU_ASSERT_EQUAL_FATAL(
+        vidur_search_config_load(&a, write_config(text), sets, 2, &err), 0);
+    CU_ASSERT_EQUAL(a.search.seed, 9);
+    CU_ASSERT_EQUAL(a.clusters[0].usd_per_gpu_hour, 3.5);
+    CU_ASSERT_PTR_NOT_NULL(strstr(a.text, "# --set search.seed=9\n"));
+    CU_ASSERT_EQUAL(strncmp(a.text, text, strlen(text)), 0);
+    /* The same content, written differently. */
+    expect_loads(&b, TRACES SCHEDULERS MODELS
+                 "search:\n  seed: 9  # lucky\n"
+                 "clusters: [{num_gpus: 16, device: a100, network_device: a100_dgx, "
+                 "usd_per_gpu_hour: 3.5}]\n");
+    CU_ASSERT_STRING_EQUAL(a.sha256, b.sha256);
+    vidur_search_config_release(&b);
+    expect_loads(&b, MODELS CLUSTERS SCHEDULERS TRACES);
+    CU_ASSERT_STRING_NOT_EQUAL(a.sha256, b.sha256);
+    vidur_search_config_release(&a);
+    vidur_search_config_release(&b);
+}
+
+static void test_bad_input(void)
+{
+    static const struct {
+        const char *text;
+        const char *words; /* what the message must say */
+    } cases[] = {
+        {MODELS CLUSTERS SCHEDULERS TRACES "bacth_sizes: [1]\n",
+         "c.yaml:5: bacth_sizes: unknown key; the nearest known one is 'batch_sizes'"},
+        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: vlm}]\n",
+         "c.yaml:4: schedulers.0.scheduler: 'vlm' is not known; the nearest is "
+         "'vllm'"},
+        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunksize: 1}]\n",
+         "unknown key; the nearest known one is 'chunk_size'"},
+        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: vllm, batch_size_cap: 3}]\n",
+         "give batch_sizes"},
+        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunk_size: []}]\n",
+         "an empty list"},
+        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunk_size: 0}]\n",
+         "at least 1"},
+        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: lightllm, block_size: 16}]\n",
+         "block_size"},
+        {MODELS CLUSTERS TRACES "schedulers: [{chunk_size: 5}]\n",
+         "schedulers.0.scheduler: missing"},
+        {MODELS CLUSTERS TRACES "schedulers: vllm\n", "a list is needed"},
+        {MODELS CLUSTERS TRACES, "schedulers: missing"},
+        {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: no.csv}]\n",
+         "traces.0.trace_file: "},
+        {MODELS CLUSTERS SCHEDULERS "traces: [{name: x}]\n", "trace_file: missing"},
+        {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: a, lengths: {type: "
+                                    "uniform}}]\n",
+         "give one of them"},
+        {MODELS CLUSTERS SCHEDULERS
+         "traces: [{name: x, lengths: {type: uniform}, arrivals: {type: static}}]\n",
+         "no rate"},
+        {MODELS CLUSTERS SCHEDULERS
+         "traces: [{name: x, lengths: {type: uniform}, start_qps: -1}]\n",
+         "start_qps: -1 is out of range; it must be above 0"},
+        {MODELS CLUSTERS SCHEDULERS
+         "traces: [{name: x, lengths: {type: uniform}, num_requests: 0}]\n",
+         "num_requests: 0 is out of range"},
+        {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, lengths: {type: uniform}}, "
+                                    "{name: x, lengths: {type: uniform}}]\n",
+         "taken by an earlier trace"},
+        {"models: [{name: a, identifier: llama-2-70b-hf}, "
+         "{name: a, identifier: phi-2}]\n" CLUSTERS SCHEDULERS TRACES,
+         "taken by an earlier model"},
+        {"models: [{name: a, identifier: lama-2-70b-hf}]\n" CLUSTERS SCHEDULERS TRACES,
+         "models.0.identifier: "},
+        {"models: []\n" CLUSTERS SCHEDULERS TRACES, "at least one element"},
+        {MODELS "clusters: [{device: b200, num_gpus: 8}]\n" SCHEDULERS TRACES,
+         "clusters.0.device: "},
+        {MODELS "clusters: [{device: a30, network_device: a30_single_gpu, "
+                "num_gpus: 1}]\n" SCHEDULERS TRACES,
+         "clusters.0.usd_per_gpu_hour: a30 has no price"},
+        {MODELS "clusters: [{device: a100, network_device: h100_dgx, "
+                "num_gpus: 8}]\n" SCHEDULERS TRACES,
+         "h100_dgx is a node of h100 devices, not a100"},
+        {MODELS "clusters: [{device: a100, num_gpus: 8, gpus_per_node: "
+                "16}]\n" SCHEDULERS TRACES,
+         "gpus_per_node: 16; a a100_pairwise_nvlink has 4"},
+        {MODELS "clusters: [{device: a100, num_gpus: -4}]\n" SCHEDULERS TRACES,
+         "num_gpus: -4 is out of range"},
+        {MODELS "clusters: [{device: a100, num_gpus: many}]\n" SCHEDULERS TRACES,
+         "num_gpus"},
+        {MODELS CLUSTERS SCHEDULERS TRACES
+         "slos: [{metric: ttfb, quantile: 0.9, limit_s: 1}]\n",
+         "slos.0.metric: 'ttfb' is not known; the nearest is 'ttft'"},
+        {MODELS CLUSTERS SCHEDULERS TRACES
+         "slos: [{metric: ttft, quantile: 1.5, limit_s: 1}]\n",
+         "quantile: 1.5 is out of range"},
+        {MODELS CLUSTERS SCHEDULERS TRACES
+         "slos: [{metric: ttft, quantile: 0.9, limit_s: nan}]\n",
+         "limit_s"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "slos: [{metric: ttft}]\n",
+         "slos.0.quantile: missing"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "search: {granularity: 0}\n", "granularity"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "search: {seed: -1}\n", "negative"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "router: lot\n", "router: 'lot'"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "memory_planner: nice\n", "memory_planner"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{devise: h100}]\n",
+         "the nearest is 'device'"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{batch_size: many}]\n",
+         "exclude.0.batch_size"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "exclude: {device: h100}\n",
+         "a list of rules"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{}]\n", "a rule is a mapping"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "capacity_definition: scheduling_delay\n"
+                                           "slos: [{metric: ttft, quantile: 0.9, "
+                                           "limit_s: 1}]\n",
+         "0.99 quantile of scheduling_delay"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "estimator: {source: magic}\n",
+         "estimator.source"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [0]\n", "at least 1"},
+        {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [32\n", "c.yaml:"},
+        {"- a\n", "c.yaml:"},
+        {"", "models: missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_search_config config;
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL(load(&config, cases[i].text, &err), -1);
+        CU_ASSERT_TRUE(err.code != VIDUR_OK);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "c.yaml:"));
+        CU_ASSERT_PTR_NULL(strchr(err.text, '\n'));
+        const bool said = strstr(err.text, cases[i].words) != NULL;
+        if (!said)
+            printf("\n    case %zu: %s", i, err.text);
+        CU_ASSERT_TRUE(said);
+        vidur_search_config_release(&config);
+    }
+}
+
+static void test_missing_configuration(void)
+{
+    struct vidur_search_config config;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_search_config_load(&config, "/no/such.yaml", NULL, 0, &err),
+                    -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "/no/such.yaml"));
+    vidur_search_config_release(&config);
+    unlink(path);
+    rmdir(folder);
+}
+
+VIDUR_TEST_MAIN("search configuration", {"defaults", test_defaults},
+                {"keys of Vidur's explorer", test_vidur_keys},
+                {"lists of knobs", test_lists_of_knobs}, {"traces", test_traces},
+                {"overrides and hash", test_overrides_and_hash},
+                {"bad input", test_bad_input},
+                {"missing configuration", test_missing_configuration})

@@ -1,0 +1,276 @@
+#include "test.h"
+
+#include <vidur/space.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TRACE                                                                          \
+    "traces: [{name: u, lengths: {type: uniform, min_tokens: 64}, num_requests: "      \
+    "100}]\n"
+
+static char folder[] = "/tmp/vidur-space-XXXXXX";
+static char path[64];
+
+static struct vidur_search_config config;
+static struct vidur_space space;
+
+static int build(const char *text, struct vidur_error *err)
+{
+    if (!path[0]) {
+        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+        snprintf(path, sizeof path, "%s/c.yaml", folder);
+    }
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(text, file);
+    fclose(file);
+    if (vidur_search_config_load(&config, path, NULL, 0, err) != 0)
+        return -1;
+    return vidur_space_build(&space, &config, err);
+}
+
+static void expect_builds(const char *text)
+{
+    struct vidur_error err = {0};
+    if (build(text, &err) != 0)
+        printf("\n    %s", err.text);
+    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+}
+
+static void release(void)
+{
+    vidur_space_release(&space);
+    vidur_search_config_release(&config);
+}
+
+static void test_the_papers_grid(void)
+{
+    expect_builds("models: [{name: llama, identifier: meta-llama/Llama-2-70b-hf}]\n"
+                  "clusters: [{device: a100, network_device: a100_dgx, num_gpus: 16},\n"
+                  "           {device: h100, network_device: h100_dgx, num_gpus: 16}]\n"
+                  "schedulers: [{scheduler: vllm}, "
+                  "{scheduler: sarathi, chunk_size: [512, 1024, 2048, 4096]}]\n" TRACE
+                  "tp_dimensions: [1, 2, 4]\npp_dimensions: [1, 2, 4]\n");
+    CU_ASSERT_EQUAL(space.num_candidates, 450);
+    int64_t counts[3] = {0};
+    int64_t chains = -1;
+    for (int64_t i = 0; i < space.num_candidates; i++) {
+        const struct vidur_candidate *c = &space.candidates[i];
+        struct vidur_deployment d;
+        vidur_space_deployment(&space, i, &d);
+        counts[c->status]++;
+        CU_ASSERT_EQUAL(c->num_replicas,
+                        16 / (c->tensor_parallel_size * c->num_pipeline_stages));
+        CU_ASSERT_EQUAL(c->num_gpus, 16);
+        CU_ASSERT_EQUAL(d.scheduler.batch_size_cap,
+                        c->batch_size * c->num_pipeline_stages);
+        if (strcmp(d.scheduler.type, "vllm") == 0)
+            CU_ASSERT_EQUAL(d.scheduler.max_tokens_in_batch, 4096);
+        CU_ASSERT_DOUBLE_EQUAL(vidur_space_usd_per_hour(&space, i),
+                               16 * (c->cluster ? 4.25 : 2.21), 1e-9);
+        if (c->chain > chains)
+            chains = c->chain;
+        if (c->before < 0)
+            continue;
+        const struct vidur_candidate *before = &space.candidates[c->before];
+        CU_ASSERT_TRUE(c->before < i);
+        CU_ASSERT_EQUAL(before->chain, c->chain);
+        CU_ASSERT_EQUAL(before->table, c->table);
+        CU_ASSERT_TRUE(before->batch_size > c->batch_size);
+    }
+    CU_ASSERT_EQUAL(chains, 89);
+    CU_ASSERT_EQUAL(counts[VIDUR_CANDIDATE_INVALID], 0);
+    /* 70 billion fp16 weights need two devices at the very least. */
+    CU_ASSERT_EQUAL(counts[VIDUR_CANDIDATE_INFEASIBLE_MEMORY], 50);
+    CU_ASSERT_TRUE(space.num_tables >= 6);
+    release();
+}
+
+static uint64_t ids[2][64];
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int64_t collect_ids(int into, const char *text)
+{
+    expect_builds(text);
+    const int64_t count = space.num_candidates;
+    CU_ASSERT_TRUE_FATAL(count <= 64);
+    for (int64_t i = 0; i < count; i++)
+        ids[into][i] = space.candidates[i].id;
+    qsort(ids[into], (size_t)count, sizeof ids[into][0], compare_ids);
+    release();
+    return count;
+}
+
+static void test_ids_do_not_depend_on_the_order(void)
+{
+    const int64_t first = collect_ids(
+        0, "models: [{name: a, identifier: llama-2-7b-hf}, {name: b, identifier: "
+           "llama-2-70b-hf}]\n"
+           "clusters: [{device: a100, num_gpus: 8}, {device: h100, num_gpus: 8}]\n"
+           "schedulers: [{scheduler: vllm}, {scheduler: sarathi}]\n" TRACE
+           "batch_sizes: [32, 64]\ntp_dimensions: [1, 2]\npp_dimensions: [1, 2]\n"
+           "slos: [{metric: ttft, quantile: 0.9, limit_s: 1}]\n");
+    const int64_t second = collect_ids(
+        1, "slos: [{metric: ttft, quantile: 0.5, limit_s: 3}]\n"
+           "pp_dimensions: [2, 1]\ntp_dimensions: [2, 1]\nbatch_sizes: [64, 32]\n" TRACE
+           "schedulers: [{scheduler: sarathi}, {scheduler: vllm}]\n"
+           "clusters: [{device: h100, num_gpus: 8}, {device: a100, num_gpus: 8}]\n"
+           "models: [{name: b, identifier: llama-2-70b-hf}, {name: a, identifier: "
+           "llama-2-7b-hf}]\n");
+    CU_ASSERT_EQUAL(first, 64);
+    CU_ASSERT_EQUAL(second, 64);
+    CU_ASSERT_EQUAL(memcmp(ids[0], ids[1], sizeof ids[0]), 0);
+    for (int i = 1; i < 64; i++)
+        CU_ASSERT_TRUE(ids[0][i] != ids[0][i - 1]);
+}
+
+#define SMALL(extra)                                                                   \
+    "models: [{name: a, identifier: llama-2-7b-hf}]\n"                                 \
+    "clusters: [{device: a100, num_gpus: 8}, {device: h100, num_gpus: 8}]\n"           \
+    "schedulers: [{scheduler: vllm}, {scheduler: sarathi, chunk_size: [256, "          \
+    "512]}]\n" TRACE                                                                   \
+    "batch_sizes: [32, 64]\ntp_dimensions: [1, 2, 4]\npp_dimensions: [1]\n" extra
+
+static void test_rules(void)
+{
+    expect_builds(SMALL("exclude: [{device: h100, tensor_parallel_size: [2, 4]}, "
+                        "{scheduler: sarathi, chunk_size: 256}]\n"));
+    /* 36 less 12 (h100, TP 2 and 4), less 6 + 2 (chunk 256 of the rest) */
+    CU_ASSERT_EQUAL(space.num_candidates, 36 - 12 - 8);
+    CU_ASSERT_EQUAL(space.num_excluded, 20);
+    release();
+    expect_builds(SMALL("include: [{batch_size: 32}, {device: h100, scheduler: vllm}]\n"
+                        "exclude: [{model: a, trace: u, tensor_parallel_size: 1}]\n"));
+    CU_ASSERT_EQUAL(space.num_candidates, (18 + 3) * 2 / 3);
+    release();
+    struct vidur_error err;
+    CU_ASSERT_EQUAL(build(SMALL("include: [{batch_size: 33}]\n"), &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "include: no candidate is left"));
+    release();
+}
+
+static void test_exclude_tp_dims_and_duplicates(void)
+{
+    expect_builds(
+        "models: [{name: a, identifier: llama-2-7b-hf, exclude_tp_dims: [2]}]\n"
+        "clusters: [{device: a100, num_gpus: 8}, {device: a100, num_gpus: 8}]\n"
+        "schedulers: [{scheduler: vllm}, {scheduler: vllm}]\n" TRACE
+        "batch_sizes: [32, 32]\ntp_dimensions: [1, 2]\npp_dimensions: 1\n");
+    CU_ASSERT_EQUAL(space.num_candidates, 1);
+    CU_ASSERT_EQUAL(space.num_excluded, 8);
+    CU_ASSERT_EQUAL(space.num_duplicates, 7);
+    release();
+}
+
+static void test_rejected_candidates_say_why(void)
+{
+    expect_builds("models: [{name: a, identifier: llama-2-70b-hf}, "
+                  "{name: q, identifier: Qwen/Qwen-2-7B}]\n"
+                  "clusters: [{device: a100, network_device: a100_dgx, num_gpus: 8}]\n"
+                  "schedulers: [{scheduler: vllm}, {scheduler: lightllm}]\n" TRACE
+                  "batch_sizes: [32]\ntp_dimensions: [1, 8]\npp_dimensions: [1, 2]\n");
+    int invalid = 0, infeasible = 0;
+    for (int64_t i = 0; i < space.num_candidates; i++) {
+        const struct vidur_candidate *c = &space.candidates[i];
+        CU_ASSERT_EQUAL(c->reason == NULL, c->status == VIDUR_CANDIDATE_RUNNABLE);
+        CU_ASSERT_EQUAL(c->table >= 0, c->status == VIDUR_CANDIDATE_RUNNABLE);
+        if (c->status == VIDUR_CANDIDATE_INFEASIBLE_MEMORY) {
+            CU_ASSERT_PTR_NOT_NULL(strstr(c->reason, "GiB of weights"));
+            infeasible++;
+        } else if (c->status == VIDUR_CANDIDATE_INVALID) {
+            invalid++;
+            const char *words = c->tensor_parallel_size * c->num_pipeline_stages == 16
+                                    ? "takes 16 GPUs"
+                                : c->tensor_parallel_size == 8 ? "28 query heads"
+                                                               : "lightllm";
+            CU_ASSERT_PTR_NOT_NULL(strstr(c->reason, words));
+        }
+    }
+    CU_ASSERT_EQUAL(space.num_candidates, 16);
+    CU_ASSERT_EQUAL(infeasible, 2); /* llama on one device */
+    CU_ASSERT_EQUAL(invalid, 4 + 2 + 2);
+    release();
+}
+
+static void test_values_that_suit_no_model(void)
+{
+    struct vidur_error err;
+    CU_ASSERT_EQUAL(build("models: [{name: llama, identifier: llama-2-70b-hf}]\n"
+                          "clusters: [{device: a100, num_gpus: 16}]\n"
+                          "schedulers: [{scheduler: vllm}]\n" TRACE
+                          "tp_dimensions: [1, 3]\n",
+                          &err),
+                    -1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text,
+               "c.yaml:5: tp_dimensions: 3 does not divide 64 query heads of llama"));
+    release();
+    CU_ASSERT_EQUAL(build("models: [{name: llama, identifier: llama-2-70b-hf}]\n"
+                          "clusters: [{device: a100, num_gpus: 16}]\n"
+                          "schedulers: [{scheduler: vllm}]\n" TRACE
+                          "pp_dimensions: [7]\n",
+                          &err),
+                    -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "7 does not divide 80 layers of llama"));
+    release();
+    CU_ASSERT_EQUAL(build("models: [{name: llama, identifier: llama-2-70b-hf}]\n"
+                          "clusters: [{device: a100, num_gpus: 2}]\n"
+                          "schedulers: [{scheduler: vllm}]\n" TRACE
+                          "tp_dimensions: [4]\n",
+                          &err),
+                    -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no candidate is valid"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "takes 4 GPUs; the cluster has 2"));
+    release();
+}
+
+/* Shards together are the space, and no chain is cut. */
+static void test_shards(void)
+{
+    int64_t found = 0;
+    for (int shard = 0; shard < 3; shard++) {
+        expect_builds(SMALL(""));
+        const int64_t whole = space.num_candidates;
+        const int64_t max_batch = space.tables[0].max_batch_size;
+        vidur_space_shard(&space, shard, 3);
+        CU_ASSERT_EQUAL(space.tables[0].max_batch_size, max_batch);
+        for (int64_t i = 0; i < space.num_candidates; i++) {
+            const struct vidur_candidate *c = &space.candidates[i];
+            CU_ASSERT_EQUAL(c->chain % 3, shard);
+            CU_ASSERT_EQUAL(c->before, c->batch_size == 32 ? i - 1 : -1);
+        }
+        found += space.num_candidates;
+        CU_ASSERT_EQUAL(whole, 36);
+        release();
+    }
+    CU_ASSERT_EQUAL(found, 36);
+}
+
+static void test_no_warm_start_means_no_chains(void)
+{
+    expect_builds(SMALL("search: {warm_start: none}\n"));
+    for (int64_t i = 0; i < space.num_candidates; i++)
+        CU_ASSERT_EQUAL(space.candidates[i].before, -1);
+    CU_ASSERT_TRUE(space.candidates[0].chain != space.candidates[1].chain);
+    release();
+    unlink(path);
+    rmdir(folder);
+}
+
+VIDUR_TEST_MAIN("space", {"the paper's grid", test_the_papers_grid},
+                {"ids do not depend on the order", test_ids_do_not_depend_on_the_order},
+                {"rules", test_rules},
+                {"exclude_tp_dims and duplicates", test_exclude_tp_dims_and_duplicates},
+                {"rejected candidates say why", test_rejected_candidates_say_why},
+                {"values that suit no model", test_values_that_suit_no_model},
+                {"shards", test_shards},
+                {"no warm start, no chains", test_no_warm_start_means_no_chains})

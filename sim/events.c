@@ -154,7 +154,7 @@ static event_handler *const handlers[VIDUR_NUM_EVENT_TYPES] = {
 };
 
 /* Arrivals were created first: of events at one time they come first. */
-static bool next_event(struct loop *loop, struct vidur_event *event)
+static bool peek_event(struct loop *loop, struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
     double arrival_s = INFINITY;
@@ -167,8 +167,6 @@ static bool next_event(struct loop *loop, struct vidur_event *event)
         return false;
     if (id < 0 || (run->events.count > 0 && run->events.events[0].time_s < arrival_s)) {
         *event = run->events.events[0];
-        if (event->time_s <= run->limit_s)
-            vidur_event_pop(&run->events);
     } else {
         *event = (struct vidur_event){.time_s = arrival_s,
                                       .id = loop->next_arrival,
@@ -209,7 +207,6 @@ static int handle(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
     loop->now_s = event->time_s;
-    loop->ended_batch = false;
     if (event->replica >= 0)
         run->servers[event->replica].ended_at_s = event->time_s;
     if (observe_event(run, event) || handlers[event->type](loop, event))
@@ -220,22 +217,42 @@ static int handle(struct loop *loop, const struct vidur_event *event)
     return 0;
 }
 
+static void cut(struct vidur_run *run, const struct vidur_arrivals *arrivals)
+{
+    run->time_limited = true;
+    for (int32_t i = 0; i < run->num_servers; i++)
+        if (arrivals->server < 0 || arrivals->server == i)
+            run->servers[i].ended_at_s = run->limit_s;
+}
+
+/* SLOs are judged when all has happened at an instant at which a batch ended. */
+static bool lost_before(struct loop *loop, double next_s)
+{
+    if (!loop->ended_batch || next_s == loop->now_s)
+        return false;
+    loop->ended_batch = false;
+    return vidur_run_lost(loop->run, loop->now_s);
+}
+
 int vidur_run_events(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
     struct loop loop = {.run = run, .arrivals = arrivals};
     struct vidur_event event;
     run->events.count = 0;
     run->events.next_id = arrivals->count;
-    for (int64_t i = 0; next_event(&loop, &event); i++) {
+    for (int64_t i = 0; peek_event(&loop, &event); i++) {
+        if (lost_before(&loop, event.time_s))
+            return 0;
         if (event.time_s > run->limit_s) {
-            run->time_limited = true;
+            cut(run, arrivals);
             return 0;
         }
+        if (event.type != VIDUR_EVENT_REQUEST_ARRIVAL)
+            vidur_event_pop(&run->events);
         if (handle(&loop, &event) ||
             (i % POLL_EVENTS == 0 && vidur_run_poll(run, loop.now_s)))
             return -1;
-        if (loop.ended_batch && vidur_run_lost(run, loop.now_s))
-            return 0;
     }
+    lost_before(&loop, INFINITY);
     return 0;
 }

@@ -39,9 +39,10 @@ struct vidur_run {
     struct vidur_token_gaps *gaps;
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;
-    int64_t *observed_ids; /* [batch capacity] for observers */
-    bool *touched;         /* [num_servers] scratch */
-    double limit_s;        /* infinity: none */
+    int64_t *observed_ids;    /* [batch capacity] for observers */
+    bool *touched;            /* [num_servers] scratch */
+    struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
+    double limit_s;           /* infinity: none */
     double ended_at_s;
     int64_t next_batch_id;
     int64_t num_arrived;
@@ -49,6 +50,7 @@ struct vidur_run {
     bool stopped_early;
     bool time_limited;
     bool watching; /* stop early */
+    bool stepping; /* by events, not by the stepper */
     struct vidur_error *err;
 };
 
@@ -85,6 +87,9 @@ static inline bool vidur_run_lost(struct vidur_run *run, double now_s)
     run->stopped_early = true;
     return true;
 }
+
+/* Bytes of a walk, for the run's memory. */
+size_t vidur_walk_bytes(void);
 
 /* The two ways to drive a run: 0, or -1 and run->err. Both end at the time limit or
  * when an SLO is lost. */

@@ -151,6 +151,12 @@ static int64_t running_bound(const struct vidur_simulator *simulator, int64_t re
     return ours && bound < requests ? bound : requests;
 }
 
+/* Observers see every batch and event, in the order of the events. */
+static bool is_observed(const struct vidur_run_options *options)
+{
+    return options->observer && (options->observer->batch || options->observer->event);
+}
+
 static struct layout plan_layout(struct vidur_simulator *simulator,
                                  const struct vidur_workload *workload,
                                  const struct vidur_run_options *options)
@@ -161,8 +167,7 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
         .num_servers = simulator->deployment.num_replicas,
         .num_slos = options->num_slos,
         .cpu_overhead = simulator->step_ops->has_cpu_overhead(simulator->step_model)};
-    const bool observed =
-        options->observer && (options->observer->batch || options->observer->event);
+    const bool observed = is_observed(options);
     simulator->env.running_capacity = (int32_t)(2 * bound + 64);
     layout.sizes = (struct vidur_replica_sizes){
         .num_stages = simulator->deployment.num_pipeline_stages,
@@ -196,6 +201,7 @@ static size_t layout_bytes(const struct layout *layout)
            vidur_arena_bytes(servers, sizeof(struct vidur_server)) +
            vidur_arena_bytes(servers, sizeof(void *)) +
            vidur_arena_bytes(servers, sizeof(bool)) +
+           vidur_arena_bytes(servers, vidur_walk_bytes()) +
            vidur_arena_bytes((size_t)layout->num_slos, sizeof(struct vidur_slo_count)) +
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +
@@ -245,6 +251,7 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
     run->servers = vidur_arena_alloc(arena, servers, sizeof *run->servers);
     run->replicas = vidur_arena_alloc(arena, servers, sizeof *run->replicas);
     run->touched = vidur_arena_alloc(arena, servers, sizeof *run->touched);
+    run->walks = vidur_arena_alloc(arena, servers, vidur_walk_bytes());
     run->events.events = vidur_arena_alloc(arena, (size_t)layout->event_capacity,
                                            sizeof *run->events.events);
     run->observed_ids = vidur_arena_alloc(arena, (size_t)layout->sizes.batch_capacity,
@@ -285,7 +292,8 @@ static void route_all(struct vidur_run *run, int32_t *ids, int32_t *first)
 static int drive(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
     vidur_slo_watch_scope(&run->watch, arrivals->ids, arrivals->count);
-    return vidur_run_events(run, arrivals);
+    return run->stepping ? vidur_run_events(run, arrivals)
+                         : vidur_run_stepper(run, arrivals);
 }
 
 static int drive_each(struct vidur_simulator *simulator, struct vidur_run *run)
@@ -383,6 +391,7 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
                             .gaps = &simulator->gaps,
                             .limit_s = options->time_limit_s > 0 ? options->time_limit_s
                                                                  : INFINITY,
+                            .stepping = options->plain_stepping || is_observed(options),
                             .next_report = 1,
                             .watching = options->stop_early && options->num_slos > 0,
                             .err = err};

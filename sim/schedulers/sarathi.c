@@ -90,13 +90,13 @@ static void admit(const struct sarathi *sarathi, struct vidur_replica *replica,
         if (replica->num_holders == sarathi->batch_size_cap ||
             batch->count == sarathi->micro_batch_size)
             return;
+        const int32_t tokens = next_chunk(sarathi, replica, batch, head);
+        if (tokens == 0)
+            return;
         if (!vidur_can_admit(replica, head)) {
             batch->blocked = true;
             return;
         }
-        const int32_t tokens = next_chunk(sarathi, replica, batch, head);
-        if (tokens == 0)
-            return;
         vidur_queue_pop(replica);
         vidur_take_blocks(
             replica, head,

@@ -35,16 +35,16 @@ static void add_prefills(const struct vllm *vllm, struct vidur_replica *replica,
     int32_t head;
     while ((head = vidur_queue_head(replica)) != VIDUR_NO_REQUEST) {
         const int32_t tokens = replica->requests->prefill_tokens[head];
-        if (!vidur_can_admit(replica, head)) {
-            batch->blocked = true;
-            return;
-        }
         if (tokens > longest)
             longest = tokens;
         if ((int64_t)(batch->count + 1) * longest > vllm->max_tokens_in_batch ||
             replica->num_holders == vllm->batch_size_cap ||
             batch->count >= vllm->micro_batch_size)
             return;
+        if (!vidur_can_admit(replica, head)) {
+            batch->blocked = true;
+            return;
+        }
         vidur_queue_pop(replica);
         vidur_take_blocks(replica, head, vidur_blocks_for(replica, tokens));
         vidur_batch_add(batch, replica, head, tokens);

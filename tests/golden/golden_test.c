@@ -1,6 +1,7 @@
 #include "golden_case.h"
 
 #include "request_csv.h"
+#include "toy_cluster.h"
 
 #include <vidur/csv.h>
 
@@ -156,6 +157,26 @@ static double compare_batches(const char *name, struct batch_log *log)
     return worst;
 }
 
+/* Without an observer: by itself and without a heap, and equal to the bit. */
+static void check_quick(struct golden_case *golden,
+                        const struct vidur_metrics *observed)
+{
+    struct vidur_error err = {0};
+    struct vidur_metrics metrics;
+    struct vidur_simulator *quick;
+    const struct vidur_run_options options = {0};
+    golden_must(vidur_simulator_create(&quick, &golden->config.deployment,
+                                       golden->timetable,
+                                       golden->config.workload.max_tokens, &err),
+                "quick", &err);
+    golden_must(vidur_simulator_run(quick, golden->workload, &options, &metrics, &err),
+                "quick", &err);
+    CU_ASSERT_PTR_NULL(toy_records_differ(vidur_simulator_requests(golden->simulator),
+                                          vidur_simulator_requests(quick)));
+    CU_ASSERT_PTR_NULL(toy_metrics_differ(observed, &metrics));
+    vidur_simulator_destroy(quick);
+}
+
 static void run_case(const char *name)
 {
     struct golden_case golden;
@@ -172,6 +193,7 @@ static void run_case(const char *name)
     const double requests =
         compare_requests(name, vidur_simulator_requests(golden.simulator), &column);
     const double batches = compare_batches(name, &log);
+    check_quick(&golden, &metrics);
     printf("  %-26s %5lld requests %9.2e (%s)  %6lld batches %9.2e\n", name,
            (long long)metrics.num_completed, requests, column, (long long)log.count,
            batches);

@@ -1,0 +1,32 @@
+#ifndef VIDUR_SIM_FAST_FORWARD_H
+#define VIDUR_SIM_FAST_FORWARD_H
+
+#include "run.h"
+
+/*
+ * Skipping repetitions: while a replica's batch is one group of decodes that would be
+ * formed again and again, iterations differ in the clock and the blocks alone.
+ */
+
+/* One replica on its way through a run. */
+struct vidur_walk {
+    struct vidur_run *run;
+    struct vidur_server *server;
+    const struct vidur_arrivals *arrivals; /* NULL: a router delivers them */
+    int64_t next_arrival;                  /* index */
+    double next_arrival_s;
+    double until_s; /* instants before this may be passed */
+    int64_t num_instants;
+    bool judges;   /* stops the run when an SLO is lost */
+    bool can_skip; /* one stage, one batch at a time, a scheduler that can tell */
+};
+
+/*
+ * The batch has just been formed and is about to start. Runs it again and again, while
+ * nothing arrives, completes, is judged or lacks blocks, but the last time: the batch
+ * is then as it was formed for that time, at replica.now_s. Equal to the bit to doing
+ * it one by one.
+ */
+void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch);
+
+#endif

@@ -1,0 +1,260 @@
+#include "fast_forward.h"
+
+#include <math.h>
+
+/*
+ * The quick way to drive a run. Replicas meet in the router only, so each is walked by
+ * itself, from one instant at which something happens to the next, without a heap. At
+ * an instant the order of simulator.md section 4.4 comes down to: arrivals, stages that
+ * end, batches that end, schedules, stages that start. Arrivals at a replica that can
+ * take no batch wait in the workload until it can.
+ */
+
+enum { POLL_INSTANTS = 1024 };
+
+/* After the last arrival, replicas behind a router that looks at them are compared with
+ * the SLOs this often. */
+static const double drain_slice_s = 10;
+
+/* Queues what has arrived until now; true if something arrives just now. */
+static bool take_arrivals(struct vidur_walk *walk, double now_s)
+{
+    const double *arrived = walk->run->requests.arrived_at_s;
+    bool just_now = false;
+    while (walk->next_arrival_s <= now_s) {
+        vidur_queue_push_back(
+            &walk->server->replica,
+            (int32_t)vidur_arrival_id(walk->arrivals, walk->next_arrival));
+        just_now = walk->next_arrival_s == now_s;
+        walk->next_arrival++;
+        walk->run->num_arrived++;
+        walk->next_arrival_s =
+            walk->next_arrival < walk->arrivals->count
+                ? arrived[vidur_arrival_id(walk->arrivals, walk->next_arrival)]
+                : INFINITY;
+    }
+    return just_now;
+}
+
+static double next_stage_end(const struct vidur_pipeline *pipeline)
+{
+    double next = pipeline->stages[0].ends_at_s;
+    for (int32_t i = 1; i < pipeline->num_stages; i++)
+        if (pipeline->stages[i].ends_at_s < next)
+            next = pipeline->stages[i].ends_at_s;
+    return next;
+}
+
+/* True if a batch left the last stage. */
+static bool end_stages(struct vidur_walk *walk, double now_s)
+{
+    struct vidur_server *server = walk->server;
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    int32_t ended = VIDUR_NO_BATCH;
+    for (int32_t i = 0; i < pipeline->num_stages; i++) {
+        struct vidur_stage *stage = &pipeline->stages[i];
+        if (stage->ends_at_s != now_s)
+            continue;
+        const bool last = i == pipeline->num_stages - 1;
+        const int32_t slot = stage->batch;
+        vidur_batch_leave_stage(&pipeline->batches[slot], &server->replica, i, last);
+        stage->batch = VIDUR_NO_BATCH;
+        stage->ends_at_s = INFINITY;
+        if (last)
+            ended = slot;
+        else
+            vidur_stage_push(pipeline, &pipeline->stages[i + 1], slot);
+    }
+    if (ended != VIDUR_NO_BATCH)
+        vidur_run_end_batch(walk->run, server, ended);
+    return ended != VIDUR_NO_BATCH;
+}
+
+/* As many batches as fit; -1: an error. */
+static int form_batches(struct vidur_walk *walk)
+{
+    struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    while (pipeline->in_flight < pipeline->num_slots) {
+        const int32_t slot = vidur_run_form_batch(walk->run, walk->server);
+        if (slot == VIDUR_NO_BATCH)
+            return 0;
+        if (slot < 0)
+            return -1;
+        vidur_stage_push(pipeline, &pipeline->stages[0], slot);
+    }
+    return 0;
+}
+
+static void start_stages(struct vidur_walk *walk, bool skip)
+{
+    struct vidur_server *server = walk->server;
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    for (int32_t i = 0; i < pipeline->num_stages; i++) {
+        struct vidur_stage *stage = &pipeline->stages[i];
+        if (stage->batch != VIDUR_NO_BATCH || stage->fifo_count == 0)
+            continue;
+        stage->batch = vidur_stage_pop(pipeline, stage);
+        struct vidur_batch *batch = &pipeline->batches[stage->batch];
+        if (skip && batch->num_members == 0)
+            vidur_fast_forward(walk, batch);
+        vidur_batch_enter_stage(batch, &server->replica, i);
+        stage->ends_at_s =
+            server->replica.now_s + batch->step.stage_s[i == pipeline->num_stages - 1];
+    }
+}
+
+/* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. */
+static int do_instant(struct vidur_walk *walk, double now_s, bool arrived)
+{
+    struct vidur_server *server = walk->server;
+    server->replica.now_s = server->ended_at_s = now_s;
+    arrived = take_arrivals(walk, now_s) || arrived;
+    const bool ended = end_stages(walk, now_s);
+    const bool lost = ended && walk->judges && vidur_run_lost(walk->run, now_s);
+    /* An arrival and a batch's end each ask for a schedule. */
+    if ((arrived && form_batches(walk)) || (ended && form_batches(walk)))
+        return -1;
+    start_stages(walk, walk->can_skip && !lost);
+    if (lost)
+        return 1;
+    return ++walk->num_instants % POLL_INSTANTS == 0
+               ? vidur_run_poll(walk->run, server->replica.now_s)
+               : 0;
+}
+
+/* All instants before `until_s`, and the time limit. */
+static int walk_to(struct vidur_walk *walk, double until_s)
+{
+    const struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    walk->until_s = until_s;
+    for (;;) {
+        double next = next_stage_end(pipeline);
+        if (pipeline->in_flight < pipeline->num_slots && walk->next_arrival_s < next)
+            next = walk->next_arrival_s;
+        if (!(next < until_s))
+            return 0;
+        if (next > walk->run->limit_s) {
+            walk->run->time_limited = true;
+            walk->server->ended_at_s = walk->run->limit_s;
+            take_arrivals(walk, walk->run->limit_s);
+            return 0;
+        }
+        const int status = do_instant(walk, next, false);
+        if (status)
+            return status;
+    }
+}
+
+static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *server,
+                               const struct vidur_arrivals *arrivals)
+{
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    for (int32_t i = 0; i < pipeline->num_stages; i++)
+        pipeline->stages[i].ends_at_s = INFINITY;
+    return (struct vidur_walk){
+        .run = run,
+        .server = server,
+        .arrivals = arrivals,
+        .next_arrival_s =
+            arrivals && arrivals->count > 0
+                ? run->requests.arrived_at_s[vidur_arrival_id(arrivals, 0)]
+                : INFINITY,
+        .judges = arrivals != NULL,
+        .can_skip = pipeline->num_stages == 1 && pipeline->num_slots == 1 &&
+                    run->ops->repeats && server->replica.grouping};
+}
+
+static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)
+{
+    struct vidur_walk walk = begin(run, &run->servers[arrivals->server], arrivals);
+    return walk_to(&walk, INFINITY) < 0 ? -1 : 0;
+}
+
+/* ---- Replicas behind a router that looks at them ---- */
+
+/* Everybody up to `until_s`; what the watch counts is then settled up to there. */
+static int walk_all(struct vidur_walk *walks, int32_t count, double until_s)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (walk_to(&walks[i], until_s))
+            return -1;
+    return 0;
+}
+
+/* Requests that arrive together, from index `first`; returns the index behind them. */
+static int64_t route_together(struct vidur_run *run, int64_t first, double now_s)
+{
+    int64_t i = first;
+    for (int32_t s = 0; s < run->num_servers; s++) {
+        run->touched[s] = false;
+        run->servers[s].replica.now_s = now_s;
+    }
+    for (; i < run->requests.count && run->requests.arrived_at_s[i] == now_s; i++) {
+        const int32_t s = run->router->pick(&run->router_state, run->replicas);
+        vidur_queue_push_back(&run->servers[s].replica, (int32_t)i);
+        run->touched[s] = true;
+        run->num_arrived++;
+    }
+    return i;
+}
+
+static int deliver(struct vidur_run *run, struct vidur_walk *walks, double now_s)
+{
+    for (int32_t s = 0; s < run->num_servers; s++)
+        if (run->touched[s] && do_instant(&walks[s], now_s, true) < 0)
+            return -1;
+    return 0;
+}
+
+static bool any_busy(const struct vidur_run *run)
+{
+    for (int32_t s = 0; s < run->num_servers; s++)
+        if (run->servers[s].pipeline.in_flight > 0)
+            return true;
+    return false;
+}
+
+static int drain(struct vidur_run *run, struct vidur_walk *walks, double now_s)
+{
+    while (run->watching && any_busy(run) && !run->time_limited) {
+        now_s += drain_slice_s;
+        if (walk_all(walks, run->num_servers, now_s))
+            return -1;
+        if (vidur_run_lost(run, now_s))
+            return 0;
+    }
+    return walk_all(walks, run->num_servers, INFINITY);
+}
+
+static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
+{
+    const double *arrived = run->requests.arrived_at_s;
+    double now_s = 0;
+    for (int64_t i = 0; i < run->requests.count;) {
+        now_s = arrived[i];
+        if (now_s > run->limit_s)
+            run->time_limited = true;
+        if (walk_all(walks, run->num_servers, now_s))
+            return -1;
+        if (run->time_limited || vidur_run_lost(run, now_s))
+            return 0;
+        i = route_together(run, i, now_s);
+        if (deliver(run, walks, now_s))
+            return -1;
+    }
+    return drain(run, walks, now_s);
+}
+
+size_t vidur_walk_bytes(void)
+{
+    return sizeof(struct vidur_walk);
+}
+
+int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arrivals)
+{
+    if (arrivals->server >= 0)
+        return walk_alone(run, arrivals);
+    for (int32_t s = 0; s < run->num_servers; s++)
+        run->walks[s] = begin(run, &run->servers[s], NULL);
+    return walk_together(run, run->walks);
+}

@@ -36,6 +36,8 @@ static const struct vidur_args_option options[] = {
      "replaced. Default: simulation."},
 };
 
+static const char *const libraries[] = {VIDUR_HDF5, NULL};
+
 static const struct vidur_args_spec spec = {
     .program = PROGRAM,
     .arguments = "CONFIG.yaml [-o DIR] [--set KEY.PATH=VALUE]...",
@@ -55,6 +57,7 @@ static const struct vidur_args_spec spec = {
     .takes_set = true,
     .min_positional = 1,
     .max_positional = 1,
+    .libraries = libraries,
     .examples = {"vidur-simulate configs/simulate-quickstart.yaml -o out",
                  "vidur-simulate configs/simulate-quickstart.yaml "
                  "--set workload.arrivals.qps=4 --set output.chrome_trace=true",

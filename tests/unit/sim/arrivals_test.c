@@ -7,6 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+static void assert_contains(const char *text, const char *part)
+{
+    bool found = part && strstr(text, part);
+    if (!found)
+        printf("\n  wanted '%s', got '%s'\n", part ? part : "", text);
+    CU_ASSERT(found);
+}
+
 static struct vidur_workload_config fixed_lengths(const char *arrivals, int64_t n)
 {
     struct vidur_workload_config config;
@@ -35,9 +43,7 @@ static void assert_error(const struct vidur_workload_config *config, const char 
     struct vidur_error err = {0};
     CU_ASSERT_EQUAL(vidur_workload_create(&workload, config, &err), -1);
     CU_ASSERT_PTR_NULL(workload);
-    if (!strstr(err.text, text))
-        printf("\n  wanted '%s', got '%s'\n", text, err.text);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, text));
+    assert_contains(err.text, text);
 }
 
 /* Writes a file that lives until the test ends; its path is good for one use. */

@@ -252,10 +252,34 @@ static void test_knob_fields(void)
     CU_ASSERT_EQUAL(n, sizeof names / sizeof names[0]);
 }
 
+/* The commented reference names every knob and file, and loads. */
+static void test_reference_is_complete(void)
+{
+    static const char path[] = VIDUR_TEST_SOURCE_DIR "/configs/simulate-reference.yaml";
+    static const char *const keys[] = {
+#define X(type, name, def, min, users) "\n  " #name ":",
+        VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+#define X(name, def, what) "\n  " #name ":",
+            VIDUR_SIMULATION_OUTPUTS(X)
+#undef X
+    };
+    struct vidur_simulation_config c;
+    struct vidur_error err = {0};
+    int status = vidur_simulation_config_load(&c, path, NULL, 0, &err);
+    if (status)
+        printf("\n  %s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, 0);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        CU_ASSERT_PTR_NOT_NULL(strstr(c.text, keys[i]));
+    vidur_simulation_config_release(&c);
+}
+
 VIDUR_TEST_MAIN("simulation config", {"defaults", test_defaults},
                 {"reads every key", test_reads_every_key},
                 {"node defaults to the pairwise one",
                  test_node_defaults_to_the_pairwise_one},
                 {"overrides", test_overrides},
                 {"errors name place and remedy", test_errors_name_place_and_remedy},
-                {"missing file", test_missing_file}, {"knob fields", test_knob_fields})
+                {"missing file", test_missing_file}, {"knob fields", test_knob_fields},
+                {"reference is complete", test_reference_is_complete})

@@ -11,6 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+static void assert_contains(const char *text, const char *part)
+{
+    bool found = part && strstr(text, part);
+    if (!found)
+        printf("\n  wanted '%s', got '%s'\n", part ? part : "", text);
+    CU_ASSERT(found);
+}
+
 static struct vidur_workload *create(const struct vidur_workload_config *config)
 {
     struct vidur_workload *workload = NULL;
@@ -217,9 +225,7 @@ static void test_bad_replays(void)
         struct vidur_workload *w = NULL;
         struct vidur_error err = {0};
         CU_ASSERT_EQUAL(vidur_workload_create(&w, &config, &err), -1);
-        if (!strstr(err.text, cases[i].message))
-            printf("\n  wanted '%s', got '%s'\n", cases[i].message, err.text);
-        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].message));
+        assert_contains(err.text, cases[i].message);
     }
     struct vidur_workload_config config = of_replay(REPLAY_HEADER "1,5,5\n");
     config.num_requests = 2;
@@ -329,9 +335,7 @@ static void test_bad_sections(void)
         struct vidur_workload_config config;
         struct vidur_error err = {0};
         CU_ASSERT_EQUAL(read_section(cases[i].yaml, &config, &err), -1);
-        if (!strstr(err.text, cases[i].message))
-            printf("\n  wanted '%s', got '%s'\n", cases[i].message, err.text);
-        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].message));
+        assert_contains(err.text, cases[i].message);
     }
 }
 

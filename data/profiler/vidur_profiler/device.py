@@ -8,7 +8,8 @@ import subprocess
 import torch
 
 QUERY = ("clocks.sm", "clocks.mem", "temperature.gpu", "power.draw")
-FIXED = ("name", "driver_version", "memory.total", "power.limit", "clocks.max.sm")
+FIXED = {"driver_version": "driver", "memory.total": "memory_total_mib",
+         "power.limit": "power_limit_watts", "clocks.max.sm": "clocks_max_sm_mhz"}
 
 
 def _nvidia_smi(fields):
@@ -70,8 +71,8 @@ def provenance(device):
     facts["memory_seen_by_programs_gib"] = round(properties.total_memory / 2 ** 30, 2)
     facts["cuda"] = str(torch.version.cuda)
     facts["cudnn"] = str(torch.backends.cudnn.version())
-    for field, value in zip(FIXED, _nvidia_smi(FIXED) or []):
-        facts[field.replace(".", "_")] = value
+    for name, value in zip(FIXED.values(), _nvidia_smi(tuple(FIXED)) or []):
+        facts[name] = value
     try:
         import triton
         facts["triton"] = triton.__version__

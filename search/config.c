@@ -1,10 +1,10 @@
 #include <vidur/space.h>
 
 #include "base/hash.h"
+#include "base/section.h"
 #include "base/text.h"
 #include "config_parts.h"
 #include "rules.h"
-#include "section.h"
 
 #include <vidur/simulation_config.h>
 

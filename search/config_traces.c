@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "section.h"
+#include "base/section.h"
 
 #include <vidur/simulation_config.h>
 

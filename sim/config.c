@@ -1,9 +1,9 @@
 #include <vidur/simulation_config.h>
 
 #include "base/hash.h"
+#include "base/section.h"
 #include "base/text.h"
 #include "base/yaml.h"
-#include "section.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
 #include "arrivals.h"
 #include "base/yaml.h"
 #include "lengths.h"
-#include "section.h"
 #include "trace.h"
 
 #include <math.h>

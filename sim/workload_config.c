@@ -1,9 +1,9 @@
 #include <vidur/workload.h>
 
 #include "arrivals.h"
+#include "base/section.h"
 #include "base/yaml.h"
 #include "lengths.h"
-#include "section.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "section.h"
+#include "base/section.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-#ifndef VIDUR_SIM_SECTION_H
-#define VIDUR_SIM_SECTION_H
+#ifndef VIDUR_BASE_SECTION_H
+#define VIDUR_BASE_SECTION_H
 
 #include "base/yaml.h"
 

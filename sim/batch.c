@@ -22,13 +22,18 @@ void vidur_batch_init(struct vidur_batch *batch, struct vidur_arena *arena,
     batch->gaps = vidur_arena_alloc(arena, n + 1, sizeof *batch->gaps);
 }
 
+/* The rest is set when the batch is scheduled. */
 void vidur_batch_clear(struct vidur_batch *batch)
 {
-    *batch = (struct vidur_batch){.capacity = batch->capacity,
-                                  .group = VIDUR_NO_GROUP,
-                                  .member = batch->member,
-                                  .member_tokens = batch->member_tokens,
-                                  .gaps = batch->gaps};
+    batch->count = batch->num_decodes = batch->num_prefills = batch->num_sampled = 0;
+    batch->num_tokens = batch->num_prefill_tokens = 0;
+    batch->decode_context_tokens = batch->prefill_context_tokens = 0;
+    batch->prefill_chunk_squares = batch->attention_tokens_squared = 0;
+    batch->blocked = false;
+    batch->tag = 0;
+    batch->group = VIDUR_NO_GROUP;
+    batch->num_members = batch->num_gaps = 0;
+    batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
 }
 
 static void add_prefill(struct vidur_batch *batch, const struct vidur_replica *replica,

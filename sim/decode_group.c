@@ -86,26 +86,43 @@ void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *
     group->in_use = false;
 }
 
+/* Iterations until the first of `finish` that is not now; branch-free, so that the
+ * compiler can do several at once. */
+static int32_t next_completion(const uint32_t *finish, int32_t count, uint32_t now)
+{
+    int32_t left = INT32_MAX;
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t rest = (int32_t)(finish[i] - now);
+        const int32_t others = rest > 0 ? rest : INT32_MAX;
+        left = others < left ? others : left;
+    }
+    return left;
+}
+
+static void remove_member(struct vidur_decode_group *group, int32_t index)
+{
+    const size_t rest = (size_t)(--group->count - index);
+    memmove(group->member + index, group->member + index + 1,
+            rest * sizeof *group->member);
+    memmove(group->finish + index, group->finish + index + 1,
+            rest * sizeof *group->finish);
+}
+
 int32_t vidur_group_complete(struct vidur_replica *replica,
                              struct vidur_decode_group *group, int32_t *out)
 {
-    int32_t done = 0, kept = 0, left = INT32_MAX;
-    for (int32_t i = 0; i < group->count; i++) {
-        const int32_t request = group->member[i];
-        const int32_t rest = (int32_t)(group->finish[i] - group->iteration);
-        group->member[kept] = request;
-        group->finish[kept] = group->finish[i];
-        if (rest == 0) {
-            out[done++] = request;
-        } else {
-            kept++;
-            left = rest < left ? rest : left;
+    const uint32_t now = group->iteration;
+    int32_t done = 0;
+    for (int32_t i = 0; i < group->count;) {
+        if (group->finish[i] != now) {
+            i++;
+            continue;
         }
+        out[done] = group->member[i];
+        leave(replica, group, out[done++]);
+        remove_member(group, i);
     }
-    group->count = kept;
-    group->to_completion = left;
-    for (int32_t i = 0; i < done; i++)
-        leave(replica, group, out[i]);
+    group->to_completion = next_completion(group->finish, group->count, now);
     return done;
 }
 

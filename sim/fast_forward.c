@@ -15,7 +15,7 @@ static int64_t count_repeats(const struct vidur_walk *walk,
         return times;
     const int64_t scheduler =
         run->ops->repeats(server->scheduler, &server->replica, batch);
-    const int64_t step = run->step_ops->repeats(run->step_model, batch);
+    const int64_t step = batch->step.repeats;
     times = scheduler < times ? scheduler : times;
     times = step < times ? step : times;
     if (walk->judges && run->watching) {

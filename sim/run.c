@@ -24,7 +24,7 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server)
     run->ops->next_batch(server->scheduler, &server->replica, batch);
     if (batch->count == 0)
         return VIDUR_NO_BATCH;
-    run->step_ops->time(run->step_model, batch);
+    run->step_ops->time(run->step_model, &server->replica, batch);
     if (!(batch->step.stage_s[0] > 0 && batch->step.stage_s[1] > 0 &&
           batch->step.stage_s[0] < 0x1p16)) {
         run->step_ops->fail(run->step_model, batch, run->err);

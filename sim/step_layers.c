@@ -31,6 +31,8 @@ struct layers {
     const double *cpu_s;               /* [batch size]; NULL: not modelled */
     int64_t fused_tokens;
     int64_t cpu_limit;
+    int64_t step;                         /* of contexts, tokens */
+    int step_bits;                        /* its logarithm; -1: not a power of two */
     double num_layers;                    /* of a stage */
     double launch_ms;                     /* of a collective; 0 with TP 1 */
     double decode_factor, prefill_factor; /* from the second request on */
@@ -112,6 +114,15 @@ static int64_t cpu_limit(const struct vidur_timetable *table)
     return limit == INT32_MAX ? 0 : limit;
 }
 
+/* Logarithm of a power of two, else -1. */
+static int bits_of(int64_t step)
+{
+    for (int bits = 0; bits < 31; bits++)
+        if (step == (int64_t)1 << bits)
+            return bits;
+    return -1;
+}
+
 static size_t align(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
@@ -166,14 +177,16 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
         return vidur_fail(err, VIDUR_EINVAL,
                           "the timetable (%s) has no attention times",
                           env->timetable->provenance);
-    *layers = (struct layers){.table = env->timetable,
-                              .fused_tokens = fused_limit(env->timetable),
-                              .num_layers = deployment->model.num_layers /
-                                            deployment->num_pipeline_stages,
-                              .parallel = deployment->tensor_parallel_size > 1,
-                              .post_norm = deployment->model.post_attn_norm,
-                              .decode_factor = 1,
-                              .prefill_factor = 1};
+    *layers = (struct layers){
+        .table = env->timetable,
+        .fused_tokens = fused_limit(env->timetable),
+        .step = env->timetable->kv_granularity_tokens,
+        .step_bits = bits_of(env->timetable->kv_granularity_tokens),
+        .num_layers = deployment->model.num_layers / deployment->num_pipeline_stages,
+        .parallel = deployment->tensor_parallel_size > 1,
+        .post_norm = deployment->model.post_attn_norm,
+        .decode_factor = 1,
+        .prefill_factor = 1};
     if (layers->parallel)
         layers->launch_ms =
             overheads->nccl_cpu_launch_overhead_ms +
@@ -206,37 +219,47 @@ static double cell(const struct vidur_grid_table *grid, int64_t row, int64_t col
     return grid->ms[row * grid->num_columns + column];
 }
 
-static int64_t decode_column(const struct layers *layers,
-                             const struct vidur_batch *batch)
+/* Mean context of the decodes, cut to a whole number. */
+static int64_t mean_context(const struct vidur_batch *batch)
 {
-    const int64_t step = layers->table->kv_granularity_tokens;
-    const int64_t mean = batch->decode_context_tokens / batch->num_decodes;
-    return (mean + step - 1) / step;
+    const int64_t sum = batch->decode_context_tokens;
+    return sum <= UINT32_MAX ? (uint32_t)sum / (uint32_t)batch->num_decodes
+                             : sum / batch->num_decodes; /* slower */
+}
+
+static int64_t round_up(const struct layers *layers, int64_t context)
+{
+    const int64_t above = context + layers->step - 1;
+    return layers->step_bits >= 0 ? above >> layers->step_bits : above / layers->step;
 }
 
 static double decode_ms(const struct layers *layers, struct vidur_batch *batch)
 {
     if (batch->num_decodes == 0)
         return 0;
-    const double ms = cell(&layers->table->attn_decode, batch->num_decodes - 1,
-                           decode_column(layers, batch), &batch->step.extrapolated);
+    const int64_t mean = mean_context(batch);
+    const int64_t column = round_up(layers, mean);
+    const double ms = cell(&layers->table->attn_decode, batch->num_decodes - 1, column,
+                           &batch->step.extrapolated);
+    batch->step.repeats = (int32_t)(column * layers->step - mean + 1);
     return batch->num_decodes > 1 ? ms * layers->decode_factor : ms;
 }
 
+/* The root of the sum of squared chunks, half to even. */
 static int64_t prefill_column(const struct vidur_batch *batch)
 {
-    const double squares = (double)batch->prefill_chunk_squares;
-    return (int64_t)rint(sqrt(squares)) - 1; /* half to even */
+    return batch->num_prefills == 1
+               ? batch->num_prefill_tokens - 1
+               : (int64_t)rint(sqrt((double)batch->prefill_chunk_squares)) - 1;
 }
 
 static double prefill_ms(const struct layers *layers, struct vidur_batch *batch)
 {
     if (batch->num_prefills == 0)
         return 0;
-    const double ms =
-        cell(&layers->table->attn_prefill,
-             batch->prefill_context_tokens / layers->table->kv_granularity_tokens,
-             prefill_column(batch), &batch->step.extrapolated);
+    const double ms = cell(&layers->table->attn_prefill,
+                           round_up(layers, batch->prefill_context_tokens),
+                           prefill_column(batch), &batch->step.extrapolated);
     return batch->num_prefills > 1 ? ms * layers->prefill_factor : ms;
 }
 
@@ -247,37 +270,36 @@ static double cpu_time_s(const struct layers *layers, int64_t batch_size)
                                              : NAN;
 }
 
-static void step_time(const void *state, struct vidur_batch *batch)
+static void step_time(const void *state, const struct vidur_replica *replica,
+                      struct vidur_batch *batch)
 {
+    (void)replica;
     const struct layers *layers = state;
     const int64_t tokens = batch->num_tokens, rounded = round_tokens(tokens);
     struct vidur_step_time *step = &batch->step;
-    const bool fused = rounded <= layers->fused_tokens;
-    const struct by_tokens sums = fused ? layers->by_tokens[rounded / TOKEN_STEP]
-                                        : sum_by_tokens(layers, rounded);
-    const double base =
-        fused ? layers->attention_ms[tokens] : attention_ms(layers, tokens, rounded);
-
-    step->extrapolated = sums.extrapolated;
-    const double attention = base + decode_ms(layers, batch) +
-                             prefill_ms(layers, batch) + sums.communication +
-                             sums.input_norm;
-    const double block = attention + sums.mlp + sums.add;
+    struct by_tokens large;
+    const struct by_tokens *sums = &large;
+    double attention;
+    if (rounded <= layers->fused_tokens) {
+        sums = &layers->by_tokens[rounded / TOKEN_STEP];
+        attention = layers->attention_ms[tokens];
+    } else {
+        large = sum_by_tokens(layers, rounded);
+        attention = attention_ms(layers, tokens, rounded);
+    }
+    step->extrapolated = sums->extrapolated;
+    attention += decode_ms(layers, batch);
+    attention += prefill_ms(layers, batch);
+    attention += sums->communication;
+    attention += sums->input_norm;
+    const double block = attention + sums->mlp + sums->add;
     const double stage_ms = block * layers->num_layers;
+    const double all_reduces_ms = 2 * sums->communication * layers->num_layers;
     step->cpu_s = cpu_time_s(layers, batch->count);
-    step->stage_s[0] = (stage_ms + sums.send_recv) * 1e-3 + step->cpu_s;
+    step->stage_s[0] = (stage_ms + sums->send_recv) * 1e-3 + step->cpu_s;
     step->stage_s[1] = stage_ms * 1e-3 + step->cpu_s;
-    const double all_reduces_ms = 2 * sums.communication * layers->num_layers;
-    step->communication_s[0] = (all_reduces_ms + sums.send_recv) * 1e-3;
+    step->communication_s[0] = (all_reduces_ms + sums->send_recv) * 1e-3;
     step->communication_s[1] = all_reduces_ms * 1e-3;
-}
-
-static int64_t repeats(const void *state, const struct vidur_batch *batch)
-{
-    const struct layers *layers = state;
-    const int64_t step = layers->table->kv_granularity_tokens;
-    const int64_t mean = batch->decode_context_tokens / batch->num_decodes;
-    return (mean + step - 1) / step * step - mean + 1;
 }
 
 static int missing(const struct vidur_batch *batch, const char *op, const char *axes,
@@ -297,11 +319,11 @@ static int fail(const void *state, const struct vidur_batch *batch,
 {
     const struct layers *layers = state;
     struct vidur_batch copy = *batch;
-    const int64_t step = layers->table->kv_granularity_tokens;
     if (!(decode_ms(layers, &copy) >= 0))
         return missing(
             batch, "attn_decode", "batch_size, kv_cache_size",
-            (const int64_t[]){batch->num_decodes, decode_column(layers, batch) * step},
+            (const int64_t[]){batch->num_decodes,
+                              round_up(layers, mean_context(batch)) * layers->step},
             err);
     if (!(prefill_ms(layers, &copy) >= 0))
         return missing(
@@ -335,7 +357,6 @@ const struct vidur_step_model_ops vidur_step_layers = {
     .init = init,
     .time = step_time,
     .fail = fail,
-    .repeats = repeats,
     .context_granularity = context_granularity,
     .has_cpu_overhead = has_cpu_overhead,
 };

@@ -21,14 +21,13 @@ struct vidur_step_model_ops {
     /* Once per simulator; `state` is uninitialised memory, which nothing needs to
      * release. */
     int (*init)(void *state, const struct vidur_step_env *env, struct vidur_error *err);
-    /* Fills batch->step from the batch's sums and members. */
-    void (*time)(const void *state, struct vidur_batch *batch);
+    /* Fills batch->step from the batch's sums and members, which are not in a group yet
+     * or decode there. */
+    void (*time)(const void *state, const struct vidur_replica *replica,
+                 struct vidur_batch *batch);
     /* After a time that is not above 0: what is missing; returns -1. */
     int (*fail)(const void *state, const struct vidur_batch *batch,
                 struct vidur_error *err);
-    /* A decode batch is repeated, every n growing by one: how many times in a row,
-     * this one included, does it take the time in batch->step? */
-    int64_t (*repeats)(const void *state, const struct vidur_batch *batch);
     /* Prefill contexts are rounded up to a multiple of this in a batch's sums. */
     int (*context_granularity)(const void *state);
     bool (*has_cpu_overhead)(const void *state);

@@ -65,6 +65,9 @@ struct vidur_step_time {
     double communication_s[2];
     double cpu_s;         /* part of stage_s */
     int32_t extrapolated; /* lookups beyond the profile's range */
+    /* of a decode batch: how many times in a row, this one included, it would take this
+     * time if it were repeated, every n growing by one */
+    int32_t repeats;
 };
 
 struct vidur_batch {

@@ -1,0 +1,196 @@
+#include <vidur/simulator.h>
+
+#include <vidur/paths.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * Simulated iterations and request-steps a second, plain and fast-forwarded.
+ *
+ *   simulator_bench [CASE [REPEATS]]     all cases, each the median of 5, by default
+ *
+ * Operator times come from the roofline, requests from the synthetic traces.
+ */
+
+struct bench_case {
+    const char *name;
+    const char *model;
+    const char *device, *node;
+    int tensor_parallel, stages, replicas;
+    const char *scheduler;
+    int batch_size_cap, chunk_size;
+    const char *router;
+    const char *trace;
+    double qps;
+    int64_t requests;
+    bool plain;
+};
+
+#define LLAMA_70B "meta-llama/Llama-2-70b-hf"
+#define ON_A100   "a100", "a100_dgx"
+#define CHAT      "chat-4k-synthetic.csv"
+#define BWB       "bwb-4k-synthetic.csv"
+#define ARXIV     "arxiv-4k-synthetic.csv"
+
+static const struct bench_case cases[] = {
+    {"chat", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin", CHAT, 20,
+     16000, false},
+    {"chat-plain", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin",
+     CHAT, 20, 16000, true},
+    {"chat-vllm", LLAMA_70B, ON_A100, 4, 1, 4, "vllm", 128, 512, "round_robin", CHAT,
+     20, 16000, false},
+    {"chat-lor", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "lor", CHAT, 20,
+     16000, false},
+    {"chat-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "sarathi", 256, 512, "round_robin", CHAT,
+     20, 16000, false},
+    {"chat-pp2-vllm", LLAMA_70B, ON_A100, 4, 2, 2, "vllm", 256, 512, "round_robin",
+     CHAT, 20, 16000, false},
+    {"chat-pp2-plain", LLAMA_70B, ON_A100, 4, 2, 2, "sarathi", 256, 512, "round_robin",
+     CHAT, 20, 16000, true},
+    {"chat-overload", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin",
+     CHAT, 40, 16000, false},
+    {"arxiv", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin", ARXIV,
+     2.5, 16000, false},
+    {"bwb", LLAMA_70B, ON_A100, 4, 1, 4, "vllm", 128, 512, "round_robin", BWB, 1.5,
+     16000, false},
+    {"bwb-sarathi", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin",
+     BWB, 1.5, 16000, false},
+    {"bwb-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "vllm", 256, 512, "round_robin", BWB, 1.5,
+     16000, false},
+    {"bwb-batch16", LLAMA_70B, ON_A100, 4, 1, 1, "vllm", 16, 512, "round_robin", BWB, 5,
+     2000, false},
+    {"plain-batch16", LLAMA_70B, ON_A100, 4, 1, 1, "vllm", 16, 512, "round_robin", BWB,
+     5, 2000, true},
+    {"chat-1000", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin", CHAT,
+     20, 1000, false},
+    {"chat-1000000", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin",
+     CHAT, 20, 1000000, false},
+};
+
+enum { NUM_CASES = sizeof cases / sizeof *cases, MAX_REPEATS = 101 };
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void must(int status, const struct vidur_error *err)
+{
+    if (status) {
+        fprintf(stderr, "simulator_bench: %s\n", err->text);
+        exit(1);
+    }
+}
+
+static void load_deployment(const struct bench_case *bench,
+                            struct vidur_deployment *deployment)
+{
+    struct vidur_error err = {0};
+    vidur_deployment_defaults(deployment);
+    must(vidur_model_load(&deployment->model, bench->model, &err), &err);
+    must(vidur_device_sku_load(&deployment->device, bench->device, &err), &err);
+    must(vidur_node_sku_load(&deployment->node, bench->node, &err), &err);
+    deployment->tensor_parallel_size = bench->tensor_parallel;
+    deployment->num_pipeline_stages = bench->stages;
+    deployment->num_replicas = bench->replicas;
+    snprintf(deployment->router, sizeof deployment->router, "%s", bench->router);
+    struct vidur_scheduler_config *knobs = &deployment->scheduler;
+    snprintf(knobs->type, sizeof knobs->type, "%s", bench->scheduler);
+    knobs->batch_size_cap = bench->batch_size_cap;
+    knobs->chunk_size = bench->chunk_size;
+}
+
+static struct vidur_workload *load_workload(const struct bench_case *bench)
+{
+    struct vidur_error err = {0};
+    struct vidur_workload_config config;
+    struct vidur_workload *workload;
+    vidur_workload_config_defaults(&config);
+    config.seed = 42;
+    config.num_requests = bench->requests;
+    config.max_tokens = 4096;
+    snprintf(config.lengths.type, sizeof config.lengths.type, "trace");
+    snprintf(config.lengths.file, sizeof config.lengths.file, "%s/data/traces/%s",
+             VIDUR_BENCH_SOURCE_DIR, bench->trace);
+    snprintf(config.arrivals.type, sizeof config.arrivals.type, "poisson");
+    config.arrivals.qps = bench->qps;
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
+    must(vidur_workload_create(&workload, &config, &err), &err);
+    return workload;
+}
+
+static struct vidur_timetable *load_timetable(const struct vidur_deployment *deployment)
+{
+    struct vidur_error err = {0};
+    struct vidur_estimator_config config;
+    struct vidur_timetable_request request;
+    struct vidur_timetable *timetable;
+    vidur_estimator_config_defaults(&config);
+    config.source = VIDUR_SOURCE_ROOFLINE;
+    vidur_deployment_table_limits(deployment, 4096, &request);
+    must(vidur_timetable_open(&timetable, &config, &request, NULL, &err), &err);
+    return timetable;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void report(const struct bench_case *bench, const struct vidur_metrics *metrics,
+                   double wall_s, int64_t bytes)
+{
+    const double batches = (double)metrics->num_batches;
+    printf(
+        "%-15s %8lld requests %9.0f batches of %5.1f  %9.3f ms  %8.2f Mbatch/s "
+        "%8.1f Mstep/s  %6.0f ns/request %4.0f B/request  ttft p90 %.2f busy %.0f%%\n",
+        bench->name, (long long)metrics->num_requests, batches,
+        metrics->mean_batch_size, 1e3 * wall_s, 1e-6 * batches / wall_s,
+        1e-6 * batches * metrics->mean_batch_size / wall_s,
+        1e9 * wall_s / (double)metrics->num_requests,
+        (double)bytes / (double)metrics->num_requests,
+        metrics->latency[VIDUR_LATENCY_ttft].p90, metrics->busy);
+}
+
+static void run_case(const struct bench_case *bench, int repeats)
+{
+    struct vidur_error err = {0};
+    struct vidur_deployment deployment;
+    struct vidur_simulator *simulator;
+    struct vidur_metrics metrics = {0};
+    double wall_s[MAX_REPEATS];
+    load_deployment(bench, &deployment);
+    struct vidur_workload *workload = load_workload(bench);
+    struct vidur_timetable *timetable = load_timetable(&deployment);
+    must(vidur_simulator_create(&simulator, &deployment, timetable, 4096, &err), &err);
+    const struct vidur_run_options options = {.plain_stepping = bench->plain};
+    for (int i = 0; i < repeats; i++) {
+        const double start_s = now_s();
+        must(vidur_simulator_run(simulator, workload, &options, &metrics, &err), &err);
+        wall_s[i] = now_s() - start_s;
+    }
+    qsort(wall_s, (size_t)repeats, sizeof *wall_s, by_value);
+    report(bench, &metrics, wall_s[repeats / 2],
+           vidur_simulator_memory_bytes(simulator));
+    vidur_simulator_destroy(simulator);
+    vidur_timetable_close(timetable);
+    vidur_workload_destroy(workload);
+}
+
+int main(int argc, char **argv)
+{
+    int repeats = argc > 2 ? atoi(argv[2]) : 5;
+    if (repeats < 1 || repeats > MAX_REPEATS)
+        repeats = 5;
+    for (int i = 0; i < NUM_CASES; i++)
+        if (argc < 2 || strcmp(argv[1], cases[i].name) == 0)
+            run_case(&cases[i], repeats);
+    return 0;
+}

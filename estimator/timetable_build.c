@@ -13,12 +13,17 @@ static int64_t greater(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static int64_t power_of_two(int64_t value)
+/* Up to 4096 a power of two, beyond that a quarter of one: coarse enough for requests
+ * to share tables, fine enough not to waste memory on large ones. */
+static int64_t round_limit(int64_t value)
 {
     int64_t power = 1;
     while (power < value)
         power *= 2;
-    return power;
+    if (power <= 4096)
+        return power;
+    const int64_t step = power / 8; /* a quarter of the power below */
+    return (value + step - 1) / step * step;
 }
 
 struct vidur_table_limits
@@ -30,10 +35,10 @@ vidur_table_limits(const struct vidur_estimator_config *config,
     int64_t kv = greater(config->max_tokens_per_request, request->max_kv_tokens);
     int64_t chunk = greater(config->max_prefill_chunk_size, request->max_chunk_tokens);
     if (rounded) {
-        tokens = power_of_two(tokens);
-        batch = power_of_two(batch);
-        kv = power_of_two(kv);
-        chunk = power_of_two(chunk);
+        tokens = round_limit(tokens);
+        batch = round_limit(batch);
+        kv = round_limit(kv);
+        chunk = round_limit(chunk);
     }
     const int64_t step = config->kv_cache_granularity;
     return (struct vidur_table_limits){.tokens = (tokens + 7) / 8 * 8,

@@ -20,8 +20,8 @@ struct vidur_table_limits {
     int64_t max_chunk; /* attn_prefill columns: 1..max_chunk */
 };
 
-/* What the configuration and the request ask for together; `rounded`: up to powers of
- * two, so that requests of similar size share one timetable. */
+/* What the configuration and the request ask for together; `rounded`: up to coarse
+ * steps, so that requests of similar size share one timetable. */
 struct vidur_table_limits
 vidur_table_limits(const struct vidur_estimator_config *config,
                    const struct vidur_timetable_request *request, bool rounded);

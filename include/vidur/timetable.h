@@ -128,7 +128,8 @@ struct vidur_estimator_config {
     struct vidur_step_overheads overheads;
     struct vidur_engine_constants engine;
     uint64_t seed;        /* of the bootstrap samples */
-    char cache_dir[1024]; /* empty: no cache */
+    char cache_dir[1024]; /* empty: no cache; the default is
+                             $XDG_CACHE_HOME/vidur-search or ~/.cache/vidur-search */
     int threads;          /* 0: as OpenMP decides */
 };
 
@@ -136,7 +137,9 @@ struct vidur_yaml_node;
 
 void vidur_estimator_config_defaults(struct vidur_estimator_config *config);
 
-/* Reads the section into a struct that holds defaults; unknown keys are errors. */
+/* Reads the section into a struct that holds defaults; unknown keys are errors. A
+ * missing `source` follows from the path that is given (profiles, tables or kernels);
+ * `cache_dir: ""` switches the cache off. */
 int vidur_estimator_config_read(const struct vidur_yaml_node *section,
                                 struct vidur_estimator_config *config,
                                 struct vidur_error *err);
@@ -161,8 +164,17 @@ struct vidur_timetable_request {
 /*
  * Opens the timetable for a request: from the cache when it holds one under the hash of
  * all inputs, otherwise built (OpenMP-parallel) and put into the cache. *out is
- * released with vidur_timetable_close. Two equal requests give the same numbers to the
- * bit, cached or not, on any number of threads. Thread-safe. `log` may be NULL.
+ * released with vidur_timetable_close.
+ *
+ * Tables cover at least the request's limits and the configuration's; limits are
+ * rounded up, so that similar requests share one file, and a cell's number does not
+ * depend on them. Two equal requests give the same numbers to the bit, cached or not,
+ * on any number of threads. Source `tables` gives the files as they are, whatever the
+ * limits; source `kernels` is refused (engine_table.h reads those).
+ *
+ * Processes that ask for the same timetable at once build it once and share its pages.
+ * A cache that cannot be read or written costs a warning through `log` (which may be
+ * NULL) and private memory. Thread-safe, given a thread-safe HDF5.
  */
 int vidur_timetable_open(struct vidur_timetable **out,
                          const struct vidur_estimator_config *config,

@@ -49,6 +49,31 @@ static void test_sizes_cover_the_request(void)
     vidur_timetable_close(NULL);
 }
 
+/* Limits of any size are covered, and cost at most a quarter more beyond 4096. */
+static void test_rounding(void)
+{
+    const struct vidur_estimator_config config = fixture_roofline();
+    struct vidur_timetable_request request = fixture_request(2);
+    for (int64_t n = 300; n < 3000000; n += n / 7) {
+        request.max_tokens = request.max_batch_size = request.max_kv_tokens =
+            request.max_chunk_tokens = n;
+        const struct vidur_table_limits exact =
+            vidur_table_limits(&config, &request, false);
+        const struct vidur_table_limits rounded =
+            vidur_table_limits(&config, &request, true);
+        CU_ASSERT(rounded.tokens >= n && rounded.tokens % 8 == 0);
+        CU_ASSERT(rounded.batch >= n);
+        CU_ASSERT((rounded.kv_points - 1) * 64 >= n);
+        CU_ASSERT(rounded.max_chunk >= n);
+        CU_ASSERT(rounded.max_chunk <= (n <= 4096 ? 2 * n : n + n / 4 + 1));
+        CU_ASSERT(exact.max_chunk == n && exact.batch == n && exact.tokens < n + 8);
+        /* Rounding again changes nothing: what is stored is asked for once. */
+        request.max_chunk_tokens = rounded.max_chunk;
+        CU_ASSERT_EQUAL(vidur_table_limits(&config, &request, true).max_chunk,
+                        rounded.max_chunk);
+    }
+}
+
 /* The configuration's limits hold when a request asks for less. */
 static void test_sizes_cover_the_configuration(void)
 {
@@ -344,6 +369,7 @@ static void test_keys_follow_the_files(void)
 VIDUR_TEST_MAIN(
     "timetable", {"set up", set_up},
     {"sizes cover the request", test_sizes_cover_the_request},
+    {"rounding", test_rounding},
     {"sizes cover the configuration", test_sizes_cover_the_configuration},
     {"numbers do not depend on the limits", test_numbers_do_not_depend_on_the_limits},
     {"numbers do not depend on the threads", test_numbers_do_not_depend_on_the_threads},

@@ -71,6 +71,8 @@ static void put_group(struct vidur_batch *batch, struct vidur_replica *replica,
 {
     const struct vidur_decode_group *group = &replica->groups[~item];
     const int64_t demand = vidur_group_demand(replica, group);
+    if (demand && replica->store)
+        vidur_group_grow(replica, group);
     if (demand)
         vidur_blocks_change(replica, demand);
     batch->group = ~item;
@@ -93,8 +95,7 @@ bool vidur_batch_add_group(struct vidur_batch *batch, struct vidur_replica *repl
     return true;
 }
 
-/* Requests among the running items, and blocks that one more token of each takes. */
-static int64_t running_demand(const struct vidur_replica *replica, int64_t *demand)
+int64_t vidur_running_demand(const struct vidur_replica *replica, int64_t *demand)
 {
     const struct vidur_request_table *table = replica->requests;
     int64_t count = 0;
@@ -113,13 +114,36 @@ static int64_t running_demand(const struct vidur_replica *replica, int64_t *dema
     return count;
 }
 
+struct vidur_batch_outlook vidur_batch_look_ahead(const struct vidur_batch *batch,
+                                                  const struct vidur_replica *replica)
+{
+    const struct vidur_request_table *table = replica->requests;
+    struct vidur_batch_outlook outlook = {0};
+    if (batch->group >= 0)
+        vidur_group_look_ahead(replica, &replica->groups[batch->group], &outlook);
+    for (int32_t i = 0; i < batch->num_members; i++) {
+        const int32_t request = batch->member[i];
+        const int32_t prompt = table->prefill_tokens[request];
+        int32_t n = table->processed_tokens[request] + batch->member_tokens[i];
+        n += n == prompt;
+        if (n < prompt) {
+            outlook.prompt_tokens += prompt - n;
+        } else if (n < prompt + table->decode_tokens[request]) {
+            outlook.decodes++;
+            outlook.decode_blocks +=
+                n > (int64_t)table->blocks[request] * replica->block_size;
+        }
+    }
+    return outlook;
+}
+
 bool vidur_batch_add_running(struct vidur_batch *batch, struct vidur_replica *replica,
                              int32_t limit)
 {
     int64_t demand;
     if (!replica->grouping || vidur_running_count(replica) == 0)
         return false;
-    if (running_demand(replica, &demand) > limit ||
+    if (vidur_running_demand(replica, &demand) > limit ||
         (!replica->fixed_blocks && vidur_free_blocks(replica) - demand < 1))
         return false;
     while (vidur_running_count(replica) > 0) {

@@ -1,3 +1,4 @@
+#include "block_store.h"
 #include "replica.h"
 
 #include <string.h>
@@ -106,6 +107,39 @@ static void remove_member(struct vidur_decode_group *group, int32_t index)
             rest * sizeof *group->member);
     memmove(group->finish + index, group->finish + index + 1,
             rest * sizeof *group->finish);
+}
+
+void vidur_group_look_ahead(const struct vidur_replica *replica,
+                            const struct vidur_decode_group *group,
+                            struct vidur_batch_outlook *outlook)
+{
+    const int32_t *processed = replica->requests->processed_tokens;
+    if (group->to_completion > 1) {
+        const int32_t next = group->phase + 1;
+        outlook->decodes += group->count;
+        outlook->decode_blocks += group->demand[next == replica->block_size ? 0 : next];
+        return;
+    }
+    for (int32_t i = 0; i < group->count; i++) {
+        const int32_t n =
+            (int32_t)((uint32_t)processed[group->member[i]] + group->iteration);
+        if (group->finish[i] - group->iteration <= 1)
+            continue;
+        outlook->decodes++;
+        outlook->decode_blocks += n % replica->block_size == 0;
+    }
+}
+
+void vidur_group_grow(struct vidur_replica *replica,
+                      const struct vidur_decode_group *group)
+{
+    const int32_t *processed = replica->requests->processed_tokens;
+    for (int32_t i = 0; i < group->count; i++) {
+        const int32_t request = group->member[i];
+        const int32_t n = (int32_t)((uint32_t)processed[request] + group->iteration);
+        if ((n - 1) % replica->block_size == 0)
+            vidur_block_store_grow(replica->store, request);
+    }
 }
 
 int32_t vidur_group_complete(struct vidur_replica *replica,

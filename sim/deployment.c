@@ -39,6 +39,19 @@ static const char *router_name(int index)
     return ops ? ops->name : NULL;
 }
 
+static bool has_engine(const struct vidur_deployment *deployment)
+{
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(deployment->scheduler.type);
+    return ops && strcmp(ops->step_model, "engine") == 0;
+}
+
+int vidur_deployment_batch_cap(const struct vidur_deployment *deployment)
+{
+    return has_engine(deployment) ? deployment->scheduler.max_num_seqs
+                                  : deployment->scheduler.batch_size_cap;
+}
+
 static int check_counts(const struct vidur_deployment *deployment,
                         struct vidur_error *err)
 {
@@ -120,7 +133,7 @@ static int check_shape(const struct vidur_deployment *deployment,
             "cluster.num_pipeline_stages: a replica of %d devices neither "
             "fits in a %s of %d nor fills several",
             devices, deployment->node.name, per_node);
-    if (deployment->scheduler.batch_size_cap < stages)
+    if (vidur_deployment_batch_cap(deployment) < stages)
         return vidur_fail(err, VIDUR_EINVAL,
                           "scheduler.batch_size_cap: %d requests cannot be spread over "
                           "%d pipeline stages; at least one each",
@@ -196,6 +209,8 @@ static int64_t max_step_tokens(const struct vidur_deployment *deployment,
     int64_t prompt = knobs->max_tokens_in_batch;
     if (strcmp(knobs->type, "sarathi") == 0)
         prompt = knobs->chunk_size;
+    else if (has_engine(deployment))
+        prompt = knobs->max_num_batched_tokens;
     else if (strcmp(knobs->type, "vllm") && strcmp(knobs->type, "lightllm"))
         return plan->max_batch_size * max_tokens;
     return prompt > decodes ? prompt : decodes;
@@ -213,11 +228,12 @@ void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
         .device = &deployment->device,
         .node = &deployment->node,
         .tensor_parallel_size = deployment->tensor_parallel_size,
+        .engine = has_engine(deployment),
         .pipeline = stages > 1,
         .multi_node = vidur_deployment_is_multi_node(deployment),
         .block_size_tokens = deployment->scheduler.block_size,
         .max_tokens = max_step_tokens(deployment, &plan, max_tokens),
-        .max_batch_size = deployment->scheduler.batch_size_cap,
+        .max_batch_size = vidur_deployment_batch_cap(deployment),
         /* Prompts begun in different batches can meet in one. */
         .max_kv_tokens = (int64_t)max_tokens * (stages > 1 ? 2 : 1)};
     request->max_chunk_tokens = request->max_tokens < 4 * (int64_t)max_tokens

@@ -161,7 +161,7 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
     int64_t id = -1;
     if (loop->next_arrival < loop->arrivals->count) {
         id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
-        arrival_s = run->requests.arrived_at_s[id];
+        arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
     }
     if (id < 0 && run->events.count == 0)
         return false;

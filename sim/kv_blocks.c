@@ -1,3 +1,4 @@
+#include "block_store.h"
 #include "replica.h"
 
 void vidur_take_blocks(struct vidur_replica *replica, int32_t request, int64_t count)
@@ -6,6 +7,9 @@ void vidur_take_blocks(struct vidur_replica *replica, int32_t request, int64_t c
     if (*held == 0)
         replica->num_holders++;
     *held += (int32_t)count;
+    if (replica->store)
+        for (int64_t i = 0; i < count; i++)
+            vidur_block_store_grow(replica->store, request);
     vidur_blocks_change(replica, count);
 }
 
@@ -23,8 +27,51 @@ void vidur_release_blocks(struct vidur_replica *replica, int32_t request)
     if (*held == 0)
         return;
     replica->num_holders--;
-    vidur_blocks_change(replica, -*held);
+    int64_t freed = *held;
+    if (replica->store) { /* what others share stays */
+        const int32_t before = replica->store->pool.num_free;
+        vidur_block_store_release(replica->store, request);
+        freed = replica->store->pool.num_free - before;
+    }
+    vidur_blocks_change(replica, -freed);
     *held = 0;
+}
+
+int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request)
+{
+    const int32_t prompt = replica->requests->prefill_tokens[request];
+    const int64_t blocks = vidur_blocks_for(replica, prompt);
+    if (!replica->store)
+        return blocks;
+    const struct vidur_prefix_hit hit =
+        vidur_block_store_find(replica->store, request, prompt);
+    return blocks - (hit.blocks - hit.unheld);
+}
+
+int32_t vidur_cached_tokens(const struct vidur_replica *replica, int32_t request)
+{
+    if (!replica->store)
+        return 0;
+    const int32_t prompt = replica->requests->prefill_tokens[request];
+    return vidur_block_store_find(replica->store, request, prompt).blocks *
+           replica->block_size;
+}
+
+void vidur_take_prompt(struct vidur_replica *replica, int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    const int32_t prompt = table->prefill_tokens[request];
+    const int64_t blocks = vidur_blocks_for(replica, prompt);
+    if (!replica->store) {
+        vidur_take_blocks(replica, request, blocks);
+        return;
+    }
+    const int64_t before = vidur_block_store_allocated(replica->store);
+    const int32_t hits = vidur_block_store_admit(replica->store, request, prompt);
+    table->processed_tokens[request] = hits * replica->block_size;
+    table->blocks[request] = (int32_t)blocks;
+    replica->num_holders++;
+    vidur_blocks_change(replica, vidur_block_store_allocated(replica->store) - before);
 }
 
 /* Evicts the last running request. */

@@ -93,9 +93,7 @@ static void plan_engine(const struct vidur_deployment *deployment, int max_token
 static void finish(const struct vidur_deployment *deployment,
                    struct vidur_memory_plan *plan)
 {
-    const bool engine = strcmp(deployment->scheduler.type, "vllm_v1") == 0;
-    const int64_t cap = engine ? deployment->scheduler.max_num_seqs
-                               : deployment->scheduler.batch_size_cap;
+    const int64_t cap = vidur_deployment_batch_cap(deployment);
     plan->fits = plan->request_slots > 0;
     if (!plan->fits) {
         plan->num_blocks = plan->request_slots = plan->max_batch_size = 0;

@@ -146,6 +146,13 @@ static inline void vidur_group_advance(struct vidur_replica *replica,
         times == 1 ? group->phase + 1 == replica->block_size ? 0 : group->phase + 1
                    : (int32_t)((group->phase + (int64_t)times) % replica->block_size);
 }
+/* Adds what the members will ask for after the group's next iteration. */
+void vidur_group_look_ahead(const struct vidur_replica *replica,
+                            const struct vidur_decode_group *group,
+                            struct vidur_batch_outlook *outlook);
+/* Takes the block, each its own, of the members that need one now. */
+void vidur_group_grow(struct vidur_replica *replica,
+                      const struct vidur_decode_group *group);
 /* Takes the members that are complete out of the group and returns how many; their ids
  * are in `out`. */
 int32_t vidur_group_complete(struct vidur_replica *replica,

@@ -85,6 +85,34 @@ int vidur_run_poll(struct vidur_run *run, double now_s)
     return 0;
 }
 
+/* ---- Stages of load ---- */
+
+static void move_stage(struct vidur_run *run, int32_t stage, double now_s)
+{
+    const struct vidur_load_stages *stages = &run->workload->stages;
+    const double late_s = now_s - stages->start_s[stage];
+    if (!(late_s > 0))
+        return;
+    for (int64_t i = stages->first_request[stage]; i < stages->first_request[stage + 1];
+         i++) {
+        run->moved_arrivals_s[i] += late_s;
+        run->seen_at_s[i] += late_s;
+    }
+}
+
+double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double now_s)
+{
+    const struct vidur_load_stages *stages = &run->workload->stages;
+    const int32_t next = run->load_stage + 1;
+    if (next < stages->count && request == stages->first_request[next]) {
+        if (num_completed(run) < request)
+            return INFINITY;
+        move_stage(run, next, now_s);
+        run->load_stage = next;
+    }
+    return run->requests.seen_at_s[request];
+}
+
 /* ---- The end ---- */
 
 static void close_server(struct vidur_run *run, struct vidur_server *server)

@@ -42,6 +42,9 @@ struct vidur_run {
     int64_t *observed_ids;    /* [batch capacity] for observers */
     bool *touched;            /* [num_servers] scratch */
     struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
+    double *moved_arrivals_s; /* the table's, where stages of load move them */
+    double *seen_at_s;        /* the table's, where they differ from arrivals */
+    int32_t load_stage;       /* that arrivals have come to */
     double limit_s;           /* infinity: none */
     double ended_at_s;
     int64_t next_batch_id;
@@ -75,6 +78,11 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server)
 /* The last stage ended: bookkeeping, scheduler, slot. */
 void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
                          int32_t slot);
+
+/* When the request, the next to arrive, reaches the router: infinity while the stage of
+ * load before its own has not drained; then the whole stage is moved to begin at now_s.
+ */
+double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double now_s);
 
 /* Progress and cancellation; to be called now and then. -1 and run->err. */
 int vidur_run_poll(struct vidur_run *run, double now_s);

@@ -1,3 +1,4 @@
+#include "block_store.h"
 #include "run.h"
 
 #include "policy.h"
@@ -33,7 +34,7 @@ static void describe_env(struct vidur_simulator *simulator)
         .plan = &simulator->plan,
         .max_tokens = simulator->max_tokens,
         .blocks_per_request = per_request > 0 ? per_request : 1,
-        .batch_capacity = knobs->batch_size_cap,
+        .batch_capacity = vidur_deployment_batch_cap(deployment),
         .batches_at_once = simulator->ops->batches_at_once
                                ? simulator->ops->batches_at_once(deployment)
                                : deployment->num_pipeline_stages};
@@ -136,6 +137,8 @@ struct layout {
     int num_slos;
     int64_t event_capacity;
     size_t scheduler_bytes;
+    double arrival_delay_s;
+    struct vidur_block_store_sizes store; /* num_slots 0: blocks are only counted */
     bool cpu_overhead;
     bool by_server; /* each server alone: lists of requests are needed */
 };
@@ -155,6 +158,22 @@ static int64_t running_bound(const struct vidur_simulator *simulator, int64_t re
 static bool is_observed(const struct vidur_run_options *options)
 {
     return options->observer && (options->observer->batch || options->observer->event);
+}
+
+/* Blocks need names where prompts share them. */
+static struct vidur_block_store_sizes
+store_sizes(const struct vidur_simulator *simulator,
+            const struct vidur_workload *workload)
+{
+    const struct vidur_scheduler_config *knobs = &simulator->deployment.scheduler;
+    if (!simulator->ops->shares_prefixes || !knobs->prefix_caching ||
+        !workload->prompts.prompt)
+        return (struct vidur_block_store_sizes){0};
+    return (struct vidur_block_store_sizes){.num_blocks =
+                                                (int32_t)simulator->plan.num_blocks,
+                                            .num_slots = simulator->env.batch_capacity,
+                                            .block_size = knobs->block_size,
+                                            .max_tokens = simulator->max_tokens};
 }
 
 static struct layout plan_layout(struct vidur_simulator *simulator,
@@ -177,8 +196,12 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
         .block_size = simulator->deployment.scheduler.block_size,
         .grouping =
             simulator->ops->groups_decodes && !observed && !options->plain_stepping};
-    layout.by_server =
-        simulator->router->is_static && !observed && layout.num_servers > 1;
+    layout.store = store_sizes(simulator, workload);
+    if (simulator->step_ops->arrival_delay_s)
+        layout.arrival_delay_s =
+            simulator->step_ops->arrival_delay_s(simulator->step_model);
+    layout.by_server = simulator->router->is_static && !observed &&
+                       layout.num_servers > 1 && workload->stages.count < 2;
     /* Per server: a schedule, and per batch in flight two events. */
     layout.event_capacity =
         workload->num_requests +
@@ -193,7 +216,11 @@ static size_t layout_bytes(const struct layout *layout)
 {
     const size_t servers = (size_t)layout->num_servers;
     const size_t requests = (size_t)layout->num_requests;
-    const size_t each = vidur_replica_bytes(&layout->sizes) +
+    const size_t store =
+        layout->store.num_slots > 0
+            ? vidur_block_store_bytes(&layout->store, layout->num_requests)
+            : 0;
+    const size_t each = store + vidur_replica_bytes(&layout->sizes) +
                         vidur_pipeline_bytes(&layout->sizes) +
                         vidur_arena_bytes(layout->scheduler_bytes, 1);
     return servers * each +
@@ -206,7 +233,7 @@ static size_t layout_bytes(const struct layout *layout)
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->sizes.batch_capacity, sizeof(int64_t)) +
-           vidur_arena_bytes(requests, sizeof(double)) +
+           3 * vidur_arena_bytes(requests, sizeof(double)) +
            2 * vidur_arena_bytes(requests + servers + 1, sizeof(int32_t)) + 4096;
 }
 
@@ -230,9 +257,12 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
         .index = index};
     vidur_replica_init(replica, &simulator->arena, &layout->sizes);
     replica->account->full_size =
-        deployment->scheduler.batch_size_cap / deployment->num_pipeline_stages;
+        vidur_deployment_batch_cap(deployment) / deployment->num_pipeline_stages;
     replica->account->gaps = &simulator->gaps;
     replica->account->watch = run->watching ? &run->watch : NULL;
+    if (layout->store.num_slots > 0)
+        replica->store =
+            vidur_block_store_new(&simulator->arena, &layout->store, run->workload);
     vidur_pipeline_init(&server->pipeline, &simulator->arena, &layout->sizes);
     server->scheduler =
         vidur_arena_alloc(&simulator->arena, layout->scheduler_bytes, 1);
@@ -240,6 +270,27 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
     if (simulator->ops->init)
         simulator->ops->init(server->scheduler, &simulator->env);
     run->replicas[index] = replica;
+}
+
+/* When schedulers see requests; and, where stages of load move them, when they arrive.
+ */
+static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
+                           double delay_s)
+{
+    struct vidur_request_table *table = &run->requests;
+    const size_t count = (size_t)table->count;
+    if (run->workload->stages.count > 1) {
+        run->moved_arrivals_s =
+            vidur_arena_alloc(&simulator->arena, count, sizeof(double));
+        memcpy(run->moved_arrivals_s, table->arrived_at_s, count * sizeof(double));
+        table->arrived_at_s = run->moved_arrivals_s;
+    }
+    if (delay_s == 0 && !run->moved_arrivals_s)
+        return;
+    run->seen_at_s = vidur_arena_alloc(&simulator->arena, count, sizeof(double));
+    for (size_t i = 0; i < count; i++)
+        run->seen_at_s[i] = table->arrived_at_s[i] + delay_s;
+    table->seen_at_s = run->seen_at_s;
 }
 
 static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
@@ -400,6 +451,7 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
         vidur_requests_init(&run.requests, &simulator->arena, workload,
                             layout.cpu_overhead, err))
         return -1;
+    place_arrivals(simulator, &run, layout.arrival_delay_s);
     init_run(simulator, &run, &layout);
     if (layout.by_server ? drive_each(simulator, &run) : drive_all(&run))
         return -1;

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-static const struct vidur_step_model_ops *const models[] = {&vidur_step_layers};
+static const struct vidur_step_model_ops *const models[] = {&vidur_step_layers,
+                                                            &vidur_step_engine};
 
 const struct vidur_step_model_ops *vidur_step_model_find(const char *name)
 {

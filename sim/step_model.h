@@ -31,9 +31,12 @@ struct vidur_step_model_ops {
     /* Prefill contexts are rounded up to a multiple of this in a batch's sums. */
     int (*context_granularity)(const void *state);
     bool (*has_cpu_overhead)(const void *state);
+    /* From a request's arrival until the scheduler sees it; NULL: at once. */
+    double (*arrival_delay_s)(const void *state);
 };
 
 extern const struct vidur_step_model_ops vidur_step_layers;
+extern const struct vidur_step_model_ops vidur_step_engine;
 
 /* NULL: there is none of that name. */
 const struct vidur_step_model_ops *vidur_step_model_find(const char *name);

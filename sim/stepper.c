@@ -19,7 +19,7 @@ static const double drain_slice_s = 10;
 /* Queues what has arrived until now; true if something arrives just now. */
 static bool take_arrivals(struct vidur_walk *walk, double now_s)
 {
-    const double *arrived = walk->run->requests.arrived_at_s;
+    const double *seen = walk->run->requests.seen_at_s;
     bool just_now = false;
     while (walk->next_arrival_s <= now_s) {
         vidur_queue_push_back(
@@ -30,7 +30,7 @@ static bool take_arrivals(struct vidur_walk *walk, double now_s)
         walk->run->num_arrived++;
         walk->next_arrival_s =
             walk->next_arrival < walk->arrivals->count
-                ? arrived[vidur_arrival_id(walk->arrivals, walk->next_arrival)]
+                ? seen[vidur_arrival_id(walk->arrivals, walk->next_arrival)]
                 : INFINITY;
     }
     return just_now;
@@ -155,10 +155,9 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .run = run,
         .server = server,
         .arrivals = arrivals,
-        .next_arrival_s =
-            arrivals && arrivals->count > 0
-                ? run->requests.arrived_at_s[vidur_arrival_id(arrivals, 0)]
-                : INFINITY,
+        .next_arrival_s = arrivals && arrivals->count > 0
+                              ? run->requests.seen_at_s[vidur_arrival_id(arrivals, 0)]
+                              : INFINITY,
         .judges = arrivals != NULL,
         .can_skip = pipeline->num_stages == 1 && pipeline->num_slots == 1 &&
                     run->ops->repeats && server->replica.grouping};
@@ -189,7 +188,7 @@ static int64_t route_together(struct vidur_run *run, int64_t first, double now_s
         run->touched[s] = false;
         run->servers[s].replica.now_s = now_s;
     }
-    for (; i < run->requests.count && run->requests.arrived_at_s[i] == now_s; i++) {
+    for (; i < run->requests.count && run->requests.seen_at_s[i] == now_s; i++) {
         const int32_t s = run->router->pick(&run->router_state, run->replicas);
         vidur_queue_push_back(&run->servers[s].replica, (int32_t)i);
         run->touched[s] = true;
@@ -228,10 +227,10 @@ static int drain(struct vidur_run *run, struct vidur_walk *walks, double now_s)
 
 static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
 {
-    const double *arrived = run->requests.arrived_at_s;
+    const double *seen = run->requests.seen_at_s;
     double now_s = 0;
     for (int64_t i = 0; i < run->requests.count;) {
-        now_s = arrived[i];
+        now_s = seen[i];
         if (now_s > run->limit_s)
             run->time_limited = true;
         if (walk_all(walks, run->num_servers, now_s))

@@ -20,6 +20,7 @@ struct vidur_workload_state {
     double *arrived_at_s;
     int32_t *prefill;
     int32_t *decode;
+    int32_t *prompt; /* shared_prefix: of each request */
 };
 
 /* A workload and its state in one piece. */
@@ -69,6 +70,7 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->arrived_at_s);
     free(state->prefill);
     free(state->decode);
+    free(state->prompt);
     free(workload); /* the whole */
 }
 
@@ -251,6 +253,33 @@ static int create_replay(struct vidur_workload *workload, struct vidur_error *er
     return status;
 }
 
+/* ---- Shared prefixes ---- */
+
+static int create_shared_prefix(struct vidur_workload *workload,
+                                struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_shared_prefix_config *config = &state->config.shared_prefix;
+    vidur_shared_prefix_stages(config, &workload->stages);
+    const int64_t count = workload->stages.first_request[workload->stages.count];
+    if (reserve(workload, count, err) ||
+        resize((void **)&state->prompt, count, sizeof *state->prompt, err))
+        return -1;
+    const struct vidur_shared_prefix_requests requests = {
+        .arrived_at_s = state->arrived_at_s,
+        .prefill_tokens = state->prefill,
+        .decode_tokens = state->decode,
+        .prompt = state->prompt};
+    workload->num_requests = count;
+    workload->prompts = (struct vidur_prompts){
+        .prompt = state->prompt,
+        .num_prompts = config->num_groups * config->num_prompts_per_group,
+        .num_prompts_per_group = config->num_prompts_per_group,
+        .system_prompt_tokens = config->system_prompt_tokens};
+    return vidur_shared_prefix_draw(config, state->config.max_tokens,
+                                    state->config.seed, &requests, err);
+}
+
 /* ---- The workload ---- */
 
 int vidur_workload_create(struct vidur_workload **out,
@@ -264,6 +293,8 @@ int vidur_workload_create(struct vidur_workload **out,
         return -1;
     int status = config->type == VIDUR_WORKLOAD_TRACE_REPLAY
                      ? create_replay(workload, err)
+                 : config->type == VIDUR_WORKLOAD_SHARED_PREFIX
+                     ? create_shared_prefix(workload, err)
                      : create_synthetic(workload, err);
     if (status == 0 && workload->num_requests == 0)
         status = vidur_fail(err, VIDUR_EINVAL,
@@ -293,11 +324,22 @@ int vidur_workload_clone(struct vidur_workload **out,
     to->arrivals = from->arrivals;
     to->reference = from->reference;
     copy->num_requests = workload->num_requests;
-    if (from->arrivals) /* a replay has none */
+    if (from->arrivals) /* others have no gaps */
         memcpy(to->gaps, from->gaps, n * sizeof *to->gaps);
     memcpy(to->arrived_at_s, from->arrived_at_s, n * sizeof *to->arrived_at_s);
     memcpy(to->prefill, from->prefill, n * sizeof *to->prefill);
     memcpy(to->decode, from->decode, n * sizeof *to->decode);
+    copy->stages = workload->stages;
+    if (from->prompt) {
+        if (resize((void **)&to->prompt, workload->num_requests, sizeof *to->prompt,
+                   err)) {
+            vidur_workload_destroy(copy);
+            return -1;
+        }
+        memcpy(to->prompt, from->prompt, n * sizeof *to->prompt);
+        copy->prompts = workload->prompts;
+        copy->prompts.prompt = to->prompt;
+    }
     *out = copy;
     return 0;
 }

@@ -27,6 +27,7 @@ void vidur_workload_config_defaults(struct vidur_workload_config *config)
                      .truncate = -1,
                      .column = "arrived_at",
                      .time_scale_factor = 1},
+        .shared_prefix = {.num_groups = 10, .num_prompts_per_group = 10},
         .prefill_scale_factor = 1,
         .decode_scale_factor = 1,
         .time_scale_factor = 1,
@@ -109,6 +110,22 @@ static int check_replay(const struct vidur_workload_config *config,
     return check_reference(config, NULL, err);
 }
 
+static int check_shared_prefix(const struct vidur_workload_config *config,
+                               struct vidur_error *err)
+{
+    if (config->num_requests > 0 || config->duration_s > 0)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "workload.%s: the stages of shared_prefix say how many requests "
+            "there are; leave it out",
+            config->num_requests > 0 ? "num_requests" : "duration_s");
+    if (config->seeds == VIDUR_SEEDS_REFERENCE)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.seeds: reference does not cover shared_prefix; use "
+                          "own");
+    return vidur_shared_prefix_check(&config->shared_prefix, config->max_tokens, err);
+}
+
 int vidur_workload_config_check(const struct vidur_workload_config *config,
                                 struct vidur_error *err)
 {
@@ -118,10 +135,11 @@ int vidur_workload_config_check(const struct vidur_workload_config *config,
     case VIDUR_WORKLOAD_TRACE_REPLAY:
         return check_replay(config, err);
     case VIDUR_WORKLOAD_SHARED_PREFIX:
-        break;
+        return check_shared_prefix(config, err);
     }
-    return vidur_fail(err, VIDUR_EINVAL,
-                      "workload.type: not known; use synthetic or trace_replay");
+    return vidur_fail(
+        err, VIDUR_EINVAL,
+        "workload.type: not known; use synthetic, trace_replay or shared_prefix");
 }
 
 /* ---- Reading ---- */
@@ -179,9 +197,109 @@ static const struct vidur_yaml_field replay_fields[] = {
     {0},
 };
 
+#define PREFIX_KEY(name, kind)                                                         \
+    .key = #name, .type = VIDUR_YAML_##kind,                                           \
+    VIDUR_YAML_AT(struct vidur_workload_config, shared_prefix.name)
+
+static const struct vidur_yaml_field load_stage_fields[] = {
+    {.key = "rate",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE,
+     VIDUR_YAML_AT(struct vidur_load_stage, rate_qps)},
+    {.key = "duration_s",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE,
+     VIDUR_YAML_AT(struct vidur_load_stage, duration_s)},
+    {0},
+};
+
+static const struct vidur_yaml_field load_stage = {.key = "",
+                                                   .type = VIDUR_YAML_MAPPING,
+                                                   .size =
+                                                       sizeof(struct vidur_load_stage),
+                                                   .fields = load_stage_fields};
+
+/* [probability, tokens] */
+static int read_quantile(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    struct vidur_prompt_quantile *quantile = out;
+    if (vidur_yaml_count(node) != 2)
+        return vidur_yaml_fail(node, err, "not a pair; write [probability, tokens]");
+    if (vidur_yaml_as_double(vidur_yaml_item(node, 0), &quantile->quantile, err) ||
+        vidur_yaml_as_double(vidur_yaml_item(node, 1), &quantile->tokens, err))
+        return -1;
+    if (!(quantile->quantile >= 0 && quantile->quantile <= 1) ||
+        !(quantile->tokens >= 1))
+        return vidur_yaml_fail(node, err,
+                               "[%g, %g]; a probability in [0, 1] and 1 token or more",
+                               quantile->quantile, quantile->tokens);
+    return 0;
+}
+
+static const struct vidur_yaml_field quantile_element = {
+    .key = "",
+    .type = VIDUR_YAML_CUSTOM,
+    .size = sizeof(struct vidur_prompt_quantile),
+    .read = read_quantile};
+
+static const struct vidur_yaml_field prompt_fields[] = {
+    {.key = "mean",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_ABOVE,
+     VIDUR_YAML_AT(struct vidur_shared_prefix_config, prompt_mean_tokens)},
+    {.key = "std",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_MIN,
+     VIDUR_YAML_AT(struct vidur_shared_prefix_config, prompt_std_tokens)},
+    {.key = "quantiles",
+     .type = VIDUR_YAML_ARRAY,
+     .flags = VIDUR_YAML_FILLED,
+     VIDUR_YAML_LIST(struct vidur_shared_prefix_config, quantiles, num_quantiles),
+     .element = &quantile_element,
+     .max_count = VIDUR_MAX_PROMPT_QUANTILES},
+    {0},
+};
+
+static const char *const stage_arrivals_names[] = {"exponential_filled", "poisson",
+                                                   "static", NULL};
+
+static const struct vidur_yaml_field stage_arrivals_fields[] = {
+    {.key = "type",
+     .type = VIDUR_YAML_ENUM,
+     VIDUR_YAML_AT(struct vidur_shared_prefix_config, arrivals),
+     .names = stage_arrivals_names},
+    {0},
+};
+
+static const struct vidur_yaml_field shared_prefix_fields[] = {
+    {PREFIX_KEY(num_groups, INT), .flags = VIDUR_YAML_MIN, .min = 1},
+    {PREFIX_KEY(num_prompts_per_group, INT), .flags = VIDUR_YAML_MIN, .min = 1},
+    {PREFIX_KEY(system_prompt_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 0},
+    {PREFIX_KEY(output_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 1},
+    {.key = "prompt_tokens",
+     .type = VIDUR_YAML_MAPPING,
+     .flags = VIDUR_YAML_REQUIRED,
+     VIDUR_YAML_AT(struct vidur_workload_config, shared_prefix),
+     .fields = prompt_fields},
+    {.key = "arrivals",
+     .type = VIDUR_YAML_MAPPING,
+     VIDUR_YAML_AT(struct vidur_workload_config, shared_prefix),
+     .fields = stage_arrivals_fields},
+    {.key = "stages",
+     .type = VIDUR_YAML_ARRAY,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
+     VIDUR_YAML_LIST(struct vidur_workload_config, shared_prefix.stages,
+                     shared_prefix.num_stages),
+     .element = &load_stage,
+     .max_count = VIDUR_MAX_LOAD_STAGES},
+    {0},
+};
+
 static const struct vidur_yaml_variant types[] = {
     {"synthetic", VIDUR_WORKLOAD_SYNTHETIC, synthetic_fields},
     {"trace_replay", VIDUR_WORKLOAD_TRACE_REPLAY, replay_fields},
+    {"shared_prefix", VIDUR_WORKLOAD_SHARED_PREFIX, shared_prefix_fields},
     {0},
 };
 

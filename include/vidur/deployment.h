@@ -71,6 +71,10 @@ void vidur_deployment_defaults(struct vidur_deployment *deployment);
 int vidur_deployment_check(const struct vidur_deployment *deployment,
                            struct vidur_error *err);
 
+/* Requests that a replica has in its batches at once, at most: max_num_seqs of vllm_v1,
+ * batch_size_cap of the others. */
+int vidur_deployment_batch_cap(const struct vidur_deployment *deployment);
+
 /* A replica spans nodes: TP * PP > devices per node. */
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment);
 

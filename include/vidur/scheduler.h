@@ -37,6 +37,7 @@ enum vidur_request_flag {
 struct vidur_request_table {
     int64_t count;
     const double *arrived_at_s;
+    const double *seen_at_s;   /* when it reaches the router, not before it arrived */
     int32_t *prefill_tokens;   /* P */
     int32_t *decode_tokens;    /* Dn */
     int32_t *processed_tokens; /* n; not while in a group */
@@ -104,6 +105,7 @@ struct vidur_batch {
 };
 
 struct vidur_decode_group;
+struct vidur_block_store;
 struct vidur_replica_account;
 
 struct vidur_replica {
@@ -130,6 +132,7 @@ struct vidur_replica {
     int32_t num_groups;
     struct vidur_decode_group *groups;
     struct vidur_replica_account *account;
+    struct vidur_block_store *store; /* which blocks; NULL: they are only counted */
 };
 
 /* What a scheduler is made for. */
@@ -149,6 +152,7 @@ struct vidur_scheduler_ops {
     bool groups_decodes;    /* next_batch knows groups */
     bool keeps_blocks;      /* batch_end releases the blocks of completed requests */
     bool fixed_blocks;      /* decoding never takes blocks */
+    bool shares_prefixes;   /* prompts are taken with vidur_take_prompt */
     /* NULL: nothing beyond vidur_deployment_check */
     int (*check)(const struct vidur_deployment *deployment, struct vidur_error *err);
     /* batches in flight on a replica; NULL: as many as stages */
@@ -250,6 +254,13 @@ void vidur_take_blocks(struct vidur_replica *replica, int32_t request, int64_t c
 void vidur_grow_blocks(struct vidur_replica *replica, int32_t request);
 void vidur_release_blocks(struct vidur_replica *replica, int32_t request);
 
+/* With a prefix cache, whole leading blocks of a prompt may be there already (and, held
+ * by others, cost nothing). Free blocks that admitting a request takes; tokens that it
+ * need not compute; and taking its prompt's blocks, which sets its processed tokens. */
+int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request);
+int32_t vidur_cached_tokens(const struct vidur_replica *replica, int32_t request);
+void vidur_take_prompt(struct vidur_replica *replica, int32_t request);
+
 /* Evicts: its tokens become a prompt to be computed again, its blocks are free, and it
  * goes to the front of the queue. The request is in no list. */
 void vidur_request_restart(struct vidur_replica *replica, int32_t request);
@@ -277,6 +288,19 @@ bool vidur_batch_add_group(struct vidur_batch *batch, struct vidur_replica *repl
  * false and nothing has changed. */
 bool vidur_batch_add_running(struct vidur_batch *batch, struct vidur_replica *replica,
                              int32_t limit);
+
+/* What a batch's requests will ask for once it has ended, for schedulers that plan
+ * while it runs. */
+struct vidur_batch_outlook {
+    int64_t decodes;       /* requests that will decode */
+    int64_t decode_blocks; /* and take these blocks */
+    int64_t prompt_tokens; /* left of prompts begun */
+};
+struct vidur_batch_outlook vidur_batch_look_ahead(const struct vidur_batch *batch,
+                                                  const struct vidur_replica *replica);
+
+/* Requests among the running items, and blocks that one more token of each takes. */
+int64_t vidur_running_demand(const struct vidur_replica *replica, int64_t *blocks);
 
 /* The usual end: what is not complete goes to the end of the running list. */
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch);

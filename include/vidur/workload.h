@@ -3,6 +3,7 @@
 
 #include <vidur/deployment.h>
 #include <vidur/error.h>
+#include <vidur/shared_prefix.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,6 +64,7 @@ struct vidur_workload_config {
     int max_tokens;       /* cap on prefill + decode of a request */
     struct vidur_lengths_config lengths;
     struct vidur_arrivals_config arrivals;
+    struct vidur_shared_prefix_config shared_prefix;
     /* trace_replay */
     char file[1024];
     double prefill_scale_factor;
@@ -79,6 +81,8 @@ struct vidur_workload {
     const double *arrived_at_s;
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
+    struct vidur_prompts prompts;    /* .prompt NULL: no two requests share a prefix */
+    struct vidur_load_stages stages; /* .count 0: the run has none */
     uint64_t seed; /* the configuration's, for other draws of the run (random router) */
     /* seeds: reference: the shared stream as it stands behind the last request; the
      * random router goes on with a copy of it. NULL under seeds: own. */

@@ -5,7 +5,7 @@
 static const struct vidur_scheduler_ops *const schedulers[] = {
     &vidur_scheduler_vllm,     &vidur_scheduler_sarathi,
     &vidur_scheduler_orca,     &vidur_scheduler_faster_transformer,
-    &vidur_scheduler_lightllm,
+    &vidur_scheduler_lightllm, &vidur_scheduler_vllm_v1,
 };
 
 enum { NUM_SCHEDULERS = sizeof schedulers / sizeof *schedulers };

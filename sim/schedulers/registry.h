@@ -9,5 +9,6 @@ extern const struct vidur_scheduler_ops vidur_scheduler_sarathi;
 extern const struct vidur_scheduler_ops vidur_scheduler_orca;
 extern const struct vidur_scheduler_ops vidur_scheduler_faster_transformer;
 extern const struct vidur_scheduler_ops vidur_scheduler_lightllm;
+extern const struct vidur_scheduler_ops vidur_scheduler_vllm_v1;
 
 #endif

@@ -1,0 +1,188 @@
+#include "step_model.h"
+
+#include <math.h>
+
+/*
+ * The step model `engine`: whole steps of an engine that runs captured graphs, from the
+ * tables of <vidur/engine_table.h>, whose formula it follows. Source: vllm_v1.md
+ * section 3. Where operator tables lie behind the engine table, decode rows are looked
+ * up in theirs.
+ */
+
+enum { NUM_GRAPH_TOKENS = 512 };
+
+struct engine {
+    const struct vidur_engine_table *table;
+    const struct vidur_grid_table *decode; /* ms a layer; NULL: linear in the context */
+    int kv_granularity_tokens;
+    double num_layers;
+    /* Of padded steps, [1 .. graph_tokens]; beyond it, the table's own. */
+    int64_t graph_tokens;
+    double linear_ms[NUM_GRAPH_TOKENS + 1];
+    double comm_ms[NUM_GRAPH_TOKENS + 1];
+};
+
+static size_t state_bytes(const struct vidur_step_env *env)
+{
+    (void)env;
+    return sizeof(struct engine);
+}
+
+static int init(void *state, const struct vidur_step_env *env, struct vidur_error *err)
+{
+    const struct vidur_timetable *timetable = env->timetable;
+    const struct vidur_engine_table *table = timetable->engine;
+    const int max_num_seqs = env->deployment->scheduler.max_num_seqs;
+    if (!table)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "the timetable (%s) has no engine steps, which scheduler %s "
+                          "needs",
+                          timetable->provenance, env->deployment->scheduler.type);
+    struct engine *engine = state;
+    *engine = (struct engine){
+        .table = table,
+        .decode = timetable->attn_decode.ms ? &timetable->attn_decode : NULL,
+        .kv_granularity_tokens = timetable->kv_granularity_tokens,
+        .num_layers = env->deployment->model.num_layers,
+        .graph_tokens = table->linear_limit < NUM_GRAPH_TOKENS ? table->linear_limit
+                                                               : NUM_GRAPH_TOKENS};
+    for (int64_t tokens = 1; tokens <= engine->graph_tokens; tokens++) {
+        int64_t padded = vidur_engine_padded_tokens(tokens, max_num_seqs);
+        if (padded > table->linear_limit)
+            padded = table->linear_limit;
+        engine->linear_ms[tokens] = table->linear_ms[padded];
+        engine->comm_ms[tokens] = table->comm_ms[padded];
+    }
+    return 0;
+}
+
+/* Contexts that a step reads, and the chunks that attention works on as prompts. */
+struct attention {
+    int64_t rows, row_tokens;
+    int64_t num_chunks;
+    double chunks_ms;
+    int32_t extrapolated;
+};
+
+/* NaN beyond the table. */
+static double chunk_ms(const struct vidur_engine_table *table, int64_t prefix,
+                       int64_t chunk)
+{
+    const int64_t end = prefix + chunk;
+    if (end > table->context_limit)
+        return NAN;
+    const double s = (double)end, p = (double)prefix;
+    const double share = (s * s - p * p) / (s * s);
+    return fmax(fmax(table->context_ms[end] * share, table->context_ms[chunk]),
+                table->decode1_ms[end]);
+}
+
+static void add_prefills(const struct engine *engine,
+                         const struct vidur_replica *replica,
+                         const struct vidur_batch *batch, struct attention *attention)
+{
+    for (int32_t i = 0; i < batch->num_members; i++) {
+        const int32_t request = batch->member[i];
+        if (vidur_request_is_prefilled(replica, request))
+            continue;
+        const int64_t n = replica->requests->processed_tokens[request];
+        const int64_t tokens = batch->member_tokens[i];
+        if (tokens <= VIDUR_ENGINE_DECODE_LIKE_TOKENS) {
+            attention->rows++;
+            attention->row_tokens += n + tokens;
+        } else {
+            attention->num_chunks++;
+            attention->chunks_ms += chunk_ms(engine->table, n, tokens);
+            attention->extrapolated += n + tokens > engine->table->profiled_context;
+        }
+    }
+}
+
+static double rows_ms(const struct engine *engine, const struct attention *attention)
+{
+    const struct vidur_grid_table *grid = engine->decode;
+    if (attention->rows == 0)
+        return 0;
+    if (!grid)
+        return engine->table->decode_launch_ms +
+               engine->table->decode_ms_per_token * (double)attention->row_tokens;
+    const int64_t step = engine->kv_granularity_tokens;
+    const int64_t mean = attention->row_tokens / attention->rows;
+    const int64_t column = (mean + step - 1) / step;
+    if (attention->rows > grid->num_rows || column >= grid->num_columns)
+        return NAN;
+    return engine->num_layers *
+           grid->ms[(attention->rows - 1) * grid->num_columns + column];
+}
+
+static void step_time(const void *state, const struct vidur_replica *replica,
+                      struct vidur_batch *batch)
+{
+    const struct engine *engine = state;
+    const struct vidur_engine_table *table = engine->table;
+    const int64_t tokens = batch->num_tokens;
+    struct vidur_step_time *step = &batch->step;
+    struct attention attention = {.rows = batch->num_decodes,
+                                  .row_tokens = batch->decode_context_tokens};
+    if (batch->num_prefills > 0)
+        add_prefills(engine, replica, batch, &attention);
+    /* the context that a step reads grows with every token: none repeats */
+    *step = (struct vidur_step_time){.repeats = 1,
+                                     .extrapolated = attention.extrapolated +
+                                                     (tokens > table->profiled_tokens)};
+    if (tokens > table->linear_limit || batch->num_sampled > table->head_limit) {
+        step->stage_s[0] = step->stage_s[1] = NAN;
+        return;
+    }
+    const bool graph = tokens <= engine->graph_tokens;
+    const double comm_ms = graph ? engine->comm_ms[tokens] : table->comm_ms[tokens];
+    double ms = graph ? engine->linear_ms[tokens] : table->linear_ms[tokens];
+    ms += table->head_ms[batch->num_sampled] + rows_ms(engine, &attention) +
+          attention.chunks_ms + table->step_ms +
+          table->request_ms * (double)batch->count;
+    if (batch->num_decodes > 0 && batch->num_prefills > 0)
+        ms += table->mixed_ms;
+    step->stage_s[0] = step->stage_s[1] = ms * 1e-3;
+    step->communication_s[0] = step->communication_s[1] = comm_ms * 1e-3;
+}
+
+static int fail(const void *state, const struct vidur_batch *batch,
+                struct vidur_error *err)
+{
+    const struct vidur_engine_table *table = ((const struct engine *)state)->table;
+    return vidur_fail(
+        err, VIDUR_EINVAL,
+        "engine table: a step of %lld tokens and %d requests is beyond its "
+        "%lld tokens, %lld requests and %lld tokens of context (or the "
+        "operator tables behind it)",
+        (long long)batch->num_tokens, batch->count, (long long)table->linear_limit,
+        (long long)table->head_limit, (long long)table->context_limit);
+}
+
+static int context_granularity(const void *state)
+{
+    (void)state;
+    return 1;
+}
+
+static bool has_cpu_overhead(const void *state)
+{
+    (void)state;
+    return false;
+}
+
+static double arrival_delay_s(const void *state)
+{
+    return ((const struct engine *)state)->table->t_api_ms * 1e-3;
+}
+
+const struct vidur_step_model_ops vidur_step_engine = {
+    .name = "engine",
+    .state_bytes = state_bytes,
+    .init = init,
+    .time = step_time,
+    .fail = fail,
+    .context_granularity = context_granularity,
+    .has_cpu_overhead = has_cpu_overhead,
+    .arrival_delay_s = arrival_delay_s,
+};

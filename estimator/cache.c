@@ -11,6 +11,7 @@
 #include <hdf5.h>
 #include <hdf5_hl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,19 +19,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FORMAT_VERSION = 1, USER_BLOCK_BYTES = 512, ALIGNMENT_BYTES = 64 };
+enum { FORMAT_VERSION = 2, USER_BLOCK_BYTES = 4096, ALIGNMENT_BYTES = 64 };
 
 static const char creator[] = "vidur-search timetable";
+
+/* Where a dataset lies in the file, and what it is. */
+struct record {
+    char name[VIDUR_CACHE_NAME_MAX];
+    int64_t rows, columns;
+    int64_t profiled_rows, profiled_columns;
+    uint64_t offset; /* of H5Dget_offset */
+};
 
 /* The file's first bytes; the rest of the user block is zero. Native byte order: the
  * tables are used as they lie, so a file of another order must be refused. */
 struct user_block {
-    char creator[32];
+    char creator[24];
     uint32_t format_version;
-    uint32_t crc32; /* of everything behind the user block */
+    uint32_t crc32; /* of everything that follows in the file */
     uint64_t file_bytes;
     char key[64]; /* hexadecimal */
+    uint64_t num_tables;
+    struct record tables[VIDUR_CACHE_MAX_TABLES];
 };
+
+enum { CRC_START = offsetof(struct user_block, file_bytes) };
 
 _Static_assert(sizeof(struct user_block) <= USER_BLOCK_BYTES, "must fit");
 
@@ -126,120 +139,69 @@ static int map_file(struct vidur_cache_entry *entry, int fd, const char *path,
     return 0;
 }
 
-static int check_user_block(const struct vidur_cache_entry *entry, const char *path,
+static int check_user_block(const struct vidur_cache_entry *entry,
+                            const struct user_block *block, const char *path,
                             const char *key, struct vidur_error *err)
 {
-    struct user_block block;
     const unsigned char *bytes = entry->mapping;
-    memcpy(&block, bytes, sizeof block);
-    if (strncmp(block.creator, creator, sizeof block.creator) != 0)
+    const size_t size = entry->mapping_bytes;
+    if (strncmp(block->creator, creator, sizeof block->creator) != 0)
         return fail_damaged(err, path, "not a timetable of this program");
-    if (block.format_version != FORMAT_VERSION)
+    if (block->format_version != FORMAT_VERSION)
         return fail_damaged(err, path, "a timetable of another version");
-    if (strncmp(block.key, key, sizeof block.key) != 0)
-        return fail_damaged(err, path, "a timetable of other inputs");
-    if (block.file_bytes != entry->mapping_bytes)
-        return fail_damaged(err, path, "truncated, or grown");
-    const uint32_t crc = vidur_crc32(0, bytes + USER_BLOCK_BYTES,
-                                     entry->mapping_bytes - USER_BLOCK_BYTES);
-    if (crc != block.crc32)
+    if (block->file_bytes != size)
+        return fail_damaged(err, path, "truncated, grown or damaged");
+    if (vidur_crc32(0, bytes + CRC_START, size - CRC_START) != block->crc32)
         return fail_damaged(err, path, "damaged: its checksum differs");
+    if (strncmp(block->key, key, sizeof block->key) != 0)
+        return fail_damaged(err, path, "a timetable of other inputs");
     return 0;
 }
 
-static int read_attribute(hid_t set, const char *name, int64_t *out)
+/* Whether a record's cells lie within the file, as aligned doubles. */
+static bool is_inside(const struct record *record, size_t file_bytes)
 {
-    const hid_t attribute = H5Aopen(set, name, H5P_DEFAULT);
-    if (attribute < 0)
-        return -1;
-    const int status = H5Aread(attribute, H5T_NATIVE_INT64, out) < 0 ? -1 : 0;
-    H5Aclose(attribute);
-    return status;
+    const uint64_t cells = file_bytes / sizeof(double);
+    return memchr(record->name, '\0', sizeof record->name) && record->rows >= 0 &&
+           record->columns >= 0 && record->offset % sizeof(double) == 0 &&
+           record->offset <= file_bytes &&
+           (record->rows == 0 ||
+            (uint64_t)record->columns <=
+                (cells - record->offset / sizeof(double)) / (uint64_t)record->rows);
 }
 
-/* Finds where the dataset lies in the mapping. */
-static int locate(const struct vidur_cache_entry *entry, hid_t set,
-                  struct vidur_cache_table *table)
+static int take_tables(struct vidur_cache_entry *entry, const struct user_block *block)
 {
-    int status = -1;
-    hsize_t dims[2] = {0, 0};
-    const hid_t space = H5Dget_space(set);
-    const hid_t type = H5Dget_type(set);
-    if (space < 0 || type < 0 || H5Sget_simple_extent_ndims(space) != 2 ||
-        H5Sget_simple_extent_dims(space, dims, NULL) != 2 ||
-        H5Tequal(type, H5T_NATIVE_DOUBLE) <= 0)
-        goto out;
-    /* An empty dataset lies nowhere. */
-    const haddr_t offset = dims[0] * dims[1] > 0 ? H5Dget_offset(set) : 0;
-    const size_t limit = entry->mapping_bytes;
-    if (offset == HADDR_UNDEF || offset % sizeof(double) != 0 || offset > limit ||
-        (dims[1] > 0 && dims[0] > (limit - offset) / sizeof(double) / dims[1]))
-        goto out;
-    table->rows = (int64_t)dims[0];
-    table->columns = (int64_t)dims[1];
-    table->ms = (const double *)(const void *)((const char *)entry->mapping + offset);
-    status = 0;
-out:
-    if (space >= 0)
-        H5Sclose(space);
-    if (type >= 0)
-        H5Tclose(type);
-    return status;
-}
-
-static int read_table(struct vidur_cache_entry *entry, hid_t file, int index)
-{
-    struct vidur_cache_table *table = &entry->tables[index];
-    const ssize_t length =
-        H5Lget_name_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)index,
-                           table->name, sizeof table->name, H5P_DEFAULT);
-    if (length <= 0 || (size_t)length >= sizeof table->name)
+    if (block->num_tables > VIDUR_CACHE_MAX_TABLES)
         return -1;
-    const hid_t set = H5Dopen2(file, table->name, H5P_DEFAULT);
-    if (set < 0)
-        return -1;
-    const int status =
-        locate(entry, set, table) ||
-                read_attribute(set, "profiled_rows", &table->profiled_rows) ||
-                read_attribute(set, "profiled_columns", &table->profiled_columns)
-            ? -1
-            : 0;
-    H5Dclose(set);
-    return status;
-}
-
-static int read_tables(struct vidur_cache_entry *entry)
-{
-    int status = -1;
-    H5G_info_t info;
-    /* HDF5 takes a writable pointer, and with these flags only reads from it. */
-    const hid_t file =
-        H5LTopen_file_image(entry->mapping, entry->mapping_bytes,
-                            H5LT_FILE_IMAGE_DONT_COPY | H5LT_FILE_IMAGE_DONT_RELEASE);
-    if (file < 0)
-        return -1;
-    if (H5Gget_info(file, &info) >= 0 && info.nlinks <= VIDUR_CACHE_MAX_TABLES) {
-        entry->num_tables = (int)info.nlinks;
-        status = 0;
-        for (int i = 0; status == 0 && i < entry->num_tables; i++)
-            status = read_table(entry, file, i);
+    for (uint64_t i = 0; i < block->num_tables; i++) {
+        const struct record *record = &block->tables[i];
+        struct vidur_cache_table *table = &entry->tables[i];
+        if (!is_inside(record, entry->mapping_bytes))
+            return -1;
+        memcpy(table->name, record->name, sizeof table->name);
+        table->rows = record->rows;
+        table->columns = record->columns;
+        table->profiled_rows = record->profiled_rows;
+        table->profiled_columns = record->profiled_columns;
+        table->ms = (const double *)(const void *)((const char *)entry->mapping +
+                                                   record->offset);
     }
-    H5Fclose(file);
-    return status;
+    entry->num_tables = (int)block->num_tables;
+    return 0;
 }
 
 static int open_entry(struct vidur_cache_entry *entry, int fd, const char *path,
                       const char *key, struct vidur_error *err)
 {
-    int status;
-    if (map_file(entry, fd, path, err) || check_user_block(entry, path, key, err))
+    if (map_file(entry, fd, path, err))
         return -1;
-    H5E_BEGIN_TRY
-    {
-        status = read_tables(entry);
-    }
-    H5E_END_TRY;
-    return status ? fail_damaged(err, path, "damaged: not the tables expected") : 0;
+    const struct user_block *block = entry->mapping;
+    if (check_user_block(entry, block, path, key, err))
+        return -1;
+    return take_tables(entry, block)
+               ? fail_damaged(err, path, "damaged: tables outside of the file")
+               : 0;
 }
 
 enum vidur_cache_status vidur_cache_open(struct vidur_cache_entry *entry,
@@ -270,13 +232,26 @@ enum vidur_cache_status vidur_cache_open(struct vidur_cache_entry *entry,
 
 static int put_int64(hid_t object, const char *name, int64_t value)
 {
-    return H5LTset_attribute_long_long(object, ".", name, (const long long *)&value,
-                                       1) < 0
-               ? -1
-               : 0;
+    const long long number = value;
+    return H5LTset_attribute_long_long(object, ".", name, &number, 1) < 0 ? -1 : 0;
 }
 
-static int write_table(hid_t file, const struct vidur_cache_table *table)
+static int fill_record(struct record *record, hid_t set,
+                       const struct vidur_cache_table *table)
+{
+    const bool empty = table->rows == 0 || table->columns == 0; /* lies nowhere */
+    const haddr_t offset = empty ? 0 : H5Dget_offset(set);
+    *record = (struct record){.rows = table->rows,
+                              .columns = table->columns,
+                              .profiled_rows = table->profiled_rows,
+                              .profiled_columns = table->profiled_columns,
+                              .offset = offset};
+    strcpy(record->name, table->name);
+    return offset == HADDR_UNDEF ? -1 : 0;
+}
+
+static int write_table(hid_t file, const struct vidur_cache_table *table,
+                       struct record *record)
 {
     const hsize_t dims[2] = {(hsize_t)table->rows, (hsize_t)table->columns};
     int status = -1;
@@ -296,7 +271,7 @@ static int write_table(hid_t file, const struct vidur_cache_table *table)
         put_int64(set, "profiled_rows", table->profiled_rows) ||
         put_int64(set, "profiled_columns", table->profiled_columns))
         goto out;
-    status = 0;
+    status = fill_record(record, set, table);
 out:
     if (set >= 0)
         H5Dclose(set);
@@ -326,7 +301,7 @@ static hid_t create_file(const char *path)
 }
 
 static int write_tables(const struct vidur_cache_entry *entry, const char *path,
-                        const char *key, const char *provenance)
+                        const char *provenance, struct user_block *block)
 {
     const hid_t file = create_file(path);
     if (file < 0)
@@ -334,32 +309,28 @@ static int write_tables(const struct vidur_cache_entry *entry, const char *path,
     int status = 0;
     if (H5LTset_attribute_string(file, "/", "creator", creator) < 0 ||
         H5LTset_attribute_string(file, "/", "creator_version", vidur_version()) < 0 ||
-        H5LTset_attribute_string(file, "/", "key", key) < 0 ||
         H5LTset_attribute_string(file, "/", "provenance", provenance) < 0)
         status = -1;
     for (int i = 0; status == 0 && i < entry->num_tables; i++)
-        status = write_table(file, &entry->tables[i]);
+        status = write_table(file, &entry->tables[i], &block->tables[i]);
+    block->num_tables = (uint64_t)entry->num_tables;
     if (H5Fclose(file) < 0)
         status = -1;
     return status;
 }
 
-/* Fills the user block of the finished file from what is behind it. */
-static int seal(const char *path, const char *key)
+/* Writes the user block of the finished file. */
+static int seal(const char *path, struct user_block *block)
 {
-    struct user_block block;
     int status = -1;
     size_t size = 0;
     char *bytes = vidur_file_read(path, 0, &size, NULL);
     const int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (bytes && fd >= 0 && size > USER_BLOCK_BYTES) {
-        memset(&block, 0, sizeof block);
-        memcpy(block.creator, creator, sizeof creator);
-        block.format_version = FORMAT_VERSION;
-        block.file_bytes = size;
-        block.crc32 = vidur_crc32(0, bytes + USER_BLOCK_BYTES, size - USER_BLOCK_BYTES);
-        memcpy(block.key, key, strnlen(key, sizeof block.key));
-        if (pwrite(fd, &block, sizeof block, 0) == (ssize_t)sizeof block)
+        block->file_bytes = size;
+        memcpy(bytes, block, sizeof *block);
+        block->crc32 = vidur_crc32(0, bytes + CRC_START, size - CRC_START);
+        if (pwrite(fd, block, sizeof *block, 0) == (ssize_t)sizeof *block)
             status = 0;
     }
     free(bytes);
@@ -373,6 +344,9 @@ int vidur_cache_store(const struct vidur_cache_entry *entry, const char *folder,
 {
     char path[1200];
     int status;
+    struct user_block block = {.format_version = FORMAT_VERSION};
+    memcpy(block.creator, creator, sizeof creator);
+    memcpy(block.key, key, strnlen(key, sizeof block.key));
     if (entry_path(path, sizeof path, folder, key, err))
         return -1;
     struct vidur_file *file = vidur_file_create(path, err);
@@ -381,10 +355,10 @@ int vidur_cache_store(const struct vidur_cache_entry *entry, const char *folder,
     errno = 0;
     H5E_BEGIN_TRY
     {
-        status = write_tables(entry, vidur_file_temporary(file), key, provenance);
+        status = write_tables(entry, vidur_file_temporary(file), provenance, &block);
     }
     H5E_END_TRY;
-    if (status || seal(vidur_file_temporary(file), key)) {
+    if (status || seal(vidur_file_temporary(file), &block)) {
         vidur_file_discard(file);
         return errno ? fail_errno(err, path, "cannot write")
                      : vidur_fail(err, VIDUR_EIO, "%s: cannot write", path);

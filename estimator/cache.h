@@ -11,13 +11,14 @@
  * processes of a machine share.
  *
  * The file is ordinary HDF5 (one contiguous dataset of doubles per table, unit and
- * profiled range as attributes) behind a user block that holds its size and CRC-32. A
- * reader maps the whole file, compares the CRC, and uses the datasets where they lie:
- * processes share the pages, and a damaged, truncated or foreign file is noticed before
- * HDF5 sees it. A file is written under a temporary name, synced, and renamed; it never
- * changes afterwards.
+ * profiled range as attributes) behind a user block that holds its size and CRC-32 and
+ * where each dataset lies. A reader maps the whole file, compares the CRC, and uses the
+ * datasets where they are, without HDF5: processes share the pages, threads need no
+ * lock, and a damaged, truncated or foreign file is noticed. A file is written under a
+ * temporary name, synced, and renamed; it never changes afterwards.
  *
- * Thread-safe where the HDF5 library is built thread-safe (Debian's is).
+ * Opening is thread-safe; storing is where the HDF5 library is built thread-safe
+ * (Debian's is).
  */
 
 enum { VIDUR_CACHE_MAX_TABLES = 24, VIDUR_CACHE_NAME_MAX = 32 };

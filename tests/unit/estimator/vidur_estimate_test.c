@@ -319,6 +319,37 @@ static void test_cache_is_used(void)
     CU_ASSERT_PTR_NULL(strstr(text, "warning"));
 }
 
+/* The cache is plain HDF5 for others: h5py finds the number that predict prints. */
+static void test_cache_opens_elsewhere(void)
+{
+    double expected, read;
+    if (system("/usr/bin/python3 -c 'import h5py' 2> /dev/null") != 0) {
+        printf("no h5py: not checked ");
+        return;
+    }
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml attn_decode batch_size=3 "
+                              "kv_cache_size=128 --set estimator.cache_dir=hdf5"),
+                    0);
+    const char *table = strstr(text, "table ");
+    CU_ASSERT_FATAL(table != NULL);
+    expected = strtod(table + 6, NULL);
+    temp_dir_write(&dir, "read.py",
+                   "import glob, h5py\n"
+                   "(path,) = glob.glob('hdf5/*.h5')\n"
+                   "with h5py.File(path) as f:\n"
+                   "    d = f['attn_decode']\n"
+                   "    assert d.chunks is None and d.attrs['unit'] == b'ms'\n"
+                   "    assert f.attrs['provenance'].startswith(b'profiles')\n"
+                   "    print(repr(float(d[2, 2])))\n");
+    char command[600];
+    snprintf(command, sizeof command, "cd '%s' && /usr/bin/python3 read.py", dir.path);
+    FILE *pipe = popen(command, "r");
+    CU_ASSERT_FATAL(pipe != NULL);
+    CU_ASSERT_EQUAL(fscanf(pipe, "%lf", &read), 1);
+    CU_ASSERT_EQUAL(pclose(pipe), 0);
+    CU_ASSERT_EQUAL(read, expected);
+}
+
 VIDUR_TEST_MAIN("vidur-estimate", {"set up", set_up},
                 {"help and version", test_help_and_version}, {"train", test_train},
                 {"train roofline", test_train_roofline}, {"validate", test_validate},
@@ -327,4 +358,6 @@ VIDUR_TEST_MAIN("vidur-estimate", {"set up", set_up},
                 {"predict errors", test_predict_errors},
                 {"configuration errors", test_configuration_errors},
                 {"usage errors", test_usage_errors},
-                {"cache is used", test_cache_is_used}, {"clean up", clean_up})
+                {"cache is used", test_cache_is_used},
+                {"cache opens elsewhere", test_cache_opens_elsewhere},
+                {"clean up", clean_up})

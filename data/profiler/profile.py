@@ -50,6 +50,9 @@ def parse_arguments(argv):
     add("--max-batch", type=int, help="requests of a decode step (default: 512)")
     add("--rows", default="96,240,200", metavar="MLP,PREFILL,DECODE",
         help="most rows of each table and degree (default: 96,240,200)")
+    add("--filled-rows", type=int, default=400, metavar="N",
+        help="most rows of an attention table and degree after interpolated ones are "
+        "added between the measured ones; 0: measured ones only (default: 400)")
     add("--good-enough", type=float, default=0.01,
         help="stop where interpolation is expected to err less (default: 0.01)")
     add("--write-only", action="store_true",
@@ -154,6 +157,27 @@ def measure(plans, progress, good_enough):
     return True
 
 
+def row_counts(mlp, attention):
+    from vidur_profiler.fill import INTERPOLATED
+
+    added = sum(any(r["kernel"] == INTERPOLATED for r in row[-1].values())
+                for row in attention)
+    return {"mlp": len(mlp), "attention_measured": len(attention) - added,
+            "attention_interpolated": added}
+
+
+def interpolation_errors(plans):
+    """Median and 90th percentile over the points that a base cell was cut at."""
+    found = {}
+    tables = zip(*(plan.held_out_errors() for plan in plans))
+    for name, tables_of_plans in zip(("attn_prefill", "attn_decode"), tables):
+        errors = sorted(error for table in tables_of_plans for error in table)
+        if errors:
+            found[name + "_median"] = round(errors[len(errors) // 2], 4)
+            found[name + "_p90"] = round(errors[len(errors) * 9 // 10], 4)
+    return found
+
+
 def write(plans, arguments):
     """The folder of every model, from all that the log holds."""
     from vidur_profiler import store
@@ -163,11 +187,13 @@ def write(plans, arguments):
         mine = [plan for plan in plans if plan.model is model]
         folder = os.path.join(arguments.out, "compute", arguments.device_name, model.name)
         mlp = [row for plan in mine for row in plan.mlp_rows()]
-        attention = [row for plan in mine for row in plan.attention_rows()]
+        attention = [row for plan in mine
+                     for row in plan.attention_rows(arguments.filled_rows)]
         store.write_mlp(os.path.join(folder, "mlp.csv"), model, mlp)
         store.write_attention(os.path.join(folder, "attention.csv"), model,
                               mine[0].limits.max_kv + mine[0].limits.max_chunk, attention)
-        facts["rows"] = {"mlp": len(mlp), "attention": len(attention)}
+        facts["rows"] = row_counts(mlp, attention)
+        facts["interpolation_error_of_held_out_points"] = interpolation_errors(mine)
         facts["largest_error_against_float64"] = {
             name: f"{error:.2e}"
             for name, error in sorted(plans[0].log.facts_under("error of ").items())}
@@ -177,7 +203,8 @@ def write(plans, arguments):
             "Times in ms. Timed as replays of CUDA graphs; weights, embedding rows and KV",
             "cache rotated past the L2 cache, activations left warm as between two kernels.",
             "Every kernel was checked against float64 first; attention is the fastest of",
-            "those that passed, named in attention_backend."])
+            "those that passed, named in attention_backend. Rows that name `interpolated`",
+            "there lie linearly between measured ones and have no spread."])
 
 
 def measure_and_note(plans, progress, arguments):

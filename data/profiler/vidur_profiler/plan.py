@@ -2,9 +2,11 @@
 
 from . import operators as ops
 from .attention import Attention
+from .fill import INTERPOLATED, Surface, between, fill
 from .refine import Axis, Family, steps
 from .spec import Shard
 from .store import median
+from .timing import Stats
 
 
 class Limits:
@@ -54,10 +56,15 @@ def heads_of(shard):
     return f"{shard.q_heads} {shard.kv_heads} {shard.head_dim}"
 
 
+def _interpolated(ms):
+    return {"stats": Stats([ms]).as_list(), "kernel": INTERPOLATED}
+
+
 class Plan:
     """Three families of points. Operators are made on first use."""
 
     MLP_WEIGHT = 3.0  # these operators are most of nearly every step
+    FILL_ENOUGH = 0.01  # expected error of a forest between rows: no row added below
     TOLERANCE = 6e-3  # of a bf16 result against float64
 
     def __init__(self, model, tp, context, timer, log, limits, processors):
@@ -174,8 +181,21 @@ class Plan:
                 rows.append((self.shard.tp, tokens, records))
         return rows
 
-    def attention_rows(self):
-        """Likewise, prefill rows first."""
+    def attention_rows(self, most_rows):
+        """Measured rows, and interpolated ones up to so many in each table."""
+        saves = {tokens: median(self.log.points[f"kvsave {heads_of(self.shard)} {tokens}"])
+                 for (tokens,) in self.log.tails(f"kvsave {heads_of(self.shard)}")}
+        rows = self._measured_rows()
+        for surface, allowed, row_of in self._surfaces(rows):
+            added = fill(surface, allowed, most_rows, self.FILL_ENOUGH)
+            for point, ms in added.items():
+                batch, chunk, kv = row_of(point)
+                rows.append((self.shard.tp, batch, chunk, kv, {
+                    "attn_prefill" if chunk else "attn_decode": _interpolated(ms),
+                    "attn_kv_cache_save": _interpolated(between(saves, max(batch, chunk)))}))
+        return rows
+
+    def _measured_rows(self):
         heads = heads_of(self.shard)
         rows = []
         for batch, chunk, kv in self.log.tails(f"attention {heads}"):
@@ -185,4 +205,24 @@ class Plan:
                 operator = "attn_prefill" if chunk else "attn_decode"
                 rows.append((self.shard.tp, batch, chunk, kv,
                              {operator: record, "attn_kv_cache_save": save}))
-        return sorted(rows, key=lambda row: (row[2] == 0, *row[1:4]))
+        return rows
+
+    def _surfaces(self, rows):
+        """(surface, its family's domain, point -> batch, chunk, kv) of both tables."""
+        prefill = {(chunk, kv): median(records["attn_prefill"])
+                   for _, _, chunk, kv, records in rows if chunk}
+        decode = {(batch, kv): median(records["attn_decode"])
+                  for _, batch, chunk, kv, records in rows if not chunk}
+        found = []
+        if prefill:
+            found.append((Surface(self.prefill.axes, prefill), self.prefill.allowed,
+                          lambda point: (1, *point)))
+        if decode:
+            found.append((Surface(self.decode.axes, decode), self.decode.allowed,
+                          lambda point: (point[0], 0, point[1])))
+        return found
+
+    def held_out_errors(self):
+        """Sorted relative errors of interpolation over both tables."""
+        return [surface.held_out_errors() for surface, _, _ in self._surfaces(
+            self._measured_rows())]

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 
 from .timing import Stats
 
@@ -88,6 +89,9 @@ def _numbers(record):
 
 
 def _write(path, header, rows):
+    """In a fixed shuffled order: folds in file order then test interpolation."""
+    rows = sorted(rows, key=str)
+    random.Random(1).shuffle(rows)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     scratch = path + ".tmp"
     with open(scratch, "w", encoding="ascii", newline="") as out:

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 /* The files of search/report/ and the chart library, as embedded by the build:
- * "template.html", "report.css", "report.js", "chart.js". */
+ * "template.html", "report.css", "chart.js" and others. */
 struct vidur_asset {
     const char *name;
     const unsigned char *data;

@@ -33,6 +33,10 @@ static const struct {
 static const int tensor_sizes[] = {1, 2, 4}, stage_counts[] = {1, 2},
                  batch_sizes[] = {32, 64, 128, 256, 512, 1024};
 
+/* By workload, so that their best configurations differ. */
+static const int favoured_chunks[] = {512, 2048, 512};
+static const double favoured_sizes[] = {2, 2, 4};
+
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 static double uniform(uint64_t *state)
@@ -107,7 +111,9 @@ static void put_metrics(struct vidur_ranking_row *row, const int choice[7],
     double batch = (double)row->batch_size;
     double work = (prefill + 6 * decode) * models[choice[0]].weight_gib / 129;
     double efficiency = (1 - 0.06 * log2(tp)) * (pp > 1 ? 0.85 : 1) *
-                        (batch / (batch + 60)) * (row->chunk_size == 512 ? 1.15 : 1);
+                        (batch / (batch + 60)) *
+                        (row->chunk_size == favoured_chunks[choice[1]] ? 1.3 : 1) *
+                        (tp == favoured_sizes[choice[1]] ? 1.25 : 1);
     row->max_qps = (double)row->num_gpus * device->speed * 900 * efficiency / work *
                    (0.9 + 0.2 * uniform(state));
     row->qps_per_dollar = row->max_qps / row->usd_per_hour;

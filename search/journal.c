@@ -177,10 +177,12 @@ static int check_identity(const char *path, const struct journal_identity *found
                           "with that one, or remove the file to start over",
                           path, found->version, wanted->version);
     if (strcmp(found->config_sha256, wanted->config_sha256) != 0 ||
-        found->num_candidates != wanted->num_candidates)
+        found->num_candidates != wanted->num_candidates ||
+        found->space != wanted->space)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "%s: belongs to a search with another configuration; resume "
-                          "with that one (and its --set overrides), choose another "
+                          "%s: belongs to a search with another configuration, trace "
+                          "or shard; resume with that one (and its --set overrides), "
+                          "choose another "
                           "output with -o, or remove the file to start over",
                           path);
     return 0;

@@ -25,6 +25,7 @@ struct journal_identity {
     char config_sha256[65];
     char version[31];
     uint64_t layout; /* a hash of the records' layouts */
+    uint64_t space;  /* a hash of all candidates */
     int64_t num_candidates;
 };
 

@@ -169,7 +169,7 @@ static bool same_table(const struct vidur_timetable_request *a,
                        const struct vidur_timetable_request *b)
 {
     return a->model == b->model && a->tensor_parallel_size == b->tensor_parallel_size &&
-           a->multi_node == b->multi_node &&
+           a->engine == b->engine && a->multi_node == b->multi_node &&
            a->block_size_tokens == b->block_size_tokens &&
            strcmp(a->device->name, b->device->name) == 0 &&
            strcmp(a->node->name, b->node->name) == 0 &&

@@ -1,0 +1,283 @@
+#include "evaluate.h"
+
+#include "base/progress.h"
+
+#include <vidur/simulator.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How often the bound's requests fill the batch, and how many they are at least. */
+enum { BOUND_BATCHES = 4, BOUND_REQUESTS = 512 };
+
+/* All requests are there from the start, for any simulation's purpose. */
+static const double saturating_qps = 1e9;
+
+struct evaluator {
+    const struct vidur_space *space;
+    const struct vidur_log *log;
+    struct vidur_estimator_config estimator;
+    int rank;
+    struct vidur_workload **workloads;   /* by trace */
+    struct vidur_timetable **timetables; /* by table; NULL: not opened yet */
+    int64_t candidate;                   /* of the simulator; -1: none */
+    struct vidur_simulator *simulator;
+};
+
+int evaluator_create(struct evaluator **out, const struct vidur_space *space, int rank,
+                     int threads, const struct vidur_log *log, struct vidur_error *err)
+{
+    const struct vidur_search_config *config = space->config;
+    struct evaluator *e = calloc(1, sizeof *e);
+    *out = NULL;
+    if (!e)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for an evaluator");
+    *e = (struct evaluator){.space = space,
+                            .log = log,
+                            .estimator = config->estimator,
+                            .rank = rank,
+                            .candidate = -1};
+    if (e->estimator.threads == 0)
+        e->estimator.threads = threads;
+    e->workloads = calloc((size_t)config->num_traces, sizeof *e->workloads);
+    e->timetables = calloc((size_t)space->num_tables + 1, sizeof *e->timetables);
+    int rc = e->workloads && e->timetables
+                 ? 0
+                 : vidur_fail(err, VIDUR_ENOMEM, "out of memory for an evaluator");
+    for (int i = 0; rc == 0 && i < config->num_traces; i++)
+        rc = vidur_workload_create(&e->workloads[i], &config->traces[i].workload, err);
+    if (rc != 0) {
+        evaluator_destroy(e);
+        return -1;
+    }
+    *out = e;
+    return 0;
+}
+
+void evaluator_destroy(struct evaluator *e)
+{
+    if (!e)
+        return;
+    vidur_simulator_destroy(e->simulator);
+    for (int i = 0; e->workloads && i < e->space->config->num_traces; i++)
+        vidur_workload_destroy(e->workloads[i]);
+    for (int i = 0; e->timetables && i < e->space->num_tables; i++)
+        vidur_timetable_close(e->timetables[i]);
+    free(e->workloads);
+    free(e->timetables);
+    free(e);
+}
+
+const struct vidur_workload *evaluator_workload(const struct evaluator *e, int trace)
+{
+    return e->workloads[trace];
+}
+
+int64_t evaluator_memory_bytes(const struct evaluator *e)
+{
+    return e->simulator ? vidur_simulator_memory_bytes(e->simulator) : 0;
+}
+
+static const struct vidur_timetable *open_table(struct evaluator *e, int table,
+                                                struct vidur_error *err)
+{
+    if (!e->timetables[table] &&
+        vidur_timetable_open(&e->timetables[table], &e->estimator,
+                             &e->space->tables[table], e->log, err) != 0)
+        return NULL;
+    return e->timetables[table];
+}
+
+int evaluator_open_table(struct evaluator *e, int table, struct evaluator_table *out,
+                         struct vidur_error *err)
+{
+    const struct vidur_timetable *timetable = open_table(e, table, err);
+    if (!timetable)
+        return -1;
+    memset(out, 0, sizeof *out);
+    snprintf(out->key, sizeof out->key, "%s", timetable->key);
+    snprintf(out->provenance, sizeof out->provenance, "%s", timetable->provenance);
+    return 0;
+}
+
+/* ---- Simulations ---- */
+
+static int on_progress(void *context, double time_s, int64_t num_completed)
+{
+    const struct evaluator_pulse *pulse = context;
+    (void)time_s, (void)num_completed;
+    pulse->beat(pulse->self);
+    return 0;
+}
+
+static int simulate(struct vidur_simulator *simulator,
+                    const struct vidur_workload *workload,
+                    const struct evaluator_pulse *pulse,
+                    const struct vidur_run_options *options,
+                    struct vidur_metrics *metrics, struct vidur_error *err)
+{
+    const struct vidur_observer observer = {.context = (void *)(uintptr_t)pulse,
+                                            .progress = on_progress};
+    struct vidur_run_options all = *options;
+    if (pulse && pulse->beat)
+        all.observer = &observer;
+    if (pulse)
+        all.cancel = pulse->stop;
+    return vidur_simulator_run(simulator, workload, &all, metrics, err);
+}
+
+static int64_t bound_requests(const struct vidur_deployment *deployment,
+                              int64_t available, int max_tokens)
+{
+    struct vidur_memory_plan plan;
+    vidur_memory_plan(deployment, max_tokens, &plan);
+    int64_t count = BOUND_BATCHES * plan.max_batch_size;
+    if (count < BOUND_REQUESTS)
+        count = BOUND_REQUESTS;
+    return count < available ? count : available;
+}
+
+int evaluator_bound(struct evaluator *e, int64_t candidate,
+                    const struct evaluator_pulse *pulse, double *qps,
+                    struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    struct vidur_workload *workload = e->workloads[c->trace];
+    const struct vidur_timetable *timetable = open_table(e, c->table, err);
+    const struct vidur_run_options options = {0};
+    struct vidur_deployment deployment;
+    struct vidur_simulator *simulator = NULL;
+    struct vidur_metrics metrics;
+    if (!timetable || vidur_workload_set_qps(workload, saturating_qps, err) != 0)
+        return -1;
+    vidur_space_deployment(e->space, candidate, &deployment);
+    deployment.num_replicas = 1;
+    struct vidur_workload first = *workload;
+    first.num_requests =
+        bound_requests(&deployment, workload->num_requests, workload->max_tokens);
+    int rc = vidur_simulator_create(&simulator, &deployment, timetable,
+                                    workload->max_tokens, err);
+    if (rc == 0)
+        rc = simulate(simulator, &first, pulse, &options, &metrics, err);
+    vidur_simulator_destroy(simulator);
+    if (rc != 0)
+        return -1;
+    *qps = metrics.requests_per_s * c->num_replicas;
+    if (!(*qps > 0 && isfinite(*qps)))
+        return vidur_fail(err, VIDUR_EINVAL, "no request was served at any load");
+    return 0;
+}
+
+static int take_candidate(struct evaluator *e, int64_t candidate,
+                          struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    struct vidur_deployment deployment;
+    if (e->candidate == candidate)
+        return 0;
+    const struct vidur_timetable *timetable = open_table(e, c->table, err);
+    if (!timetable)
+        return -1;
+    vidur_simulator_destroy(e->simulator);
+    e->simulator = NULL;
+    e->candidate = -1;
+    vidur_space_deployment(e->space, candidate, &deployment);
+    if (vidur_simulator_create(&e->simulator, &deployment, timetable,
+                               e->workloads[c->trace]->max_tokens, err) != 0)
+        return -1;
+    e->candidate = candidate;
+    return 0;
+}
+
+/* A run that was stopped before anything was measured tells nothing. */
+static double known(const struct vidur_distribution *latency, double value)
+{
+    return latency->count > 0 ? value : NAN;
+}
+
+static void fill_latencies(struct vidur_probe_row *row,
+                           const struct vidur_metrics *metrics)
+{
+    const struct vidur_distribution *latency = metrics->latency;
+#define QUANTILES(name)                                                                \
+    row->name##_p50_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p50);      \
+    row->name##_p90_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p90);      \
+    row->name##_p99_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p99)
+    QUANTILES(ttft);
+    QUANTILES(tbt);
+    QUANTILES(tpot);
+    QUANTILES(e2e);
+    QUANTILES(scheduling_delay);
+#undef QUANTILES
+}
+
+static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *metrics)
+{
+#define SAME(name) row->name = metrics->name
+    SAME(mfu);
+    SAME(memory_usage);
+    SAME(busy);
+    SAME(output_tokens_per_s);
+    SAME(total_tokens_per_s);
+    SAME(mean_batch_size);
+    SAME(mean_decode_batch_size);
+    SAME(mean_tokens_per_batch);
+    SAME(prefill_token_fraction);
+    SAME(communication_time_fraction);
+    SAME(pipeline_idle_fraction);
+    SAME(full_batch_fraction);
+    SAME(blocked_on_memory_fraction);
+    SAME(mean_waiting_requests);
+    SAME(num_batches);
+    SAME(simulated_time_s);
+#undef SAME
+    row->preemptions = metrics->num_restarts;
+    row->extrapolated = metrics->num_extrapolated;
+    row->simulated_requests = metrics->num_arrived;
+}
+
+int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
+                    const struct evaluator_pulse *pulse, struct vidur_probe_row *row,
+                    struct vidur_error *err)
+{
+    const struct vidur_search_config *config = e->space->config;
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    /* The reference's search looks at how late an overloaded run is. */
+    const bool may_stop =
+        config->search.stop_early && config->capacity_definition == VIDUR_CAPACITY_SLOS;
+    const struct vidur_run_options options = {.slos = config->slos,
+                                              .num_slos = config->num_slos,
+                                              .stop_early = may_stop,
+                                              .tbt_definition = config->tbt_definition,
+                                              .time_limit_s =
+                                                  config->search.time_limit_s};
+    struct vidur_metrics metrics;
+    const double begin_s = vidur_monotonic_s();
+    if (take_candidate(e, candidate, err) != 0 ||
+        vidur_workload_set_qps(e->workloads[c->trace], qps, err) != 0 ||
+        simulate(e->simulator, e->workloads[c->trace], pulse, &options, &metrics,
+                 err) != 0)
+        return -1;
+    memset(row, 0, sizeof *row);
+    snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, c->id);
+    row->qps = qps;
+    row->time_limited = metrics.time_limited;
+    row->stopped_early = metrics.stopped_early;
+    row->feasible = metrics.violated_slo < 0 && !metrics.time_limited;
+    if (metrics.violated_slo >= 0)
+        vidur_slo_name(&config->slos[metrics.violated_slo], row->violated_slo,
+                       sizeof row->violated_slo);
+    else if (metrics.time_limited)
+        snprintf(row->violated_slo, sizeof row->violated_slo, "time_limit_s");
+    fill_latencies(row, &metrics);
+    fill_load(row, &metrics);
+    row->mpi_rank = e->rank;
+    row->wall_s = vidur_monotonic_s() - begin_s;
+    return 0;
+}

@@ -1,0 +1,60 @@
+#ifndef VIDUR_SEARCH_EVALUATE_H
+#define VIDUR_SEARCH_EVALUATE_H
+
+#include <vidur/log.h>
+#include <vidur/results.h>
+#include <vidur/space.h>
+
+/*
+ * What one rank needs to judge candidates: workloads, timetables (opened when they are
+ * first needed, kept until the end) and the simulator of the candidate at hand, whose
+ * memory is reused from probe to probe. Belongs to one thread.
+ */
+struct evaluator;
+
+/* Somebody to be called every now and then during a long simulation; and a flag that
+ * ends it with VIDUR_EINTR. */
+struct evaluator_pulse {
+    void (*beat)(void *self); /* may be NULL */
+    void *self;
+    const volatile int *stop; /* may be NULL */
+};
+
+/* What opening a timetable tells. */
+struct evaluator_table {
+    char key[65];
+    char provenance[96];
+};
+
+/* Draws every workload of the configuration: a trace that cannot be used is found
+ * here. `space` must outlive the evaluator; `threads` are for building tables (0: as
+ * OpenMP decides); `log` may be NULL. */
+int evaluator_create(struct evaluator **out, const struct vidur_space *space, int rank,
+                     int threads, const struct vidur_log *log, struct vidur_error *err);
+void evaluator_destroy(struct evaluator *evaluator);
+
+int evaluator_open_table(struct evaluator *evaluator, int table,
+                         struct evaluator_table *out, struct vidur_error *err);
+
+/*
+ * A bound on the load that a candidate can serve, whatever the SLOs: the rate at which
+ * one replica works off requests that are all there from the start, times replicas.
+ * Taken over the workload's first requests, enough to fill its batch several times.
+ */
+int evaluator_bound(struct evaluator *evaluator, int64_t candidate,
+                    const struct evaluator_pulse *pulse, double *qps,
+                    struct vidur_error *err);
+
+/* One simulation at one load: all of *row but its number in the path. */
+int evaluator_probe(struct evaluator *evaluator, int64_t candidate, double qps,
+                    const struct evaluator_pulse *pulse, struct vidur_probe_row *row,
+                    struct vidur_error *err);
+
+/* The requests of a trace, as drawn; lives as long as the evaluator. */
+const struct vidur_workload *evaluator_workload(const struct evaluator *evaluator,
+                                                int trace);
+
+/* Bytes of the present simulator. */
+int64_t evaluator_memory_bytes(const struct evaluator *evaluator);
+
+#endif

@@ -1,0 +1,256 @@
+#include "session.h"
+
+#include "base/file.h"
+#include "base/progress.h"
+#include "journal.h"
+
+#include <vidur/space.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct session {
+    const struct session_team *team;
+    const struct session_options *options;
+    struct session_outcome *outcome;
+    struct vidur_search_config config;
+    struct vidur_space space;
+    struct study *study;
+    char journal[1100];
+    bool fresh; /* the journal was begun by this session */
+    double begin_s;
+};
+
+static int agree_alone(void *context, bool failed)
+{
+    (void)context;
+    return failed ? 0 : -1;
+}
+
+struct session_team session_alone(void)
+{
+    return (struct session_team){
+        .ranks = 1, .agree = agree_alone, .run = vidur_farm_run_serial};
+}
+
+/* All ranks go on, or none does; the first that failed says why. */
+static bool agree(struct session *s, bool failed, enum session_status status)
+{
+    const int first = s->team->agree(s->team->context, failed);
+    if (first < 0)
+        return true;
+    s->outcome->status = status;
+    s->outcome->speaks = first == s->team->rank;
+    return false;
+}
+
+/* ---- Preparing ---- */
+
+static int load(struct session *s, struct vidur_error *err)
+{
+    const struct session_options *o = s->options;
+    if (vidur_search_config_load(&s->config, o->config_path, o->sets, o->num_sets,
+                                 err) != 0 ||
+        vidur_space_build(&s->space, &s->config, err) != 0)
+        return -1;
+    if (o->num_shards > 1)
+        vidur_space_shard(&s->space, o->shard, o->num_shards);
+    const struct study_options options = {.rank = s->team->rank,
+                                          .ranks = s->team->ranks,
+                                          .threads = o->threads,
+                                          .log = o->log,
+                                          .progress = o->progress,
+                                          .progress_context = o->progress_context};
+    return study_create(&s->study, &s->space, &options, err);
+}
+
+/* ---- The journal ---- */
+
+/* An unfinished search's journal is never thrown away without a word. */
+static int set_aside(struct session *s, struct vidur_error *err)
+{
+    char aside[1200];
+    if (!vidur_file_exists(s->journal))
+        return 0;
+    snprintf(aside, sizeof aside, "%s.old", s->journal);
+    if (rename(s->journal, aside) != 0)
+        return vidur_file_fail(err, s->journal, "cannot set aside");
+    vidur_log_info(s->options->log,
+                   "an unfinished search was found and set aside as %s; --resume "
+                   "would have gone on with it",
+                   aside);
+    return 0;
+}
+
+static int resume(struct session *s, struct vidur_error *err)
+{
+    struct study_resumed resumed;
+    if (study_resume_journal(s->study, s->journal, &resumed, err) != 0)
+        return -1;
+    if (resumed.cut_bytes > 0)
+        vidur_log_warn(s->options->log,
+                       "%s: the last %lld bytes were not written whole and are cut",
+                       s->journal, (long long)resumed.cut_bytes);
+    vidur_log_info(s->options->log,
+                   "resumed: %lld of %lld candidates are finished, %lld probes kept",
+                   (long long)resumed.candidates, (long long)s->space.num_candidates,
+                   (long long)resumed.probes);
+    if (resumed.given_up > 0)
+        vidur_log_warn(s->options->log,
+                       "%lld candidates were in flight whenever the search died and "
+                       "are given up",
+                       (long long)resumed.given_up);
+    return 0;
+}
+
+/* Whether OUTPUT holds the results of just this search. */
+static bool is_already_done(const struct session *s)
+{
+    struct vidur_results results = {0};
+    if (!vidur_file_exists(s->options->output))
+        return false;
+    const bool same = vidur_results_read(s->options->output, &results, NULL) == 0 &&
+                      strcmp(results.config_sha256, s->config.sha256) == 0 &&
+                      results.num_ranking == s->space.num_candidates;
+    vidur_results_destroy(&results);
+    return same;
+}
+
+static int open_journal(struct session *s, struct vidur_error *err)
+{
+    const char *output = s->options->output;
+    if (journal_check_room(output, study_expected_bytes(s->study), err) != 0)
+        return -1;
+    if (s->options->resume && vidur_file_exists(s->journal))
+        return resume(s, err);
+    if (s->options->resume && is_already_done(s)) {
+        s->outcome->status = SESSION_ALREADY_DONE;
+        vidur_log_info(s->options->log, "%s holds the results of this search already",
+                       output);
+        return 0;
+    }
+    if (s->options->resume)
+        vidur_log_info(s->options->log, "%s: nothing to resume, starting anew",
+                       s->journal);
+    if (set_aside(s, err) != 0)
+        return -1;
+    s->fresh = true;
+    return study_begin_journal(s->study, s->journal, err);
+}
+
+/* ---- The end ---- */
+
+/* Nothing is left behind where nothing was found out. */
+static void drop_empty_journal(struct session *s)
+{
+    struct study_counts counts;
+    study_count(s->study, &counts);
+    if (s->fresh && counts.probes == 0)
+        unlink(s->journal);
+}
+
+static int write_results(struct session *s, struct vidur_error *err)
+{
+    struct session_outcome *outcome = s->outcome;
+    if (study_results(s->study, &outcome->results, err) != 0)
+        return -1;
+    outcome->results.ranks = s->team->ranks;
+    outcome->results.threads = s->options->threads;
+    outcome->results.elapsed_s = vidur_monotonic_s() - s->begin_s;
+    if (vidur_results_write(s->options->output, &outcome->results, err) != 0)
+        return -1;
+    outcome->written = true;
+    study_count(s->study, &outcome->counts);
+    if (study_end_journal(s->study, true, err) != 0)
+        return -1;
+    unlink(s->journal);
+    return 0;
+}
+
+/* What rank 0 makes of the farm's end. */
+static void conclude(struct session *s, int rc)
+{
+    struct session_outcome *outcome = s->outcome;
+    struct vidur_error later;
+    struct study_counts counts;
+    study_count(s->study, &counts);
+    outcome->speaks = true;
+    if (rc == 0) {
+        rc = write_results(s, &outcome->error);
+        outcome->status =
+            rc != 0 || counts.failed > 0 ? SESSION_NOT_COMPLETED : SESSION_DONE;
+        if (rc == 0 && counts.failed > 0)
+            vidur_fail(&outcome->error, VIDUR_EINVAL,
+                       "%lld of %lld candidates failed; the results say why",
+                       (long long)counts.failed, (long long)counts.candidates);
+        return;
+    }
+    /* The journal stands as it is: what was in flight is not to blame for this. */
+    study_end_journal(s->study, true, &later);
+    if (outcome->error.code == VIDUR_EINTR) {
+        outcome->status = SESSION_INTERRUPTED;
+        vidur_fail(
+            &outcome->error, VIDUR_EINTR,
+            "interrupted; %lld of %lld candidates are finished, --resume goes on",
+            (long long)counts.finished, (long long)counts.candidates);
+    } else {
+        outcome->status = counts.bad_input && counts.probes == 0
+                              ? SESSION_BAD_INPUT
+                              : SESSION_NOT_COMPLETED;
+        drop_empty_journal(s);
+    }
+}
+
+static void run(struct session *s)
+{
+    struct session_outcome *outcome = s->outcome;
+    struct vidur_error *err = &outcome->error;
+    const bool leads = s->team->rank == 0;
+    if (!agree(s, load(s, err) != 0, SESSION_BAD_INPUT))
+        return;
+    const bool failed = leads && open_journal(s, err) != 0;
+    if (!agree(s, failed, SESSION_BAD_INPUT)) {
+        if (leads && s->fresh)
+            drop_empty_journal(s);
+        return;
+    }
+    if (!agree(s, outcome->status == SESSION_ALREADY_DONE, SESSION_ALREADY_DONE))
+        return;
+    const struct vidur_farm farm = study_farm(s->study, s->options->stop);
+    const int rc = s->team->run(&farm, &outcome->farm, err);
+    outcome->abandoned = outcome->farm.abandoned;
+    if (leads)
+        conclude(s, rc);
+    else if (rc != 0)
+        outcome->status =
+            err->code == VIDUR_EINTR ? SESSION_INTERRUPTED : SESSION_NOT_COMPLETED;
+}
+
+void session_run(const struct session_team *team, const struct session_options *options,
+                 struct session_outcome *outcome)
+{
+    struct session *s = calloc(1, sizeof *s);
+    memset(outcome, 0, sizeof *outcome);
+    if (!s) {
+        outcome->status = SESSION_NOT_COMPLETED;
+        vidur_fail(&outcome->error, VIDUR_ENOMEM, "out of memory");
+        return;
+    }
+    *s = (struct session){.team = team,
+                          .options = options,
+                          .outcome = outcome,
+                          .begin_s = vidur_monotonic_s()};
+    snprintf(s->journal, sizeof s->journal, "%s.journal", options->output);
+    run(s);
+    study_destroy(s->study);
+    vidur_space_release(&s->space);
+    vidur_search_config_release(&s->config);
+    free(s);
+}
+
+void session_release(struct session_outcome *outcome)
+{
+    vidur_results_destroy(&outcome->results);
+}

@@ -1,0 +1,225 @@
+#include "study_parts.h"
+
+#include <vidur/simulation_config.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The search's circumstances, for reports; results.h lists the keys they know. */
+
+struct facts {
+    struct vidur_results *results;
+    const char *section;
+    const char *name;
+    struct vidur_error *err;
+    int rc;
+};
+
+static void add_text(struct facts *f, const char *key, const char *value)
+{
+    if (f->rc == 0 && value[0])
+        f->rc =
+            vidur_results_add_fact(f->results, f->section, f->name, key, value, f->err);
+}
+
+static void add_number(struct facts *f, const char *key, double value)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (!isnan(value))
+        add_text(f, key, text);
+}
+
+static void add_slos(struct facts *f, const struct vidur_search_config *config)
+{
+    char name[48];
+    f->section = "slo";
+    f->name = name;
+    for (int i = 0; i < config->num_slos; i++) {
+        const struct vidur_slo *slo = &config->slos[i];
+        vidur_slo_name(slo, name, sizeof name);
+        add_text(f, "metric", vidur_latency_name(slo->metric));
+        add_number(f, "quantile", slo->quantile);
+        add_number(f, "limit_s", slo->limit_s);
+    }
+    f->name = "";
+}
+
+static void add_models(struct facts *f, const struct vidur_search_config *config)
+{
+    f->section = "model";
+    for (int i = 0; i < config->num_models; i++) {
+        f->name = config->models[i].name;
+        add_text(f, "identifier", config->models[i].spec.name);
+        add_number(f, "num_layers", config->models[i].spec.num_layers);
+        add_number(f, "embedding_dim", config->models[i].spec.embedding_dim);
+    }
+}
+
+static void describe_lengths(const struct vidur_lengths_config *l, int max_tokens,
+                             char *out, size_t size)
+{
+    if (strcmp(l->type, "fixed") == 0)
+        snprintf(out, size, "fixed, %d prompt and %d output tokens", l->prefill_tokens,
+                 l->decode_tokens);
+    else if (strcmp(l->type, "trace") == 0)
+        snprintf(out, size, "trace");
+    else
+        snprintf(out, size, "%s, %d to %d tokens, prompt:output %g", l->type,
+                 l->min_tokens, max_tokens, l->prefill_to_decode_ratio);
+}
+
+static void describe_arrivals(const struct vidur_arrivals_config *a, char *out,
+                              size_t size)
+{
+    if (strcmp(a->type, "gamma") == 0)
+        snprintf(out, size, "gamma, coefficient of variation %g", a->cv);
+    else if (a->truncate > 0)
+        snprintf(out, size, "%s, gaps cut at %g / QPS", a->type, a->truncate);
+    else
+        snprintf(out, size, "%s", a->type);
+}
+
+static double mean_of(const int32_t *values, int64_t count)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += values[i];
+    return count ? (double)sum / (double)count : NAN;
+}
+
+static void add_traces(struct facts *f, const struct study *study)
+{
+    char text[256];
+    f->section = "trace";
+    for (int i = 0; i < study->config->num_traces; i++) {
+        const struct vidur_search_trace *trace = &study->config->traces[i];
+        const struct vidur_workload_config *config = &trace->workload;
+        const struct vidur_workload *w = evaluator_workload(study->evaluator, i);
+        f->name = trace->name;
+        add_text(f, "file", config->lengths.file);
+        describe_lengths(&config->lengths, config->max_tokens, text, sizeof text);
+        add_text(f, "lengths", text);
+        describe_arrivals(&config->arrivals, text, sizeof text);
+        add_text(f, "arrivals", text);
+        add_number(f, "num_requests", (double)w->num_requests);
+        add_number(f, "max_tokens", config->max_tokens);
+        add_number(f, "prefill_tokens_mean",
+                   mean_of(w->num_prefill_tokens, w->num_requests));
+        add_number(f, "decode_tokens_mean",
+                   mean_of(w->num_decode_tokens, w->num_requests));
+        if (strstr(config->lengths.file, "synthetic"))
+            add_text(f, "note", "synthetic lengths, drawn to published statistics");
+    }
+}
+
+/* A device that several clusters rent is told once, with the first one's price. */
+static void add_clusters(struct facts *f, const struct vidur_search_config *config)
+{
+    for (int i = 0; i < config->num_clusters; i++) {
+        const struct vidur_search_cluster *cluster = &config->clusters[i];
+        f->name = cluster->device.name;
+        f->section = "device";
+        if (!vidur_results_fact(f->results, "device", f->name, "usd_per_gpu_hour")) {
+            add_number(f, "usd_per_gpu_hour", cluster->usd_per_gpu_hour);
+            add_text(f, "price_source",
+                     cluster->own_price ? "the configuration"
+                                        : cluster->device.price_source);
+            add_text(f, "price_date",
+                     cluster->own_price ? "" : cluster->device.price_date);
+            add_number(f, "memory_gib", cluster->device.memory_gib);
+            add_number(f, "peak_fp16_tflops", cluster->device.peak_fp16_tflops);
+        }
+        f->name = cluster->node.name;
+        f->section = "node";
+        if (!vidur_results_fact(f->results, "node", f->name, "device")) {
+            add_text(f, "device", cluster->device.name);
+            add_number(f, "devices_per_node", cluster->node.devices_per_node);
+        }
+    }
+}
+
+static void add_estimator(struct facts *f, const struct study *study)
+{
+    static const char *const sources[] = {"roofline", "profiles", "tables", "kernels"};
+    const struct vidur_estimator_config *e = &study->config->estimator;
+    f->section = "estimator";
+    f->name = "";
+    add_text(f, "source", sources[e->source]);
+    for (int i = 0; i < study->space->num_tables; i++) {
+        if (study->tables[i].provenance[0]) {
+            add_text(f, "description", study->tables[i].provenance);
+            break;
+        }
+    }
+    if (e->source == VIDUR_SOURCE_PROFILES)
+        for (int i = 0; i < e->num_profiles; i++)
+            add_text(f, i ? "more_profiles" : "profiles", e->profiles[i]);
+    if (e->source == VIDUR_SOURCE_TABLES)
+        add_text(f, "tables", e->tables);
+    if (e->source == VIDUR_SOURCE_KERNELS)
+        add_text(f, "kernels", e->kernels);
+    add_text(f, "regressor", e->regressor);
+}
+
+static void add_search(struct facts *f, const struct study *study)
+{
+    const struct vidur_search_config *c = study->config;
+    const bool reference = c->search.seeds == VIDUR_SEEDS_REFERENCE;
+    f->section = "search";
+    f->name = "";
+    add_text(f, "semantics", vidur_semantics_names[c->semantics]);
+    add_text(f, "capacity_definition",
+             c->capacity_definition == VIDUR_CAPACITY_SLOS ? "slos"
+                                                           : "scheduling_delay");
+    add_text(f, "tbt_definition",
+             c->tbt_definition == VIDUR_TBT_TOKEN ? "token" : "batch");
+    add_text(f, "seeds", reference ? "reference" : "own");
+    add_number(f, "granularity", c->search.granularity);
+    add_number(f, "max_iterations", c->search.max_iterations);
+    add_number(f, "time_limit_s", c->search.time_limit_s);
+    add_text(f, "warm_start",
+             c->search.warm_start == VIDUR_WARM_BATCH_SIZE ? "batch_size" : "none");
+    add_number(f, "confirm", c->search.confirm);
+    add_number(f, "candidates_excluded", (double)study->space->num_excluded);
+    add_number(f, "candidates_listed_twice", (double)study->space->num_duplicates);
+}
+
+static void add_notes(struct facts *f, const struct study *study)
+{
+    struct study_counts counts;
+    char text[256];
+    study_count(study, &counts);
+    f->section = "note";
+    f->name = "";
+    if (counts.candidates > 0 &&
+        counts.infeasible + counts.invalid == counts.candidates)
+        add_text(f, "text",
+                 "No candidate fits in memory: rent larger or more GPUs, or split the "
+                 "model further (tp_dimensions, pp_dimensions).");
+    else if (counts.ok == 0 && counts.unreachable > 0)
+        add_text(f, "text",
+                 "No candidate meets the SLOs at any load; the reasons name the SLO "
+                 "that each breaks.");
+    snprintf(text, sizeof text,
+             "%lld candidates failed and are not ranked; their reasons say why.",
+             (long long)counts.failed);
+    if (counts.failed > 0)
+        add_text(f, "text", text);
+}
+
+int study_add_facts(const struct study *study, struct vidur_results *results,
+                    struct vidur_error *err)
+{
+    struct facts facts = {.results = results, .name = "", .err = err};
+    add_slos(&facts, study->config);
+    add_models(&facts, study->config);
+    add_traces(&facts, study);
+    add_clusters(&facts, study->config);
+    add_estimator(&facts, study);
+    add_search(&facts, study);
+    add_notes(&facts, study);
+    return facts.rc;
+}

@@ -1,0 +1,372 @@
+#include "study_parts.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/version.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * What the journal holds: sessions (one per run of the program), and in each what was
+ * given out, what came back and what was finished. Candidates are named by their id.
+ */
+enum record_type {
+    RECORD_SESSION = 1, /* no payload: a run begins */
+    RECORD_END,         /* it ended by itself or on request */
+    RECORD_TABLE,
+    RECORD_LEASE,
+    RECORD_BOUND,
+    RECORD_PROBE,
+    RECORD_FINISH
+};
+
+struct table_record {
+    int64_t index;
+    struct evaluator_table table;
+};
+
+struct lease_record {
+    uint64_t id;
+};
+
+struct bound_record {
+    uint64_t id;
+    double qps;
+};
+
+struct probe_record {
+    uint64_t id;
+    struct vidur_probe_row row;
+};
+
+struct finish_record {
+    uint64_t id;
+    int64_t failed;
+    char reason[256];
+};
+
+static struct journal_identity identity_of(const struct study *study)
+{
+    struct journal_identity identity = {.num_candidates = study->space->num_candidates};
+    const size_t sizes[] = {sizeof(struct table_record), sizeof(struct probe_record),
+                            sizeof(struct finish_record)};
+    int count;
+    const struct vidur_column *columns = vidur_probe_columns(&count);
+    snprintf(identity.config_sha256, sizeof identity.config_sha256, "%s",
+             study->config->sha256);
+    snprintf(identity.version, sizeof identity.version, "%s", vidur_version());
+    identity.layout = vidur_fnv1a(VIDUR_FNV1A_INIT, sizes, sizeof sizes);
+    for (int i = 0; i < count; i++)
+        identity.layout = vidur_fnv1a_string(identity.layout, columns[i].name);
+    /* Ids cover what the configuration only names: traces' contents, the shard. */
+    for (int64_t i = 0; i < study->space->num_candidates; i++) {
+        const uint64_t id = study->space->candidates[i].id;
+        identity.space = vidur_fnv1a(identity.space, &id, sizeof id);
+    }
+    return identity;
+}
+
+/* ---- Writing ---- */
+
+static int append(struct study *study, enum record_type type, const void *payload,
+                  size_t bytes, struct vidur_error *err)
+{
+    if (!study->journal)
+        return 0;
+    return journal_append(study->journal, type, payload, bytes, err);
+}
+
+static uint64_t id_of(const struct study *study, int64_t candidate)
+{
+    return study->space->candidates[candidate].id;
+}
+
+int study_note_session(struct study *study, struct vidur_error *err)
+{
+    if (append(study, RECORD_SESSION, "", 0, err) != 0)
+        return -1;
+    return study->journal ? journal_commit(study->journal, true, err) : 0;
+}
+
+int study_note_table(struct study *study, int table, struct vidur_error *err)
+{
+    struct table_record record;
+    memset(&record, 0, sizeof record);
+    record.index = table;
+    record.table = study->tables[table];
+    return append(study, RECORD_TABLE, &record, sizeof record, err);
+}
+
+int study_note_lease(struct study *study, int64_t candidate, struct vidur_error *err)
+{
+    const struct lease_record record = {id_of(study, candidate)};
+    return append(study, RECORD_LEASE, &record, sizeof record, err);
+}
+
+int study_note_result(struct study *study, int64_t candidate,
+                      const struct study_result *result, struct vidur_error *err)
+{
+    const uint64_t id = id_of(study, candidate);
+    if (result->kind == STUDY_BOUND) {
+        const struct bound_record record = {id, result->bound_qps};
+        return append(study, RECORD_BOUND, &record, sizeof record, err);
+    }
+    struct probe_record record;
+    memset(&record, 0, sizeof record);
+    record.id = id;
+    record.row = result->row;
+    return append(study, RECORD_PROBE, &record, sizeof record, err);
+}
+
+int study_note_finish(struct study *study, int64_t candidate, struct vidur_error *err)
+{
+    const char *failure = study->candidates[candidate].failure;
+    struct finish_record record;
+    memset(&record, 0, sizeof record);
+    record.id = id_of(study, candidate);
+    record.failed = failure != NULL;
+    snprintf(record.reason, sizeof record.reason, "%s", failure ? failure : "");
+    study->sync = true;
+    return append(study, RECORD_FINISH, &record, sizeof record, err);
+}
+
+/* ---- Reading ---- */
+
+/* Candidates by id, for the records' sake. */
+struct id_index {
+    uint64_t id;
+    int64_t candidate;
+};
+
+struct reading {
+    struct study *study;
+    struct id_index *index; /* sorted by id */
+    bool open;              /* a session has begun and not ended */
+    int64_t *leased;        /* candidates given out in it */
+    int64_t num_leased;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct id_index *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static int reading_init(struct reading *r, struct study *study, struct vidur_error *err)
+{
+    const size_t count = (size_t)study->space->num_candidates;
+    *r = (struct reading){.study = study};
+    r->index = malloc((count + 1) * sizeof *r->index);
+    r->leased = malloc((count + 1) * sizeof *r->leased);
+    if (!r->index || !r->leased)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for %zu candidates", count);
+    for (size_t i = 0; i < count; i++)
+        r->index[i] = (struct id_index){id_of(study, (int64_t)i), (int64_t)i};
+    qsort(r->index, count, sizeof *r->index, compare_ids);
+    return 0;
+}
+
+static struct study_candidate *find(const struct reading *r, const void *payload,
+                                    int64_t *candidate)
+{
+    struct id_index key = {0, 0};
+    memcpy(&key.id, payload, sizeof key.id); /* every record begins with it */
+    const struct id_index *found =
+        bsearch(&key, r->index, (size_t)r->study->space->num_candidates,
+                sizeof *r->index, compare_ids);
+    if (!found)
+        return NULL;
+    *candidate = found->candidate;
+    return &r->study->candidates[found->candidate];
+}
+
+static int fail_damaged(uint32_t type, size_t bytes, struct vidur_error *err)
+{
+    return vidur_fail(err, VIDUR_ECORRUPT,
+                      "the journal has a record (type %u, %zu bytes) that does not "
+                      "belong to this search; remove it to start over",
+                      type, bytes);
+}
+
+/* The session ended without a word: whoever was in flight may be to blame. A candidate
+ * that has got further since the last death is not. */
+static void count_deaths(struct reading *r)
+{
+    for (int64_t i = 0; i < r->num_leased; i++) {
+        struct study_candidate *c = &r->study->candidates[r->leased[i]];
+        if (!c->leased || c->finished)
+            continue;
+        c->strikes =
+            c->strikes > 0 && c->strike_steps == c->num_steps ? c->strikes + 1 : 1;
+        c->strike_steps = c->num_steps;
+    }
+}
+
+static void end_session(struct reading *r, bool in_order)
+{
+    if (r->open && !in_order)
+        count_deaths(r);
+    for (int64_t i = 0; i < r->num_leased; i++)
+        r->study->candidates[r->leased[i]].leased = false;
+    r->num_leased = 0;
+    r->open = false;
+}
+
+static int read_result(struct reading *r, uint32_t type, const void *payload,
+                       int64_t candidate, struct vidur_error *err)
+{
+    struct study_result result = {.kind = STUDY_BOUND};
+    if (type == RECORD_BOUND) {
+        struct bound_record bound;
+        memcpy(&bound, payload, sizeof bound);
+        result.bound_qps = bound.qps;
+    } else {
+        struct probe_record probe;
+        memcpy(&probe, payload, sizeof probe);
+        result.kind = STUDY_PROBE;
+        result.row = probe.row;
+    }
+    return study_keep_result(r->study, candidate, &result, err);
+}
+
+static int read_finish(struct study_candidate *c, const void *payload,
+                       struct vidur_error *err)
+{
+    struct finish_record record;
+    memcpy(&record, payload, sizeof record);
+    c->finished = true;
+    if (!record.failed)
+        return 0;
+    record.reason[sizeof record.reason - 1] = 0;
+    free(c->failure);
+    c->failure = strdup(record.reason);
+    return c->failure ? 0 : vidur_fail(err, VIDUR_ENOMEM, "out of memory for a reason");
+}
+
+static int read_about_candidate(struct reading *r, uint32_t type, const void *payload,
+                                struct vidur_error *err)
+{
+    int64_t candidate;
+    struct study_candidate *c = find(r, payload, &candidate);
+    if (!c)
+        return fail_damaged(type, 0, err);
+    if (type == RECORD_FINISH)
+        return read_finish(c, payload, err);
+    if (type != RECORD_LEASE)
+        return read_result(r, type, payload, candidate, err);
+    if (!c->leased)
+        r->leased[r->num_leased++] = candidate;
+    c->leased = true;
+    return 0;
+}
+
+static int read_table(struct study *study, const void *payload, struct vidur_error *err)
+{
+    struct table_record record;
+    memcpy(&record, payload, sizeof record);
+    if (record.index < 0 || record.index >= study->space->num_tables)
+        return fail_damaged(RECORD_TABLE, sizeof record, err);
+    study->tables[record.index] = record.table;
+    return 0;
+}
+
+static int on_record(void *context, uint32_t type, const void *payload, size_t bytes,
+                     struct vidur_error *err)
+{
+    static const size_t sizes[] = {[RECORD_SESSION] = 0,
+                                   [RECORD_END] = 0,
+                                   [RECORD_TABLE] = sizeof(struct table_record),
+                                   [RECORD_LEASE] = sizeof(struct lease_record),
+                                   [RECORD_BOUND] = sizeof(struct bound_record),
+                                   [RECORD_PROBE] = sizeof(struct probe_record),
+                                   [RECORD_FINISH] = sizeof(struct finish_record)};
+    struct reading *r = context;
+    if (type < RECORD_SESSION || type > RECORD_FINISH || bytes != sizes[type])
+        return fail_damaged(type, bytes, err);
+    if (type == RECORD_TABLE)
+        return read_table(r->study, payload, err);
+    if (type != RECORD_SESSION && type != RECORD_END)
+        return read_about_candidate(r, type, payload, err);
+    end_session(r, type == RECORD_END);
+    r->open = type == RECORD_SESSION;
+    return 0;
+}
+
+/* Those that were in flight at too many deaths are given up; those at one run alone,
+ * so that another death has one culprit. */
+static int judge_suspects(struct study *study, struct study_resumed *resumed,
+                          struct vidur_error *err)
+{
+    char text[160];
+    const int max_deaths = study->config->search.max_deaths;
+    for (int64_t i = 0; i < study->space->num_candidates; i++) {
+        struct study_candidate *c = &study->candidates[i];
+        resumed->candidates += c->finished;
+        if (c->finished || c->strikes == 0 || c->strike_steps != c->num_steps)
+            continue;
+        if (c->strikes < max_deaths) {
+            study->jobs[study->space->num_tables + i].alone = true;
+            continue;
+        }
+        snprintf(text, sizeof text,
+                 "in flight when the search died %d times; see search.max_deaths",
+                 c->strikes);
+        free(c->failure);
+        c->failure = strdup(text);
+        if (!c->failure)
+            return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a reason");
+        resumed->given_up++;
+    }
+    resumed->probes = study->num_probes;
+    return 0;
+}
+
+int study_begin_journal(struct study *study, const char *path, struct vidur_error *err)
+{
+    const struct journal_identity identity = identity_of(study);
+    study->journal = journal_create(path, &identity, err);
+    return study->journal ? study_note_session(study, err) : -1;
+}
+
+int study_resume_journal(struct study *study, const char *path,
+                         struct study_resumed *resumed, struct vidur_error *err)
+{
+    const struct journal_identity identity = identity_of(study);
+    struct reading reading;
+    memset(resumed, 0, sizeof *resumed);
+    int rc = reading_init(&reading, study, err);
+    if (rc == 0) {
+        study->journal = journal_resume(path, &identity, on_record, &reading,
+                                        &resumed->cut_bytes, err);
+        rc = study->journal ? 0 : -1;
+    }
+    if (rc == 0) {
+        end_session(&reading, false);
+        rc = judge_suspects(study, resumed, err);
+    }
+    free(reading.index);
+    free(reading.leased);
+    return rc == 0 ? study_note_session(study, err) : -1;
+}
+
+int study_end_journal(struct study *study, bool in_order, struct vidur_error *err)
+{
+    int rc = 0;
+    if (study->journal && in_order)
+        rc = append(study, RECORD_END, "", 0, err);
+    if (study->journal && rc == 0)
+        rc = journal_commit(study->journal, true, err);
+    journal_close(study->journal);
+    study->journal = NULL;
+    return rc;
+}
+
+int64_t study_expected_bytes(const struct study *study)
+{
+    enum { PROBES = 12, FIXED = 1 << 20 };
+    const int64_t each = PROBES * (int64_t)sizeof(struct probe_record) +
+                         (int64_t)sizeof(struct vidur_ranking_row);
+    return FIXED + 2 * each * study->space->num_candidates;
+}

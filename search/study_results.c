@@ -1,0 +1,286 @@
+#include "study_parts.h"
+
+#include <vidur/ranking.h>
+#include <vidur/simulation_config.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- From a path to an answer ---- */
+
+static bool is_reference_search(const struct study *study)
+{
+    return study->config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY;
+}
+
+const struct vidur_probe_row *study_best_row(const struct study *study,
+                                             int64_t candidate)
+{
+    const struct study_candidate *c = &study->candidates[candidate];
+    const struct vidur_probe_row *best = NULL;
+    if (!c->answer.found)
+        return NULL;
+    for (int i = 0; i < c->num_rows; i++) {
+        const struct vidur_probe_row *row = &c->rows[i];
+        /* The reference filters all its runs by the other SLOs afterwards. */
+        if (row->feasible &&
+            (is_reference_search(study) ? !best || row->qps > best->qps
+                                        : row->qps == c->answer.max_qps))
+            best = row;
+    }
+    return best;
+}
+
+const struct vidur_probe_row *study_limiting_row(const struct study *study,
+                                                 int64_t candidate)
+{
+    const struct study_candidate *c = &study->candidates[candidate];
+    const struct vidur_probe_row *best = study_best_row(study, candidate);
+    const struct vidur_probe_row *limiting = NULL;
+    for (int i = 0; i < c->num_rows; i++) {
+        const struct vidur_probe_row *row = &c->rows[i];
+        if (!row->feasible && (!best || row->qps > best->qps) &&
+            (!limiting || row->qps < limiting->qps))
+            limiting = row;
+    }
+    return limiting;
+}
+
+/* ---- Rows ---- */
+
+static void fill_candidate(const struct study *study, int64_t candidate,
+                           struct vidur_ranking_row *row)
+{
+    const struct vidur_search_config *config = study->config;
+    const struct vidur_candidate *c = &study->space->candidates[candidate];
+    struct vidur_deployment d;
+    vidur_space_deployment(study->space, candidate, &d);
+    const struct vidur_scheduler_config *s = &d.scheduler;
+    const bool engine = strcmp(s->type, "vllm_v1") == 0;
+    const bool vidur = d.memory_planner == VIDUR_PLANNER_VIDUR ||
+                       (d.memory_planner == VIDUR_PLANNER_BY_SEMANTICS &&
+                        d.semantics == VIDUR_SEMANTICS_VIDUR);
+#define TEXT(member, value) snprintf(row->member, sizeof row->member, "%s", value)
+    snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, c->id);
+    TEXT(model, config->models[c->model].name);
+    TEXT(trace, config->traces[c->trace].name);
+    TEXT(device, d.device.name);
+    TEXT(network_device, d.node.name);
+    TEXT(scheduler, s->type);
+    TEXT(scheduler_label, config->schedulers[c->scheduler].label);
+    TEXT(router, d.router);
+    TEXT(memory_planner, engine ? "vllm_v1" : vidur ? "vidur" : "exact");
+    if (c->table >= 0)
+        TEXT(estimator, study->tables[c->table].provenance);
+#undef TEXT
+    if (strcmp(s->type, "sarathi") == 0)
+        row->chunk_size = s->chunk_size;
+    if (strcmp(s->type, "vllm") == 0 || strcmp(s->type, "lightllm") == 0)
+        row->max_tokens_in_batch = s->max_tokens_in_batch;
+    if (engine)
+        row->max_tokens_in_batch = s->max_num_batched_tokens;
+    row->tensor_parallel_size = c->tensor_parallel_size;
+    row->num_pipeline_stages = c->num_pipeline_stages;
+    row->batch_size = c->batch_size;
+    row->block_size = s->block_size;
+    row->num_blocks = c->num_blocks;
+    row->num_replicas = c->num_replicas;
+    row->num_gpus = c->num_gpus;
+    row->usd_per_hour = vidur_space_usd_per_hour(study->space, candidate);
+}
+
+/* Columns that probes and rankings share. */
+static void copy_measured(struct vidur_ranking_row *row,
+                          const struct vidur_probe_row *probe)
+{
+#define COPY(kind, name, size, unit, description) row->name = probe->name;
+    VIDUR_RESULT_LATENCY_COLUMNS(COPY)
+    VIDUR_RESULT_LOAD_COLUMNS(COPY)
+#undef COPY
+}
+
+static void fill_answer(const struct study *study, int64_t candidate,
+                        struct vidur_ranking_row *row)
+{
+    const struct study_candidate *c = &study->candidates[candidate];
+    const struct vidur_probe_row *best = study_best_row(study, candidate);
+    const struct vidur_probe_row *limiting = study_limiting_row(study, candidate);
+    snprintf(row->status, sizeof row->status, "%s", VIDUR_STATUS_OK);
+    copy_measured(row, best);
+    row->max_qps = best->qps;
+    row->qps_per_dollar = best->qps / row->usd_per_hour;
+    row->usd_per_million_tokens =
+        row->usd_per_hour / 3600 / best->total_tokens_per_s * 1e6;
+    if (limiting)
+        memcpy(row->limiting_slo, limiting->violated_slo, sizeof row->limiting_slo);
+    if (c->answer.unbounded)
+        snprintf(row->reason, sizeof row->reason,
+                 "every load up to %.4g QPS passes: the workload is too short to "
+                 "overload it",
+                 best->qps);
+    else if (c->answer.exhausted)
+        snprintf(row->reason, sizeof row->reason,
+                 "max_iterations ended the search: the answer lies between %.6g and "
+                 "%.6g QPS",
+                 best->qps, limiting ? limiting->qps : INFINITY);
+}
+
+static void fill_unreachable(const struct study *study, int64_t candidate,
+                             struct vidur_ranking_row *row)
+{
+    const struct study_candidate *c = &study->candidates[candidate];
+    const struct vidur_probe_row *lowest = study_limiting_row(study, candidate);
+    snprintf(row->status, sizeof row->status, "%s", VIDUR_STATUS_SLO_UNREACHABLE);
+    if (!lowest)
+        return;
+    memcpy(row->limiting_slo, lowest->violated_slo, sizeof row->limiting_slo);
+    snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g QPS%s",
+             lowest->violated_slo, lowest->qps,
+             c->answer.exhausted ? ", where max_iterations ended the search" : "");
+}
+
+void study_fill_row(const struct study *study, int64_t candidate,
+                    struct vidur_ranking_row *row)
+{
+    static const char *const rejected[] = {
+        [VIDUR_CANDIDATE_INFEASIBLE_MEMORY] = VIDUR_STATUS_INFEASIBLE_MEMORY,
+        [VIDUR_CANDIDATE_INVALID] = VIDUR_STATUS_INVALID};
+    const struct vidur_candidate *v = &study->space->candidates[candidate];
+    const struct study_candidate *c = &study->candidates[candidate];
+    int count;
+    const struct vidur_column *columns = vidur_ranking_columns(&count);
+    vidur_row_clear(columns, count, row);
+    fill_candidate(study, candidate, row);
+    row->num_probes = c->num_rows;
+    row->bracket_violations = c->answer.num_violations;
+    if (v->status != VIDUR_CANDIDATE_RUNNABLE) {
+        snprintf(row->status, sizeof row->status, "%s", rejected[v->status]);
+        snprintf(row->reason, sizeof row->reason, "%s", v->reason);
+    } else if (c->failure) {
+        snprintf(row->status, sizeof row->status, "%s", VIDUR_STATUS_FAILED);
+        snprintf(row->reason, sizeof row->reason, "%s", c->failure);
+    } else if (study_best_row(study, candidate)) {
+        fill_answer(study, candidate, row);
+    } else {
+        fill_unreachable(study, candidate, row);
+    }
+    if (strcmp(row->status, VIDUR_STATUS_OK) == 0)
+        vidur_find_bottleneck(row);
+}
+
+void study_count(const struct study *study, struct study_counts *counts)
+{
+    *counts =
+        (struct study_counts){.candidates = study->space->num_candidates,
+                              .probes = study->num_probes,
+                              .bad_input = study->bad_input,
+                              .memory_bytes = evaluator_memory_bytes(study->evaluator)};
+    for (int64_t i = 0; i < study->space->num_candidates; i++) {
+        const enum vidur_candidate_status status = study->space->candidates[i].status;
+        const struct study_candidate *c = &study->candidates[i];
+        counts->finished += c->finished;
+        if (status == VIDUR_CANDIDATE_INFEASIBLE_MEMORY)
+            counts->infeasible++;
+        else if (status == VIDUR_CANDIDATE_INVALID)
+            counts->invalid++;
+        else if (c->failure)
+            counts->failed++;
+        else if (c->finished && study_best_row(study, i))
+            counts->ok++;
+        else
+            counts->unreachable += c->finished;
+    }
+}
+
+/* ---- All of it ---- */
+
+/* A candidate's place in the ranking, to order the probes by. */
+struct place {
+    char candidate_id[24];
+    int64_t position;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    return strcmp(((const struct place *)a)->candidate_id,
+                  ((const struct place *)b)->candidate_id);
+}
+
+/* Candidates' indices in the order of the ranking. */
+static int order_candidates(const struct study *study,
+                            const struct vidur_results *results, int64_t *order,
+                            struct vidur_error *err)
+{
+    const size_t count = (size_t)results->num_ranking;
+    struct place *places = calloc(count + 1, sizeof *places);
+    if (!places)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for results");
+    for (size_t i = 0; i < count; i++) {
+        memcpy(places[i].candidate_id, results->ranking[i].candidate_id,
+               sizeof places[i].candidate_id);
+        places[i].position = (int64_t)i;
+    }
+    qsort(places, count, sizeof *places, compare_places);
+    for (size_t i = 0; i < count; i++) {
+        struct place key = {{0}, 0};
+        snprintf(key.candidate_id, sizeof key.candidate_id, "%016" PRIx64,
+                 study->space->candidates[i].id);
+        const struct place *found =
+            bsearch(&key, places, count, sizeof *places, compare_places);
+        order[found->position] = (int64_t)i;
+    }
+    free(places);
+    return 0;
+}
+
+static int fill_probes(const struct study *study, struct vidur_results *results,
+                       struct vidur_error *err)
+{
+    int64_t *order = calloc((size_t)results->num_ranking + 1, sizeof *order);
+    results->probes = calloc((size_t)study->num_probes + 1, sizeof *results->probes);
+    int rc = order && results->probes
+                 ? order_candidates(study, results, order, err)
+                 : vidur_fail(err, VIDUR_ENOMEM, "out of memory for probes");
+    for (int64_t i = 0; rc == 0 && i < results->num_ranking; i++) {
+        const struct study_candidate *c = &study->candidates[order[i]];
+        for (int p = 0; p < c->num_rows; p++)
+            results->probes[results->num_probes++] = c->rows[p];
+    }
+    free(order);
+    return rc;
+}
+
+static int fill_ranking(const struct study *study, struct vidur_results *results,
+                        struct vidur_error *err)
+{
+    const int64_t count = study->space->num_candidates;
+    results->ranking = calloc((size_t)count + 1, sizeof *results->ranking);
+    if (!results->ranking)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for results");
+    results->num_ranking = count;
+    for (int64_t i = 0; i < count; i++)
+        study_fill_row(study, i, &results->ranking[i]);
+    if (vidur_rank(results->ranking, count, err) != 0)
+        return -1;
+    return vidur_mark_pareto(results->ranking, count, err);
+}
+
+int study_results(const struct study *study, struct vidur_results *results,
+                  struct vidur_error *err)
+{
+    const struct vidur_search_config *config = study->config;
+    memset(results, 0, sizeof *results);
+    snprintf(results->config_path, sizeof results->config_path, "%s", config->path);
+    snprintf(results->config_sha256, sizeof results->config_sha256, "%s",
+             config->sha256);
+    results->seed = config->search.seed;
+    results->config_text = strdup(config->text);
+    if (!results->config_text)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for results");
+    if (fill_ranking(study, results, err) != 0 || fill_probes(study, results, err) != 0)
+        return -1;
+    return study_add_facts(study, results, err);
+}

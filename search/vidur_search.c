@@ -1,0 +1,365 @@
+/* vidur-search: which deployment serves the most queries per dollar. */
+
+#include "base/args.h"
+#include "base/progress.h"
+#include "base/text.h"
+#include "report.h"
+#include "session.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef VIDUR_HAVE_MPI
+#include <mpi.h>
+#endif
+
+#define PROGRAM "vidur-search"
+
+static const struct vidur_args_option options[] = {
+    {"output", 'o', "FILE",
+     "Where the results go (HDF5). An unfinished search keeps FILE.journal beside it. "
+     "Default: results.h5."},
+    {"resume", 0, NULL,
+     "Go on with the search whose journal is beside the output: what it finished is "
+     "kept. Starts anew where there is nothing to resume."},
+    {"shard", 0, "I/N",
+     "Search only part I (0 to N-1) of N of the space, for independent jobs; "
+     "vidur-report --merge joins their results. Default: 0/1, all of it."},
+    {"threads", 'j', "N",
+     "Threads of each rank for building tables of operator times. Default: the "
+     "machine's processors divided by its ranks."},
+    {"top", 't', "N",
+     "Rows of the ranking to print for each model and workload. Default: 5."},
+};
+
+static const char *const libraries[] = {VIDUR_HDF5,
+#ifdef VIDUR_HAVE_MPI
+                                        "MPI " VIDUR_MPI_VERSION,
+#endif
+                                        NULL};
+
+static const struct vidur_args_spec spec = {
+    .program = PROGRAM,
+    .arguments = "CONFIG.yaml [-o results.h5] [--resume] [--set KEY.PATH=VALUE]...",
+    .summary =
+        "Finds the deployment of a large language model that serves the most queries "
+        "per second and dollar within latency objectives (SLOs). The configuration "
+        "spans a space of candidates: models, workloads, GPUs, tensor and pipeline "
+        "parallelism, schedulers, batch sizes. For each candidate the largest load "
+        "that "
+        "meets every SLO is found by simulating the cluster at a few loads. Prints the "
+        "top of the ranking and writes all of it, with every simulation, to an HDF5 "
+        "file that vidur-report turns into a report. Runs alone or on any number of "
+        "ranks under mpirun or srun; the results are the same. On SIGTERM or SIGINT it "
+        "stops within two seconds and can be resumed. Every key of the configuration "
+        "is "
+        "explained in configs/reference.yaml. Exit status: 0 done; 1 bad usage, "
+        "configuration or input, nothing written; 2 not completed, what was finished "
+        "is "
+        "kept; 3 interrupted, can be resumed.",
+    .options = options,
+    .num_options = sizeof options / sizeof options[0],
+    .takes_set = true,
+    .min_positional = 1,
+    .max_positional = 1,
+    .libraries = libraries,
+    .examples = {"mpirun -n 2 vidur-search configs/quickstart.yaml -o results.h5",
+                 "vidur-search configs/quickstart.yaml --set search.seed=7 --set "
+                 "'batch_sizes=[64, 128]'",
+                 NULL},
+};
+
+/* ---- Signals ---- */
+
+/* What a signal handler may touch. */
+static volatile int stop;
+static timer_t deadline;
+
+/* The last word, where something does not come to its end: what is finished is in the
+ * journal. */
+static void on_deadline(int number)
+{
+    (void)number;
+    _exit(SESSION_INTERRUPTED);
+}
+
+static void on_stop(int number)
+{
+    static const struct itimerspec patience = {
+        .it_value = {.tv_sec = 1, .tv_nsec = 800000000}};
+    (void)number;
+    stop = 1;
+    timer_settime(deadline, 0, &patience, NULL);
+}
+
+static void catch_signals(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+    struct sigaction action = {.sa_handler = on_deadline};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+    sigemptyset(&action.sa_mask);
+    if (timer_create(CLOCK_MONOTONIC, &event, &deadline) != 0)
+        return; /* then the default: a signal ends the program */
+    sigaction(SIGALRM, &action, NULL);
+    action.sa_handler = on_stop;
+    action.sa_flags = SA_RESTART;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        sigaction(signals[i], &action, NULL);
+    action.sa_handler = SIG_IGN; /* a full quota is an error of write() */
+    sigaction(SIGXFSZ, &action, NULL);
+}
+
+/* ---- Ranks ---- */
+
+#ifdef VIDUR_HAVE_MPI
+
+static void nap(void)
+{
+    const struct timespec time = {.tv_nsec = 500000};
+    nanosleep(&time, NULL);
+}
+
+static void wait_for(MPI_Request *request)
+{
+    int done = 0;
+    for (MPI_Test(request, &done, MPI_STATUS_IGNORE); !done;
+         MPI_Test(request, &done, MPI_STATUS_IGNORE))
+        nap();
+}
+
+static int agree(void *context, bool failed)
+{
+    int rank, ranks, first;
+    MPI_Request request;
+    (void)context;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    const int mine = failed ? rank : ranks;
+    MPI_Iallreduce(&mine, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD, &request);
+    wait_for(&request);
+    return first < ranks ? first : -1;
+}
+
+/* Started by a launcher of MPI programs? Alone, MPI is not even initialised. */
+static bool is_launched(void)
+{
+    static const char *const signs[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK",
+                                        "PMI_SIZE", "MPI_LOCALNRANKS"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        if (getenv(signs[i]))
+            return true;
+    return false;
+}
+
+static struct session_team join_team(bool launched, int *threads)
+{
+    struct session_team team = session_alone();
+    MPI_Comm node;
+    int ranks_here;
+    if (!launched)
+        return team;
+    MPI_Comm_rank(MPI_COMM_WORLD, &team.rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &team.ranks);
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Comm_size(node, &ranks_here);
+    MPI_Comm_free(&node);
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (*threads == 0 && ranks_here > 1)
+        *threads = processors > ranks_here ? (int)(processors / ranks_here) : 1;
+    team.agree = agree;
+    team.run = vidur_farm_run_mpi;
+    return team;
+}
+
+/* Rank 0's status on every rank; the others sleep until it is known. */
+static int share_status(const struct session_team *team, int status, bool abandoned)
+{
+    MPI_Request request;
+    if (team->ranks < 2)
+        return status;
+    if (abandoned)
+        MPI_Abort(MPI_COMM_WORLD, status);
+    MPI_Ibcast(&status, 1, MPI_INT, 0, MPI_COMM_WORLD, &request);
+    wait_for(&request);
+    return status;
+}
+
+#else
+
+static struct session_team join_team(bool launched, int *threads)
+{
+    (void)launched, (void)threads;
+    return session_alone();
+}
+
+static int share_status(const struct session_team *team, int status, bool abandoned)
+{
+    (void)team, (void)abandoned;
+    return status;
+}
+
+#endif
+
+/* ---- What is said ---- */
+
+struct voice {
+    struct vidur_progress progress;
+    bool started;
+};
+
+static void print_log(void *context, enum vidur_log_level level, const char *text)
+{
+    struct voice *voice = context;
+    if (voice->started)
+        vidur_progress_clear(&voice->progress);
+    fprintf(stderr, PROGRAM ": %s%s\n", level == VIDUR_LOG_WARN ? "warning: " : "",
+            text);
+}
+
+static void show_progress(void *context, int64_t done, int64_t total, const char *best)
+{
+    struct voice *voice = context;
+    voice->started = true;
+    vidur_progress_update(&voice->progress, (long)done, (long)total, best);
+}
+
+static int print_results(const struct session_outcome *outcome, const char *output,
+                         int top, struct vidur_error *err)
+{
+    const struct vidur_report_options report = {.top = top, .source = output};
+    const struct study_counts *counts = &outcome->counts;
+    if (vidur_report_terminal(stdout, &outcome->results, &report, err) != 0)
+        return -1;
+    printf("\n%lld candidates, %lld simulations in %.1f s on %d rank%s\nResults: %s\n",
+           (long long)counts->candidates, (long long)counts->probes,
+           outcome->results.elapsed_s, outcome->results.ranks,
+           outcome->results.ranks > 1 ? "s" : "", output);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return vidur_fail(err, VIDUR_EIO, "cannot write to standard output");
+    return 0;
+}
+
+static void tell_verbosely(const struct session_outcome *outcome)
+{
+    const struct vidur_farm_stats *farm = &outcome->farm;
+    fprintf(stderr,
+            PROGRAM
+            ": %lld steps, %lld of them ahead and not needed; %.2f s of work in "
+            "%.2f s on %d ranks; %lld messages\n",
+            (long long)farm->steps, (long long)farm->wasted, farm->busy_s,
+            farm->elapsed_s, farm->ranks, (long long)farm->messages);
+}
+
+/* ---- The program ---- */
+
+static int parse_shard(const char *text, struct session_options *session,
+                       struct vidur_error *err)
+{
+    char first[32] = "";
+    int64_t index = 0, count = 1;
+    const char *slash = text ? strchr(text, '/') : NULL;
+    if (!text)
+        return 0;
+    if (slash)
+        snprintf(first, sizeof first, "%.*s", (int)(slash - text), text);
+    if (!slash || !vidur_text_int64(first, &index) ||
+        !vidur_text_int64(slash + 1, &count) || index < 0 || index >= count)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--shard: '%s' is not I/N with I from 0 to N-1, like 0/4",
+                          text);
+    session->shard = index;
+    session->num_shards = count;
+    return 0;
+}
+
+static int parse_counts(const struct vidur_args *args, struct session_options *session,
+                        int *top, struct vidur_error *err)
+{
+    if (parse_shard(vidur_args_value(args, "shard"), session, err) != 0 ||
+        vidur_args_int(args, "threads", &session->threads, err) != 0 ||
+        vidur_args_int(args, "top", top, err) != 0)
+        return -1;
+    if (session->threads < 0 || *top < 0)
+        return vidur_fail(err, VIDUR_EINVAL, "--threads and --top are 0 or more");
+    return 0;
+}
+
+static int search(const struct vidur_args *args, bool launched)
+{
+    struct voice voice = {.started = false};
+    const struct vidur_log log = {.write = args->quiet ? NULL : print_log,
+                                  .ctx = &voice,
+                                  .level =
+                                      args->verbose ? VIDUR_LOG_DEBUG : VIDUR_LOG_INFO};
+    const char *output = vidur_args_value(args, "output");
+    struct session_options session = {.config_path = args->positional[0],
+                                      .sets = args->sets,
+                                      .num_sets = args->num_sets,
+                                      .output = output ? output : "results.h5",
+                                      .resume = vidur_args_given(args, "resume"),
+                                      .num_shards = 1,
+                                      .stop = &stop,
+                                      .log = &log,
+                                      .progress = show_progress,
+                                      .progress_context = &voice};
+    struct session_outcome outcome;
+    struct vidur_error err = {0};
+    int top = 0;
+    if (parse_counts(args, &session, &top, &err) != 0) {
+        fprintf(stderr, PROGRAM ": %s\n", err.text);
+        return SESSION_BAD_INPUT;
+    }
+    const struct session_team team = join_team(launched, &session.threads);
+    if (team.rank != 0)
+        session.log = NULL;
+    catch_signals();
+    vidur_progress_start(&voice.progress, stderr, args->quiet || team.rank != 0,
+                         "candidates");
+    session_run(&team, &session, &outcome);
+    if (voice.started)
+        vidur_progress_clear(&voice.progress);
+    if (outcome.written && args->verbose)
+        tell_verbosely(&outcome);
+    if (outcome.written && !args->quiet &&
+        print_results(&outcome, session.output, top, &outcome.error) != 0)
+        outcome.status = SESSION_NOT_COMPLETED;
+    if (outcome.speaks && outcome.error.text[0])
+        fprintf(stderr, PROGRAM ": %s\n", outcome.error.text);
+    const int status =
+        outcome.status == SESSION_ALREADY_DONE ? SESSION_DONE : outcome.status;
+    session_release(&outcome);
+    return share_status(&team, status, outcome.abandoned);
+}
+
+int main(int argc, char **argv)
+{
+    struct vidur_args args;
+    struct vidur_error err = {0};
+    int status = SESSION_DONE;
+    bool launched = false;
+    if (vidur_args_parse(&args, &spec, argc, argv, &err) != 0) {
+        fprintf(stderr, PROGRAM ": %s\n", err.text);
+        status = SESSION_BAD_INPUT;
+    } else if (args.help) {
+        vidur_args_print_help(&spec, stdout);
+    } else if (args.version) {
+        vidur_args_print_version(&spec, stdout);
+    } else {
+#ifdef VIDUR_HAVE_MPI
+        launched = is_launched();
+        if (launched)
+            MPI_Init(&argc, &argv);
+#endif
+        status = search(&args, launched);
+#ifdef VIDUR_HAVE_MPI
+        if (launched)
+            MPI_Finalize();
+#endif
+    }
+    vidur_args_release(&args);
+    return status;
+}

@@ -74,9 +74,9 @@ int vidur_cache_store(const struct vidur_cache_entry *entry, const char *folder,
 /*
  * Keeps others from building the same entry: at most one holder of (folder, key) at a
  * time, over threads and processes of a machine and, where the file system supports
- * locks over the network, of several. Waits until it is free. Ends with
- * vidur_cache_unlock or the death of the process. Returns -1 when the folder cannot
- * hold a lock file.
+ * locks over the network, of several (where it supports none, at any time). Waits until
+ * it is free. Ends with vidur_cache_unlock or the death of the process. Returns -1 when
+ * the folder cannot hold a lock file.
  */
 struct vidur_cache_lock {
     int fd;

@@ -19,10 +19,14 @@ static int fail(struct vidur_error *err, const char *path, const char *doing)
     return vidur_fail(err, VIDUR_EIO, "%s: %s: %s", path, doing, why);
 }
 
+/* Some network file systems have no locks. Then several may build the same entry, which
+ * costs time and nothing else: files are renamed into place whole. */
 static int lock_file(int fd)
 {
     while (flock(fd, LOCK_EX))
-        if (errno != EINTR)
+        if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS)
+            return 0;
+        else if (errno != EINTR)
             return -1;
     return 0;
 }

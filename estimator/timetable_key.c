@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-/* To be raised whenever equal inputs give other tables. */
+/* To be raised whenever equal inputs give other tables. Between versions the git commit
+ * stands in for it, where the build knows one. */
 enum { TABLES_VERSION = 1 };
 
 static int add_file(struct vidur_sha256 *sha, const char *path, struct vidur_error *err)
@@ -136,6 +137,7 @@ int vidur_timetable_key(char key[65], const struct vidur_estimator_config *confi
     vidur_sha256_init(&sha);
     vidur_sha256_add_string(&sha, "vidur-search timetable");
     vidur_sha256_add_string(&sha, vidur_version());
+    vidur_sha256_add_string(&sha, vidur_git_commit());
     vidur_sha256_add_int64(&sha, TABLES_VERSION);
     vidur_sha256_add_int64(&sha, config->source);
     vidur_sha256_add_int64(&sha, config->kv_cache_granularity);

@@ -2,6 +2,7 @@
 #include "test.h"
 #include "timetable_fixture.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -171,6 +172,52 @@ static void test_processes_build_once(void)
     vidur_timetable_close(expected);
 }
 
+/* ---- Threads ---- */
+
+struct opener {
+    pthread_t thread;
+    const struct vidur_estimator_config *config;
+    struct fixture_heard heard;
+    struct vidur_timetable *timetable;
+};
+
+static void *open_in_thread(void *argument)
+{
+    struct opener *opener = argument;
+    const struct vidur_timetable_request request = fixture_request(2);
+    const struct vidur_log log = fixture_log(&opener->heard);
+    if (vidur_timetable_open(&opener->timetable, opener->config, &request, &log, NULL))
+        opener->timetable = NULL;
+    return NULL;
+}
+
+/* The same of threads of one process. */
+static void test_threads_build_once(void)
+{
+    const struct vidur_timetable_request request = fixture_request(2);
+    const struct vidur_estimator_config config = cached_config("threads");
+    const struct vidur_estimator_config plain = fixture_roofline();
+    struct vidur_timetable *expected = fixture_open(&plain, &request, NULL);
+    struct opener openers[4] = {{.config = &config},
+                                {.config = &config},
+                                {.config = &config},
+                                {.config = &config}};
+    int built = 0;
+    for (int i = 0; i < 4; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&openers[i].thread, NULL, open_in_thread, &openers[i]), 0);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(openers[i].thread, NULL);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(openers[i].timetable);
+        CU_ASSERT_TRUE(timetables_equal(openers[i].timetable, expected));
+        CU_ASSERT_EQUAL(openers[i].heard.warnings, 0);
+        built += openers[i].heard.built;
+        vidur_timetable_close(openers[i].timetable);
+    }
+    CU_ASSERT_EQUAL(built, 1);
+    vidur_timetable_close(expected);
+}
+
 /* An input that cannot be read leaves no file and no lock behind. */
 static void test_failed_builds_leave_nothing(void)
 {
@@ -194,5 +241,6 @@ VIDUR_TEST_MAIN("timetable in the cache", {"set up", set_up},
                 {"cached equals built", test_cached_equals_built},
                 {"damaged files are rebuilt", test_damaged_files_are_rebuilt},
                 {"unwritable cache", test_unwritable_cache},
+                {"threads build once", test_threads_build_once},
                 {"failed builds leave nothing", test_failed_builds_leave_nothing},
                 {"clean up", clean_up})

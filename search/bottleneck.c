@@ -197,6 +197,12 @@ static const char *explain_ok(const struct vidur_ranking_row *row, char *text,
 {
     const struct rule *best = NULL;
     double best_strength = 1;
+    if (!row->limiting_slo[0]) {
+        snprintf(text, size,
+                 "no load tried breaks an SLO: the workload is too short to "
+                 "overload it; raise num_requests");
+        return "workload";
+    }
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         double strength = rules[i].strength(row);
         if (best ? strength > best_strength : strength >= best_strength) {

@@ -45,7 +45,7 @@ static void put_meta(struct vidur_json_writer *json,
     vidur_json_put_int64(json, "ranks", results->ranks);
     vidur_json_put_int64(json, "threads", results->threads);
     vidur_json_put_double(json, "elapsed_s", results->elapsed_s);
-    vidur_json_put_bool(json, "roofline", vidur_report_is_roofline(results));
+    vidur_json_put_string(json, "caution", vidur_report_caution(results).text);
     vidur_json_put_string(json, "source", options ? options->source : NULL);
     vidur_json_put_double(json, "target_qps", options ? options->target_qps : 0);
     vidur_json_put_int64(json, "top", options ? options->top : 0);

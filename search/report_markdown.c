@@ -96,6 +96,8 @@ static int print_group(FILE *out, const struct vidur_report_model *model, int in
     print_slos(out, model, group->best);
     fprintf(out, "Limited by %s: %s.\n", group->best->bottleneck,
             group->best->bottleneck_detail);
+    if (group->best->reason[0])
+        fprintf(out, "Mind: %s.\n", group->best->reason);
     print_launch(out, model, group->best);
     fputc('\n', out);
     if (vidur_print_ranking(out, group, top, true, err))

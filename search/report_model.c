@@ -94,10 +94,18 @@ struct vidur_report_sizing vidur_report_size(const struct vidur_ranking_row *row
     return sizing;
 }
 
-bool vidur_report_is_roofline(const struct vidur_results *results)
+struct vidur_report_caution vidur_report_caution(const struct vidur_results *results)
 {
+    struct vidur_report_caution caution = {""};
     const char *source = vidur_results_fact(results, "estimator", "", "source");
-    return source && strcmp(source, "roofline") == 0;
+    const char *from = vidur_results_fact(results, "estimator", "", "description");
+    if (source && strcmp(source, "roofline") == 0)
+        snprintf(caution.text, sizeof caution.text,
+                 "Operator times come from a synthetic roofline (peaks and fitted "
+                 "efficiencies), not from measured profiles.");
+    else if (from && (strstr(from, "synthetic") || strstr(from, "Synthetic")))
+        snprintf(caution.text, sizeof caution.text, "Operator times: %s.", from);
+    return caution;
 }
 
 /* ---- filters ---- */

@@ -110,7 +110,11 @@ struct vidur_report_sizing {
 struct vidur_report_sizing vidur_report_size(const struct vidur_ranking_row *row,
                                              double target_qps);
 
-/* Whether operator times come from a roofline instead of measured profiles. */
-bool vidur_report_is_roofline(const struct vidur_results *results);
+/* What to say in plain sight where operator times are not measured; "" where they are,
+ * as far as the results tell. */
+struct vidur_report_caution {
+    char text[384];
+};
+struct vidur_report_caution vidur_report_caution(const struct vidur_results *results);
 
 #endif

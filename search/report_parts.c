@@ -197,11 +197,9 @@ int vidur_print_limits(FILE *out, const struct vidur_report_group *group, bool m
 void vidur_print_notes(FILE *out, const struct vidur_results *results,
                        const char *prefix)
 {
-    if (vidur_report_is_roofline(results))
-        fprintf(out,
-                "%sOperator times come from a synthetic roofline (peaks and fitted "
-                "efficiencies), not from measured profiles.\n",
-                prefix);
+    const struct vidur_report_caution caution = vidur_report_caution(results);
+    if (caution.text[0])
+        fprintf(out, "%s%s\n", prefix, caution.text);
     for (int64_t i = 0; i < results->num_facts; i++)
         if (strcmp(results->facts[i].section, "note") == 0)
             fprintf(out, "%s%s\n", prefix, results->facts[i].value);

@@ -23,8 +23,8 @@ int vidur_print_matrix(FILE *out, const struct vidur_report_model *model, int fi
 int vidur_print_limits(FILE *out, const struct vidur_report_group *group, bool markdown,
                        struct vidur_error *err);
 
-/* "Synthetic operator times: ..." and the notes among the facts, one a line, each after
- * `prefix`. */
+/* The caution about operator times and the notes among the facts, one a line, each
+ * after `prefix`. */
 void vidur_print_notes(FILE *out, const struct vidur_results *results,
                        const char *prefix);
 

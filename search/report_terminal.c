@@ -104,6 +104,8 @@ static void print_best(FILE *out, const struct vidur_report_model *model,
     print_target(out, row, target_qps);
     print_latencies(out, model, row);
     fprintf(out, "  %-10s%s: %s\n", "Limit", row->bottleneck, row->bottleneck_detail);
+    if (row->reason[0])
+        fprintf(out, "  %-10s%s\n", "Mind", row->reason);
     print_second(out, group);
     vidur_launch_line(model->results, row, &launch);
     print_indented(out, "Launch", launch.command);

@@ -26,16 +26,35 @@ static bool is_whole(const char *section)
            strcmp(section, "estimator") == 0;
 }
 
+static bool has_fact(const struct vidur_results *results,
+                     const struct vidur_result_fact *wanted)
+{
+    for (int64_t i = 0; i < results->num_facts; i++)
+        if (strcmp(results->facts[i].section, wanted->section) == 0 &&
+            strcmp(results->facts[i].name, wanted->name) == 0 &&
+            strcmp(results->facts[i].key, wanted->key) == 0 &&
+            strcmp(results->facts[i].value, wanted->value) == 0)
+            return true;
+    return false;
+}
+
+/* What a part of a search may say differently: how much of the space it saw. */
+static bool is_of_part(const struct vidur_result_fact *fact)
+{
+    return strncmp(fact->key, "candidates_", 11) == 0 ||
+           strcmp(fact->key, "description") == 0;
+}
+
 static int check_facts(const struct vidur_results *a, const char *a_name,
                        const struct vidur_results *b, const char *b_name,
                        struct vidur_error *err)
 {
     for (int64_t i = 0; i < a->num_facts; i++) {
         const struct vidur_result_fact *fact = &a->facts[i];
-        if (!is_kind(fact->section))
+        if (!is_kind(fact->section) || is_of_part(fact) || has_fact(b, fact))
             continue;
         const char *other = vidur_results_fact(b, fact->section, fact->name, fact->key);
-        if (other ? strcmp(other, fact->value) == 0 : !is_whole(fact->section))
+        if (!other && !is_whole(fact->section))
             continue;
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: %s %s %s is %s, in %s it is %s; merge results of one "
@@ -190,9 +209,7 @@ static int merge_facts(const struct vidur_results *parts, int num_parts,
     for (int part = 0; part < num_parts; part++) {
         for (int64_t i = 0; i < parts[part].num_facts; i++) {
             const struct vidur_result_fact *fact = &parts[part].facts[i];
-            const char *known =
-                vidur_results_fact(out, fact->section, fact->name, fact->key);
-            if (known && strcmp(known, fact->value) == 0)
+            if (has_fact(out, fact))
                 continue;
             if (vidur_results_add_fact(out, fact->section, fact->name, fact->key,
                                        fact->value, err))

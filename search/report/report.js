@@ -96,10 +96,7 @@ function start() {
   $("subtitle").textContent = `${plural(rows.length, "candidate")}, ${plural(data.search.probes, "simulation")}, ` +
     `written ${meta.time}` + (meta.config_path ? `, from ${meta.config_path}` : "");
   const notes = factsOf("note").map((fact) => fact[3]);
-  if (meta.roofline) {
-    notes.unshift("Operator times come from a synthetic roofline (peaks and fitted efficiencies), " +
-      "not from measured profiles.");
-  }
+  if (meta.caution) notes.unshift(meta.caution);
   $("notes").replaceChildren(...notes.map((note) => el("p.note", null, note)));
   const statuses = Object.keys(statusWords).filter((status) => rows.some((row) => row.status === status));
   fillSelect($("status"), [["", "any"], ...statuses.map((status) => [status, statusWords[status]])], "");

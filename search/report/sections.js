@@ -83,7 +83,7 @@ function drawBest() {
     ["1,000 requests", `$${num3(usdPerThousand(best))}`], ["GPUs", grouped(best.num_gpus)]]);
   const facts = el("dl.pairs");
   pairs(facts, [["Rent", hardware(best)], ["Run", `${best.scheduler_text}, batch size ${best.batch_size}`],
-    ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`],
+    ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
     ["Next best", second ? `${configuration(second)}: ${change(costFactor(best, second))} a query` : "none"],
     ["Candidates", counts(group)]]);
   $("best").replaceChildren(title, list, facts, el("h3", null, "Latency at the maximum load, against the SLOs"),
@@ -196,7 +196,7 @@ function showDetail(row) {
   pairs(facts, [["Model, workload", `${row.model}, ${row.trace}`], ["Hardware", hardware(row)],
     ["Engine", `${row.scheduler_text}, batch size ${row.batch_size}, ${row.router}`],
     ["Status", isOk(row) ? `ok, rank ${row.rank}` + (row.pareto ? ", on a Pareto front" : "") : statusWords[row.status]],
-    ["Reason", row.reason], ["Limited by", row.bottleneck_detail ? `${row.bottleneck}: ${row.bottleneck_detail}` : row.bottleneck],
+    [isOk(row) ? "Mind" : "Reason", row.reason], ["Limited by", row.bottleneck_detail ? `${row.bottleneck}: ${row.bottleneck_detail}` : row.bottleneck],
     ["SLO that ends it", sloTitle(row.limiting_slo)],
     ...(isOk(row) ? [["Maximum load", `${num3(row.max_qps)} QPS for $${usd(row.usd_per_hour)} per hour: ${num3(row.qps_per_dollar)} QPS per dollar`],
       ["Cost", `$${num3(row.usd_per_million_tokens)} per million tokens, $${num3(usdPerThousand(row))} per 1,000 requests`],

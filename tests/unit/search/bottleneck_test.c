@@ -132,6 +132,13 @@ static void test_other_statuses(void)
     CU_ASSERT_STRING_EQUAL(row.bottleneck_detail, "");
 }
 
+static void test_no_limit(void)
+{
+    struct vidur_ranking_row row = base_row();
+    limit(&row, "");
+    check(&row, "workload", "no load", "raise num_requests");
+}
+
 static void test_unknown_metrics(void)
 {
     struct vidur_ranking_row row;
@@ -139,6 +146,7 @@ static void test_unknown_metrics(void)
     const struct vidur_column *columns = vidur_ranking_columns(&count);
     vidur_row_clear(columns, count, &row);
     snprintf(row.status, sizeof row.status, "ok");
+    limit(&row, "ttft_p90");
     check(&row, "not known", "", "");
     /* a median of 0 gives no ratio; it must not win with infinity over a real cause */
     row = base_row();
@@ -151,4 +159,5 @@ static void test_unknown_metrics(void)
 VIDUR_TEST_MAIN("bottleneck", {"each rule, its numbers and its knob", test_each_rule},
                 {"the strongest rule wins", test_strongest_rule},
                 {"candidates that are not ok", test_other_statuses},
+                {"a workload that nothing limits", test_no_limit},
                 {"metrics that are not known", test_unknown_metrics})

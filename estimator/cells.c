@@ -12,16 +12,16 @@ int vidur_log2_ceil(int64_t n)
     return bits;
 }
 
+/* Without a branch on the comparison, which no processor can predict. */
 int64_t vidur_count_up_to(const double *values, int64_t begin, int64_t end, double x)
 {
-    while (begin < end) {
-        int64_t middle = begin + (end - begin) / 2;
-        if (values[middle] <= x)
-            begin = middle + 1;
-        else
-            end = middle;
+    int64_t left = end - begin;
+    while (left > 1) {
+        const int64_t half = left / 2;
+        begin += values[begin + half - 1] <= x ? half : 0;
+        left -= half;
     }
-    return begin;
+    return begin + (left == 1 && values[begin] <= x);
 }
 
 static int compare_doubles(const void *a, const void *b)

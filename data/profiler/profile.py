@@ -180,7 +180,7 @@ def interpolation_errors(plans):
 
 def write(plans, arguments):
     """The folder of every model, from all that the log holds."""
-    from vidur_profiler import store
+    from vidur_profiler import sanity, store
 
     facts = dict(sorted(plans[0].log.facts_under("run ").items()))
     for model in {plan.model.name: plan.model for plan in plans}.values():
@@ -193,6 +193,7 @@ def write(plans, arguments):
         store.write_attention(os.path.join(folder, "attention.csv"), model,
                               mine[0].limits.max_kv + mine[0].limits.max_chunk, attention)
         facts["rows"] = row_counts(mlp, attention)
+        facts["sanity"] = sanity.check(mine, arguments.device_name)
         facts["interpolation_error_of_held_out_points"] = interpolation_errors(mine)
         facts["largest_error_against_float64"] = {
             name: f"{error:.2e}"

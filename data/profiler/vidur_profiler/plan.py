@@ -185,7 +185,7 @@ class Plan:
         """Measured rows, and interpolated ones up to so many in each table."""
         saves = {tokens: median(self.log.points[f"kvsave {heads_of(self.shard)} {tokens}"])
                  for (tokens,) in self.log.tails(f"kvsave {heads_of(self.shard)}")}
-        rows = self._measured_rows()
+        rows = self.measured_rows()
         for surface, allowed, row_of in self._surfaces(rows):
             added = fill(surface, allowed, most_rows, self.FILL_ENOUGH)
             for point, ms in added.items():
@@ -195,7 +195,7 @@ class Plan:
                     "attn_kv_cache_save": _interpolated(between(saves, max(batch, chunk)))}))
         return rows
 
-    def _measured_rows(self):
+    def measured_rows(self):
         heads = heads_of(self.shard)
         rows = []
         for batch, chunk, kv in self.log.tails(f"attention {heads}"):
@@ -225,4 +225,4 @@ class Plan:
     def held_out_errors(self):
         """Sorted relative errors of interpolation over both tables."""
         return [surface.held_out_errors() for surface, _, _ in self._surfaces(
-            self._measured_rows())]
+            self.measured_rows())]

@@ -156,15 +156,15 @@ def refine_all(families, proceed, good_enough):
     Families take turns by cost, so that a second run over stored points repeats the
     same decisions and goes on where the first one stopped.
     """
-    ranked = {family.name: family.dearest() for family in families}
+    ranked = [family.dearest() for family in families]
     while True:
         choices = [
-            (ranked[f.name][0], f) for f in families
-            if ranked[f.name] and not f.full() and ranked[f.name][0] > good_enough
+            (ranked[i][0], i) for i, family in enumerate(families)
+            if ranked[i] and not family.full() and ranked[i][0] > good_enough
         ]
         if not choices:
             return
-        _, family = max(choices, key=lambda one: one[0])
+        _, i = max(choices)
         proceed()
-        family.refine(*ranked[family.name][1:])
-        ranked[family.name] = family.dearest()
+        families[i].refine(*ranked[i][1:])
+        ranked[i] = families[i].dearest()

@@ -93,11 +93,23 @@ class Progress:
             print(f"profile.py: {text}", file=sys.stderr, flush=True)
 
 
+def whole_numbers(option, text, count=None):
+    """The positive numbers of a comma-separated option."""
+    from vidur_profiler.spec import SpecError
+
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts) or (
+            count and len(parts) != count):
+        raise SpecError(f"{option}: {text}: want {count or 'some'} positive whole numbers "
+                        "with commas between")
+    return [int(part) for part in parts]
+
+
 def make_limits(arguments):
     from vidur_profiler.plan import Limits
 
     toy = arguments.device == "cpu"
-    rows = dict(zip(("mlp", "prefill", "decode"), map(int, arguments.rows.split(","))))
+    rows = dict(zip(("mlp", "prefill", "decode"), whole_numbers("--rows", arguments.rows, 3)))
     max_kv = arguments.max_kv or (64 if toy else 8192)
     max_batch = arguments.max_batch or (4 if toy else 512)
     return Limits(
@@ -129,7 +141,7 @@ def make_plans(arguments, say):
     plans = []
     for name in arguments.model:
         model = find_model(name)
-        for tp in map(int, arguments.tp.split(",")):
+        for tp in whole_numbers("--tp", arguments.tp):
             if model.refusal(tp):
                 say(f"{model.name}: tp {tp} left out: {model.refusal(tp)}")
                 continue

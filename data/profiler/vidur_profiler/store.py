@@ -39,7 +39,16 @@ class Log:
                     else:
                         self.points[record["key"]] = record
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        self.out = open(path, "a", encoding="utf-8")
+        self.out = open(path, "a+", encoding="utf-8")
+        self._end_torn_line()
+
+    def _end_torn_line(self):
+        size = self.out.seek(0, os.SEEK_END)
+        if size:
+            with open(self.path, "rb") as whole:
+                whole.seek(-1, os.SEEK_END)
+                if whole.read() != b"\n":
+                    self.out.write("\n")
 
     def _append(self, record):
         self.out.write(json.dumps(record) + "\n")

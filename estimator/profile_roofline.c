@@ -248,7 +248,7 @@ static void batch_axis(struct axis *axis)
 {
     add_value(axis, 1);
     add_octaves(axis, 16, 1e9, 1);
-    add_octaves(axis, 512, 8, 1);
+    add_octaves(axis, 512, 16, 1);
     add_octaves(axis, 4096, 4, 1);
 }
 
@@ -256,7 +256,7 @@ static void context_axis(struct axis *axis)
 {
     add_value(axis, 0);
     add_value(axis, 64);
-    add_octaves(axis, 16384, 8, 64);
+    add_octaves(axis, 16384, 16, 64);
     add_octaves(axis, 131072, 4, 64);
 }
 
@@ -264,7 +264,8 @@ static void chunk_axis(struct axis *axis)
 {
     for (double value = 1; value <= 16; value *= 2)
         add_value(axis, value);
-    add_octaves(axis, 131072, 8, 8);
+    add_octaves(axis, 16384, 16, 8);
+    add_octaves(axis, 131072, 4, 8);
 }
 
 static int sample_list(struct vidur_samples *samples,

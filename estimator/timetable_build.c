@@ -13,6 +13,11 @@ static int64_t greater(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Up to 4096 a power of two, beyond that a quarter of one: coarse enough for requests
  * to share tables, fine enough not to waste memory on large ones. */
 static int64_t round_limit(int64_t value)
@@ -103,6 +108,10 @@ int vidur_timetable_profile(struct vidur_profile **out,
     return vidur_profile_roofline(out, request, err);
 }
 
+/* More trees than this bring a table no nearer to the formula (by less than 0.02 % of
+ * the time, on average); more samples do, and cost less. */
+enum { ROOFLINE_TREES = 64 };
+
 static int least(const int *values, int count)
 {
     int best = values[0];
@@ -138,7 +147,8 @@ void vidur_timetable_grid(struct vidur_regressor_grid *grid,
     grid->threads = config->threads;
     if (config->source != VIDUR_SOURCE_ROOFLINE)
         return;
-    grid->num_estimators[0] = least(config->num_estimators, config->num_num_estimators);
+    const int fewest = least(config->num_estimators, config->num_num_estimators);
+    grid->num_estimators[0] = fewest < ROOFLINE_TREES ? fewest : ROOFLINE_TREES;
     grid->max_depth[0] = most(config->max_depth, config->num_max_depth);
     grid->min_samples_split[0] =
         least(config->min_samples_split, config->num_min_samples_split);
@@ -195,11 +205,6 @@ static int64_t profiled(const struct vidur_samples *samples, int feature, int64_
     if (high < (double)first)
         return 0;
     return (int64_t)floor((high - (double)first) / (double)step) + 1;
-}
-
-static int64_t lesser(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* A regressor may extrapolate below zero (a polynomial does); no time is. */

@@ -40,8 +40,8 @@ int vidur_timetable_profile_paths(struct vidur_profile_paths *paths,
 
 /*
  * The hyperparameters to search. A roofline has no noise to guard against, so its grid
- * is one point: the fewest trees, the greatest depth and the smallest split of the
- * configured lists.
+ * is one point: the fewest trees (64 at most), the greatest depth and the smallest
+ * split of the configured lists.
  */
 void vidur_timetable_grid(struct vidur_regressor_grid *grid,
                           const struct vidur_estimator_config *config);

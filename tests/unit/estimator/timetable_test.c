@@ -1,3 +1,4 @@
+#include "profile_roofline.h"
 #include "timetable_internal.h"
 
 #include "temp_dir.h"
@@ -171,6 +172,52 @@ static void test_cells_are_predictions(void)
                                       64.0 * (double)j, chunk * chunk));
         }
     vidur_profile_free(profile);
+    vidur_timetable_close(t);
+}
+
+struct deviation {
+    double sum, largest;
+    int64_t count;
+};
+
+static void deviate(struct deviation *d, double actual, double formula)
+{
+    const double error = fabs(actual / formula - 1);
+    d->sum += error;
+    d->largest = error > d->largest ? error : d->largest;
+    d->count++;
+}
+
+/* Between the samples a forest makes steps; they are small where a search looks. */
+static void test_roofline_tables_follow_the_formula(void)
+{
+    struct vidur_estimator_config config = fixture_roofline();
+    struct vidur_timetable_request request = fixture_request(2);
+    struct deviation tokens = {0}, decode = {0}, prefill = {0};
+    config.num_estimators[0] = 250;
+    request.max_batch_size = 256;
+    request.max_kv_tokens = request.max_chunk_tokens = request.max_tokens = 4096;
+    struct vidur_timetable *t = fixture_open(&config, &request, NULL);
+    for (int64_t n = 8; n <= 4096; n += 8) {
+        const double at = (double)n;
+        deviate(&tokens, t->token[VIDUR_OP_mlp_up_proj].ms[n],
+                vidur_roofline_ms(&request, VIDUR_OP_mlp_up_proj, &at));
+    }
+    for (int64_t i = 0; i < 256; i++)
+        for (int64_t j = 0; j <= 64; j++) {
+            const double at[2] = {(double)i + 1, 64.0 * (double)j};
+            deviate(&decode, t->attn_decode.ms[i * t->attn_decode.num_columns + j],
+                    vidur_roofline_ms(&request, VIDUR_OP_attn_decode, at));
+        }
+    for (int64_t i = 0; i <= 64; i++)
+        for (int64_t j = 31; j < 4096; j += 13) {
+            const double at[2] = {64.0 * (double)i, ((double)j + 1) * ((double)j + 1)};
+            deviate(&prefill, t->attn_prefill.ms[i * t->attn_prefill.num_columns + j],
+                    vidur_roofline_ms(&request, VIDUR_OP_attn_prefill, at));
+        }
+    CU_ASSERT(tokens.sum < 0.005 * (double)tokens.count && tokens.largest < 0.03);
+    CU_ASSERT(decode.sum < 0.02 * (double)decode.count && decode.largest < 0.1);
+    CU_ASSERT(prefill.sum < 0.02 * (double)prefill.count && prefill.largest < 0.15);
     vidur_timetable_close(t);
 }
 
@@ -374,6 +421,7 @@ VIDUR_TEST_MAIN(
     {"numbers do not depend on the limits", test_numbers_do_not_depend_on_the_limits},
     {"numbers do not depend on the threads", test_numbers_do_not_depend_on_the_threads},
     {"cells are predictions", test_cells_are_predictions},
+    {"roofline tables follow the formula", test_roofline_tables_follow_the_formula},
     {"profiled ranges", test_profiled_ranges}, {"cpu overheads", test_cpu_overheads},
     {"polynomial tables are not negative", test_polynomial_tables_are_not_negative},
     {"kernels are refused", test_kernels_are_refused},

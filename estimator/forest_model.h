@@ -27,6 +27,13 @@ static inline double vidur_forest_mean(const struct vidur_forest *forest, double
     return sum / forest->num_trees * forest->unit_ms;
 }
 
+/* The grid search, forest_cv.c, and its grid. */
+int vidur_forest_cross_validate(const struct vidur_training *training, double *scores,
+                                struct vidur_error *err);
+int vidur_forest_num_candidates(const struct vidur_regressor_grid *grid);
+void vidur_forest_candidate(const struct vidur_regressor_grid *grid, int index,
+                            struct vidur_hyperparameters *parameters);
+
 /* vidur_regression_fill for a forest: lattice.c. */
 int vidur_lattice_fill(const struct vidur_forest *forest, const struct vidur_axes *axes,
                        int threads, double *ms, struct vidur_error *err);

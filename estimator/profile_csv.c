@@ -346,10 +346,8 @@ static const struct {
 };
 
 static int read_file(struct vidur_profile *profile, int file, const char *path,
-                     const struct vidur_profile_request *request,
-                     const struct vidur_log *log, struct vidur_error *err)
+                     struct vidur_profile_rows rows, struct vidur_error *err)
 {
-    struct vidur_profile_rows rows = {.request = request, .log = log};
     int rc = vidur_profile_rows_open(&rows, path, readers[file].columns,
                                      readers[file].num_columns, err);
     if (rc == 0)
@@ -362,6 +360,7 @@ int vidur_profile_read_csv(struct vidur_profile **out,
                            const struct vidur_profile_request *request,
                            const struct vidur_log *log, struct vidur_error *err)
 {
+    const struct vidur_profile_rows rows = {.request = request, .log = log};
     struct vidur_profile_paths paths;
     if (vidur_profile_find(&paths, request, err))
         return -1;
@@ -370,7 +369,7 @@ int vidur_profile_read_csv(struct vidur_profile **out,
         return -1;
     for (int i = 0; i < VIDUR_NUM_PROFILE_FILES; i++)
         if (paths.files[i].text[0] &&
-            read_file(profile, i, paths.files[i].text, request, log, err)) {
+            read_file(profile, i, paths.files[i].text, rows, err)) {
             vidur_profile_free(profile);
             return -1;
         }

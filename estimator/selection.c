@@ -226,24 +226,23 @@ static int num_threads(int wanted)
     return wanted > 0 ? wanted : omp_get_max_threads();
 }
 
-/* With `parameters` NULL: selects them first. */
+/* With `parameters` NULL: selects them first. The training has samples and grid. */
 static int train(struct vidur_regression **out, struct vidur_selection *selection,
-                 const struct vidur_samples *samples,
-                 const struct vidur_regressor_grid *grid,
+                 struct vidur_training training,
                  const struct vidur_hyperparameters *parameters,
                  struct vidur_error *err)
 {
     const double started_s = omp_get_wtime();
     struct vidur_cells cells;
     struct vidur_selection own;
-    struct vidur_training training = {.samples = samples,
-                                      .cells = &cells,
-                                      .grid = grid,
-                                      .threads = num_threads(grid->threads)};
-    if (vidur_regressor_grid_check(grid, err) || vidur_cells_init(&cells, samples, err))
+    if (vidur_regressor_grid_check(training.grid, err) ||
+        vidur_cells_init(&cells, training.samples, err))
         return -1;
-    const struct vidur_regressor_ops *ops = find_regressor(grid->regressor, err);
+    const struct vidur_regressor_ops *ops =
+        find_regressor(training.grid->regressor, err);
     memset(&own, 0, sizeof own);
+    training.cells = &cells;
+    training.threads = num_threads(training.grid->threads);
     plan_folds(&training);
     int rc = parameters ? 0 : cross_validate(ops, &training, &own, err);
     if (rc == 0)
@@ -263,7 +262,8 @@ int vidur_regression_select(struct vidur_regression **out,
                             const struct vidur_regressor_grid *grid,
                             struct vidur_error *err)
 {
-    return train(out, selection, samples, grid, NULL, err);
+    const struct vidur_training training = {.samples = samples, .grid = grid};
+    return train(out, selection, training, NULL, err);
 }
 
 int vidur_regression_fit(struct vidur_regression **out,
@@ -272,7 +272,8 @@ int vidur_regression_fit(struct vidur_regression **out,
                          const struct vidur_hyperparameters *parameters,
                          struct vidur_error *err)
 {
-    return train(out, NULL, samples, grid, parameters, err);
+    const struct vidur_training training = {.samples = samples, .grid = grid};
+    return train(out, NULL, training, parameters, err);
 }
 
 void vidur_regression_free(struct vidur_regression *regression)

@@ -173,7 +173,8 @@ static void grid_grow(struct vidur_grower *base, const struct vidur_bag *bag,
             vidur_threshold(base->cells->values[f], split.last_left, next, &node->cut);
         struct vidur_open_node *right = &base->stack[open++];
         struct vidur_open_node *left = &base->stack[open++];
-        vidur_open_children(left, limits, &at, &split, tree, index);
+        vidur_open_children(left, &at, node, &split, limits);
+        right->parent = index;
         left->end[f] = split.last_left + 1;
         right->begin[f] = next;
     }

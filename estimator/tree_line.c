@@ -95,7 +95,8 @@ static void line_grow(struct vidur_grower *base, const struct vidur_bag *bag,
                             grower->rank[middle], &node->cut);
         struct vidur_open_node *right = &base->stack[open++];
         struct vidur_open_node *left = &base->stack[open++];
-        vidur_open_children(left, limits, &at, &split, tree, index);
+        vidur_open_children(left, &at, node, &split, limits);
+        right->parent = index;
         left->end[0] = right->begin[0] = middle;
     }
 }

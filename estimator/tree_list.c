@@ -157,7 +157,8 @@ static void list_grow(struct vidur_grower *base, const struct vidur_bag *bag,
             divide(grower, grower->list[1 - f], &at, node);
         struct vidur_open_node *right = &base->stack[open++];
         struct vidur_open_node *left = &base->stack[open++];
-        vidur_open_children(left, limits, &at, &split, tree, index);
+        vidur_open_children(left, &at, node, &split, limits);
+        right->parent = index;
         left->end[0] = right->begin[0] = split.last_left + 1;
     }
 }

@@ -181,13 +181,13 @@ static inline int32_t vidur_divide_wanted(const struct vidur_tree_limits *limits
     return middle;
 }
 
-/* The two parts of a node that was given its cut; begin[] and end[] are the grower's,
- * and stay the node's here. */
+/* The two parts of a node that was given its cut; right is below left on the stack. The
+ * grower sets right->parent and what differs in begin[] and end[]. */
 static inline void vidur_open_children(struct vidur_open_node *left,
-                                       const struct vidur_tree_limits *limits,
                                        const struct vidur_open_node *at,
+                                       const struct vidur_node *node,
                                        const struct vidur_split *split,
-                                       const struct vidur_tree *tree, int32_t index)
+                                       const struct vidur_tree_limits *limits)
 {
     struct vidur_open_node *right = left - 1;
     *left = *right = *at;
@@ -197,10 +197,8 @@ static inline void vidur_open_children(struct vidur_open_node *left,
     left->key = vidur_left_key(at->key);
     right->key = vidur_right_key(at->key);
     left->parent = -1;
-    right->parent = index;
     if (limits->wanted)
-        left->wanted_end = right->wanted_begin =
-            vidur_divide_wanted(limits, at, &tree->nodes[index]);
+        left->wanted_end = right->wanted_begin = vidur_divide_wanted(limits, at, node);
 }
 
 /* Adds the node as a leaf, which it stays unless it is split. */

@@ -528,67 +528,7 @@ static void test_growing_where_wanted(void)
     }
 }
 
-/* ---- Bootstrap samples ---- */
-
-static void test_bootstrap_sample(void)
-{
-    static const struct samples_recipe recipe = {2, 500, {10, 20}, 0, 30};
-    struct setup s;
-    set_up(&s, samples_random(&recipe), 100, 150);
-    CU_ASSERT_EQUAL(s.rows.num_rows, 450);
-    double distinct = 0;
-    for (uint64_t seed = 0; seed < 200; seed++) {
-        int weight = 0;
-        draw(&s, seed);
-        for (int i = 0; i < s.cells.num_cells; i++) {
-            weight += s.bag.tally[i].weight;
-            distinct += s.bag.tally[i].rows;
-            CU_ASSERT(s.bag.tally[i].rows <= s.bag.tally[i].weight);
-        }
-        CU_ASSERT_EQUAL(weight, 450);
-    }
-    /* 1 - (1 - 1/n)^n of the rows; five standard errors */
-    CU_ASSERT_DOUBLE_EQUAL(distinct / 200 / 450, 1 - pow(1 - 1.0 / 450, 450), 0.005);
-    clean_up(&s);
-}
-
-/* Each row is drawn as often as any other, and held-out rows never are. */
-static void test_bootstrap_is_fair(void)
-{
-    enum { ROWS = 12, DRAWS = 3000 };
-    double x[ROWS], total[ROWS] = {0};
-    for (int i = 0; i < ROWS; i++)
-        x[i] = (i * 5) % ROWS; /* file order is not the order of cells */
-    struct setup s;
-    set_up(&s, samples_of(ROWS, x, NULL, x), 3, 5);
-    for (uint64_t seed = 0; seed < DRAWS; seed++) {
-        draw(&s, seed);
-        for (int i = 0; i < ROWS; i++)
-            total[i] += s.bag.tally[s.cells.cell_of_row[i]].weight;
-    }
-    for (int i = 0; i < ROWS; i++)
-        CU_ASSERT_DOUBLE_EQUAL(total[i], i >= 3 && i < 5 ? 0 : DRAWS,
-                               i >= 3 && i < 5 ? 0 : 5 * sqrt(DRAWS));
-    clean_up(&s);
-}
-
-static void test_draws_depend_on_the_stream_alone(void)
-{
-    static const struct samples_recipe recipe = {1, 100, {50, 0}, 0, 31};
-    struct setup s;
-    struct vidur_tally first[50];
-    set_up(&s, samples_random(&recipe), 0, 0);
-    const size_t bytes = (size_t)s.cells.num_cells * sizeof *first;
-    draw(&s, 1);
-    memcpy(first, s.bag.tally, bytes);
-    const uint64_t key = s.bag.key;
-    draw(&s, 2);
-    CU_ASSERT(memcmp(first, s.bag.tally, bytes) != 0);
-    draw(&s, 1);
-    CU_ASSERT(memcmp(first, s.bag.tally, bytes) == 0);
-    CU_ASSERT_EQUAL(key, s.bag.key);
-    clean_up(&s);
-}
+/* ---- Precision ---- */
 
 /* Sums of targets, and of leaf values over trees, are exact: the promise of cells.h. */
 static void test_sums_are_exact(void)
@@ -627,8 +567,4 @@ VIDUR_TEST_MAIN("tree", {"four rows by hand", test_by_hand}, {"weights", test_we
                 {"growers agree to the bit", test_growers_agree_to_the_bit},
                 {"cutting equals growing", test_cutting_equals_growing},
                 {"growing only where wanted", test_growing_where_wanted},
-                {"bootstrap sample", test_bootstrap_sample},
-                {"bootstrap is fair", test_bootstrap_is_fair},
-                {"draws depend on the stream alone",
-                 test_draws_depend_on_the_stream_alone},
                 {"sums are exact", test_sums_are_exact})

@@ -1,0 +1,370 @@
+"""Opens a report in a headless browser and uses it as a reader would.
+
+check_page.py vidur-report RESULTS.h5 FOLDER
+FOLDER gets the report in every format, and screenshots where VIDUR_SCREENSHOTS is set.
+"""
+import csv
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+
+import browser
+
+CHARTS = ["chart-ttft", "chart-tbt", "chart-trade", "chart-sku", "chart-cost", "chart-limits",
+          "chart-ranks", "chart-path"]
+LIMIT_BYTES = 2_000_000
+
+
+class Failure(AssertionError):
+    pass
+
+
+def check(condition, *what):
+    if not condition:
+        raise Failure(" ".join(map(str, what)))
+
+
+def make_reports(program, results, folder):
+    paths = {kind: os.path.join(folder, f"report.{kind}") for kind in ("html", "md", "csv")}
+    start = time.monotonic()
+    subprocess.run([program, results, "-q", "--html", paths["html"]], check=True)
+    print(f"HTML report: {os.path.getsize(paths['html'])} bytes in {time.monotonic() - start:.2f} s")
+    subprocess.run([program, results, "-q", "--markdown", paths["md"], "--csv", paths["csv"]], check=True)
+    return paths
+
+
+def number(text):
+    return float(text) if text else math.nan
+
+
+class Report:
+    """The page and what it must show, from the CSV."""
+
+    def __init__(self, page, paths):
+        self.page = page
+        with open(paths["csv"], newline="") as f:
+            self.rows = list(csv.DictReader(f))
+        with open(paths["md"]) as f:
+            self.markdown = f.read()
+        self.groups = list(dict.fromkeys((r["model"], r["trace"]) for r in self.rows))
+        page.open("file://" + os.path.abspath(paths["html"]))
+        page.frame()
+
+    def of(self, group):
+        return [r for r in self.rows if (r["model"], r["trace"]) == group]
+
+    def text(self, selector):
+        return self.page.run(f"document.querySelector({json.dumps(selector)}).innerText")
+
+    def table(self, selector):
+        return self.page.run(f"[...document.querySelectorAll({json.dumps(selector + ' tbody tr')})]"
+                             ".map((row) => [...row.cells].map((cell) => cell.innerText))")
+
+    def column(self, title):
+        """The cells of the ranking under a header, whatever its line breaks."""
+        titles = self.page.run("[...document.querySelectorAll('#candidates thead th')].map((th) => th.textContent)")
+        at = titles.index(title)
+        return [row[at] for row in self.table("#candidates")]
+
+    def middle(self, selector):
+        return self.page.run(f"""(() => {{
+            const node = document.querySelector({json.dumps(selector)});
+            node.scrollIntoView({{block: 'center'}});
+            const box = node.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2]; }})()""")
+
+    def click(self, selector):
+        self.page.click(*self.middle(selector))
+
+    def choose(self, selector, value):
+        self.page.run(f"""(() => {{ const field = document.querySelector({json.dumps(selector)});
+            field.value = {json.dumps(value)};
+            field.dispatchEvent(new Event('input', {{bubbles: true}}));
+            field.dispatchEvent(new Event('change', {{bubbles: true}})); }})()""")
+        self.page.frame()
+
+
+def check_quiet(report):
+    page = report.page
+    check(not page.messages, "the console says:", page.messages)
+    check(len(page.requests) == 1 and page.requests[0].startswith("file:"), "fetched:", page.requests)
+
+
+def check_pixels(report):
+    """Every chart has ink, and its data has its colour."""
+    drawn = report.page.run("""Object.fromEntries([...document.querySelectorAll('canvas')].map((canvas) => {
+        const copy = document.createElement('canvas');
+        copy.width = canvas.width;
+        copy.height = canvas.height;
+        const context = copy.getContext('2d', {willReadFrequently: true});
+        context.drawImage(canvas, 0, 0);
+        const pixels = context.getImageData(0, 0, copy.width, copy.height).data;
+        const colors = new Map();
+        for (let i = 0; i < pixels.length; i += 4)
+          if (pixels[i + 3] > 200) {
+            const color = (pixels[i] << 16) | (pixels[i + 1] << 8) | pixels[i + 2];
+            colors.set(color, (colors.get(color) || 0) + 1);
+          }
+        const hues = [...colors].filter(([c]) => {
+          const rgb = [c >> 16, (c >> 8) & 255, c & 255];
+          return Math.max(...rgb) - Math.min(...rgb) > 60; });
+        let ink = 0;
+        colors.forEach((count) => { ink += count; });
+        const chart = Chart.getChart(canvas);
+        return [canvas.id, {ink, coloured: hues.reduce((sum, [, count]) => sum + count, 0),
+          marks: chart.data.datasets.reduce((sum, set) => sum + set.data.length, 0),
+          width: canvas.clientWidth, height: canvas.clientHeight}]; }))""")
+    check(sorted(drawn) == sorted(CHARTS), "charts:", sorted(drawn))
+    for name, chart in drawn.items():
+        check(chart["marks"] > 0, name, "shows nothing")
+        check(chart["width"] > 200 and chart["height"] > 150, name, "is too small:", chart)
+        check(chart["ink"] > 1500 and chart["coloured"] > 60, name, "is blank:", chart)
+
+
+def check_numbers(report):
+    """The page holds the CSV's numbers to the bit and writes them as the Markdown does."""
+    data = report.page.run("({columns: data.columns, rows: data.rows})")
+    check(len(data["rows"]) == len(report.rows), "rows")
+    for cells, row in zip(data["rows"], report.rows):
+        for column, cell in zip(data["columns"], cells):
+            text = row[column["name"]]
+            if column["kind"] == "text":
+                check(cell == text, column["name"], cell, text)
+            else:
+                value = number(text)
+                check(cell is None and math.isnan(value) or cell == value, column["name"], cell, text)
+    for group in report.groups:
+        choose_group(report, group)
+        top = [[re.sub(r"^-$", "", c) for c in row] for row in report.table("#candidates")[:10]]
+        for row, source in zip(top, report.of(group)):
+            if source["status"] != "ok":
+                continue
+            cells = [row[i] for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)]
+            check("| " + " | ".join(cells) + " |" in report.markdown, "not in the Markdown:", cells)
+
+
+def choose_group(report, group):
+    report.choose("#model", group[0])
+    report.choose("#trace", group[1])
+
+
+def check_answers(report):
+    answers = report.table("#answers")
+    check([tuple(a[:2]) for a in answers] == report.groups, "answers:", answers)
+    for group in report.groups:
+        choose_group(report, group)
+        best = next((r for r in report.of(group) if r["status"] == "ok"), None)
+        text = report.text("#best")
+        if best:
+            check(f"{best['num_gpus']} x {best['device']}" in text, "best:", text)
+            check("vllm serve" in text and "--tensor-parallel-size " + best["tensor_parallel_size"] in text,
+                  "no launch line:", text)
+        else:
+            check("No candidate" in text, "best:", text)
+
+
+def check_sorting(report):
+    report.choose("#all-groups", True)
+    report.page.run("document.querySelector('#all-groups').checked = true; drawRanking()")
+    for title, column in (("Max QPS", "max_qps"), ("TTFT P90", "ttft_p90_s")):
+        key = f'#candidates th[data-key="{column}"]'
+        orders = []
+        for _ in range(2):
+            report.click(key + " button")
+            orders.append(report.page.run(f"document.querySelector('{key}').ariaSort"))
+            shown = [data_row for data_row in report.page.run(
+                "[...document.querySelectorAll('#candidates tbody tr')].map((row) => +row.dataset.row)")]
+            values = [number(report.rows[i][column]) for i in shown]
+            known = [v for v in values if not math.isnan(v)]
+            check(known == sorted(known, reverse=orders[-1] == "descending"), title, "is not sorted")
+            check(all(math.isnan(v) for v in values[len(known):]), title, "has unknown values in between")
+        check(sorted(orders) == ["ascending", "descending"], title, orders)
+    report.page.run("document.querySelector('#all-groups').checked = false; drawRanking()")
+    report.click('#candidates th[data-key="rank"] button')
+
+
+def check_filters(report):
+    group = report.groups[0]
+    choose_group(report, group)
+    rows = report.of(group)
+    word = rows[0]["scheduler"]
+    report.middle("#find")
+    report.page.type("#find", f"{word} tp{rows[0]['tensor_parallel_size']}")
+    expected = sum(word in r["scheduler_label"] + r["scheduler"] and
+                   r["tensor_parallel_size"] == rows[0]["tensor_parallel_size"] for r in rows)
+    check(len(report.table("#candidates")) == expected > 0, "find:", len(report.table("#candidates")), expected)
+    report.page.type("#find", "surely nothing")
+    check("No candidate matches" in report.text("#candidates"), "an empty result does not say so")
+    report.page.run("document.querySelector('#find').value = ''")
+    for status in dict.fromkeys(r["status"] for r in rows):
+        report.choose("#status", status)
+        expected = sum(r["status"] == status for r in rows)
+        check(len(report.table("#candidates")) == expected, status, "filter")
+    report.choose("#status", "")
+    report.click("#only-pareto")
+    check(len(report.table("#candidates")) == sum(r["pareto"] == "1" for r in rows), "Pareto filter")
+    report.click("#only-pareto")
+    skus = list(dict.fromkeys(r["network_device"] for r in rows))
+    report.choose("#sku", skus[-1])
+    check(set(report.column("SKU")) == {skus[-1]}, "SKU filter", set(report.column("SKU")))
+    check(len(report.table("#sizing")) == 1, "SKU table")
+    report.choose("#sku", "")
+
+
+def chart_point(report, name):
+    """Where the best configuration of the chosen group is drawn."""
+    return report.page.run(f"""(() => {{
+        const canvas = document.querySelector('#{name}'), chart = Chart.getChart(canvas);
+        canvas.scrollIntoView({{block: 'center'}});
+        const box = canvas.getBoundingClientRect(), best = bestRow();
+        for (const [i, set] of chart.data.datasets.entries())
+          for (const [j, point] of set.data.entries())
+            if (point.row === best.index) {{
+              const at = chart.getDatasetMeta(i).data[j];
+              return [box.x + at.x, box.y + at.y];
+            }}
+        return null; }})()""")
+
+
+def check_hovering(report):
+    page = report.page
+    for name in ("chart-ttft", "chart-tbt", "chart-trade"):
+        at = chart_point(report, name)
+        check(at, name, "lacks the best configuration")
+        picture = f"document.querySelector('#{name}').toDataURL()"
+        before = page.run(picture)
+        page.hover(*at)
+        text = page.run(f"(Chart.getChart('{name}').tooltip.body || []).flatMap((b) => b.lines).join(' ')")
+        check("QPS per dollar" in text and "TTFT" in text, name, "has no tooltip:", text)
+        check(page.run(f"Chart.getChart('{name}').tooltip.opacity") == 1 and page.run(picture) != before,
+              name, "draws no tooltip")
+    page.click(*chart_point(report, "chart-ttft"))
+    check(page.run("document.querySelector('#detail').open"), "a click on a point opens nothing")
+    check("Launch" in report.text("#detail"), report.text("#detail"))
+    page.key("Escape")
+    check(not page.run("document.querySelector('#detail').open"), "Escape does not close the details")
+    report.click("#candidates tbody button")
+    check(page.run("document.querySelector('#detail').open"), "a row's button opens nothing")
+    page.key("Escape")
+    page.hover(2, 2)
+
+
+def check_keyboard(report):
+    page = report.page
+    page.run("document.querySelector('#chart-tbt').focus()")
+    page.key("ArrowRight")
+    first = report.text("#spoken")
+    page.key("ArrowRight")
+    second = report.text("#spoken")
+    check("QPS per dollar" in first and "QPS per dollar" in second, "arrow keys say:", first, second)
+    page.key("Enter", "\r")
+    check(page.run("document.querySelector('#detail').open"), "Enter on a point opens nothing")
+    page.key("Escape")
+    for before, after in (("theme", "model"), ("find", "status"), ("target", "target-slider")):
+        page.run(f"document.querySelector('#{before}').focus()")
+        page.key("Tab")
+        check(page.run("document.activeElement.id") == after, "Tab after", before)
+
+
+def check_sizing(report):
+    group = report.groups[0]
+    choose_group(report, group)
+    best = {}
+    for row in report.of(group):
+        if row["status"] == "ok":
+            best.setdefault(row["network_device"], row)
+    report.middle("#target")
+    for target in (37.5, 0.3, 1234):
+        report.page.type("#target", str(target))
+        shown = {row[0]: row for row in report.table("#sizing")}
+        for sku, row in best.items():
+            per_replica = float(row["max_qps"]) / int(row["num_replicas"])
+            replicas = math.ceil(target / per_replica)
+            gpus = replicas * (int(row["num_gpus"]) // int(row["num_replicas"]))
+            price = float(row["usd_per_hour"]) / int(row["num_gpus"]) * gpus
+            cells = shown[sku]
+            check(cells[4:6] == [f"{replicas:,}", f"{gpus:,}"], "sizing of", sku, cells, replicas, gpus)
+            check(abs(float(cells[6]) - price) < 0.006, "price of", sku, cells, price)
+        line = report.page.run("Chart.getChart('chart-cost').data.datasets.find((s) => s.helper).data[0].x")
+        check(line == target, "the cost chart marks", line)
+    slider = report.page.run("document.querySelector('#target-slider').value")
+    report.choose("#target-slider", "500")
+    check(report.page.run("document.querySelector('#target').value") != "1234" and slider != "500",
+          "the slider does not move the field")
+
+
+def check_matrix_and_limits(report):
+    model = report.groups[0][0]
+    traces = [trace for name, trace in report.groups if name == model]
+    matrix = report.table("#losses")
+    if len(traces) > 1:
+        check([row[0] for row in matrix] == traces, "matrix:", matrix)
+        check(all(matrix[i][i + 1] in ("1.00x", "not searched") for i in range(len(traces))), "matrix:", matrix)
+    rows = report.of(report.groups[0])
+    for limit in dict.fromkeys(r["bottleneck"] for r in rows if r["bottleneck"]):
+        report.choose("#limit", limit)
+        check(len(report.table("#limits")) == sum(r["bottleneck"] == limit for r in rows), "limit", limit)
+    report.choose("#limit", "")
+
+
+def check_themes(report, folder):
+    page = report.page
+    for dark in (False, True):
+        page.theme(dark)
+        page.frame()
+        ground = page.run("getComputedStyle(document.body).backgroundColor")
+        light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 384
+        check(light != dark, "dark" if dark else "light", "theme has the ground", ground)
+        check_pixels(report)
+        for width in (1280, 400):
+            page.resize(width, 900)
+            page.frame()
+            check(page.run("document.documentElement.scrollWidth") <= width, "too wide at", width)
+            check_pixels(report)
+            screenshot(report, folder, f"{'dark' if dark else 'light'}-{width}")
+    page.theme(False)
+    page.resize(1280, 900)
+    page.frame()
+    report.click("#theme")
+    check(page.run("document.documentElement.dataset.theme") == "dark", "the theme's button does nothing")
+    report.click("#theme")
+    page.pdf(os.path.join(folder, "report.pdf"))
+    check(page.run("document.documentElement.dataset.theme") == "light", "printing changes the theme")
+
+
+def screenshot(report, folder, name):
+    if not os.environ.get("VIDUR_SCREENSHOTS"):
+        return
+    report.page.run("scrollTo(0, 0)")
+    report.page.screenshot(os.path.join(folder, name + ".png"), full=True)
+
+
+def main(program, results, folder):
+    chromium = browser.find()
+    if not chromium:
+        print("skipped: no browser; install chromium (Debian, Ubuntu) or set VIDUR_BROWSER")
+        sys.exit(77)
+    os.makedirs(folder, exist_ok=True)
+    paths = make_reports(program, results, folder)
+    check(os.path.getsize(paths["html"]) < LIMIT_BYTES or len(open(paths["csv"]).readlines()) > 600,
+          "the page is too large")
+    with browser.Browser(chromium) as page:
+        report = Report(page, paths)
+        steps = [check_quiet, check_pixels, check_numbers, check_answers, check_sorting, check_filters,
+                 check_hovering, check_keyboard, check_sizing, check_matrix_and_limits,
+                 lambda r: check_themes(r, folder), check_quiet]
+        for step in steps:
+            step(report)
+    print(f"{len(report.rows)} candidates in {len(report.groups)} groups: every check passed")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:4])
+    except Failure as why:
+        print("FAILED:", why)
+        sys.exit(1)

@@ -62,6 +62,7 @@ static const struct vidur_yaml_field document_fields[] = {
     {.key = "router", .type = VIDUR_YAML_ELSEWHERE},
     {.key = "semantics", .type = VIDUR_YAML_ELSEWHERE},
     {.key = "time_limit_s", .type = VIDUR_YAML_ELSEWHERE},
+    {.key = "tbt_definition", .type = VIDUR_YAML_ELSEWHERE},
     {.key = "output", .type = VIDUR_YAML_ELSEWHERE},
     {.key = NULL}};
 

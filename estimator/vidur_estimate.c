@@ -40,9 +40,9 @@ static const struct vidur_args_spec spec_without_libraries = {
     .takes_set = true,
     .min_positional = 2,
     .max_positional = 8,
-    .examples = {"vidur-estimate train configs/reference.yaml "
+    .examples = {"vidur-estimate train configs/simulate-reference.yaml "
                  "--set estimator.profiles=my-profiles",
-                 "vidur-estimate predict configs/reference.yaml attn_decode "
+                 "vidur-estimate predict configs/simulate-reference.yaml attn_decode "
                  "batch_size=32 kv_cache_size=1024",
                  NULL},
 };

@@ -127,6 +127,19 @@ static void test_train_roofline(void)
     CU_ASSERT_PTR_NULL(strstr(text, "all_reduce"));
 }
 
+/* vidur-simulate's own configurations are read here too. */
+static void test_simulate_configurations(void)
+{
+    static const char *const names[] = {"simulate-reference", "simulate-quickstart"};
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(run(text,
+                            "train '%s/configs/%s.yaml' --set estimator.cache_dir=x",
+                            VIDUR_TEST_SOURCE_DIR, names[i]),
+                        0);
+        assert_contains(text, "attn_decode");
+    }
+}
+
 static void test_validate(void)
 {
     CU_ASSERT_EQUAL(run(text, "validate config.yaml"), 0);
@@ -350,14 +363,13 @@ static void test_cache_opens_elsewhere(void)
     CU_ASSERT_EQUAL(read, expected);
 }
 
-VIDUR_TEST_MAIN("vidur-estimate", {"set up", set_up},
-                {"help and version", test_help_and_version}, {"train", test_train},
-                {"train roofline", test_train_roofline}, {"validate", test_validate},
-                {"validate against", test_validate_against}, {"fit", test_fit},
-                {"tables", test_tables}, {"predict", test_predict},
-                {"predict errors", test_predict_errors},
-                {"configuration errors", test_configuration_errors},
-                {"usage errors", test_usage_errors},
-                {"cache is used", test_cache_is_used},
-                {"cache opens elsewhere", test_cache_opens_elsewhere},
-                {"clean up", clean_up})
+VIDUR_TEST_MAIN(
+    "vidur-estimate", {"set up", set_up}, {"help and version", test_help_and_version},
+    {"train", test_train}, {"train roofline", test_train_roofline},
+    {"simulate configurations", test_simulate_configurations},
+    {"validate", test_validate}, {"validate against", test_validate_against},
+    {"fit", test_fit}, {"tables", test_tables}, {"predict", test_predict},
+    {"predict errors", test_predict_errors},
+    {"configuration errors", test_configuration_errors},
+    {"usage errors", test_usage_errors}, {"cache is used", test_cache_is_used},
+    {"cache opens elsewhere", test_cache_opens_elsewhere}, {"clean up", clean_up})

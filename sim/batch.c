@@ -239,15 +239,15 @@ void vidur_batch_enter_stage(struct vidur_batch *batch, struct vidur_replica *re
         return;
     }
     batch->stage_at_s = now;
-    if (batch->group >= 0) {
+    if (batch->group >= 0 && replica->groups[batch->group].last_done_s != now) {
         struct vidur_decode_group *group = &replica->groups[batch->group];
         group->preempted_ticks += vidur_ticks(now - group->last_done_s);
     }
     for (int32_t i = 0; i < batch->num_members; i++) {
         const int32_t request = batch->member[i];
-        if (table->last_done_s[request] >= 0)
-            table->preempted_ticks[request] +=
-                vidur_ticks(now - table->last_done_s[request]);
+        const double last_s = table->last_done_s[request];
+        if (last_s >= 0 && last_s != now)
+            table->preempted_ticks[request] += vidur_ticks(now - last_s);
     }
     if (replica->grouping && batch->num_members > batch->num_prefills)
         group_decodes(batch, replica);
@@ -261,7 +261,8 @@ void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *re
     account->busy_s += time_s;
     account->communication_s += batch->step.communication_s[last];
     batch->execution_ticks += vidur_ticks(time_s);
-    batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
+    if (replica->requests->model_ticks)
+        batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
     batch->stage_at_s = replica->now_s;
 }
 

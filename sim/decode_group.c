@@ -87,17 +87,27 @@ void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *
     group->in_use = false;
 }
 
-/* Iterations until the first of `finish` that is not now; branch-free, so that the
- * compiler can do several at once. */
-static int32_t next_completion(const uint32_t *finish, int32_t count, uint32_t now)
+/* What one pass over the members finds. */
+struct completions {
+    int32_t count;
+    int32_t index_sum; /* so the index, if there is one completion */
+    int32_t next;      /* iterations until the first member that is not complete now */
+};
+
+/* Free of branches, so that the compiler can do several at once. */
+static struct completions find_completions(const uint32_t *finish, int32_t count,
+                                           uint32_t now)
 {
-    int32_t left = INT32_MAX;
+    struct completions found = {.next = INT32_MAX};
     for (int32_t i = 0; i < count; i++) {
         const int32_t rest = (int32_t)(finish[i] - now);
-        const int32_t others = rest > 0 ? rest : INT32_MAX;
-        left = others < left ? others : left;
+        const int32_t complete = -(rest == 0); /* all bits or none */
+        const int32_t later = rest | (complete & INT32_MAX);
+        found.count -= complete;
+        found.index_sum += complete & i;
+        found.next = later < found.next ? later : found.next;
     }
-    return left;
+    return found;
 }
 
 static void remove_member(struct vidur_decode_group *group, int32_t index)
@@ -146,18 +156,17 @@ int32_t vidur_group_complete(struct vidur_replica *replica,
                              struct vidur_decode_group *group, int32_t *out)
 {
     const uint32_t now = group->iteration;
-    int32_t done = 0;
-    for (int32_t i = 0; i < group->count;) {
-        if (group->finish[i] != now) {
-            i++;
+    const struct completions found = find_completions(group->finish, group->count, now);
+    int32_t i = found.count == 1 ? found.index_sum : 0;
+    for (int32_t done = 0; done < found.count; i++) {
+        if (group->finish[i] != now)
             continue;
-        }
         out[done] = group->member[i];
         leave(replica, group, out[done++]);
-        remove_member(group, i);
+        remove_member(group, i--);
     }
-    group->to_completion = next_completion(group->finish, group->count, now);
-    return done;
+    group->to_completion = found.next;
+    return found.count;
 }
 
 void vidur_item_visit(const struct vidur_replica *replica, int32_t item,

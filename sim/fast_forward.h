@@ -18,7 +18,8 @@ struct vidur_walk {
     double until_s; /* instants before this may be passed */
     int64_t num_instants;
     bool judges;   /* stops the run when an SLO is lost */
-    bool can_skip; /* one stage, one batch at a time, a scheduler that can tell */
+    bool alone;    /* one stage, one batch at a time */
+    bool can_skip; /* and a scheduler that can tell what it will do */
 };
 
 /*

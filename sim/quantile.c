@@ -1,6 +1,7 @@
 #include "quantile.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 __extension__ typedef unsigned __int128 u128;
@@ -108,12 +109,11 @@ static double interpolate(double a, double b, double fraction)
     return fraction >= 0.5 ? b - step * (1 - fraction) : a + step * fraction;
 }
 
-/* As vidur_quantile; everything before `*sorted_below` is known to be no larger than
- * what follows, which a rising series of quantiles uses. */
-static double quantile_from(double *values, int64_t n, double q, int64_t *sorted_below)
+/* The value at a position; everything before `*sorted_below` is known to be no larger
+ * than what follows, which a rising series of positions uses. */
+static double value_at(double *values, int64_t n, int64_t below, double fraction,
+                       int64_t *sorted_below)
 {
-    double fraction;
-    int64_t below = position(n, q, &fraction);
     int64_t base = *sorted_below;
     select_value(values + base, n - base, below - base);
     *sorted_below = below;
@@ -126,7 +126,113 @@ static double quantile_from(double *values, int64_t n, double q, int64_t *sorted
 double vidur_quantile(double *values, int64_t n, double q)
 {
     int64_t sorted_below = 0;
-    return quantile_from(values, n, q, &sorted_below);
+    double fraction;
+    int64_t below = position(n, q, &fraction);
+    return value_at(values, n, below, fraction, &sorted_below);
+}
+
+/* ---- Several quantiles at once ---- */
+
+/*
+ * Before selecting, two passes over the samples leave those few that can be one of the
+ * wanted order statistics: a histogram over the bits of the values, which sort as the
+ * values do, and a sweep that moves the samples of the wanted bins to the front.
+ */
+
+enum { NUM_QUANTILES = 4, NUM_BINS = 2048, FEW_SAMPLES = 1024 };
+
+static const double reported[NUM_QUANTILES] = {0.5, 0.9, 0.95, 0.99};
+
+struct wanted {
+    int64_t below; /* rank of the order statistic, among what is left */
+    double fraction;
+};
+
+struct bins {
+    uint64_t least;
+    int shift;
+    int64_t weight[NUM_BINS];
+    bool wanted[NUM_BINS];
+};
+
+static uint64_t ordered_bits(double value)
+{
+    uint64_t bits;
+    value += 0.0; /* no negative zero */
+    memcpy(&bits, &value, sizeof bits);
+    return bits ^ ((bits >> 63 ? UINT64_MAX : 0) | UINT64_C(1) << 63);
+}
+
+static int bin_of(const struct bins *bins, double value)
+{
+    return (int)((ordered_bits(value) - bins->least) >> bins->shift);
+}
+
+static void bins_init(struct bins *bins, double least, double most)
+{
+    memset(bins, 0, sizeof *bins);
+    bins->least = ordered_bits(least);
+    while ((ordered_bits(most) - bins->least) >> bins->shift >= NUM_BINS)
+        bins->shift++;
+}
+
+/* The positions of the reported quantiles. */
+static void find_positions(int64_t n, struct wanted *wanted)
+{
+    for (int i = 0; i < NUM_QUANTILES; i++)
+        wanted[i].below = position(n, reported[i], &wanted[i].fraction);
+}
+
+/* Marks the bins that hold the wanted ranks and their successors, and counts the ranks
+ * anew among the samples of these bins. */
+static void choose_bins(struct bins *bins, struct wanted *wanted)
+{
+    int64_t before = 0, left_out = 0;
+    int next = 0;
+    bool successor = false;
+    for (int bin = 0; bin < NUM_BINS && (next < NUM_QUANTILES || successor); bin++) {
+        const int64_t end = before + bins->weight[bin];
+        if (end == before)
+            continue;
+        bins->wanted[bin] = successor;
+        successor = false;
+        const int first = next;
+        for (; next < NUM_QUANTILES && wanted[next].below < end; next++) {
+            bins->wanted[bin] = true;
+            successor = wanted[next].below + 1 == end;
+        }
+        for (int i = first; i < next; i++)
+            wanted[i].below -= left_out;
+        if (!bins->wanted[bin])
+            left_out += bins->weight[bin];
+        before = end;
+    }
+}
+
+/* Moves the samples that matter to the front; returns how many. */
+static int64_t narrow(double *values, int64_t n, struct bins *bins,
+                      struct wanted *wanted)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++)
+        bins->weight[bin_of(bins, values[i])]++;
+    choose_bins(bins, wanted);
+    for (int64_t i = 0; i < n; i++) {
+        const double value = values[i];
+        if (!bins->wanted[bin_of(bins, value)])
+            continue;
+        values[i] = values[kept];
+        values[kept++] = value;
+    }
+    return kept;
+}
+
+static void set_quantiles(struct vidur_distribution *out, const double *quantiles)
+{
+    out->p50 = quantiles[0];
+    out->p90 = quantiles[1];
+    out->p95 = quantiles[2];
+    out->p99 = quantiles[3];
 }
 
 void vidur_distribution_of(struct vidur_distribution *out, double *values, int64_t n)
@@ -145,12 +251,22 @@ void vidur_distribution_of(struct vidur_distribution *out, double *values, int64
             out->max = values[i];
     }
     out->mean = vidur_exact_sum_value(&sum) / (double)n;
+    struct wanted wanted[NUM_QUANTILES];
+    double quantiles[NUM_QUANTILES];
     int64_t sorted_below = 0;
-    out->p50 = quantile_from(values, n, 0.5, &sorted_below);
-    out->p90 = quantile_from(values, n, 0.9, &sorted_below);
-    out->p95 = quantile_from(values, n, 0.95, &sorted_below);
-    out->p99 = quantile_from(values, n, 0.99, &sorted_below);
+    find_positions(n, wanted);
+    if (n > FEW_SAMPLES) {
+        struct bins bins;
+        bins_init(&bins, out->min, out->max);
+        n = narrow(values, n, &bins, wanted);
+    }
+    for (int i = 0; i < NUM_QUANTILES; i++)
+        quantiles[i] =
+            value_at(values, n, wanted[i].below, wanted[i].fraction, &sorted_below);
+    set_quantiles(out, quantiles);
 }
+
+/* ---- Weighted samples ---- */
 
 /* The weighted ones work on a window [first, end) of pairs, with `before` samples known
  * to lie below it. */
@@ -237,11 +353,10 @@ static double smallest_pair(const struct vidur_weighted_value *x, int64_t first,
     return least;
 }
 
-/* Leaves the window open at the top, ready for a larger q. */
-static double window_quantile(struct window *w, int64_t total, double q)
+/* The value at a position. Leaves the window open at the top, ready for a higher one.
+ */
+static double window_value(struct window *w, int64_t below, double fraction)
 {
-    double fraction;
-    int64_t below = position(total, q, &fraction);
     select_sample(w, below);
     double value = w->x[w->first].value;
     int64_t upto_end = w->before + weight_between(w->x, w->first, w->end);
@@ -255,7 +370,26 @@ static double window_quantile(struct window *w, int64_t total, double q)
 double vidur_weighted_quantile(struct vidur_weighted_value *values, int64_t n, double q)
 {
     struct window w = {values, 0, n, 0, n};
-    return window_quantile(&w, weight_between(values, 0, n), q);
+    double fraction;
+    int64_t below = position(weight_between(values, 0, n), q, &fraction);
+    return window_value(&w, below, fraction);
+}
+
+static int64_t narrow_weighted(struct vidur_weighted_value *values, int64_t n,
+                               struct bins *bins, struct wanted *wanted)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++)
+        bins->weight[bin_of(bins, values[i].value)] += values[i].weight;
+    choose_bins(bins, wanted);
+    for (int64_t i = 0; i < n; i++) {
+        const struct vidur_weighted_value value = values[i];
+        if (!bins->wanted[bin_of(bins, value.value)])
+            continue;
+        values[i] = values[kept];
+        values[kept++] = value;
+    }
+    return kept;
 }
 
 void vidur_distribution_of_weighted(struct vidur_distribution *out,
@@ -275,9 +409,16 @@ void vidur_distribution_of_weighted(struct vidur_distribution *out,
             out->max = values[i].value;
     }
     out->mean = vidur_exact_sum_value(&sum) / (double)out->count;
+    struct wanted wanted[NUM_QUANTILES];
+    double quantiles[NUM_QUANTILES];
+    find_positions(out->count, wanted);
+    if (n > FEW_SAMPLES) {
+        struct bins bins;
+        bins_init(&bins, out->min, out->max);
+        n = narrow_weighted(values, n, &bins, wanted);
+    }
     struct window w = {values, 0, n, 0, n};
-    out->p50 = window_quantile(&w, out->count, 0.5);
-    out->p90 = window_quantile(&w, out->count, 0.9);
-    out->p95 = window_quantile(&w, out->count, 0.95);
-    out->p99 = window_quantile(&w, out->count, 0.99);
+    for (int i = 0; i < NUM_QUANTILES; i++)
+        quantiles[i] = window_value(&w, wanted[i].below, wanted[i].fraction);
+    set_quantiles(out, quantiles);
 }

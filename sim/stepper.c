@@ -85,7 +85,7 @@ static int form_batches(struct vidur_walk *walk)
     return 0;
 }
 
-static void start_stages(struct vidur_walk *walk, bool skip)
+static void start_stages(struct vidur_walk *walk)
 {
     struct vidur_server *server = walk->server;
     struct vidur_pipeline *pipeline = &server->pipeline;
@@ -95,12 +95,52 @@ static void start_stages(struct vidur_walk *walk, bool skip)
             continue;
         stage->batch = vidur_stage_pop(pipeline, stage);
         struct vidur_batch *batch = &pipeline->batches[stage->batch];
-        if (skip && batch->num_members == 0)
-            vidur_fast_forward(walk, batch);
         vidur_batch_enter_stage(batch, &server->replica, i);
         stage->ends_at_s =
             server->replica.now_s + batch->step.stage_s[i == pipeline->num_stages - 1];
     }
+}
+
+static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
+{
+    return ended && walk->judges && vidur_run_lost(walk->run, now_s);
+}
+
+static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool arrived)
+{
+    const bool ended = end_stages(walk, now_s);
+    const bool lost = ends_run(walk, ended, now_s);
+    /* An arrival and a batch's end each ask for a schedule. */
+    if ((arrived && form_batches(walk)) || (ended && form_batches(walk)))
+        return -1;
+    start_stages(walk);
+    return lost;
+}
+
+/* The same where one stage works on one batch at a time: nothing ever queues. */
+static int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
+{
+    struct vidur_server *server = walk->server;
+    struct vidur_stage *stage = server->pipeline.stages;
+    struct vidur_batch *batch = server->pipeline.batches;
+    const bool ended = stage->ends_at_s == now_s;
+    if (ended) {
+        vidur_batch_leave_stage(batch, &server->replica, 0, true);
+        stage->ends_at_s = INFINITY;
+        vidur_run_end_batch(walk->run, server, 0);
+    }
+    const bool lost = ends_run(walk, ended, now_s);
+    for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
+         asked--)
+        if (vidur_run_form_batch(walk->run, server) < VIDUR_NO_BATCH)
+            return -1;
+    if (server->pipeline.in_flight > 0 && stage->ends_at_s == INFINITY) {
+        if (batch->num_members == 0 && walk->can_skip && !lost)
+            vidur_fast_forward(walk, batch);
+        vidur_batch_enter_stage(batch, &server->replica, 0);
+        stage->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
+    }
+    return lost;
 }
 
 /* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. */
@@ -108,18 +148,13 @@ static int do_instant(struct vidur_walk *walk, double now_s, bool arrived)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
-    arrived = take_arrivals(walk, now_s) || arrived;
-    const bool ended = end_stages(walk, now_s);
-    const bool lost = ended && walk->judges && vidur_run_lost(walk->run, now_s);
-    /* An arrival and a batch's end each ask for a schedule. */
-    if ((arrived && form_batches(walk)) || (ended && form_batches(walk)))
-        return -1;
-    start_stages(walk, walk->can_skip && !lost);
-    if (lost)
-        return 1;
-    return ++walk->num_instants % POLL_INSTANTS == 0
-               ? vidur_run_poll(walk->run, server->replica.now_s)
-               : 0;
+    if (take_arrivals(walk, now_s))
+        arrived = true;
+    const int status = walk->alone ? do_instant_alone(walk, now_s, arrived)
+                                   : do_instant_in_pipeline(walk, now_s, arrived);
+    if (status || ++walk->num_instants % POLL_INSTANTS)
+        return status;
+    return vidur_run_poll(walk->run, server->replica.now_s);
 }
 
 /* All instants before `until_s`, and the time limit. */
@@ -151,6 +186,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
     struct vidur_pipeline *pipeline = &server->pipeline;
     for (int32_t i = 0; i < pipeline->num_stages; i++)
         pipeline->stages[i].ends_at_s = INFINITY;
+    const bool alone = pipeline->num_stages == 1 && pipeline->num_slots == 1;
     return (struct vidur_walk){
         .run = run,
         .server = server,
@@ -159,8 +195,8 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                               ? run->requests.seen_at_s[vidur_arrival_id(arrivals, 0)]
                               : INFINITY,
         .judges = arrivals != NULL,
-        .can_skip = pipeline->num_stages == 1 && pipeline->num_slots == 1 &&
-                    run->ops->repeats && server->replica.grouping};
+        .alone = alone,
+        .can_skip = alone && run->ops->repeats && server->replica.grouping};
 }
 
 static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)

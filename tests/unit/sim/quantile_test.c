@@ -119,6 +119,30 @@ static void assert_same(const struct vidur_distribution *a,
     CU_ASSERT_EQUAL(a->p99, b->p99);
 }
 
+/* All that a distribution reports, also where it looks at a part of the samples only.
+ */
+static void test_distribution_equals_sorting(void)
+{
+    static double x[MAX_SAMPLES];
+    static struct vidur_weighted_value pairs[MAX_SAMPLES];
+    struct vidur_rng rng;
+    vidur_rng_init(&rng, 3, 1);
+    for (int64_t n = 1000; n <= MAX_SAMPLES; n += n / 3)
+        for (int shape = 0; shape < 6; shape++) {
+            struct vidur_distribution d, weighted;
+            fill(x, n, shape, &rng);
+            for (int64_t i = 0; i < n; i++)
+                pairs[i] = (struct vidur_weighted_value){x[i], 1};
+            vidur_distribution_of_weighted(&weighted, pairs, n);
+            vidur_distribution_of(&d, x, n);
+            CU_ASSERT_EQUAL(d.p50, sorted_quantile(x, n, 0.5));
+            CU_ASSERT_EQUAL(d.p90, sorted_quantile(x, n, 0.9));
+            CU_ASSERT_EQUAL(d.p95, sorted_quantile(x, n, 0.95));
+            CU_ASSERT_EQUAL(d.p99, sorted_quantile(x, n, 0.99));
+            assert_same(&d, &weighted);
+        }
+}
+
 /* Pairs stand for their expansion: every statistic has the same bits. */
 static void test_weighted_equals_expanded(void)
 {
@@ -185,6 +209,7 @@ static void test_sum_is_exact(void)
 VIDUR_TEST_MAIN("quantile", {"selection equals sorting", test_equals_sorting},
                 {"known values", test_known_values},
                 {"no sample and one", test_empty_and_single},
+                {"distribution equals sorting", test_distribution_equals_sorting},
                 {"weighted equals expanded", test_weighted_equals_expanded},
                 {"sum ignores order and grouping", test_sum_ignores_order_and_grouping},
                 {"sum is exact", test_sum_is_exact})

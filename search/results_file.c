@@ -4,6 +4,7 @@
 #include "results_layout.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,22 +131,32 @@ static int check_signature(const char *path, struct vidur_error *err)
 static int check_kind(struct vidur_h5 *file, const char *path, struct vidur_error *err)
 {
     char *name = vidur_h5_get_text(file, "creator");
-    bool ours = name && strcmp(name, creator) == 0;
+    const bool named = name != NULL;
+    const bool ours = named && strcmp(name, creator) == 0;
     free(name);
-    int64_t version = 0;
-    vidur_h5_get_int64(file, "format_version", &version);
-    if (!ours || version <= 0)
+    double version = 0;
+    vidur_h5_get_double(file, "format_version", &version);
+    if (!named && vidur_h5_has(file, "creator") != 0)
+        return fail_damaged(err, path, "its attributes cannot be read");
+    if (!ours || !(version > 0))
         return fail_foreign(err, path, "an HDF5 file, but not results of vidur-search");
     if (version <= VIDUR_RESULTS_FORMAT_VERSION)
         return 0;
     char *wrote = vidur_h5_get_text(file, "creator_version");
     vidur_fail(err, VIDUR_ECORRUPT,
-               "%s: its format version is %lld, written by vidur-search %s, and this "
+               "%s: its format version is %.0f, written by vidur-search %s, and this "
                "program reads up to %d; use vidur-report of that version or newer",
-               path, (long long)version, wrote ? wrote : "of an unknown version",
+               path, version, wrote ? wrote : "of an unknown version",
                VIDUR_RESULTS_FORMAT_VERSION);
     free(wrote);
     return -1;
+}
+
+static int get_count(struct vidur_h5 *file, const char *name)
+{
+    double value = 0;
+    vidur_h5_get_double(file, name, &value);
+    return value >= 0 && value <= INT_MAX ? (int)value : 0;
 }
 
 static void get_root(struct vidur_h5 *file, struct vidur_results *results)
@@ -157,11 +168,8 @@ static void get_root(struct vidur_h5 *file, struct vidur_results *results)
         vidur_text_cell_clean(field, root_texts[i].size);
         free(text);
     }
-    int64_t ranks = 0, threads = 0;
-    vidur_h5_get_int64(file, "ranks", &ranks);
-    vidur_h5_get_int64(file, "threads", &threads);
-    results->ranks = (int)ranks;
-    results->threads = (int)threads;
+    results->ranks = get_count(file, "ranks");
+    results->threads = get_count(file, "threads");
     vidur_h5_get_uint64(file, "seed", &results->seed);
     vidur_h5_get_double(file, "elapsed_s", &results->elapsed_s);
     results->config_text = vidur_h5_get_text(file, "config_text");

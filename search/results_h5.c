@@ -459,9 +459,9 @@ char *vidur_h5_get_text(struct vidur_h5 *file, const char *name)
     return get_text(file->id, name);
 }
 
-void vidur_h5_get_int64(struct vidur_h5 *file, const char *name, int64_t *value)
+int vidur_h5_has(struct vidur_h5 *file, const char *name)
 {
-    get_number(file->id, name, H5T_NATIVE_INT64, value);
+    return H5Aexists(file->id, name);
 }
 
 void vidur_h5_get_uint64(struct vidur_h5 *file, const char *name, uint64_t *value)

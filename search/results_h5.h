@@ -48,12 +48,13 @@ int vidur_h5_put_note(struct vidur_h5 *file, const char *path, const char *text)
 int vidur_h5_put_table(struct vidur_h5 *file, const struct vidur_table *table,
                        const void *rows, int64_t count);
 
+/* Whether the root has an attribute; -1: damage keeps HDF5 from telling. */
+int vidur_h5_has(struct vidur_h5 *file, const char *name);
 /* The root's attribute as text, which the caller frees; NULL where there is none. */
 char *vidur_h5_get_text(struct vidur_h5 *file, const char *name);
 /* The text of a dataset that is one; likewise. */
 char *vidur_h5_get_note(struct vidur_h5 *file, const char *path);
 /* Numbers; *value stays where there is none. */
-void vidur_h5_get_int64(struct vidur_h5 *file, const char *name, int64_t *value);
 void vidur_h5_get_uint64(struct vidur_h5 *file, const char *name, uint64_t *value);
 void vidur_h5_get_double(struct vidur_h5 *file, const char *name, double *value);
 /* Rows that the caller frees; columns are matched by name, missing ones cleared. */

@@ -266,7 +266,7 @@ static void test_flipped_bits(void)
     struct vidur_results results;
     synthetic_results(&results, 20, 13);
     size_t size = 0;
-    int refused = 0, rounds = 400;
+    int refused = 0, rounds = 200;
     CU_ASSERT_EQUAL_FATAL(vidur_results_write(path_of("whole.h5"), &results, NULL), 0);
     char *bytes = vidur_file_read(path_of("whole.h5"), 0, &size, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);

@@ -1,0 +1,120 @@
+"""Runs vidur-report as a user would: outputs, exit statuses, errors for bad files.
+
+check_program.py vidur-report make_results FOLDER
+"""
+import os
+import shutil
+import subprocess
+import sys
+
+
+def run(*command, status=0):
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == status, (command, done.returncode, done.stderr)
+    if status:
+        assert done.stderr.startswith("vidur-report: ") and done.stderr.count("\n") == 1, done.stderr
+        assert done.stdout == "" or status == 2, done.stdout
+    return done
+
+
+def damaged_files(folder, whole):
+    """Pairs of a bad file and what its error must say."""
+    with open(whole, "rb") as f:
+        data = f.read()
+    contents = {
+        "empty.h5": (b"", "the file is empty; give the results.h5 that vidur-search wrote"),
+        "foreign.h5": (b"rank,model\n1,x\n", "this is not an HDF5 file"),
+        "cut.h5": (data[:len(data) // 2], "damaged or truncated"),
+        "head.h5": (data[:100], "damaged or truncated"),
+        "zeros.h5": (data[:4096] + bytes(len(data) - 4096), "damaged or truncated"),
+    }
+    for name, (content, message) in contents.items():
+        path = os.path.join(folder, name)
+        with open(path, "wb") as f:
+            f.write(content)
+        yield path, message
+    yield os.path.join(folder, "absent.h5"), "No such file"
+    yield folder, "Is a directory"
+    yield from foreign_hdf5(folder, whole)
+
+
+def foreign_hdf5(folder, whole):
+    try:
+        import h5py
+    except ImportError:
+        print("h5py is not installed: foreign and newer HDF5 files are not tried here")
+        return
+    path = os.path.join(folder, "other.h5")
+    with h5py.File(path, "w") as f:
+        f.attrs["creator"] = "another program"
+        f["data"] = [1, 2, 3]
+    yield path, "an HDF5 file, but not results of vidur-search"
+    path = os.path.join(folder, "newer.h5")
+    shutil.copy(whole, path)
+    with h5py.File(path, "r+") as f:
+        f.attrs["format_version"] = 99
+        f.attrs["creator_version"] = "7.1"
+    yield path, "format version is 99, written by vidur-search 7.1"
+    path = os.path.join(folder, "edited.h5")
+    shutil.copy(whole, path)
+    with h5py.File(path, "r+") as f:
+        rows = f["ranking"][()]
+        rows["max_qps"] *= 2
+        f["ranking"][...] = rows
+    yield path, "/ranking cannot be read"
+
+
+def main(report, make_results, folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    whole, other = (os.path.join(folder, name) for name in ("whole.h5", "other-seed.h5"))
+    run(make_results, whole, "120", "1")
+    run(make_results, other, "120", "2")
+
+    assert "vidur-report RESULTS.h5" in run(report, "--help").stdout
+    assert "HDF5 1." in run(report, "--version").stdout
+    answer = run(report, whole).stdout
+    assert answer.count("  Rent  ") == 6, answer
+    assert run(report, whole, "--trace", "chat", "--qps", "20").stdout.count("  At load ") == 2
+    comparison = run(report, whole, "--compare", other).stdout
+    assert "Best configurations" in comparison and "Candidates" in comparison
+    assert run(report, whole, "--compare", other, "--markdown", "-").stdout.startswith("## Two searches")
+    paths = {kind: os.path.join(folder, "out." + kind) for kind in ("csv", "md")}
+    told = run(report, whole, "--csv", paths["csv"], "--markdown", paths["md"]).stderr
+    assert told.split() == ["wrote", paths["md"], "wrote", paths["csv"]], told
+    assert run(report, whole, "-q", "--csv", paths["csv"], "--top", "2").stderr == ""
+    with open(paths["csv"]) as f:
+        assert len(f.readlines()) == 1 + 12
+    merged = os.path.join(folder, "merged.h5")
+    run(report, "--merge", whole, whole, "-o", merged)
+    assert run(report, merged, "--trace", "chat").stdout == run(report, whole, "--trace", "chat").stdout
+
+    for path, message in damaged_files(folder, whole):
+        error = run(report, path, status=1).stderr
+        assert path in error and message in error, (path, error)
+        assert "HDF5-DIAG" not in error
+    for options, message in (
+            ([], "arguments are missing"), ([whole, other], "several results need --merge"),
+            ([whole, "--top", "0"], "--top"), ([whole, "--top", "x"], "--top"),
+            ([whole, "--qps", "-1"], "--qps"), ([whole, "--qps", "nan"], "--qps"),
+            ([whole, "--modell", "x"], "nearest is --model"),
+            ([whole, "--model", "gpt"], "there are models llama-2-70b, llama-2-7b"),
+            ([whole, "-o", "x"], "--output goes with --merge"),
+            ([whole, "--merge"], "--merge needs --output"),
+            ([whole, "--compare", other, "--csv", "x"], "leave out --html and --csv"),
+            (["--merge", whole, other, "-o", merged], "its seed is 2")):
+        error = run(report, *options, status=1).stderr
+        assert message in error, (options, error)
+    assert "/nowhere/x.md" in run(report, whole, "--markdown", "/nowhere/x.md", status=2).stderr
+    run(report, "--merge", whole, "-o", "/nowhere/x.h5", status=2)
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([report, whole], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 2 and "stdout" in done.stderr, done
+    left = [name for name in os.listdir(folder) if "tmp" in name.lower()]
+    assert not left, left
+    print("every check passed")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

@@ -163,7 +163,7 @@ bool vidur_batch_add_running(struct vidur_batch *batch, struct vidur_replica *re
 
 static void add_gap(struct vidur_batch *batch, double since_s, int64_t count)
 {
-    for (int32_t i = 0; i < batch->num_gaps; i++)
+    for (int32_t i = batch->num_gaps; i-- > 0;)
         if (batch->gaps[i].since_s == since_s) {
             batch->gaps[i].count += count;
             return;
@@ -197,10 +197,10 @@ void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *repl
                 replica->groups[batch->group].count);
     for (int32_t i = 0; i < batch->num_members; i++) {
         const int32_t request = batch->member[i];
-        if (isnan(table->scheduled_at_s[request]))
-            table->scheduled_at_s[request] = now;
         if (vidur_request_is_prefilled(replica, request))
             add_gap(batch, table->last_done_s[request], 1);
+        else if (isnan(table->scheduled_at_s[request]))
+            table->scheduled_at_s[request] = now;
     }
     count_batch(batch, replica->account);
 }
@@ -371,9 +371,14 @@ void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replic
 
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch)
 {
+    const uint8_t *flags = replica->requests->flags;
+    vidur_running_reserve_back(replica, batch->num_members + 1);
+    int32_t *end = replica->running + replica->running_end;
     if (batch->group >= 0)
-        vidur_running_push_back(replica, ~batch->group);
-    for (int32_t i = 0; i < batch->num_members; i++)
-        if (!(replica->requests->flags[batch->member[i]] & VIDUR_REQUEST_DONE))
-            vidur_running_push_back(replica, batch->member[i]);
+        *end++ = ~batch->group;
+    for (int32_t i = 0; i < batch->num_members; i++) {
+        *end = batch->member[i];
+        end += !(flags[batch->member[i]] & VIDUR_REQUEST_DONE);
+    }
+    replica->running_end = (int32_t)(end - replica->running);
 }

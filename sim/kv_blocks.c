@@ -13,14 +13,6 @@ void vidur_take_blocks(struct vidur_replica *replica, int32_t request, int64_t c
     vidur_blocks_change(replica, count);
 }
 
-void vidur_grow_blocks(struct vidur_replica *replica, int32_t request)
-{
-    const struct vidur_request_table *table = replica->requests;
-    if (table->processed_tokens[request] >
-        (int64_t)table->blocks[request] * replica->block_size)
-        vidur_take_blocks(replica, request, 1);
-}
-
 void vidur_release_blocks(struct vidur_replica *replica, int32_t request)
 {
     int32_t *held = &replica->requests->blocks[request];
@@ -86,7 +78,7 @@ static void evict_last(struct vidur_replica *replica)
     vidur_request_restart(replica, item);
 }
 
-bool vidur_make_room(struct vidur_replica *replica, struct vidur_batch *batch,
+bool vidur_evict_for(struct vidur_replica *replica, struct vidur_batch *batch,
                      int32_t request)
 {
     while (vidur_free_blocks(replica) < 1) {
@@ -97,6 +89,5 @@ bool vidur_make_room(struct vidur_replica *replica, struct vidur_batch *batch,
         }
         evict_last(replica);
     }
-    vidur_grow_blocks(replica, request);
     return true;
 }

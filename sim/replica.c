@@ -44,11 +44,11 @@ void vidur_queue_push_front(struct vidur_replica *replica, int32_t request)
 
 /* ---- Running items ---- */
 
-/* Moves the items so that `front` fit before and one behind them. */
-static void make_room(struct vidur_replica *replica, int32_t front)
+/* Moves the items so that `front` fit before them. */
+static void move_running(struct vidur_replica *replica, int32_t front)
 {
     const int32_t count = vidur_running_count(replica);
-    const int32_t slack = replica->running_capacity - count - front - 1;
+    const int32_t slack = replica->running_capacity - count - front;
     const int32_t begin = front + (front ? slack / 2 : 0);
     memmove(replica->running + begin, replica->running + replica->running_begin,
             (size_t)count * sizeof *replica->running);
@@ -56,19 +56,24 @@ static void make_room(struct vidur_replica *replica, int32_t front)
     replica->running_end = begin + count;
 }
 
-void vidur_running_push_back(struct vidur_replica *replica, int32_t item)
+void vidur_running_reserve_back(struct vidur_replica *replica, int32_t count)
 {
     if (replica->running_begin == replica->running_end)
         replica->running_begin = replica->running_end = 0;
-    else if (replica->running_end == replica->running_capacity)
-        make_room(replica, 0);
+    else if (replica->running_end + count > replica->running_capacity)
+        move_running(replica, 0);
+}
+
+void vidur_running_push_back(struct vidur_replica *replica, int32_t item)
+{
+    vidur_running_reserve_back(replica, 1);
     replica->running[replica->running_end++] = item;
 }
 
 void vidur_running_push_front(struct vidur_replica *replica, int32_t item)
 {
     if (replica->running_begin == 0)
-        make_room(replica, 1);
+        move_running(replica, 1);
     replica->running[--replica->running_begin] = item;
 }
 
@@ -76,7 +81,7 @@ void vidur_running_unpack(struct vidur_replica *replica, int32_t group_item)
 {
     const int32_t count = replica->groups[~group_item].count;
     if (replica->running_begin < count)
-        make_room(replica, count);
+        move_running(replica, count);
     replica->running_begin -= count;
     vidur_group_dissolve(replica, ~group_item,
                          replica->running + replica->running_begin);
@@ -84,14 +89,14 @@ void vidur_running_unpack(struct vidur_replica *replica, int32_t group_item)
 
 void vidur_running_unpack_all(struct vidur_replica *replica)
 {
-    int32_t i = vidur_running_count(replica);
+    int32_t i = replica->grouping ? vidur_running_count(replica) : 0;
     while (i-- > 0) {
         const int32_t item = replica->running[replica->running_begin + i];
         if (!vidur_item_is_group(item))
             continue;
         const int32_t count = replica->groups[~item].count;
         if (replica->running_begin < count)
-            make_room(replica, count);
+            move_running(replica, count);
         int32_t *old = replica->running + replica->running_begin;
         memmove(old - (count - 1), old, (size_t)i * sizeof *old);
         vidur_group_dissolve(replica, ~item, old - (count - 1) + i);

@@ -110,6 +110,9 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes);
 void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena,
                         const struct vidur_replica_sizes *sizes);
 
+/* Makes sure that `count` items fit behind the running ones. */
+void vidur_running_reserve_back(struct vidur_replica *replica, int32_t count);
+
 /* Accounts for the time since the last change of `allocated_blocks`, then changes it.
  */
 static inline void vidur_blocks_change(struct vidur_replica *replica, int64_t delta)

@@ -251,7 +251,13 @@ static inline bool vidur_can_admit(const struct vidur_replica *replica, int32_t 
 /* Takes `count` blocks; the replica has them. */
 void vidur_take_blocks(struct vidur_replica *replica, int32_t request, int64_t count);
 /* One more block if the request's tokens have outgrown what it holds. */
-void vidur_grow_blocks(struct vidur_replica *replica, int32_t request);
+static inline void vidur_grow_blocks(struct vidur_replica *replica, int32_t request)
+{
+    const struct vidur_request_table *table = replica->requests;
+    if (table->processed_tokens[request] >
+        (int64_t)table->blocks[request] * replica->block_size)
+        vidur_take_blocks(replica, request, 1);
+}
 void vidur_release_blocks(struct vidur_replica *replica, int32_t request);
 
 /* With a prefix cache, whole leading blocks of a prompt may be there already (and, held
@@ -265,11 +271,21 @@ void vidur_take_prompt(struct vidur_replica *replica, int32_t request);
  * goes to the front of the queue. The request is in no list. */
 void vidur_request_restart(struct vidur_replica *replica, int32_t request);
 
-/* Makes room for one more token of a decoding request that was popped from the running
- * list: while no block is free, evicts the last running one, at last the request itself
- * (then false). Takes the block. */
-bool vidur_make_room(struct vidur_replica *replica, struct vidur_batch *batch,
+/* Evicts the last running request until a block is free, at last `request` itself,
+ * which was popped from the running list (then false). */
+bool vidur_evict_for(struct vidur_replica *replica, struct vidur_batch *batch,
                      int32_t request);
+
+/* Makes room for one more token of a decoding request that was popped from the running
+ * list, as above where no block is free. Takes the block. */
+static inline bool vidur_make_room(struct vidur_replica *replica,
+                                   struct vidur_batch *batch, int32_t request)
+{
+    if (vidur_free_blocks(replica) < 1 && !vidur_evict_for(replica, batch, request))
+        return false;
+    vidur_grow_blocks(replica, request);
+    return true;
+}
 
 /* ---- Batches ---- */
 

@@ -2,6 +2,7 @@
 
 #include "base/progress.h"
 
+#include <vidur/capacity.h>
 #include <vidur/simulator.h>
 
 #include <inttypes.h>
@@ -12,6 +13,15 @@
 
 /* How often the bound's requests fill the batch, and how many they are at least. */
 enum { BOUND_BATCHES = 4, BOUND_REQUESTS = 512 };
+
+/* The pilot's share of the requests, and how few it makes do with. */
+enum {
+    PILOT_SHARE = 16,
+    PILOT_REQUESTS = 500,
+    PILOT_ITERATIONS = 20,
+    PILOT_STRIDE = 2
+};
+static const double pilot_granularity = 0.1;
 
 /* All requests are there from the start, for any simulation's purpose. */
 static const double saturating_qps = 1e9;
@@ -140,9 +150,9 @@ static int64_t bound_requests(const struct vidur_deployment *deployment,
     return count < available ? count : available;
 }
 
-int evaluator_bound(struct evaluator *e, int64_t candidate,
-                    const struct evaluator_pulse *pulse, double *qps,
-                    struct vidur_error *err)
+static int find_bound(struct evaluator *e, int64_t candidate,
+                      const struct evaluator_pulse *pulse, double *qps,
+                      struct vidur_error *err)
 {
     const struct vidur_candidate *c = &e->space->candidates[candidate];
     struct vidur_workload *workload = e->workloads[c->trace];
@@ -190,6 +200,88 @@ static int take_candidate(struct evaluator *e, int64_t candidate,
         return -1;
     e->candidate = candidate;
     return 0;
+}
+
+/* A probe of `num_requests` of the workload. */
+static int run_load(struct evaluator *e, int64_t candidate, double qps,
+                    int64_t num_requests, const struct evaluator_pulse *pulse,
+                    struct vidur_metrics *metrics, struct vidur_error *err)
+{
+    const struct vidur_search_config *config = e->space->config;
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    /* The reference's search looks at how late an overloaded run is. */
+    const bool may_stop =
+        config->search.stop_early && config->capacity_definition == VIDUR_CAPACITY_SLOS;
+    const struct vidur_run_options options = {.slos = config->slos,
+                                              .num_slos = config->num_slos,
+                                              .stop_early = may_stop,
+                                              .tbt_definition = config->tbt_definition,
+                                              .time_limit_s =
+                                                  config->search.time_limit_s};
+    if (take_candidate(e, candidate, err) != 0 ||
+        vidur_workload_set_qps(e->workloads[c->trace], qps, err) != 0)
+        return -1;
+    struct vidur_workload first = *e->workloads[c->trace];
+    first.num_requests = num_requests;
+    return simulate(e->simulator, &first, pulse, &options, metrics, err);
+}
+
+struct pilot {
+    struct evaluator *evaluator;
+    int64_t candidate;
+    int64_t num_requests;
+    const struct evaluator_pulse *pulse;
+};
+
+static int probe_pilot(void *context, double qps,
+                       struct vidur_capacity_outcome *outcome, struct vidur_error *err)
+{
+    const struct pilot *pilot = context;
+    struct vidur_metrics metrics;
+    if (run_load(pilot->evaluator, pilot->candidate, qps, pilot->num_requests,
+                 pilot->pulse, &metrics, err) != 0)
+        return -1;
+    outcome->feasible = metrics.violated_slo < 0 && !metrics.time_limited;
+    return 0;
+}
+
+/* Leaves *start_qps alone where the workload is too short for a pilot, or nothing
+ * passes. */
+static int find_start(struct pilot *pilot, double bound_qps, double *start_qps,
+                      struct vidur_error *err)
+{
+    const struct vidur_capacity_options options = {.definition = VIDUR_CAPACITY_SLOS,
+                                                   .granularity = pilot_granularity,
+                                                   .max_iterations = PILOT_ITERATIONS,
+                                                   .anchor_qps = bound_qps,
+                                                   .first_stride = PILOT_STRIDE};
+    struct vidur_capacity search;
+    struct vidur_capacity_answer answer;
+    if (pilot->num_requests < PILOT_REQUESTS)
+        return 0;
+    if (vidur_capacity_begin(&search, &options, err) != 0 ||
+        vidur_capacity_run(&search, probe_pilot, pilot, err) != 0)
+        return -1;
+    vidur_capacity_answer(&search, &answer);
+    if (answer.found)
+        *start_qps = answer.max_qps;
+    return 0;
+}
+
+int evaluator_bound(struct evaluator *e, int64_t candidate,
+                    const struct evaluator_pulse *pulse, struct evaluator_bound *out,
+                    struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    struct pilot pilot = {.evaluator = e,
+                          .candidate = candidate,
+                          .num_requests =
+                              e->workloads[c->trace]->num_requests / PILOT_SHARE,
+                          .pulse = pulse};
+    *out = (struct evaluator_bound){0, 0};
+    if (find_bound(e, candidate, pulse, &out->qps, err) != 0)
+        return -1;
+    return find_start(&pilot, out->qps, &out->start_qps, err);
 }
 
 /* A run that was stopped before anything was measured tells nothing. */
@@ -248,21 +340,10 @@ int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
 {
     const struct vidur_search_config *config = e->space->config;
     const struct vidur_candidate *c = &e->space->candidates[candidate];
-    /* The reference's search looks at how late an overloaded run is. */
-    const bool may_stop =
-        config->search.stop_early && config->capacity_definition == VIDUR_CAPACITY_SLOS;
-    const struct vidur_run_options options = {.slos = config->slos,
-                                              .num_slos = config->num_slos,
-                                              .stop_early = may_stop,
-                                              .tbt_definition = config->tbt_definition,
-                                              .time_limit_s =
-                                                  config->search.time_limit_s};
     struct vidur_metrics metrics;
     const double begin_s = vidur_monotonic_s();
-    if (take_candidate(e, candidate, err) != 0 ||
-        vidur_workload_set_qps(e->workloads[c->trace], qps, err) != 0 ||
-        simulate(e->simulator, e->workloads[c->trace], pulse, &options, &metrics,
-                 err) != 0)
+    if (run_load(e, candidate, qps, e->workloads[c->trace]->num_requests, pulse,
+                 &metrics, err) != 0)
         return -1;
     memset(row, 0, sizeof *row);
     snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, c->id);

@@ -36,13 +36,19 @@ void evaluator_destroy(struct evaluator *evaluator);
 int evaluator_open_table(struct evaluator *evaluator, int table,
                          struct evaluator_table *out, struct vidur_error *err);
 
+struct evaluator_bound {
+    double qps;       /* no load above it can be served for long, whatever the SLOs */
+    double start_qps; /* about where the answer is; 0: no telling */
+};
+
 /*
- * A bound on the load that a candidate can serve, whatever the SLOs: the rate at which
- * one replica works off requests that are all there from the start, times replicas.
- * Taken over the workload's first requests, enough to fill its batch several times.
+ * The bound is the rate at which one replica works off requests that are all there from
+ * the start, times replicas, over enough of the workload's first requests to fill its
+ * batch several times. The start comes from a pilot: a coarse capacity search over the
+ * first sixteenth of the workload, where that is long enough to mean anything.
  */
 int evaluator_bound(struct evaluator *evaluator, int64_t candidate,
-                    const struct evaluator_pulse *pulse, double *qps,
+                    const struct evaluator_pulse *pulse, struct evaluator_bound *out,
                     struct vidur_error *err);
 
 /* One simulation at one load: all of *row but its number in the path. */

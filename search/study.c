@@ -11,9 +11,9 @@
 static const uint64_t bound_step = 0;
 static const uint64_t table_step = UINT64_MAX;
 
-/* How far the first step from a start goes: a neighbour's answer is often the answer,
- * the bound never is. In parts of the load. */
-static const double stride_from_bound = 0.2;
+/* How far the first step from a start goes, in parts of the load: a neighbour's answer
+ * is often the answer, a pilot's is near it, the bound is neither. */
+static const double stride_from_pilot = 0.1, stride_from_bound = 0.2;
 
 static uint64_t bits_of(double value)
 {
@@ -67,27 +67,34 @@ static double delay_limit(const struct vidur_search_config *config)
     return NAN;
 }
 
-/* `anchor_qps` is for the lattice only. Options are checked when the configuration is
- * read, so that this cannot fail on any rank. */
+/* Lattice points in a relative step. */
+static int points_in(const struct vidur_search_config *config, double part)
+{
+    return (int)fmax(1, floor(log(1 + part) / log(1 + config->search.granularity)));
+}
+
+/* Options are checked when the configuration is read, so that this cannot fail on one
+ * rank alone; the bound is for the lattice only. */
 static void begin_capacity(const struct study *study, struct study_state *s,
-                           double anchor_qps)
+                           const struct evaluator_bound *bound)
 {
     const struct vidur_search_config *config = study->config;
     const int trace = study->space->candidates[s->candidate].trace;
-    const double step = log(1 + config->search.granularity);
-    struct vidur_capacity_options options = {.definition = config->capacity_definition,
-                                             .granularity = config->search.granularity,
-                                             .max_iterations =
-                                                 config->search.max_iterations,
-                                             .anchor_qps = anchor_qps,
-                                             .start_qps = s->start_qps,
-                                             .first_stride = 1,
-                                             .confirm = config->search.confirm,
-                                             .delay_limit_s = delay_limit(config)};
+    struct vidur_capacity_options options = {
+        .definition = config->capacity_definition,
+        .granularity = config->search.granularity,
+        .max_iterations = config->search.max_iterations,
+        .anchor_qps = bound->qps,
+        .start_qps = s->start_qps > 0 ? s->start_qps : bound->start_qps,
+        .first_stride = 1,
+        .confirm = config->search.confirm,
+        .delay_limit_s = delay_limit(config)};
     if (options.definition == VIDUR_CAPACITY_SCHEDULING_DELAY)
         options.start_qps = config->traces[trace].start_qps;
+    else if (!(options.start_qps > 0))
+        options.first_stride = points_in(config, stride_from_bound);
     else if (!(s->start_qps > 0))
-        options.first_stride = (int)fmax(1, floor(log(1 + stride_from_bound) / step));
+        options.first_stride = points_in(config, stride_from_pilot);
     s->anchored = vidur_capacity_begin(&s->capacity, &options, NULL) == 0;
     s->ended = !s->anchored;
 }
@@ -100,7 +107,7 @@ void study_tell(void *context, void *state, const void *result)
     if (s->candidate < 0) {
         s->ended = true;
     } else if (!s->anchored) {
-        begin_capacity(study, s, r->bound_qps);
+        begin_capacity(study, s, &r->bound);
     } else {
         struct vidur_capacity_outcome outcome = {
             .feasible = r->row.feasible, .delay_s = r->row.scheduling_delay_p99_s};
@@ -139,7 +146,7 @@ static int run_step(void *context, int64_t job, uint64_t step,
     }
     if (step == bound_step) {
         r->kind = STUDY_BOUND;
-        return evaluator_bound(study->evaluator, candidate, &own, &r->bound_qps, err);
+        return evaluator_bound(study->evaluator, candidate, &own, &r->bound, err);
     }
     r->kind = STUDY_PROBE;
     return evaluator_probe(study->evaluator, candidate, value_of(step), &own, &r->row,
@@ -154,7 +161,7 @@ int study_keep_result(struct study *study, int64_t candidate,
     struct study_candidate *c = &study->candidates[candidate];
     c->num_steps++;
     if (result->kind == STUDY_BOUND) {
-        c->bound_qps = result->bound_qps;
+        c->bound = result->bound;
         return 0;
     }
     if (c->num_rows == c->max_rows) {
@@ -176,9 +183,9 @@ int study_keep_result(struct study *study, int64_t candidate,
 static void replay(struct study *study, struct study_state *s)
 {
     const struct study_candidate *c = &study->candidates[s->candidate];
-    struct study_result result = {.kind = STUDY_BOUND, .bound_qps = c->bound_qps};
+    struct study_result result = {.kind = STUDY_BOUND, .bound = c->bound};
     uint64_t step;
-    if (!s->anchored && c->bound_qps > 0)
+    if (!s->anchored && c->bound.qps > 0)
         study_tell(study, s, &result);
     result.kind = STUDY_PROBE;
     for (int i = 0; i < c->num_rows && study_next(study, s, &step); i++) {
@@ -186,6 +193,18 @@ static void replay(struct study *study, struct study_state *s)
         study_tell(study, s, &result);
     }
     s->ended |= c->failure != NULL;
+}
+
+/* Starts where the candidate before it ended, on the same lattice: loads of equal
+ * probes are equal to the bit. */
+static void follow(struct study *study, struct study_state *s,
+                   const struct study_candidate *before)
+{
+    if (!before->answer.found || !(before->bound.qps > 0))
+        return;
+    study->candidates[s->candidate].bound = before->bound;
+    s->start_qps = before->answer.max_qps;
+    begin_capacity(study, s, &before->bound);
 }
 
 static int start(void *context, int64_t job, void *state, struct vidur_error *err)
@@ -200,11 +219,10 @@ static int start(void *context, int64_t job, void *state, struct vidur_error *er
     s->ended = c->status != VIDUR_CANDIDATE_RUNNABLE;
     if (s->ended)
         return 0;
-    const int64_t before = c->before;
-    if (before >= 0 && study->candidates[before].answer.found)
-        s->start_qps = study->candidates[before].answer.max_qps;
     if (study->config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY)
-        begin_capacity(study, s, 1);
+        begin_capacity(study, s, &(struct evaluator_bound){1, 0});
+    else if (c->before >= 0)
+        follow(study, s, &study->candidates[c->before]);
     replay(study, s);
     return 0;
 }

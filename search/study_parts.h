@@ -11,7 +11,7 @@ enum study_step { STUDY_TABLE, STUDY_BOUND, STUDY_PROBE };
 
 struct study_result {
     int64_t kind;
-    double bound_qps;
+    struct evaluator_bound bound;
     struct evaluator_table table;
     struct vidur_probe_row row;
 };
@@ -21,7 +21,7 @@ struct study_state {
     int64_t candidate; /* -1: the job is a table */
     bool ended;        /* by a record of its end, or a table that is open */
     bool anchored;     /* `capacity` has begun */
-    double start_qps;  /* 0: none better than the bound */
+    double start_qps;  /* a neighbour's answer; 0: none, a pilot finds one */
     struct vidur_capacity capacity;
 };
 
@@ -29,9 +29,9 @@ struct study_state {
 struct study_candidate {
     struct vidur_probe_row *rows;
     int num_rows, max_rows;
-    double bound_qps; /* 0: not known */
-    int num_steps;    /* bound and probes recorded */
-    bool leased;      /* given out in this session */
+    struct evaluator_bound bound; /* qps 0: not known */
+    int num_steps;                /* bound and probes recorded */
+    bool leased;                  /* given out in this session */
     bool finished;
     char *failure; /* why it was given up; NULL */
     int strikes;   /* deaths in a row at the same step */

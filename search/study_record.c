@@ -33,7 +33,7 @@ struct lease_record {
 
 struct bound_record {
     uint64_t id;
-    double qps;
+    struct evaluator_bound bound;
 };
 
 struct probe_record {
@@ -110,7 +110,7 @@ int study_note_result(struct study *study, int64_t candidate,
 {
     const uint64_t id = id_of(study, candidate);
     if (result->kind == STUDY_BOUND) {
-        const struct bound_record record = {id, result->bound_qps};
+        const struct bound_record record = {id, result->bound};
         return append(study, RECORD_BOUND, &record, sizeof record, err);
     }
     struct probe_record record;
@@ -221,7 +221,7 @@ static int read_result(struct reading *r, uint32_t type, const void *payload,
     if (type == RECORD_BOUND) {
         struct bound_record bound;
         memcpy(&bound, payload, sizeof bound);
-        result.bound_qps = bound.qps;
+        result.bound = bound.bound;
     } else {
         struct probe_record probe;
         memcpy(&probe, payload, sizeof probe);

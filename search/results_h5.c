@@ -592,7 +592,7 @@ struct vidur_h5 *vidur_h5_open(const char *path, char *why, size_t size)
     const char *reason = NULL;
     if (file && (file->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT)) > 0)
         return file;
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_description, &reason);
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_description, &reason);
     snprintf(why, size, "%s", reason ? reason : "HDF5 cannot open it");
     vidur_h5_close(file);
     return NULL;

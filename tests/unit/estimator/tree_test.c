@@ -477,6 +477,29 @@ static void test_cutting_equals_growing(void)
     }
 }
 
+/* Both features part these rows equally well: a coin decides, anew in each node. */
+static void test_ties_between_features(void)
+{
+    const double x[] = {1, 2, 3, 4}, y[] = {1, 2, 11, 12};
+    const int weights[] = {1, 1, 1, 1};
+    int second_at_root = 0, second_below = 0;
+    struct setup s;
+    set_up(&s, samples_of(4, x, x, y), 0, 0);
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        draw(&s, seed); /* for its key */
+        weigh(&s, weights);
+        const struct vidur_tree_limits limits = limits_of(&s, 32, 2);
+        struct vidur_tree tree = grow(&s, VIDUR_GROWER_BEST, &limits);
+        CU_ASSERT_EQUAL_FATAL(tree.num_nodes, 7);
+        second_at_root += tree.nodes[0].feature;
+        second_below += tree.nodes[1].feature + tree.nodes[4].feature;
+        vidur_tree_fini(&tree);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(second_at_root, 200, 5 * 10); /* five standard errors */
+    CU_ASSERT_DOUBLE_EQUAL(second_below, 400, 5 * 14.2);
+    clean_up(&s);
+}
+
 /* Grown only where it is asked: the same there, and each leaf lists its cells. */
 static void check_wanted(const struct setup *s, struct vidur_wanted *wanted,
                          enum vidur_grower_kind kind, const int32_t *cells)
@@ -566,5 +589,6 @@ VIDUR_TEST_MAIN("tree", {"four rows by hand", test_by_hand}, {"weights", test_we
                 {"every split is a best one", test_every_split_is_best},
                 {"growers agree to the bit", test_growers_agree_to_the_bit},
                 {"cutting equals growing", test_cutting_equals_growing},
+                {"ties between features", test_ties_between_features},
                 {"growing only where wanted", test_growing_where_wanted},
                 {"sums are exact", test_sums_are_exact})

@@ -32,7 +32,7 @@ void vidur_batch_clear(struct vidur_batch *batch)
     batch->blocked = false;
     batch->tag = 0;
     batch->group = VIDUR_NO_GROUP;
-    batch->num_members = batch->num_gaps = 0;
+    batch->num_members = batch->num_front = batch->num_gaps = 0;
     batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
 }
 
@@ -137,6 +137,41 @@ struct vidur_batch_outlook vidur_batch_look_ahead(const struct vidur_batch *batc
     return outlook;
 }
 
+/* Position of the largest group among the running items, or behind the last one. */
+static int32_t largest_group(const struct vidur_replica *replica)
+{
+    int32_t best = replica->running_end, size = 0;
+    for (int32_t i = replica->running_begin; i < replica->running_end; i++) {
+        const int32_t item = replica->running[i];
+        if (vidur_item_is_group(item) && replica->groups[~item].count > size) {
+            best = i;
+            size = replica->groups[~item].count;
+        }
+    }
+    return best;
+}
+
+/* Adds the running items at these positions, request by request. */
+static void add_items(struct vidur_batch *batch, struct vidur_replica *replica,
+                      int32_t begin, int32_t end)
+{
+    for (int32_t i = begin; i < end; i++) {
+        const int32_t item = replica->running[i];
+        const int32_t *request = &item;
+        int32_t count = 1;
+        if (vidur_item_is_group(item)) {
+            request = replica->groups[~item].member;
+            count = replica->groups[~item].count;
+            vidur_group_dissolve(replica, ~item, replica->groups[~item].member);
+        }
+        for (int32_t j = 0; j < count; j++) {
+            if (!replica->fixed_blocks)
+                vidur_grow_blocks(replica, request[j]);
+            vidur_batch_add(batch, replica, request[j], 1);
+        }
+    }
+}
+
 bool vidur_batch_add_running(struct vidur_batch *batch, struct vidur_replica *replica,
                              int32_t limit)
 {
@@ -146,18 +181,13 @@ bool vidur_batch_add_running(struct vidur_batch *batch, struct vidur_replica *re
     if (vidur_running_demand(replica, &demand) > limit ||
         (!replica->fixed_blocks && vidur_free_blocks(replica) - demand < 1))
         return false;
-    while (vidur_running_count(replica) > 0) {
-        const int32_t item = vidur_running_pop(replica);
-        if (vidur_item_is_group(item) && batch->count == 0) {
-            put_group(batch, replica, item);
-        } else if (vidur_item_is_group(item)) {
-            vidur_running_unpack(replica, item);
-        } else {
-            if (!replica->fixed_blocks)
-                vidur_grow_blocks(replica, item);
-            vidur_batch_add(batch, replica, item, 1);
-        }
-    }
+    const int32_t base = largest_group(replica);
+    if (base < replica->running_end)
+        put_group(batch, replica, replica->running[base]);
+    add_items(batch, replica, replica->running_begin, base);
+    batch->num_front = batch->num_members;
+    add_items(batch, replica, base + 1, replica->running_end);
+    replica->running_begin = replica->running_end = 0;
     return true;
 }
 
@@ -215,7 +245,9 @@ static void group_decodes(struct vidur_batch *batch, struct vidur_replica *repli
         batch->group = vidur_group_new(replica);
     if (batch->group == VIDUR_NO_GROUP)
         return; /* they stay members */
-    for (int32_t i = 0; i < batch->num_members; i++) {
+    vidur_group_join_front(replica, &replica->groups[batch->group], batch->member,
+                           batch->num_front);
+    for (int32_t i = batch->num_front; i < batch->num_members; i++) {
         const int32_t request = batch->member[i];
         if (!vidur_request_is_prefilled(replica, request)) {
             batch->member[kept] = request;
@@ -224,6 +256,7 @@ static void group_decodes(struct vidur_batch *batch, struct vidur_replica *repli
         }
         vidur_group_join(replica, &replica->groups[batch->group], request);
     }
+    batch->num_front = 0;
     batch->num_members = kept;
 }
 

@@ -33,16 +33,16 @@ static int32_t *demand_of(const struct vidur_replica *replica,
     return &group->demand[phase >= size ? phase - size : phase];
 }
 
-void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
-                      int32_t request)
+static void enter(struct vidur_replica *replica, struct vidur_decode_group *group,
+                  int32_t request, int32_t index)
 {
     struct vidur_request_table *table = replica->requests;
     const int32_t n = table->processed_tokens[request];
     const int32_t left =
         table->prefill_tokens[request] + table->decode_tokens[request] - n;
 
-    group->member[group->count] = request;
-    group->finish[group->count] = group->iteration + (uint32_t)left;
+    group->member[index] = request;
+    group->finish[index] = group->iteration + (uint32_t)left;
     group->count++;
     group->context_tokens += n;
     if (left < group->to_completion)
@@ -54,6 +54,25 @@ void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *
     table->preempted_ticks[request] -= group->preempted_ticks;
     if (table->model_ticks)
         table->model_ticks[request] -= group->model_ticks;
+}
+
+void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
+                      int32_t request)
+{
+    enter(replica, group, request, group->count);
+}
+
+void vidur_group_join_front(struct vidur_replica *replica,
+                            struct vidur_decode_group *group, const int32_t *requests,
+                            int32_t count)
+{
+    const size_t old = (size_t)group->count;
+    if (count == 0)
+        return;
+    memmove(group->member + count, group->member, old * sizeof *group->member);
+    memmove(group->finish + count, group->finish, old * sizeof *group->finish);
+    for (int32_t i = 0; i < count; i++)
+        enter(replica, group, requests[i], i);
 }
 
 /* Gives a member its own values back; the caller removes it from the arrays. */

@@ -104,20 +104,45 @@ void vidur_running_unpack_all(struct vidur_replica *replica)
     }
 }
 
+/* Merges two neighbouring ascending runs; `scratch` holds the first. Stable. */
+static void merge_runs(int32_t *items, int32_t first, int32_t second,
+                       const double *arrived, int32_t *scratch)
+{
+    int32_t i = 0, j = first, out = 0;
+    memcpy(scratch, items, (size_t)first * sizeof *items);
+    while (i < first && j < first + second)
+        items[out++] =
+            arrived[items[j]] < arrived[scratch[i]] ? items[j++] : scratch[i++];
+    while (i < first)
+        items[out++] = scratch[i++];
+}
+
+static int32_t run_length(const int32_t *items, int32_t count, const double *arrived)
+{
+    int32_t length = 1;
+    while (length < count && arrived[items[length - 1]] <= arrived[items[length]])
+        length++;
+    return length;
+}
+
+/* The list is a few ascending runs as a rule. */
 void vidur_running_sort(struct vidur_replica *replica)
 {
     const double *arrived = replica->requests->arrived_at_s;
     vidur_running_unpack_all(replica);
-    /* Almost sorted as a rule. */
     int32_t *items = replica->running + replica->running_begin;
     const int32_t count = vidur_running_count(replica);
-    for (int32_t i = 1; i < count; i++) {
-        const int32_t item = items[i];
-        int32_t j = i;
-        for (; j > 0 && arrived[items[j - 1]] > arrived[item]; j--)
-            items[j] = items[j - 1];
-        items[j] = item;
-    }
+    if (count == 0)
+        return;
+    while (run_length(items, count, arrived) < count)
+        for (int32_t at = 0; at < count;) {
+            const int32_t first = run_length(items + at, count - at, arrived);
+            const int32_t rest = count - at - first;
+            const int32_t second =
+                rest ? run_length(items + at + first, rest, arrived) : 0;
+            merge_runs(items + at, first, second, arrived, replica->sort_scratch);
+            at += first + second;
+        }
 }
 
 /* ---- Memory ---- */
@@ -131,7 +156,8 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes)
 {
     const size_t capacity = (size_t)sizes->batch_capacity;
     const size_t groups = (size_t)num_groups(sizes);
-    size_t bytes = vidur_arena_bytes((size_t)sizes->running_capacity, sizeof(int32_t));
+    size_t bytes =
+        2 * vidur_arena_bytes((size_t)sizes->running_capacity, sizeof(int32_t));
     bytes = vidur_arena_sum(
         bytes, vidur_arena_bytes(groups, sizeof(struct vidur_decode_group)));
     bytes += groups * (2 * vidur_arena_bytes(capacity, sizeof(int32_t)) +
@@ -170,6 +196,8 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
     replica->block_size = sizes->block_size;
     replica->grouping = sizes->grouping;
     replica->running =
+        vidur_arena_alloc(arena, (size_t)sizes->running_capacity, sizeof(int32_t));
+    replica->sort_scratch =
         vidur_arena_alloc(arena, (size_t)sizes->running_capacity, sizeof(int32_t));
     replica->account = vidur_arena_zalloc(arena, 1, sizeof *replica->account);
     replica->account->stages = vidur_arena_zalloc(arena, (size_t)sizes->num_stages,

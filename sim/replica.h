@@ -130,6 +130,10 @@ static inline void vidur_blocks_change(struct vidur_replica *replica, int64_t de
 int32_t vidur_group_new(struct vidur_replica *replica);
 void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
                       int32_t request);
+/* The same for several, in front of the members. */
+void vidur_group_join_front(struct vidur_replica *replica,
+                            struct vidur_decode_group *group, const int32_t *requests,
+                            int32_t count);
 /* Blocks that the group's next iteration takes. */
 static inline int64_t vidur_group_demand(const struct vidur_replica *replica,
                                          const struct vidur_decode_group *group)

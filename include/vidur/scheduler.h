@@ -90,6 +90,7 @@ struct vidur_batch {
     int32_t tag;  /* for the scheduler */
     int32_t group;
     int32_t num_members; /* requests beside the group, in the order of being added */
+    int32_t num_front;   /* of these come before the group's */
     int32_t *member;
     int32_t *member_tokens;
     int32_t capacity; /* requests */
@@ -117,6 +118,7 @@ struct vidur_replica {
     /* running items: a deque, running[running_begin .. running_end - 1] */
     int32_t *running;
     int32_t running_begin, running_end, running_capacity;
+    int32_t *sort_scratch;
     /* KV blocks */
     int64_t num_blocks;
     int64_t allocated_blocks;

@@ -17,10 +17,10 @@
  * scikit-learn's RandomForestRegressor, KFold and GridSearchCV for the conventions.
  *
  * Precision. Random forests work on targets rounded to 2^-b of the largest one, b = 52
- * - log2(rows) (40 for 4,096 rows), and on leaf values rounded to 2^-(52 -
- * log2(trees)). Every sum over samples and over trees is then exact in a double, so
- * that it does not depend on the order, and the table-filling path equals the cell by
- * cell one to the bit.
+ * - log2(rows) (40 for 4,096 rows), and on leaf values rounded to 2^-(50 - log2(trees))
+ * of it (40 for 750 trees). Every sum over samples and over trees is then exact in a
+ * double, so that it does not depend on the order, and the table-filling path equals
+ * the cell by cell one to the bit.
  */
 
 enum { VIDUR_MAX_FOLDS = 64, VIDUR_MAX_DEGREE = 5, VIDUR_NUM_WORST_CELLS = 5 };

@@ -74,6 +74,12 @@ static void forget(struct vidur_block_pool *pool, int32_t block)
     pool->blocks[block].hash = 0;
 }
 
+void vidur_block_pool_forget(struct vidur_block_pool *pool, int32_t block)
+{
+    if (pool->blocks[block].hash)
+        forget(pool, block);
+}
+
 static void unlink_free(struct vidur_block_pool *pool, int32_t block)
 {
     struct vidur_block *b = &pool->blocks[block];
@@ -120,10 +126,12 @@ void vidur_block_pool_release(struct vidur_block_pool *pool, const int32_t *bloc
         struct vidur_block *b = &pool->blocks[blocks[i]];
         if (--b->holders > 0)
             continue;
+        b->released_after = pool->num_releases;
         b->previous = pool->blocks[sentinel].previous;
         b->next = sentinel;
         pool->blocks[b->previous].next = blocks[i];
         pool->blocks[sentinel].previous = blocks[i];
         pool->num_free++;
     }
+    pool->num_releases++;
 }

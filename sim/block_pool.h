@@ -21,7 +21,8 @@ enum { VIDUR_NO_BLOCK = -1 };
 struct vidur_block {
     uint64_t hash; /* of the prompt up to and with this block; 0: nothing cached */
     int32_t holders;
-    int32_t previous, next; /* in the queue of free blocks */
+    int32_t previous, next;  /* in the queue of free blocks */
+    uint32_t released_after; /* this many releases */
 };
 
 struct vidur_block_pool {
@@ -32,6 +33,7 @@ struct vidur_block_pool {
     int32_t num_free;
     int64_t num_hits;      /* blocks found in the cache and held again */
     int64_t num_evictions; /* cached blocks taken for something else */
+    uint32_t num_releases; /* calls, modulo 2^32 */
 };
 
 /* Bytes of memory that a pool of that many blocks wants, 8-byte aligned. */
@@ -56,6 +58,9 @@ int32_t vidur_block_pool_take(struct vidur_block_pool *pool);
 
 /* Says what a held block caches. A hash that another block has stays with that one. */
 void vidur_block_pool_name(struct vidur_block_pool *pool, int32_t block, uint64_t hash);
+
+/* Says that a held block's content was never computed; nothing where it is nameless. */
+void vidur_block_pool_forget(struct vidur_block_pool *pool, int32_t block);
 
 /* Gives up `count` blocks of one holder, in its order: they join the queue's end last
  * one first, so that a prompt's tail is evicted before its head. */

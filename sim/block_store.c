@@ -85,17 +85,20 @@ static int32_t most_hits(const struct vidur_block_store *store, int32_t request,
 }
 
 struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *store,
-                                               int32_t request, int32_t prompt_tokens)
+                                               int32_t request, int32_t prompt_tokens,
+                                               uint32_t mark)
 {
     const int32_t most = most_hits(store, request, prompt_tokens);
     struct chain chain = begin_chain(store, request);
     struct vidur_prefix_hit hit = {0};
     while (hit.blocks < most) {
-        const int32_t block = vidur_block_pool_find(&store->pool, next_hash(&chain));
-        if (block == VIDUR_NO_BLOCK)
+        const int32_t index = vidur_block_pool_find(&store->pool, next_hash(&chain));
+        if (index == VIDUR_NO_BLOCK)
             break;
+        const struct vidur_block *block = &store->pool.blocks[index];
         hit.blocks++;
-        hit.unheld += store->pool.blocks[block].holders == 0;
+        hit.unheld +=
+            block->holders == 0 && (int32_t)(block->released_after - mark) < 0;
     }
     return hit;
 }
@@ -139,10 +142,14 @@ void vidur_block_store_grow(struct vidur_block_store *store, int32_t request)
     list_of(store, request)[store->held[slot]++] = vidur_block_pool_take(&store->pool);
 }
 
-void vidur_block_store_release(struct vidur_block_store *store, int32_t request)
+void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
+                               int32_t processed_tokens)
 {
     const int32_t slot = store->slot_of[request];
-    vidur_block_pool_release(&store->pool, list_of(store, request), store->held[slot]);
+    const int32_t *list = list_of(store, request);
+    for (int32_t i = processed_tokens / store->block_size; i < store->held[slot]; i++)
+        vidur_block_pool_forget(&store->pool, list[i]);
+    vidur_block_pool_release(&store->pool, list, store->held[slot]);
     store->slot_of[request] = -1;
     store->free_slots[store->num_free_slots++] = slot;
 }

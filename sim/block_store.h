@@ -42,10 +42,11 @@ vidur_block_store_new(struct vidur_arena *arena,
  * has to compute, which after a restart includes tokens it had generated. */
 struct vidur_prefix_hit {
     int32_t blocks;
-    int32_t unheld;
+    int32_t unheld; /* since before `mark`, a count of releases */
 };
 struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *store,
-                                               int32_t request, int32_t prompt_tokens);
+                                               int32_t request, int32_t prompt_tokens,
+                                               uint32_t mark);
 
 /* Gives a request without blocks its prompt's: those found in the cache are held, the
  * others taken, and the full blocks of the prompt named. The pool has enough. Returns
@@ -55,7 +56,9 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
 
 /* One more block. */
 void vidur_block_store_grow(struct vidur_block_store *store, int32_t request);
-void vidur_block_store_release(struct vidur_block_store *store, int32_t request);
+/* All of them. Prompt blocks beyond the tokens that were processed cache nothing. */
+void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
+                               int32_t processed_tokens);
 
 static inline int64_t vidur_block_store_allocated(const struct vidur_block_store *store)
 {

@@ -163,9 +163,9 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
         id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
         arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
     }
-    if (id < 0 && run->events.count == 0)
-        return false;
-    if (id < 0 || (run->events.count > 0 && run->events.events[0].time_s < arrival_s)) {
+    if (run->events.count == 0 && !(arrival_s < INFINITY))
+        return false; /* or a stage of load waits for requests that never end */
+    if (run->events.count > 0 && run->events.events[0].time_s < arrival_s) {
         *event = run->events.events[0];
     } else {
         *event = (struct vidur_event){.time_s = arrival_s,

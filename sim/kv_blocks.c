@@ -22,31 +22,29 @@ void vidur_release_blocks(struct vidur_replica *replica, int32_t request)
     int64_t freed = *held;
     if (replica->store) { /* what others share stays */
         const int32_t before = replica->store->pool.num_free;
-        vidur_block_store_release(replica->store, request);
+        vidur_block_store_release(replica->store, request,
+                                  replica->requests->processed_tokens[request]);
         freed = replica->store->pool.num_free - before;
     }
     vidur_blocks_change(replica, -freed);
     *held = 0;
 }
 
-int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request)
+uint32_t vidur_release_mark(const struct vidur_replica *replica)
+{
+    return replica->store ? replica->store->pool.num_releases : 0;
+}
+
+int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request,
+                            uint32_t mark)
 {
     const int32_t prompt = replica->requests->prefill_tokens[request];
     const int64_t blocks = vidur_blocks_for(replica, prompt);
     if (!replica->store)
         return blocks;
     const struct vidur_prefix_hit hit =
-        vidur_block_store_find(replica->store, request, prompt);
+        vidur_block_store_find(replica->store, request, prompt, mark);
     return blocks - (hit.blocks - hit.unheld);
-}
-
-int32_t vidur_cached_tokens(const struct vidur_replica *replica, int32_t request)
-{
-    if (!replica->store)
-        return 0;
-    const int32_t prompt = replica->requests->prefill_tokens[request];
-    return vidur_block_store_find(replica->store, request, prompt).blocks *
-           replica->block_size;
 }
 
 void vidur_take_prompt(struct vidur_replica *replica, int32_t request)

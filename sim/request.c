@@ -115,11 +115,11 @@ void vidur_request_restart(struct vidur_replica *replica, int32_t request)
         table->prefill_tokens[request] = table->processed_tokens[request];
         table->decode_tokens[request] = total - table->processed_tokens[request];
     }
+    vidur_release_blocks(replica, request);
     table->processed_tokens[request] = 0;
     table->flags[request] = 0;
     table->num_restarts[request]++;
     replica->account->num_restarts++;
-    vidur_release_blocks(replica, request);
     replica->account->waited_s -= replica->now_s;
     vidur_queue_push_front(replica, request);
 }

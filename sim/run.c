@@ -90,14 +90,24 @@ int vidur_run_poll(struct vidur_run *run, double now_s)
 static void move_stage(struct vidur_run *run, int32_t stage, double now_s)
 {
     const struct vidur_load_stages *stages = &run->workload->stages;
-    const double late_s = now_s - stages->start_s[stage];
-    if (!(late_s > 0))
-        return;
+    const double late_s = fmax(0, now_s - stages->start_s[stage]);
     for (int64_t i = stages->first_request[stage]; i < stages->first_request[stage + 1];
          i++) {
-        run->moved_arrivals_s[i] += late_s;
-        run->seen_at_s[i] += late_s;
+        /* rounding must not take it back before now */
+        run->moved_arrivals_s[i] = fmax(now_s, run->workload->arrived_at_s[i] + late_s);
+        run->seen_at_s[i] = run->moved_arrivals_s[i] + run->arrival_delay_s;
     }
+}
+
+/* What was not reached keeps its nominal times. */
+static void settle_stages(struct vidur_run *run)
+{
+    const struct vidur_load_stages *stages = &run->workload->stages;
+    if (!run->moved_arrivals_s)
+        return;
+    for (int64_t i = stages->first_request[run->load_stage + 1];
+         i < run->requests.count; i++)
+        run->moved_arrivals_s[i] = run->workload->arrived_at_s[i];
 }
 
 double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double now_s)
@@ -146,6 +156,7 @@ static void close_server(struct vidur_run *run, struct vidur_server *server)
 
 void vidur_run_close(struct vidur_run *run)
 {
+    settle_stages(run);
     run->ended_at_s = 0;
     for (int32_t i = 0; i < run->num_servers; i++)
         run->ended_at_s = fmax(run->ended_at_s, run->servers[i].ended_at_s);

@@ -44,6 +44,7 @@ struct vidur_run {
     struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
     double *moved_arrivals_s; /* the table's, where stages of load move them */
     double *seen_at_s;        /* the table's, where they differ from arrivals */
+    double arrival_delay_s;   /* between the two */
     int32_t load_stage;       /* that arrivals have come to */
     double limit_s;           /* infinity: none */
     double ended_at_s;

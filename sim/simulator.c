@@ -140,6 +140,7 @@ struct layout {
     double arrival_delay_s;
     struct vidur_block_store_sizes store; /* num_slots 0: blocks are only counted */
     bool cpu_overhead;
+    bool stepping;  /* by events */
     bool by_server; /* each server alone: lists of requests are needed */
 };
 
@@ -187,6 +188,8 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
         .num_slos = options->num_slos,
         .cpu_overhead = simulator->step_ops->has_cpu_overhead(simulator->step_model)};
     const bool observed = is_observed(options);
+    /* Stages of load bind replicas together, which the stepper walks one by one. */
+    layout.stepping = options->plain_stepping || observed || workload->stages.count > 1;
     simulator->env.running_capacity = (int32_t)(2 * bound + 64);
     layout.sizes = (struct vidur_replica_sizes){
         .num_stages = simulator->deployment.num_pipeline_stages,
@@ -194,8 +197,7 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
         .batches_at_once = simulator->env.batches_at_once,
         .running_capacity = simulator->env.running_capacity,
         .block_size = simulator->deployment.scheduler.block_size,
-        .grouping =
-            simulator->ops->groups_decodes && !observed && !options->plain_stepping};
+        .grouping = simulator->ops->groups_decodes && !layout.stepping};
     layout.store = store_sizes(simulator, workload);
     if (simulator->step_ops->arrival_delay_s)
         layout.arrival_delay_s =
@@ -253,7 +255,9 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
             simulator->step_ops->context_granularity(simulator->step_model),
         .keeps_blocks = simulator->ops->keeps_blocks,
         .fixed_blocks = simulator->ops->fixed_blocks,
-        .corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED,
+        /* what shares prefixes is none of the reference's schedulers */
+        .corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED ||
+                     simulator->ops->shares_prefixes,
         .index = index};
     vidur_replica_init(replica, &simulator->arena, &layout->sizes);
     replica->account->full_size =
@@ -283,6 +287,8 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
         run->moved_arrivals_s =
             vidur_arena_alloc(&simulator->arena, count, sizeof(double));
         memcpy(run->moved_arrivals_s, table->arrived_at_s, count * sizeof(double));
+        for (size_t i = (size_t)run->workload->stages.first_request[1]; i < count; i++)
+            run->moved_arrivals_s[i] = INFINITY; /* nobody knows yet */
         table->arrived_at_s = run->moved_arrivals_s;
     }
     if (delay_s == 0 && !run->moved_arrivals_s)
@@ -291,6 +297,7 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
     for (size_t i = 0; i < count; i++)
         run->seen_at_s[i] = table->arrived_at_s[i] + delay_s;
     table->seen_at_s = run->seen_at_s;
+    run->arrival_delay_s = delay_s;
 }
 
 static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
@@ -442,7 +449,7 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
                             .gaps = &simulator->gaps,
                             .limit_s = options->time_limit_s > 0 ? options->time_limit_s
                                                                  : INFINITY,
-                            .stepping = options->plain_stepping || is_observed(options),
+                            .stepping = layout.stepping,
                             .next_report = 1,
                             .watching = options->stop_early && options->num_slos > 0,
                             .err = err};

@@ -263,10 +263,12 @@ static inline void vidur_grow_blocks(struct vidur_replica *replica, int32_t requ
 void vidur_release_blocks(struct vidur_replica *replica, int32_t request);
 
 /* With a prefix cache, whole leading blocks of a prompt may be there already (and, held
- * by others, cost nothing). Free blocks that admitting a request takes; tokens that it
- * need not compute; and taking its prompt's blocks, which sets its processed tokens. */
-int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request);
-int32_t vidur_cached_tokens(const struct vidur_replica *replica, int32_t request);
+ * by others, cost nothing). Free blocks that admitting a request takes, or would have
+ * taken at an earlier mark, when what has been released since was still held; and taking
+ * its prompt's blocks, which sets its processed tokens. */
+uint32_t vidur_release_mark(const struct vidur_replica *replica);
+int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request,
+                            uint32_t mark);
 void vidur_take_prompt(struct vidur_replica *replica, int32_t request);
 
 /* Evicts: its tokens become a prompt to be computed again, its blocks are free, and it

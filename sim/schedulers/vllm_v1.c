@@ -1,5 +1,6 @@
 #include "registry.h"
 
+#include <assert.h>
 #include <math.h>
 
 /*
@@ -8,22 +9,34 @@
  * vllm_v1.md section 1.
  *
  * With async scheduling a step is fixed when the one before it starts, so a new request
- * waits for the running step and for the one that is fixed already. What such a plan
- * has to decide is only how many of the queue's head the next step admits, and how many
- * blocks it lacks: what decodes in it follows from the step that runs. So one batch is
- * in flight at a time, and the plan made when it starts waits here.
+ * waits for the running step and for the one that is fixed already. Which requests
+ * decode in it follows from the step that runs; what is to decide is which prompts it
+ * admits and how many blocks it lacks. So one batch is in flight at a time: a plan made
+ * when it starts admits prompts, with their blocks, to the running list, where they
+ * wait for its end. Blocks for decodes are reserved by the plan and taken when the step
+ * starts; a request is preempted when the step that it is in has ended.
  */
+
+enum plan_state {
+    UNPLANNED, /* the next step is fixed when it starts */
+    PLANNED,
+    OPEN /* it would be empty: whatever arrives first fixes it */
+};
 
 struct vllm_v1 {
     int64_t max_num_batched_tokens;
     int32_t max_num_seqs;
     bool async;
-    /* The next step's, made while a step runs. */
-    bool planned;
-    int32_t admissions;   /* heads of the queue to admit */
+    /* The next step's plan. */
+    enum plan_state state;
+    bool blocked;         /* for lack of blocks a prompt was not admitted */
     int64_t lacks_blocks; /* to be had by preemption */
-    int32_t num_partials;
-    int32_t *partials; /* requests in mid-prefill, while a batch is formed */
+    /* As they were when it was left open. */
+    int64_t open_free_blocks;
+    int64_t open_holders;
+    uint32_t open_mark;
+    int32_t num_waiting; /* scratch: running items that have to wait for others */
+    int32_t *waiting;
 };
 
 static size_t state_bytes(const struct vidur_scheduler_env *env)
@@ -38,7 +51,7 @@ static void init(void *state, const struct vidur_scheduler_env *env)
     *v1 = (struct vllm_v1){.max_num_batched_tokens = knobs->max_num_batched_tokens,
                            .max_num_seqs = knobs->max_num_seqs,
                            .async = knobs->async_scheduling};
-    v1->partials = (int32_t *)(void *)(v1 + 1);
+    v1->waiting = (int32_t *)(void *)(v1 + 1);
 }
 
 static int check(const struct vidur_deployment *deployment, struct vidur_error *err)
@@ -69,117 +82,141 @@ struct outlook {
     int64_t decodes;
     int64_t decode_blocks;
     int64_t prompt_tokens; /* left of prompts begun */
-    double until_s;        /* requests that arrive later are not seen */
+    int64_t free_blocks;
+    int64_t holders; /* requests that run or are about to end */
+    double until_s;  /* requests that reach the engine later are not seen */
+    uint32_t mark;   /* of released blocks that are seen to be free */
 };
 
-/* How many of the queue's head fit, each behind the ones before it. */
-static int32_t count_admissions(const struct vllm_v1 *v1,
-                                const struct vidur_replica *replica,
-                                const struct outlook *outlook, int64_t free_blocks)
+/* From the waiting queue to the running list, first come first served. */
+static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
+                  const struct outlook *outlook, int64_t free_blocks)
 {
     const struct vidur_request_table *table = replica->requests;
     int64_t budget =
         v1->max_num_batched_tokens - outlook->decodes - outlook->prompt_tokens;
-    int64_t running = replica->num_holders;
-    int32_t count = 0;
-    for (int32_t r = vidur_queue_head(replica);
-         r != VIDUR_NO_REQUEST && budget > 0 && running < v1->max_num_seqs &&
-         table->arrived_at_s[r] <= outlook->until_s;
-         r = table->next[r]) {
-        free_blocks -= vidur_prompt_blocks(replica, r);
-        if (free_blocks < 0)
+    int64_t holders = outlook->holders;
+    for (; budget > 0 && holders < v1->max_num_seqs; holders++) {
+        const int32_t request = vidur_queue_head(replica);
+        if (request == VIDUR_NO_REQUEST || table->seen_at_s[request] > outlook->until_s)
             break;
-        budget -= table->prefill_tokens[r] - vidur_cached_tokens(replica, r);
-        running++;
-        count++;
+        const int64_t blocks = vidur_prompt_blocks(replica, request, outlook->mark);
+        if (blocks > free_blocks) {
+            v1->blocked = true;
+            break;
+        }
+        free_blocks -= blocks;
+        vidur_queue_pop(replica);
+        vidur_take_prompt(replica, request);
+        vidur_running_push_back(replica, request);
+        budget -= table->prefill_tokens[request] - table->processed_tokens[request];
     }
-    return count;
 }
 
-static void plan(struct vllm_v1 *v1, const struct vidur_replica *replica,
+static void plan(struct vllm_v1 *v1, struct vidur_replica *replica,
                  const struct outlook *outlook)
 {
-    const int64_t left = vidur_free_blocks(replica) - outlook->decode_blocks;
+    const int64_t left = outlook->free_blocks - outlook->decode_blocks;
+    v1->state = PLANNED;
+    v1->blocked = false;
     v1->lacks_blocks = left < 0 ? -left : 0;
-    v1->admissions = left < 0 ? 0 : count_admissions(v1, replica, outlook, left);
+    if (left >= 0)
+        admit(v1, replica, outlook, left);
 }
 
-/* Prompts begun that are not in a batch. */
-struct partials {
-    int64_t count, tokens;
-};
-
-static struct partials count_partials(const struct vidur_replica *replica)
+/* Adds what the running items, none of them in a batch, ask for. */
+static void count_running(const struct vidur_replica *replica, struct outlook *outlook)
 {
     const struct vidur_request_table *table = replica->requests;
-    struct partials partials = {0};
+    outlook->decodes = vidur_running_demand(replica, &outlook->decode_blocks);
     for (int32_t i = replica->running_begin; i < replica->running_end; i++) {
         const int32_t item = replica->running[i];
         if (vidur_item_is_group(item) || vidur_request_is_prefilled(replica, item))
             continue;
-        partials.count++;
-        partials.tokens += table->prefill_tokens[item] - table->processed_tokens[item];
+        outlook->decodes--;
+        outlook->prompt_tokens +=
+            table->prefill_tokens[item] - table->processed_tokens[item];
     }
-    return partials;
 }
 
-/* A step that nothing was planned for: without async scheduling all of them, with it
- * those that follow an idle engine, fixed when the first request arrives. */
-static void plan_now(struct vllm_v1 *v1, const struct vidur_replica *replica)
+/* A step fixed at its start. */
+static void plan_now(struct vllm_v1 *v1, struct vidur_replica *replica)
 {
-    const int32_t head = vidur_queue_head(replica);
-    const bool waits_for_arrival =
-        v1->async && vidur_running_count(replica) == 0 && head != VIDUR_NO_REQUEST;
-    const struct partials partials = count_partials(replica);
-    struct outlook outlook = {.prompt_tokens = partials.tokens,
-                              .until_s = waits_for_arrival
-                                             ? replica->requests->arrived_at_s[head]
-                                             : INFINITY};
-    outlook.decodes =
-        vidur_running_demand(replica, &outlook.decode_blocks) - partials.count;
+    struct outlook outlook = {.free_blocks = vidur_free_blocks(replica),
+                              .holders = replica->num_holders,
+                              .until_s = INFINITY,
+                              .mark = vidur_release_mark(replica)};
+    count_running(replica, &outlook);
     plan(v1, replica, &outlook);
 }
 
-/* The step after the one just formed. Left open where nothing would run in it: then the
- * next arrival decides. */
-static void plan_ahead(struct vllm_v1 *v1, const struct vidur_replica *replica,
+/* The step after the one just formed. */
+static void plan_ahead(struct vllm_v1 *v1, struct vidur_replica *replica,
                        const struct vidur_batch *batch)
 {
     const struct vidur_batch_outlook next = vidur_batch_look_ahead(batch, replica);
     const struct outlook outlook = {.decodes = next.decodes,
                                     .decode_blocks = next.decode_blocks,
-                                    .prompt_tokens = next.prompt_tokens +
-                                                     count_partials(replica).tokens,
-                                    .until_s = INFINITY};
+                                    .prompt_tokens = next.prompt_tokens,
+                                    .free_blocks = vidur_free_blocks(replica),
+                                    .holders = replica->num_holders,
+                                    .until_s = INFINITY,
+                                    .mark = vidur_release_mark(replica)};
     plan(v1, replica, &outlook);
-    v1->planned =
-        v1->admissions > 0 || outlook.decodes > 0 || outlook.prompt_tokens > 0;
+    if (vidur_running_count(replica) > 0 || next.decodes > 0 || next.prompt_tokens > 0)
+        return;
+    v1->state = vidur_queue_head(replica) == VIDUR_NO_REQUEST ? OPEN : UNPLANNED;
+    v1->open_free_blocks = outlook.free_blocks;
+    v1->open_holders = outlook.holders;
+    v1->open_mark = outlook.mark;
+}
+
+/* A step left open is fixed by the first request to arrive, if that fits beside those
+ * that are about to end, and then without those that arrive later. */
+static void plan_open(struct vllm_v1 *v1, struct vidur_replica *replica)
+{
+    const int32_t head = vidur_queue_head(replica);
+    const double *seen_at_s = replica->requests->seen_at_s;
+    v1->state = UNPLANNED;
+    if (head == VIDUR_NO_REQUEST || seen_at_s[head] >= replica->now_s)
+        return;
+    const struct outlook outlook = {.free_blocks = v1->open_free_blocks,
+                                    .holders = v1->open_holders,
+                                    .until_s = seen_at_s[head],
+                                    .mark = v1->open_mark};
+    plan(v1, replica, &outlook);
+    if (vidur_running_count(replica) == 0)
+        v1->state = UNPLANNED;
 }
 
 /* ---- Forming it ---- */
 
-/* Preempts the last admitted requests until that many blocks have become free. */
-static void preempt(const struct vllm_v1 *v1, struct vidur_replica *replica,
-                    struct vidur_batch *batch)
+/* Preempts the last admitted requests until the others have the blocks they want. */
+static void preempt(struct vllm_v1 *v1, struct vidur_replica *replica)
 {
-    const int64_t enough = vidur_free_blocks(replica) + v1->lacks_blocks;
+    const struct vidur_request_table *table = replica->requests;
     vidur_running_unpack_all(replica);
-    batch->blocked = true;
-    while (vidur_free_blocks(replica) < enough && vidur_running_count(replica) > 0)
-        vidur_request_restart(replica, vidur_running_pop_last(replica));
+    while (v1->lacks_blocks > 0 && vidur_running_count(replica) > 0) {
+        const int32_t victim = vidur_running_pop_last(replica);
+        const int64_t room = (int64_t)table->blocks[victim] * replica->block_size;
+        const int64_t free_blocks = vidur_free_blocks(replica);
+        v1->lacks_blocks -= table->processed_tokens[victim] > room;
+        vidur_request_restart(replica, victim);
+        v1->lacks_blocks -= vidur_free_blocks(replica) - free_blocks;
+    }
 }
 
-static void add_running(struct vllm_v1 *v1, struct vidur_replica *replica,
+static void add_decodes(struct vllm_v1 *v1, struct vidur_replica *replica,
                         struct vidur_batch *batch)
 {
-    v1->num_partials = 0;
+    v1->num_waiting = 0;
     while (vidur_running_count(replica) > 0) {
         const int32_t item = vidur_running_pop(replica);
         if (vidur_item_is_group(item)) {
             if (!vidur_batch_add_group(batch, replica, item, v1->max_num_seqs))
                 vidur_running_unpack(replica, item);
         } else if (!vidur_request_is_prefilled(replica, item)) {
-            v1->partials[v1->num_partials++] = item;
+            v1->waiting[v1->num_waiting++] = item;
         } else {
             vidur_grow_blocks(replica, item);
             vidur_batch_add(batch, replica, item, 1);
@@ -187,49 +224,60 @@ static void add_running(struct vllm_v1 *v1, struct vidur_replica *replica,
     }
 }
 
-/* The request's next chunk, if the budget has a token for it. */
-static bool add_chunk(const struct vllm_v1 *v1, struct vidur_replica *replica,
-                      struct vidur_batch *batch, int32_t request)
-{
-    const struct vidur_request_table *table = replica->requests;
-    const int64_t budget = v1->max_num_batched_tokens - batch->num_tokens;
-    const int64_t rest =
-        table->prefill_tokens[request] - table->processed_tokens[request];
-    if (budget <= 0)
-        return false;
-    vidur_batch_add(batch, replica, request, (int32_t)(rest < budget ? rest : budget));
-    return true;
-}
-
-static void add_prompts(struct vllm_v1 *v1, struct vidur_replica *replica,
+/* Chunks of prompts, in the order of admission. A plan leaves each a token, at least.
+ */
+static void add_prompts(const struct vllm_v1 *v1, struct vidur_replica *replica,
                         struct vidur_batch *batch)
 {
-    for (int32_t i = 0; i < v1->num_partials; i++)
-        if (!add_chunk(v1, replica, batch, v1->partials[i]))
-            vidur_running_push_back(replica, v1->partials[i]);
-    for (; v1->admissions > 0 && batch->num_tokens < v1->max_num_batched_tokens &&
-           vidur_queue_head(replica) != VIDUR_NO_REQUEST;
-         v1->admissions--) {
-        const int32_t request = vidur_queue_pop(replica);
-        vidur_take_prompt(replica, request);
-        add_chunk(v1, replica, batch, request);
+    const struct vidur_request_table *table = replica->requests;
+    for (int32_t i = 0; i < v1->num_waiting; i++) {
+        const int32_t request = v1->waiting[i];
+        const int64_t budget = v1->max_num_batched_tokens - batch->num_tokens;
+        const int64_t rest =
+            table->prefill_tokens[request] - table->processed_tokens[request];
+        assert(budget > 0);
+        vidur_batch_add(batch, replica, request,
+                        (int32_t)(rest < budget ? rest : budget));
     }
-    v1->admissions = 0;
+}
+
+static void form(struct vllm_v1 *v1, struct vidur_replica *replica,
+                 struct vidur_batch *batch)
+{
+    if (v1->state == OPEN)
+        plan_open(v1, replica);
+    if (v1->state == UNPLANNED)
+        plan_now(v1, replica);
+    v1->state = UNPLANNED;
+    batch->blocked |= v1->blocked || v1->lacks_blocks > 0;
+    if (v1->lacks_blocks > 0)
+        preempt(v1, replica);
+    add_decodes(v1, replica, batch);
+    add_prompts(v1, replica, batch);
 }
 
 static void next_batch(void *state, struct vidur_replica *replica,
                        struct vidur_batch *batch)
 {
     struct vllm_v1 *v1 = state;
-    if (!v1->planned)
-        plan_now(v1, replica);
-    v1->planned = false;
-    if (v1->lacks_blocks > 0)
-        preempt(v1, replica, batch);
-    add_running(v1, replica, batch);
-    add_prompts(v1, replica, batch);
+    form(v1, replica, batch);
+    if (batch->count == 0 && batch->blocked) /* all preempted: now they come first */
+        form(v1, replica, batch);
     if (v1->async && batch->count > 0)
         plan_ahead(v1, replica, batch);
+}
+
+/* Requests admitted since come behind those of the batch. */
+static void batch_end(void *state, struct vidur_replica *replica,
+                      struct vidur_batch *batch)
+{
+    struct vllm_v1 *v1 = state;
+    v1->num_waiting = 0;
+    while (vidur_running_count(replica) > 0)
+        v1->waiting[v1->num_waiting++] = vidur_running_pop(replica);
+    vidur_batch_requeue(replica, batch);
+    for (int32_t i = 0; i < v1->num_waiting; i++)
+        vidur_running_push_back(replica, v1->waiting[i]);
 }
 
 const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
@@ -241,4 +289,5 @@ const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
     .state_bytes = state_bytes,
     .init = init,
     .next_batch = next_batch,
+    .batch_end = batch_end,
 };

@@ -1,0 +1,345 @@
+#include "test.h"
+#include "toy_cluster.h"
+#include "toy_engine.h"
+#include "vllm_v1_reference.h"
+
+#include <vidur/rng.h>
+#include <vidur/simulator.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * The V1 engine on random small clusters: decode groups and the stepper against the
+ * plain event loop, and both against a step-by-step simulation of one replica; bit by
+ * bit.
+ */
+
+enum {
+    NUM_CASES = 1500,
+    MAX_REQUESTS = 120,
+    MAX_TOKENS = 512,
+    MAX_BATCH = 24,
+    MAX_STEP = 300,
+    MAX_PROMPTS = 24
+};
+
+struct scenario {
+    struct vidur_deployment deployment;
+    struct toy_step_times times;
+    struct vidur_workload workload;
+    double arrived_at_s[MAX_REQUESTS];
+    int32_t prefill[MAX_REQUESTS];
+    int32_t decode[MAX_REQUESTS];
+    int32_t prompt[MAX_REQUESTS];
+    struct vidur_slo slos[3];
+    struct vidur_run_options options;
+};
+
+static int between(struct vidur_rng *rng, int low, int high)
+{
+    return low + (int)vidur_rng_below(rng, (uint32_t)(high - low + 1));
+}
+
+static bool chance(struct vidur_rng *rng, int percent)
+{
+    return between(rng, 1, 100) <= percent;
+}
+
+static void draw_deployment(struct vidur_rng *rng, struct vidur_deployment *deployment)
+{
+    static const char *const routers[] = {"round_robin", "random", "lor"};
+    static const int sizes[] = {1, 4, 16};
+    toy_engine_deployment(deployment);
+    struct vidur_scheduler_config *knobs = &deployment->scheduler;
+    deployment->num_replicas = chance(rng, 60) ? 1 : between(rng, 2, 4);
+    strcpy(deployment->router, routers[between(rng, 0, 2)]);
+    deployment->semantics =
+        chance(rng, 20) ? VIDUR_SEMANTICS_VIDUR : VIDUR_SEMANTICS_CORRECTED;
+    knobs->max_num_seqs = between(rng, 1, chance(rng, 30) ? 3 : MAX_BATCH);
+    knobs->max_num_batched_tokens = between(rng, knobs->max_num_seqs, MAX_STEP);
+    knobs->block_size = sizes[between(rng, 0, 2)];
+    knobs->prefix_caching = chance(rng, 75);
+    knobs->async_scheduling = chance(rng, 70);
+}
+
+/* Multiples of 1/8 s make ties. */
+static void draw_times(struct vidur_rng *rng, struct toy_step_times *times)
+{
+    if (chance(rng, 40)) {
+        *times = (struct toy_step_times){.fixed_ms = 125,
+                                         .api_ms = chance(rng, 50) ? 125 : 0};
+        return;
+    }
+    *times = (struct toy_step_times){.fixed_ms = 1 + vidur_rng_uniform(rng),
+                                     .per_token_ms = 0.01 * vidur_rng_uniform(rng),
+                                     .per_sampled_ms = 0.01 * vidur_rng_uniform(rng),
+                                     .launch_ms = vidur_rng_uniform(rng),
+                                     .per_context_ms = 1e-3 * vidur_rng_uniform(rng),
+                                     .per_square_ms = 1e-5 * vidur_rng_uniform(rng),
+                                     .row_ms = 1e-3 * vidur_rng_uniform(rng),
+                                     .mixed_ms = chance(rng, 50) ? 0.1 : 0,
+                                     .api_ms = chance(rng, 50) ? 7.6 : 0};
+}
+
+static void draw_prompts(struct vidur_rng *rng, struct scenario *s)
+{
+    const int per_group = between(rng, 1, 4);
+    const int count = per_group * between(rng, 1, MAX_PROMPTS / per_group);
+    const int longest = between(rng, 2, 300), least = between(rng, 1, longest);
+    int32_t length[MAX_PROMPTS];
+    for (int i = 0; i < count; i++)
+        length[i] = between(rng, least, longest);
+    for (int64_t i = 0; i < s->workload.num_requests; i++) {
+        s->prompt[i] = between(rng, 0, count - 1);
+        s->prefill[i] = length[s->prompt[i]];
+    }
+    s->workload.prompts =
+        (struct vidur_prompts){.prompt = s->prompt,
+                               .num_prompts = count,
+                               .num_prompts_per_group = per_group,
+                               .system_prompt_tokens = between(rng, 0, least - 1)};
+}
+
+static void draw_requests(struct vidur_rng *rng, struct scenario *s)
+{
+    const bool ties = s->times.per_token_ms == 0;
+    const double gap_s = (ties ? 4 : 0.05) * vidur_rng_uniform(rng);
+    const int64_t count = between(rng, 1, MAX_REQUESTS);
+    const int longest = between(rng, 1, chance(rng, 30) ? 3 : 200);
+    double now_s = chance(rng, 50) ? 0 : 1;
+    s->workload =
+        toy_workload(count, MAX_TOKENS, s->arrived_at_s, s->prefill, s->decode);
+    for (int64_t i = 0; i < count; i++) {
+        s->arrived_at_s[i] = now_s;
+        s->prefill[i] = between(rng, 1, 300);
+        s->decode[i] = between(rng, 1, longest);
+        now_s += ties ? 0.125 * (int)(8 * gap_s * vidur_rng_exponential(rng))
+                      : gap_s * vidur_rng_exponential(rng);
+    }
+    if (chance(rng, 75))
+        draw_prompts(rng, s);
+}
+
+static void draw_blocks(struct vidur_rng *rng, struct scenario *s)
+{
+    struct vidur_scheduler_config *knobs = &s->deployment.scheduler;
+    int64_t longest = 1;
+    for (int64_t i = 0; i < s->workload.num_requests; i++)
+        if (s->prefill[i] + s->decode[i] > longest)
+            longest = s->prefill[i] + s->decode[i];
+    const int blocks = (int)(longest / knobs->block_size);
+    /* From too little for some requests to plenty. */
+    knobs->num_blocks =
+        between(rng, blocks / 2 + 1, (chance(rng, 70) ? 2 : 12) * (blocks + 1));
+}
+
+/* Stages of load as a workload has them: nominal times. */
+static void draw_stages(struct vidur_rng *rng, struct scenario *s)
+{
+    const int64_t count = s->workload.num_requests;
+    struct vidur_load_stages *stages = &s->workload.stages;
+    stages->count = between(rng, 2, 4);
+    stages->first_request[stages->count] = count;
+    for (int i = 1; i < stages->count; i++) {
+        const int64_t least = stages->first_request[i - 1];
+        stages->first_request[i] = between(rng, (int)least, (int)count);
+        const int64_t first = stages->first_request[i];
+        stages->start_s[i] =
+            first < count ? s->arrived_at_s[first] : stages->start_s[i - 1];
+    }
+    for (int i = 1; i < stages->count; i++)
+        if (stages->first_request[i] == stages->first_request[i - 1] ||
+            stages->first_request[i] == count)
+            stages->count = 0; /* an empty one: none at all */
+}
+
+static void draw_options(struct vidur_rng *rng, struct scenario *s)
+{
+    struct vidur_run_options *options = &s->options;
+    const bool alone = s->deployment.num_replicas == 1;
+    if (chance(rng, 20))
+        options->time_limit_s = s->arrived_at_s[s->workload.num_requests - 1] * 1.5 *
+                                vidur_rng_uniform(rng);
+    if (chance(rng, 30))
+        options->tbt_definition = VIDUR_TBT_BATCH;
+    if (!chance(rng, 30))
+        return;
+    for (int i = 0; i < 3; i++)
+        s->slos[i] = (struct vidur_slo){
+            .metric = (enum vidur_latency)between(rng, 0, VIDUR_NUM_LATENCIES - 1),
+            .quantile = 0.5 + 0.49 * vidur_rng_uniform(rng),
+            .limit_s = 40 * s->times.fixed_ms * 1e-3 * vidur_rng_exponential(rng)};
+    options->slos = s->slos;
+    options->num_slos = 3;
+    options->stop_early = alone && chance(rng, 70);
+}
+
+static struct scenario *draw(uint64_t index)
+{
+    struct scenario *s = calloc(1, sizeof *s);
+    struct vidur_rng rng;
+    vidur_rng_init(&rng, 42, vidur_rng_stream("vllm_v1", index));
+    draw_deployment(&rng, &s->deployment);
+    draw_times(&rng, &s->times);
+    draw_requests(&rng, s);
+    draw_blocks(&rng, s);
+    draw_options(&rng, s);
+    if (s->deployment.num_replicas == 1 && chance(&rng, 25))
+        draw_stages(&rng, s);
+    return s;
+}
+
+static struct vidur_simulator *simulate(const struct scenario *s, bool plain,
+                                        const struct vidur_timetable *table,
+                                        struct vidur_metrics *metrics)
+{
+    struct vidur_error err = {0};
+    struct vidur_simulator *simulator = NULL;
+    struct vidur_run_options options = s->options;
+    options.plain_stepping = plain;
+    if (vidur_simulator_create(&simulator, &s->deployment, table, MAX_TOKENS, &err) ||
+        vidur_simulator_run(simulator, &s->workload, &options, metrics, &err))
+        printf("\n  %s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+    return simulator;
+}
+
+/* ---- Against the reference ---- */
+
+static bool same(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
+}
+
+static const char *differs_from(const struct vidur_request_records *records,
+                                const struct v1_reference_request *reference)
+{
+    for (int64_t i = 0; i < records->count; i++) {
+        if (!same(records->arrived_at_s[i], reference[i].arrived_at_s))
+            return "arrived_at_s";
+        if (!same(records->scheduled_at_s[i], reference[i].scheduled_at_s))
+            return "scheduled_at_s";
+        if (!same(records->prefill_completed_at_s[i], reference[i].first_token_at_s))
+            return "prefill_completed_at_s";
+        if (!same(records->completed_at_s[i], reference[i].completed_at_s))
+            return "completed_at_s";
+        if (records->num_restarts[i] != reference[i].restarts)
+            return "num_restarts";
+    }
+    return NULL;
+}
+
+/* Each replica alone, with the requests that a round-robin router sends it. */
+static void run_reference(const struct scenario *s, const struct vidur_timetable *table,
+                          struct v1_reference_request *out,
+                          struct v1_reference_tally *tally)
+{
+    int32_t ids[MAX_REQUESTS];
+    for (int32_t replica = 0; replica < s->deployment.num_replicas; replica++) {
+        int64_t count = 0;
+        for (int32_t i = replica; i < s->workload.num_requests;
+             i += s->deployment.num_replicas)
+            ids[count++] = i;
+        const struct v1_reference_input input = {.knobs = &s->deployment.scheduler,
+                                                 .table = table->engine,
+                                                 .workload = &s->workload,
+                                                 .ids = ids,
+                                                 .count = count};
+        v1_reference_run(&input, out, tally);
+    }
+}
+
+static bool has_reference(const struct scenario *s)
+{
+    return s->options.time_limit_s == 0 && !s->options.stop_early &&
+           (s->deployment.num_replicas == 1 ||
+            strcmp(s->deployment.router, "round_robin") == 0);
+}
+
+struct tally {
+    int different, restarted, unfinished, limited, stopped, shared, referred, staged;
+    struct v1_reference_tally reference;
+};
+
+static void complain(uint64_t index, const struct scenario *s, const char *what,
+                     struct tally *tally)
+{
+    const struct vidur_scheduler_config *knobs = &s->deployment.scheduler;
+    if (!what || tally->different++ >= 10)
+        return;
+    printf("\n  case %d: %s differs: %s, %d replicas, %d requests, %d blocks of %d, "
+           "%d requests and %d tokens a step%s%s%s",
+           (int)index, what, s->deployment.router, s->deployment.num_replicas,
+           (int)s->workload.num_requests, (int)knobs->num_blocks, knobs->block_size,
+           knobs->max_num_seqs, knobs->max_num_batched_tokens,
+           knobs->async_scheduling ? ", async" : "",
+           s->workload.prompts.prompt && knobs->prefix_caching ? ", prefixes" : "",
+           s->workload.stages.count ? ", stages" : "");
+}
+
+static void compare(uint64_t index, struct tally *tally)
+{
+    struct scenario *s = draw(index);
+    struct vidur_timetable *table =
+        toy_engine_new(&s->times, MAX_STEP, MAX_BATCH, MAX_TOKENS);
+    struct v1_reference_request reference[MAX_REQUESTS];
+    struct vidur_metrics plain, quick;
+    struct vidur_simulator *a = simulate(s, true, table, &plain);
+    struct vidur_simulator *b = simulate(s, false, table, &quick);
+    const char *what =
+        toy_records_differ(vidur_simulator_requests(a), vidur_simulator_requests(b));
+    complain(index, s, what ? what : toy_metrics_differ(&plain, &quick), tally);
+    if (has_reference(s)) {
+        run_reference(s, table, reference, &tally->reference);
+        what = differs_from(vidur_simulator_requests(a), reference);
+        complain(index, s, what, tally);
+        tally->referred++;
+        tally->staged += s->workload.stages.count > 0;
+    }
+    tally->shared +=
+        s->workload.prompts.prompt && s->deployment.scheduler.prefix_caching;
+    tally->restarted += plain.num_restarts > 0;
+    tally->unfinished += plain.num_completed < plain.num_requests;
+    tally->limited += plain.time_limited;
+    tally->stopped += plain.stopped_early;
+    vidur_simulator_destroy(a);
+    vidur_simulator_destroy(b);
+    toy_engine_free(table);
+    free(s);
+}
+
+static void test_equal(void)
+{
+    struct tally t = {0};
+    for (uint64_t i = 0; i < NUM_CASES; i++)
+        compare(i, &t);
+    printf("\n  %d cases: %d with restarts, %d with prefixes, %d unfinished, %d cut by "
+           "time, %d stopped early\n",
+           NUM_CASES, t.restarted, t.shared, t.unfinished, t.limited, t.stopped);
+    printf(
+        "  %d against the reference, %d of them in stages: %lld steps, %lld hits, "
+        "%lld evictions, %lld blocks forgotten, %lld steps emptied, %lld fixed by an "
+        "arrival\n",
+        t.referred, t.staged, (long long)t.reference.steps, (long long)t.reference.hits,
+        (long long)t.reference.evictions, (long long)t.reference.forgotten,
+        (long long)t.reference.emptied, (long long)t.reference.fixed_apart);
+    CU_ASSERT_EQUAL(t.different, 0);
+    /* The drawing reaches what it is meant to reach. */
+    CU_ASSERT(t.restarted > NUM_CASES / 10);
+    CU_ASSERT(t.shared > NUM_CASES / 3);
+    CU_ASSERT(t.limited > NUM_CASES / 20);
+    CU_ASSERT(t.stopped > NUM_CASES / 20);
+    CU_ASSERT(t.referred > NUM_CASES / 3);
+    CU_ASSERT(t.staged > NUM_CASES / 20);
+    CU_ASSERT(t.reference.hits > 0);
+    CU_ASSERT(t.reference.evictions > 0);
+    CU_ASSERT(t.reference.forgotten > 0);
+    CU_ASSERT(t.reference.emptied > 0);
+    CU_ASSERT(t.reference.fixed_apart > 0);
+    CU_ASSERT(t.reference.stages_late > 0);
+}
+
+VIDUR_TEST_MAIN("vllm_v1", {"equal to the reference, to the bit", test_equal})

@@ -1,0 +1,46 @@
+#ifndef VIDUR_TEST_VLLM_V1_REFERENCE_H
+#define VIDUR_TEST_VLLM_V1_REFERENCE_H
+
+#include <vidur/deployment.h>
+#include <vidur/engine_table.h>
+#include <vidur/workload.h>
+
+/*
+ * A V1 engine simulated the slow way: step by step, request by request, with linear
+ * searches, straight from vllm_v1.md sections 1 to 3. One replica. What the scheduler,
+ * the step model and the block store are compared with.
+ */
+
+struct v1_reference_request {
+    double arrived_at_s;
+    double scheduled_at_s; /* first time; NaN: never, as the next two */
+    double first_token_at_s;
+    double completed_at_s;
+    int restarts;
+};
+
+/* What happened on the way, so that tests can tell that they reached it. */
+struct v1_reference_tally {
+    int64_t steps;
+    int64_t hits; /* blocks */
+    int64_t evictions;
+    int64_t forgotten;   /* blocks of prompts that were not computed to their end */
+    int64_t emptied;     /* steps that preemption left empty */
+    int64_t fixed_apart; /* by an arrival while the step before was running */
+    int64_t stages_late;
+};
+
+/* `ids`: the requests that this replica gets, in order; `out`, by id. */
+struct v1_reference_input {
+    const struct vidur_scheduler_config *knobs; /* num_blocks is given */
+    const struct vidur_engine_table *table;
+    const struct vidur_workload *workload;
+    const int32_t *ids;
+    int64_t count;
+};
+
+void v1_reference_run(const struct v1_reference_input *input,
+                      struct v1_reference_request *out,
+                      struct v1_reference_tally *tally);
+
+#endif

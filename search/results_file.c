@@ -31,11 +31,11 @@ static int put_root(struct vidur_h5 *file, const struct vidur_results *results)
     int failed =
         vidur_h5_put_text(file, "creator", creator) ||
         vidur_h5_put_text(file, "HDF5_Version", vidur_h5_version().text) ||
-        vidur_h5_put_int64(file, "format_version", VIDUR_RESULTS_FORMAT_VERSION) ||
+        vidur_h5_put_uint64(file, "format_version", VIDUR_RESULTS_FORMAT_VERSION) ||
         vidur_h5_put_text(file, "config_text", results->config_text) ||
         vidur_h5_put_uint64(file, "seed", results->seed) ||
-        vidur_h5_put_int64(file, "ranks", results->ranks) ||
-        vidur_h5_put_int64(file, "threads", results->threads) ||
+        vidur_h5_put_uint64(file, "ranks", (uint64_t)results->ranks) ||
+        vidur_h5_put_uint64(file, "threads", (uint64_t)results->threads) ||
         vidur_h5_put_double(file, "elapsed_s", results->elapsed_s);
     for (size_t i = 0; !failed && i < NUM_ROOT_TEXTS; i++)
         failed = vidur_h5_put_text(file, root_texts[i].name,
@@ -77,7 +77,7 @@ int vidur_results_write(const char *path, const struct vidur_results *results,
     const struct vidur_results stamped = vidur_results_stamp(results);
     size_t size = 0;
     void *image = NULL;
-    struct vidur_h5 *file = vidur_h5_create(path);
+    struct vidur_h5 *file = vidur_h5_create();
     if (file && put_all(file, &stamped) == 0)
         image = vidur_h5_image(file, &size);
     vidur_h5_close(file);

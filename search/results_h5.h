@@ -26,7 +26,7 @@ struct vidur_h5_version {
 struct vidur_h5_version vidur_h5_version(void);
 
 /* An empty file in memory; NULL on failure. */
-struct vidur_h5 *vidur_h5_create(const char *name);
+struct vidur_h5 *vidur_h5_create(void);
 
 /* An existing file, read-only; NULL on failure, with HDF5's reason in `why`. */
 struct vidur_h5 *vidur_h5_open(const char *path, char *why, size_t size);
@@ -38,7 +38,6 @@ void vidur_h5_close(struct vidur_h5 *file); /* takes NULL */
 void *vidur_h5_image(struct vidur_h5 *file, size_t *size);
 
 int vidur_h5_put_text(struct vidur_h5 *file, const char *name, const char *text);
-int vidur_h5_put_int64(struct vidur_h5 *file, const char *name, int64_t value);
 int vidur_h5_put_uint64(struct vidur_h5 *file, const char *name, uint64_t value);
 int vidur_h5_put_double(struct vidur_h5 *file, const char *name, double value);
 int vidur_h5_put_group(struct vidur_h5 *file, const char *path);

@@ -129,17 +129,17 @@ static void test_text_is_clean(void)
 }
 
 /* A file of our kind with given columns of the ranking and a format version. */
-static const char *write_variant(const char *name, int64_t version,
+static const char *write_variant(const char *name, uint64_t version,
                                  const struct vidur_table *ranking, const void *rows,
                                  int64_t count)
 {
     struct vidur_table probes = vidur_probes_table(), facts = vidur_facts_table();
-    struct vidur_h5 *file = vidur_h5_create("x");
+    struct vidur_h5 *file = vidur_h5_create();
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     int failed = vidur_h5_put_text(file, "creator", "vidur-search") ||
                  vidur_h5_put_text(file, "creator_version", "9.9") ||
                  vidur_h5_put_text(file, "config_text", "x: 1") ||
-                 vidur_h5_put_int64(file, "format_version", version) ||
+                 vidur_h5_put_uint64(file, "format_version", version) ||
                  vidur_h5_put_group(file, "/space") ||
                  vidur_h5_put_note(file, "/space/configuration", "x: 1") ||
                  vidur_h5_put_table(file, ranking, rows, count) ||
@@ -227,7 +227,7 @@ static void test_foreign_files(void)
     check_refused(path, "not an HDF5 file");
     CU_ASSERT_EQUAL(vidur_file_write(path, "\x89HD", 3, NULL), 0);
     check_refused(path, "not an HDF5 file");
-    struct vidur_h5 *file = vidur_h5_create("x");
+    struct vidur_h5 *file = vidur_h5_create();
     size_t size = 0;
     CU_ASSERT_EQUAL(vidur_h5_put_text(file, "creator", "somebody else"), 0);
     void *image = vidur_h5_image(file, &size);

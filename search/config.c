@@ -43,6 +43,34 @@ int config_fail_at(const struct vidur_yaml_node *mapping, const char *key,
     return -1;
 }
 
+int config_locate(const struct vidur_yaml_node *section, const char *prefix,
+                  struct vidur_error *err)
+{
+    char path[128];
+    const size_t skipped = strlen(prefix);
+    if (!err || strncmp(err->text, prefix, skipped) != 0)
+        return -1;
+    const char *rest = strstr(err->text + skipped, ": ");
+    const size_t length = rest ? (size_t)(rest - err->text) - skipped : 0;
+    if (length == 0 || length >= sizeof path ||
+        memchr(err->text + skipped, ' ', length))
+        return -1;
+    memcpy(path, err->text + skipped, length);
+    path[length] = 0;
+    memmove(err->text, rest + 2, strlen(rest + 2) + 1);
+    char *key = path;
+    for (char *dot = strchr(key, '.'); dot; dot = strchr(key, '.')) {
+        *dot = 0;
+        const struct vidur_yaml_node *child = vidur_yaml_get(section, key);
+        *dot = '.';
+        if (!child) /* the place that lacks the rest of the path */
+            break;
+        section = child;
+        key = dot + 1;
+    }
+    return config_fail_at(section, key, err);
+}
+
 int config_read_reference(const struct vidur_yaml_node *node, void *out,
                           struct vidur_error *err)
 {
@@ -259,37 +287,47 @@ static void set_defaults(struct vidur_search_config *config)
                                                     .max_working_ranks = 16};
 }
 
-/* A list that was not given. */
-static int fill(void *list, int *count, const void *values, int num_values,
-                size_t bytes, struct vidur_error *err)
+/* What stands for a list that was not given. */
+struct default_list {
+    void *list; /* pointer to the member, itself a pointer */
+    int *count;
+    const void *values;
+    int num_values;
+    size_t bytes; /* of a value */
+};
+
+static int fill(const struct default_list *d, struct vidur_error *err)
 {
-    if (*count > 0)
+    if (*d->count > 0)
         return 0;
-    void *copy = malloc((size_t)num_values * bytes);
+    void *copy = malloc((size_t)d->num_values * d->bytes);
     if (!copy)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for the configuration");
-    memcpy(copy, values, (size_t)num_values * bytes);
-    memcpy(list, &copy, sizeof copy);
-    *count = num_values;
+    memcpy(copy, d->values, (size_t)d->num_values * d->bytes);
+    memcpy(d->list, &copy, sizeof copy);
+    *d->count = d->num_values;
     return 0;
 }
 
 static int fill_lists(struct vidur_search_config *config, struct vidur_error *err)
 {
-    const char router[24] = "round_robin";
-    const int planner = VIDUR_PLANNER_BY_SEMANTICS;
-    if (fill(&config->batch_sizes, &config->num_batch_sizes, default_batch_sizes, 5,
-             sizeof(int), err) ||
-        fill(&config->tp_dimensions, &config->num_tp_dimensions, default_dimension, 4,
-             sizeof(int), err) ||
-        fill(&config->pp_dimensions, &config->num_pp_dimensions, default_dimension, 3,
-             sizeof(int), err) ||
-        fill(&config->routers, &config->num_routers, router, 1, sizeof router, err) ||
-        fill(&config->memory_planners, &config->num_memory_planners, &planner, 1,
-             sizeof planner, err))
-        return -1;
-    return fill(&config->slos, &config->num_slos, default_slos, 3,
-                sizeof default_slos[0], err);
+    static const char router[24] = "round_robin";
+    static const int planner = VIDUR_PLANNER_BY_SEMANTICS;
+#define LIST_OF(member, values, count)                                                 \
+    {                                                                                  \
+        &config->member, &config->num_##member, values, count, sizeof *config->member  \
+    }
+    const struct default_list lists[] = {LIST_OF(batch_sizes, default_batch_sizes, 5),
+                                         LIST_OF(tp_dimensions, default_dimension, 4),
+                                         LIST_OF(pp_dimensions, default_dimension, 3),
+                                         LIST_OF(routers, router, 1),
+                                         LIST_OF(memory_planners, &planner, 1),
+                                         LIST_OF(slos, default_slos, 3)};
+#undef LIST_OF
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        if (fill(&lists[i], err) != 0)
+            return -1;
+    return 0;
 }
 
 /* ---- Names to specs ---- */
@@ -381,10 +419,9 @@ static int check_policies(const struct vidur_yaml_node *root,
     for (int i = 0; i < config->num_schedulers; i++) {
         deployment.scheduler = config->schedulers[i].config;
         if (vidur_deployment_check(&deployment, err) != 0)
-            return vidur_section_locate(
-                vidur_yaml_item(vidur_yaml_get(root, "schedulers"),
-                                config->schedulers[i].entry),
-                "scheduler.", err);
+            return config_locate(vidur_yaml_item(vidur_yaml_get(root, "schedulers"),
+                                                 config->schedulers[i].entry),
+                                 "scheduler.", err);
     }
     return 0;
 }

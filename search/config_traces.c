@@ -111,7 +111,7 @@ static int complete(const struct vidur_yaml_node *node,
                                    "poisson or gamma",
                                    workload->arrivals.type);
     if (vidur_workload_config_check(workload, err) != 0)
-        return vidur_section_locate(node, "workload.", err);
+        return config_locate(node, "workload.", err);
     trace->content = VIDUR_FNV1A_INIT;
     if (hash_file(workload->lengths.file, &trace->content, err) != 0)
         return config_fail_at(

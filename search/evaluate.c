@@ -28,17 +28,17 @@ static const double saturating_qps = 1e9;
 
 struct evaluator {
     const struct vidur_space *space;
-    const struct vidur_log *log;
+    struct evaluator_options options;
     struct vidur_estimator_config estimator;
-    int rank;
+    const struct evaluator_pulse *pulse;
     struct vidur_workload **workloads;   /* by trace */
     struct vidur_timetable **timetables; /* by table; NULL: not opened yet */
     int64_t candidate;                   /* of the simulator; -1: none */
     struct vidur_simulator *simulator;
 };
 
-int evaluator_create(struct evaluator **out, const struct vidur_space *space, int rank,
-                     int threads, const struct vidur_log *log, struct vidur_error *err)
+int evaluator_create(struct evaluator **out, const struct vidur_space *space,
+                     const struct evaluator_options *options, struct vidur_error *err)
 {
     const struct vidur_search_config *config = space->config;
     struct evaluator *e = calloc(1, sizeof *e);
@@ -46,12 +46,11 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space, in
     if (!e)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for an evaluator");
     *e = (struct evaluator){.space = space,
-                            .log = log,
+                            .options = *options,
                             .estimator = config->estimator,
-                            .rank = rank,
                             .candidate = -1};
     if (e->estimator.threads == 0)
-        e->estimator.threads = threads;
+        e->estimator.threads = options->threads;
     e->workloads = calloc((size_t)config->num_traces, sizeof *e->workloads);
     e->timetables = calloc((size_t)space->num_tables + 1, sizeof *e->timetables);
     int rc = e->workloads && e->timetables
@@ -81,6 +80,11 @@ void evaluator_destroy(struct evaluator *e)
     free(e);
 }
 
+void evaluator_set_pulse(struct evaluator *e, const struct evaluator_pulse *pulse)
+{
+    e->pulse = pulse;
+}
+
 const struct vidur_workload *evaluator_workload(const struct evaluator *e, int trace)
 {
     return e->workloads[trace];
@@ -96,7 +100,7 @@ static const struct vidur_timetable *open_table(struct evaluator *e, int table,
 {
     if (!e->timetables[table] &&
         vidur_timetable_open(&e->timetables[table], &e->estimator,
-                             &e->space->tables[table], e->log, err) != 0)
+                             &e->space->tables[table], e->options.log, err) != 0)
         return NULL;
     return e->timetables[table];
 }
@@ -123,20 +127,24 @@ static int on_progress(void *context, double time_s, int64_t num_completed)
     return 0;
 }
 
-static int simulate(struct vidur_simulator *simulator,
-                    const struct vidur_workload *workload,
-                    const struct evaluator_pulse *pulse,
-                    const struct vidur_run_options *options,
+/* One run of one simulator, heard of by the pulse. */
+struct run {
+    struct vidur_simulator *simulator;
+    const struct vidur_workload *workload;
+    struct vidur_run_options options;
+};
+
+static int simulate(const struct evaluator *e, struct run *run,
                     struct vidur_metrics *metrics, struct vidur_error *err)
 {
-    const struct vidur_observer observer = {.context = (void *)(uintptr_t)pulse,
+    const struct vidur_observer observer = {.context = (void *)(uintptr_t)e->pulse,
                                             .progress = on_progress};
-    struct vidur_run_options all = *options;
-    if (pulse && pulse->beat)
-        all.observer = &observer;
-    if (pulse)
-        all.cancel = pulse->stop;
-    return vidur_simulator_run(simulator, workload, &all, metrics, err);
+    if (e->pulse && e->pulse->beat)
+        run->options.observer = &observer;
+    if (e->pulse)
+        run->options.cancel = e->pulse->stop;
+    return vidur_simulator_run(run->simulator, run->workload, &run->options, metrics,
+                               err);
 }
 
 static int64_t bound_requests(const struct vidur_deployment *deployment,
@@ -150,16 +158,13 @@ static int64_t bound_requests(const struct vidur_deployment *deployment,
     return count < available ? count : available;
 }
 
-static int find_bound(struct evaluator *e, int64_t candidate,
-                      const struct evaluator_pulse *pulse, double *qps,
+static int find_bound(struct evaluator *e, int64_t candidate, double *qps,
                       struct vidur_error *err)
 {
     const struct vidur_candidate *c = &e->space->candidates[candidate];
     struct vidur_workload *workload = e->workloads[c->trace];
     const struct vidur_timetable *timetable = open_table(e, c->table, err);
-    const struct vidur_run_options options = {0};
     struct vidur_deployment deployment;
-    struct vidur_simulator *simulator = NULL;
     struct vidur_metrics metrics;
     if (!timetable || vidur_workload_set_qps(workload, saturating_qps, err) != 0)
         return -1;
@@ -168,11 +173,12 @@ static int find_bound(struct evaluator *e, int64_t candidate,
     struct vidur_workload first = *workload;
     first.num_requests =
         bound_requests(&deployment, workload->num_requests, workload->max_tokens);
-    int rc = vidur_simulator_create(&simulator, &deployment, timetable,
+    struct run run = {.workload = &first};
+    int rc = vidur_simulator_create(&run.simulator, &deployment, timetable,
                                     workload->max_tokens, err);
     if (rc == 0)
-        rc = simulate(simulator, &first, pulse, &options, &metrics, err);
-    vidur_simulator_destroy(simulator);
+        rc = simulate(e, &run, &metrics, err);
+    vidur_simulator_destroy(run.simulator);
     if (rc != 0)
         return -1;
     *qps = metrics.requests_per_s * c->num_replicas;
@@ -202,44 +208,49 @@ static int take_candidate(struct evaluator *e, int64_t candidate,
     return 0;
 }
 
-/* A probe of `num_requests` of the workload. */
-static int run_load(struct evaluator *e, int64_t candidate, double qps,
-                    int64_t num_requests, const struct evaluator_pulse *pulse,
+/* The first so many requests of a candidate's workload, at a rate. */
+struct load {
+    int64_t candidate;
+    int64_t num_requests;
+    double qps;
+};
+
+static int run_load(struct evaluator *e, const struct load *load,
                     struct vidur_metrics *metrics, struct vidur_error *err)
 {
     const struct vidur_search_config *config = e->space->config;
-    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    struct vidur_workload *workload =
+        e->workloads[e->space->candidates[load->candidate].trace];
     /* The reference's search looks at how late an overloaded run is. */
     const bool may_stop =
         config->search.stop_early && config->capacity_definition == VIDUR_CAPACITY_SLOS;
-    const struct vidur_run_options options = {.slos = config->slos,
-                                              .num_slos = config->num_slos,
-                                              .stop_early = may_stop,
-                                              .tbt_definition = config->tbt_definition,
-                                              .time_limit_s =
-                                                  config->search.time_limit_s};
-    if (take_candidate(e, candidate, err) != 0 ||
-        vidur_workload_set_qps(e->workloads[c->trace], qps, err) != 0)
+    if (take_candidate(e, load->candidate, err) != 0 ||
+        vidur_workload_set_qps(workload, load->qps, err) != 0)
         return -1;
-    struct vidur_workload first = *e->workloads[c->trace];
-    first.num_requests = num_requests;
-    return simulate(e->simulator, &first, pulse, &options, metrics, err);
+    struct vidur_workload first = *workload;
+    first.num_requests = load->num_requests;
+    struct run run = {.simulator = e->simulator,
+                      .workload = &first,
+                      .options = {.slos = config->slos,
+                                  .num_slos = config->num_slos,
+                                  .stop_early = may_stop,
+                                  .tbt_definition = config->tbt_definition,
+                                  .time_limit_s = config->search.time_limit_s}};
+    return simulate(e, &run, metrics, err);
 }
 
 struct pilot {
     struct evaluator *evaluator;
-    int64_t candidate;
-    int64_t num_requests;
-    const struct evaluator_pulse *pulse;
+    struct load load;
 };
 
 static int probe_pilot(void *context, double qps,
                        struct vidur_capacity_outcome *outcome, struct vidur_error *err)
 {
-    const struct pilot *pilot = context;
+    struct pilot *pilot = context;
     struct vidur_metrics metrics;
-    if (run_load(pilot->evaluator, pilot->candidate, qps, pilot->num_requests,
-                 pilot->pulse, &metrics, err) != 0)
+    pilot->load.qps = qps;
+    if (run_load(pilot->evaluator, &pilot->load, &metrics, err) != 0)
         return -1;
     outcome->feasible = metrics.violated_slo < 0 && !metrics.time_limited;
     return 0;
@@ -257,7 +268,7 @@ static int find_start(struct pilot *pilot, double bound_qps, double *start_qps,
                                                    .first_stride = PILOT_STRIDE};
     struct vidur_capacity search;
     struct vidur_capacity_answer answer;
-    if (pilot->num_requests < PILOT_REQUESTS)
+    if (pilot->load.num_requests < PILOT_REQUESTS)
         return 0;
     if (vidur_capacity_begin(&search, &options, err) != 0 ||
         vidur_capacity_run(&search, probe_pilot, pilot, err) != 0)
@@ -268,18 +279,16 @@ static int find_start(struct pilot *pilot, double bound_qps, double *start_qps,
     return 0;
 }
 
-int evaluator_bound(struct evaluator *e, int64_t candidate,
-                    const struct evaluator_pulse *pulse, struct evaluator_bound *out,
+int evaluator_bound(struct evaluator *e, int64_t candidate, struct evaluator_bound *out,
                     struct vidur_error *err)
 {
-    const struct vidur_candidate *c = &e->space->candidates[candidate];
-    struct pilot pilot = {.evaluator = e,
-                          .candidate = candidate,
-                          .num_requests =
-                              e->workloads[c->trace]->num_requests / PILOT_SHARE,
-                          .pulse = pulse};
+    const struct vidur_workload *workload =
+        e->workloads[e->space->candidates[candidate].trace];
+    struct pilot pilot = {
+        e,
+        {.candidate = candidate, .num_requests = workload->num_requests / PILOT_SHARE}};
     *out = (struct evaluator_bound){0, 0};
-    if (find_bound(e, candidate, pulse, &out->qps, err) != 0)
+    if (find_bound(e, candidate, &out->qps, err) != 0)
         return -1;
     return find_start(&pilot, out->qps, &out->start_qps, err);
 }
@@ -335,15 +344,14 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
 }
 
 int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
-                    const struct evaluator_pulse *pulse, struct vidur_probe_row *row,
-                    struct vidur_error *err)
+                    struct vidur_probe_row *row, struct vidur_error *err)
 {
     const struct vidur_search_config *config = e->space->config;
     const struct vidur_candidate *c = &e->space->candidates[candidate];
+    const struct load load = {candidate, e->workloads[c->trace]->num_requests, qps};
     struct vidur_metrics metrics;
     const double begin_s = vidur_monotonic_s();
-    if (run_load(e, candidate, qps, e->workloads[c->trace]->num_requests, pulse,
-                 &metrics, err) != 0)
+    if (run_load(e, &load, &metrics, err) != 0)
         return -1;
     memset(row, 0, sizeof *row);
     snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, c->id);
@@ -358,7 +366,7 @@ int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
         snprintf(row->violated_slo, sizeof row->violated_slo, "time_limit_s");
     fill_latencies(row, &metrics);
     fill_load(row, &metrics);
-    row->mpi_rank = e->rank;
+    row->mpi_rank = e->options.rank;
     row->wall_s = vidur_monotonic_s() - begin_s;
     return 0;
 }

@@ -20,6 +20,12 @@ struct evaluator_pulse {
     const volatile int *stop; /* may be NULL */
 };
 
+struct evaluator_options {
+    int rank;                    /* for the results */
+    int threads;                 /* for building tables; 0: as OpenMP decides */
+    const struct vidur_log *log; /* may be NULL */
+};
+
 /* What opening a timetable tells. */
 struct evaluator_table {
     char key[65];
@@ -27,11 +33,14 @@ struct evaluator_table {
 };
 
 /* Draws every workload of the configuration: a trace that cannot be used is found
- * here. `space` must outlive the evaluator; `threads` are for building tables (0: as
- * OpenMP decides); `log` may be NULL. */
-int evaluator_create(struct evaluator **out, const struct vidur_space *space, int rank,
-                     int threads, const struct vidur_log *log, struct vidur_error *err);
+ * here. `space` must outlive the evaluator. */
+int evaluator_create(struct evaluator **out, const struct vidur_space *space,
+                     const struct evaluator_options *options, struct vidur_error *err);
 void evaluator_destroy(struct evaluator *evaluator);
+
+/* For what follows; NULL: nobody. `pulse` must outlive its use. */
+void evaluator_set_pulse(struct evaluator *evaluator,
+                         const struct evaluator_pulse *pulse);
 
 int evaluator_open_table(struct evaluator *evaluator, int table,
                          struct evaluator_table *out, struct vidur_error *err);
@@ -48,13 +57,11 @@ struct evaluator_bound {
  * first sixteenth of the workload, where that is long enough to mean anything.
  */
 int evaluator_bound(struct evaluator *evaluator, int64_t candidate,
-                    const struct evaluator_pulse *pulse, struct evaluator_bound *out,
-                    struct vidur_error *err);
+                    struct evaluator_bound *out, struct vidur_error *err);
 
 /* One simulation at one load: all of *row but its number in the path. */
 int evaluator_probe(struct evaluator *evaluator, int64_t candidate, double qps,
-                    const struct evaluator_pulse *pulse, struct vidur_probe_row *row,
-                    struct vidur_error *err);
+                    struct vidur_probe_row *row, struct vidur_error *err);
 
 /* The requests of a trace, as drawn; lives as long as the evaluator. */
 const struct vidur_workload *evaluator_workload(const struct evaluator *evaluator,

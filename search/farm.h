@@ -46,6 +46,12 @@ struct vidur_farm_pulse {
     const volatile int *stop;
 };
 
+/* One step of one job. */
+struct vidur_farm_step {
+    int64_t job;
+    uint64_t step;
+};
+
 struct vidur_farm_ops {
     size_t state_bytes, result_bytes; /* at most the maxima above */
 
@@ -60,7 +66,7 @@ struct vidur_farm_ops {
 
     /* ---- expensive; any rank ---- */
     /* A failure other than VIDUR_EINTR ends the job, not the farm. */
-    int (*run)(void *context, int64_t job, uint64_t step,
+    int (*run)(void *context, const struct vidur_farm_step *step,
                const struct vidur_farm_pulse *pulse, void *result,
                struct vidur_error *err);
 

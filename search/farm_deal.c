@@ -248,15 +248,14 @@ static int choose_own(struct farm_leader *l, int *index, uint64_t *step)
     return farm_path_fly(l->paths[*index], 0, *step, l->error) == 0 ? 1 : -1;
 }
 
-static int settle_own(struct farm_leader *l, int index, uint64_t step, bool failed,
-                      const void *body, size_t bytes)
+static int settle_own(struct farm_leader *l, int index,
+                      const struct farm_outcome *outcome)
 {
     struct farm_path *path = l->paths[index];
-    farm_path_land(path, 0, step);
+    farm_path_land(path, 0, outcome->step);
     l->changed = true;
-    if (!path->ended &&
-        (farm_path_store(path, step, failed, body, bytes, l->error) != 0 ||
-         farm_lead_apply(l, index) != 0))
+    if (!path->ended && (farm_path_store(path, outcome, l->error) != 0 ||
+                         farm_lead_apply(l, index) != 0))
         return -1;
     if (l->home == index) {
         if (claim_home(l) != 0)
@@ -275,14 +274,14 @@ int farm_deal_self(struct farm_leader *l, const struct vidur_farm_pulse *pulse)
     const int chosen = choose_own(l, &index, &step);
     if (chosen <= 0)
         return chosen;
+    const struct vidur_farm_step at = {l->paths[index]->job, step};
     const double begin_s = vidur_monotonic_s();
-    const int rc = l->farm->ops->run(l->farm->context, l->paths[index]->job, step,
-                                     pulse, result, &failure);
+    const int rc = l->farm->ops->run(l->farm->context, &at, pulse, result, &failure);
     l->stats->busy_s += vidur_monotonic_s() - begin_s;
     l->stats->steps++;
     if (rc != 0 && failure.code == VIDUR_EINTR)
         return 1; /* *stop is set: the loop sees to it */
-    if (rc == 0)
-        return settle_own(l, index, step, false, result, l->farm->ops->result_bytes);
-    return settle_own(l, index, step, true, &failure, sizeof failure);
+    const struct farm_outcome done = {step, false, result, l->farm->ops->result_bytes};
+    const struct farm_outcome broken = {step, true, &failure, sizeof failure};
+    return settle_own(l, index, rc == 0 ? &done : &broken);
 }

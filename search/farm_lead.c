@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* How long ranks may take to answer an early stop; they are left behind then. */
-static const double stop_patience_s = 1.2;
+static const double stop_patience_s = 0.6;
 
 static int leader_init(struct farm_leader *l, const struct vidur_farm *farm,
                        const struct farm_link *link, struct vidur_error *err)
@@ -137,13 +137,14 @@ static int on_result(struct farm_leader *l, int rank, const struct farm_message 
     if (at < 0)
         return confused(l, rank);
     const struct farm_holding held = l->slots[rank].held[at];
+    const struct farm_outcome outcome = {m->step, m->kind == FARM_FAILED, m->body,
+                                         (size_t)m->body_bytes};
     struct farm_path *path = l->paths[held.path];
     if (!held.whole) {
         farm_path_land(path, rank, held.step);
         farm_lead_drop(l, rank, at);
     }
-    if (!path->ended && (farm_path_store(path, m->step, m->kind == FARM_FAILED, m->body,
-                                         (size_t)m->body_bytes, l->error) != 0 ||
+    if (!path->ended && (farm_path_store(path, &outcome, l->error) != 0 ||
                          farm_lead_apply(l, held.path) != 0))
         return -1;
     if (held.whole && path->ended) {

@@ -64,22 +64,23 @@ bool farm_path_is_flying(const struct farm_path *path, uint64_t step)
     return false;
 }
 
-int farm_path_store(struct farm_path *path, uint64_t step, bool failed,
-                    const void *body, size_t bytes, struct vidur_error *err)
+int farm_path_store(struct farm_path *path, const struct farm_outcome *outcome,
+                    struct vidur_error *err)
 {
-    if (farm_path_lookup(path, step))
+    if (farm_path_lookup(path, outcome->step))
         return 0;
     struct farm_known *known =
         grow(path->known, path->num_known, &path->max_known, sizeof *known);
-    unsigned char *copy = malloc(bytes ? bytes : 1);
+    unsigned char *copy = malloc(outcome->bytes ? outcome->bytes : 1);
     if (known)
         path->known = known;
     if (!known || !copy) {
         free(copy);
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a result");
     }
-    memcpy(copy, body, bytes);
-    known[path->num_known++] = (struct farm_known){step, failed, copy};
+    memcpy(copy, outcome->body, outcome->bytes);
+    known[path->num_known++] =
+        (struct farm_known){outcome->step, outcome->failed, copy};
     return 0;
 }
 

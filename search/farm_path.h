@@ -25,6 +25,14 @@ struct farm_known {
     unsigned char *body;
 };
 
+/* What came of a step: a result, or the error of a failed one. */
+struct farm_outcome {
+    uint64_t step;
+    bool failed;
+    const void *body;
+    size_t bytes;
+};
+
 struct farm_path {
     const struct vidur_farm *farm;
     int64_t job;
@@ -47,9 +55,9 @@ int farm_path_fly(struct farm_path *path, int rank, uint64_t step,
 void farm_path_land(struct farm_path *path, int rank, uint64_t step);
 bool farm_path_is_flying(const struct farm_path *path, uint64_t step);
 
-/* Keeps a copy of a result (or of the error of a failed step). */
-int farm_path_store(struct farm_path *path, uint64_t step, bool failed,
-                    const void *body, size_t bytes, struct vidur_error *err);
+/* Keeps a copy. */
+int farm_path_store(struct farm_path *path, const struct farm_outcome *outcome,
+                    struct vidur_error *err);
 /* The result of a step, or NULL. */
 const struct farm_known *farm_path_lookup(const struct farm_path *path, uint64_t step);
 

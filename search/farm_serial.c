@@ -27,8 +27,9 @@ static int run_job(struct farm_board *board, int64_t job, void *state,
     while (ops->next(farm->context, state, &step)) {
         if (*farm->stop)
             return stopped(err);
+        const struct vidur_farm_step at = {job, step};
         const double begin_s = vidur_monotonic_s();
-        const int rc = ops->run(farm->context, job, step, &pulse, result, &failure);
+        const int rc = ops->run(farm->context, &at, &pulse, result, &failure);
         stats->busy_s += vidur_monotonic_s() - begin_s;
         stats->steps++;
         if (rc != 0 && failure.code == VIDUR_EINTR)
@@ -38,6 +39,8 @@ static int run_job(struct farm_board *board, int64_t job, void *state,
         if (ops->record(farm->context, job, state, result, err) != 0)
             return -1;
         ops->tell(farm->context, state, result);
+        if (ops->commit && ops->commit(farm->context, err) != 0)
+            return -1;
         if (ops->progress)
             ops->progress(farm->context, board->done, farm->num_jobs);
     }

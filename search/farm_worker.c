@@ -6,7 +6,7 @@
 #include <time.h>
 
 /* How long a rank that was told to stop by a signal waits for rank 0's word. */
-static const double stop_patience_s = 1.5;
+static const double stop_patience_s = 0.8;
 
 struct lease {
     int64_t job;
@@ -140,9 +140,10 @@ static void run_step(struct worker *w)
         drop_lease(w, 0);
         return;
     }
+    const struct vidur_farm_step at = {lease->job, step};
     const double begin_s = vidur_monotonic_s();
     w->in_step = true;
-    const int rc = ops->run(context, lease->job, step, &pulse, result, &failure);
+    const int rc = ops->run(context, &at, &pulse, result, &failure);
     w->in_step = false;
     w->message.seconds = vidur_monotonic_s() - begin_s;
     w->busy_s += w->message.seconds;

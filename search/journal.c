@@ -207,13 +207,13 @@ static int read_identity(struct journal *journal, char *buffer,
     return check_identity(journal->path, &found, identity, err);
 }
 
-static int read_records(struct journal *journal, char *buffer, journal_reader *reader,
-                        void *context, struct vidur_error *err)
+static int read_records(struct journal *journal, char *buffer,
+                        const struct journal_reading *reading, struct vidur_error *err)
 {
     uint32_t type;
     int64_t bytes;
     while ((bytes = read_record(journal->fd, journal->end, &type, buffer)) >= 0) {
-        if (reader(context, type, buffer, (size_t)bytes, err) != 0)
+        if (reading->reader(reading->context, type, buffer, (size_t)bytes, err) != 0)
             return -1;
         journal->end += FRAME + bytes;
     }
@@ -225,8 +225,7 @@ static int cut_tail(struct journal *journal, int64_t *cut_bytes,
                     struct vidur_error *err)
 {
     const off_t size = lseek(journal->fd, 0, SEEK_END);
-    if (cut_bytes)
-        *cut_bytes = (int64_t)size - journal->end;
+    *cut_bytes = (int64_t)size - journal->end;
     if (size < 0 || ftruncate(journal->fd, (off_t)journal->end) != 0 ||
         lseek(journal->fd, (off_t)journal->end, SEEK_SET) < 0)
         return vidur_file_fail(err, journal->path, "cannot cut the unfinished tail");
@@ -235,8 +234,7 @@ static int cut_tail(struct journal *journal, int64_t *cut_bytes,
 
 struct journal *journal_resume(const char *path,
                                const struct journal_identity *identity,
-                               journal_reader *reader, void *context,
-                               int64_t *cut_bytes, struct vidur_error *err)
+                               struct journal_reading *reading, struct vidur_error *err)
 {
     struct journal *journal = open_file(path, 0, err);
     if (!journal)
@@ -246,9 +244,9 @@ struct journal *journal_resume(const char *path,
     if (rc == 0)
         rc = read_identity(journal, buffer, identity, err);
     if (rc == 0)
-        rc = read_records(journal, buffer, reader, context, err);
+        rc = read_records(journal, buffer, reading, err);
     if (rc == 0)
-        rc = cut_tail(journal, cut_bytes, err);
+        rc = cut_tail(journal, &reading->cut_bytes, err);
     free(buffer);
     if (rc == 0)
         return journal;

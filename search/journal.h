@@ -39,15 +39,21 @@ struct journal *journal_create(const char *path,
                                const struct journal_identity *identity,
                                struct vidur_error *err);
 
+/* Who reads an existing journal, and what was left out. */
+struct journal_reading {
+    journal_reader *reader;
+    void *context;
+    int64_t cut_bytes; /* of an unfinished tail; set by journal_resume */
+};
+
 /*
- * Opens a journal to go on with it: reads its records, cuts an unfinished tail
- * (*cut_bytes, may be NULL) and appends from there. NULL on error: VIDUR_ECORRUPT when
+ * Opens a journal to go on with it: reads its records, cuts an unfinished tail and
+ * appends from there. NULL on error: VIDUR_ECORRUPT when
  * it is no journal, VIDUR_EINVAL when it belongs to another search.
  */
 struct journal *journal_resume(const char *path,
                                const struct journal_identity *identity,
-                               journal_reader *reader, void *context,
-                               int64_t *cut_bytes, struct vidur_error *err);
+                               struct journal_reading *reading, struct vidur_error *err);
 
 int journal_append(struct journal *journal, uint32_t type, const void *payload,
                    size_t bytes, struct vidur_error *err);

@@ -131,26 +131,30 @@ static bool suppose(void *context, const void *state, int which, void *after)
 
 /* ---- Steps ---- */
 
-static int run_step(void *context, int64_t job, uint64_t step,
+static int run_step(void *context, const struct vidur_farm_step *at,
                     const struct vidur_farm_pulse *pulse, void *result,
                     struct vidur_error *err)
 {
     struct study *study = context;
     struct study_result *r = result;
-    const int64_t candidate = candidate_of(study, job);
+    const int64_t candidate = candidate_of(study, at->job);
     const struct evaluator_pulse own = {pulse->beat, pulse->self, pulse->stop};
+    int rc;
     memset(r, 0, sizeof *r);
-    if (step == table_step) {
+    evaluator_set_pulse(study->evaluator, &own);
+    if (at->step == table_step) {
         r->kind = STUDY_TABLE;
-        return evaluator_open_table(study->evaluator, (int)job, &r->table, err);
-    }
-    if (step == bound_step) {
+        rc = evaluator_open_table(study->evaluator, (int)at->job, &r->table, err);
+    } else if (at->step == bound_step) {
         r->kind = STUDY_BOUND;
-        return evaluator_bound(study->evaluator, candidate, &own, &r->bound, err);
+        rc = evaluator_bound(study->evaluator, candidate, &r->bound, err);
+    } else {
+        r->kind = STUDY_PROBE;
+        rc = evaluator_probe(study->evaluator, candidate, value_of(at->step), &r->row,
+                             err);
     }
-    r->kind = STUDY_PROBE;
-    return evaluator_probe(study->evaluator, candidate, value_of(step), &own, &r->row,
-                           err);
+    evaluator_set_pulse(study->evaluator, NULL);
+    return rc;
 }
 
 /* ---- Rank 0 ---- */
@@ -409,8 +413,9 @@ int study_create(struct study **out, const struct vidur_space *space,
     study->config = space->config;
     study->options = *options;
     study->committed_s = vidur_monotonic_s();
-    int rc = evaluator_create(&study->evaluator, space, options->rank, options->threads,
-                              options->log, err);
+    const struct evaluator_options own = {options->rank, options->threads,
+                                          options->log};
+    int rc = evaluator_create(&study->evaluator, space, &own, err);
     if (rc == 0 && options->rank == 0)
         rc = study_init(study, err);
     if (rc != 0) {

@@ -102,7 +102,11 @@ int study_note_table(struct study *study, int table, struct vidur_error *err)
 int study_note_lease(struct study *study, int64_t candidate, struct vidur_error *err)
 {
     const struct lease_record record = {id_of(study, candidate)};
-    return append(study, RECORD_LEASE, &record, sizeof record, err);
+    if (append(study, RECORD_LEASE, &record, sizeof record, err) != 0)
+        return -1;
+    /* Written before the work begins that may end this process; a killed process's
+     * writes are kept by the system. */
+    return study->journal ? journal_commit(study->journal, false, err) : 0;
 }
 
 int study_note_result(struct study *study, int64_t candidate,
@@ -335,11 +339,12 @@ int study_resume_journal(struct study *study, const char *path,
 {
     const struct journal_identity identity = identity_of(study);
     struct reading reading;
+    struct journal_reading from = {.reader = on_record, .context = &reading};
     memset(resumed, 0, sizeof *resumed);
     int rc = reading_init(&reading, study, err);
     if (rc == 0) {
-        study->journal = journal_resume(path, &identity, on_record, &reading,
-                                        &resumed->cut_bytes, err);
+        study->journal = journal_resume(path, &identity, &from, err);
+        resumed->cut_bytes = from.cut_bytes;
         rc = study->journal ? 0 : -1;
     }
     if (rc == 0) {

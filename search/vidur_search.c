@@ -75,9 +75,8 @@ static const struct vidur_args_spec spec = {
 
 /* ---- Signals ---- */
 
-/* What a signal handler may touch. */
-static volatile int stop;
-static timer_t deadline;
+/* The one thing that a signal handler may touch. */
+static volatile sig_atomic_t stop;
 
 /* The last word, where something does not come to its end: what is finished is in the
  * journal. */
@@ -89,21 +88,16 @@ static void on_deadline(int number)
 
 static void on_stop(int number)
 {
-    static const struct itimerspec patience = {
-        .it_value = {.tv_sec = 1, .tv_nsec = 800000000}};
     (void)number;
     stop = 1;
-    timer_settime(deadline, 0, &patience, NULL);
+    alarm(1);
 }
 
 static void catch_signals(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
     struct sigaction action = {.sa_handler = on_deadline};
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
     sigemptyset(&action.sa_mask);
-    if (timer_create(CLOCK_MONOTONIC, &event, &deadline) != 0)
-        return; /* then the default: a signal ends the program */
     sigaction(SIGALRM, &action, NULL);
     action.sa_handler = on_stop;
     action.sa_flags = SA_RESTART;

@@ -78,10 +78,12 @@ static void work(const struct toy *toy, int64_t job, uint64_t step,
     }
 }
 
-static int toy_run(void *context, int64_t job, uint64_t step,
+static int toy_run(void *context, const struct vidur_farm_step *at,
                    const struct vidur_farm_pulse *pulse, void *result,
                    struct vidur_error *err)
 {
+    const int64_t job = at->job;
+    const uint64_t step = at->step;
     struct toy *toy = context;
     struct toy_result *r = result;
     if (job == toy->stop_at_job)

@@ -168,111 +168,111 @@ static void test_overrides_and_hash(void)
     vidur_search_config_release(&b);
 }
 
+static const struct {
+    const char *text;
+    const char *words; /* what the message must say */
+} bad_cases[] = {
+    {MODELS CLUSTERS SCHEDULERS TRACES "bacth_sizes: [1]\n",
+     "c.yaml:5: bacth_sizes: unknown key; the nearest known one is 'batch_sizes'"},
+    {MODELS CLUSTERS TRACES "schedulers: [{scheduler: vlm}]\n",
+     "c.yaml:4: schedulers.0.scheduler: 'vlm' is not known; the nearest is "
+     "'vllm'"},
+    {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunksize: 1}]\n",
+     "unknown key; the nearest known one is 'chunk_size'"},
+    {MODELS CLUSTERS TRACES "schedulers: [{scheduler: vllm, batch_size_cap: 3}]\n",
+     "give batch_sizes"},
+    {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunk_size: []}]\n",
+     "an empty list"},
+    {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunk_size: 0}]\n",
+     "at least 1"},
+    {MODELS CLUSTERS TRACES "schedulers: [{scheduler: lightllm, block_size: 16}]\n",
+     "block_size"},
+    {MODELS CLUSTERS TRACES "schedulers: [{chunk_size: 5}]\n",
+     "schedulers.0.scheduler: missing"},
+    {MODELS CLUSTERS TRACES "schedulers: vllm\n", "a list is needed"},
+    {MODELS CLUSTERS TRACES, "schedulers: missing"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: no.csv}]\n",
+     "traces.0.trace_file: "},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x}]\n", "trace_file: missing"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: a, lengths: {type: "
+                                "uniform}}]\n",
+     "give one of them"},
+    {MODELS CLUSTERS SCHEDULERS
+     "traces: [{name: x, lengths: {type: uniform}, arrivals: {type: static}}]\n",
+     "no rate"},
+    {MODELS CLUSTERS SCHEDULERS
+     "traces: [{name: x, lengths: {type: uniform}, start_qps: -1}]\n",
+     "start_qps: -1 is out of range; it must be above 0"},
+    {MODELS CLUSTERS SCHEDULERS
+     "traces: [{name: x, lengths: {type: uniform}, num_requests: 0}]\n",
+     "num_requests: 0 is out of range"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, lengths: {type: uniform}}, "
+                                "{name: x, lengths: {type: uniform}}]\n",
+     "taken by an earlier trace"},
+    {"models: [{name: a, identifier: llama-2-70b-hf}, "
+     "{name: a, identifier: phi-2}]\n" CLUSTERS SCHEDULERS TRACES,
+     "taken by an earlier model"},
+    {"models: [{name: a, identifier: lama-2-70b-hf}]\n" CLUSTERS SCHEDULERS TRACES,
+     "models.0.identifier: "},
+    {"models: []\n" CLUSTERS SCHEDULERS TRACES, "at least one element"},
+    {MODELS "clusters: [{device: b200, num_gpus: 8}]\n" SCHEDULERS TRACES,
+     "clusters.0.device: "},
+    {MODELS "clusters: [{device: a30, network_device: a30_single_gpu, "
+            "num_gpus: 1}]\n" SCHEDULERS TRACES,
+     "clusters.0.usd_per_gpu_hour: a30 has no price"},
+    {MODELS "clusters: [{device: a100, network_device: h100_dgx, "
+            "num_gpus: 8}]\n" SCHEDULERS TRACES,
+     "h100_dgx is a node of h100 devices, not a100"},
+    {MODELS "clusters: [{device: a100, num_gpus: 8, gpus_per_node: "
+            "16}]\n" SCHEDULERS TRACES,
+     "gpus_per_node: 16; a a100_pairwise_nvlink has 4"},
+    {MODELS "clusters: [{device: a100, num_gpus: -4}]\n" SCHEDULERS TRACES,
+     "num_gpus: -4 is out of range"},
+    {MODELS "clusters: [{device: a100, num_gpus: many}]\n" SCHEDULERS TRACES,
+     "num_gpus"},
+    {MODELS CLUSTERS SCHEDULERS TRACES
+     "slos: [{metric: ttfb, quantile: 0.9, limit_s: 1}]\n",
+     "slos.0.metric: 'ttfb' is not known; the nearest is 'ttft'"},
+    {MODELS CLUSTERS SCHEDULERS TRACES
+     "slos: [{metric: ttft, quantile: 1.5, limit_s: 1}]\n",
+     "quantile: 1.5 is out of range"},
+    {MODELS CLUSTERS SCHEDULERS TRACES
+     "slos: [{metric: ttft, quantile: 0.9, limit_s: nan}]\n",
+     "limit_s"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "slos: [{metric: ttft}]\n",
+     "slos.0.quantile: missing"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "search: {granularity: 0}\n", "granularity"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "search: {seed: -1}\n", "negative"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "router: lot\n", "router: 'lot'"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "memory_planner: nice\n", "memory_planner"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{devise: h100}]\n",
+     "the nearest is 'device'"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{batch_size: many}]\n",
+     "exclude.0.batch_size"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: {device: h100}\n", "a list of rules"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{}]\n", "a rule is a mapping"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "capacity_definition: scheduling_delay\n"
+                                       "slos: [{metric: ttft, quantile: 0.9, "
+                                       "limit_s: 1}]\n",
+     "0.99 quantile of scheduling_delay"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "estimator: {source: magic}\n",
+     "estimator.source"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [0]\n", "at least 1"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [32\n", "c.yaml:"},
+    {"- a\n", "c.yaml:"},
+    {"", "models: missing"},
+};
+
 static void test_bad_input(void)
 {
-    static const struct {
-        const char *text;
-        const char *words; /* what the message must say */
-    } cases[] = {
-        {MODELS CLUSTERS SCHEDULERS TRACES "bacth_sizes: [1]\n",
-         "c.yaml:5: bacth_sizes: unknown key; the nearest known one is 'batch_sizes'"},
-        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: vlm}]\n",
-         "c.yaml:4: schedulers.0.scheduler: 'vlm' is not known; the nearest is "
-         "'vllm'"},
-        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunksize: 1}]\n",
-         "unknown key; the nearest known one is 'chunk_size'"},
-        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: vllm, batch_size_cap: 3}]\n",
-         "give batch_sizes"},
-        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunk_size: []}]\n",
-         "an empty list"},
-        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: sarathi, chunk_size: 0}]\n",
-         "at least 1"},
-        {MODELS CLUSTERS TRACES "schedulers: [{scheduler: lightllm, block_size: 16}]\n",
-         "block_size"},
-        {MODELS CLUSTERS TRACES "schedulers: [{chunk_size: 5}]\n",
-         "schedulers.0.scheduler: missing"},
-        {MODELS CLUSTERS TRACES "schedulers: vllm\n", "a list is needed"},
-        {MODELS CLUSTERS TRACES, "schedulers: missing"},
-        {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: no.csv}]\n",
-         "traces.0.trace_file: "},
-        {MODELS CLUSTERS SCHEDULERS "traces: [{name: x}]\n", "trace_file: missing"},
-        {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: a, lengths: {type: "
-                                    "uniform}}]\n",
-         "give one of them"},
-        {MODELS CLUSTERS SCHEDULERS
-         "traces: [{name: x, lengths: {type: uniform}, arrivals: {type: static}}]\n",
-         "no rate"},
-        {MODELS CLUSTERS SCHEDULERS
-         "traces: [{name: x, lengths: {type: uniform}, start_qps: -1}]\n",
-         "start_qps: -1 is out of range; it must be above 0"},
-        {MODELS CLUSTERS SCHEDULERS
-         "traces: [{name: x, lengths: {type: uniform}, num_requests: 0}]\n",
-         "num_requests: 0 is out of range"},
-        {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, lengths: {type: uniform}}, "
-                                    "{name: x, lengths: {type: uniform}}]\n",
-         "taken by an earlier trace"},
-        {"models: [{name: a, identifier: llama-2-70b-hf}, "
-         "{name: a, identifier: phi-2}]\n" CLUSTERS SCHEDULERS TRACES,
-         "taken by an earlier model"},
-        {"models: [{name: a, identifier: lama-2-70b-hf}]\n" CLUSTERS SCHEDULERS TRACES,
-         "models.0.identifier: "},
-        {"models: []\n" CLUSTERS SCHEDULERS TRACES, "at least one element"},
-        {MODELS "clusters: [{device: b200, num_gpus: 8}]\n" SCHEDULERS TRACES,
-         "clusters.0.device: "},
-        {MODELS "clusters: [{device: a30, network_device: a30_single_gpu, "
-                "num_gpus: 1}]\n" SCHEDULERS TRACES,
-         "clusters.0.usd_per_gpu_hour: a30 has no price"},
-        {MODELS "clusters: [{device: a100, network_device: h100_dgx, "
-                "num_gpus: 8}]\n" SCHEDULERS TRACES,
-         "h100_dgx is a node of h100 devices, not a100"},
-        {MODELS "clusters: [{device: a100, num_gpus: 8, gpus_per_node: "
-                "16}]\n" SCHEDULERS TRACES,
-         "gpus_per_node: 16; a a100_pairwise_nvlink has 4"},
-        {MODELS "clusters: [{device: a100, num_gpus: -4}]\n" SCHEDULERS TRACES,
-         "num_gpus: -4 is out of range"},
-        {MODELS "clusters: [{device: a100, num_gpus: many}]\n" SCHEDULERS TRACES,
-         "num_gpus"},
-        {MODELS CLUSTERS SCHEDULERS TRACES
-         "slos: [{metric: ttfb, quantile: 0.9, limit_s: 1}]\n",
-         "slos.0.metric: 'ttfb' is not known; the nearest is 'ttft'"},
-        {MODELS CLUSTERS SCHEDULERS TRACES
-         "slos: [{metric: ttft, quantile: 1.5, limit_s: 1}]\n",
-         "quantile: 1.5 is out of range"},
-        {MODELS CLUSTERS SCHEDULERS TRACES
-         "slos: [{metric: ttft, quantile: 0.9, limit_s: nan}]\n",
-         "limit_s"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "slos: [{metric: ttft}]\n",
-         "slos.0.quantile: missing"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "search: {granularity: 0}\n", "granularity"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "search: {seed: -1}\n", "negative"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "router: lot\n", "router: 'lot'"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "memory_planner: nice\n", "memory_planner"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{devise: h100}]\n",
-         "the nearest is 'device'"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{batch_size: many}]\n",
-         "exclude.0.batch_size"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "exclude: {device: h100}\n",
-         "a list of rules"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{}]\n", "a rule is a mapping"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "capacity_definition: scheduling_delay\n"
-                                           "slos: [{metric: ttft, quantile: 0.9, "
-                                           "limit_s: 1}]\n",
-         "0.99 quantile of scheduling_delay"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "estimator: {source: magic}\n",
-         "estimator.source"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [0]\n", "at least 1"},
-        {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [32\n", "c.yaml:"},
-        {"- a\n", "c.yaml:"},
-        {"", "models: missing"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_cases / sizeof bad_cases[0]; i++) {
         struct vidur_search_config config;
         struct vidur_error err = {0};
-        CU_ASSERT_EQUAL(load(&config, cases[i].text, &err), -1);
+        CU_ASSERT_EQUAL(load(&config, bad_cases[i].text, &err), -1);
         CU_ASSERT_TRUE(err.code != VIDUR_OK);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "c.yaml:"));
         CU_ASSERT_PTR_NULL(strchr(err.text, '\n'));
-        const bool said = strstr(err.text, cases[i].words) != NULL;
+        const bool said = strstr(err.text, bad_cases[i].words) != NULL;
         if (!said)
             printf("\n    case %zu: %s", i, err.text);
         CU_ASSERT_TRUE(said);

@@ -112,10 +112,11 @@ static void test_path_wants_the_nearest_step(void)
     /* 512 turns out to be too high: what follows 768 is of no interest any more. */
     struct vidur_farm_pulse pulse = {.stop = &toy.stop};
     unsigned char result[VIDUR_FARM_MAX_RESULT_BYTES];
-    farm.ops->run(farm.context, 0, 512, &pulse, result, NULL);
+    farm.ops->run(farm.context, &(struct vidur_farm_step){0, 512}, &pulse, result,
+                  NULL);
+    const struct farm_outcome outcome = {512, false, result, farm.ops->result_bytes};
     farm_path_land(&path, 0, 512);
-    CU_ASSERT_EQUAL(
-        farm_path_store(&path, 512, false, result, farm.ops->result_bytes, NULL), 0);
+    CU_ASSERT_EQUAL(farm_path_store(&path, &outcome, NULL), 0);
     CU_ASSERT_FALSE(farm_path_want(&path, 0, &step, NULL));
     CU_ASSERT_TRUE(farm_path_want(&path, 2, &step, NULL));
     CU_ASSERT_EQUAL(step, toy_target(0) < 512 ? 448u : 960u);
@@ -188,9 +189,16 @@ static void *fake_worker(void *context)
     return NULL;
 }
 
-static int run_world(struct toy *toy, int ranks, bool speculate, int max_working_ranks,
+struct world_options {
+    int ranks;
+    bool speculate;
+    int max_working_ranks;
+};
+
+static int run_world(struct toy *toy, struct world_options options,
                      struct vidur_farm_stats *stats, struct vidur_error *err)
 {
+    const int ranks = options.ranks;
     struct fake_world *world = calloc(1, sizeof *world);
     pthread_t threads[MAX_RANKS];
     for (int i = 0; i < ranks; i++) {
@@ -204,8 +212,8 @@ static int run_world(struct toy *toy, int ranks, bool speculate, int max_working
     for (int i = 1; i < ranks; i++)
         pthread_create(&threads[i], NULL, fake_worker, &world->ranks[i]);
     struct vidur_farm farm = toy_farm(toy);
-    farm.speculate = speculate;
-    farm.max_working_ranks = max_working_ranks;
+    farm.speculate = options.speculate;
+    farm.max_working_ranks = options.max_working_ranks;
     const int rc = farm_lead(&farm, &world->ranks[0].link, stats, err);
     for (int i = 1; i < ranks; i++) {
         pthread_join(threads[i], NULL);
@@ -233,9 +241,9 @@ static void test_record_does_not_depend_on_ranks(void)
             const int64_t chain = variant % 3 == 0 ? 1 : 5 * (variant % 3);
             toy_init(&toy, variant < 6 ? 60 : 3, chain, 150);
             toy.failing_job = variant % 4 == 3 ? 1 : -1;
-            CU_ASSERT_EQUAL(run_world(&toy, rank_counts[r], variant % 2 == 0,
-                                      variant % 5 == 4 ? 0 : 8, &stats, &err),
-                            0);
+            const struct world_options options = {rank_counts[r], variant % 2 == 0,
+                                                  variant % 5 == 4 ? 0 : 8};
+            CU_ASSERT_EQUAL(run_world(&toy, options, &stats, &err), 0);
             CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
             CU_ASSERT_EQUAL(stats.steps,
                             toy.num_records + stats.wasted + (toy.failing_job >= 0));
@@ -250,11 +258,13 @@ static void test_idle_ranks_run_ahead(void)
     struct vidur_farm_stats with, without;
     struct vidur_error err;
     toy_init(&toy, 1, 1, 2000);
-    CU_ASSERT_EQUAL(run_world(&toy, 8, false, 0, &without, &err), 0);
+    CU_ASSERT_EQUAL(
+        run_world(&toy, (struct world_options){8, false, 0}, &without, &err), 0);
     CU_ASSERT_EQUAL(without.wasted, 0);
     CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
     toy_init(&toy, 1, 1, 2000);
-    CU_ASSERT_EQUAL(run_world(&toy, 8, true, 0, &with, &err), 0);
+    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){8, true, 0}, &with, &err),
+                    0);
     CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
     CU_ASSERT_TRUE(with.wasted > 0);
     CU_ASSERT_TRUE(with.steps > without.steps);
@@ -268,7 +278,8 @@ static void test_suspects_run_one_at_a_time(void)
     toy_init(&toy, 40, 1, 100);
     for (int64_t i = 0; i < 20; i++)
         toy.jobs[i].alone = true;
-    CU_ASSERT_EQUAL(run_world(&toy, 4, true, 8, &stats, &err), 0);
+    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){4, true, 8}, &stats, &err),
+                    0);
     CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
     CU_ASSERT_EQUAL(toy.alone_most, 1);
 }
@@ -280,14 +291,16 @@ static void test_stop_reaches_all_ranks(void)
     struct vidur_error err;
     toy_init(&toy, 300, 1, 1000);
     toy.stop_after = 40;
-    CU_ASSERT_EQUAL(run_world(&toy, 4, true, 8, &stats, &err), -1);
+    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){4, true, 8}, &stats, &err),
+                    -1);
     CU_ASSERT_EQUAL(err.code, VIDUR_EINTR);
     CU_ASSERT_FALSE(stats.abandoned);
     CU_ASSERT_TRUE(toy.num_records >= 40 && toy.num_records < 60);
     CU_ASSERT_TRUE(toy.num_commits > 0);
     toy_init(&toy, 300, 1, 500);
     toy.break_after = 25;
-    CU_ASSERT_EQUAL(run_world(&toy, 4, true, 8, &stats, &err), -1);
+    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){4, true, 8}, &stats, &err),
+                    -1);
     CU_ASSERT_EQUAL(err.code, VIDUR_EIO);
     CU_ASSERT_EQUAL(toy.num_records, 25);
 }

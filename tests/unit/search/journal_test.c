@@ -48,6 +48,13 @@ static int see(void *context, uint32_t type, const void *payload, size_t bytes,
     return 0;
 }
 
+static struct journal *resume(const struct journal_identity *wanted, struct seen *seen,
+                              struct vidur_error *err)
+{
+    struct journal_reading reading = {.reader = see, .context = seen};
+    return journal_resume(path, wanted, &reading, err);
+}
+
 static void append(struct journal *journal, int first, int count)
 {
     unsigned char payload[512];
@@ -78,9 +85,11 @@ static int resume_count(int *wrong, int64_t *cut)
 {
     struct seen seen = {0};
     struct vidur_error err = {0};
-    struct journal *journal = journal_resume(path, &identity, see, &seen, cut, &err);
+    struct journal_reading reading = {.reader = see, .context = &seen};
+    struct journal *journal = journal_resume(path, &identity, &reading, &err);
     CU_ASSERT_PTR_NOT_NULL(journal);
     journal_close(journal);
+    *cut = reading.cut_bytes;
     *wrong = seen.wrong;
     return seen.count;
 }
@@ -94,7 +103,7 @@ static void test_round_trip_and_append(void)
     CU_ASSERT_EQUAL(wrong, 0);
     CU_ASSERT_EQUAL(cut, 0);
     struct seen seen = {0};
-    struct journal *journal = journal_resume(path, &identity, see, &seen, NULL, NULL);
+    struct journal *journal = resume(&identity, &seen, NULL);
     append(journal, 100, 50);
     CU_ASSERT_EQUAL(journal_commit(journal, false, NULL), 0);
     append(journal, 150, 10); /* never committed */
@@ -157,7 +166,7 @@ static void expect_refused(const struct journal_identity *wanted,
     struct seen seen = {0};
     struct vidur_error err = {0};
     const long before = size_of_file();
-    CU_ASSERT_PTR_NULL(journal_resume(path, wanted, see, &seen, NULL, &err));
+    CU_ASSERT_PTR_NULL(resume(wanted, &seen, &err));
     CU_ASSERT_EQUAL(err.code, code);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, words));
     CU_ASSERT_EQUAL(seen.count, 0);
@@ -191,7 +200,7 @@ static void test_reader_can_refuse(void)
     struct seen seen = {.stop_at = 3};
     struct vidur_error err = {0};
     make(5);
-    CU_ASSERT_PTR_NULL(journal_resume(path, &identity, see, &seen, NULL, &err));
+    CU_ASSERT_PTR_NULL(resume(&identity, &seen, &err));
     CU_ASSERT_STRING_EQUAL(err.text, "enough");
 }
 
@@ -243,12 +252,11 @@ static void test_full_disk_keeps_what_was_written(void)
     waitpid(child, &status, 0);
     CU_ASSERT_TRUE_FATAL(WIFEXITED(status));
     CU_ASSERT_TRUE(WEXITSTATUS(status) > 3 && WEXITSTATUS(status) < 50);
-    int64_t cut = -1;
-    struct journal *journal =
-        journal_resume(path, &identity, count_small, &count, &cut, NULL);
+    struct journal_reading reading = {.reader = count_small, .context = &count};
+    struct journal *journal = journal_resume(path, &identity, &reading, NULL);
     CU_ASSERT_PTR_NOT_NULL(journal);
     CU_ASSERT_TRUE(count == WEXITSTATUS(status) || count == WEXITSTATUS(status) + 1);
-    CU_ASSERT_EQUAL(cut, 0); /* the writer took its half record back */
+    CU_ASSERT_EQUAL(reading.cut_bytes, 0); /* the writer took its half record back */
     journal_close(journal);
 }
 
@@ -256,13 +264,12 @@ static void test_one_writer_at_a_time(void)
 {
     make(3);
     struct seen seen = {0};
-    struct journal *journal = journal_resume(path, &identity, see, &seen, NULL, NULL);
+    struct journal *journal = resume(&identity, &seen, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(journal);
     const pid_t child = fork();
     if (child == 0) {
         struct vidur_error err = {0};
-        struct journal *second =
-            journal_resume(path, &identity, see, &seen, NULL, &err);
+        struct journal *second = resume(&identity, &seen, &err);
         struct journal *third = journal_create(path, &identity, &err);
         _exit(!second && !third && strstr(err.text, "another vidur-search") ? 0 : 1);
     }

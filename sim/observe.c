@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include "block_store.h"
 #include "mfu.h"
 
 #include <assert.h>
@@ -74,6 +75,24 @@ static int64_t count_in_flight(const struct vidur_server *server)
     return count;
 }
 
+/* Shared blocks count once for the replica, but for each of their holders. */
+static void check_store(const struct vidur_replica *replica)
+{
+    const struct vidur_block_pool *pool = &replica->store->pool;
+    int64_t holders = 0, slots = 0, queued = 0;
+    for (int32_t i = 0; i < pool->num_blocks; i++)
+        holders += pool->blocks[i].holders;
+    for (int32_t i = pool->blocks[pool->num_blocks].next; i != pool->num_blocks;
+         i = pool->blocks[i].next)
+        queued++;
+    for (int64_t i = 0; i < replica->requests->count; i++)
+        if (replica->store->slot_of[i] >= 0)
+            slots += replica->requests->blocks[i];
+    assert(replica->allocated_blocks == vidur_block_store_allocated(replica->store));
+    assert(queued == pool->num_free);
+    assert(holders == slots);
+}
+
 void vidur_run_check_conservation(const struct vidur_run *run)
 {
     int64_t requests = 0, routed = 0, allocated = 0, held = 0;
@@ -91,7 +110,10 @@ void vidur_run_check_conservation(const struct vidur_run *run)
     if (run->ops->keeps_blocks)
         return;
     assert(requests == routed);
-    if (run->servers[0].replica.store) /* blocks are shared */
+    for (int32_t i = 0; i < run->num_servers; i++)
+        if (run->servers[i].replica.store)
+            check_store(&run->servers[i].replica);
+    if (run->servers[0].replica.store)
         return;
     for (int64_t i = 0; i < run->requests.count; i++)
         held += run->requests.blocks[i];

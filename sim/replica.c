@@ -16,7 +16,7 @@ int32_t vidur_queue_pop(struct vidur_replica *replica)
     /* A restart has subtracted the time at which this wait began. */
     replica->account->waited_s += table->num_restarts[request]
                                       ? replica->now_s
-                                      : replica->now_s - table->arrived_at_s[request];
+                                      : replica->now_s - table->seen_at_s[request];
     return request;
 }
 

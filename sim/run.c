@@ -148,7 +148,7 @@ static void close_server(struct vidur_run *run, struct vidur_server *server)
          r = replica->requests->next[r])
         account->waited_s += replica->requests->num_restarts[r]
                                  ? replica->now_s
-                                 : replica->now_s - run->requests.arrived_at_s[r];
+                                 : replica->now_s - run->requests.seen_at_s[r];
     account->active_s +=
         (pipeline->in_flight > 0 ? replica->now_s : account->idle_since_s) -
         account->active_since_s;

@@ -4,6 +4,7 @@
 #include <vidur/error.h>
 #include <vidur/results.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /*
@@ -20,6 +21,7 @@ struct vidur_report_options {
     int top;            /* rows for each model and workload; 0: the format's default */
     double target_qps;  /* > 0: also what serving this load takes */
     const char *source; /* the results' file name, to be named; may be NULL */
+    bool markdown;      /* vidur_report_compare: Markdown instead of text */
 };
 
 /* The compact ranking that a search ends with: the best `top` (default 5) rows of each
@@ -52,10 +54,9 @@ int vidur_report_html(FILE *out, const struct vidur_results *results,
                       struct vidur_error *err);
 
 /* What changed from `before` to `after`: facts, best configurations, candidates. */
-enum vidur_compare_format { VIDUR_COMPARE_TEXT, VIDUR_COMPARE_MARKDOWN };
 int vidur_report_compare(FILE *out, const struct vidur_results *before,
                          const struct vidur_results *after,
                          const struct vidur_report_options *options,
-                         enum vidur_compare_format format, struct vidur_error *err);
+                         struct vidur_error *err);
 
 #endif

@@ -309,9 +309,9 @@ static int print_candidates(const struct comparison *c, struct vidur_error *err)
 int vidur_report_compare(FILE *out, const struct vidur_results *before,
                          const struct vidur_results *after,
                          const struct vidur_report_options *options,
-                         enum vidur_compare_format format, struct vidur_error *err)
+                         struct vidur_error *err)
 {
-    struct comparison c = {.out = out, .markdown = format == VIDUR_COMPARE_MARKDOWN};
+    struct comparison c = {.out = out, .markdown = options && options->markdown};
     c.top = options && options->top > 0 ? options->top : COMPARE_TOP;
     int failed = vidur_report_model_make(&c.before, before, options, err) ||
                  vidur_report_model_make(&c.after, after, options, err) ||

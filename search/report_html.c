@@ -31,16 +31,22 @@ static void put_title(FILE *out, const struct vidur_report_model *model)
     }
 }
 
-static int put_part(FILE *out, const char *name, size_t length,
-                    const struct vidur_report_model *model, const char *data,
+struct page {
+    FILE *out;
+    const struct vidur_report_model *model;
+    const char *data; /* JSON */
+};
+
+static int put_part(const struct page *page, const char *name, size_t length,
                     struct vidur_error *err)
 {
     char key[32];
+    FILE *out = page->out;
     snprintf(key, sizeof key, "%.*s", (int)length, name);
     if (strcmp(key, "title") == 0) {
-        put_title(out, model);
+        put_title(out, page->model);
     } else if (strcmp(key, "data") == 0) {
-        fputs(data, out);
+        fputs(page->data, out);
     } else {
         const struct vidur_asset *asset = vidur_report_asset(key);
         if (!asset)
@@ -53,22 +59,21 @@ static int put_part(FILE *out, const char *name, size_t length,
     return 0;
 }
 
-static int fill_template(FILE *out, const struct vidur_report_model *model,
-                         const char *data, struct vidur_error *err)
+static int fill_template(const struct page *page, struct vidur_error *err)
 {
-    const struct vidur_asset *page = vidur_report_asset("template.html");
-    const char *at = page ? (const char *)page->data : "";
+    const struct vidur_asset *template = vidur_report_asset("template.html");
+    const char *at = template ? (const char *)template->data : "";
     for (;;) { /* assets end with a NUL that does not count */
         const char *open = strstr(at, "{{");
         const char *close = open ? strstr(open, "}}") : NULL;
         if (!close)
             break;
-        fwrite(at, 1, (size_t)(open - at), out);
-        if (put_part(out, open + 2, (size_t)(close - open - 2), model, data, err))
+        fwrite(at, 1, (size_t)(open - at), page->out);
+        if (put_part(page, open + 2, (size_t)(close - open - 2), err))
             return -1;
         at = close + 2;
     }
-    fputs(at, out);
+    fputs(at, page->out);
     return 0;
 }
 
@@ -86,7 +91,7 @@ int vidur_report_html(FILE *out, const struct vidur_results *results,
     int failed = vidur_report_model_make(&model, results, options, err);
     if (!failed)
         data = vidur_report_json(&model, options, err);
-    failed = !data || fill_template(out, &model, data, err);
+    failed = !data || fill_template(&(struct page){out, &model, data}, err);
     free(data);
     vidur_report_model_release(&model);
     return failed ? -1 : 0;

@@ -76,19 +76,40 @@ static void print_launch(FILE *out, const struct vidur_report_model *model,
     }
 }
 
-static int print_group(FILE *out, const struct vidur_report_model *model, int index,
-                       const struct vidur_report_options *options,
+static int print_tables(const struct vidur_printer *to,
+                        const struct vidur_report_model *model, int index,
+                        struct vidur_error *err)
+{
+    const struct vidur_report_group *group = &model->groups[index];
+    fputc('\n', to->out);
+    if (vidur_print_ranking(to, group, err))
+        return -1;
+    fputc('\n', to->out);
+    if (to->target_qps > 0)
+        fprintf(to->out, "For %s QPS:\n\n", vidur_number3(to->target_qps).text);
+    if (vidur_print_skus(to, model, index, err))
+        return -1;
+    fputs("\n<details><summary>What limits the candidates</summary>\n\n", to->out);
+    if (vidur_print_limits(to, group, err))
+        return -1;
+    fputs("\n</details>\n", to->out);
+    return 0;
+}
+
+static int print_group(const struct vidur_printer *to,
+                       const struct vidur_report_model *model, int index,
                        struct vidur_error *err)
 {
     const struct vidur_report_group *group = &model->groups[index];
-    int top = options && options->top > 0 ? options->top : MARKDOWN_TOP;
-    double target_qps = options ? options->target_qps : 0;
+    FILE *out = to->out;
     char text[512];
     fprintf(out, "\n### %s, %s\n\n", group->model, group->trace);
     vidur_format_counts(group, text, sizeof text);
     fprintf(out, "%s.\n", text);
-    if (!group->best)
-        return vidur_print_limits(out, group, true, err);
+    if (!group->best) {
+        fputc('\n', out);
+        return vidur_print_limits(to, group, err);
+    }
     vidur_format_hardware(group->best, text, sizeof text);
     fprintf(out, "Best: %s; ", text);
     vidur_format_engine(group->best, text, sizeof text);
@@ -99,33 +120,22 @@ static int print_group(FILE *out, const struct vidur_report_model *model, int in
     if (group->best->reason[0])
         fprintf(out, "Mind: %s.\n", group->best->reason);
     print_launch(out, model, group->best);
-    fputc('\n', out);
-    if (vidur_print_ranking(out, group, top, true, err))
-        return -1;
-    fputs("\n", out);
-    if (target_qps > 0)
-        fprintf(out, "For %s QPS:\n\n", vidur_number3(target_qps).text);
-    if (vidur_print_skus(out, model, index, target_qps, true, err))
-        return -1;
-    fputs("\n<details><summary>What limits the candidates</summary>\n\n", out);
-    if (vidur_print_limits(out, group, true, err))
-        return -1;
-    fputs("\n</details>\n", out);
-    return 0;
+    return print_tables(to, model, index, err);
 }
 
-static int print_matrices(FILE *out, const struct vidur_report_model *model,
+static int print_matrices(const struct vidur_printer *to,
+                          const struct vidur_report_model *model,
                           struct vidur_error *err)
 {
     for (int i = 0; i < model->num_groups; i++) {
         if (!vidur_has_matrix(model, i))
             continue;
         fprintf(
-            out,
+            to->out,
             "\n### %s: serving a workload with the best configuration of another\n\n"
             "How many times as much a query costs as with the workload's own best.\n\n",
             model->groups[i].model);
-        if (vidur_print_matrix(out, model, i, true, err))
+        if (vidur_print_matrix(to, model, i, err))
             return -1;
     }
     return 0;
@@ -173,6 +183,11 @@ int vidur_report_markdown(FILE *out, const struct vidur_results *results,
                           struct vidur_error *err)
 {
     struct vidur_report_model model;
+    const struct vidur_printer to = {.out = out,
+                                     .markdown = true,
+                                     .top = options && options->top > 0 ? options->top
+                                                                        : MARKDOWN_TOP,
+                                     .target_qps = options ? options->target_qps : 0};
     int failed = vidur_report_model_make(&model, results, options, err);
     if (!failed) {
         fputs("## Deployment search\n\n", out);
@@ -181,8 +196,8 @@ int vidur_report_markdown(FILE *out, const struct vidur_results *results,
         failed = print_answers(out, &model, err);
     }
     for (int i = 0; !failed && i < model.num_groups; i++)
-        failed = print_group(out, &model, i, options, err);
-    failed = failed || print_matrices(out, &model, err);
+        failed = print_group(&to, &model, i, err);
+    failed = failed || print_matrices(&to, &model, err);
     if (!failed)
         print_provenance(out, &model, options);
     vidur_report_model_release(&model);

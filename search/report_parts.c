@@ -15,15 +15,15 @@ static void put_configuration(struct vidur_text_table *table,
     vidur_table_number(table, vidur_number_int(row->batch_size));
 }
 
-int vidur_print_ranking(FILE *out, const struct vidur_report_group *group, int top,
-                        bool markdown, struct vidur_error *err)
+int vidur_print_ranking(const struct vidur_printer *to,
+                        const struct vidur_report_group *group, struct vidur_error *err)
 {
     static const char *const headers[] = {
         "#rank", "SKU",    "#repl.",    "#TP",       "#PP",      "scheduler",  "#batch",
         "#QPS",  "#QPS/$", "#$/1M tok", "#TTFT P90", "#TBT P99", "limited by", NULL};
     struct vidur_text_table table;
     vidur_table_start(&table, headers);
-    for (int64_t i = 0; i < group->num_rows && i < top; i++) {
+    for (int64_t i = 0; i < group->num_rows && i < to->top; i++) {
         const struct vidur_ranking_row *row = &group->rows[i];
         if (vidur_status_of(row) != VIDUR_STATUS_INDEX_OK)
             break;
@@ -36,8 +36,9 @@ int vidur_print_ranking(FILE *out, const struct vidur_report_group *group, int t
         vidur_table_number(&table, vidur_number_time(row->tbt_p99_s));
         vidur_table_cell(&table, row->bottleneck);
     }
-    int failed =
-        table.num_rows > 1 ? vidur_table_print(&table, out, markdown, "  ", err) : 0;
+    int failed = table.num_rows > 1
+                     ? vidur_table_print(&table, to->out, to->markdown, "  ", err)
+                     : 0;
     vidur_table_release(&table);
     return failed;
 }
@@ -74,8 +75,9 @@ static void put_sku(struct vidur_text_table *table, const struct vidur_report_sk
         put_sizing(table, sku->best, target_qps);
 }
 
-int vidur_print_skus(FILE *out, const struct vidur_report_model *model, int group,
-                     double target_qps, bool markdown, struct vidur_error *err)
+int vidur_print_skus(const struct vidur_printer *to,
+                     const struct vidur_report_model *model, int group,
+                     struct vidur_error *err)
 {
     static const char *const plain[] = {"SKU",    "best configuration", "#QPS/$",
                                         "#costs", "#$/1M tok",          NULL};
@@ -84,11 +86,11 @@ int vidur_print_skus(FILE *out, const struct vidur_report_model *model, int grou
         "#$/1M tok", "#replicas",          "#GPUs",  "#$/h",
         NULL};
     struct vidur_text_table table;
-    vidur_table_start(&table, target_qps > 0 ? sized : plain);
+    vidur_table_start(&table, to->target_qps > 0 ? sized : plain);
     for (int i = 0; i < model->num_skus; i++)
         if (model->skus[i].group == group)
-            put_sku(&table, &model->skus[i], model->groups[group].best, target_qps);
-    int failed = vidur_table_print(&table, out, markdown, "  ", err);
+            put_sku(&table, &model->skus[i], model->groups[group].best, to->target_qps);
+    int failed = vidur_table_print(&table, to->out, to->markdown, "  ", err);
     vidur_table_release(&table);
     return failed;
 }
@@ -122,8 +124,9 @@ static void put_loss(struct vidur_text_table *table,
     vidur_table_cell(table, text);
 }
 
-int vidur_print_matrix(FILE *out, const struct vidur_report_model *model, int first,
-                       bool markdown, struct vidur_error *err)
+int vidur_print_matrix(const struct vidur_printer *to,
+                       const struct vidur_report_model *model, int first,
+                       struct vidur_error *err)
 {
     const char *headers[VIDUR_TABLE_MAX_COLUMNS + 1] = {"workload served"};
     char names[VIDUR_TABLE_MAX_COLUMNS][VIDUR_TABLE_CELL];
@@ -148,7 +151,7 @@ int vidur_print_matrix(FILE *out, const struct vidur_report_model *model, int fi
         if (at->tuned_for - first + 1 < columns)
             put_loss(&table, at);
     }
-    int failed = vidur_table_print(&table, out, markdown, "  ", err);
+    int failed = vidur_table_print(&table, to->out, to->markdown, "  ", err);
     vidur_table_release(&table);
     return failed;
 }
@@ -169,8 +172,8 @@ static void count_limit(const char *name, const char *names[], int64_t counts[],
     }
 }
 
-int vidur_print_limits(FILE *out, const struct vidur_report_group *group, bool markdown,
-                       struct vidur_error *err)
+int vidur_print_limits(const struct vidur_printer *to,
+                       const struct vidur_report_group *group, struct vidur_error *err)
 {
     static const char *const headers[] = {"limited by", "#candidates", NULL};
     const char *names[32];
@@ -189,7 +192,8 @@ int vidur_print_limits(FILE *out, const struct vidur_report_group *group, bool m
         vidur_table_number(&table, vidur_number_int(counts[most]));
         counts[most] = -1;
     }
-    int failed = num > 0 ? vidur_table_print(&table, out, markdown, "  ", err) : 0;
+    int failed =
+        num > 0 ? vidur_table_print(&table, to->out, to->markdown, "  ", err) : 0;
     vidur_table_release(&table);
     return failed;
 }

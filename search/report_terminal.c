@@ -8,9 +8,10 @@ enum { TERMINAL_TOP = 5 };
 
 /* ---- the end of a search ---- */
 
-static int print_group(FILE *out, const struct vidur_report_group *group, int top,
-                       struct vidur_error *err)
+static int print_group(const struct vidur_printer *to,
+                       const struct vidur_report_group *group, struct vidur_error *err)
 {
+    FILE *out = to->out;
     char counts[256];
     vidur_format_counts(group, counts, sizeof counts);
     fprintf(out, "%s, %s: %s\n", group->model, group->trace, counts);
@@ -18,7 +19,7 @@ static int print_group(FILE *out, const struct vidur_report_group *group, int to
         fprintf(out, "  No candidate can serve this workload: %s\n",
                 group->rows[0].reason[0] ? group->rows[0].reason
                                          : group->rows[0].status);
-    return vidur_print_ranking(out, group, top, false, err);
+    return vidur_print_ranking(to, group, err);
 }
 
 int vidur_report_terminal(FILE *out, const struct vidur_results *results,
@@ -27,10 +28,11 @@ int vidur_report_terminal(FILE *out, const struct vidur_results *results,
 {
     struct vidur_report_model model;
     int failed = vidur_report_model_make(&model, results, options, err);
-    int top = options && options->top > 0 ? options->top : TERMINAL_TOP;
+    const struct vidur_printer to = {
+        .out = out, .top = options && options->top > 0 ? options->top : TERMINAL_TOP};
     for (int i = 0; !failed && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
-        failed = print_group(out, &model.groups[i], top, err);
+        failed = print_group(&to, &model.groups[i], err);
     }
     if (!failed)
         vidur_print_notes(out, results, "note: ");
@@ -112,37 +114,35 @@ static void print_best(FILE *out, const struct vidur_report_model *model,
     print_indented(out, "", launch.notes);
 }
 
-static int print_answer(FILE *out, const struct vidur_report_model *model, int index,
-                        const struct vidur_report_options *options,
+static int print_answer(const struct vidur_printer *to,
+                        const struct vidur_report_model *model, int index,
                         struct vidur_error *err)
 {
     const struct vidur_report_group *group = &model->groups[index];
-    double target_qps = options ? options->target_qps : 0;
     if (!group->best)
-        return print_group(out, group, 0, err);
+        return print_group(to, group, err);
     char counts[256];
     vidur_format_counts(group, counts, sizeof counts);
-    fprintf(out, "%s, %s: %s\n", group->model, group->trace, counts);
-    print_best(out, model, group, target_qps);
-    fputc('\n', out);
-    if (vidur_print_skus(out, model, index, target_qps, false, err))
+    fprintf(to->out, "%s, %s: %s\n", group->model, group->trace, counts);
+    print_best(to->out, model, group, to->target_qps);
+    fputc('\n', to->out);
+    if (vidur_print_skus(to, model, index, err))
         return -1;
-    if (!options || options->top <= 0)
-        return 0;
-    fputc('\n', out);
-    return vidur_print_ranking(out, group, options->top, false, err);
+    fputs(to->top > 0 ? "\n" : "", to->out);
+    return vidur_print_ranking(to, group, err);
 }
 
-static int print_matrices(FILE *out, const struct vidur_report_model *model,
+static int print_matrices(const struct vidur_printer *to,
+                          const struct vidur_report_model *model,
                           struct vidur_error *err)
 {
     for (int i = 0; i < model->num_groups; i++) {
         if (!vidur_has_matrix(model, i))
             continue;
-        fprintf(out,
+        fprintf(to->out,
                 "\n%s: cost of serving a workload with another's best configuration\n",
                 model->groups[i].model);
-        if (vidur_print_matrix(out, model, i, false, err))
+        if (vidur_print_matrix(to, model, i, err))
             return -1;
     }
     return 0;
@@ -153,14 +153,17 @@ int vidur_report_answer(FILE *out, const struct vidur_results *results,
                         struct vidur_error *err)
 {
     struct vidur_report_model model;
+    const struct vidur_printer to = {.out = out,
+                                     .top = options ? options->top : 0,
+                                     .target_qps = options ? options->target_qps : 0};
     int failed = vidur_report_model_make(&model, results, options, err);
     if (!failed)
         vidur_print_notes(out, results, "note: ");
     for (int i = 0; !failed && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
-        failed = print_answer(out, &model, i, options, err);
+        failed = print_answer(&to, &model, i, err);
     }
-    failed = failed || print_matrices(out, &model, err);
+    failed = failed || print_matrices(&to, &model, err);
     vidur_report_model_release(&model);
     return failed ? -1 : 0;
 }

@@ -15,8 +15,7 @@ void vidur_results_destroy(struct vidur_results *results)
     *results = (struct vidur_results){0};
 }
 
-int vidur_results_add_fact(struct vidur_results *results, const char *section,
-                           const char *name, const char *key, const char *value,
+int vidur_results_add_fact(struct vidur_results *results, struct vidur_fact fact,
                            struct vidur_error *err)
 {
     size_t count = (size_t)results->num_facts;
@@ -24,12 +23,12 @@ int vidur_results_add_fact(struct vidur_results *results, const char *section,
         realloc(results->facts, (count + 1) * sizeof *grown);
     if (!grown)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for the facts of a search");
-    struct vidur_result_fact *fact = &grown[count];
-    memset(fact, 0, sizeof *fact); /* whole: it is written to files */
-    snprintf(fact->section, sizeof fact->section, "%s", section);
-    snprintf(fact->name, sizeof fact->name, "%s", name);
-    snprintf(fact->key, sizeof fact->key, "%s", key);
-    snprintf(fact->value, sizeof fact->value, "%s", value);
+    struct vidur_result_fact *kept = &grown[count];
+    memset(kept, 0, sizeof *kept); /* whole: it is written to files */
+    snprintf(kept->section, sizeof kept->section, "%s", fact.section);
+    snprintf(kept->name, sizeof kept->name, "%s", fact.name);
+    snprintf(kept->key, sizeof kept->key, "%s", fact.key);
+    snprintf(kept->value, sizeof kept->value, "%s", fact.value);
     results->facts = grown;
     results->num_facts++;
     return 0;

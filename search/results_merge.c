@@ -211,8 +211,10 @@ static int merge_facts(const struct vidur_results *parts, int num_parts,
             const struct vidur_result_fact *fact = &parts[part].facts[i];
             if (has_fact(out, fact))
                 continue;
-            if (vidur_results_add_fact(out, fact->section, fact->name, fact->key,
-                                       fact->value, err))
+            if (vidur_results_add_fact(out,
+                                       (struct vidur_fact){fact->section, fact->name,
+                                                           fact->key, fact->value},
+                                       err))
                 return -1;
         }
     }

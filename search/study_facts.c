@@ -20,8 +20,8 @@ struct facts {
 static void add_text(struct facts *f, const char *key, const char *value)
 {
     if (f->rc == 0 && value[0])
-        f->rc =
-            vidur_results_add_fact(f->results, f->section, f->name, key, value, f->err);
+        f->rc = vidur_results_add_fact(
+            f->results, (struct vidur_fact){f->section, f->name, key, value}, f->err);
 }
 
 static void add_number(struct facts *f, const char *key, double value)

@@ -51,16 +51,12 @@ static int put_html(FILE *out, const struct job *job, struct vidur_error *err)
 
 static int put_markdown(FILE *out, const struct job *job, struct vidur_error *err)
 {
-    if (job->other)
-        return vidur_report_compare(out, job->results, job->other, job->options,
-                                    VIDUR_COMPARE_MARKDOWN, err);
     return vidur_report_markdown(out, job->results, job->options, err);
 }
 
 static int put_comparison(FILE *out, const struct job *job, struct vidur_error *err)
 {
-    return vidur_report_compare(out, job->results, job->other, job->options,
-                                VIDUR_COMPARE_TEXT, err);
+    return vidur_report_compare(out, job->results, job->other, job->options, err);
 }
 
 static int print_report(struct job *job, report_function *put, struct vidur_error *err)
@@ -121,7 +117,8 @@ static int write_reports(struct job *job, const struct vidur_args *args,
                           "leave out --html and --csv");
     if (html && write_report(job, html, put_html, err))
         return -1;
-    if (markdown && write_report(job, markdown, put_markdown, err))
+    if (markdown &&
+        write_report(job, markdown, job->other ? put_comparison : put_markdown, err))
         return -1;
     if (csv && write_csv(job, csv, err))
         return -1;
@@ -133,10 +130,12 @@ static int write_reports(struct job *job, const struct vidur_args *args,
 static int read_options(const struct vidur_args *args,
                         struct vidur_report_options *report, struct vidur_error *err)
 {
-    *report = (struct vidur_report_options){.model = vidur_args_value(args, "model"),
-                                            .trace = vidur_args_value(args, "trace"),
-                                            .sku = vidur_args_value(args, "sku"),
-                                            .source = args->positional[0]};
+    *report =
+        (struct vidur_report_options){.model = vidur_args_value(args, "model"),
+                                      .trace = vidur_args_value(args, "trace"),
+                                      .sku = vidur_args_value(args, "sku"),
+                                      .source = args->positional[0],
+                                      .markdown = vidur_args_given(args, "markdown")};
     if (vidur_args_int(args, "top", &report->top, err) ||
         vidur_args_double(args, "qps", &report->target_qps, err))
         return -1;

@@ -204,9 +204,13 @@ struct vidur_results {
 
 void vidur_results_destroy(struct vidur_results *results); /* takes NULL */
 
+/* A fact on its way in. */
+struct vidur_fact {
+    const char *section, *name, *key, *value;
+};
+
 /* Appends a fact; texts that are too long are cut. */
-int vidur_results_add_fact(struct vidur_results *results, const char *section,
-                           const char *name, const char *key, const char *value,
+int vidur_results_add_fact(struct vidur_results *results, struct vidur_fact fact,
                            struct vidur_error *err);
 
 /* The value of a fact, which lives as long as the results; NULL where there is none. */

@@ -225,8 +225,10 @@ static void add_facts(struct vidur_results *results)
         {"search", "", "tbt_definition", "token"},
         {"search", "", "granularity", "0.025"}};
     for (int i = 0; i < COUNT(facts); i++)
-        if (vidur_results_add_fact(results, facts[i][0], facts[i][1], facts[i][2],
-                                   facts[i][3], NULL))
+        if (vidur_results_add_fact(
+                results,
+                (struct vidur_fact){facts[i][0], facts[i][1], facts[i][2], facts[i][3]},
+                NULL))
             abort();
 }
 
@@ -234,31 +236,46 @@ static void add_entity_facts(struct vidur_results *results)
 {
     char text[64];
     for (int i = 0; i < COUNT(models); i++)
-        vidur_results_add_fact(results, "model", models[i].name, "identifier",
-                               models[i].identifier, NULL);
+        vidur_results_add_fact(results,
+                               (struct vidur_fact){"model", models[i].name,
+                                                   "identifier", models[i].identifier},
+                               NULL);
     for (int i = 0; i < COUNT(traces); i++) {
         const char *name = traces[i].name;
-        vidur_results_add_fact(results, "trace", name, "file", "made up for tests",
-                               NULL);
-        vidur_results_add_fact(results, "trace", name, "max_tokens", "4096", NULL);
-        vidur_results_add_fact(results, "trace", name, "num_requests", "4000", NULL);
+        vidur_results_add_fact(
+            results, (struct vidur_fact){"trace", name, "file", "made up for tests"},
+            NULL);
+        vidur_results_add_fact(
+            results, (struct vidur_fact){"trace", name, "max_tokens", "4096"}, NULL);
+        vidur_results_add_fact(
+            results, (struct vidur_fact){"trace", name, "num_requests", "4000"}, NULL);
         snprintf(text, sizeof text, "%g", traces[i].prefill);
-        vidur_results_add_fact(results, "trace", name, "prefill_tokens_mean", text,
-                               NULL);
+        vidur_results_add_fact(
+            results, (struct vidur_fact){"trace", name, "prefill_tokens_mean", text},
+            NULL);
         snprintf(text, sizeof text, "%g", traces[i].decode);
-        vidur_results_add_fact(results, "trace", name, "decode_tokens_mean", text,
-                               NULL);
+        vidur_results_add_fact(
+            results, (struct vidur_fact){"trace", name, "decode_tokens_mean", text},
+            NULL);
     }
     for (int i = 0; i < COUNT(devices); i++) {
         snprintf(text, sizeof text, "%g", devices[i].usd);
-        vidur_results_add_fact(results, "device", devices[i].name, "usd_per_gpu_hour",
-                               text, NULL);
-        vidur_results_add_fact(results, "device", devices[i].name, "price_source",
-                               "test data", NULL);
-        vidur_results_add_fact(results, "device", devices[i].name, "price_date",
-                               "2024-02-07", NULL);
-        vidur_results_add_fact(results, "node", devices[i].node, "devices_per_node",
-                               "8", NULL);
+        vidur_results_add_fact(
+            results,
+            (struct vidur_fact){"device", devices[i].name, "usd_per_gpu_hour", text},
+            NULL);
+        vidur_results_add_fact(
+            results,
+            (struct vidur_fact){"device", devices[i].name, "price_source", "test data"},
+            NULL);
+        vidur_results_add_fact(
+            results,
+            (struct vidur_fact){"device", devices[i].name, "price_date", "2024-02-07"},
+            NULL);
+        vidur_results_add_fact(
+            results,
+            (struct vidur_fact){"node", devices[i].node, "devices_per_node", "8"},
+            NULL);
     }
 }
 

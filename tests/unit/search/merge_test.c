@@ -128,12 +128,16 @@ static void test_other_kinds(void)
     check_refused(parts, "b.h5: slo ttft_p90 limit_s is 9, in a.h5 it is 2");
     snprintf(parts[1].facts[3].value, sizeof parts[1].facts[3].value, "2");
     CU_ASSERT_EQUAL(
-        vidur_results_add_fact(&parts[1], "slo", "e2e_p50", "limit_s", "1", &err), 0);
+        vidur_results_add_fact(
+            &parts[1], (struct vidur_fact){"slo", "e2e_p50", "limit_s", "1"}, &err),
+        0);
     check_refused(parts, "slo e2e_p50 limit_s is absent, in b.h5 it is 1");
     /* a workload that only one part has is no difference */
     parts[1].num_facts--;
     CU_ASSERT_EQUAL(
-        vidur_results_add_fact(&parts[1], "trace", "more", "file", "x", &err), 0);
+        vidur_results_add_fact(&parts[1],
+                               (struct vidur_fact){"trace", "more", "file", "x"}, &err),
+        0);
     struct vidur_results merged;
     CU_ASSERT_EQUAL(vidur_results_merge(parts, names, 2, &merged, &err), 0);
     CU_ASSERT_EQUAL(merged.num_facts, parts[1].num_facts);

@@ -8,43 +8,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct vidur_ranking_row make(const char *id, const char *model,
-                                     const char *trace, const char *status,
-                                     double qps_per_dollar, double max_qps)
+struct example {
+    const char *id, *model, *trace, *status;
+    double qps_per_dollar, max_qps;
+};
+
+static struct vidur_ranking_row make(struct example example)
 {
     struct vidur_ranking_row row;
     int count;
     const struct vidur_column *columns = vidur_ranking_columns(&count);
     vidur_row_clear(columns, count, &row);
-    snprintf(row.candidate_id, sizeof row.candidate_id, "%s", id);
-    snprintf(row.model, sizeof row.model, "%s", model);
-    snprintf(row.trace, sizeof row.trace, "%s", trace);
-    snprintf(row.status, sizeof row.status, "%s", status);
-    row.qps_per_dollar = qps_per_dollar;
-    row.max_qps = max_qps;
+    snprintf(row.candidate_id, sizeof row.candidate_id, "%s", example.id);
+    snprintf(row.model, sizeof row.model, "%s", example.model);
+    snprintf(row.trace, sizeof row.trace, "%s", example.trace);
+    snprintf(row.status, sizeof row.status, "%s", example.status);
+    row.qps_per_dollar = example.qps_per_dollar;
+    row.max_qps = example.max_qps;
     return row;
 }
 
 static void test_order(void)
 {
     /* in the order expected */
-    const struct vidur_ranking_row expected[] = {
-        make("f", "a", "x", "ok", 3, 1),
-        make("b", "a", "x", "ok", 2, 9),
-        make("a", "a", "x", "ok", 2, 8),
-        make("c", "a", "x", "ok", 2, 8),
-        make("d", "a", "x", "ok", NAN, 1),
-        make("a0", "a", "x", "failed", NAN, NAN),
-        make("z", "a", "x", "invalid", NAN, NAN),
-        make("g", "a", "y", "ok", 1, 1),
-        make("h", "b", "x", "ok", 1, 1),
-        make("i", "b", "x", "ok", 0, 1)};
+    static const struct example expected[] = {
+        {"f", "a", "x", "ok", 3, 1},          {"b", "a", "x", "ok", 2, 9},
+        {"a", "a", "x", "ok", 2, 8},          {"c", "a", "x", "ok", 2, 8},
+        {"d", "a", "x", "ok", NAN, 1},        {"a0", "a", "x", "failed", NAN, NAN},
+        {"z", "a", "x", "invalid", NAN, NAN}, {"g", "a", "y", "ok", 1, 1},
+        {"h", "b", "x", "ok", 1, 1},          {"i", "b", "x", "ok", 0, 1}};
     static const int ranks[] = {1, 2, 3, 4, 5, 0, 0, 1, 1, 2};
     enum { COUNT = sizeof expected / sizeof expected[0] };
     struct vidur_ranking_row rows[COUNT];
     unsigned state = 1;
     for (int round = 0; round < 50; round++) {
-        memcpy(rows, expected, sizeof rows);
+        for (int i = 0; i < COUNT; i++)
+            rows[i] = make(expected[i]);
         for (int i = COUNT - 1; i > 0; i--) {
             state = state * 1103515245u + 12345u;
             int j = (int)((state >> 16) % (unsigned)(i + 1));
@@ -54,7 +53,7 @@ static void test_order(void)
         }
         CU_ASSERT_EQUAL_FATAL(vidur_rank(rows, COUNT, NULL), 0);
         for (int i = 0; i < COUNT; i++) {
-            CU_ASSERT_STRING_EQUAL(rows[i].candidate_id, expected[i].candidate_id);
+            CU_ASSERT_STRING_EQUAL(rows[i].candidate_id, expected[i].id);
             CU_ASSERT_EQUAL(rows[i].rank, ranks[i]);
         }
     }
@@ -64,7 +63,8 @@ static void test_small(void)
 {
     struct vidur_error err = {0};
     CU_ASSERT_EQUAL(vidur_rank(NULL, 0, &err), 0);
-    struct vidur_ranking_row row = make("a", "m", "t", "infeasible_memory", NAN, NAN);
+    struct vidur_ranking_row row =
+        make((struct example){"a", "m", "t", "infeasible_memory", NAN, NAN});
     row.rank = 5;
     CU_ASSERT_EQUAL(vidur_rank(&row, 1, &err), 0);
     CU_ASSERT_EQUAL(row.rank, 0);

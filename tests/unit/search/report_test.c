@@ -189,10 +189,14 @@ static void test_launch(void)
     struct vidur_results results = {0};
     struct vidur_ranking_row row = example_row();
     struct vidur_launch launch;
-    vidur_results_add_fact(&results, "model", "llama", "identifier", "meta/Llama",
-                           NULL);
-    vidur_results_add_fact(&results, "trace", "chat", "max_tokens", "4096", NULL);
-    vidur_results_add_fact(&results, "node", "a100_dgx", "devices_per_node", "4", NULL);
+    vidur_results_add_fact(
+        &results, (struct vidur_fact){"model", "llama", "identifier", "meta/Llama"},
+        NULL);
+    vidur_results_add_fact(
+        &results, (struct vidur_fact){"trace", "chat", "max_tokens", "4096"}, NULL);
+    vidur_results_add_fact(
+        &results, (struct vidur_fact){"node", "a100_dgx", "devices_per_node", "4"},
+        NULL);
     vidur_launch_line(&results, &row, &launch);
     CU_ASSERT_STRING_EQUAL(
         launch.command,
@@ -470,13 +474,13 @@ static void test_html(void)
 /* ---- two searches ---- */
 
 static char *compare(const struct vidur_results *before,
-                     const struct vidur_results *after,
-                     enum vidur_compare_format format)
+                     const struct vidur_results *after, bool markdown)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    int failed = vidur_report_compare(out, before, after, NULL, format, NULL);
+    const struct vidur_report_options options = {.markdown = markdown};
+    int failed = vidur_report_compare(out, before, after, &options, NULL);
     fclose(out);
     CU_ASSERT_EQUAL(failed, 0);
     return text;
@@ -487,7 +491,7 @@ static void test_compare(void)
     struct vidur_results before, after;
     synthetic_results(&before, 90, 1);
     synthetic_results(&after, 90, 1);
-    char *text = compare(&before, &after, VIDUR_COMPARE_TEXT);
+    char *text = compare(&before, &after, false);
     check_has(text, "90 candidates are the same in both, 0 changed, 0 only before, 0 ");
     CU_ASSERT_EQUAL(count_of(text, "the same"), 1 + 6);
     CU_ASSERT_PTR_NULL(strstr(text, "Inputs that differ"));
@@ -498,17 +502,17 @@ static void test_compare(void)
     after.ranking[ok].max_qps *= 2;
     after.ranking[ok].qps_per_dollar *= 2;
     snprintf(after.facts[3].value, sizeof after.facts[3].value, "3.5"); /* an SLO */
-    text = compare(&before, &after, VIDUR_COMPARE_MARKDOWN);
+    text = compare(&before, &after, true);
     check_has(text, "89 candidates are the same in both, 1 changed");
     check_has(text, "+100.0 %");
     check_has(text, "### Inputs that differ");
     check_has(text, "| slo ttft_p90 limit_s | 2 | 3.5 |");
     free(text);
     after.num_ranking -= 5;
-    text = compare(&before, &after, VIDUR_COMPARE_TEXT);
+    text = compare(&before, &after, false);
     check_has(text, "5 only before, 0 only after");
     free(text);
-    text = compare(&after, &before, VIDUR_COMPARE_TEXT);
+    text = compare(&after, &before, false);
     check_has(text, "0 only before, 5 only after");
     free(text);
     vidur_results_destroy(&before);

@@ -141,8 +141,11 @@ static int simulate(const struct evaluator *e, struct run *run,
                                             .progress = on_progress};
     if (e->pulse && e->pulse->beat)
         run->options.observer = &observer;
-    if (e->pulse)
+    if (e->pulse && e->pulse->stop) {
         run->options.cancel = e->pulse->stop;
+        if (*e->pulse->stop) /* a short run would not look */
+            return vidur_fail(err, VIDUR_EINTR, "told to stop");
+    }
     return vidur_simulator_run(run->simulator, run->workload, &run->options, metrics,
                                err);
 }

@@ -1,0 +1,65 @@
+#include "small_search.h"
+
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char text[] =
+    "models: [{name: llama, identifier: llama-2-7b-hf}]\n"
+    "clusters: [{device: a100, network_device: a100_dgx, num_gpus: 4}]\n"
+    "schedulers: [{scheduler: vllm}, {scheduler: sarathi, chunk_size: 256}]\n"
+    "traces: [{name: u, lengths: {type: uniform, min_tokens: 64, "
+    "prefill_to_decode_ratio: 4}, max_seq_len: 512, num_requests: 1000}]\n"
+    "batch_sizes: [4, 16, 64]\n"
+    "tp_dimensions: [1, 2]\n"
+    "pp_dimensions: [1]\n"
+    "slos: [{metric: ttft, quantile: 0.9, limit_s: 1.0}, "
+    "{metric: tbt, quantile: 0.99, limit_s: 0.1}, "
+    "{metric: scheduling_delay, quantile: 0.99, limit_s: 2.0}]\n"
+    /* The same answers as with the defaults, and quickly made. */
+    "estimator: {source: roofline, cache_dir: '', num_estimators: 20, max_depth: 12, "
+    "min_samples_split: 2, max_tokens_per_request: 512, max_prefill_chunk_size: 512, "
+    "max_batch_size: 64}\n";
+
+/* Made by the first call, left to the system's cleaning of /tmp if a test dies. */
+static const char *folder(void)
+{
+    static char name[] = "/tmp/vidur-search-XXXXXX";
+    if (strcmp(name + strlen(name) - 6, "XXXXXX") == 0)
+        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(name));
+    return name;
+}
+
+const char *small_search_path(const char *name)
+{
+    static char paths[8][128];
+    static int used;
+    char *path = paths[used++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", folder(), name);
+    return path;
+}
+
+const char *small_search_config(const char *more)
+{
+    const char *path = small_search_path("c.yaml");
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(text, file);
+    fputs(more, file);
+    fclose(file);
+    return path;
+}
+
+void small_search_build(const char *more, struct vidur_search_config *config,
+                        struct vidur_space *space)
+{
+    struct vidur_error err = {0};
+    int rc = vidur_search_config_load(config, small_search_config(more), NULL, 0, &err);
+    if (rc == 0)
+        rc = vidur_space_build(space, config, &err);
+    if (rc != 0)
+        printf("\n    %s", err.text);
+    CU_ASSERT_EQUAL_FATAL(rc, 0);
+}

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -77,6 +76,17 @@ def tables(build):
         return json.loads(output(program, env={**os.environ, "XDG_CACHE_HOME": cache}))
 
 
+def output_and_peak(command, env):
+    """Standard output, and the largest memory of a process that it waited for, KiB."""
+    with tempfile.TemporaryFile("w+") as text:
+        child = subprocess.Popen(command, env=env, stdout=text)
+        _, status, usage = os.wait4(child.pid, 0)
+        if status:
+            sys.exit(f"{' '.join(command)}: status {status}")
+        text.seek(0)
+        return text.read(), usage.ru_maxrss
+
+
 def search(build, config, ranks, sets=()):
     """Seconds, candidates, simulations and peak memory of a rank, in MB."""
     with tempfile.TemporaryDirectory() as folder:
@@ -87,13 +97,13 @@ def search(build, config, ranks, sets=()):
             command += ["--set", assignment]
         env = {**os.environ, "XDG_CACHE_HOME": folder}
         start = time.monotonic()
-        text = output(*command, env=env)
+        text, peak_kib = output_and_peak(command, env)
         seconds = time.monotonic() - start
     found = re.search(r"(\d+) candidates, (\d+) simulations in", text)
     return {"seconds": seconds, "candidates": int(found.group(1)),
             "simulations": int(found.group(2)),
             "candidates_per_s": int(found.group(1)) / seconds,
-            "peak_rank_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}
+            "peak_rank_mb": peak_kib / 1024}
 
 
 def median_search(build, config, ranks, repeats, sets=()):

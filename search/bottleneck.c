@@ -168,8 +168,7 @@ static const char *explain_throughput(const struct vidur_ranking_row *row, char 
             "%.0f %% of tokens are prefill, stages are busy %.0f %% at %.0f %% MFU "
             "(TTFT P90 %.2f s): raise TP%s, or take a device with more FLOP/s",
             100 * row->prefill_token_fraction, row->busy, row->mfu, row->ttft_p90_s,
-            row->chunk_size > 0 ? "raise chunk_size while TBT allows,"
-                                : "add replicas");
+            row->chunk_size > 0 ? " or chunk_size" : "");
         return "prefill throughput";
     }
     snprintf(

@@ -274,7 +274,7 @@ function drawPath(row, probes) {
     options: {
       scales: {
         x: Object.assign(axis("simulation", [probes.length]), { min: 0, ticks: { color: style("--muted"), precision: 0 } }),
-        y: axis("QPS offered", probes.map((probe) => probe.qps)),
+        y: Object.assign(axis("QPS offered", probes.map((probe) => probe.qps)), { beginAtZero: false, grace: "10%" }),
       },
       plugins: {
         tooltip: {

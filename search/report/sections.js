@@ -376,7 +376,9 @@ function factTable(section) {
   }
   const value = (name, key) => (facts.find((fact) => fact[1] === name && fact[2] === key) || [])[3] || "-";
   fillTable(table, sectionTitles[section] || section, [{ title: "Name", text: (name) => name },
-    ...keys.map((key) => ({ title: key, text: (name) => value(name, key) }))], names);
+    ...keys.map((key) => ({
+      title: key, text: (name) => value(name, key), wrap: names.some((name) => value(name, key).length > 30),
+    }))], names);
   return el("div.scroll", { tabindex: 0, role: "region", "aria-label": sectionTitles[section] || section }, table);
 }
 

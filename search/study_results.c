@@ -102,6 +102,18 @@ static void copy_measured(struct vidur_ranking_row *row,
 #undef COPY
 }
 
+/* Prompt and output tokens of a request. At a steady max_qps they cost what max_qps
+ * costs; total_tokens_per_s includes the tail of a run, in which nothing arrives. */
+static double mean_tokens(const struct study *study, int64_t candidate)
+{
+    const int trace = study->space->candidates[candidate].trace;
+    const struct vidur_workload *w = evaluator_workload(study->evaluator, trace);
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < w->num_requests; i++)
+        tokens += w->num_prefill_tokens[i] + w->num_decode_tokens[i];
+    return (double)tokens / (double)w->num_requests;
+}
+
 static void fill_answer(const struct study *study, int64_t candidate,
                         struct vidur_ranking_row *row)
 {
@@ -113,7 +125,7 @@ static void fill_answer(const struct study *study, int64_t candidate,
     row->max_qps = best->qps;
     row->qps_per_dollar = best->qps / row->usd_per_hour;
     row->usd_per_million_tokens =
-        row->usd_per_hour / 3600 / best->total_tokens_per_s * 1e6;
+        row->usd_per_hour / 3600 / (best->qps * mean_tokens(study, candidate)) * 1e6;
     if (limiting)
         memcpy(row->limiting_slo, limiting->violated_slo, sizeof row->limiting_slo);
     if (c->answer.unbounded)

@@ -216,6 +216,11 @@ static int64_t max_step_tokens(const struct vidur_deployment *deployment,
     return prompt > decodes ? prompt : decodes;
 }
 
+static int64_t round_up(int64_t value, int64_t step)
+{
+    return (value + step - 1) / step * step;
+}
+
 void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
                                    int max_tokens,
                                    struct vidur_timetable_request *request)
@@ -232,10 +237,10 @@ void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
         .pipeline = stages > 1,
         .multi_node = vidur_deployment_is_multi_node(deployment),
         .block_size_tokens = deployment->scheduler.block_size,
-        .max_tokens = max_step_tokens(deployment, &plan, max_tokens),
+        .max_tokens = round_up(max_step_tokens(deployment, &plan, max_tokens), 8),
         .max_batch_size = vidur_deployment_batch_cap(deployment),
         /* Prompts begun in different batches can meet in one. */
-        .max_kv_tokens = (int64_t)max_tokens * (stages > 1 ? 2 : 1)};
+        .max_kv_tokens = round_up(max_tokens, 64) * (stages > 1 ? 2 : 1)};
     request->max_chunk_tokens = request->max_tokens < 4 * (int64_t)max_tokens
                                     ? request->max_tokens
                                     : 4 * (int64_t)max_tokens;

@@ -20,22 +20,6 @@ static int64_t gather(const struct vidur_run *run, enum vidur_latency latency,
     return count;
 }
 
-static int64_t count_over(const double *values, int64_t count, double limit)
-{
-    int64_t over = 0;
-    for (int64_t i = 0; i < count; i++)
-        over += values[i] > limit;
-    return over;
-}
-
-static int64_t gaps_over(const struct vidur_token_gaps *gaps, double limit)
-{
-    int64_t over = 0;
-    for (int64_t i = 0; i < gaps->count; i++)
-        over += gaps->values[i].value > limit ? gaps->values[i].weight : 0;
-    return over;
-}
-
 /* ---- Verdicts ---- */
 
 /* Requests that have not got as far as the latency needs, and have waited longer than
@@ -59,30 +43,24 @@ static int64_t late_unfinished(const struct vidur_run *run, const struct vidur_s
     return late;
 }
 
+static double gap_quantile(const struct vidur_token_gaps *gaps, double quantile)
+{
+    return gaps->count > 0
+               ? vidur_weighted_quantile(gaps->values, gaps->count, quantile)
+               : 0;
+}
+
+/* Late requests count as infinitely long; an interpolation with one is no number, and
+ * not met. */
 static bool is_met(const struct vidur_run *run, const struct vidur_slo *slo,
                    double *scratch)
 {
-    int64_t count, over, late = 0;
-    double quantile = 0;
-    if (slo->metric == VIDUR_LATENCY_tbt) {
-        count = 0;
-        for (int64_t i = 0; i < run->gaps->count; i++)
-            count += run->gaps->values[i].weight;
-        over = gaps_over(run->gaps, slo->limit_s);
-        if (count > 0)
-            quantile = vidur_weighted_quantile(run->gaps->values, run->gaps->count,
-                                               slo->quantile);
-    } else {
-        count = gather(run, slo->metric, scratch);
-        over = count_over(scratch, count, slo->limit_s);
-        late = late_unfinished(run, slo);
-        if (count > 0)
-            quantile = vidur_quantile(scratch, count, slo->quantile);
-    }
-    /* Late ones exceed every other value: an interpolation that needs one is lost. */
-    const double position = slo->quantile * (double)(count + late - 1);
-    return over + late < vidur_slo_lost_at(count + late, slo->quantile) &&
-           quantile <= slo->limit_s && (late == 0 || (int64_t)ceil(position) < count);
+    if (slo->metric == VIDUR_LATENCY_tbt)
+        return gap_quantile(run->gaps, slo->quantile) <= slo->limit_s;
+    int64_t count = gather(run, slo->metric, scratch);
+    for (int64_t late = late_unfinished(run, slo); late > 0; late--)
+        scratch[count++] = INFINITY;
+    return count == 0 || vidur_quantile(scratch, count, slo->quantile) <= slo->limit_s;
 }
 
 static int violated_slo(struct vidur_run *run, double *scratch)

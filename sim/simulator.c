@@ -204,11 +204,13 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
             simulator->step_ops->arrival_delay_s(simulator->step_model);
     layout.by_server = simulator->router->is_static && !observed &&
                        layout.num_servers > 1 && workload->stages.count < 2;
-    /* Per server: a schedule, and per batch in flight two events. */
-    layout.event_capacity =
-        workload->num_requests +
-        layout.num_servers *
-            (4 + 3 * (int64_t)layout.sizes.batches_at_once + layout.sizes.num_stages);
+    /* All requests can arrive together; per server: schedules, and per batch in flight
+     * a few events. */
+    if (layout.stepping)
+        layout.event_capacity =
+            workload->num_requests +
+            layout.num_servers * (4 + 3 * (int64_t)layout.sizes.batches_at_once +
+                                  2 * (int64_t)layout.sizes.num_stages);
     layout.scheduler_bytes =
         simulator->ops->state_bytes ? simulator->ops->state_bytes(&simulator->env) : 0;
     return layout;
@@ -317,7 +319,8 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
     vidur_slo_watch_init(&run->watch,
                          vidur_arena_alloc(arena, (size_t)layout->num_slos,
                                            sizeof(struct vidur_slo_count)),
-                         run->options, run->workload);
+                         run->options, run->workload,
+                         run->deployment->semantics == VIDUR_SEMANTICS_CORRECTED);
     for (int32_t i = 0; i < run->num_servers; i++)
         init_server(simulator, run, layout, i);
     vidur_router_init(&run->router_state, run->deployment, run->workload);

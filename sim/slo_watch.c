@@ -43,7 +43,7 @@ double vidur_request_latency(const struct vidur_request_table *table,
 /* How many samples of a latency the whole workload gives, at most. */
 static int64_t sample_count(const struct vidur_workload *workload,
                             enum vidur_latency latency,
-                            const struct vidur_run_options *options)
+                            const struct vidur_run_options *options, bool corrected)
 {
     int64_t count = 0;
     if (latency == VIDUR_LATENCY_tbt && options->tbt_definition == VIDUR_TBT_BATCH)
@@ -53,13 +53,16 @@ static int64_t sample_count(const struct vidur_workload *workload,
     for (int64_t i = 0; i < workload->num_requests; i++) {
         const int32_t gaps = workload->num_decode_tokens[i] - 1;
         count += latency == VIDUR_LATENCY_tbt ? gaps : gaps > 0;
+        /* The reference turns the rest of an evicted prompt into output. */
+        if (latency == VIDUR_LATENCY_tbt && !corrected)
+            count += workload->num_prefill_tokens[i];
     }
     return count;
 }
 
 void vidur_slo_watch_init(struct vidur_slo_watch *watch, struct vidur_slo_count *counts,
                           const struct vidur_run_options *options,
-                          const struct vidur_workload *workload)
+                          const struct vidur_workload *workload, bool corrected)
 {
     *watch = (struct vidur_slo_watch){.counts = counts,
                                       .num_counts = options->num_slos,
@@ -68,10 +71,13 @@ void vidur_slo_watch_init(struct vidur_slo_watch *watch, struct vidur_slo_count 
                                       .lost = -1};
     for (int i = 0; i < options->num_slos; i++) {
         const struct vidur_slo *slo = &options->slos[i];
+        /* An interpolated quantile can be rounded below both its neighbours; what is
+         * lost here must be lost there too. */
         counts[i] = (struct vidur_slo_count){
-            .slo = *slo,
-            .lost_at = vidur_slo_lost_at(sample_count(workload, slo->metric, options),
-                                         slo->quantile)};
+            .slo = {slo->metric, slo->quantile, slo->limit_s * (1 + 0x1p-50)},
+            .lost_at = vidur_slo_lost_at(
+                sample_count(workload, slo->metric, options, corrected),
+                slo->quantile)};
     }
 }
 

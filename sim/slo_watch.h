@@ -13,7 +13,7 @@
  */
 
 struct vidur_slo_count {
-    struct vidur_slo slo;
+    struct vidur_slo slo; /* its limit a little above the one that was given */
     int64_t violations;
     int64_t lost_at; /* violations that lose the SLO; INT64_MAX: cannot be told early */
     int64_t cursor;  /* requests in order of arrival that have been judged */
@@ -39,7 +39,7 @@ double vidur_request_latency(const struct vidur_request_table *table,
 
 void vidur_slo_watch_init(struct vidur_slo_watch *watch, struct vidur_slo_count *counts,
                           const struct vidur_run_options *options,
-                          const struct vidur_workload *workload);
+                          const struct vidur_workload *workload, bool corrected);
 
 /* The requests simulated next; NULL: all, by id. */
 void vidur_slo_watch_scope(struct vidur_slo_watch *watch, const int32_t *order,

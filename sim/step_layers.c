@@ -257,9 +257,14 @@ static double prefill_ms(const struct layers *layers, struct vidur_batch *batch)
 {
     if (batch->num_prefills == 0)
         return 0;
-    const double ms = cell(&layers->table->attn_prefill,
-                           round_up(layers, batch->prefill_context_tokens),
-                           prefill_column(batch), &batch->step.extrapolated);
+    const struct vidur_grid_table *grid = &layers->table->attn_prefill;
+    int64_t row = round_up(layers, batch->prefill_context_tokens);
+    /* Prompts of several batches can meet: their contexts may exceed any prompt's. */
+    if (row >= grid->num_rows && batch->num_prefills > 1) {
+        row = grid->num_rows - 1;
+        batch->step.extrapolated++;
+    }
+    const double ms = cell(grid, row, prefill_column(batch), &batch->step.extrapolated);
     return batch->num_prefills > 1 ? ms * layers->prefill_factor : ms;
 }
 

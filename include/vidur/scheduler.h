@@ -264,8 +264,8 @@ void vidur_release_blocks(struct vidur_replica *replica, int32_t request);
 
 /* With a prefix cache, whole leading blocks of a prompt may be there already (and, held
  * by others, cost nothing). Free blocks that admitting a request takes, or would have
- * taken at an earlier mark, when what has been released since was still held; and taking
- * its prompt's blocks, which sets its processed tokens. */
+ * taken at an earlier mark, when what has been released since was still held; and
+ * taking its prompt's blocks, which sets its processed tokens. */
 uint32_t vidur_release_mark(const struct vidur_replica *replica);
 int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request,
                             uint32_t mark);

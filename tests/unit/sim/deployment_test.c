@@ -1,0 +1,138 @@
+#include "test.h"
+#include "toy_cluster.h"
+
+#include <vidur/deployment.h>
+#include <vidur/simulator.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static struct vidur_deployment toy(void)
+{
+    struct vidur_deployment deployment;
+    toy_deployment(&deployment, "sarathi");
+    return deployment;
+}
+
+static void test_defaults(void)
+{
+    struct vidur_deployment deployment;
+    vidur_deployment_defaults(&deployment);
+    CU_ASSERT_EQUAL(deployment.num_replicas, 1);
+    CU_ASSERT_EQUAL(deployment.memory_margin_fraction, 0.1);
+    CU_ASSERT_STRING_EQUAL(deployment.router, "round_robin");
+    CU_ASSERT_EQUAL(deployment.scheduler.batch_size_cap, 128);
+    CU_ASSERT_EQUAL(deployment.scheduler.chunk_size, 512);
+    CU_ASSERT_EQUAL(deployment.scheduler.watermark_blocks_fraction, 0.01);
+}
+
+/* Each change, and how the message about it begins. */
+#define CASES(X)                                                                       \
+    X(d.num_replicas = 0, "cluster.num_replicas: 0 is below 1")                        \
+    X(d.tensor_parallel_size = -1, "cluster.tensor_parallel_size: -1")                 \
+    X(d.tensor_parallel_size = 3, "cluster.tensor_parallel_size: 3 does not divide 4") \
+    X(d.num_pipeline_stages = 3, "cluster.num_pipeline_stages: 3 does not divide 8")   \
+    X((d.node.devices_per_node = 3, d.tensor_parallel_size = 4),                       \
+      "cluster.num_pipeline_stages: a replica of 4 devices")                           \
+    X((d.model.max_tensor_parallel_size = 1, d.tensor_parallel_size = 2),              \
+      "cluster.tensor_parallel_size: toy runs on at most 1")                           \
+    X(d.memory_margin_fraction = 1, "cluster.memory_margin_fraction: 1 is not")        \
+    X(d.memory_margin_fraction = 0.0 / 0.0, "cluster.memory_margin_fraction:")         \
+    X(d.scheduler.block_size = 0, "scheduler.block_size: 0 is below 1")                \
+    X(d.scheduler.batch_size_cap = 0, "scheduler.batch_size_cap: 0 is below 1")        \
+    X((d.scheduler.batch_size_cap = 3, d.num_pipeline_stages = 4),                     \
+      "scheduler.batch_size_cap: 3 requests cannot be spread")                         \
+    X(d.scheduler.watermark_blocks_fraction = 1,                                       \
+      "scheduler.watermark_blocks_fraction: 1 is not")                                 \
+    X(d.scheduler.watermark_blocks_fraction = 0.0 / 0.0,                               \
+      "scheduler.watermark_blocks_fraction:")                                          \
+    X(strcpy(d.scheduler.type, "saraty"), "scheduler.type: 'saraty'")                  \
+    X(strcpy(d.router, "round"), "router: 'round'")                                    \
+    X(strcpy(d.scheduler.type, "lightllm"), "scheduler.block_size: lightllm")          \
+    X((strcpy(d.scheduler.type, "lightllm"), d.scheduler.block_size = 1,               \
+       d.num_pipeline_stages = 2),                                                     \
+      "cluster.num_pipeline_stages: lightllm")
+
+static void check_message(const char *expected, const struct vidur_deployment *d)
+{
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_deployment_check(d, &err), -1);
+    CU_ASSERT_EQUAL(err.code, VIDUR_EINVAL);
+    CU_ASSERT_EQUAL(strncmp(err.text, expected, strlen(expected)), 0);
+    if (strncmp(err.text, expected, strlen(expected)))
+        printf("\n  expected '%s...', got '%s'", expected, err.text);
+}
+
+static void test_check(void)
+{
+    struct vidur_error err = {0};
+    struct vidur_deployment good = toy();
+    CU_ASSERT_EQUAL(vidur_deployment_check(&good, &err), 0);
+#define X(change, text)                                                                \
+    {                                                                                  \
+        struct vidur_deployment d = toy();                                             \
+        (void)(change);                                                                \
+        check_message(text, &d);                                                       \
+    }
+    CASES(X)
+#undef X
+}
+
+static void test_multi_node(void)
+{
+    struct vidur_deployment d = toy();
+    d.tensor_parallel_size = 4;
+    d.num_pipeline_stages = 2;
+    CU_ASSERT_FALSE(vidur_deployment_is_multi_node(&d));
+    d.node.devices_per_node = 4;
+    CU_ASSERT(vidur_deployment_is_multi_node(&d));
+}
+
+/* Stable over copies and order of setting; different for every difference. */
+static void test_id(void)
+{
+    struct vidur_deployment a = toy(), b = toy();
+    const uint64_t id = vidur_deployment_id(&a);
+    memset(a.router + strlen(a.router) + 1, 'x', 3); /* behind the text */
+    CU_ASSERT_EQUAL(vidur_deployment_id(&a), id);
+    b.num_replicas = 2;
+    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&b), id);
+    b = toy();
+    b.scheduler.chunk_size++;
+    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&b), id);
+    b = toy();
+    b.memory_margin_fraction += 1e-12;
+    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&b), id);
+    b = toy();
+    strcpy(b.node.name, "other");
+    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&b), id);
+}
+
+static void test_table_limits(void)
+{
+    struct vidur_timetable_request request;
+    struct vidur_deployment d = toy();
+    d.scheduler.chunk_size = 100;
+    vidur_deployment_table_limits(&d, 1000, &request);
+    CU_ASSERT_EQUAL(request.max_tokens, 128); /* decodes alone can exceed a chunk */
+    CU_ASSERT_EQUAL(request.max_kv_tokens, 1024);
+    CU_ASSERT_FALSE(request.pipeline);
+    d.scheduler.chunk_size = 500;
+    d.num_pipeline_stages = 2;
+    vidur_deployment_table_limits(&d, 1000, &request);
+    CU_ASSERT_EQUAL(request.max_tokens, 504); /* rounded up to a multiple of 8 */
+    CU_ASSERT(request.pipeline);
+    strcpy(d.scheduler.type, "vllm");
+    vidur_deployment_table_limits(&d, 1000, &request);
+    CU_ASSERT_EQUAL(request.max_tokens, 4096);
+    CU_ASSERT_EQUAL(request.max_chunk_tokens, 4000);
+    strcpy(d.scheduler.type, "orca");
+    d.scheduler.batch_size_cap = 10;
+    vidur_deployment_table_limits(&d, 1000, &request);
+    CU_ASSERT_EQUAL(request.max_tokens, 10000);
+    CU_ASSERT_EQUAL(request.max_batch_size, 10);
+}
+
+VIDUR_TEST_MAIN("deployment", {"defaults", test_defaults}, {"check", test_check},
+                {"multi-node", test_multi_node}, {"id", test_id},
+                {"table limits", test_table_limits})

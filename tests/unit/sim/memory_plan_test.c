@@ -1,0 +1,110 @@
+#include "test.h"
+#include "toy_cluster.h"
+
+#include <vidur/memory_plan.h>
+
+#include <math.h>
+#include <string.h>
+
+static struct vidur_deployment load(const char *model, const char *device, int tensor,
+                                    int stages)
+{
+    struct vidur_error err = {0};
+    struct vidur_deployment deployment;
+    vidur_deployment_defaults(&deployment);
+    CU_ASSERT_EQUAL_FATAL(vidur_model_load(&deployment.model, model, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(vidur_device_sku_load(&deployment.device, device, &err), 0);
+    deployment.tensor_parallel_size = tensor;
+    deployment.num_pipeline_stages = stages;
+    return deployment;
+}
+
+/* Numbers that the reference printed for these. */
+static void test_vidur(void)
+{
+    struct vidur_memory_plan plan;
+    struct vidur_deployment small = load("Qwen/Qwen-2-7B", "a30", 1, 1);
+    small.memory_planner = VIDUR_PLANNER_VIDUR;
+    vidur_memory_plan(&small, 4096, &plan);
+    CU_ASSERT(plan.fits);
+    CU_ASSERT_EQUAL(plan.request_slots, 43);
+    CU_ASSERT_EQUAL(plan.max_batch_size, 43);
+    CU_ASSERT_EQUAL(plan.num_blocks, 11008);
+    small.scheduler.block_size = 1;
+    vidur_memory_plan(&small, 4096, &plan);
+    CU_ASSERT_EQUAL(plan.num_blocks, 176128);
+    struct vidur_deployment large = load("meta-llama/Llama-2-70b-hf", "a100", 4, 2);
+    large.memory_planner = VIDUR_PLANNER_VIDUR;
+    vidur_memory_plan(&large, 4096, &plan);
+    CU_ASSERT_EQUAL(plan.num_blocks, 91648);
+    CU_ASSERT_EQUAL(plan.max_batch_size, 128);
+}
+
+/* By hand: 40 layers of a stage, 2 KV heads a device, 128 wide; half an embedding. */
+static void test_exact(void)
+{
+    struct vidur_memory_plan plan;
+    struct vidur_deployment large = load("meta-llama/Llama-2-70b-hf", "a100", 4, 2);
+    vidur_memory_plan(&large, 4096, &plan);
+    const double kv = 2.0 * 2 * 128 * 2 * 40;
+    const double layer = 8192.0 * 128 * (16 + 2 * 2 + 16) + 3.0 * 8192 * 28672 / 4;
+    const double params = 2 * (40 * layer + 32000.0 * 8192 / 4);
+    const double available = 80 * 1073741824.0 * 0.9;
+    CU_ASSERT_EQUAL(plan.kv_bytes_per_token, kv);
+    CU_ASSERT_EQUAL(plan.param_bytes, params);
+    CU_ASSERT_DOUBLE_EQUAL(plan.available_bytes, available, 1);
+    CU_ASSERT_EQUAL(plan.num_blocks, (int64_t)floor((available - params) / (16 * kv)));
+    CU_ASSERT_EQUAL(plan.request_slots, plan.num_blocks / 256);
+    /* One stage holds both the embedding and the head. */
+    large.num_pipeline_stages = 1;
+    vidur_memory_plan(&large, 4096, &plan);
+    CU_ASSERT_EQUAL(plan.param_bytes, 2 * (80 * layer + 2 * 32000.0 * 8192 / 4));
+    large.model.tie_word_embeddings = true;
+    vidur_memory_plan(&large, 4096, &plan);
+    CU_ASSERT_EQUAL(plan.param_bytes, 2 * (80 * layer + 32000.0 * 8192 / 4));
+}
+
+static void test_planner_follows_semantics(void)
+{
+    struct vidur_memory_plan exact, vidur, chosen;
+    struct vidur_deployment large = load("meta-llama/Llama-2-70b-hf", "a100", 4, 2);
+    vidur_memory_plan(&large, 4096, &exact);
+    large.semantics = VIDUR_SEMANTICS_VIDUR;
+    vidur_memory_plan(&large, 4096, &vidur);
+    CU_ASSERT(vidur.request_slots < exact.request_slots);
+    large.memory_planner = VIDUR_PLANNER_EXACT;
+    vidur_memory_plan(&large, 4096, &chosen);
+    CU_ASSERT_EQUAL(chosen.num_blocks, exact.num_blocks);
+}
+
+static void test_infeasible(void)
+{
+    struct vidur_memory_plan plan;
+    struct vidur_deployment large = load("meta-llama/Llama-2-70b-hf", "a100", 1, 1);
+    large.scheduler.num_blocks = 100;
+    vidur_memory_plan(&large, 4096, &plan);
+    CU_ASSERT_FALSE(plan.fits);
+    CU_ASSERT_EQUAL(plan.num_blocks, 0);
+    CU_ASSERT_EQUAL(plan.max_batch_size, 0);
+}
+
+static void test_given_blocks(void)
+{
+    struct vidur_memory_plan plan;
+    struct vidur_deployment small = load("Qwen/Qwen-2-7B", "a30", 1, 1);
+    small.scheduler.num_blocks = 1200;
+    small.scheduler.batch_size_cap = 7;
+    vidur_memory_plan(&small, 4096, &plan);
+    CU_ASSERT_EQUAL(plan.num_blocks, 1200);
+    CU_ASSERT_EQUAL(plan.max_batch_size, 7);
+    /* Sequences shorter than a block still take one. */
+    small.scheduler.num_blocks = 0;
+    vidur_memory_plan(&small, 8, &plan);
+    CU_ASSERT(plan.fits);
+    CU_ASSERT(plan.num_blocks >= plan.request_slots);
+}
+
+VIDUR_TEST_MAIN("memory plan", {"the reference's numbers", test_vidur},
+                {"exact", test_exact},
+                {"planner follows semantics", test_planner_follows_semantics},
+                {"infeasible", test_infeasible}, {"given blocks", test_given_blocks})

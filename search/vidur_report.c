@@ -115,12 +115,13 @@ static int write_reports(struct job *job, const struct vidur_args *args,
         return vidur_fail(err, VIDUR_EINVAL,
                           "--compare prints text, or Markdown with --markdown FILE; "
                           "leave out --html and --csv");
-    if (html && write_report(job, html, put_html, err))
-        return -1;
     if (markdown &&
         write_report(job, markdown, job->other ? put_comparison : put_markdown, err))
         return -1;
     if (csv && write_csv(job, csv, err))
+        return -1;
+    if (html &&
+        write_report(job, html, put_html, err)) /* last: it may lack its parts */
         return -1;
     if (html || markdown || csv)
         return 0;

@@ -14,6 +14,9 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
     const bool last = stage == server->pipeline.num_stages - 1;
     for (int32_t i = 0; i < batch->num_members; i++)
         run->observed_ids[i] = batch->member[i];
+    double parts_s[VIDUR_NUM_STEP_PARTS];
+    if (run->step_ops->parts)
+        run->step_ops->parts(run->step_model, &server->replica, batch, parts_s);
     const struct vidur_batch_record record = {
         .batch_id = batch->id,
         .replica = server->replica.index,
@@ -32,6 +35,7 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
         .decode_context_tokens = batch->decode_context_tokens,
         .prefill_context_tokens = batch->prefill_context_tokens,
         .prefill_chunk_squares = batch->prefill_chunk_squares,
+        .step_parts_s = run->step_ops->parts ? parts_s : NULL,
         .flops = vidur_stage_flops(run->deployment, batch->num_tokens,
                                    batch->attention_tokens_squared),
         .allocated_blocks = batch->blocks_at_start,

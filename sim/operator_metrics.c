@@ -13,11 +13,23 @@ static const char *const column_names[] = {
 #define X(name) #name,
         VIDUR_OTHER_OPERATORS(X)
 #undef X
+#define X(name) #name,
+            VIDUR_STEP_PARTS(X)
+#undef X
 };
 
 const char *vidur_operator_column_name(enum vidur_operator_column column)
 {
     return column_names[column];
+}
+
+struct vidur_operator_range
+vidur_operator_columns(const struct vidur_timetable *timetable)
+{
+    return timetable->engine
+               ? (struct vidur_operator_range){VIDUR_NUM_LAYER_COLUMNS,
+                                               VIDUR_NUM_OPERATOR_COLUMNS}
+               : (struct vidur_operator_range){0, VIDUR_NUM_LAYER_COLUMNS};
 }
 
 /* ---- Times ---- */
@@ -110,9 +122,16 @@ void vidur_operator_times(const struct vidur_deployment *deployment,
                           const struct vidur_batch_record *batch,
                           double times_s[VIDUR_NUM_OPERATOR_COLUMNS])
 {
+    for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++)
+        times_s[op] = 0;
+    if (batch->step_parts_s) {
+        for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
+            times_s[VIDUR_NUM_LAYER_COLUMNS + i] = batch->step_parts_s[i];
+        return;
+    }
     int layers = deployment->model.num_layers / deployment->num_pipeline_stages;
     layer_times(deployment, timetable, batch, times_s);
-    for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++)
+    for (int op = 0; op < VIDUR_NUM_LAYER_COLUMNS; op++)
         times_s[op] *= 1e-3 * (op == VIDUR_OPERATOR_send_recv ? 1 : layers);
     if (batch->last_stage)
         times_s[VIDUR_OPERATOR_send_recv] = 0;
@@ -128,17 +147,19 @@ void vidur_operator_times(const struct vidur_deployment *deployment,
 struct vidur_operator_metrics {
     const struct vidur_deployment *deployment;
     const struct vidur_timetable *timetable;
+    struct vidur_operator_range columns;
     struct vidur_csv_writer *writer; /* NULL: committed */
     double totals_s[VIDUR_NUM_OPERATOR_COLUMNS];
 };
 
-static void put_header(struct vidur_csv_writer *writer)
+static void put_header(struct vidur_csv_writer *writer,
+                       struct vidur_operator_range columns)
 {
     char name[64];
     vidur_csv_put_string(writer, "batch_id");
     vidur_csv_put_string(writer, "replica_id");
     vidur_csv_put_string(writer, "stage_id");
-    for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++) {
+    for (int op = columns.first; op < columns.end; op++) {
         snprintf(name, sizeof name, "%s_s", column_names[op]);
         vidur_csv_put_string(writer, name);
     }
@@ -162,7 +183,8 @@ vidur_operator_metrics_open(const char *path, const struct vidur_deployment *dep
         free(metrics);
         return NULL;
     }
-    put_header(metrics->writer);
+    metrics->columns = vidur_operator_columns(timetable);
+    put_header(metrics->writer, metrics->columns);
     return metrics;
 }
 
@@ -174,7 +196,7 @@ int vidur_operator_metrics_put(void *context, const struct vidur_batch_record *b
     vidur_csv_put_int64(metrics->writer, batch->batch_id);
     vidur_csv_put_int64(metrics->writer, batch->replica);
     vidur_csv_put_int64(metrics->writer, batch->stage);
-    for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++) {
+    for (int op = metrics->columns.first; op < metrics->columns.end; op++) {
         vidur_csv_put_double(metrics->writer, times_s[op]);
         metrics->totals_s[op] += times_s[op];
     }

@@ -12,7 +12,8 @@
  * and in total. Looked up anew from the timetable by simulator.md section 5; the sum
  * over operators is the stage's execution time up to rounding.
  *
- * Columns: the token operators, then those on two axes, then what is no kernel.
+ * Columns: the token operators, then those on two axes, then what is no kernel. Runs of
+ * the engine's step model have the parts of a step instead, as records tell them.
  */
 #define VIDUR_OTHER_OPERATORS(X)                                                       \
     X(attn_decode)                                                                     \
@@ -26,12 +27,21 @@ enum vidur_operator_column {
 #define X(name) VIDUR_OPERATOR_##name,
         VIDUR_OTHER_OPERATORS(X)
 #undef X
-            VIDUR_NUM_OPERATOR_COLUMNS
+            VIDUR_NUM_LAYER_COLUMNS,
+    VIDUR_NUM_OPERATOR_COLUMNS = VIDUR_NUM_LAYER_COLUMNS + (int)VIDUR_NUM_STEP_PARTS
 };
+
+/* The columns that a run with this timetable has: first .. end - 1. */
+struct vidur_operator_range {
+    int first, end;
+};
+struct vidur_operator_range
+vidur_operator_columns(const struct vidur_timetable *timetable);
 
 const char *vidur_operator_column_name(enum vidur_operator_column column);
 
-/* Seconds of every operator for this batch on its stage. */
+/* Seconds of every operator for this batch on its stage; 0 in columns that the run does
+ * not have. */
 void vidur_operator_times(const struct vidur_deployment *deployment,
                           const struct vidur_timetable *timetable,
                           const struct vidur_batch_record *batch,

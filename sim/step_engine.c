@@ -1,5 +1,7 @@
 #include "step_model.h"
 
+#include <vidur/simulator.h>
+
 #include <math.h>
 
 /*
@@ -115,6 +117,23 @@ static double rows_ms(const struct engine *engine, const struct attention *atten
            grid->ms[(attention->rows - 1) * grid->num_columns + column];
 }
 
+static struct attention attention_of(const struct engine *engine,
+                                     const struct vidur_replica *replica,
+                                     const struct vidur_batch *batch)
+{
+    struct attention attention = {.rows = batch->num_decodes,
+                                  .row_tokens = batch->decode_context_tokens};
+    if (batch->num_prefills > 0)
+        add_prefills(engine, replica, batch, &attention);
+    return attention;
+}
+
+static double mixed_ms(const struct vidur_engine_table *table,
+                       const struct vidur_batch *batch)
+{
+    return batch->num_decodes > 0 && batch->num_prefills > 0 ? table->mixed_ms : 0;
+}
+
 static void step_time(const void *state, const struct vidur_replica *replica,
                       struct vidur_batch *batch)
 {
@@ -122,10 +141,7 @@ static void step_time(const void *state, const struct vidur_replica *replica,
     const struct vidur_engine_table *table = engine->table;
     const int64_t tokens = batch->num_tokens;
     struct vidur_step_time *step = &batch->step;
-    struct attention attention = {.rows = batch->num_decodes,
-                                  .row_tokens = batch->decode_context_tokens};
-    if (batch->num_prefills > 0)
-        add_prefills(engine, replica, batch, &attention);
+    const struct attention attention = attention_of(engine, replica, batch);
     /* the context that a step reads grows with every token: none repeats */
     *step = (struct vidur_step_time){.repeats = 1,
                                      .extrapolated = attention.extrapolated +
@@ -140,10 +156,33 @@ static void step_time(const void *state, const struct vidur_replica *replica,
     ms += table->head_ms[batch->num_sampled] + rows_ms(engine, &attention) +
           attention.chunks_ms + table->step_ms +
           table->request_ms * (double)batch->count;
-    if (batch->num_decodes > 0 && batch->num_prefills > 0)
-        ms += table->mixed_ms;
+    ms += mixed_ms(table, batch);
     step->stage_s[0] = step->stage_s[1] = ms * 1e-3;
     step->communication_s[0] = step->communication_s[1] = comm_ms * 1e-3;
+}
+
+static void step_parts(const void *state, const struct vidur_replica *replica,
+                       const struct vidur_batch *batch, double *parts_s)
+{
+    const struct engine *engine = state;
+    const struct vidur_engine_table *table = engine->table;
+    const int64_t tokens = batch->num_tokens;
+    const struct attention attention = attention_of(engine, replica, batch);
+    const bool graph = tokens <= engine->graph_tokens;
+    const double comm_ms = graph ? engine->comm_ms[tokens] : table->comm_ms[tokens];
+    const double linear_ms =
+        graph ? engine->linear_ms[tokens] : table->linear_ms[tokens];
+    const double ms[VIDUR_NUM_STEP_PARTS] = {
+        [VIDUR_STEP_PART_gemm_and_small] = linear_ms - comm_ms,
+        [VIDUR_STEP_PART_all_reduce] = comm_ms,
+        [VIDUR_STEP_PART_attention_decode] = rows_ms(engine, &attention),
+        [VIDUR_STEP_PART_attention_prefill] = attention.chunks_ms,
+        [VIDUR_STEP_PART_output_head] = table->head_ms[batch->num_sampled],
+        [VIDUR_STEP_PART_overheads] = table->step_ms +
+                                      table->request_ms * (double)batch->count +
+                                      mixed_ms(table, batch)};
+    for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
+        parts_s[i] = ms[i] * 1e-3;
 }
 
 static int fail(const void *state, const struct vidur_batch *batch,
@@ -181,6 +220,7 @@ const struct vidur_step_model_ops vidur_step_engine = {
     .state_bytes = state_bytes,
     .init = init,
     .time = step_time,
+    .parts = step_parts,
     .fail = fail,
     .context_granularity = context_granularity,
     .has_cpu_overhead = has_cpu_overhead,

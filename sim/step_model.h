@@ -25,6 +25,10 @@ struct vidur_step_model_ops {
      * or decode there. */
     void (*time)(const void *state, const struct vidur_replica *replica,
                  struct vidur_batch *batch);
+    /* The same time by its parts, VIDUR_NUM_STEP_PARTS of them, for a batch that has
+     * not ended; NULL: it is made of operators. */
+    void (*parts)(const void *state, const struct vidur_replica *replica,
+                  const struct vidur_batch *batch, double *parts_s);
     /* After a time that is not above 0: what is missing; returns -1. */
     int (*fail)(const void *state, const struct vidur_batch *batch,
                 struct vidur_error *err);

@@ -168,13 +168,16 @@ static void put_replicas(struct vidur_json_writer *json,
     vidur_json_end(json);
 }
 
-static void put_operators(struct vidur_json_writer *json, const double *totals_s)
+static void put_operators(struct vidur_json_writer *json,
+                          const struct vidur_timetable *timetable,
+                          const double *totals_s)
 {
+    const struct vidur_operator_range columns = vidur_operator_columns(timetable);
     double all_s = 0;
-    for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++)
+    for (int op = columns.first; op < columns.end; op++)
         all_s += totals_s[op];
     vidur_json_begin_object(json, "operators");
-    for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++) {
+    for (int op = columns.first; op < columns.end; op++) {
         vidur_json_begin_object(
             json, vidur_operator_column_name((enum vidur_operator_column)op));
         vidur_json_put_double(json, "total_s", totals_s[op]);
@@ -266,7 +269,7 @@ static int fill(struct vidur_json_writer *json, const struct vidur_summary *s,
     if (s->statistics)
         put_replicas(json, s->statistics, s->metrics->simulated_time_s);
     if (s->operator_totals_s)
-        put_operators(json, s->operator_totals_s);
+        put_operators(json, s->timetable, s->operator_totals_s);
     put_deployment(json, s);
     put_provenance(json, s);
     vidur_json_end(json);

@@ -60,6 +60,25 @@ struct vidur_request_records {
     const int32_t *num_restarts;
 };
 
+/*
+ * Where the time of a whole step goes, for step models that do not work by operators.
+ * X(name)
+ */
+#define VIDUR_STEP_PARTS(X)                                                            \
+    X(gemm_and_small) /* projections, norms, activation, rotary, embedding */          \
+    X(all_reduce)                                                                      \
+    X(attention_decode)  /* decode rows, and chunks that count as such */              \
+    X(attention_prefill) /* other chunks */                                            \
+    X(output_head)       /* and sampler */                                             \
+    X(overheads)         /* per step, request and mixed step */
+
+enum vidur_step_part {
+#define X(name) VIDUR_STEP_PART_##name,
+    VIDUR_STEP_PARTS(X)
+#undef X
+        VIDUR_NUM_STEP_PARTS
+};
+
 /* One batch on one stage, as an observer sees it when the stage ends it. */
 struct vidur_batch_record {
     int64_t batch_id; /* by order of creation */
@@ -80,6 +99,7 @@ struct vidur_batch_record {
     int64_t decode_context_tokens;  /* sum of n over decodes */
     int64_t prefill_context_tokens; /* sum of n, each rounded up to the granularity */
     int64_t prefill_chunk_squares;  /* sum of chunk^2 */
+    const double *step_parts_s;     /* VIDUR_NUM_STEP_PARTS; NULL: see the timetable */
     double flops;                   /* of the stage */
     int64_t allocated_blocks;       /* of the replica, at the start */
     int64_t num_waiting;            /* requests in the replica's queue, at the start */

@@ -3,6 +3,8 @@
 
 #include "step_model.h"
 
+#include <vidur/simulator.h>
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +66,18 @@ static void end(struct fixture *f)
     toy_engine_free(f->timetable);
 }
 
+static void check_parts(const struct fixture *f)
+{
+    double parts_s[VIDUR_NUM_STEP_PARTS], sum_s = 0;
+    vidur_step_engine.parts(f->state, &f->replica, &f->batch, parts_s);
+    for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
+        sum_s += parts_s[i];
+    if (isnan(f->batch.step.stage_s[1]))
+        CU_ASSERT_TRUE(isnan(sum_s));
+    else
+        CU_ASSERT_DOUBLE_EQUAL(sum_s, f->batch.step.stage_s[1], 1e-12);
+}
+
 /* The last stage's time in ms. */
 static double time_of(struct fixture *f, const struct row *rows, int count)
 {
@@ -80,6 +94,8 @@ static double time_of(struct fixture *f, const struct row *rows, int count)
     vidur_step_engine.time(f->state, &f->replica, &f->batch);
     CU_ASSERT(f->batch.step.stage_s[0] == f->batch.step.stage_s[1] ||
               isnan(f->batch.step.stage_s[1]));
+    if (f->batch.num_tokens <= MAX_STEP)
+        check_parts(f);
     return f->batch.step.stage_s[1] * 1e3;
 }
 
@@ -192,6 +208,33 @@ static void test_costs_of_steps_and_requests(void)
     end(&f);
 }
 
+static void test_parts(void)
+{
+    struct fixture f;
+    const struct row rows[] = {{10, 100, 1}, {80, 16, 64}, {300, 0, 200}};
+    double parts_s[VIDUR_NUM_STEP_PARTS];
+    begin(&f);
+    struct vidur_engine_table table = *f.timetable->engine;
+    double *comm_ms = calloc(MAX_STEP + 1, sizeof *comm_ms);
+    comm_ms[272] = 1.5;
+    table.comm_ms = comm_ms;
+    table.step_ms = 0.5;
+    table.request_ms = 0.25;
+    f.timetable->engine = &table;
+    CU_ASSERT_EQUAL_FATAL(open_model(&f, NULL), 0);
+    time_of(&f, rows, 3);
+    CU_ASSERT_EQUAL(f.batch.step.communication_s[1], 1.5e-3);
+    vidur_step_engine.parts(f.state, &f.replica, &f.batch, parts_s);
+    ASSERT_MS(parts_s[VIDUR_STEP_PART_gemm_and_small] * 1e3, linear(272) - 1.5);
+    ASSERT_MS(parts_s[VIDUR_STEP_PART_all_reduce] * 1e3, 1.5);
+    ASSERT_MS(parts_s[VIDUR_STEP_PART_attention_decode] * 1e3, 0.3 + 180 * 0.001);
+    ASSERT_MS(parts_s[VIDUR_STEP_PART_attention_prefill] * 1e3, 1e-5 * 200 * 200);
+    ASSERT_MS(parts_s[VIDUR_STEP_PART_output_head] * 1e3, 2 * 0.05);
+    ASSERT_MS(parts_s[VIDUR_STEP_PART_overheads] * 1e3, 0.5 + 3 * 0.25 + 0.125);
+    end(&f);
+    free(comm_ms);
+}
+
 /* Where operator tables lie behind, decode rows are looked up by their number and mean
  * context, for each layer. */
 static void test_decodes_from_operators(void)
@@ -236,5 +279,6 @@ VIDUR_TEST_MAIN("engine step model", {"decodes", test_decodes},
                 {"a chunk alone", test_a_chunk_alone_is_a_floor},
                 {"padding", test_padding},
                 {"steps and requests", test_costs_of_steps_and_requests},
+                {"parts", test_parts},
                 {"decodes from operators", test_decodes_from_operators},
                 {"beyond the tables", test_beyond_the_tables})

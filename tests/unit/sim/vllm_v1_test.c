@@ -59,6 +59,10 @@ static int log_step(void *context, const struct vidur_batch_record *record)
     struct step *step = &out->steps[out->num_steps++];
     step->start_s = record->started_at_s;
     step->end_s = record->ended_at_s;
+    double sum_s = 0;
+    for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
+        sum_s += record->step_parts_s[i];
+    CU_ASSERT_DOUBLE_EQUAL(sum_s, record->execution_time_s, 1e-12);
     for (int i = 0; i < record->size; i++)
         step->tokens[record->request_ids[i]] = record->request_tokens[i];
     return out->num_steps == MAX_STEPS;

@@ -72,10 +72,11 @@ static void check_parts(const struct fixture *f)
     vidur_step_engine.parts(f->state, &f->replica, &f->batch, parts_s);
     for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
         sum_s += parts_s[i];
-    if (isnan(f->batch.step.stage_s[1]))
+    if (isnan(f->batch.step.stage_s[1])) {
         CU_ASSERT_TRUE(isnan(sum_s));
-    else
+    } else {
         CU_ASSERT_DOUBLE_EQUAL(sum_s, f->batch.step.stage_s[1], 1e-12);
+    }
 }
 
 /* The last stage's time in ms. */

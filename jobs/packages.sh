@@ -2,9 +2,11 @@
 # install it. Debian and Ubuntu are served by apt; elsewhere the missing tools are named.
 
 VIDUR_BUILD_PACKAGES="gcc make cmake pkg-config git libopenmpi-dev openmpi-bin libhdf5-dev
-    libyaml-dev libcsv-dev libjansson-dev libgsl-dev zlib1g-dev nettle-dev"
+    libyaml-dev libcsv-dev libjansson-dev libgsl-dev zlib1g-dev nettle-dev libjs-chart.js"
+# What only the tests need: a browser looks at the report, Slurm runs the job scripts,
+# PyTorch runs the profiler on the CPU. A test whose package is missing is skipped.
 VIDUR_TEST_PACKAGES="libcunit1-dev clang-format-14 universal-ctags python3 python3-h5py
-    python3-pandas hdf5-tools"
+    python3-pandas hdf5-tools chromium slurm-wlm munge python3-torch"
 
 vidur_is_installed()
 {

@@ -347,8 +347,9 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
 }
 
 int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
-                    struct vidur_probe_row *row, struct vidur_error *err)
+                    struct evaluator_probed *out, struct vidur_error *err)
 {
+    struct vidur_probe_row *row = &out->row;
     const struct vidur_search_config *config = e->space->config;
     const struct vidur_candidate *c = &e->space->candidates[candidate];
     const struct load load = {candidate, e->workloads[c->trace]->num_requests, qps};
@@ -356,7 +357,9 @@ int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
     const double begin_s = vidur_monotonic_s();
     if (run_load(e, &load, &metrics, err) != 0)
         return -1;
-    memset(row, 0, sizeof *row);
+    memset(out, 0, sizeof *out);
+    out->peak_batch_size = metrics.peak_batch_size;
+    out->peak_holders = metrics.peak_holders;
     snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, c->id);
     row->qps = qps;
     row->time_limited = metrics.time_limited;
@@ -372,4 +375,16 @@ int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
     row->mpi_rank = e->options.rank;
     row->wall_s = vidur_monotonic_s() - begin_s;
     return 0;
+}
+
+bool evaluator_is_same(const struct vidur_space *space, int64_t candidate,
+                       const struct evaluator_probed *probed)
+{
+    const struct vidur_candidate *c = &space->candidates[candidate];
+    const char *type = space->config->schedulers[c->scheduler].config.type;
+    /* The engine pads its steps by what it was told to expect at most. */
+    if (strcmp(type, "vllm_v1") == 0)
+        return false;
+    return probed->peak_batch_size < c->batch_size &&
+           probed->peak_holders < (int64_t)c->batch_size * c->num_pipeline_stages;
 }

@@ -59,9 +59,22 @@ struct evaluator_bound {
 int evaluator_bound(struct evaluator *evaluator, int64_t candidate,
                     struct evaluator_bound *out, struct vidur_error *err);
 
-/* One simulation at one load: all of *row but its number in the path. */
+/* What a simulation tells: all of the row but its number in the path, and how far the
+ * limits on batches were from being felt. */
+struct evaluator_probed {
+    struct vidur_probe_row row;
+    int64_t peak_batch_size;
+    int64_t peak_holders; /* requests of one replica that held KV blocks at once */
+};
+
 int evaluator_probe(struct evaluator *evaluator, int64_t candidate, double qps,
-                    struct vidur_probe_row *row, struct vidur_error *err);
+                    struct evaluator_probed *out, struct vidur_error *err);
+
+/* Whether `candidate`, which differs from the one that was probed in nothing but a
+ * smaller batch size, would have gone through that simulation just the same: no limit
+ * that it changes was ever felt. */
+bool evaluator_is_same(const struct vidur_space *space, int64_t candidate,
+                       const struct evaluator_probed *probed);
 
 /* The requests of a trace, as drawn; lives as long as the evaluator. */
 const struct vidur_workload *evaluator_workload(const struct evaluator *evaluator,

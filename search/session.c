@@ -18,6 +18,7 @@ struct session {
     struct vidur_search_config config;
     struct vidur_space space;
     struct study *study;
+    struct vidur_log quiet_log;
     char journal[1100];
     bool fresh; /* the journal was begun by this session */
     double begin_s;
@@ -57,10 +58,15 @@ static int load(struct session *s, struct vidur_error *err)
         return -1;
     if (o->num_shards > 1)
         vidur_space_shard(&s->space, o->shard, o->num_shards);
+    /* What the estimator does is of interest when asked for, its warnings always. */
+    if (o->log)
+        s->quiet_log = *o->log;
+    if (s->quiet_log.level == VIDUR_LOG_INFO)
+        s->quiet_log.level = VIDUR_LOG_WARN;
     const struct study_options options = {.rank = s->team->rank,
                                           .ranks = s->team->ranks,
                                           .threads = o->threads,
-                                          .log = o->log,
+                                          .log = &s->quiet_log,
                                           .progress = o->progress,
                                           .progress_context = o->progress_context};
     return study_create(&s->study, &s->space, &options, err);

@@ -2,6 +2,7 @@
 
 #include "base/progress.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,10 +111,11 @@ void study_tell(void *context, void *state, const void *result)
         begin_capacity(study, s, &r->bound);
     } else {
         struct vidur_capacity_outcome outcome = {
-            .feasible = r->row.feasible, .delay_s = r->row.scheduling_delay_p99_s};
+            .feasible = r->probed.row.feasible,
+            .delay_s = r->probed.row.scheduling_delay_p99_s};
         if (study->config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY)
-            outcome.feasible =
-                !r->row.time_limited && outcome.delay_s <= delay_limit(study->config);
+            outcome.feasible = !r->probed.row.time_limited &&
+                               outcome.delay_s <= delay_limit(study->config);
         vidur_capacity_tell(&s->capacity, &outcome);
     }
 }
@@ -150,8 +152,8 @@ static int run_step(void *context, const struct vidur_farm_step *at,
         rc = evaluator_bound(study->evaluator, candidate, &r->bound, err);
     } else {
         r->kind = STUDY_PROBE;
-        rc = evaluator_probe(study->evaluator, candidate, value_of(at->step), &r->row,
-                             err);
+        rc = evaluator_probe(study->evaluator, candidate, value_of(at->step),
+                             &r->probed, err);
     }
     evaluator_set_pulse(study->evaluator, NULL);
     return rc;
@@ -168,17 +170,18 @@ int study_keep_result(struct study *study, int64_t candidate,
         c->bound = result->bound;
         return 0;
     }
-    if (c->num_rows == c->max_rows) {
-        const int wanted = c->max_rows ? 2 * c->max_rows : 8;
-        struct vidur_probe_row *rows = realloc(c->rows, (size_t)wanted * sizeof *rows);
-        if (!rows)
+    if (c->num_probes == c->max_probes) {
+        const int wanted = c->max_probes ? 2 * c->max_probes : 8;
+        struct evaluator_probed *probes =
+            realloc(c->probes, (size_t)wanted * sizeof *probes);
+        if (!probes)
             return vidur_fail(err, VIDUR_ENOMEM, "out of memory for probes");
-        c->rows = rows;
-        c->max_rows = wanted;
+        c->probes = probes;
+        c->max_probes = wanted;
     }
-    c->rows[c->num_rows] = result->row;
-    c->rows[c->num_rows].probe = c->num_rows;
-    c->num_rows++;
+    c->probes[c->num_probes] = result->probed;
+    c->probes[c->num_probes].row.probe = c->num_probes;
+    c->num_probes++;
     study->num_probes++;
     return 0;
 }
@@ -192,11 +195,48 @@ static void replay(struct study *study, struct study_state *s)
     if (!s->anchored && c->bound.qps > 0)
         study_tell(study, s, &result);
     result.kind = STUDY_PROBE;
-    for (int i = 0; i < c->num_rows && study_next(study, s, &step); i++) {
-        result.row = c->rows[i];
+    for (int i = 0; i < c->num_probes && study_next(study, s, &step); i++) {
+        result.probed = c->probes[i];
         study_tell(study, s, &result);
     }
     s->ended |= c->failure != NULL;
+}
+
+/* The probe of the candidate before that a step would repeat; NULL: none. */
+static const struct evaluator_probed *find_same(const struct study *study,
+                                                int64_t candidate, uint64_t step)
+{
+    const int64_t before = study->space->candidates[candidate].before;
+    const struct study_candidate *b = &study->candidates[before];
+    for (int i = 0; i < b->num_probes; i++)
+        if (bits_of(b->probes[i].row.qps) == step &&
+            evaluator_is_same(study->space, candidate, &b->probes[i]))
+            return &b->probes[i];
+    return NULL;
+}
+
+/* Goes on with what the candidate before it has shown already: where its batches never
+ * came near the smaller size, the simulation would be the same. */
+static int borrow(struct study *study, struct study_state *s, struct vidur_error *err)
+{
+    const uint64_t id = study->space->candidates[s->candidate].id;
+    const struct evaluator_probed *same;
+    struct study_result result = {.kind = STUDY_PROBE};
+    uint64_t step;
+    while (s->anchored && study_next(study, s, &step) &&
+           (same = find_same(study, s->candidate, step)) != NULL) {
+        result.probed = *same;
+        struct vidur_probe_row *row = &result.probed.row;
+        snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, id);
+        row->mpi_rank = 0;
+        row->wall_s = 0;
+        if (study_keep_result(study, s->candidate, &result, err) != 0 ||
+            study_note_result(study, s->candidate, &result, err) != 0)
+            return -1;
+        study->num_borrowed++;
+        study_tell(study, s, &result);
+    }
+    return 0;
 }
 
 /* Starts where the candidate before it ended, on the same lattice: loads of equal
@@ -215,7 +255,6 @@ static int start(void *context, int64_t job, void *state, struct vidur_error *er
 {
     struct study *study = context;
     struct study_state *s = state;
-    (void)err;
     s->candidate = candidate_of(study, job);
     if (s->candidate < 0)
         return 0;
@@ -228,7 +267,7 @@ static int start(void *context, int64_t job, void *state, struct vidur_error *er
     else if (c->before >= 0)
         follow(study, s, &study->candidates[c->before]);
     replay(study, s);
-    return 0;
+    return c->before >= 0 && !s->ended ? borrow(study, s, err) : 0;
 }
 
 static int lease(void *context, int64_t job, struct vidur_error *err)
@@ -431,7 +470,7 @@ void study_destroy(struct study *study)
     if (!study)
         return;
     for (int64_t i = 0; study->candidates && i < study->space->num_candidates; i++) {
-        free(study->candidates[i].rows);
+        free(study->candidates[i].probes);
         free(study->candidates[i].failure);
     }
     journal_close(study->journal);

@@ -13,7 +13,7 @@ struct study_result {
     int64_t kind;
     struct evaluator_bound bound;
     struct evaluator_table table;
-    struct vidur_probe_row row;
+    struct evaluator_probed probed;
 };
 
 /* A job's state, sent between ranks. */
@@ -27,8 +27,8 @@ struct study_state {
 
 /* Rank 0: all that is known of a candidate. */
 struct study_candidate {
-    struct vidur_probe_row *rows;
-    int num_rows, max_rows;
+    struct evaluator_probed *probes; /* in the path's order */
+    int num_probes, max_probes;
     struct evaluator_bound bound; /* qps 0: not known */
     int num_steps;                /* bound and probes recorded */
     bool leased;                  /* given out in this session */
@@ -52,7 +52,7 @@ struct study {
     struct journal *journal;
     bool sync; /* something finished since the last commit */
     double committed_s;
-    int64_t num_finished, num_probes, num_given_up;
+    int64_t num_finished, num_probes, num_borrowed;
     bool bad_input;
     double best_qps_per_dollar;
     char best[160];

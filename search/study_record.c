@@ -38,7 +38,7 @@ struct bound_record {
 
 struct probe_record {
     uint64_t id;
-    struct vidur_probe_row row;
+    struct evaluator_probed probed;
 };
 
 struct finish_record {
@@ -120,7 +120,7 @@ int study_note_result(struct study *study, int64_t candidate,
     struct probe_record record;
     memset(&record, 0, sizeof record);
     record.id = id;
-    record.row = result->row;
+    record.probed = result->probed;
     return append(study, RECORD_PROBE, &record, sizeof record, err);
 }
 
@@ -230,7 +230,7 @@ static int read_result(struct reading *r, uint32_t type, const void *payload,
         struct probe_record probe;
         memcpy(&probe, payload, sizeof probe);
         result.kind = STUDY_PROBE;
-        result.row = probe.row;
+        result.probed = probe.probed;
     }
     return study_keep_result(r->study, candidate, &result, err);
 }

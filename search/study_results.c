@@ -23,8 +23,8 @@ const struct vidur_probe_row *study_best_row(const struct study *study,
     const struct vidur_probe_row *best = NULL;
     if (!c->answer.found)
         return NULL;
-    for (int i = 0; i < c->num_rows; i++) {
-        const struct vidur_probe_row *row = &c->rows[i];
+    for (int i = 0; i < c->num_probes; i++) {
+        const struct vidur_probe_row *row = &c->probes[i].row;
         /* The reference filters all its runs by the other SLOs afterwards. */
         if (row->feasible &&
             (is_reference_search(study) ? !best || row->qps > best->qps
@@ -40,8 +40,8 @@ const struct vidur_probe_row *study_limiting_row(const struct study *study,
     const struct study_candidate *c = &study->candidates[candidate];
     const struct vidur_probe_row *best = study_best_row(study, candidate);
     const struct vidur_probe_row *limiting = NULL;
-    for (int i = 0; i < c->num_rows; i++) {
-        const struct vidur_probe_row *row = &c->rows[i];
+    for (int i = 0; i < c->num_probes; i++) {
+        const struct vidur_probe_row *row = &c->probes[i].row;
         if (!row->feasible && (!best || row->qps > best->qps) &&
             (!limiting || row->qps < limiting->qps))
             limiting = row;
@@ -166,7 +166,7 @@ void study_fill_row(const struct study *study, int64_t candidate,
     const struct vidur_column *columns = vidur_ranking_columns(&count);
     vidur_row_clear(columns, count, row);
     fill_candidate(study, candidate, row);
-    row->num_probes = c->num_rows;
+    row->num_probes = c->num_probes;
     row->bracket_violations = c->answer.num_violations;
     if (v->status != VIDUR_CANDIDATE_RUNNABLE) {
         snprintf(row->status, sizeof row->status, "%s", rejected[v->status]);
@@ -188,6 +188,7 @@ void study_count(const struct study *study, struct study_counts *counts)
     *counts =
         (struct study_counts){.candidates = study->space->num_candidates,
                               .probes = study->num_probes,
+                              .borrowed = study->num_borrowed,
                               .bad_input = study->bad_input,
                               .memory_bytes = evaluator_memory_bytes(study->evaluator)};
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
@@ -258,8 +259,8 @@ static int fill_probes(const struct study *study, struct vidur_results *results,
                  : vidur_fail(err, VIDUR_ENOMEM, "out of memory for probes");
     for (int64_t i = 0; rc == 0 && i < results->num_ranking; i++) {
         const struct study_candidate *c = &study->candidates[order[i]];
-        for (int p = 0; p < c->num_rows; p++)
-            results->probes[results->num_probes++] = c->rows[p];
+        for (int p = 0; p < c->num_probes; p++)
+            results->probes[results->num_probes++] = c->probes[p].row;
     }
     free(order);
     return rc;

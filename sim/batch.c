@@ -201,6 +201,17 @@ static void add_gap(struct vidur_batch *batch, double since_s, int64_t count)
     batch->gaps[batch->num_gaps++] = (struct vidur_batch_gap){since_s, count};
 }
 
+static void count_peaks(const struct vidur_batch *batch,
+                        const struct vidur_replica *replica)
+{
+    struct vidur_replica_account *account = replica->account;
+    if (batch->count > account->peak_batch_size)
+        account->peak_batch_size = batch->count;
+    /* Requests are admitted while a batch is formed, and only then. */
+    if (replica->num_holders > account->peak_holders)
+        account->peak_holders = replica->num_holders;
+}
+
 static void count_batch(const struct vidur_batch *batch,
                         struct vidur_replica_account *account)
 {
@@ -232,6 +243,7 @@ void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *repl
         else if (isnan(table->scheduled_at_s[request]))
             table->scheduled_at_s[request] = now;
     }
+    count_peaks(batch, replica);
     count_batch(batch, replica->account);
 }
 

@@ -81,9 +81,16 @@ struct totals {
     double span_s;                    /* over replicas */
 };
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void add_counts(struct vidur_replica_account *sum,
                        const struct vidur_replica_account *account)
 {
+    sum->peak_batch_size = larger(sum->peak_batch_size, account->peak_batch_size);
+    sum->peak_holders = larger(sum->peak_holders, account->peak_holders);
 #define X(name) sum->name += account->name;
     X(block_seconds)
     X(waited_s)
@@ -187,6 +194,8 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
                                .num_completed = totals.account.num_completed,
                                .num_restarts = totals.account.num_restarts,
                                .num_extrapolated = totals.account.num_extrapolated,
+                               .peak_batch_size = totals.account.peak_batch_size,
+                               .peak_holders = totals.account.peak_holders,
                                .stopped_early = run->stopped_early,
                                .time_limited = run->time_limited};
     fill_rates(run, metrics);

@@ -66,6 +66,7 @@ struct vidur_replica_account {
     int64_t num_tokens, num_prefill_tokens;
     int64_t num_decode_batches, num_decodes;
     int64_t num_full, num_blocked;
+    int64_t peak_batch_size, peak_holders;
     int64_t num_extrapolated;
     int64_t attention_tokens_squared;
     int32_t full_size; /* a batch of this many requests is full */

@@ -44,6 +44,8 @@ struct vidur_metrics {
     double communication_time_fraction; /* all-reduce and send/recv, of busy time */
     double pipeline_idle_fraction;      /* stage idle while its replica had work */
     double full_batch_fraction;         /* batches at the batch size cap */
+    int64_t peak_batch_size;            /* requests in the largest batch */
+    int64_t peak_holders; /* requests of one replica that held KV blocks at once */
     double
         blocked_on_memory_fraction; /* scheduling rounds that a lack of blocks ended */
     double mean_waiting_requests;   /* time-weighted, all replicas */

@@ -135,6 +135,8 @@ const char *toy_metrics_differ(const struct vidur_metrics *a,
     CHECK(communication_time_fraction)
     CHECK(pipeline_idle_fraction)
     CHECK(full_batch_fraction)
+    CHECK(peak_batch_size)
+    CHECK(peak_holders)
     CHECK(blocked_on_memory_fraction)
     CHECK(mean_waiting_requests)
     CHECK(stopped_early)

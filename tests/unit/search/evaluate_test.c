@@ -29,7 +29,9 @@ static void close_search(void)
 static void probe(int64_t candidate, double qps, struct vidur_probe_row *row)
 {
     struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(evaluator_probe(evaluator, candidate, qps, row, &err), 0);
+    struct evaluator_probed probed;
+    CU_ASSERT_EQUAL_FATAL(evaluator_probe(evaluator, candidate, qps, &probed, &err), 0);
+    *row = probed.row;
 }
 
 /* But for the time it took. */
@@ -140,7 +142,7 @@ static void test_stop_flag(void)
 {
     volatile int stop = 1;
     const struct evaluator_pulse pulse = {.stop = &stop};
-    struct vidur_probe_row row;
+    struct evaluator_probed row;
     struct evaluator_bound bound;
     struct vidur_error err = {0};
     open_search("");
@@ -186,6 +188,37 @@ static void test_tables_tell_where_they_come_from(void)
     close_search();
 }
 
+/* Where no limit was near, the smaller batch size's simulation is the same one. */
+static void test_same_simulations(void)
+{
+    struct evaluator_probed larger, smaller;
+    int same = 0, different = 0;
+    open_search("router: [round_robin, lor]\nsearch: {stop_early: false}\n");
+    for (int64_t c = 0; c < space.num_candidates; c++) {
+        const int64_t before = space.candidates[c].before;
+        if (before < 0)
+            continue;
+        for (double qps = 0.5; qps < 100; qps *= 1.6) {
+            CU_ASSERT_EQUAL(evaluator_probe(evaluator, before, qps, &larger, NULL), 0);
+            CU_ASSERT_EQUAL(evaluator_probe(evaluator, c, qps, &smaller, NULL), 0);
+            memcpy(larger.row.candidate_id, smaller.row.candidate_id,
+                   sizeof larger.row.candidate_id);
+            CU_ASSERT_TRUE(larger.peak_batch_size >= larger.row.mean_batch_size);
+            CU_ASSERT_TRUE(larger.peak_holders >= larger.peak_batch_size);
+            if (evaluator_is_same(&space, c, &larger)) {
+                CU_ASSERT_TRUE(equal(&larger.row, &smaller.row));
+                CU_ASSERT_EQUAL(larger.peak_holders, smaller.peak_holders);
+                same++;
+            } else {
+                CU_ASSERT_TRUE(smaller.peak_holders <= space.candidates[c].batch_size);
+                different++;
+            }
+        }
+    }
+    CU_ASSERT_TRUE(same > 30 && different > 30);
+    close_search();
+}
+
 static void test_bad_input(void)
 {
     const struct evaluator_options options = {.threads = 1};
@@ -219,4 +252,5 @@ VIDUR_TEST_MAIN("evaluate", {"light and heavy load", test_light_and_heavy_load},
                 {"stop flag", test_stop_flag},
                 {"pilot is near the answer", test_pilot_is_near_the_answer},
                 {"tables tell their source", test_tables_tell_where_they_come_from},
+                {"same simulations", test_same_simulations},
                 {"bad input", test_bad_input})

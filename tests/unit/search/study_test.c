@@ -120,7 +120,7 @@ static void test_answers_against_a_scan(void)
     CU_ASSERT_EQUAL(outcome.results.num_ranking, 12);
     for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
         const struct vidur_ranking_row *row = &outcome.results.ranking[i];
-        struct vidur_probe_row probe;
+        struct evaluator_probed probe;
         int64_t c = 0;
         char id[24];
         do
@@ -132,12 +132,12 @@ static void test_answers_against_a_scan(void)
             CU_ASSERT_EQUAL_FATAL(
                 evaluator_probe(evaluator, c, row->max_qps * pow(1.2, k), &probe, NULL),
                 0);
-            CU_ASSERT_TRUE(probe.feasible);
+            CU_ASSERT_TRUE(probe.row.feasible);
         }
         CU_ASSERT_EQUAL(evaluator_probe(evaluator, c, row->max_qps * 1.2, &probe, NULL),
                         0);
-        CU_ASSERT_FALSE(probe.feasible);
-        CU_ASSERT_STRING_EQUAL(probe.violated_slo, row->limiting_slo);
+        CU_ASSERT_FALSE(probe.row.feasible);
+        CU_ASSERT_STRING_EQUAL(probe.row.violated_slo, row->limiting_slo);
     }
     evaluator_destroy(evaluator);
     vidur_space_release(&space);

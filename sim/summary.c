@@ -4,6 +4,7 @@
 #include "base/version.h"
 #include "operator_metrics.h"
 #include "request_csv.h"
+#include "stage_metrics.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -72,6 +73,47 @@ static int put_metrics(struct vidur_json_writer *json, const struct vidur_summar
                          &s->metrics->latency[VIDUR_LATENCY_tbt]);
     if (s->statistics && put_batch_metrics(json, s->statistics, err))
         return -1;
+    vidur_json_end(json);
+    return 0;
+}
+
+/* ---- Stages of load ---- */
+
+static int num_load_stages(const struct vidur_summary *s)
+{
+    return s->workload ? s->workload->stages.count : 0;
+}
+
+static void put_latency(struct vidur_json_writer *json, const char *name,
+                        const struct vidur_distribution *d)
+{
+    vidur_json_begin_object(json, name);
+    vidur_json_put_double(json, "mean", d->mean);
+    vidur_json_put_double(json, "p50", d->p50);
+    vidur_json_put_double(json, "p90", d->p90);
+    vidur_json_put_double(json, "p95", d->p95);
+    vidur_json_put_double(json, "p99", d->p99);
+    vidur_json_end(json);
+}
+
+static int put_load_stages(struct vidur_json_writer *json,
+                           const struct vidur_summary *s, struct vidur_error *err)
+{
+    struct vidur_stage_metrics stage;
+    if (num_load_stages(s) == 0)
+        return 0;
+    vidur_json_begin_array(json, "stages");
+    for (int i = 0; i < num_load_stages(s); i++) {
+        if (vidur_stage_metrics_of(&stage, s->records, &s->workload->stages, i, err))
+            return -1;
+        vidur_json_begin_object(json, NULL);
+        vidur_json_put_int64(json, "requests", stage.num_requests);
+        vidur_json_put_int64(json, "completed", stage.e2e.count);
+        put_latency(json, "e2e", &stage.e2e);
+        put_latency(json, "ttft", &stage.ttft);
+        put_latency(json, "tpot", &stage.tpot);
+        vidur_json_end(json);
+    }
     vidur_json_end(json);
     return 0;
 }
@@ -260,6 +302,8 @@ static int fill(struct vidur_json_writer *json, const struct vidur_summary *s,
     for (int i = 0; i < VIDUR_NUM_LATENCIES; i++)
         put_distribution(json, vidur_latency_name((enum vidur_latency)i),
                          &s->metrics->latency[i]);
+    if (put_load_stages(json, s, err))
+        return -1;
     put_rates(json, s->metrics);
     put_counts(json, s->metrics);
     put_ending(json, s);
@@ -303,6 +347,23 @@ static void print_latencies(const struct vidur_metrics *m, FILE *out)
     }
 }
 
+static void print_load_stages(const struct vidur_summary *s, FILE *out)
+{
+    struct vidur_stage_metrics stage;
+    if (num_load_stages(s) == 0)
+        return;
+    fprintf(out, "\n%-18s %10s %10s %10s %10s %10s %10s\n", "stages of load, ms",
+            "e2e mean", "e2e p99", "ttft mean", "ttft p99", "tpot mean", "tpot p99");
+    for (int i = 0; i < num_load_stages(s); i++) {
+        if (vidur_stage_metrics_of(&stage, s->records, &s->workload->stages, i, NULL))
+            return;
+        fprintf(out, "%-3d %5lld requests %10.1f %10.1f %10.2f %10.2f %10.3f %10.3f\n",
+                i, (long long)stage.num_requests, stage.e2e.mean * 1e3,
+                stage.e2e.p99 * 1e3, stage.ttft.mean * 1e3, stage.ttft.p99 * 1e3,
+                stage.tpot.mean * 1e3, stage.tpot.p99 * 1e3);
+    }
+}
+
 static void print_deployment(const struct vidur_summary *s, FILE *out)
 {
     const struct vidur_deployment *d = &s->config->deployment;
@@ -319,6 +380,7 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
     const struct vidur_metrics *m = s->metrics;
     print_deployment(s, out);
     print_latencies(m, out);
+    print_load_stages(s, out);
     fprintf(out,
             "\nthroughput   %.3f requests/s, %.1f output tokens/s, %.1f tokens/s\n",
             m->requests_per_s, m->output_tokens_per_s, m->total_tokens_per_s);

@@ -333,6 +333,12 @@ static void check_summary(const struct vidur_json *json)
     CU_ASSERT_STRING_EQUAL(vidur_json_as_string(&text, &err), "model: \"x\"\n");
     node = vidur_json_get(&root, "deployment"); /* no price: null, not 0 */
     CU_ASSERT_FALSE(vidur_json_has(&node, "usd_per_hour"));
+    node = vidur_json_get(&root, "stages");
+    CU_ASSERT_EQUAL(vidur_json_count(&node), 1);
+    node = vidur_json_item(&node, 0);
+    CU_ASSERT_EQUAL(vidur_json_count(&node), 5);
+    node = vidur_json_get(&node, "e2e");
+    CU_ASSERT_TRUE(vidur_json_has(&node, "mean") && vidur_json_has(&node, "p99"));
     node = vidur_json_get(&root, "replicas");
     CU_ASSERT_EQUAL(vidur_json_count(&node), 2);
 }
@@ -345,6 +351,7 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
     double totals_s[VIDUR_NUM_OPERATOR_COLUMNS];
     struct vidur_memory_plan plan = {.fits = true, .num_blocks = 1000};
     struct vidur_timetable timetable = {.provenance = "synthetic roofline"};
+    struct vidur_workload workload = {.stages = {.count = 1, .first_request = {0, 2}}};
     struct vidur_metrics metrics = some_metrics();
     for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++)
         totals_s[op] = 1;
@@ -354,6 +361,7 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
     struct vidur_summary summary = {.config = &config,
                                     .plan = &plan,
                                     .timetable = &timetable,
+                                    .workload = &workload,
                                     .metrics = &metrics,
                                     .records = &records,
                                     .statistics = statistics_of(101),
@@ -391,6 +399,8 @@ static void print_and_look(const struct vidur_summary *summary)
     static const char *const wanted[] = {"a-model on 4 x a-device: 2 replicas",
                                          "ttft ",
                                          "scheduling_delay ",
+                                         "stages of load, ms",
+                                         "0       2 requests",
                                          "0.500 requests/s",
                                          "MFU 11.00 %",
                                          "1 of 2 completed in 102.000 s",

@@ -24,6 +24,18 @@ function rampColor(share) {
 
 const tick = (value) => String(+Number(value).toPrecision(3));
 
+/* Logarithmic axes are labelled at 1, 2, 5, 10, ... only. */
+function tick125(value) {
+  return [1, 2, 5].includes(+(value / 10 ** Math.floor(Math.log10(value) + 1e-9)).toPrecision(3)) ? tick(value) : null;
+}
+
+/* The nearest of ... 0.5, 1, 2, 5, 10 ... beyond a value: where logarithmic axes end. */
+function roundOut(value, up) {
+  const decade = 10 ** Math.floor(Math.log10(value));
+  const steps = [1, 2, 5, 10].map((step) => step * decade);
+  return up ? steps.find((step) => step >= value) : steps.reverse().find((step) => step <= value);
+}
+
 function axis(title, values, options) {
   const known_values = values.filter((value) => known(value) && value > 0);
   const low = Math.min(...known_values), high = Math.max(...known_values);
@@ -35,7 +47,8 @@ function axis(title, values, options) {
     grid: { color: style("--line") },
     beginAtZero: !log,
   };
-  if (log) Object.assign(scale, { min: low / 1.15, max: high * 1.15 });
+  if (log) Object.assign(scale.ticks, { autoSkip: false, callback: tick125 });
+  if (log) Object.assign(scale, { min: roundOut(low / 1.05, false), max: roundOut(high * 1.05, true) });
   else scale.suggestedMax = high * 1.04;
   return scale;
 }
@@ -85,6 +98,7 @@ function openPoint(event, active, chart) {
 
 /* One set for each SKU; points on a Pareto front have an outline. */
 function scatterSets(list, x, y) {
+  const radius = list.length > 150 ? 3.5 : 4.5;
   const open = ["star", "crossRot"]; /* shapes without an area: their stroke is the colour */
   return nodes.map((node) => {
     const color = seriesColor(node), shape = seriesShape(node), stroke = open.includes(shape);
@@ -93,7 +107,7 @@ function scatterSets(list, x, y) {
     return {
       label: node, data: points, backgroundColor: color, borderColor: stroke ? color : style("--ink"),
       borderWidth: points.map((point) => (stroke ? 2 : rows[point.row].pareto ? 1.5 : 0)),
-      pointStyle: shape, radius: 4.5, hoverRadius: 8, order: 2,
+      pointStyle: shape, radius, hoverRadius: 8, order: 2,
     };
   }).filter((set) => set.data.length);
 }
@@ -138,7 +152,7 @@ function drawPareto(id, list, best, slo) {
 
 function drawTrade(list, best, x_slo, y_slo) {
   const x = latencyColumn(x_slo.metric, x_slo.quantile), y = latencyColumn(y_slo.metric, y_slo.quantile);
-  const sets = scatterSets(list, x, y);
+  const sets = scatterSets(list.slice().reverse(), x, y); /* the best on top */
   const values = list.map((row) => row.qps_per_dollar).filter(known);
   const low = Math.min(...values), high = Math.max(...values);
   const color = (point) => rampColor(high > low ? (rows[point.row].qps_per_dollar - low) / (high - low) : 1);

@@ -350,11 +350,21 @@ static void route_all(struct vidur_run *run, int32_t *ids, int32_t *first)
     first[0] = 0;
 }
 
+static double latest_s(const struct vidur_run *run)
+{
+    double latest = 0;
+    for (int32_t i = 0; i < run->num_servers; i++)
+        latest = fmax(latest, run->servers[i].ended_at_s);
+    return latest;
+}
+
 static int drive(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
     vidur_slo_watch_scope(&run->watch, arrivals->ids, arrivals->count);
-    return run->stepping ? vidur_run_events(run, arrivals)
-                         : vidur_run_stepper(run, arrivals);
+    if (vidur_run_poll(run, 0) || (run->stepping ? vidur_run_events(run, arrivals)
+                                                 : vidur_run_stepper(run, arrivals)))
+        return -1;
+    return vidur_run_poll(run, latest_s(run));
 }
 
 static int drive_each(struct vidur_simulator *simulator, struct vidur_run *run)

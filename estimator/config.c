@@ -17,8 +17,8 @@ enum {
     MAX_LIMIT = 1 << 24 /* tokens or requests */
 };
 
-static const char *const source_names[] = {"roofline", "profiles", "tables", "kernels",
-                                           NULL};
+static const char *const source_names[] = {"auto",   "roofline", "profiles",
+                                           "tables", "kernels",  NULL};
 static const char *const regressor_names[] = {"random_forest", "polynomial", NULL};
 
 /* What is read beside the struct itself, to tell what was given. */
@@ -189,7 +189,7 @@ static void default_cache_dir(char *out, size_t size)
 
 void vidur_estimator_config_defaults(config *out)
 {
-    *out = (config){.source = VIDUR_SOURCE_ROOFLINE,
+    *out = (config){.source = VIDUR_SOURCE_AUTO,
                     .regressor = "random_forest",
                     .num_estimators = {250, 500, 750},
                     .num_num_estimators = 3,
@@ -209,7 +209,7 @@ void vidur_estimator_config_defaults(config *out)
     default_cache_dir(out->cache_dir, sizeof out->cache_dir);
 }
 
-/* Without `source`, the one path that is given says it. */
+/* Without `source`, the one path that is given says it; it stays auto without any. */
 static int infer_source(const struct vidur_yaml_node *node, config *out,
                         struct vidur_error *err)
 {

@@ -1,6 +1,7 @@
 #include "estimate_commands.h"
 
 #include "base/text.h"
+#include "timetable_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,16 @@ static const struct command *find(const char *name, struct vidur_error *err)
     return NULL;
 }
 
+/* Comparisons with measured folders take both sides, whatever the source. */
+static int decide_source(const struct vidur_estimate_job *job, struct vidur_error *err)
+{
+    const struct vidur_timetable_request request = vidur_estimate_request(job->config);
+    struct vidur_estimator_config *estimator = &job->config->estimator;
+    if (vidur_args_given(job->args, "against"))
+        return 0;
+    return vidur_timetable_decide(estimator, estimator, &request, job->log, err);
+}
+
 int vidur_estimate_run(const struct vidur_args *args, FILE *out,
                        const struct vidur_log *log, struct vidur_error *err)
 {
@@ -55,7 +66,8 @@ int vidur_estimate_run(const struct vidur_args *args, FILE *out,
     const struct vidur_estimate_job job = {
         .args = args, .config = config, .out = out, .log = log};
     if (vidur_estimate_config_load(config, args->positional[1], args->sets,
-                                   args->num_sets, err) == 0)
+                                   args->num_sets, err) == 0 &&
+        decide_source(&job, err) == 0)
         status = command->run(&job, err);
     free(config);
     return status;

@@ -69,6 +69,14 @@ static int take_tp(struct against *against, const char *word, struct vidur_error
     return 0;
 }
 
+/* A roofline has nothing to learn from what stands in for a missing file. */
+static void drop_synthetic(struct vidur_profile *profile)
+{
+    for (int op = 0; op < VIDUR_NUM_OPERATORS; op++)
+        if (vidur_samples_are_synthetic(&profile->operators[op]))
+            vidur_samples_release(&profile->operators[op]);
+}
+
 static int read_case(struct against *against, const struct vidur_model_spec *model,
                      int tp, struct vidur_error *err)
 {
@@ -93,6 +101,7 @@ static int read_case(struct against *against, const struct vidur_model_spec *mod
     if (vidur_timetable_profile(&against->profiles[i], &estimator, &one->request,
                                 job->log, err))
         return -1;
+    drop_synthetic(against->profiles[i]);
     one->profile = against->profiles[i];
     against->num_cases++;
     return 0;

@@ -285,8 +285,12 @@ static int predict(const struct vidur_estimate_job *job,
     const struct vidur_timetable_request request = vidur_estimate_request(job->config);
     const struct vidur_samples *samples = &profile->operators[op];
     double features[VIDUR_MAX_FEATURES];
-    if (read_features(job->args, samples, features, err))
+    char provenance[256];
+    if (read_features(job->args, samples, features, err) ||
+        vidur_timetable_describe(provenance, sizeof provenance, &job->config->estimator,
+                                 &request, err))
         return -1;
+    fprintf(job->out, "# %s\n", provenance);
     if (job->config->estimator.source != VIDUR_SOURCE_TABLES &&
         print_regressor_value(job, samples, features, err))
         return -1;

@@ -8,14 +8,11 @@
 
 /* train and validate: one row per operator, and how the selection went. */
 
-static void print_header(const struct vidur_estimate_job *job)
+static void print_header(const struct vidur_estimate_job *job, const char *provenance)
 {
     const struct vidur_estimate_config *c = job->config;
-    static const char *const sources[] = {"synthetic roofline", "profiles", "tables",
-                                          "kernels"};
     fprintf(job->out, "# %s on %s (%s), tensor parallel %d, %s\n", c->model.name,
-            c->device.name, c->node.name, c->tensor_parallel_size,
-            sources[c->estimator.source]);
+            c->device.name, c->node.name, c->tensor_parallel_size, provenance);
     fprintf(job->out, "%-26s %6s %8s %10s %8s  %s\n", "operator", "rows", "cv_mape_%",
             "in_smp_%", "seconds", "best");
 }
@@ -76,12 +73,18 @@ static int train(const struct vidur_estimate_job *job, bool details,
 {
     const struct vidur_timetable_request request = vidur_estimate_request(job->config);
     struct vidur_profile *profile;
+    char provenance[256];
     double seconds = 0;
     int status = 0, count = 0;
     if (vidur_timetable_profile(&profile, &job->config->estimator, &request, job->log,
                                 err))
         return 1;
-    print_header(job);
+    if (vidur_timetable_describe(provenance, sizeof provenance, &job->config->estimator,
+                                 &request, err)) {
+        vidur_profile_free(profile);
+        return 1;
+    }
+    print_header(job, provenance);
     for (int op = 0; status == 0 && op < VIDUR_NUM_OPERATORS; op++) {
         const struct vidur_samples *samples = &profile->operators[op];
         if (samples->num_rows == 0)

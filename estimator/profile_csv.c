@@ -1,6 +1,9 @@
 #include "profile_rows.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /*
  * Profiles in the reference's CSV layout. A file is a table of key columns, which
@@ -91,7 +94,6 @@ static int keep_mlp_rows(struct vidur_profile_rows *rows, struct vidur_error *er
         vidur_profile_rows_keep(rows, MLP_USE_GATED_MLP, model->use_gated_mlp, err) ||
         vidur_profile_rows_keep(rows, MLP_TP, rows->request->tensor_parallel_size, err))
         return -1;
-    warn_vocabulary(rows);
     return 0;
 }
 
@@ -101,6 +103,7 @@ static int read_mlp(struct vidur_profile_rows *rows, struct vidur_profile *profi
     const bool post_attn_norm = rows->request->model->post_attn_norm;
     if (keep_mlp_rows(rows, err))
         return -1;
+    warn_vocabulary(rows);
     for (int i = 0; i < NUM_MLP_OPERATORS; i++) {
         const int op = mlp_operators[i];
         const struct vidur_profile_extract extract = {.op = op,
@@ -193,6 +196,36 @@ static void decode_features(const struct vidur_profile_rows *rows, int64_t row,
     features[1] = attention_key(rows, ATTN_KV, row);
 }
 
+static int keep_attention_rows(struct vidur_profile_rows *rows, struct vidur_error *err)
+{
+    const struct vidur_model_spec *model = rows->request->model;
+    if (vidur_profile_rows_keep(rows, ATTN_N_EMBD, model->embedding_dim, err) ||
+        vidur_profile_rows_keep(rows, ATTN_N_Q_HEAD, model->num_q_heads, err) ||
+        vidur_profile_rows_keep(rows, ATTN_N_KV_HEAD, model->num_kv_heads, err))
+        return -1;
+    return vidur_profile_rows_keep(rows, ATTN_TP, rows->request->tensor_parallel_size,
+                                   err);
+}
+
+static int keep_block_size(struct vidur_profile_rows *rows, struct vidur_error *err)
+{
+    const struct vidur_profile_request *request = rows->request;
+    const int wanted = request->block_size_tokens;
+    if (wanted == 0)
+        return 0;
+    if (!request->lenient || vidur_profile_rows_have(rows, ATTN_BLOCK_SIZE, wanted))
+        return vidur_profile_rows_keep(rows, ATTN_BLOCK_SIZE, wanted, err);
+    struct vidur_text text = {0};
+    vidur_profile_rows_list(rows, ATTN_BLOCK_SIZE, &text);
+    vidur_log_warn(rows->log,
+                   "%s: block_size: no row for %s, TP %d has the value %d; rows of %s "
+                   "stand in for it",
+                   rows->path, request->model->name, request->tensor_parallel_size,
+                   wanted, text.data ? text.data : "others");
+    free(text.data);
+    return 0;
+}
+
 static int read_attention(struct vidur_profile_rows *rows,
                           struct vidur_profile *profile, struct vidur_error *err)
 {
@@ -209,15 +242,7 @@ static int read_attention(struct vidur_profile_rows *rows,
          .features = decode_features,
          .applies = is_decode},
     };
-    const struct vidur_profile_request *request = rows->request;
-    const struct vidur_model_spec *model = request->model;
-    if (vidur_profile_rows_keep(rows, ATTN_N_EMBD, model->embedding_dim, err) ||
-        vidur_profile_rows_keep(rows, ATTN_N_Q_HEAD, model->num_q_heads, err) ||
-        vidur_profile_rows_keep(rows, ATTN_N_KV_HEAD, model->num_kv_heads, err) ||
-        vidur_profile_rows_keep(rows, ATTN_TP, request->tensor_parallel_size, err) ||
-        (request->block_size_tokens > 0 &&
-         vidur_profile_rows_keep(rows, ATTN_BLOCK_SIZE, request->block_size_tokens,
-                                 err)))
+    if (keep_attention_rows(rows, err) || keep_block_size(rows, err))
         return -1;
     for (int i = 0; i < 3; i++)
         if (vidur_profile_rows_take(rows, &extracts[i], profile, err))
@@ -374,5 +399,64 @@ int vidur_profile_read_csv(struct vidur_profile **out,
             return -1;
         }
     *out = profile;
+    return 0;
+}
+
+/* ---- Surveys ---- */
+
+/* Whether rows are left; none is no error, but a line in `missing`. */
+static int survey_file(struct vidur_profile_survey *out,
+                       struct vidur_profile_rows *rows, int file, const char *path,
+                       struct vidur_error *err)
+{
+    struct vidur_error none;
+    const bool mlp = file == VIDUR_PROFILE_FILE_mlp;
+    if (vidur_profile_rows_open(rows, path, readers[file].columns,
+                                readers[file].num_columns, err))
+        return -1;
+    if ((mlp ? keep_mlp_rows : keep_attention_rows)(rows, &none)) {
+        snprintf(out->missing, sizeof out->missing, "%s", none.text);
+        out->has_rows = false;
+        return 0;
+    }
+    if (mlp)
+        return 0;
+    struct vidur_text text = {0};
+    const int wanted = rows->request->block_size_tokens;
+    out->has_block_size =
+        wanted == 0 || vidur_profile_rows_have(rows, ATTN_BLOCK_SIZE, wanted);
+    vidur_profile_rows_list(rows, ATTN_BLOCK_SIZE, &text);
+    snprintf(out->block_sizes, sizeof out->block_sizes, "%s",
+             text.data ? text.data : "");
+    free(text.data);
+    return 0;
+}
+
+int vidur_profile_survey(struct vidur_profile_survey *out,
+                         const struct vidur_profile_request *request,
+                         struct vidur_error *err)
+{
+    static const int files[] = {VIDUR_PROFILE_FILE_mlp, VIDUR_PROFILE_FILE_attention};
+    struct vidur_profile_request wanted = *request;
+    struct vidur_profile_paths paths;
+    struct vidur_error none;
+    memset(out, 0, sizeof *out);
+    wanted.pipeline = wanted.cpu_overhead = false;
+    wanted.lenient = true;
+    if (vidur_profile_find(&paths, &wanted, &none)) {
+        if (none.code != VIDUR_EIO) /* its code for a file that is nowhere */
+            return vidur_fail(err, none.code, "%s", none.text);
+        snprintf(out->missing, sizeof out->missing, "%s", none.text);
+        return 0;
+    }
+    out->has_rows = true;
+    for (int i = 0; i < 2; i++) {
+        struct vidur_profile_rows rows = {.request = &wanted};
+        const int status =
+            survey_file(out, &rows, files[i], paths.files[files[i]].text, err);
+        vidur_profile_rows_close(&rows);
+        if (status)
+            return -1;
+    }
     return 0;
 }

@@ -35,6 +35,12 @@ static bool is_needed(const struct vidur_profile_request *request, int file)
     }
 }
 
+static bool has_stand_in(const struct vidur_profile_request *request, int file)
+{
+    return request->lenient && (file == VIDUR_PROFILE_FILE_all_reduce ||
+                                file == VIDUR_PROFILE_FILE_send_recv);
+}
+
 /* The layout with its placeholders filled in, below a folder. */
 static int expand(const char *layout, const struct vidur_profile_request *request,
                   struct vidur_path *out, struct vidur_error *err)
@@ -140,10 +146,10 @@ static int fail_missing(const struct vidur_profile_request *request, const char 
 }
 
 static int find(struct vidur_path *out, const struct vidur_profile_request *request,
-                const char *layout, struct vidur_error *err)
+                int file, struct vidur_error *err)
 {
     struct vidur_path path;
-    if (expand(layout, request, &path, err))
+    if (expand(layouts[file], request, &path, err))
         return -1;
     for (int i = 0; i < request->num_dirs; i++) {
         if (vidur_path_join(request->dirs[i], path.text, out, err))
@@ -158,7 +164,7 @@ static int find(struct vidur_path *out, const struct vidur_profile_request *requ
             return 0;
     }
     out->text[0] = '\0';
-    return fail_missing(request, path.text, err);
+    return has_stand_in(request, file) ? 0 : fail_missing(request, path.text, err);
 }
 
 int vidur_profile_find(struct vidur_profile_paths *paths,
@@ -167,7 +173,7 @@ int vidur_profile_find(struct vidur_profile_paths *paths,
 {
     memset(paths, 0, sizeof *paths);
     for (int i = 0; i < VIDUR_NUM_PROFILE_FILES; i++)
-        if (is_needed(request, i) && find(&paths->files[i], request, layouts[i], err))
+        if (is_needed(request, i) && find(&paths->files[i], request, i, err))
             return -1;
     return 0;
 }

@@ -300,58 +300,54 @@ static int sample_grid(struct vidur_samples *samples,
     return 0;
 }
 
-enum { TOKENS, BATCHES, CONTEXTS, CHUNKS, NUM_AXES };
+static const char synthetic[] = "roofline";
 
-static int sample(struct vidur_profile *profile,
-                  const struct vidur_timetable_request *request,
-                  const struct axis *axes, struct vidur_error *err)
+bool vidur_samples_are_synthetic(const struct vidur_samples *samples)
 {
-    const struct axis decode[2] = {axes[BATCHES], axes[CONTEXTS]};
-    const struct axis prefill[2] = {axes[CONTEXTS], axes[CHUNKS]};
-    for (int op = 0; op < VIDUR_NUM_OPERATORS; op++) {
-        struct vidur_samples *samples = &profile->operators[op];
-        int status = 0;
-        if (!vidur_request_runs(request, false, op))
-            continue;
-        if (op == VIDUR_OP_attn_decode)
-            status = sample_grid(samples, request, op, decode, err);
-        else if (op == VIDUR_OP_attn_prefill)
-            status = sample_grid(samples, request, op, prefill, err);
-        else
-            status = sample_list(samples, request, op, &axes[TOKENS], err);
-        if (status)
-            return -1;
-        strcpy(samples->source, "roofline");
+    return strcmp(samples->source, synthetic) == 0;
+}
+
+int vidur_roofline_sample(struct vidur_samples *samples,
+                          const struct vidur_timetable_request *request, int op,
+                          struct vidur_error *err)
+{
+    struct axis axes[2] = {{.count = 0}, {.count = 0}};
+    double *values = calloc(2 * (size_t)MAX_AXIS, sizeof *values);
+    if (!values)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory");
+    axes[0].values = values;
+    axes[1].values = values + MAX_AXIS;
+    int status;
+    if (op == VIDUR_OP_attn_decode) {
+        batch_axis(&axes[0]);
+        context_axis(&axes[1]);
+        status = sample_grid(samples, request, op, axes, err);
+    } else if (op == VIDUR_OP_attn_prefill) {
+        context_axis(&axes[0]);
+        chunk_axis(&axes[1]);
+        status = sample_grid(samples, request, op, axes, err);
+    } else {
+        token_axis(&axes[0]);
+        status = sample_list(samples, request, op, &axes[0], err);
     }
-    return 0;
+    free(values);
+    strcpy(samples->source, synthetic);
+    return status;
 }
 
 int vidur_profile_roofline(struct vidur_profile **out,
                            const struct vidur_timetable_request *request,
                            struct vidur_error *err)
 {
-    static void (*const fill[NUM_AXES])(struct axis *) = {[TOKENS] = token_axis,
-                                                          [BATCHES] = batch_axis,
-                                                          [CONTEXTS] = context_axis,
-                                                          [CHUNKS] = chunk_axis};
-    struct axis axes[NUM_AXES];
-    double *values = calloc((size_t)NUM_AXES * MAX_AXIS, sizeof *values);
     struct vidur_profile *profile = vidur_profile_create(err);
-    if (!values || !profile) {
-        free(values);
-        vidur_profile_free(profile);
-        return profile ? vidur_fail(err, VIDUR_ENOMEM, "out of memory") : -1;
-    }
-    for (int i = 0; i < NUM_AXES; i++) {
-        axes[i] = (struct axis){.values = values + (size_t)i * MAX_AXIS, .count = 0};
-        fill[i](&axes[i]);
-    }
-    const int status = sample(profile, request, axes, err);
-    free(values);
-    if (status) {
-        vidur_profile_free(profile);
+    if (!profile)
         return -1;
-    }
+    for (int op = 0; op < VIDUR_NUM_OPERATORS; op++)
+        if (vidur_request_runs(request, false, op) &&
+            vidur_roofline_sample(&profile->operators[op], request, op, err)) {
+            vidur_profile_free(profile);
+            return -1;
+        }
     *out = profile;
     return 0;
 }

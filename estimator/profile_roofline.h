@@ -30,6 +30,15 @@ int vidur_profile_roofline(struct vidur_profile **out,
                            const struct vidur_timetable_request *request,
                            struct vidur_error *err);
 
+/* Samples of one operator, which the request must run and a roofline know, on the same
+ * grid. `samples` is named and empty. */
+int vidur_roofline_sample(struct vidur_samples *samples,
+                          const struct vidur_timetable_request *request, int op,
+                          struct vidur_error *err);
+
+/* Whether samples come from here, not from a file. */
+bool vidur_samples_are_synthetic(const struct vidur_samples *samples);
+
 /* Whether this deployment runs the operator at all. */
 bool vidur_request_runs(const struct vidur_timetable_request *request,
                         bool cpu_overhead, int op);

@@ -1,7 +1,5 @@
 #include "profile_rows.h"
 
-#include "base/text.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,9 +71,8 @@ static int compare_keys(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* "1, 2, 4": the distinct values of a key among the wanted rows. */
-static void list_keys(const struct vidur_profile_rows *rows, int column,
-                      struct vidur_text *text)
+void vidur_profile_rows_list(const struct vidur_profile_rows *rows, int column,
+                             struct vidur_text *text)
 {
     int64_t *keys = malloc((size_t)rows->num_rows * sizeof *keys);
     size_t count = 0;
@@ -103,7 +100,7 @@ static int fail_no_rows(const struct vidur_profile_rows *rows, int column,
 {
     const struct vidur_profile_request *request = rows->request;
     struct vidur_text text = {0};
-    list_keys(rows, column, &text);
+    vidur_profile_rows_list(rows, column, &text);
     vidur_fail(err, VIDUR_EINVAL,
                "%s: %s: no row for %s, TP %d has the value %s; there are: %s",
                rows->path, rows->columns[column].name, request->model->name,
@@ -126,6 +123,17 @@ static int keep(struct vidur_profile_rows *rows, int column, int64_t key,
     for (int64_t i = 0; i < rows->num_rows; i++)
         rows->wanted[i] = rows->wanted[i] && key_at(rows, column, i) == key;
     return 0;
+}
+
+bool vidur_profile_rows_have(const struct vidur_profile_rows *rows, int column,
+                             int64_t key)
+{
+    if (!vidur_csv_has(rows->csv, column))
+        return true;
+    for (int64_t i = 0; i < rows->num_rows; i++)
+        if (rows->wanted[i] && key_at(rows, column, i) == key)
+            return true;
+    return false;
 }
 
 int vidur_profile_rows_keep(struct vidur_profile_rows *rows, int column, int64_t key,

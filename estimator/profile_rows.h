@@ -1,6 +1,8 @@
 #ifndef VIDUR_ESTIMATOR_PROFILE_ROWS_H
 #define VIDUR_ESTIMATOR_PROFILE_ROWS_H
 
+#include "base/text.h"
+
 #include <vidur/csv.h>
 #include <vidur/profile.h>
 
@@ -38,6 +40,14 @@ int vidur_profile_rows_keep(struct vidur_profile_rows *rows, int column, int64_t
                             struct vidur_error *err);
 int vidur_profile_rows_keep_text(struct vidur_profile_rows *rows, int column,
                                  const char *key, struct vidur_error *err);
+
+/* Whether a wanted row has this value; an absent column has any. */
+bool vidur_profile_rows_have(const struct vidur_profile_rows *rows, int column,
+                             int64_t key);
+
+/* Adds "1, 2, 4", the distinct values of a key among the wanted rows. */
+void vidur_profile_rows_list(const struct vidur_profile_rows *rows, int column,
+                             struct vidur_text *text);
 
 /* What a file gives to one operator. */
 struct vidur_profile_extract {

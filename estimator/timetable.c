@@ -147,24 +147,6 @@ static int make_view(struct vidur_timetable *view, struct vidur_cache_entry *ent
     return view_grid(&view->attn_prefill, entry, "attn_prefill", err);
 }
 
-static void describe(char *text, size_t size,
-                     const struct vidur_estimator_config *config,
-                     const struct vidur_timetable_request *request)
-{
-    size_t used = 0;
-    if (config->source == VIDUR_SOURCE_ROOFLINE) {
-        snprintf(text, size, "synthetic roofline of %s on %s", request->device->name,
-                 request->node->name);
-    } else if (config->source == VIDUR_SOURCE_TABLES) {
-        snprintf(text, size, "tables %s", config->tables);
-    } else {
-        used = (size_t)snprintf(text, size, "profiles");
-        for (int i = 0; i < config->num_profiles && used < size; i++)
-            used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : " ",
-                                     config->profiles[i]);
-    }
-}
-
 /* ---- The engine's steps: cheap to make, so never cached ---- */
 
 static int open_engine(struct opened *opened,
@@ -213,10 +195,10 @@ static int open_operators(struct opened *opened,
     return make_view(view, &opened->entry, err);
 }
 
-int vidur_timetable_open(struct vidur_timetable **out,
-                         const struct vidur_estimator_config *config,
-                         const struct vidur_timetable_request *request,
-                         const struct vidur_log *log, struct vidur_error *err)
+static int open_decided(struct vidur_timetable **out,
+                        const struct vidur_estimator_config *config,
+                        const struct vidur_timetable_request *request,
+                        const struct vidur_log *log, struct vidur_error *err)
 {
     const bool operators = !request->engine ||
                            config->source == VIDUR_SOURCE_PROFILES ||
@@ -232,14 +214,26 @@ int vidur_timetable_open(struct vidur_timetable **out,
     view->kv_granularity_tokens = config->kv_cache_granularity;
     view->overheads = config->overheads;
     view->source = config->source;
-    describe(view->provenance, sizeof view->provenance, config, request);
-    if ((operators && open_operators(opened, config, request, log, err)) ||
+    if (vidur_timetable_describe(view->provenance, sizeof view->provenance, config,
+                                 request, err) ||
+        (operators && open_operators(opened, config, request, log, err)) ||
         (request->engine && open_engine(opened, config, request, err))) {
         vidur_timetable_close(view);
         return -1;
     }
     *out = view;
     return 0;
+}
+
+int vidur_timetable_open(struct vidur_timetable **out,
+                         const struct vidur_estimator_config *config,
+                         const struct vidur_timetable_request *request,
+                         const struct vidur_log *log, struct vidur_error *err)
+{
+    struct vidur_estimator_config decided;
+    if (vidur_timetable_decide(&decided, config, request, log, err))
+        return -1;
+    return open_decided(out, &decided, request, log, err);
 }
 
 void vidur_timetable_close(struct vidur_timetable *timetable)

@@ -73,7 +73,18 @@ profile_request(const struct vidur_estimator_config *config,
         .block_size_tokens = request->block_size_tokens,
         .pipeline = request->pipeline,
         .multi_node = request->multi_node,
-        .cpu_overhead = config->overheads.model_cpu_overhead};
+        .cpu_overhead = config->overheads.model_cpu_overhead,
+        .lenient = true};
+}
+
+int vidur_timetable_survey(struct vidur_profile_survey *out,
+                           const struct vidur_estimator_config *config,
+                           const struct vidur_timetable_request *request,
+                           struct vidur_error *err)
+{
+    const char *dirs[VIDUR_MAX_PROFILE_DIRS];
+    const struct vidur_profile_request wanted = profile_request(config, request, dirs);
+    return vidur_profile_survey(out, &wanted, err);
 }
 
 int vidur_timetable_profile_paths(struct vidur_profile_paths *paths,
@@ -86,17 +97,52 @@ int vidur_timetable_profile_paths(struct vidur_profile_paths *paths,
     return vidur_profile_find(paths, &wanted, err);
 }
 
+/* The network's operators that no file gives come from the alpha-beta model. */
+static int stand_in(struct vidur_profile *profile,
+                    const struct vidur_timetable_request *request,
+                    const struct vidur_log *log, struct vidur_error *err)
+{
+    static const int operators[] = {VIDUR_OP_all_reduce, VIDUR_OP_send_recv};
+    for (int i = 0; i < 2; i++) {
+        struct vidur_samples *samples = &profile->operators[operators[i]];
+        if (samples->num_rows > 0 || !vidur_request_runs(request, false, operators[i]))
+            continue;
+        if (vidur_roofline_sample(samples, request, operators[i], err))
+            return -1;
+        vidur_log_warn(log,
+                       "network/%s/%s.csv: in none of the profile folders; the "
+                       "alpha-beta model of %s stands in at TP %d (nothing measured)",
+                       request->node->name, samples->name, request->node->name,
+                       request->tensor_parallel_size);
+    }
+    return 0;
+}
+
+static int read_profile(struct vidur_profile **out,
+                        const struct vidur_estimator_config *config,
+                        const struct vidur_timetable_request *request,
+                        const struct vidur_log *log, struct vidur_error *err)
+{
+    const char *dirs[VIDUR_MAX_PROFILE_DIRS];
+    const struct vidur_profile_request wanted = profile_request(config, request, dirs);
+    struct vidur_profile *profile;
+    if (vidur_profile_read_csv(&profile, &wanted, log, err))
+        return -1;
+    if (stand_in(profile, request, log, err)) {
+        vidur_profile_free(profile);
+        return -1;
+    }
+    *out = profile;
+    return 0;
+}
+
 int vidur_timetable_profile(struct vidur_profile **out,
                             const struct vidur_estimator_config *config,
                             const struct vidur_timetable_request *request,
                             const struct vidur_log *log, struct vidur_error *err)
 {
-    if (config->source == VIDUR_SOURCE_PROFILES) {
-        const char *dirs[VIDUR_MAX_PROFILE_DIRS];
-        const struct vidur_profile_request wanted =
-            profile_request(config, request, dirs);
-        return vidur_profile_read_csv(out, &wanted, log, err);
-    }
+    if (config->source == VIDUR_SOURCE_PROFILES)
+        return read_profile(out, config, request, log, err);
     if (config->source != VIDUR_SOURCE_ROOFLINE)
         return vidur_fail(err, VIDUR_EINVAL,
                           "estimator.source: tables and kernels are not trained from "
@@ -131,7 +177,7 @@ static int most(const int *values, int count)
 }
 
 void vidur_timetable_grid(struct vidur_regressor_grid *grid,
-                          const struct vidur_estimator_config *config)
+                          const struct vidur_estimator_config *config, bool synthetic)
 {
     vidur_regressor_grid_defaults(grid);
     snprintf(grid->regressor, sizeof grid->regressor, "%s", config->regressor);
@@ -145,7 +191,7 @@ void vidur_timetable_grid(struct vidur_regressor_grid *grid,
     grid->k_fold_splits = config->k_fold_cv_splits;
     grid->seed = config->seed;
     grid->threads = config->threads;
-    if (config->source != VIDUR_SOURCE_ROOFLINE)
+    if (!synthetic)
         return;
     const int fewest = least(config->num_estimators, config->num_num_estimators);
     grid->num_estimators[0] = fewest < ROOFLINE_TREES ? fewest : ROOFLINE_TREES;
@@ -162,9 +208,9 @@ int vidur_timetable_regression(struct vidur_regression **out,
                                struct vidur_error *err)
 {
     struct vidur_regressor_grid grid;
-    vidur_timetable_grid(&grid, config);
-    if (!selection && config->source == VIDUR_SOURCE_ROOFLINE &&
-        strcmp(grid.regressor, "random_forest") == 0) {
+    const bool synthetic = vidur_samples_are_synthetic(samples);
+    vidur_timetable_grid(&grid, config, synthetic);
+    if (!selection && synthetic && strcmp(grid.regressor, "random_forest") == 0) {
         const struct vidur_hyperparameters one = {
             .num_estimators = grid.num_estimators[0],
             .max_depth = grid.max_depth[0],
@@ -278,7 +324,7 @@ static int build_operator(const struct build *build,
 {
     struct vidur_regression *regression = NULL;
     struct vidur_selection selection;
-    const bool tell = build->config->source == VIDUR_SOURCE_PROFILES;
+    const bool tell = !vidur_samples_are_synthetic(samples);
     int status = vidur_timetable_regression(&regression, tell ? &selection : NULL,
                                             build->config, samples, err);
     if (status)

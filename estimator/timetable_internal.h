@@ -26,7 +26,32 @@ struct vidur_table_limits
 vidur_table_limits(const struct vidur_estimator_config *config,
                    const struct vidur_timetable_request *request, bool rounded);
 
-/* The samples that a request's regressors learn from: roofline or profiles. */
+/*
+ * `config` with what it leaves open decided for this request: source auto becomes
+ * profiles where the folders have rows for the request's model, device and TP, else
+ * roofline. For the engine auto is the roofline: its step model has its own constants.
+ * Says the choice through the log. `out` may be `config`. All functions below take a
+ * decided configuration.
+ */
+int vidur_timetable_decide(struct vidur_estimator_config *out,
+                           const struct vidur_estimator_config *config,
+                           const struct vidur_timetable_request *request,
+                           const struct vidur_log *log, struct vidur_error *err);
+
+/* One line on what the tables are made from, and what stands in for what is missing. */
+int vidur_timetable_describe(char *text, size_t size,
+                             const struct vidur_estimator_config *config,
+                             const struct vidur_timetable_request *request,
+                             struct vidur_error *err);
+
+/* What the configured profile folders hold for a request. */
+int vidur_timetable_survey(struct vidur_profile_survey *out,
+                           const struct vidur_estimator_config *config,
+                           const struct vidur_timetable_request *request,
+                           struct vidur_error *err);
+
+/* The samples that a request's regressors learn from: roofline, or profiles with the
+ * network's operators from the alpha-beta model where no file has them. */
 int vidur_timetable_profile(struct vidur_profile **out,
                             const struct vidur_estimator_config *config,
                             const struct vidur_timetable_request *request,
@@ -39,15 +64,15 @@ int vidur_timetable_profile_paths(struct vidur_profile_paths *paths,
                                   struct vidur_error *err);
 
 /*
- * The hyperparameters to search. A roofline has no noise to guard against, so its grid
- * is one point: the fewest trees (64 at most), the greatest depth and the smallest
- * split of the configured lists.
+ * The hyperparameters to search. Samples of a roofline (synthetic) have no noise to
+ * guard against, so their grid is one point: the fewest trees (64 at most), the
+ * greatest depth and the smallest split of the configured lists.
  */
 void vidur_timetable_grid(struct vidur_regressor_grid *grid,
-                          const struct vidur_estimator_config *config);
+                          const struct vidur_estimator_config *config, bool synthetic);
 
-/* Selects and fits one operator's regressor; `selection` may be NULL, and for a
- * roofline the selection is then skipped: the result is the same. */
+/* Selects and fits one operator's regressor; `selection` may be NULL, and for samples
+ * of a roofline the selection is then skipped: the result is the same. */
 int vidur_timetable_regression(struct vidur_regression **out,
                                struct vidur_selection *selection,
                                const struct vidur_estimator_config *config,

@@ -33,7 +33,7 @@ static void add_grid(struct vidur_sha256 *sha,
                      const struct vidur_estimator_config *config)
 {
     struct vidur_regressor_grid grid;
-    vidur_timetable_grid(&grid, config);
+    vidur_timetable_grid(&grid, config, config->source == VIDUR_SOURCE_ROOFLINE);
     vidur_sha256_add_string(sha, grid.regressor);
     add_list(sha, grid.num_estimators, grid.num_num_estimators);
     add_list(sha, grid.max_depth, grid.num_max_depth);
@@ -53,11 +53,28 @@ static void add_model(struct vidur_sha256 *sha, const struct vidur_model_spec *m
     add_list(sha, sizes, (int)(sizeof sizes / sizeof sizes[0]));
 }
 
+static void add_doubles(struct vidur_sha256 *sha, const double *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        vidur_sha256_add_double(sha, numbers[i]);
+}
+
+/* What the alpha-beta model knows of the links. */
+static void add_network(struct vidur_sha256 *sha, const struct vidur_node_sku *node)
+{
+    const double numbers[] = {
+        node->devices_per_node,        node->pairwise,
+        node->link_bandwidth_gb_per_s, node->link_efficiency,
+        node->link_latency_us,         node->fallback_bandwidth_gb_per_s,
+        node->fallback_efficiency,     node->inter_node_bandwidth_gb_per_s,
+        node->inter_node_efficiency,   node->inter_node_latency_us};
+    add_doubles(sha, numbers, sizeof numbers / sizeof numbers[0]);
+}
+
 static void add_roofline(struct vidur_sha256 *sha,
                          const struct vidur_timetable_request *request)
 {
     const struct vidur_device_sku *device = request->device;
-    const struct vidur_node_sku *node = request->node;
     const struct vidur_roofline_efficiency *e = &device->roofline;
     const double numbers[] = {device->peak_fp16_tflops,
                               device->memory_bandwidth_gb_per_s,
@@ -67,19 +84,9 @@ static void add_roofline(struct vidur_sha256 *sha,
                               e->attention_decode_efficiency,
                               e->kernel_launch_us,
                               e->attention_launch_us,
-                              e->elementwise_launch_us,
-                              node->devices_per_node,
-                              node->pairwise,
-                              node->link_bandwidth_gb_per_s,
-                              node->link_efficiency,
-                              node->link_latency_us,
-                              node->fallback_bandwidth_gb_per_s,
-                              node->fallback_efficiency,
-                              node->inter_node_bandwidth_gb_per_s,
-                              node->inter_node_efficiency,
-                              node->inter_node_latency_us};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        vidur_sha256_add_double(sha, numbers[i]);
+                              e->elementwise_launch_us};
+    add_doubles(sha, numbers, sizeof numbers / sizeof numbers[0]);
+    add_network(sha, request->node);
 }
 
 static int add_profiles(struct vidur_sha256 *sha,
@@ -99,6 +106,10 @@ static int add_profiles(struct vidur_sha256 *sha,
             vidur_sha256_add_string(sha, "");
         else if (add_file(sha, paths.files[i].text, err))
             return -1;
+    if ((request->tensor_parallel_size > 1 &&
+         !paths.files[VIDUR_PROFILE_FILE_all_reduce].text[0]) ||
+        (request->pipeline && !paths.files[VIDUR_PROFILE_FILE_send_recv].text[0]))
+        add_network(sha, request->node);
     return 0;
 }
 

@@ -187,7 +187,8 @@ static int need_table(struct vidur_space *space, struct vidur_candidate *c,
     wanted.model = &config->models[c->model].spec;
     wanted.device = &config->clusters[c->cluster].device;
     wanted.node = &config->clusters[c->cluster].node;
-    if (config->estimator.source != VIDUR_SOURCE_PROFILES)
+    if (config->estimator.source != VIDUR_SOURCE_PROFILES &&
+        config->estimator.source != VIDUR_SOURCE_AUTO)
         wanted.block_size_tokens = 0; /* it tells no tables apart */
     for (c->table = 0; c->table < space->num_tables; c->table++) {
         if (same_table(&space->tables[c->table], &wanted)) {

@@ -141,20 +141,59 @@ static void add_clusters(struct facts *f, const struct vidur_search_config *conf
     }
 }
 
+/* What the timetables were made from, by their provenance (timetable.h). */
+struct origin {
+    bool synthetic, other;  /* kinds that occur */
+    const char *provenance; /* the first */
+    const char *stand_in;   /* the first where something stands in; or NULL */
+};
+
+static struct origin find_origin(const struct study *study)
+{
+    struct origin origin = {.provenance = ""};
+    for (int i = 0; i < study->space->num_tables; i++) {
+        const char *text = study->tables[i].provenance;
+        const bool synthetic = strstr(text, "synthetic roofline") != NULL;
+        if (!text[0])
+            continue;
+        if (!origin.provenance[0])
+            origin.provenance = text;
+        if (!origin.stand_in && strncmp(text, "profiles ", 9) == 0 && strchr(text, ';'))
+            origin.stand_in = text;
+        origin.synthetic |= synthetic;
+        origin.other |= !synthetic;
+    }
+    return origin;
+}
+
 static void add_estimator(struct facts *f, const struct study *study)
 {
-    static const char *const sources[] = {"roofline", "profiles", "tables", "kernels"};
+    static const char *const sources[] = {"auto", "roofline", "profiles", "tables",
+                                          "kernels"};
     const struct vidur_estimator_config *e = &study->config->estimator;
     f->section = "estimator";
     f->name = "";
-    add_text(f, "source", sources[e->source]);
-    for (int i = 0; i < study->space->num_tables; i++) {
-        if (study->tables[i].provenance[0]) {
-            add_text(f, "description", study->tables[i].provenance);
-            break;
-        }
+    const struct origin origin = find_origin(study);
+    const bool mixed = origin.synthetic && origin.other;
+    add_text(f, "source",
+             e->source != VIDUR_SOURCE_AUTO ? sources[e->source]
+             : mixed                        ? "auto"
+             : origin.synthetic             ? "roofline"
+                                            : "profiles");
+    add_text(f, "description",
+             mixed ? "a synthetic roofline for some candidates, other sources for "
+                     "others (column estimator); ranks across the two mislead, one "
+                     "estimator.source for all avoids it"
+                   : origin.provenance);
+    if (origin.stand_in) {
+        char note[256];
+        snprintf(note, sizeof note, "Not all operator times are measured: %s.",
+                 origin.stand_in);
+        f->section = "note";
+        add_text(f, "text", note);
+        f->section = "estimator";
     }
-    if (e->source == VIDUR_SOURCE_PROFILES)
+    if (e->source == VIDUR_SOURCE_PROFILES || e->source == VIDUR_SOURCE_AUTO)
         for (int i = 0; i < e->num_profiles; i++)
             add_text(f, i ? "more_profiles" : "profiles", e->profiles[i]);
     if (e->source == VIDUR_SOURCE_TABLES)

@@ -78,6 +78,10 @@ struct vidur_profile_request {
     bool pipeline;         /* send_recv is needed */
     bool multi_node;       /* send_recv between nodes: devices_per_node == 1 */
     bool cpu_overhead;     /* the five CPU overheads are needed */
+    /* What has a stand-in may be missing: a network file that no folder has leaves its
+     * operator without samples, and where no row has the wanted block size, rows of any
+     * are taken, with a warning. */
+    bool lenient;
 };
 
 /* X(name, path below a folder; %D device, %M model, %N node) */
@@ -102,7 +106,8 @@ struct vidur_profile_paths {
 
 /*
  * Finds the files (.csv, else .csv.gz, in the first folder that has one). A needed file
- * that is nowhere is an error that names the folders searched and what they do have.
+ * that is nowhere is an error that names the folders searched and what they do have;
+ * of a lenient request, a network file that is nowhere has an empty text.
  */
 int vidur_profile_find(struct vidur_profile_paths *paths,
                        const struct vidur_profile_request *request,
@@ -120,5 +125,19 @@ int vidur_profile_find(struct vidur_profile_paths *paths,
 int vidur_profile_read_csv(struct vidur_profile **out,
                            const struct vidur_profile_request *request,
                            const struct vidur_log *log, struct vidur_error *err);
+
+/* What the folders hold for a request, without its samples. */
+struct vidur_profile_survey {
+    bool has_rows; /* both mlp.csv and attention.csv have some of this model and TP */
+    bool has_block_size;  /* attention.csv has some of the wanted block size */
+    char block_sizes[64]; /* that attention.csv has for this model and TP: "16, 32" */
+    char missing[VIDUR_PATH_MAX]; /* where !has_rows: one line on what is not there */
+};
+
+/* Files that are there and damaged are an error; files and rows that are not there are
+ * none. Thread-safe. */
+int vidur_profile_survey(struct vidur_profile_survey *out,
+                         const struct vidur_profile_request *request,
+                         struct vidur_error *err);
 
 #endif

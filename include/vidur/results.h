@@ -169,7 +169,8 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
  *                            prefill_tokens_mean, decode_tokens_mean, note
  *   device     as in rows    usd_per_gpu_hour, price_source, price_date, memory_gib
  *   node       as in rows    device, devices_per_node
- *   estimator  ""            source (roofline, profiles, tables), description, profiles
+ *   estimator  ""            source (auto: mixed; roofline, profiles, ...),
+ *                            description, profiles
  *   search     ""            semantics, capacity_definition, tbt_definition, seeds,
  *                            granularity, max_iterations, ...
  *   note       ""            text: a sentence that every report shows near its top

@@ -80,7 +80,10 @@ struct vidur_step_overheads {
     bool model_cpu_overhead;
 };
 
+/* auto: profiles where they cover a request's model, device and TP, else roofline,
+ * decided for each timetable; for whole engine steps the roofline. */
 enum vidur_estimator_source {
+    VIDUR_SOURCE_AUTO,
     VIDUR_SOURCE_ROOFLINE,
     VIDUR_SOURCE_PROFILES,
     VIDUR_SOURCE_TABLES,
@@ -98,7 +101,7 @@ struct vidur_timetable {
     struct vidur_grid_table attn_prefill;
     int kv_granularity_tokens;
     struct vidur_step_overheads overheads;
-    enum vidur_estimator_source source;
+    enum vidur_estimator_source source; /* never auto */
     char provenance[256]; /* one line: "synthetic roofline ...", "profiles DIR ..." */
     char key[65];         /* hex hash of all that went in; the cache file's name */
 };
@@ -110,7 +113,7 @@ enum { VIDUR_MAX_PROFILE_DIRS = 8, VIDUR_MAX_GRID_VALUES = 16 };
 struct vidur_estimator_config {
     enum vidur_estimator_source source;
     char profiles[VIDUR_MAX_PROFILE_DIRS][1024]; /* first folder that has a file wins */
-    int num_profiles;
+    int num_profiles;                            /* 0, source auto: data:profiles */
     char tables[1024];
     char kernels[1024];
     char regressor[24]; /* "random_forest" or "polynomial" */
@@ -138,8 +141,8 @@ struct vidur_yaml_node;
 void vidur_estimator_config_defaults(struct vidur_estimator_config *config);
 
 /* Reads the section into a struct that holds defaults; unknown keys are errors. A
- * missing `source` follows from the path that is given (profiles, tables or kernels);
- * `cache_dir: ""` switches the cache off. */
+ * missing `source` follows from the path that is given (profiles, tables or kernels)
+ * and is auto where none is; `cache_dir: ""` switches the cache off. */
 int vidur_estimator_config_read(const struct vidur_yaml_node *section,
                                 struct vidur_estimator_config *config,
                                 struct vidur_error *err);
@@ -169,8 +172,12 @@ struct vidur_timetable_request {
  * Tables cover at least the request's limits and the configuration's; limits are
  * rounded up, so that similar requests share one file, and a cell's number does not
  * depend on them. Two equal requests give the same numbers to the bit, cached or not,
- * on any number of threads. Source `tables` gives the files as they are, whatever the
- * limits; source `kernels` is refused (engine_table.h reads those).
+ * on any number of threads. Source `profiles` needs compute/DEVICE/MODEL/mlp.csv and
+ * attention.csv; where no folder has the node's all_reduce.csv or send_recv.csv the
+ * alpha-beta model of its links stands in, and where attention.csv lacks the block
+ * size, the others it has; the log and the provenance say so. Source `tables` gives the
+ * files as they are, whatever the limits; source `kernels` is refused (engine_table.h
+ * reads those).
  *
  * Processes that ask for the same timetable at once build it once and share its pages.
  * A cache that cannot be read or written costs a warning through `log` (which may be

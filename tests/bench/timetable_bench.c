@@ -154,6 +154,7 @@ static void defaults(struct vidur_estimate_config *config)
     vidur_device_sku_load(&config->device, "a100", NULL);
     vidur_node_sku_load(&config->node, "a100_dgx", NULL);
     vidur_estimator_config_defaults(&config->estimator);
+    config->estimator.source = VIDUR_SOURCE_ROOFLINE;
     config->tensor_parallel_size = 4;
     config->num_pipeline_stages = 2;
     config->block_size_tokens = 16;

@@ -31,7 +31,8 @@ static void test_defaults(void)
 {
     struct vidur_estimator_config c;
     vidur_estimator_config_defaults(&c);
-    CU_ASSERT_EQUAL(c.source, VIDUR_SOURCE_ROOFLINE);
+    CU_ASSERT_EQUAL(c.source, VIDUR_SOURCE_AUTO);
+    CU_ASSERT_EQUAL(c.num_profiles, 0);
     CU_ASSERT_STRING_EQUAL(c.regressor, "random_forest");
     CU_ASSERT_EQUAL(c.num_num_estimators, 3);
     CU_ASSERT_EQUAL(c.num_estimators[0], 250);
@@ -118,6 +119,8 @@ static void test_source_follows_the_path(void)
         {"profiles: here", VIDUR_SOURCE_PROFILES},
         {"tables: here", VIDUR_SOURCE_TABLES},
         {"kernels: here", VIDUR_SOURCE_KERNELS},
+        {"source: auto\nprofiles: here", VIDUR_SOURCE_AUTO},
+        {"seed: 3", VIDUR_SOURCE_AUTO},
         {"source: roofline\nprofiles: here", VIDUR_SOURCE_ROOFLINE},
         {"source: tables\ntables: here\nprofiles: there", VIDUR_SOURCE_TABLES}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

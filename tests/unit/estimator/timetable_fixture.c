@@ -39,6 +39,7 @@ struct vidur_estimator_config fixture_roofline(void)
 {
     struct vidur_estimator_config config;
     vidur_estimator_config_defaults(&config);
+    config.source = VIDUR_SOURCE_ROOFLINE;
     config.cache_dir[0] = '\0';
     config.num_estimators[0] = 20;
     config.num_num_estimators = 1;

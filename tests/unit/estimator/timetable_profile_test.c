@@ -131,8 +131,6 @@ static void test_nothing_left_after_the_filter(void)
     fixture_write(&dir, &config);
     assert_fails(&request, "num_tensor_parallel_workers");
     request = fixture_request(2);
-    request.block_size_tokens = 32;
-    assert_fails(&request, "block_size");
     request.block_size_tokens = 0; /* any */
     assert_opens(&request);
     struct vidur_model_spec other = fixture_model;
@@ -153,12 +151,10 @@ static void test_missing_files(void)
     strcpy(other.name, "test/tinier");
     request.model = &other;
     assert_fails(&request, "has tiny");
-    request = fixture_request(2);
-    const struct temp_path path = temp_dir_path(&dir, FIXTURE_ALL_REDUCE);
+    request = fixture_request(1);
+    const struct temp_path path = temp_dir_path(&dir, FIXTURE_ATTENTION);
     CU_ASSERT_EQUAL(unlink(path.text), 0);
-    assert_fails(&request, "all_reduce.csv");
-    request = fixture_request(1); /* one device needs none */
-    assert_opens(&request);
+    assert_fails(&request, "attention.csv");
     strcpy(config.profiles[0], "/nowhere/at/all");
     assert_fails(&request, "/nowhere/at/all");
 }

@@ -127,6 +127,42 @@ static void test_train_roofline(void)
     CU_ASSERT_PTR_NULL(strstr(text, "all_reduce"));
 }
 
+/* What stands in is told on stderr and in the first line of the output; what the
+ * source was decided to be, there too. */
+static void test_stand_ins(void)
+{
+    CU_ASSERT_EQUAL(run(text, "train config.yaml --set scheduler.block_size=8"), 0);
+    assert_contains(text, "attention of block size 16\n");
+    assert_contains(text, "vidur-estimate: warning: ");
+    const struct temp_path network = temp_dir_path(&dir, FIXTURE_ALL_REDUCE);
+    const struct temp_path away = temp_dir_path(&dir, "all_reduce.csv");
+    CU_ASSERT_EQUAL_FATAL(rename(network.text, away.text), 0);
+    CU_ASSERT_EQUAL(run(text, "train config.yaml"), 0);
+    assert_contains(text, "; all_reduce from the alpha-beta model of box\n");
+    assert_contains(text, "network/box/all_reduce.csv: in none of the profile folders");
+    CU_ASSERT_EQUAL(run(text, "predict config.yaml all_reduce num_tokens=64"), 0);
+    assert_contains(text, "alpha-beta model of box");
+    /* Nothing was measured that the roofline could be compared with. */
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml --against profiles"), 0);
+    CU_ASSERT_PTR_NULL(strstr(text, "\nall_reduce"));
+    assert_contains(text, "\nmlp_act");
+    CU_ASSERT_EQUAL_FATAL(rename(away.text, network.text), 0);
+    CU_ASSERT_EQUAL(run(text, "validate config.yaml --against profiles"), 0);
+    assert_contains(text, "\nall_reduce");
+}
+
+static void test_auto(void)
+{
+    CU_ASSERT_EQUAL(run(text, "train config.yaml --set estimator.source=auto"), 0);
+    assert_contains(text, "tensor parallel 2, profiles ");
+    CU_ASSERT_EQUAL(run(text, "train config.yaml --set estimator.source=auto "
+                              "--set cluster.tensor_parallel_size=4"),
+                    0);
+    assert_contains(text, "tensor parallel 4, synthetic roofline of gpu on box");
+    CU_ASSERT_EQUAL(run(text, "train config.yaml --set cluster.tensor_parallel_size=4"),
+                    1);
+}
+
 /* vidur-simulate's own configurations are read here too. */
 static void test_simulate_configurations(void)
 {
@@ -206,9 +242,10 @@ static void test_tables(void)
                               "kv_cache_size=128 --set estimator.source=tables "
                               "--set estimator.tables=out/tables"),
                     0);
-    const char *table = strstr(first, "table ");
-    CU_ASSERT_FATAL(table != NULL);
-    CU_ASSERT_STRING_EQUAL(text, table);
+    const char *table = strstr(first, "\ntable "), *read = strchr(text, '\n');
+    CU_ASSERT_FATAL(table && read);
+    CU_ASSERT_STRING_EQUAL(read, table);
+    CU_ASSERT_EQUAL(strncmp(text, "# tables ", 9), 0);
     CU_ASSERT_EQUAL(run(text, "tables config.yaml"), 1);
     assert_contains(text, "-o is missing");
     CU_ASSERT_EQUAL(run(text, "tables config.yaml -o config.yaml/x"), 2);
@@ -220,8 +257,11 @@ static void test_predict(void)
     double regressor, table;
     char *end;
     CU_ASSERT_EQUAL(run(text, "predict config.yaml mlp_act num_tokens=100"), 0);
-    CU_ASSERT_EQUAL_FATAL(strncmp(text, "regressor ", 10), 0);
-    regressor = strtod(text + 10, &end);
+    const char *line = strchr(text, '\n');
+    CU_ASSERT_EQUAL(strncmp(text, "# profiles ", 11), 0);
+    CU_ASSERT_FATAL(line != NULL);
+    CU_ASSERT_EQUAL_FATAL(strncmp(line, "\nregressor ", 11), 0);
+    regressor = strtod(line + 11, &end);
     CU_ASSERT_EQUAL_FATAL(strncmp(end, " ms\ntable ", 10), 0);
     table = strtod(end + 10, &end);
     CU_ASSERT_STRING_EQUAL(end, " ms\n");
@@ -280,7 +320,6 @@ static void test_configuration_errors(void)
         {"estimator.sauce=roofline", "source"},
         {"estimator.profiles=nowhere", "nowhere"},
         {"scheduler.block_size=0", "scheduler.block_size"},
-        {"scheduler.block_size=8", "block_size"},
         {"estimator.source=kernels", "kernels"},
         {"nonsense=1", "nonsense"},
         {"estimator", "estimator"},
@@ -366,6 +405,7 @@ static void test_cache_opens_elsewhere(void)
 VIDUR_TEST_MAIN(
     "vidur-estimate", {"set up", set_up}, {"help and version", test_help_and_version},
     {"train", test_train}, {"train roofline", test_train_roofline},
+    {"stand-ins", test_stand_ins}, {"auto", test_auto},
     {"simulate configurations", test_simulate_configurations},
     {"validate", test_validate}, {"validate against", test_validate_against},
     {"fit", test_fit}, {"tables", test_tables}, {"predict", test_predict},

@@ -62,7 +62,7 @@ static void test_defaults(void)
     CU_ASSERT_STRING_EQUAL(c.deployment.router, "round_robin");
     CU_ASSERT_EQUAL(c.deployment.scheduler.block_size, 16);
     CU_ASSERT_EQUAL(c.workload.arrivals.truncate, 0);
-    CU_ASSERT_EQUAL(c.estimator.source, VIDUR_SOURCE_ROOFLINE);
+    CU_ASSERT_EQUAL(c.estimator.source, VIDUR_SOURCE_AUTO);
     CU_ASSERT(c.output.requests && c.output.statistics);
     CU_ASSERT_FALSE(c.output.batches || c.output.operators || c.output.chrome_trace ||
                     c.output.event_trace);

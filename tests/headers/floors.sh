@@ -21,7 +21,7 @@ wrapped=(
     'jansson\.h         estimator/base'
     'zlib\.h            estimator/base'
     'nettle/.*          estimator/base'
-    'gsl/.*             estimator/base estimator'
+    'gsl/.*             estimator/base estimator sim'
     'hdf5(_hl)?\.h      estimator search'
     'mpi\.h             search'
 )

@@ -111,9 +111,9 @@ static int stand_in(struct vidur_profile *profile,
             return -1;
         vidur_log_warn(log,
                        "network/%s/%s.csv: in none of the profile folders; the "
-                       "alpha-beta model of %s stands in at TP %d (nothing measured)",
+                       "alpha-beta model of %s, not measured, stands in for %s, TP %d",
                        request->node->name, samples->name, request->node->name,
-                       request->tensor_parallel_size);
+                       request->model->name, request->tensor_parallel_size);
     }
     return 0;
 }

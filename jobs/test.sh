@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds with warnings as errors, runs every test, and runs
-# the unit tests again under AddressSanitizer and UndefinedBehaviorSanitizer.
+# those of the libraries again under AddressSanitizer and UndefinedBehaviorSanitizer.
 #   jobs/test.sh [ctest options, e.g. -R capacity]
 # Environment: BUILD_DIR (default build-test), VIDUR_SKIP_ASAN=1 leaves out the second part.
 set -euo pipefail
@@ -24,11 +24,11 @@ vidur_build()
 }
 
 vidur_build "$build" -DCMAKE_BUILD_TYPE=Release
-(cd "$build" && ctest --output-on-failure "$@")
+(cd "$build" && ctest -j "$(nproc)" --output-on-failure "$@")
 
 if [ -z "${VIDUR_SKIP_ASAN:-}" ]; then
     vidur_build "$build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
         -DVIDUR_SANITIZE=address,undefined
     (cd "$build-asan" && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        ctest --output-on-failure --label-exclude 'program|style' "$@")
+        ctest -j "$(nproc)" --output-on-failure --label-exclude 'browser|mpi|program|slurm|tree' "$@")
 fi

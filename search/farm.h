@@ -82,6 +82,9 @@ struct vidur_farm_ops {
     /* The job's path is at its end, or a step failed (failure not NULL). */
     int (*finish)(void *context, int64_t job, const void *state,
                   const struct vidur_error *failure, struct vidur_error *err);
+    /* The farm stops, and the rank that held the job does not answer any more. May be
+     * NULL. */
+    int (*lost)(void *context, int64_t job, struct vidur_error *err);
     /* After a round of records: make them durable. May be NULL. */
     int (*commit)(void *context, struct vidur_error *err);
     /* Called often. May be NULL. */

@@ -288,6 +288,15 @@ static int dismiss(struct farm_leader *l, int code)
     return 0;
 }
 
+/* Says which jobs went down with the ranks that did not say goodbye. */
+static void report_lost(struct farm_leader *l)
+{
+    for (int rank = 1; rank < l->link->ranks; rank++)
+        for (int i = 0; !l->slots[rank].gone && i < l->slots[rank].num_held; i++)
+            l->farm->ops->lost(l->farm->context,
+                               l->paths[l->slots[rank].held[i].path]->job, l->error);
+}
+
 int farm_lead(const struct vidur_farm *farm, const struct farm_link *link,
               struct vidur_farm_stats *stats, struct vidur_error *err)
 {
@@ -304,12 +313,14 @@ int farm_lead(const struct vidur_farm *farm, const struct farm_link *link,
         rc = lead_all(&leader);
     if (rc == 0 && farm->ops->commit)
         rc = farm->ops->commit(farm->context, err);
-    else if (farm->ops->commit)
-        farm->ops->commit(farm->context, &later);
     leader.error = rc == 0 ? err : &later;
     const int code = rc == 0 ? VIDUR_OK : (int)err->code;
     if (dismiss(&leader, code) != 0)
         rc = -1;
+    if (stats->abandoned && rc != 0 && farm->ops->lost)
+        report_lost(&leader);
+    if (rc != 0 && farm->ops->commit)
+        farm->ops->commit(farm->context, &later);
     leader_fini(&leader);
     stats->wasted = stats->steps - leader.applied;
     stats->elapsed_s = vidur_monotonic_s() - begin_s;

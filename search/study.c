@@ -354,6 +354,13 @@ static int finish(void *context, int64_t job, const void *state,
     return study_note_finish(study, s->candidate, err);
 }
 
+static int lost(void *context, int64_t job, struct vidur_error *err)
+{
+    struct study *study = context;
+    const int64_t candidate = candidate_of(study, job);
+    return candidate < 0 ? 0 : study_note_lost(study, candidate, err);
+}
+
 static int commit(void *context, struct vidur_error *err)
 {
     /* What only probes were lost with is worth a sync a second, not one each. */
@@ -391,6 +398,7 @@ struct vidur_farm study_farm(struct study *study, volatile int *stop)
                                               .lease = lease,
                                               .record = record,
                                               .finish = finish,
+                                              .lost = lost,
                                               .commit = commit,
                                               .progress = progress};
     return (struct vidur_farm){.ops = &ops,

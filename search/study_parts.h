@@ -64,6 +64,8 @@ int study_note_table(struct study *study, int table, struct vidur_error *err);
 int study_note_lease(struct study *study, int64_t candidate, struct vidur_error *err);
 int study_note_result(struct study *study, int64_t candidate,
                       const struct study_result *result, struct vidur_error *err);
+/* The rank that had it in flight is gone. */
+int study_note_lost(struct study *study, int64_t candidate, struct vidur_error *err);
 int study_note_finish(struct study *study, int64_t candidate, struct vidur_error *err);
 
 /* Keeps a result in memory. */

@@ -19,7 +19,8 @@ enum record_type {
     RECORD_LEASE,
     RECORD_BOUND,
     RECORD_PROBE,
-    RECORD_FINISH
+    RECORD_FINISH,
+    RECORD_LOST /* given out, and its rank died: a death that it may be to blame for */
 };
 
 struct table_record {
@@ -28,6 +29,10 @@ struct table_record {
 };
 
 struct lease_record {
+    uint64_t id;
+};
+
+struct lost_record {
     uint64_t id;
 };
 
@@ -107,6 +112,13 @@ int study_note_lease(struct study *study, int64_t candidate, struct vidur_error 
     /* Written before the work begins that may end this process; a killed process's
      * writes are kept by the system. */
     return study->journal ? journal_commit(study->journal, false, err) : 0;
+}
+
+int study_note_lost(struct study *study, int64_t candidate, struct vidur_error *err)
+{
+    const struct lost_record record = {id_of(study, candidate)};
+    study->sync = true;
+    return append(study, RECORD_LOST, &record, sizeof record, err);
 }
 
 int study_note_result(struct study *study, int64_t candidate,
@@ -194,17 +206,21 @@ static int fail_damaged(uint32_t type, size_t bytes, struct vidur_error *err)
                       type, bytes);
 }
 
-/* The session ended without a word: whoever was in flight may be to blame. A candidate
- * that has got further since the last death is not. */
+/* A candidate that has got further since the last death is not to blame for that. */
+static void count_death(struct study_candidate *c)
+{
+    const bool again = c->strikes > 0 && c->strike_steps == c->num_steps;
+    c->strikes = again ? c->strikes + 1 : 1;
+    c->strike_steps = c->num_steps;
+}
+
+/* The session ended without a word: whoever was in flight may be to blame. */
 static void count_deaths(struct reading *r)
 {
     for (int64_t i = 0; i < r->num_leased; i++) {
         struct study_candidate *c = &r->study->candidates[r->leased[i]];
-        if (!c->leased || c->finished)
-            continue;
-        c->strikes =
-            c->strikes > 0 && c->strike_steps == c->num_steps ? c->strikes + 1 : 1;
-        c->strike_steps = c->num_steps;
+        if (c->leased && !c->finished)
+            count_death(c);
     }
 }
 
@@ -258,6 +274,10 @@ static int read_about_candidate(struct reading *r, uint32_t type, const void *pa
         return fail_damaged(type, 0, err);
     if (type == RECORD_FINISH)
         return read_finish(c, payload, err);
+    if (type == RECORD_LOST) {
+        count_death(c);
+        return 0;
+    }
     if (type != RECORD_LEASE)
         return read_result(r, type, payload, candidate, err);
     if (!c->leased)
@@ -285,9 +305,10 @@ static int on_record(void *context, uint32_t type, const void *payload, size_t b
                                    [RECORD_LEASE] = sizeof(struct lease_record),
                                    [RECORD_BOUND] = sizeof(struct bound_record),
                                    [RECORD_PROBE] = sizeof(struct probe_record),
-                                   [RECORD_FINISH] = sizeof(struct finish_record)};
+                                   [RECORD_FINISH] = sizeof(struct finish_record),
+                                   [RECORD_LOST] = sizeof(struct lost_record)};
     struct reading *r = context;
-    if (type < RECORD_SESSION || type > RECORD_FINISH || bytes != sizes[type])
+    if (type < RECORD_SESSION || type > RECORD_LOST || bytes != sizes[type])
         return fail_damaged(type, bytes, err);
     if (type == RECORD_TABLE)
         return read_table(r->study, payload, err);

@@ -149,6 +149,13 @@ static bool is_launched(void)
     return false;
 }
 
+/* A broken connection is an error like others, so that rank 0 can say what was lost. */
+static void init_mpi(int *argc, char ***argv)
+{
+    MPI_Init(argc, argv);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+}
+
 static struct session_team join_team(bool launched, int *threads)
 {
     struct session_team team = session_alone();
@@ -347,7 +354,7 @@ int main(int argc, char **argv)
 #ifdef VIDUR_HAVE_MPI
         launched = is_launched();
         if (launched)
-            MPI_Init(&argc, &argv);
+            init_mpi(&argc, &argv);
 #endif
         status = search(&args, launched);
 #ifdef VIDUR_HAVE_MPI

@@ -160,6 +160,14 @@ static int toy_finish(void *context, int64_t job, const void *state,
     return 0;
 }
 
+static int toy_lost(void *context, int64_t job, struct vidur_error *err)
+{
+    struct toy *toy = context;
+    (void)err;
+    toy->lost[toy->num_lost++] = job;
+    return 0;
+}
+
 static int toy_commit(void *context, struct vidur_error *err)
 {
     struct toy *toy = context;
@@ -192,6 +200,7 @@ struct vidur_farm toy_farm(struct toy *toy)
                                               .lease = toy_lease,
                                               .record = toy_record_step,
                                               .finish = toy_finish,
+                                              .lost = toy_lost,
                                               .commit = toy_commit};
     return (struct vidur_farm){.ops = &ops,
                                .context = toy,

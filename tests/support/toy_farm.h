@@ -32,6 +32,8 @@ struct toy {
     /* rank 0 */
     struct toy_record records[TOY_MAX_JOBS];
     int64_t num_records, num_finished, num_leases, num_commits;
+    int64_t lost[TOY_MAX_JOBS];
+    int num_lost;
     int alone_now, alone_most; /* jobs `alone` in flight, and their greatest number */
     struct vidur_farm_job jobs[TOY_MAX_JOBS];
 };

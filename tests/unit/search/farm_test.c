@@ -144,6 +144,7 @@ struct fake_rank {
 };
 
 struct fake_world {
+    int silent_rank; /* whose messages get lost: it might as well be dead */
     struct box boxes[MAX_RANKS];
     struct fake_rank ranks[MAX_RANKS];
 };
@@ -154,6 +155,8 @@ static int fake_send(void *self, int to, const struct farm_message *message,
     struct fake_rank *rank = self;
     struct box *box = &rank->world->boxes[to];
     (void)err;
+    if (rank->link.rank == rank->world->silent_rank)
+        return 0;
     pthread_mutex_lock(&box->lock);
     const int at = (box->first + box->count++) % BOX;
     memcpy(&box->messages[at], message, farm_message_bytes(message));
@@ -193,14 +196,17 @@ struct world_options {
     int ranks;
     bool speculate;
     int max_working_ranks;
+    int silent_rank; /* 0: none */
 };
 
 static int run_world(struct toy *toy, struct world_options options,
                      struct vidur_farm_stats *stats, struct vidur_error *err)
 {
     const int ranks = options.ranks;
+    const int silent = options.silent_rank > 0 ? options.silent_rank : -1;
     struct fake_world *world = calloc(1, sizeof *world);
     pthread_t threads[MAX_RANKS];
+    world->silent_rank = silent;
     for (int i = 0; i < ranks; i++) {
         pthread_mutex_init(&world->boxes[i].lock, NULL);
         world->boxes[i].messages = calloc(BOX, sizeof(struct farm_message));
@@ -242,7 +248,7 @@ static void test_record_does_not_depend_on_ranks(void)
             toy_init(&toy, variant < 6 ? 60 : 3, chain, 150);
             toy.failing_job = variant % 4 == 3 ? 1 : -1;
             const struct world_options options = {rank_counts[r], variant % 2 == 0,
-                                                  variant % 5 == 4 ? 0 : 8};
+                                                  variant % 5 == 4 ? 0 : 8, 0};
             CU_ASSERT_EQUAL(run_world(&toy, options, &stats, &err), 0);
             CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
             CU_ASSERT_EQUAL(stats.steps,
@@ -259,15 +265,31 @@ static void test_idle_ranks_run_ahead(void)
     struct vidur_error err;
     toy_init(&toy, 1, 1, 2000);
     CU_ASSERT_EQUAL(
-        run_world(&toy, (struct world_options){8, false, 0}, &without, &err), 0);
+        run_world(&toy, (struct world_options){8, false, 0, 0}, &without, &err), 0);
     CU_ASSERT_EQUAL(without.wasted, 0);
     CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
     toy_init(&toy, 1, 1, 2000);
-    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){8, true, 0}, &with, &err),
+    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){8, true, 0, 0}, &with, &err),
                     0);
     CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
     CU_ASSERT_TRUE(with.wasted > 0);
     CU_ASSERT_TRUE(with.steps > without.steps);
+}
+
+static void test_what_a_dead_rank_held_is_told(void)
+{
+    static struct toy toy;
+    struct vidur_farm_stats stats;
+    struct vidur_error err;
+    toy_init(&toy, 200, 1, 300);
+    toy.stop_after = 60; /* as mpirun would, when it sees the death */
+    CU_ASSERT_EQUAL(
+        run_world(&toy, (struct world_options){3, true, 8, 2}, &stats, &err), -1);
+    CU_ASSERT_EQUAL(err.code, VIDUR_EINTR);
+    CU_ASSERT_TRUE(stats.abandoned);
+    CU_ASSERT_TRUE(toy.num_lost == 1 || toy.num_lost == 2);
+    for (int i = 0; i < toy.num_lost; i++)
+        CU_ASSERT_EQUAL(toy.records[toy.lost[i]].num_steps, 0);
 }
 
 static void test_suspects_run_one_at_a_time(void)
@@ -278,8 +300,8 @@ static void test_suspects_run_one_at_a_time(void)
     toy_init(&toy, 40, 1, 100);
     for (int64_t i = 0; i < 20; i++)
         toy.jobs[i].alone = true;
-    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){4, true, 8}, &stats, &err),
-                    0);
+    CU_ASSERT_EQUAL(
+        run_world(&toy, (struct world_options){4, true, 8, 0}, &stats, &err), 0);
     CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
     CU_ASSERT_EQUAL(toy.alone_most, 1);
 }
@@ -291,16 +313,16 @@ static void test_stop_reaches_all_ranks(void)
     struct vidur_error err;
     toy_init(&toy, 300, 1, 1000);
     toy.stop_after = 40;
-    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){4, true, 8}, &stats, &err),
-                    -1);
+    CU_ASSERT_EQUAL(
+        run_world(&toy, (struct world_options){4, true, 8, 0}, &stats, &err), -1);
     CU_ASSERT_EQUAL(err.code, VIDUR_EINTR);
     CU_ASSERT_FALSE(stats.abandoned);
     CU_ASSERT_TRUE(toy.num_records >= 40 && toy.num_records < 60);
     CU_ASSERT_TRUE(toy.num_commits > 0);
     toy_init(&toy, 300, 1, 500);
     toy.break_after = 25;
-    CU_ASSERT_EQUAL(run_world(&toy, (struct world_options){4, true, 8}, &stats, &err),
-                    -1);
+    CU_ASSERT_EQUAL(
+        run_world(&toy, (struct world_options){4, true, 8, 0}, &stats, &err), -1);
     CU_ASSERT_EQUAL(err.code, VIDUR_EIO);
     CU_ASSERT_EQUAL(toy.num_records, 25);
 }
@@ -314,5 +336,6 @@ VIDUR_TEST_MAIN("farm", {"serial", test_serial},
                 {"record does not depend on ranks",
                  test_record_does_not_depend_on_ranks},
                 {"idle ranks run ahead", test_idle_ranks_run_ahead},
+                {"what a dead rank held", test_what_a_dead_rank_held_is_told},
                 {"suspects run one at a time", test_suspects_run_one_at_a_time},
                 {"a stop reaches all ranks", test_stop_reaches_all_ranks})

@@ -1,0 +1,77 @@
+"""The same search on different numbers of ranks and threads gives the same results.
+
+    search_ranks.py VIDUR-SEARCH SOURCE-FOLDER
+"""
+
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
+                                "program"))
+from search_support import SMALL, Search, differences, mpirun, read  # noqa: E402
+
+Search.program = sys.argv[1]
+
+
+class Ranks(Search):
+    def run_on(self, ranks, threads, name, *args):
+        done = self.search("-v", "-o", name, "--threads", str(threads), *args,
+                           before=mpirun(ranks))
+        return done.stderr
+
+    def compare(self, *args):
+        """Every run builds its tables anew: they must not depend on threads either."""
+        self.need_h5py()
+        self.run_on(1, 1, "alone.h5", *args)
+        alone = read(self.path("alone.h5"))
+        for ranks in (1, 2, 4):
+            for threads in (1, 2):
+                name = f"r{ranks}t{threads}.h5"
+                cache = f"estimator.cache_dir=cache{ranks}{threads}"
+                self.run_on(ranks, threads, name, *args, "--set", cache)
+                self.assertEqual(differences(alone, read(self.path(name))), [],
+                                 f"{ranks} ranks, {threads} threads")
+        return alone
+
+    def test_whole_space(self):
+        rows = self.compare()
+        self.assertEqual(len(rows["ranking"]), 48)
+
+    def test_fewer_candidates_than_ranks(self):
+        """Idle ranks run ahead; nothing of that shows."""
+        few = ["--set", "batch_sizes=16", "--set", "tp_dimensions=1", "--set",
+               "schedulers=[{scheduler: vllm}]", "--set", "pp_dimensions=1", "--set",
+               "traces.0.num_requests=30000"]
+        rows = self.compare(*few)
+        self.assertEqual(len(rows["ranking"]), 2)
+        told = self.run_on(4, 1, "ahead.h5", *few)
+        ahead = int(told.split(" steps, ")[1].split()[0])
+        self.assertGreater(ahead, 0, told)
+
+    def test_without_tables_on_disk(self):
+        """Every rank then builds its own."""
+        self.need_h5py()
+        self.run_on(1, 1, "alone.h5")
+        self.run_on(2, 1, "uncached.h5", "--set", "estimator.cache_dir=''")
+        self.assertEqual(differences(read(self.path("alone.h5")),
+                                     read(self.path("uncached.h5"))), [])
+
+
+class Errors(Search):
+    def test_said_once(self):
+        self.write(SMALL + "batchsizes: [3]\n")
+        done = self.search(status=1, before=mpirun(3))
+        self.assertEqual(done.stderr.count("unknown key"), 1)
+        self.assertEqual(self.files(), [])
+        self.write(SMALL)
+        done = self.search("--set", "estimator={source: profiles, profiles: /no/such}",
+                           status=1, before=mpirun(2))
+        self.assertEqual(done.stderr.count("/no/such"), 1)
+        self.assertEqual(self.files(), [])
+        done = self.search("-o", "/no/such/r.h5", status=1, before=mpirun(2))
+        self.assertIn("/no/such", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -1,0 +1,265 @@
+"""vidur-search as a user meets it: options, output, errors, signals, disks.
+
+    search_cli.py VIDUR-SEARCH SOURCE-FOLDER
+"""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import search_support
+from search_support import SMALL, Search
+
+PROGRAM, SOURCE = sys.argv[1:3]
+Search.program = PROGRAM
+
+
+class Options(Search):
+    def test_help_and_version(self):
+        text = self.run_program("--help").stdout
+        for word in ("CONFIG.yaml", "--set", "--output", "--resume", "--shard", "Default",
+                     "Examples", "mpirun", "configs/reference.yaml", "results.h5"):
+            self.assertIn(word, text)
+        done = self.run_program("--version")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"vidur-search \d+\.\d+\.\d+ \(commit .*\)")
+        self.assertRegex(done.stdout, r"HDF5 \d")
+
+    def test_bad_usage(self):
+        for args in ([], ["a.yaml", "b.yaml"], ["--nope"], ["a.yaml", "--set", "x"],
+                     ["a.yaml", "-o"], ["a.yaml", "--shard", "2/2"],
+                     ["a.yaml", "--shard", "1"], ["a.yaml", "--shard", "a/b"],
+                     ["a.yaml", "--threads", "many"], ["a.yaml", "--top", "-1"]):
+            done = self.run_program(*args)
+            self.assertEqual(done.returncode, 1, args)
+            self.assertTrue(done.stderr.startswith("vidur-search: "), done.stderr)
+            self.assertEqual((done.stdout, self.files()), ("", []))
+
+    def test_what_is_printed(self):
+        done = self.search("--top", "3")
+        self.assertEqual(self.files(), ["results.h5"])
+        for word in ("llama, u: 48 candidates", "rank", "QPS/$", "Results: results.h5",
+                     "48 candidates, ", " simulated) in "):
+            self.assertIn(word, done.stdout)
+        ranks = [line.split()[0] for line in done.stdout.splitlines()
+                 if line.strip()[:1].isdigit() and "dgx" in line]
+        self.assertEqual(ranks, ["1", "2", "3"])
+
+    def test_quiet(self):
+        done = self.search("-q", "-o", "r.h5")
+        self.assertEqual((done.stdout, done.stderr), ("", ""))
+        self.assertEqual(self.files(), ["r.h5"])
+
+    def test_overrides_and_verbosity(self):
+        done = self.search("-v", "--set", "batch_sizes=[16]", "--set",
+                           "clusters.1.num_gpus=2")
+        self.assertIn("16 candidates, ", done.stdout)
+        self.assertIn("steps, ", done.stderr)
+
+
+class Errors(Search):
+    def refuse(self, text, *words, sets=(), **kwargs):
+        """Exit 1, one line that says it, nothing written."""
+        self.write(text)
+        options = [word for item in sets for word in ("--set", item)]
+        done = self.search("-o", "r.h5", *options, status=1, **kwargs)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertTrue(done.stderr.startswith("vidur-search: "), done.stderr)
+        self.assertEqual((done.stdout, self.files()), ("", []))
+
+    def test_unknown_key(self):
+        self.refuse(SMALL + "batchsizes: [3]\n", "a.yaml:", "batchsizes: unknown key",
+                    "batch_sizes")
+
+    def test_tp_3(self):
+        self.refuse(SMALL.replace("tp_dimensions: [1, 2]", "tp_dimensions: [3]"),
+                    "a.yaml:8: tp_dimensions: 3 does not divide 32 query heads of llama")
+
+    def test_missing_files(self):
+        self.refuse(SMALL.replace("lengths: {type: uniform, min_tokens: 64, "
+                                  "prefill_to_decode_ratio: 4}", "trace_file: no.csv"),
+                    "traces.0.trace_file: ", "no.csv", "No such file")
+        done = self.run_program("no.yaml")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no.yaml", done.stderr)
+
+    def trace(self, text):
+        self.write(text, "t.csv")
+        return SMALL.replace("lengths: {type: uniform, min_tokens: 64, "
+                             "prefill_to_decode_ratio: 4}", "trace_file: t.csv")
+
+    def files(self):
+        return [name for name in super().files() if name != "t.csv"]
+
+    def test_text_in_a_number_column(self):
+        self.refuse(self.trace("num_prefill_tokens,num_decode_tokens\n5,1\n7,two\n"),
+                    "t.csv:3: num_decode_tokens: ")
+
+    def test_empty_trace(self):
+        self.refuse(self.trace("num_prefill_tokens,num_decode_tokens\n"), "t.csv")
+        self.refuse(self.trace(""), "t.csv")
+
+    def test_negative_qps(self):
+        self.refuse(SMALL.replace("num_requests: 2000", "start_qps: -2"),
+                    "traces.0.start_qps: -2 is out of range; it must be above 0")
+
+    def test_sku_without_a_price(self):
+        self.refuse(SMALL.replace("device: h100, network_device: h100_dgx",
+                                  "device: h200, network_device: h200_dgx"),
+                    "clusters.1.usd_per_gpu_hour: h200 has no price")
+
+    def test_unreadable_profiles(self):
+        self.refuse(SMALL, "/no/such", sets=["estimator={source: profiles, "
+                                             "profiles: /no/such}"])
+
+    def test_unwritable_output(self):
+        done = self.search("-o", "/no/such/r.h5", status=1)
+        self.assertIn("/no/such", done.stderr)
+        self.assertEqual(self.files(), [])
+
+    def test_too_large_for_every_candidate(self):
+        """A result, not an error."""
+        done = self.search("--set", "models.0.identifier=Qwen/Qwen-72B", "--set",
+                           "tp_dimensions=1", "--set", "pp_dimensions=1")
+        self.assertIn("12 too large for memory", done.stdout)
+        self.assertIn("note: No candidate fits in memory", done.stdout)
+        self.assertEqual(self.files(), ["results.h5"])
+
+
+LONG = SMALL.replace("num_requests: 2000", "num_requests: 400000")
+
+
+class Signals(Search):
+    config_text = LONG
+
+    def interrupt(self, number, after_s):
+        """Sends a signal to a running search: how long it took to end, and how."""
+        with open(self.path("err"), "w") as err:
+            process = subprocess.Popen([PROGRAM, "a.yaml", "-o", "r.h5", "-q"],
+                                       cwd=self.folder, stdout=err, stderr=err)
+        time.sleep(after_s)
+        self.assertIsNone(process.poll(), "the search was over too soon")
+        begin = time.monotonic()
+        process.send_signal(number)
+        status = process.wait(timeout=20)
+        os.unlink(self.path("err"))
+        return status, time.monotonic() - begin
+
+    def test_stops_within_two_seconds(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+            for after_s in (0.3, 1.1):
+                status, took_s = self.interrupt(number, after_s)
+                self.assertEqual(status, 3)
+                self.assertLess(took_s, 2)
+                self.assertEqual([n for n in self.files() if n.endswith(".journal")],
+                                 ["r.h5.journal"])
+                self.assertNotIn("r.h5", self.files())
+
+    def test_interrupted_and_resumed(self):
+        self.need_h5py()
+        self.write(SMALL.replace("num_requests: 2000", "num_requests: 20000"))
+        self.search("-q", "-o", "whole.h5")
+        self.interrupt(signal.SIGTERM, 0.4)
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("resumed: ", done.stderr)
+        self.assertEqual(search_support.differences(
+            search_support.read(self.path("whole.h5")),
+            search_support.read(self.path("r.h5"))), [])
+        self.assertEqual(self.files(), ["r.h5", "whole.h5"])
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("holds the results of this search already", done.stderr)
+
+    def test_journal_of_another_search(self):
+        self.interrupt(signal.SIGTERM, 0.4)
+        done = self.search("-o", "r.h5", "--resume", "--set", "search.seed=8", status=1)
+        self.assertIn("another configuration", done.stderr)
+        self.write(SMALL)
+        done = self.search("-o", "r.h5")
+        self.assertIn("set aside as r.h5.journal.old", done.stderr)
+        self.assertEqual(self.files(), ["r.h5", "r.h5.journal.old"])
+
+    def test_two_at_a_time(self):
+        process = subprocess.Popen([PROGRAM, "a.yaml", "-o", "r.h5", "-q"],
+                                   cwd=self.folder)
+        time.sleep(0.5)
+        done = self.search("-o", "r.h5", "--resume", status=1)
+        self.assertIn("another vidur-search is writing it", done.stderr)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=20), 3)
+
+
+class Disks(Search):
+    def test_full_disk(self):
+        """A limit on the size of files stands in for one."""
+        self.need_h5py()
+        self.search("-q", "-o", "whole.h5")
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+        done = self.search("-q", "-o", "r.h5", preexec_fn=limit, status=2)
+        self.assertIn("r.h5.journal: cannot write", done.stderr)
+        self.assertIn("r.h5.journal", self.files())
+        self.search("-q", "-o", "r.h5", "--resume")
+        self.assertEqual(search_support.differences(
+            search_support.read(self.path("whole.h5")),
+            search_support.read(self.path("r.h5"))), [])
+
+    def test_results_that_do_not_fit(self):
+        """The journal stays, so that nothing is lost."""
+        self.search("-q", "-o", "whole.h5")
+        size = os.path.getsize(self.path("whole.h5"))
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, size - 1))
+
+        self.write(SMALL.replace("batch_sizes: [4, 16, 64]", "batch_sizes: [4, 16, 64]"))
+        done = self.run_program("a.yaml", "-q", "-o", "r.h5", preexec_fn=limit)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("r.h5.journal", self.files())
+        self.assertNotIn("r.h5", self.files())
+        self.search("-q", "-o", "r.h5", "--resume")
+        self.assertIn("r.h5", self.files())
+
+
+class Shards(Search):
+    def test_shards_are_the_whole(self):
+        self.need_h5py()
+        self.search("-q", "-o", "whole.h5")
+        parts = []
+        for shard in range(3):
+            parts.append(f"part{shard}.h5")
+            self.search("-q", "-o", parts[-1], "--shard", f"{shard}/3")
+        report = os.path.join(os.path.dirname(PROGRAM), "vidur-report")
+        done = subprocess.run([report, "--merge", *parts, "-o", "all.h5"], text=True,
+                              capture_output=True, cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(search_support.differences(
+            search_support.read(self.path("whole.h5")),
+            search_support.read(self.path("all.h5"))), [])
+
+
+class Configurations(unittest.TestCase):
+    """Those that are delivered are read without complaint."""
+
+    def test_all(self):
+        folder = os.path.join(SOURCE, "configs")
+        names = [n for n in sorted(os.listdir(folder)) if not n.startswith("simulate")]
+        self.assertIn("quickstart.yaml", names)
+        for name in names:
+            # A price that cannot be is the last thing to be complained of.
+            done = subprocess.run(
+                [PROGRAM, os.path.join(folder, name), "-o", "/no/such/r.h5"],
+                text=True, capture_output=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("/no/such", done.stderr, name)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

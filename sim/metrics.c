@@ -4,22 +4,6 @@
 
 #include <math.h>
 
-/* ---- Latencies ---- */
-
-/* Values of a latency of all requests that have it, in `out`. */
-static int64_t gather(const struct vidur_run *run, enum vidur_latency latency,
-                      double *out)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < run->requests.count; i++) {
-        const double value =
-            vidur_request_latency(&run->requests, run->workload, latency, i);
-        out[count] = value;
-        count += !isnan(value);
-    }
-    return count;
-}
-
 /* ---- Verdicts ---- */
 
 /* Requests that have not got as far as the latency needs, and have waited longer than
@@ -57,7 +41,8 @@ static bool is_met(const struct vidur_run *run, const struct vidur_slo *slo,
 {
     if (slo->metric == VIDUR_LATENCY_tbt)
         return gap_quantile(run->gaps, slo->quantile) <= slo->limit_s;
-    int64_t count = gather(run, slo->metric, scratch);
+    int64_t count =
+        vidur_request_latencies(&run->requests, run->workload, slo->metric, scratch);
     for (int64_t late = late_unfinished(run, slo); late > 0; late--)
         scratch[count++] = INFINITY;
     return count == 0 || vidur_quantile(scratch, count, slo->quantile) <= slo->limit_s;
@@ -208,7 +193,8 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
                                            run->gaps->count);
             continue;
         }
-        const int64_t count = gather(run, (enum vidur_latency)i, scratch);
+        const int64_t count = vidur_request_latencies(&run->requests, run->workload,
+                                                      (enum vidur_latency)i, scratch);
         vidur_distribution_of(&metrics->latency[i], scratch, count);
     }
 }

@@ -9,8 +9,9 @@ int64_t vidur_slo_lost_at(int64_t count, double quantile)
     return count - (int64_t)floor(quantile * (double)(count - 1));
 }
 
-static double since_arrival(enum vidur_latency latency,
-                            const struct vidur_request_table *table, int64_t request)
+static inline double since_arrival(enum vidur_latency latency,
+                                   const struct vidur_request_table *table,
+                                   int64_t request)
 {
     const double *reached = latency == VIDUR_LATENCY_ttft
                                 ? table->prefill_completed_at_s
@@ -19,15 +20,15 @@ static double since_arrival(enum vidur_latency latency,
     return reached[request] - table->arrived_at_s[request];
 }
 
-static bool begins_at_arrival(enum vidur_latency latency)
+static inline bool begins_at_arrival(enum vidur_latency latency)
 {
     return latency == VIDUR_LATENCY_ttft || latency == VIDUR_LATENCY_e2e ||
            latency == VIDUR_LATENCY_scheduling_delay;
 }
 
-double vidur_request_latency(const struct vidur_request_table *table,
-                             const struct vidur_workload *workload,
-                             enum vidur_latency latency, int64_t request)
+static inline double latency_of(const struct vidur_request_table *table,
+                                const struct vidur_workload *workload,
+                                enum vidur_latency latency, int64_t request)
 {
     const int32_t tokens = workload->num_decode_tokens[request];
     const double completed = table->completed_at_s[request];
@@ -38,6 +39,26 @@ double vidur_request_latency(const struct vidur_request_table *table,
     return tokens < 2
                ? NAN
                : (completed - table->prefill_completed_at_s[request]) / (tokens - 1);
+}
+
+double vidur_request_latency(const struct vidur_request_table *table,
+                             const struct vidur_workload *workload,
+                             enum vidur_latency latency, int64_t request)
+{
+    return latency_of(table, workload, latency, request);
+}
+
+int64_t vidur_request_latencies(const struct vidur_request_table *table,
+                                const struct vidur_workload *workload,
+                                enum vidur_latency latency, double *out)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < table->count; i++) {
+        const double value = latency_of(table, workload, latency, i);
+        out[count] = value;
+        count += !isnan(value);
+    }
+    return count;
 }
 
 /* How many samples of a latency the whole workload gives, at most. */

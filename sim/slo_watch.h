@@ -37,6 +37,12 @@ double vidur_request_latency(const struct vidur_request_table *table,
                              const struct vidur_workload *workload,
                              enum vidur_latency latency, int64_t request);
 
+/* The same of all requests that have it, in `out` ([table->count]); returns how many.
+ */
+int64_t vidur_request_latencies(const struct vidur_request_table *table,
+                                const struct vidur_workload *workload,
+                                enum vidur_latency latency, double *out);
+
 void vidur_slo_watch_init(struct vidur_slo_watch *watch, struct vidur_slo_count *counts,
                           const struct vidur_run_options *options,
                           const struct vidur_workload *workload, bool corrected);

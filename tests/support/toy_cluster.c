@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRANULARITY = 64, KV_POINTS = 256 };
+enum { GRANULARITY = 64, KV_POINTS = 64, MAX_CHUNK = 2048 };
 
 static void fill_tokens(struct vidur_token_table *table, double *ms, int64_t limit,
                         double fixed_ms, double per_token_ms)
@@ -37,7 +37,8 @@ struct vidur_timetable *toy_timetable_new(const struct toy_times *times,
                                           int64_t max_tokens, int64_t max_batch)
 {
     const int64_t tokens = (max_tokens + 7) / 8 * 8;
-    const int64_t cells = 2 * (tokens + 1) + max_batch * KV_POINTS + KV_POINTS * tokens;
+    const int64_t chunk = tokens < MAX_CHUNK ? tokens : MAX_CHUNK;
+    const int64_t cells = 2 * (tokens + 1) + max_batch * KV_POINTS + KV_POINTS * chunk;
     struct vidur_timetable *table = calloc(1, sizeof *table);
     double *memory = calloc((size_t)cells, sizeof *memory);
     if (!table || !memory) {
@@ -54,7 +55,7 @@ struct vidur_timetable *toy_timetable_new(const struct toy_times *times,
     table->attn_decode =
         (struct vidur_grid_table){decode, max_batch, KV_POINTS, max_batch, KV_POINTS};
     table->attn_prefill =
-        (struct vidur_grid_table){prefill, KV_POINTS, tokens, KV_POINTS, tokens};
+        (struct vidur_grid_table){prefill, KV_POINTS, chunk, KV_POINTS, chunk};
     table->kv_granularity_tokens = GRANULARITY;
     strcpy(table->provenance, "a toy");
     fill_grids(table, decode, prefill, times);

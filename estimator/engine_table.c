@@ -286,6 +286,7 @@ static void fill_scalars(const struct source *source, struct vidur_engine_table 
 {
     const struct vidur_engine_constants *c = &source->constants;
     int layers = source->shape.model->num_layers;
+    table->constants = *c;
     table->decode_launch_ms = layers * c->t0_us * 1e-3;
     table->decode_ms_per_token = layers * source->shape.kv_bytes_per_token_layer /
                                  (c->eta * source->shape.bandwidth) * 1e3;

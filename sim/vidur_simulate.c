@@ -1,8 +1,12 @@
 /* vidur-simulate: one deployment at one load, simulated. */
 
 #include "base/args.h"
+#include "base/file.h"
 #include "base/progress.h"
+#include "compare.h"
 #include "simulation.h"
+
+#include <vidur/paths.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -34,13 +38,26 @@ static const struct vidur_args_option options[] = {
     {"output", 'o', "DIR",
      "The folder for the files, made if it is missing; files of an earlier run are "
      "replaced. Default: simulation."},
+    {"compare", 0, "MEASURED.json",
+     "Instead: simulate the experiments of this file, measurements of a real engine, "
+     "and "
+     "print predicted and measured latencies side by side; comparison.csv has them "
+     "all. "
+     "Model, tensor parallelism, limits of the engine and load come from each "
+     "experiment, the rest from the configuration."},
+    {"experiments", 0, "ID,...", "Only these. Default: all."},
+    {"fit", 0, "NAME,...",
+     "Change these constants of the step model (eta, t0, c_ar, t_api) to those with "
+     "the "
+     "least squared relative errors of TPOT and TTFT, and print them as YAML."},
 };
 
 static const char *const libraries[] = {VIDUR_HDF5, NULL};
 
 static const struct vidur_args_spec spec = {
     .program = PROGRAM,
-    .arguments = "CONFIG.yaml [-o DIR] [--set KEY.PATH=VALUE]...",
+    .arguments = "CONFIG.yaml [-o DIR] [--set KEY.PATH=VALUE]... "
+                 "[--compare MEASURED.json [--experiments ID,...] [--fit NAME,...]]",
     .summary =
         "Simulates one deployment of a large language model at one load: requests "
         "arrive, a router gives them to replicas, a scheduler forms batches, and each "
@@ -61,6 +78,8 @@ static const struct vidur_args_spec spec = {
     .examples = {"vidur-simulate configs/simulate-quickstart.yaml -o out",
                  "vidur-simulate configs/simulate-quickstart.yaml "
                  "--set workload.arrivals.qps=4 --set output.chrome_trace=true",
+                 "vidur-simulate configs/vllm-v1-h100.yaml --compare measured.json "
+                 "--fit eta,t_api -o out",
                  NULL},
 };
 
@@ -92,6 +111,14 @@ static int report(const struct vidur_error *err, int status)
     return status;
 }
 
+static int flush(void)
+{
+    if (!fflush(stdout) && !ferror(stdout))
+        return DONE;
+    fprintf(stderr, PROGRAM ": cannot write to standard output\n");
+    return NOT_COMPLETED;
+}
+
 static int run(struct vidur_simulation *simulation,
                const struct vidur_simulation_options *simulation_options, bool quiet,
                struct progress *progress)
@@ -113,27 +140,33 @@ static int run(struct vidur_simulation *simulation,
         vidur_summary_print(&summary, stdout);
         printf("files        %s\n", simulation_options->folder);
     }
-    if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, PROGRAM ": cannot write to standard output\n");
-        return NOT_COMPLETED;
-    }
-    return DONE;
+    return flush();
+}
+
+static struct vidur_log log_of(const struct vidur_args *args)
+{
+    return (struct vidur_log){.write = args->quiet ? NULL : print_log,
+                              .ctx = stderr,
+                              .level =
+                                  args->verbose ? VIDUR_LOG_DEBUG : VIDUR_LOG_WARN};
+}
+
+static const char *folder_of(const struct vidur_args *args)
+{
+    const char *folder = vidur_args_value(args, "output");
+    return folder ? folder : "simulation";
 }
 
 static int simulate(const struct vidur_args *args)
 {
     struct vidur_simulation simulation;
     struct progress progress = {.simulation = &simulation};
-    const char *folder = vidur_args_value(args, "output");
-    const struct vidur_log log = {.write = args->quiet ? NULL : print_log,
-                                  .ctx = stderr,
-                                  .level =
-                                      args->verbose ? VIDUR_LOG_DEBUG : VIDUR_LOG_WARN};
+    const struct vidur_log log = log_of(args);
     const struct vidur_simulation_options simulation_options = {
         .config_path = args->positional[0],
         .sets = args->sets,
         .num_sets = args->num_sets,
-        .folder = folder ? folder : "simulation",
+        .folder = folder_of(args),
         .log = &log,
         .progress = show_progress,
         .progress_context = &progress,
@@ -143,6 +176,90 @@ static int simulate(const struct vidur_args *args)
     int status = run(&simulation, &simulation_options, args->quiet, &progress);
     vidur_simulation_release(&simulation);
     return status;
+}
+
+/* ---- Beside measurements ---- */
+
+static int write_comparison(const struct vidur_comparison *comparison,
+                            const char *folder, struct vidur_error *err)
+{
+    struct vidur_path path;
+    return vidur_file_make_folder(folder, err) ||
+                   vidur_path_join(folder, "comparison.csv", &path, err) ||
+                   vidur_comparison_write(comparison, path.text, err)
+               ? -1
+               : 0;
+}
+
+static void print_fit(const struct vidur_comparison *comparison,
+                      const struct vidur_calibration *calibration)
+{
+    printf("fitted in %d runs%s: errors of TPOT and TTFT, root mean square, %.2f %% "
+           "before and %.2f %% now\n\n",
+           calibration->num_runs,
+           calibration->converged ? "" : " (stopped before it had converged)",
+           calibration->rms_before * 100, calibration->rms * 100);
+    vidur_comparison_print_constants(comparison, stdout);
+    printf("\n");
+}
+
+static int run_comparison(struct vidur_comparison *comparison,
+                          const struct vidur_args *args)
+{
+    struct vidur_error err = {0};
+    struct vidur_calibration calibration;
+    const char *fit = vidur_args_value(args, "fit");
+    const int status = fit ? vidur_comparison_fit(comparison, fit, &calibration, &err)
+                           : vidur_comparison_run(comparison, &err);
+    if (status && err.code == VIDUR_EINTR) {
+        fprintf(stderr, PROGRAM ": interrupted; nothing was written\n");
+        return INTERRUPTED;
+    }
+    if (status)
+        return report(&err, BAD_INPUT);
+    if (write_comparison(comparison, folder_of(args), &err))
+        return report(&err, NOT_COMPLETED);
+    if (!args->quiet) {
+        if (fit)
+            print_fit(comparison, &calibration);
+        vidur_comparison_print(comparison, stdout);
+        printf("files      %s\n", folder_of(args));
+    }
+    return flush();
+}
+
+static int compare(const struct vidur_args *args)
+{
+    struct vidur_comparison *comparison;
+    struct vidur_error err = {0};
+    const struct vidur_log log = log_of(args);
+    const struct vidur_comparison_options comparison_options = {
+        .config_path = args->positional[0],
+        .sets = args->sets,
+        .num_sets = args->num_sets,
+        .measured_path = vidur_args_value(args, "compare"),
+        .experiments = vidur_args_value(args, "experiments"),
+        .log = &log,
+        .cancel = &interrupted};
+    catch_signals();
+    if (vidur_comparison_open(&comparison, &comparison_options, &err))
+        return report(&err, BAD_INPUT);
+    const int status = run_comparison(comparison, args);
+    vidur_comparison_close(comparison);
+    return status;
+}
+
+/* Options that go with --compare alone. */
+static int check_options(const struct vidur_args *args)
+{
+    static const char *const names[] = {"experiments", "fit"};
+    for (int i = 0; i < 2; i++)
+        if (vidur_args_given(args, names[i]) && !vidur_args_given(args, "compare")) {
+            fprintf(stderr, PROGRAM ": --%s: goes with --compare MEASURED.json\n",
+                    names[i]);
+            return BAD_INPUT;
+        }
+    return DONE;
 }
 
 int main(int argc, char **argv)
@@ -157,8 +274,8 @@ int main(int argc, char **argv)
         vidur_args_print_help(&spec, stdout);
     } else if (args.version) {
         vidur_args_print_version(&spec, stdout);
-    } else {
-        status = simulate(&args);
+    } else if ((status = check_options(&args)) == DONE) {
+        status = vidur_args_given(&args, "compare") ? compare(&args) : simulate(&args);
     }
     vidur_args_release(&args);
     return status;

@@ -62,6 +62,7 @@ struct vidur_engine_table {
     double request_ms;
     double mixed_ms;
     double t_api_ms;
+    struct vidur_engine_constants constants; /* that it was made with; none is NaN */
     char provenance[256];
 };
 

@@ -9,25 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Constants that can be fitted. A parameter of the fit is a constant in its unit. */
+/* Constants that can be fitted. A parameter of the fit is a constant in its unit; its
+ * sign is ignored, so that there is no edge at 0 to be caught at. */
 struct constant {
     const char *name;
     size_t offset; /* in struct vidur_engine_constants */
     double unit;
-    double least, most;
+    double most;
 };
 
 static const struct constant constants[] = {
-    {"eta", offsetof(struct vidur_engine_constants, eta), 0.1, 0.01, 1},
-    {"t0", offsetof(struct vidur_engine_constants, t0_us), 5, 0, INFINITY},
-    {"c_ar", offsetof(struct vidur_engine_constants, c_ar_us), 1, 0, INFINITY},
-    {"t_api", offsetof(struct vidur_engine_constants, t_api_ms), 1, 0, INFINITY},
+    {"eta", offsetof(struct vidur_engine_constants, eta), 0.1, 1},
+    {"t0", offsetof(struct vidur_engine_constants, t0_us), 5, INFINITY},
+    {"c_ar", offsetof(struct vidur_engine_constants, c_ar_us), 1, INFINITY},
+    {"t_api", offsetof(struct vidur_engine_constants, t_api_ms), 1, INFINITY},
 };
 
 enum { NUM_CONSTANTS = sizeof constants / sizeof *constants, MAX_ITERATIONS = 20 };
 
 /* Simulations are smooth over changes of this size, relative to the constant. */
-static const double fit_difference = 0.03;
+static const double fit_difference = 0.1;
 static const double fit_tolerance = 1e-3;
 
 struct calibration {
@@ -84,7 +85,17 @@ static void set_constants(const struct calibration *calibration,
         vidur_comparison_constants(calibration->comparison);
     for (int i = 0; i < calibration->num_chosen; i++) {
         const struct constant *c = calibration->chosen[i];
-        *value_of(all, c) = fmin(fmax(parameters[i] * c->unit, c->least), c->most);
+        *value_of(all, c) = fmin(fabs(parameters[i]) * c->unit, c->most);
+    }
+}
+
+static void errors_of(const struct vidur_comparison *comparison, double *out)
+{
+    for (int i = 0; i < vidur_comparison_count(comparison); i++) {
+        const struct vidur_compared_stage *stage =
+            &vidur_comparison_stages(comparison)[i];
+        *out++ = vidur_compared_error(stage, VIDUR_COMPARED_tpot_mean);
+        *out++ = vidur_compared_error(stage, VIDUR_COMPARED_ttft_mean);
     }
 }
 
@@ -92,16 +103,39 @@ static int residuals(void *context, const double *parameters, double *out,
                      struct vidur_error *err)
 {
     const struct calibration *calibration = context;
-    const struct vidur_comparison *comparison = calibration->comparison;
     set_constants(calibration, parameters);
     if (vidur_comparison_run(calibration->comparison, err))
         return -1;
-    for (int i = 0; i < vidur_comparison_count(comparison); i++) {
-        const struct vidur_compared_stage *stage =
-            &vidur_comparison_stages(comparison)[i];
-        *out++ = vidur_compared_error(stage, VIDUR_COMPARED_tpot_mean);
-        *out++ = vidur_compared_error(stage, VIDUR_COMPARED_ttft_mean);
+    errors_of(calibration->comparison, out);
+    return 0;
+}
+
+/* The start: as configured, or one unit of what is 0 there; and the errors with it. */
+static int look_around(const struct calibration *calibration, double *parameters,
+                       struct vidur_calibration *out, struct vidur_error *err)
+{
+    const struct vidur_comparison *comparison = calibration->comparison;
+    const int count = 2 * vidur_comparison_count(comparison);
+    struct vidur_engine_constants start;
+    double *errors = malloc((size_t)count * sizeof *errors);
+    if (!errors)
+        return vidur_fail(err, VIDUR_ENOMEM, "--fit: out of memory");
+    if (vidur_comparison_run(calibration->comparison, err)) {
+        free(errors);
+        return -1;
     }
+    vidur_comparison_resolved(comparison, &start);
+    for (int i = 0; i < calibration->num_chosen; i++) {
+        const struct constant *c = calibration->chosen[i];
+        const double value = *value_of(&start, c);
+        parameters[i] = value > 0 ? value / c->unit : 1;
+    }
+    errors_of(comparison, errors);
+    double sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += errors[i] * errors[i];
+    out->rms_before = sqrt(sum / count);
+    free(errors);
     return 0;
 }
 
@@ -109,16 +143,11 @@ int vidur_comparison_fit(struct vidur_comparison *comparison, const char *names,
                          struct vidur_calibration *out, struct vidur_error *err)
 {
     struct calibration calibration = {.comparison = comparison};
-    struct vidur_engine_constants start;
     double parameters[NUM_CONSTANTS];
     struct vidur_fit_result result;
-    if (choose(&calibration, names, err) || vidur_comparison_run(comparison, err))
+    if (choose(&calibration, names, err) ||
+        look_around(&calibration, parameters, out, err))
         return -1;
-    vidur_comparison_resolved(comparison, &start);
-    for (int i = 0; i < calibration.num_chosen; i++) {
-        const struct constant *c = calibration.chosen[i];
-        parameters[i] = *value_of(&start, c) / c->unit;
-    }
     const struct vidur_fit_problem problem = {
         .num_parameters = calibration.num_chosen,
         .num_residuals = 2 * vidur_comparison_count(comparison),
@@ -129,10 +158,9 @@ int vidur_comparison_fit(struct vidur_comparison *comparison, const char *names,
         .max_iterations = MAX_ITERATIONS};
     if (vidur_fit(&problem, parameters, &result, err))
         return -1;
-    *out = (struct vidur_calibration){.rms_before = result.rms_before,
-                                      .rms = result.rms,
-                                      .num_runs = result.num_evaluations + 2,
-                                      .converged = result.converged};
+    out->rms = result.rms;
+    out->num_runs = result.num_evaluations + 2;
+    out->converged = result.converged;
     set_constants(&calibration, parameters);
     return vidur_comparison_run(comparison, err);
 }

@@ -419,97 +419,6 @@ static void test_missing_files(void)
     assert_fails(&request, none);
 }
 
-/* A lenient request does without what has a stand-in, and without nothing else. */
-static void test_lenient(void)
-{
-    static const char *const compute[] = {"mlp.csv: no profile of", NULL};
-    static const char *const tp[] = {"all_reduce.csv: num_workers: no row for",
-                                     "there are: 4", NULL};
-    struct vidur_profile_request request = request_of(2);
-    const struct temp_path network = temp_dir_path(&dir, FIXTURE_ALL_REDUCE);
-    request.lenient = true;
-    request.node = "rack";
-    request.pipeline = true;
-    struct vidur_profile *profile = read_profile(&request);
-    CU_ASSERT_EQUAL(profile->operators[VIDUR_OP_all_reduce].num_rows, 0);
-    CU_ASSERT_EQUAL(profile->operators[VIDUR_OP_send_recv].num_rows, 0);
-    CU_ASSERT(profile->operators[VIDUR_OP_mlp_act].num_rows > 0);
-    vidur_profile_free(profile);
-    request.device = "tpu";
-    assert_fails(&request, compute);
-    /* A file that is there and lacks the TP is no missing file. */
-    request = request_of(2);
-    request.lenient = true;
-    temp_dir_write(&dir, FIXTURE_ALL_REDUCE,
-                   "time_stats.all_reduce.median,num_workers,size,devices_per_node\n"
-                   "0.5,4,2048,4\n1.5,4,4096,4\n");
-    assert_fails(&request, tp);
-    CU_ASSERT_EQUAL(unlink(network.text), 0);
-}
-
-/* Other block sizes stand in only where no row has the one asked for. */
-static void test_lenient_block_size(void)
-{
-    static const char *const strict[] = {"block_size: no row for", "there are: 16",
-                                         NULL};
-    struct vidur_profile_request request = request_of(1);
-    request.block_size_tokens = 16;
-    struct vidur_profile *wanted = read_profile(&request);
-    request.block_size_tokens = 1;
-    assert_fails(&request, strict);
-    memset(&said, 0, sizeof said);
-    request.lenient = true;
-    struct vidur_profile *other = read_profile(&request);
-    CU_ASSERT_EQUAL(said.warnings, 1);
-    assert_contains(said.text, "attention.csv: block_size: no row for test/tiny, TP 1 "
-                               "has the value 1; rows of 16 stand in");
-    const struct vidur_samples *a = &wanted->operators[VIDUR_OP_attn_decode];
-    const struct vidur_samples *b = &other->operators[VIDUR_OP_attn_decode];
-    CU_ASSERT_EQUAL_FATAL(a->num_rows, b->num_rows);
-    CU_ASSERT_EQUAL(
-        memcmp(a->target_ms, b->target_ms, (size_t)a->num_rows * sizeof(double)), 0);
-    vidur_profile_free(wanted);
-    vidur_profile_free(other);
-}
-
-static void test_survey(void)
-{
-    struct vidur_profile_survey survey;
-    struct vidur_error err = {0};
-    struct vidur_profile_request request = request_of(2);
-    request.block_size_tokens = 16;
-    CU_ASSERT_EQUAL(vidur_profile_survey(&survey, &request, &err), 0);
-    CU_ASSERT(survey.has_rows && survey.has_block_size);
-    CU_ASSERT_STRING_EQUAL(survey.block_sizes, "16");
-    CU_ASSERT_STRING_EQUAL(survey.missing, "");
-    request.block_size_tokens = 1;
-    CU_ASSERT_EQUAL(vidur_profile_survey(&survey, &request, &err), 0);
-    CU_ASSERT(survey.has_rows && !survey.has_block_size);
-    request.block_size_tokens = 0;
-    CU_ASSERT_EQUAL(vidur_profile_survey(&survey, &request, &err), 0);
-    CU_ASSERT(survey.has_rows && survey.has_block_size);
-    request.tensor_parallel_size = 4;
-    CU_ASSERT_EQUAL(vidur_profile_survey(&survey, &request, &err), 0);
-    CU_ASSERT_FALSE(survey.has_rows);
-    assert_contains(survey.missing, "num_tensor_parallel_workers");
-    request = request_of(1);
-    request.device = "tpu";
-    CU_ASSERT_EQUAL(vidur_profile_survey(&survey, &request, &err), 0);
-    CU_ASSERT_FALSE(survey.has_rows);
-    assert_contains(survey.missing, "compute/tpu/test/tiny/mlp.csv");
-    CU_ASSERT_STRING_EQUAL(err.text, "");
-    /* One of the two is not enough; a damaged one is an error. */
-    const struct temp_path attention = temp_dir_path(&dir, FIXTURE_ATTENTION);
-    request = request_of(1);
-    CU_ASSERT_EQUAL(unlink(attention.text), 0);
-    CU_ASSERT_EQUAL(vidur_profile_survey(&survey, &request, &err), 0);
-    CU_ASSERT_FALSE(survey.has_rows);
-    assert_contains(survey.missing, "attention.csv");
-    temp_dir_write(&dir, FIXTURE_ATTENTION, "n_embd\nmany\n");
-    CU_ASSERT_EQUAL(vidur_profile_survey(&survey, &request, &err), -1);
-    assert_contains(err.text, "attention.csv");
-}
-
 static void test_paths(void)
 {
     struct vidur_profile_paths paths;
@@ -633,7 +542,5 @@ VIDUR_TEST_MAIN("profile_csv", {"names", test_names}, {"set up", set_up},
                 {"vocabulary", test_vocabulary_is_only_warned_of},
                 {"other models", test_other_models},
                 {"says which TP there is", test_says_which_tp_there_is},
-                {"missing files", test_missing_files}, {"lenient", test_lenient},
-                {"lenient block size", test_lenient_block_size},
-                {"survey", test_survey}, {"paths", test_paths}, {"clean up", clean_up},
-                {"real profiles", test_real_profiles})
+                {"missing files", test_missing_files}, {"paths", test_paths},
+                {"clean up", clean_up}, {"real profiles", test_real_profiles})

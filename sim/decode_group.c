@@ -143,19 +143,23 @@ void vidur_group_look_ahead(const struct vidur_replica *replica,
                             struct vidur_batch_outlook *outlook)
 {
     const int32_t *processed = replica->requests->processed_tokens;
-    if (group->to_completion > 1) {
-        const int32_t next = group->phase + 1;
-        outlook->decodes += group->count;
-        outlook->decode_blocks += group->demand[next == replica->block_size ? 0 : next];
+    const uint32_t end = group->iteration + 1;
+    const int32_t next = group->phase + 1;
+    outlook->decodes += group->count;
+    outlook->decode_blocks += group->demand[next == replica->block_size ? 0 : next];
+    if (group->to_completion > 1)
         return;
-    }
-    for (int32_t i = 0; i < group->count; i++) {
+    /* Those that complete now will not ask. */
+    const struct completions found = find_completions(group->finish, group->count, end);
+    outlook->decodes -= found.count;
+    int32_t i = found.count == 1 ? found.index_sum : 0;
+    for (int32_t done = 0; done < found.count; i++) {
+        if (group->finish[i] != end)
+            continue;
         const int32_t n =
             (int32_t)((uint32_t)processed[group->member[i]] + group->iteration);
-        if (group->finish[i] - group->iteration <= 1)
-            continue;
-        outlook->decodes++;
-        outlook->decode_blocks += n % replica->block_size == 0;
+        outlook->decode_blocks -= n % replica->block_size == 0;
+        done++;
     }
 }
 

@@ -44,6 +44,10 @@ static const struct bench_case cases[] = {
      CHAT, 20, 16000, true},
     {"chat-vllm", LLAMA_70B, ON_A100, 4, 1, 4, "vllm", 128, 512, "round_robin", CHAT,
      20, 16000, false},
+    {"chat-v1", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin", CHAT,
+     20, 16000, false},
+    {"chat-v1-plain", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin",
+     CHAT, 20, 16000, true},
     {"chat-lor", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "lor", CHAT, 20,
      16000, false},
     {"chat-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "sarathi", 256, 512, "round_robin", CHAT,
@@ -62,6 +66,8 @@ static const struct bench_case cases[] = {
      16000, false},
     {"bwb-sarathi", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin",
      BWB, 1.5, 16000, false},
+    {"bwb-v1", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin", BWB,
+     1.5, 16000, false},
     {"bwb-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "vllm", 256, 512, "round_robin", BWB, 1.5,
      16000, false},
     {"bwb-batch16", LLAMA_70B, ON_A100, 4, 1, 1, "vllm", 16, 512, "round_robin", BWB, 5,
@@ -108,6 +114,8 @@ static void load_deployment(const struct bench_case *bench,
     snprintf(knobs->type, sizeof knobs->type, "%s", bench->scheduler);
     knobs->batch_size_cap = bench->batch_size_cap;
     knobs->chunk_size = bench->chunk_size;
+    knobs->max_num_seqs = bench->batch_size_cap;
+    knobs->max_num_batched_tokens = bench->chunk_size;
 }
 
 static struct vidur_workload *load_workload(const struct bench_case *bench)

@@ -233,6 +233,8 @@ void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *repl
     const double now = replica->now_s;
 
     batch->scheduled_at_s = now;
+    batch->stage_ticks[0] = vidur_ticks(batch->step.stage_s[0]);
+    batch->stage_ticks[1] = vidur_ticks(batch->step.stage_s[1]);
     if (batch->group >= 0)
         add_gap(batch, replica->groups[batch->group].last_done_s,
                 replica->groups[batch->group].count);
@@ -279,7 +281,8 @@ void vidur_batch_enter_stage(struct vidur_batch *batch, struct vidur_replica *re
     const double now = replica->now_s;
 
     if (stage > 0) {
-        batch->waiting_ticks += vidur_ticks(now - batch->stage_at_s);
+        if (now != batch->stage_at_s)
+            batch->waiting_ticks += vidur_ticks(now - batch->stage_at_s);
         batch->stage_at_s = now;
         return;
     }
@@ -305,7 +308,7 @@ void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *re
     const double time_s = batch->step.stage_s[last];
     account->busy_s += time_s;
     account->communication_s += batch->step.communication_s[last];
-    batch->execution_ticks += vidur_ticks(time_s);
+    batch->execution_ticks += batch->stage_ticks[last];
     if (replica->requests->model_ticks)
         batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
     batch->stage_at_s = replica->now_s;
@@ -404,6 +407,27 @@ void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica
         finish_group(batch, replica);
     for (int32_t i = 0; i < batch->num_members; i++)
         finish_member(batch, replica, batch->member[i], batch->member_tokens[i]);
+}
+
+void vidur_batch_renew(struct vidur_batch *batch, struct vidur_replica *replica,
+                       double latency_s)
+{
+    struct vidur_decode_group *group = &replica->groups[batch->group];
+    record_gaps(batch, replica->account, latency_s);
+    apply_group_ticks(batch, group);
+    group->last_done_s = replica->now_s;
+    vidur_group_advance(replica, group, 1);
+    const int64_t demand = vidur_group_demand(replica, group);
+    if (demand)
+        vidur_blocks_change(replica, demand);
+    batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
+    batch->decode_context_tokens = group->context_tokens;
+    batch->attention_tokens_squared = group->context_tokens + group->count;
+    batch->scheduled_at_s = replica->now_s;
+    batch->num_gaps = 0;
+    add_gap(batch, replica->now_s, group->count);
+    batch->step_left--;
+    count_batch(batch, replica->account);
 }
 
 void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica)

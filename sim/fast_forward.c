@@ -136,3 +136,33 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch)
     if (run->ops->repeated)
         run->ops->repeated(walk->server->scheduler, times);
 }
+
+/* Whether the scheduler would do the same again: nothing has changed, nobody completes,
+ * the step takes the same time and its blocks are free. */
+static bool is_renewable(const struct vidur_walk *walk, const struct vidur_batch *batch)
+{
+    const struct vidur_server *server = walk->server;
+    const struct vidur_replica *replica = &server->replica;
+    if (batch->formed_at_change != vidur_num_changes(replica->account))
+        return false;
+    const struct vidur_decode_group *group = &replica->groups[batch->group];
+    if (group->to_completion <= 1 || batch->step_left <= 1)
+        return false;
+    const int32_t phase =
+        group->phase + 1 == replica->block_size ? 0 : group->phase + 1;
+    if (!replica->fixed_blocks && vidur_free_blocks(replica) - group->demand[phase] < 1)
+        return false;
+    return walk->run->ops->repeats(server->scheduler, replica, batch) > 1;
+}
+
+bool vidur_renew(struct vidur_walk *walk, int32_t slot)
+{
+    struct vidur_server *server = walk->server;
+    struct vidur_batch *batch = &server->pipeline.batches[slot];
+    if (!walk->can_renew || !is_renewable(walk, batch))
+        return false;
+    vidur_batch_renew(batch, &server->replica,
+                      server->replica.now_s - batch->scheduled_at_s);
+    batch->id = walk->run->next_batch_id++;
+    return true;
+}

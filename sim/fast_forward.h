@@ -17,9 +17,10 @@ struct vidur_walk {
     double next_arrival_s;
     double until_s; /* instants before this may be passed */
     int64_t num_instants;
-    bool judges;   /* stops the run when an SLO is lost */
-    bool alone;    /* one stage, one batch at a time */
-    bool can_skip; /* and a scheduler that can tell what it will do */
+    bool judges;    /* stops the run when an SLO is lost */
+    bool alone;     /* one stage, one batch at a time */
+    bool can_skip;  /* and a scheduler that can tell what it will do */
+    bool can_renew; /* the same in a pipeline */
 };
 
 /*
@@ -29,5 +30,9 @@ struct vidur_walk {
  * it one by one.
  */
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch);
+
+/* In a pipeline: the batch's last stage has just ended. If it would be formed again as
+ * it was, does so, in its slot; it then waits for the first stage. Otherwise false. */
+bool vidur_renew(struct vidur_walk *walk, int32_t slot);
 
 #endif

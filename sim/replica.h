@@ -19,8 +19,8 @@
  * wrap at 36 hours of one request's execution or preemption. */
 static inline uint64_t vidur_ticks(double seconds)
 {
-    return (uint64_t)((seconds < 0x1p17 ? seconds : fmod(seconds, 0x1p17)) * 0x1p47 +
-                      0.5);
+    return seconds < 0x1p16 ? (uint64_t)(int64_t)(seconds * 0x1p47 + 0.5) /* quicker */
+                            : (uint64_t)(fmod(seconds, 0x1p17) * 0x1p47 + 0.5);
 }
 
 static inline double vidur_ticks_to_s(uint64_t ticks)
@@ -66,6 +66,7 @@ struct vidur_replica_account {
     int64_t num_tokens, num_prefill_tokens;
     int64_t num_decode_batches, num_decodes;
     int64_t num_full, num_blocked;
+    int64_t num_mixed; /* batches that were more than a group formed again */
     int64_t peak_batch_size, peak_holders;
     int64_t num_extrapolated;
     int64_t attention_tokens_squared;
@@ -82,6 +83,13 @@ struct vidur_token_gaps {
     int64_t count, capacity;
     bool out_of_memory;
 };
+
+/* Grows whenever something happens that may change what the scheduler does next. */
+static inline int64_t vidur_num_changes(const struct vidur_replica_account *account)
+{
+    return account->num_assigned + account->num_completed + account->num_restarts +
+           account->num_mixed;
+}
 
 void vidur_token_gaps_reset(struct vidur_token_gaps *gaps);
 void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double value, int64_t weight);
@@ -182,6 +190,10 @@ void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *re
  * scheduler's batch_end comes next. */
 void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,
                         double latency_s);
+/* The same for a batch that is one group of which nobody completes, and forms it again.
+ */
+void vidur_batch_renew(struct vidur_batch *batch, struct vidur_replica *replica,
+                       double latency_s);
 /* The run ends with the batch in flight: what its stages did so far counts. */
 void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica);
 

@@ -14,6 +14,19 @@ static void mark_active(struct vidur_server *server)
     account->active_since_s = now;
 }
 
+/* A batch that is a group alone can be formed again until something changes. */
+static void mark_renewable(struct vidur_server *server, struct vidur_batch *batch)
+{
+    struct vidur_replica_account *account = server->replica.account;
+    if (batch->num_members > 0 || batch->group == VIDUR_NO_GROUP) {
+        account->num_mixed++;
+        batch->formed_at_change = -1;
+        return;
+    }
+    batch->formed_at_change = vidur_num_changes(account);
+    batch->step_left = batch->step.repeats;
+}
+
 int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
@@ -34,6 +47,8 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server)
     vidur_pipeline_admit(pipeline);
     batch->id = run->next_batch_id++;
     vidur_batch_scheduled(batch, &server->replica);
+    if (pipeline->num_stages > 1)
+        mark_renewable(server, batch);
     return slot;
 }
 

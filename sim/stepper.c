@@ -45,29 +45,41 @@ static double next_stage_end(const struct vidur_pipeline *pipeline)
     return next;
 }
 
-/* True if a batch left the last stage. */
-static bool end_stages(struct vidur_walk *walk, double now_s)
+/* What became of the last stage's batch. */
+enum ending { NOTHING_ENDED, BATCH_ENDED, BATCH_RENEWED };
+
+/* The batch at work leaves; another stage's queue or the scheduler gets it. */
+static int32_t end_stage(struct vidur_walk *walk, int32_t index, bool last)
 {
     struct vidur_server *server = walk->server;
-    struct vidur_pipeline *pipeline = &server->pipeline;
+    struct vidur_stage *stage = &server->pipeline.stages[index];
+    const int32_t slot = stage->batch;
+    vidur_batch_leave_stage(&server->pipeline.batches[slot], &server->replica, index,
+                            last);
+    stage->batch = VIDUR_NO_BATCH;
+    stage->ends_at_s = INFINITY;
+    return slot;
+}
+
+static enum ending end_stages(struct vidur_walk *walk, double now_s)
+{
+    struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    const int32_t last = pipeline->num_stages - 1;
     int32_t ended = VIDUR_NO_BATCH;
-    for (int32_t i = 0; i < pipeline->num_stages; i++) {
-        struct vidur_stage *stage = &pipeline->stages[i];
-        if (stage->ends_at_s != now_s)
-            continue;
-        const bool last = i == pipeline->num_stages - 1;
-        const int32_t slot = stage->batch;
-        vidur_batch_leave_stage(&pipeline->batches[slot], &server->replica, i, last);
-        stage->batch = VIDUR_NO_BATCH;
-        stage->ends_at_s = INFINITY;
-        if (last)
-            ended = slot;
-        else
-            vidur_stage_push(pipeline, &pipeline->stages[i + 1], slot);
+    if (pipeline->stages[last].ends_at_s == now_s)
+        ended = end_stage(walk, last, true);
+    for (int32_t i = 0; i < last; i++)
+        if (pipeline->stages[i].ends_at_s == now_s)
+            vidur_stage_push(pipeline, &pipeline->stages[i + 1],
+                             end_stage(walk, i, false));
+    if (ended == VIDUR_NO_BATCH)
+        return NOTHING_ENDED;
+    if (vidur_renew(walk, ended)) {
+        vidur_stage_push(pipeline, pipeline->stages, ended);
+        return BATCH_RENEWED;
     }
-    if (ended != VIDUR_NO_BATCH)
-        vidur_run_end_batch(walk->run, server, ended);
-    return ended != VIDUR_NO_BATCH;
+    vidur_run_end_batch(walk->run, walk->server, ended);
+    return BATCH_ENDED;
 }
 
 /* As many batches as fit; -1: an error. */
@@ -108,10 +120,11 @@ static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
 
 static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool arrived)
 {
-    const bool ended = end_stages(walk, now_s);
-    const bool lost = ends_run(walk, ended, now_s);
+    const enum ending ending = end_stages(walk, now_s);
+    const bool lost = ends_run(walk, ending != NOTHING_ENDED, now_s);
     /* An arrival and a batch's end each ask for a schedule. */
-    if ((arrived && form_batches(walk)) || (ended && form_batches(walk)))
+    if ((arrived && form_batches(walk)) ||
+        (ending == BATCH_ENDED && form_batches(walk)))
         return -1;
     start_stages(walk);
     return lost;
@@ -148,7 +161,7 @@ static int do_instant(struct vidur_walk *walk, double now_s, bool arrived)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
-    if (take_arrivals(walk, now_s))
+    if (walk->next_arrival_s <= now_s && take_arrivals(walk, now_s))
         arrived = true;
     const int status = walk->alone ? do_instant_alone(walk, now_s, arrived)
                                    : do_instant_in_pipeline(walk, now_s, arrived);
@@ -196,7 +209,10 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                               : INFINITY,
         .judges = arrivals != NULL,
         .alone = alone,
-        .can_skip = alone && run->ops->repeats && server->replica.grouping};
+        .can_skip = alone && run->ops->repeats && server->replica.grouping,
+        .can_renew = pipeline->num_stages > 1 &&
+                     pipeline->num_slots == pipeline->num_stages && run->ops->repeats &&
+                     server->replica.grouping};
 }
 
 static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)

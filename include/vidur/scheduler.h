@@ -97,12 +97,16 @@ struct vidur_batch {
     int32_t num_gaps;
     struct vidur_batch_gap *gaps;
     struct vidur_step_time step;
+    uint64_t stage_ticks[2]; /* the step's times */
     /* summed over its stages so far */
     uint64_t execution_ticks;
     uint64_t model_ticks;
     uint64_t waiting_ticks; /* between stages */
     int64_t blocks_at_start;
     int64_t waiting_at_start;
+    /* whether it may be formed again without asking the scheduler */
+    int64_t formed_at_change; /* -1: no */
+    int32_t step_left;        /* iterations of equal time, this one included */
 };
 
 struct vidur_decode_group;

@@ -142,8 +142,8 @@ vidur_requeue()
         vidur_say "the job is ${state:-no longer known}, not requeued; $by_hand"
     elif [ "$restarts" -ge "${MAX_REQUEUES:-20}" ]; then
         vidur_say "requeued $restarts times already (MAX_REQUEUES); $by_hand"
-    elif vidur_say "requeued; the next run resumes" && scontrol requeue "$(vidur_job)"; then
-        sleep 600 # Slurm ends this run in a moment
+    elif scontrol requeue "$(vidur_job)"; then
+        vidur_say "requeued; the next run resumes"
     else
         vidur_say "Slurm refuses to requeue the job; $by_hand"
     fi
@@ -166,16 +166,16 @@ vidur_search()
         vidur_say "run $((${SLURM_RESTART_COUNT:-0} + 1)) of job $(vidur_job), ${SLURM_NTASKS:-1} ranks: $config -o $results${resume:+ --resume}"
         vidur_run_once "${vidur_launch[@]}" "$program" "$config" -o "$results" \
             ${resume:+--resume} "$@"
-        case $vidur_status in 0 | 1) return "$vidur_status" ;; esac
+        [ "$vidur_status" -ne 0 ] || return 0
         # Whole results with failed candidates: nothing left to try.
-        if [ "$vidur_status" -eq 2 ] && [ ! -e "$journal" ]; then
-            return 2
-        fi
+        [ "$vidur_status" -ne 2 ] || [ -e "$journal" ] || return 2
+        # Once it was told to stop, a launcher's status is no longer the search's.
         if [ "$vidur_status" -eq 3 ] || [ -n "$vidur_stopping" ]; then
             vidur_say "interrupted (status $vidur_status)"
             vidur_requeue "$results"
             return 3
         fi
+        [ "$vidur_status" -ne 1 ] || return 1
         deaths=$((deaths + 1))
         if [ "$deaths" -gt "${MAX_RESTARTS:-3}" ]; then
             vidur_say "ended with status $vidur_status after $((deaths - 1)) restarts (MAX_RESTARTS); what was finished is in $journal"

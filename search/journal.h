@@ -53,7 +53,8 @@ struct journal_reading {
  */
 struct journal *journal_resume(const char *path,
                                const struct journal_identity *identity,
-                               struct journal_reading *reading, struct vidur_error *err);
+                               struct journal_reading *reading,
+                               struct vidur_error *err);
 
 int journal_append(struct journal *journal, uint32_t type, const void *payload,
                    size_t bytes, struct vidur_error *err);

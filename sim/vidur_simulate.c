@@ -75,12 +75,13 @@ static const struct vidur_args_spec spec = {
     .min_positional = 1,
     .max_positional = 1,
     .libraries = libraries,
-    .examples = {"vidur-simulate configs/simulate-quickstart.yaml -o out",
-                 "vidur-simulate configs/simulate-quickstart.yaml "
-                 "--set workload.arrivals.qps=4 --set output.chrome_trace=true",
-                 "vidur-simulate configs/vllm-v1-h100.yaml --compare measured.json "
-                 "--fit eta,t_api -o out",
-                 NULL},
+    .examples =
+        {"vidur-simulate configs/simulate-quickstart.yaml -o out",
+         "vidur-simulate configs/simulate-quickstart.yaml "
+         "--set workload.arrivals.qps=4 --set output.chrome_trace=true",
+         "vidur-simulate configs/simulate-vllm-v1-h100.yaml --compare measured.json "
+         "--fit eta,t_api -o out",
+         NULL},
 };
 
 static void print_log(void *context, enum vidur_log_level level, const char *text)

@@ -31,7 +31,7 @@ static void compare(const char *shared, const char *estimator,
     char measured[1024], set[2048];
     const char *sets[] = {set};
     const struct vidur_comparison_options options = {
-        .config_path = VIDUR_TEST_SOURCE_DIR "/configs/vllm-v1-h100.yaml",
+        .config_path = VIDUR_TEST_SOURCE_DIR "/configs/simulate-vllm-v1-h100.yaml",
         .measured_path = measured,
         .sets = sets,
         .num_sets = 1};

@@ -46,9 +46,9 @@ struct vidur_metrics {
     double full_batch_fraction;         /* batches at the batch size cap */
     int64_t peak_batch_size;            /* requests in the largest batch */
     int64_t peak_holders; /* requests of one replica that held KV blocks at once */
-    double
-        blocked_on_memory_fraction; /* scheduling rounds that a lack of blocks ended */
-    double mean_waiting_requests;   /* time-weighted, all replicas */
+    double blocked_on_memory_fraction; /* batches that a lack of blocks kept requests
+                                          out of, or evicted some for */
+    double mean_waiting_requests;      /* time-weighted, all replicas */
     /* how the run ended */
     bool stopped_early; /* an SLO was lost, and the run was told to stop then */
     bool time_limited;  /* the time limit cut it */

@@ -144,7 +144,9 @@ struct vidur_run_options {
     bool stop_early; /* end the run once an SLO can no longer be met */
     enum vidur_tbt_definition tbt_definition;
     double time_limit_s; /* simulated; 0: none */
-    bool plain_stepping; /* no fast-forward: the slow path that tests compare with */
+    /* Event by event: the slow path that tests compare with, to the bit (but that, with
+     * stop_early and a router that looks at the replicas, runs end at other times). */
+    bool plain_stepping;
     const struct vidur_observer *observer; /* may be NULL */
     const volatile int
         *cancel; /* the run ends with VIDUR_EINTR when it becomes non-zero */

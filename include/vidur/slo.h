@@ -5,7 +5,8 @@
 
 /*
  * A service level objective: the q-quantile (linear interpolation between order
- * statistics) of a latency must not exceed a limit.
+ * statistics) of a latency must not exceed a limit. Output tokens are those that the
+ * request asked for. A request that never gets there counts as infinitely late.
  */
 
 /* X(name, unit): the latencies an SLO can name and summaries report. */

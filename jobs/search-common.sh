@@ -21,6 +21,7 @@
 #   VIDUR_LAUNCHER_OPTIONS  more words for it, e.g. "--map-by numa" or "--mpi=pmix"
 #   MAX_RESTARTS     restarts after deaths in one allocation (default 3)
 #   MAX_REQUEUES     how often the job may go back to the queue by itself (default 20)
+#   STOP_PATIENCE_S  how long a launcher may take to stop before it is killed (default 15)
 
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
@@ -99,9 +100,9 @@ vidur_on_stop()
     # A launcher that hangs must not cost the requeue.
     (
         trap - TERM
-        sleep 15 & nap=$!
-        trap 'kill $nap; exit' TERM
-        wait $nap
+        sleep "${STOP_PATIENCE_S:-15}" &
+        trap "kill $!; exit" TERM
+        wait "$!"
         kill -KILL "$vidur_child" 2>/dev/null
     ) &
     vidur_watchdog=$!

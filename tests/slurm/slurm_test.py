@@ -1,5 +1,6 @@
 """jobs/*.sbatch on a real Slurm of one node, which this test starts on the loopback and
-takes down again: time limit and requeue, a rank that dies, an array of jobs.
+takes down again: a rank that dies, the time limit and the requeue, cancelling and resuming
+by hand, an array of jobs, bad input. What they leave equals a search without Slurm.
 
     slurm_test.py VIDUR-SEARCH SOURCE-FOLDER
 
@@ -7,53 +8,39 @@ Skipped (77) where Slurm or munge is not installed or cannot be started.
 """
 
 import os
-import pwd
-import re
-import shutil
+import resource
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
-                                "program"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "program")]
 import search_support  # noqa: E402
-from search_support import SMALL, differences, read  # noqa: E402
+from search_support import SMALL, Search, differences, mpirun, read  # noqa: E402
+from slurm_cluster import DAEMONS, CannotStart, Cluster, program  # noqa: E402
 
 PROGRAM, SOURCE = map(os.path.abspath, sys.argv[1:3])
+LIMIT_S = 380  # below ctest's, so that the cluster is always taken down
 
-CONF = """\
-ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-SlurmUser=root
-SlurmdUser=root
-SlurmctldPort={ctld_port}
-SlurmdPort={d_port}
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
-CryptoType=crypto/munge
-ProctrackType=proctrack/pgid
-TaskPlugin=task/none
-SwitchType=switch/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-ReturnToService=2
-JobRequeue=1
-KillWait=5
-SchedulerParameters=sched_interval=5
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
-PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
+# Llama-2-70B on long prompts and pipelines: 48 candidates.
+PAPER = """\
+models: [{name: llama2-70b, identifier: meta-llama/Llama-2-70b-hf}]
+clusters: [{device: a100, network_device: a100_pairwise_nvlink, num_gpus: 16}]
+schedulers: [{scheduler: vllm}, {scheduler: sarathi, chunk_size: [512, 1024]}]
+traces: [{name: bwb, trace_file: "data:traces/bwb-4k-synthetic.csv", max_seq_len: 4096,
+          num_requests: 8000}]
+batch_sizes: [32, 64, 128, 256]
+tp_dimensions: [2, 4]
+pp_dimensions: [2, 4]
+slos: [{metric: ttft, quantile: 0.9, limit_s: 2.0}, {metric: tbt, quantile: 0.99, limit_s: 0.2},
+       {metric: scheduling_delay, quantile: 0.99, limit_s: 5.0}]
+estimator: {source: roofline, cache_dir: cache}
 """
+OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+
+CLUSTER = None  # main starts it
 
 
 def skip(why):
@@ -61,172 +48,58 @@ def skip(why):
     sys.exit(77)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def cpu_s():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
-class Cluster:
-    """munged, slurmctld and slurmd in one temporary folder, addressed by their pids."""
-
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="vidur-slurm-")
-        self.host = socket.gethostname().split(".")[0]
-        self.env = dict(os.environ, SLURM_CONF=self.path("slurm.conf"))
-        os.chmod(self.folder, 0o755)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def start(self):
-        for name in ("state", "spool", "munge"):
-            os.mkdir(self.path(name), 0o755)
-        user = pwd.getpwnam("munge")
-        with open(self.path("munge/key"), "wb") as f:
-            f.write(os.urandom(128))
-        for name in ("munge", "munge/key"):
-            os.chown(self.path(name), user.pw_uid, user.pw_gid)
-        os.chmod(self.path("munge/key"), 0o400)
-        munge = [f"--{option}={self.path('munge/' + name)}" for option, name in
-                 (("socket", "socket"), ("pid-file", "pid"), ("log-file", "log"),
-                  ("seed-file", "seed"), ("key-file", "key"))]
-        self.run("munged", *munge, user="munge", group="munge", extra_groups=[])
-        with open(self.path("slurm.conf"), "w") as f:
-            f.write(CONF.format(folder=self.folder, host=self.host,
-                                ctld_port=free_port(), d_port=free_port()))
-        self.run("slurmctld", "-f", self.path("slurm.conf"))
-        self.run("slurmd", "-f", self.path("slurm.conf"), "-N", self.host)
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            done = subprocess.run(["sinfo", "-h", "-o", "%T"], env=self.env, text=True,
-                                  capture_output=True)
-            if done.stdout.strip() == "idle":
-                return
-            time.sleep(0.5)
-        raise RuntimeError("the node does not become idle")
-
-    def run(self, program, *args, **kwargs):
-        program = shutil.which(program) or f"/usr/sbin/{program}"
-        subprocess.run([program, *args], env=self.env, check=True, timeout=30,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **kwargs)
-
-    def pid(self, name):
-        try:
-            with open(self.path(name)) as f:
-                return int(f.read())
-        except (OSError, ValueError):
-            return None
-
-    def stop(self):
-        for name in ("slurmctld.pid", "slurmd.pid", "munge/pid"):
-            pid = self.pid(name)
-            if not pid:
-                continue
-            try:
-                os.kill(pid, signal.SIGTERM)
-                for _ in range(100):
-                    os.kill(pid, 0)
-                    time.sleep(0.1)
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def logs(self):
-        text = ""
-        for name in ("slurmctld.log", "slurmd.log"):
-            try:
-                with open(self.path(name)) as f:
-                    text += f"--- {name}\n" + f.read()[-3000:]
-            except OSError:
-                pass
-        return text
-
-
-CLUSTER = None
-
-
-class Slurm(search_support.Search):
+class Slurm(Search):
     program = PROGRAM
 
-    def setUp(self):
-        super().setUp()
-        self.env = dict(CLUSTER.env, VIDUR_ROOT=SOURCE, VIDUR_BIN=os.path.dirname(PROGRAM))
-
-    def sbatch(self, *args):
-        done = subprocess.run(["sbatch", "--parsable", *args], text=True, env=self.env,
-                              capture_output=True, cwd=self.folder)
+    def sbatch(self, *args, script="search.sbatch"):
+        words = args[:-2] + (os.path.join(SOURCE, "jobs", script),) + args[-2:]
+        env = dict(CLUSTER.env, VIDUR_BIN=os.path.dirname(PROGRAM))
+        done = CLUSTER.call("sbatch", "--parsable", "--output=log-%j", *words, env=env,
+                            cwd=self.folder)
         self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout.strip().split(";")[0]
-
-    def show(self, job):
-        """A job's (or all its tasks') fields."""
-        done = subprocess.run(["scontrol", "-o", "show", "job", job], text=True,
-                              capture_output=True, env=self.env)
-        return [dict(re.findall(r"(\S+?)=(\S*)", line))
-                for line in done.stdout.splitlines() if "JobState=" in line]
-
-    def wait(self, job, timeout_s):
-        """Until it is over, its requeued runs started at once. The last fields."""
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            tasks = self.show(job)
-            for task in tasks:
-                if task["JobState"] == "PENDING" and task.get("Restarts", "0") != "0":
-                    subprocess.run(["scontrol", "update", f"jobid={task['JobId']}",
-                                    "starttime=now"], env=self.env,
-                                   capture_output=True)
-            if tasks and all(t["JobState"] not in ("PENDING", "RUNNING", "COMPLETING",
-                                                   "REQUEUED") for t in tasks):
-                return tasks
-            time.sleep(0.5)
-        self.fail(f"job {job} is not over: {self.show(job)}\n{self.log()}{CLUSTER.logs()}")
+        return done.stdout.strip()
 
     def log(self):
         text = ""
         for name in self.files():
-            if name.endswith(".log"):
+            if name.startswith("log-"):
                 with open(self.path(name)) as f:
                     text += f"--- {name}\n{f.read()}"
         return text
 
-    def script(self, name):
-        return os.path.join(SOURCE, "jobs", name)
+    def wait(self, condition, timeout_s, what):
+        end = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > end:
+                self.fail(f"{what} not within {timeout_s} s\n{self.log()}{CLUSTER.logs()}")
+            time.sleep(0.2)
 
-    def scale(self, wanted_s):
-        """Makes the search long enough to take this time on two ranks."""
-        begin = time.monotonic()
-        self.search("-q", "-o", "scale.h5", before=search_support.mpirun(2))
-        took_s = max(time.monotonic() - begin - 0.7, 0.1)
-        requests = int(2000 * min(max(wanted_s / took_s, 1), 400))
-        self.write(SMALL.replace("num_requests: 2000", f"num_requests: {requests}"))
+    def wait_over(self, job, state, timeout_s=150):
+        """Until all its tasks are; the fields of the first."""
+        self.wait(lambda: all(task["JobState"] in OVER for task in CLUSTER.show(job)),
+                  timeout_s, f"end of job {job}")
+        for task in CLUSTER.show(job):
+            self.assertEqual(task["JobState"], state, self.log())
+        return CLUSTER.show(job)[0]
 
-    def whole(self):
-        """The same without Slurm."""
-        self.search("-q", "-o", "whole.h5", before=search_support.mpirun(2))
-        return read(self.path("whole.h5"))
+    def wait_for_probes(self, bytes_more):
+        """Until the search has written down so much."""
+        begin = self.journal_bytes()
+        self.wait(lambda: self.journal_bytes() >= begin + bytes_more, 60, "journal")
 
-    def expect_whole(self, name):
-        self.assertEqual(differences(self.whole(), read(self.path(name))), [])
-
-    def test_limit_requeue_and_result(self):
-        """A minute's limit is not enough; three runs or so are."""
-        self.scale(60)
-        job = self.sbatch("-t", "1", "--signal=B:TERM@50", self.script("search.sbatch"),
-                          "a.yaml", "-o", "r.h5")
-        tasks = self.wait(job, 400)
-        log = self.log()
-        self.assertEqual(tasks[0]["JobState"], "COMPLETED", log)
-        self.assertGreater(int(tasks[0]["Restarts"]), 0, log)
-        self.assertIn("the time limit is near; stopping", log)
-        self.assertIn("requeueing; the next run resumes", log)
-        self.assertIn("resumed: ", log)
-        self.assertIn("Results: r.h5", log)
-        self.expect_whole("r.h5")
+    def journal_bytes(self):
+        try:
+            return os.path.getsize(self.path("r.h5.journal"))
+        except OSError:
+            return 0
 
     def ranks(self):
-        """vidur-search processes that run in this test's folder."""
+        """This search's processes, by their program and folder."""
         found = []
         for entry in filter(str.isdigit, os.listdir("/proc")):
             try:
@@ -235,73 +108,118 @@ class Slurm(search_support.Search):
                     found.append(int(entry))
             except OSError:
                 pass
-        return found
+        return sorted(found)
 
-    def test_dead_rank_restarts_in_the_allocation(self):
-        self.scale(8)
-        job = self.sbatch("-t", "5", self.script("search.sbatch"), "a.yaml", "-o", "r.h5")
-        end = time.monotonic() + 60
-        while len(self.ranks()) < 2 and time.monotonic() < end:
-            time.sleep(0.1)
-        time.sleep(2)
+    def size_to(self, wanted_cpu_s):
+        """As many requests as make the search this long, whatever the machine."""
+        begin_s = cpu_s()
+        self.write(PAPER)
+        self.search("-q", "-o", "pilot.h5", before=mpirun(2))
+        requests = int(8000 * max(wanted_cpu_s / (cpu_s() - begin_s), 0.5))
+        self.write(PAPER.replace("num_requests: 8000", f"num_requests: {requests}"))
+
+    def expect_whole(self, name="r.h5"):
+        """The same as without Slurm, and its report."""
+        self.search("-q", "-o", "whole.h5", before=mpirun(2))
+        self.assertEqual(differences(read(self.path("whole.h5")), read(self.path(name))),
+                         [])
+        self.assertFalse(os.path.exists(self.path(f"{name}.journal")))
+        for ending in ("html", "md", "csv"):
+            report = self.path(name.replace(".h5", f".{ending}"))
+            self.assertGreater(os.path.getsize(report), 100, report)
+
+    def wait_for_limit_check(self):
+        """Slurm looks every 30 s, and one look warns any job of a minute: a job that
+        begins now is warned in about 18 s."""
+        last = CLUSTER.last_limit_check_s()
+        if last is not None:
+            time.sleep(30 - (time.time() - last + 20) % 30)
+
+    def test_dead_rank_then_time_limit(self):
+        self.size_to(70)
+        self.wait_for_limit_check()
+        job = self.sbatch("-n", "2", "-t", "1", "--signal=B:TERM@50", "a.yaml", "r.h5")
+        self.wait_for_probes(1500)
         os.kill(self.ranks()[-1], signal.SIGKILL)
-        tasks = self.wait(job, 200)
+        self.wait(lambda: "restart 1 of 3 in this allocation" in self.log(), 20, "restart")
+        self.wait_for_probes(500)
+        self.wait(lambda: CLUSTER.show(job)[0]["JobState"] == "PENDING", 70, "requeue")
         log = self.log()
-        self.assertEqual(tasks[0]["JobState"], "COMPLETED", log)
-        self.assertEqual(tasks[0]["Restarts"], "0", log)
-        self.assertIn("restart 1, what was finished is kept", log)
-        self.assertIn("resumed: ", log)
-        self.expect_whole("r.h5")
+        self.assertIn("ended with status 137", log)
+        self.assertIn("SIGTERM: the search is told to stop", log)
+        self.assertIn("interrupted (status 3)", log)
+        self.assertIn("requeued; the next run resumes", log)
+        self.assertEqual(self.ranks(), [])
+        self.assertGreater(self.journal_bytes(), 0)
+        # Slurm would wait two minutes; this time the search may take as long as it needs.
+        done = CLUSTER.call("scontrol", "update", f"jobid={job}", "starttime=now",
+                            "timelimit=10")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.wait_over(job, "COMPLETED")["Restarts"], "1")
+        log = self.log()
+        self.assertEqual(log.count("resumed: "), 2, log)
+        self.assertNotIn("resumed: 0 of", log.split("run 2 of job")[1], log)
+        self.assertIn("Results: r.h5", log)
+        self.expect_whole()
 
-    def test_resume_after_cancelling(self):
-        self.scale(8)
-        job = self.sbatch("-t", "5", self.script("search.sbatch"), "a.yaml", "-o", "r.h5")
-        end = time.monotonic() + 60
-        while not os.path.exists(self.path("r.h5.journal")) and time.monotonic() < end:
-            time.sleep(0.1)
-        time.sleep(2)
-        subprocess.run(["scancel", "--full", job], env=self.env, check=True)
-        self.assertEqual(self.wait(job, 60)[0]["JobState"], "CANCELLED")
-        self.assertIn("r.h5.journal", self.files())
-        job = self.sbatch("-n", "1", self.script("resume.sbatch"), "a.yaml", "-o", "r.h5")
-        self.assertEqual(self.wait(job, 200)[0]["JobState"], "COMPLETED", self.log())
+    def test_cancelled_then_resumed_by_hand(self):
+        self.size_to(16)
+        job = self.sbatch("-n", "2", "a.yaml", "r.h5")
+        self.wait_for_probes(2000)
+        self.assertEqual(CLUSTER.call("scancel", job).returncode, 0)
+        self.wait_over(job, "CANCELLED")
+        self.wait(lambda: "ends with status 3" in self.log(), 20, "end of the script")
+        self.assertIn("not requeued; to go on: sbatch jobs/resume.sbatch", self.log())
+        job = self.sbatch("-n", "1", "a.yaml", "r.h5", script="resume.sbatch")
+        self.wait_over(job, "COMPLETED")
         self.assertIn("resumed: ", self.log())
-        self.expect_whole("r.h5")
+        self.expect_whole()
 
     def test_array_of_jobs(self):
-        job = self.sbatch("--array=0-2", self.script("search-array.sbatch"), "a.yaml",
-                          "r.h5")
-        tasks = self.wait(job, 120)
-        self.assertEqual([t["JobState"] for t in tasks], ["COMPLETED"] * 3, self.log())
-        self.assertIn("joining 3 parts", self.log())
-        self.expect_whole("r.h5")
+        self.write(SMALL)
+        job = self.sbatch("--array=0-2", "a.yaml", "r.h5", script="search-array.sbatch")
+        self.wait_over(job, "COMPLETED")
+        self.assertIn("joins 3 parts in r.h5", self.log())
+        self.expect_whole()
 
-    def test_bad_input_is_not_retried(self):
+    def test_bad_input_is_not_tried_again(self):
         self.write(SMALL + "batchsizes: [3]\n")
-        job = self.sbatch(self.script("search.sbatch"), "a.yaml", "-o", "r.h5")
-        self.assertEqual(self.wait(job, 60)[0]["JobState"], "FAILED")
-        self.assertEqual(self.log().count("unknown key"), 1)
+        job = self.sbatch("a.yaml", "r.h5")
+        fields = self.wait_over(job, "FAILED")
+        self.assertEqual((fields["ExitCode"], fields["Restarts"]), ("1:0", "0"))
+        log = self.log()
+        self.assertEqual(log.count("unknown key"), 1, log)
+        self.assertNotIn("restart", log)
+        self.assertEqual([name for name in self.files() if name.startswith("r.")], [])
+
+
+def give_up(number, frame):
+    raise TimeoutError(f"stopped by signal {number}")
 
 
 def main():
     global CLUSTER
-    for program in ("munged", "slurmctld", "slurmd", "sbatch", "mpirun"):
-        if not (shutil.which(program) or os.path.exists(f"/usr/sbin/{program}")):
-            skip(f"{program} is not installed")
+    for name in (*DAEMONS, "sbatch", "scontrol", "squeue", "mpirun"):
+        if not program(name):
+            skip(f"{name} is not installed")
     if os.geteuid() != 0:
         skip("Slurm's daemons need root")
     if not search_support.h5py:
         skip("h5py is not here")
+    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, give_up)
+    signal.alarm(LIMIT_S)
     CLUSTER = Cluster()
     try:
         try:
             CLUSTER.start()
-        except (subprocess.SubprocessError, OSError, RuntimeError, KeyError) as error:
+        except (CannotStart, OSError, subprocess.SubprocessError) as error:
             print(CLUSTER.logs())
             skip(f"Slurm cannot be started here: {error}")
-        result = unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2, exit=False)
-        return 0 if result.result.wasSuccessful() else 1
+        ran = unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2, exit=False)
+        return 0 if ran.result.wasSuccessful() else 1
     finally:
+        signal.alarm(0)
         CLUSTER.stop()
 
 

@@ -18,7 +18,7 @@ static int64_t count_repeats(const struct vidur_walk *walk,
     const int64_t step = batch->step.repeats;
     times = scheduler < times ? scheduler : times;
     times = step < times ? step : times;
-    if (walk->judges && run->watching) {
+    if (walk->judges && run->watching && !run->step_ops->repeated_s) {
         const int64_t gaps =
             vidur_slo_watch_gaps_left(&run->watch, batch->step.stage_s[1]);
         const int64_t harmless = (gaps - 1) / batch->count;
@@ -39,37 +39,115 @@ static double find_bound(const struct vidur_walk *walk)
     return bound;
 }
 
-/* Advances clock and blocks; returns how many iterations were passed. */
-static int64_t pass(struct vidur_walk *walk, const struct vidur_batch *batch,
-                    const struct vidur_decode_group *group, int64_t limit)
+/* Iterations that were passed. */
+struct passed {
+    int64_t times;
+    uint64_t execution_ticks, model_ticks;
+    double next_s; /* time of the iteration after them */
+};
+
+/* What bounds them. */
+struct bounds {
+    int64_t times;
+    double before_s; /* they end before it */
+    double limit_s;  /* and not behind it */
+};
+
+/* Advances clock and blocks over one iteration, the next of which is in `phase`; false:
+ * it may not be passed, and nothing has changed. */
+static bool pass_one(struct vidur_replica *replica,
+                     const struct vidur_decode_group *group,
+                     const struct bounds *bounds, double time_s, int32_t *phase)
+{
+    const double end_s = replica->now_s + time_s;
+    if (!(end_s < bounds->before_s) || end_s > bounds->limit_s)
+        return false;
+    if (!replica->fixed_blocks) {
+        const int32_t next = *phase + 1 == replica->block_size ? 0 : *phase + 1;
+        const int64_t demand = group->demand[next];
+        if (vidur_free_blocks(replica) - demand < 1)
+            return false;
+        *phase = next;
+        replica->now_s = end_s;
+        if (demand)
+            vidur_blocks_change(replica, demand);
+    }
+    replica->now_s = end_s;
+    return true;
+}
+
+static void record(const struct vidur_replica_account *account, double time_s,
+                   int64_t times, int64_t count)
+{
+    vidur_token_gaps_add(account->gaps, time_s,
+                         account->gaps->of_batches ? times : times * count);
+    if (account->watch && !account->gaps->of_batches)
+        vidur_slo_watch_gap(account->watch, time_s, times * count);
+}
+
+/* Iterations that take the same time. */
+static struct passed pass_equal(struct vidur_walk *walk,
+                                const struct vidur_batch *batch,
+                                const struct vidur_decode_group *group,
+                                const struct bounds *bounds)
 {
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_replica_account *account = replica->account;
     struct vidur_stage_account stage = account->stages[0];
     const double time_s = batch->step.stage_s[1];
     const double communication_s = batch->step.communication_s[1];
-    const double bound = find_bound(walk), limit_s = walk->run->limit_s;
     int32_t phase = group->phase;
-    int64_t passed = 0;
+    int64_t times = 0;
 
-    for (; passed < limit; passed++) {
-        const double end_s = replica->now_s + time_s;
-        if (!(end_s < bound) || end_s > limit_s)
-            break;
-        if (!replica->fixed_blocks) {
-            phase = phase + 1 == replica->block_size ? 0 : phase + 1;
-            const int64_t demand = group->demand[phase];
-            if (vidur_free_blocks(replica) - demand < 1)
-                break;
-            replica->now_s = end_s;
-            if (demand)
-                vidur_blocks_change(replica, demand);
-        }
-        replica->now_s = end_s;
+    for (; times < bounds->times && pass_one(replica, group, bounds, time_s, &phase);
+         times++) {
         stage.busy_s += time_s;
         stage.communication_s += communication_s;
     }
     account->stages[0] = stage;
+    if (times > 0)
+        record(account, time_s, times, batch->count);
+    return (struct passed){.times = times,
+                           .execution_ticks = (uint64_t)times * vidur_ticks(time_s),
+                           .model_ticks = (uint64_t)times *
+                                          vidur_ticks(time_s - batch->step.cpu_s),
+                           .next_s = time_s};
+}
+
+/* Whether these gaps cannot lose an SLO. */
+static bool is_harmless(const struct vidur_walk *walk, double time_s, int64_t count)
+{
+    return !walk->judges || !walk->run->watching ||
+           vidur_slo_watch_gaps_left(&walk->run->watch, time_s) > count;
+}
+
+/* Iterations each of which the step model is asked for. */
+static struct passed pass_growing(struct vidur_walk *walk,
+                                  const struct vidur_batch *batch,
+                                  const struct vidur_decode_group *group,
+                                  const struct bounds *bounds)
+{
+    const struct vidur_run *run = walk->run;
+    struct vidur_replica *replica = &walk->server->replica;
+    struct vidur_stage_account *stage = &replica->account->stages[0];
+    struct passed passed = {.next_s = batch->step.stage_s[1]};
+    int32_t phase = group->phase;
+
+    while (passed.times < bounds->times) {
+        const double time_s = passed.next_s;
+        const double next_s =
+            run->step_ops->repeated_s(run->step_model, batch, passed.times + 1);
+        if (!(next_s > 0) || !is_harmless(walk, time_s, batch->count) ||
+            !pass_one(replica, group, bounds, time_s, &phase))
+            break;
+        stage->busy_s += time_s;
+        stage->communication_s += batch->step.communication_s[1];
+        record(replica->account, time_s, 1, batch->count);
+        passed.execution_ticks += vidur_ticks(time_s);
+        passed.model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
+        passed.next_s = next_s;
+        passed.times++;
+    }
     return passed;
 }
 
@@ -90,25 +168,19 @@ static void count_passed(struct vidur_replica_account *account,
         times * batch->attention_tokens_squared + size * (times * (times + 1) / 2);
 }
 
-static void record_passed(const struct vidur_replica_account *account,
-                          const struct vidur_batch *batch, int64_t times)
+static void advance_group(struct vidur_replica *replica,
+                          struct vidur_decode_group *group, const struct passed *passed)
 {
-    const double time_s = batch->step.stage_s[1];
-    vidur_token_gaps_add(account->gaps, time_s,
-                         account->gaps->of_batches ? times : times * batch->count);
-    if (account->watch && !account->gaps->of_batches)
-        vidur_slo_watch_gap(account->watch, time_s, times * batch->count);
+    group->execution_ticks += passed->execution_ticks;
+    group->model_ticks += passed->model_ticks;
+    group->last_done_s = replica->now_s;
+    vidur_group_advance(replica, group, (int32_t)passed->times);
 }
 
-static void advance_group(struct vidur_replica *replica,
-                          struct vidur_decode_group *group,
-                          const struct vidur_step_time *step, int64_t times)
+static void set_time(struct vidur_batch *batch, double time_s)
 {
-    const uint64_t n = (uint64_t)times;
-    group->execution_ticks += n * vidur_ticks(step->stage_s[1]);
-    group->model_ticks += n * vidur_ticks(step->stage_s[1] - step->cpu_s);
-    group->last_done_s = replica->now_s;
-    vidur_group_advance(replica, group, (int32_t)times);
+    batch->step.stage_s[0] = batch->step.stage_s[1] = time_s;
+    batch->stage_ticks[0] = batch->stage_ticks[1] = vidur_ticks(time_s);
 }
 
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch)
@@ -118,15 +190,22 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch)
     struct vidur_decode_group *group = &replica->groups[batch->group];
     if (group->last_done_s != replica->now_s)
         return;
-    const int64_t limit = count_repeats(walk, batch, group) - 1;
-    const int64_t times = limit > 0 ? pass(walk, batch, group, limit) : 0;
-    if (times == 0)
+    const struct bounds bounds = {.times = count_repeats(walk, batch, group) - 1,
+                                  .before_s = find_bound(walk),
+                                  .limit_s = run->limit_s};
+    if (bounds.times <= 0)
+        return;
+    const struct passed passed = run->step_ops->repeated_s
+                                     ? pass_growing(walk, batch, group, &bounds)
+                                     : pass_equal(walk, batch, group, &bounds);
+    if (passed.times == 0)
         return;
 
-    count_passed(replica->account, batch, times);
-    record_passed(replica->account, batch, times);
-    advance_group(replica, group, &batch->step, times);
-    run->next_batch_id += times;
+    count_passed(replica->account, batch, passed.times);
+    advance_group(replica, group, &passed);
+    if (run->step_ops->repeated_s)
+        set_time(batch, passed.next_s);
+    run->next_batch_id += passed.times;
     batch->scheduled_at_s = replica->now_s;
     batch->gaps[0].since_s = replica->now_s;
     batch->decode_context_tokens = group->context_tokens;
@@ -134,7 +213,7 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch)
     replica->account->idle_since_s = replica->now_s;
     walk->server->ended_at_s = replica->now_s;
     if (run->ops->repeated)
-        run->ops->repeated(walk->server->scheduler, times);
+        run->ops->repeated(walk->server->scheduler, replica, batch, passed.times);
 }
 
 /* Whether the scheduler would do the same again: nothing has changed, nobody completes,

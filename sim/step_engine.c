@@ -134,6 +134,30 @@ static double mixed_ms(const struct vidur_engine_table *table,
     return batch->num_decodes > 0 && batch->num_prefills > 0 ? table->mixed_ms : 0;
 }
 
+static double linear_ms(const struct engine *engine, int64_t tokens)
+{
+    return tokens <= engine->graph_tokens ? engine->linear_ms[tokens]
+                                          : engine->table->linear_ms[tokens];
+}
+
+static double comm_ms(const struct engine *engine, int64_t tokens)
+{
+    return tokens <= engine->graph_tokens ? engine->comm_ms[tokens]
+                                          : engine->table->comm_ms[tokens];
+}
+
+static double total_s(const struct engine *engine, const struct vidur_batch *batch,
+                      const struct attention *attention)
+{
+    const struct vidur_engine_table *table = engine->table;
+    double ms = linear_ms(engine, batch->num_tokens);
+    ms += table->head_ms[batch->num_sampled] + rows_ms(engine, attention) +
+          attention->chunks_ms + table->step_ms +
+          table->request_ms * (double)batch->count;
+    ms += mixed_ms(table, batch);
+    return ms * 1e-3;
+}
+
 static void step_time(const void *state, const struct vidur_replica *replica,
                       struct vidur_batch *batch)
 {
@@ -142,23 +166,26 @@ static void step_time(const void *state, const struct vidur_replica *replica,
     const int64_t tokens = batch->num_tokens;
     struct vidur_step_time *step = &batch->step;
     const struct attention attention = attention_of(engine, replica, batch);
-    /* the context that a step reads grows with every token: none repeats */
-    *step = (struct vidur_step_time){.repeats = 1,
+    *step = (struct vidur_step_time){.repeats = INT32_MAX, /* see repeated_s */
                                      .extrapolated = attention.extrapolated +
                                                      (tokens > table->profiled_tokens)};
     if (tokens > table->linear_limit || batch->num_sampled > table->head_limit) {
         step->stage_s[0] = step->stage_s[1] = NAN;
         return;
     }
-    const bool graph = tokens <= engine->graph_tokens;
-    const double comm_ms = graph ? engine->comm_ms[tokens] : table->comm_ms[tokens];
-    double ms = graph ? engine->linear_ms[tokens] : table->linear_ms[tokens];
-    ms += table->head_ms[batch->num_sampled] + rows_ms(engine, &attention) +
-          attention.chunks_ms + table->step_ms +
-          table->request_ms * (double)batch->count;
-    ms += mixed_ms(table, batch);
-    step->stage_s[0] = step->stage_s[1] = ms * 1e-3;
-    step->communication_s[0] = step->communication_s[1] = comm_ms * 1e-3;
+    step->stage_s[0] = step->stage_s[1] = total_s(engine, batch, &attention);
+    step->communication_s[0] = step->communication_s[1] =
+        comm_ms(engine, tokens) * 1e-3;
+}
+
+/* The context that a step reads grows with every token. */
+static double repeated_s(const void *state, const struct vidur_batch *batch,
+                         int64_t ahead)
+{
+    const struct attention attention = {.rows = batch->num_decodes,
+                                        .row_tokens = batch->decode_context_tokens +
+                                                      ahead * batch->count};
+    return total_s(state, batch, &attention);
 }
 
 static void step_parts(const void *state, const struct vidur_replica *replica,
@@ -168,13 +195,10 @@ static void step_parts(const void *state, const struct vidur_replica *replica,
     const struct vidur_engine_table *table = engine->table;
     const int64_t tokens = batch->num_tokens;
     const struct attention attention = attention_of(engine, replica, batch);
-    const bool graph = tokens <= engine->graph_tokens;
-    const double comm_ms = graph ? engine->comm_ms[tokens] : table->comm_ms[tokens];
-    const double linear_ms =
-        graph ? engine->linear_ms[tokens] : table->linear_ms[tokens];
     const double ms[VIDUR_NUM_STEP_PARTS] = {
-        [VIDUR_STEP_PART_gemm_and_small] = linear_ms - comm_ms,
-        [VIDUR_STEP_PART_all_reduce] = comm_ms,
+        [VIDUR_STEP_PART_gemm_and_small] =
+            linear_ms(engine, tokens) - comm_ms(engine, tokens),
+        [VIDUR_STEP_PART_all_reduce] = comm_ms(engine, tokens),
         [VIDUR_STEP_PART_attention_decode] = rows_ms(engine, &attention),
         [VIDUR_STEP_PART_attention_prefill] = attention.chunks_ms,
         [VIDUR_STEP_PART_output_head] = table->head_ms[batch->num_sampled],
@@ -220,6 +244,7 @@ const struct vidur_step_model_ops vidur_step_engine = {
     .state_bytes = state_bytes,
     .init = init,
     .time = step_time,
+    .repeated_s = repeated_s,
     .parts = step_parts,
     .fail = fail,
     .context_granularity = context_granularity,

@@ -25,6 +25,11 @@ struct vidur_step_model_ops {
      * or decode there. */
     void (*time)(const void *state, const struct vidur_replica *replica,
                  struct vidur_batch *batch);
+    /* Of a batch that is one group of decodes: its time in seconds if it is repeated,
+     * `ahead` iterations from now, to the bit as `time` would say it then; not above 0:
+     * ask then. NULL: step.repeats says how long it stays the same. */
+    double (*repeated_s)(const void *state, const struct vidur_batch *batch,
+                         int64_t ahead);
     /* The same time by its parts, VIDUR_NUM_STEP_PARTS of them, for a batch that has
      * not ended; NULL: it is made of operators. */
     void (*parts)(const void *state, const struct vidur_replica *replica,

@@ -175,10 +175,12 @@ struct vidur_scheduler_ops {
                       struct vidur_batch *batch);
     /* The batch just formed is one group and nothing else. How many times, this one
      * included, would next_batch form it again if nothing arrives, completes or lacks
-     * blocks? NULL: once. The counterpart tells how often it was skipped. */
+     * blocks? NULL: once. The counterpart tells how often it was skipped: `batch` is as
+     * it was formed for the last time, at replica->now_s. */
     int64_t (*repeats)(const void *state, const struct vidur_replica *replica,
                        const struct vidur_batch *batch);
-    void (*repeated)(void *state, int64_t times);
+    void (*repeated)(void *state, struct vidur_replica *replica,
+                     const struct vidur_batch *batch, int64_t times);
 };
 
 /* The schedulers that come with the library, in a fixed order; NULL behind the last. */

@@ -167,8 +167,10 @@ static int64_t repeats(const void *state, const struct vidur_replica *replica,
 }
 
 /* The count runs from 1 to its limit and begins again. */
-static void repeated(void *state, int64_t times)
+static void repeated(void *state, struct vidur_replica *replica,
+                     const struct vidur_batch *batch, int64_t times)
 {
+    (void)replica, (void)batch;
     struct lightllm *lightllm = state;
     const int64_t period =
         lightllm->max_waiting_iters > 0 ? lightllm->max_waiting_iters : 1;

@@ -280,6 +280,28 @@ static void batch_end(void *state, struct vidur_replica *replica,
         vidur_running_push_back(replica, v1->waiting[i]);
 }
 
+/* ---- Steps that repeat ---- */
+
+/* Nobody is admitted or preempted, and what keeps a prompt from being admitted will go
+ * on to: blocks only become fewer. Blocks with names are taken one step at a time. */
+static int64_t repeats(const void *state, const struct vidur_replica *replica,
+                       const struct vidur_batch *batch)
+{
+    const struct vllm_v1 *v1 = state;
+    const bool alike = vidur_running_count(replica) == 0 && v1->lacks_blocks <= 0 &&
+                       v1->blocked == batch->blocked && !replica->store;
+    return alike ? INT64_MAX : 1;
+}
+
+static void repeated(void *state, struct vidur_replica *replica,
+                     const struct vidur_batch *batch, int64_t times)
+{
+    struct vllm_v1 *v1 = state;
+    (void)times;
+    if (v1->async)
+        plan_ahead(v1, replica, batch);
+}
+
 const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
     .name = "vllm_v1",
     .step_model = "engine",
@@ -290,4 +312,6 @@ const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
     .init = init,
     .next_batch = next_batch,
     .batch_end = batch_end,
+    .repeats = repeats,
+    .repeated = repeated,
 };

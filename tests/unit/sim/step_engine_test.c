@@ -115,10 +115,28 @@ static void test_decodes(void)
     CU_ASSERT_EQUAL_FATAL(open_model(&f, NULL), 0);
     /* 3 tokens run in the graph of 4; the token being written is in the context. */
     ASSERT_MS(time_of(&f, rows, 3), linear(4) + 3 * 0.05 + 0.3 + 350 * 0.001);
-    CU_ASSERT_EQUAL(f.batch.step.repeats, 1);
     CU_ASSERT_EQUAL(f.batch.step.extrapolated, 0);
     CU_ASSERT_EQUAL(vidur_step_engine.arrival_delay_s(f.state), 7e-3);
     CU_ASSERT_FALSE(vidur_step_engine.has_cpu_overhead(f.state));
+    end(&f);
+}
+
+/* A repetition takes what a batch formed then would take, to the bit. */
+static void test_repeated_decodes(void)
+{
+    struct fixture f;
+    begin(&f);
+    CU_ASSERT_EQUAL_FATAL(open_model(&f, NULL), 0);
+    for (int ahead = 0; ahead < 200; ahead++) {
+        const struct row rows[] = {{10, 100, 1}, {10, 201, 1}, {10, 53, 1}};
+        const struct row then[] = {
+            {10, 100 + ahead, 1}, {10, 201 + ahead, 1}, {10, 53 + ahead, 1}};
+        time_of(&f, then, 3);
+        const double expected_s = f.batch.step.stage_s[1];
+        time_of(&f, rows, 3);
+        CU_ASSERT_EQUAL(vidur_step_engine.repeated_s(f.state, &f.batch, ahead),
+                        expected_s);
+    }
     end(&f);
 }
 
@@ -251,6 +269,10 @@ static void test_decodes_from_operators(void)
     ASSERT_MS(time_of(&f, rows, 1), linear(1) + 0.05 + layers * 1);
     ASSERT_MS(time_of(&f, rows, 2), linear(2) + 0.1 + layers * 5);
     CU_ASSERT_TRUE(isnan(time_of(&f, rows, 3))); /* no third row */
+    time_of(&f, rows, 1);
+    ASSERT_MS(vidur_step_engine.repeated_s(f.state, &f.batch, 5) * 1e3,
+              linear(1) + 0.05 + layers * 2);
+    CU_ASSERT_FALSE(vidur_step_engine.repeated_s(f.state, &f.batch, 69) > 0);
     end(&f);
 }
 
@@ -275,6 +297,7 @@ static void test_beyond_the_tables(void)
 }
 
 VIDUR_TEST_MAIN("engine step model", {"decodes", test_decodes},
+                {"repeated decodes", test_repeated_decodes},
                 {"small chunks", test_small_chunks_are_rows},
                 {"chunks", test_chunks_by_area},
                 {"a chunk alone", test_a_chunk_alone_is_a_floor},

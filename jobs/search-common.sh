@@ -16,7 +16,8 @@
 #
 # Environment, all optional (sbatch hands it on):
 #   VIDUR_DIR        the project's folder (default: that of the submitted script)
-#   VIDUR_BIN        the folder of the programs (default: VIDUR_DIR/build/bin, then PATH)
+#   VIDUR_BIN        the folder of the programs (default: VIDUR_DIR/build/bin, or where
+#                    VIDUR_DIR was installed with them, or PATH)
 #   VIDUR_LAUNCHER   mpirun (default) or srun
 #   VIDUR_LAUNCHER_OPTIONS  more words for it, e.g. "--map-by numa" or "--mpi=pmix"
 #   MAX_RESTARTS     restarts after deaths in one allocation (default 3)
@@ -25,9 +26,10 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
+# Without other programs: Slurm may be killing those of this job.
 vidur_say()
 {
-    echo "$(date '+%F %T') ${SLURM_JOB_NAME:-vidur-search}: $*" >&2
+    printf '%(%F %T)T %s: %s\n' -1 "${SLURM_JOB_NAME:-vidur-search}" "$*" >&2
 }
 
 vidur_die()
@@ -46,12 +48,13 @@ vidur_need_arguments()
 # vidur_program NAME: where it is.
 vidur_program()
 {
-    local dir
-    for dir in ${VIDUR_BIN:+"$VIDUR_BIN"} "$vidur_jobs/../build/bin"; do
-        [ -x "$dir/$1" ] && { echo "$dir/$1"; return; }
+    local dir places=("$vidur_jobs/../build/bin" "$vidur_jobs/../../../bin")
+    [ -z "${VIDUR_BIN:-}" ] || places=("$VIDUR_BIN")
+    for dir in "${places[@]}"; do
+        [ ! -x "$dir/$1" ] || { echo "$dir/$1"; return; }
     done
-    command -v "$1" ||
-        { vidur_say "no $1 in VIDUR_BIN, in build/bin or on PATH; build it, or set VIDUR_BIN"; return 1; }
+    { [ -z "${VIDUR_BIN:-}" ] && command -v "$1"; } ||
+        { vidur_say "no $1 in ${VIDUR_BIN:-${places[0]} or on PATH; build it, or set VIDUR_BIN}"; return 1; }
 }
 
 # The job, or the one task of an array, as scontrol and squeue know it: the plain job id of
@@ -125,9 +128,9 @@ vidur_run_once()
         vidur_status=$last
         [ "$seen" = "$vidur_signals" ] && break
     done
-    vidur_child=
+    vidur_child=""
     [ -z "$vidur_watchdog" ] || kill -TERM "$vidur_watchdog" 2>/dev/null
-    vidur_watchdog=
+    vidur_watchdog=""
 }
 
 # ---- After it ----
@@ -158,7 +161,7 @@ vidur_search()
     shift 3
     program=$(vidur_program vidur-search) || exit 1
     vidur_set_launch
-    vidur_stopping= vidur_signals=0 vidur_child= vidur_watchdog= vidur_status=0
+    vidur_stopping="" vidur_signals=0 vidur_child="" vidur_watchdog="" vidur_status=0
     trap vidur_on_stop TERM USR1
     [ "${SLURM_CPUS_PER_TASK:-1}" -le 1 ] || set -- --threads "$SLURM_CPUS_PER_TASK" "$@"
     [ -z "${SLURM_RESTART_COUNT:-}" ] || resume=yes

@@ -131,6 +131,8 @@ class Jobs(unittest.TestCase):
         for args in ((), ("a.yaml",), ("a.yaml", "-o", "r.h5"), ("", "r.h5")):
             self.assertIn("usage: sbatch", self.run_job(status=1, args=args))
         self.assertIn("mpirun or srun", self.run_job(status=1, VIDUR_LAUNCHER="ssh"))
+        self.assertIn("no vidur-search in nowhere", self.run_job(status=1,
+                                                                 VIDUR_BIN="nowhere"))
         self.assertEqual(self.calls(), [])
 
     def test_failed_candidates_are_a_result(self):
@@ -146,6 +148,11 @@ class Jobs(unittest.TestCase):
                                         ["a.yaml", "-o", "r.h5", "--resume"]])
         self.assertIn("ended with status 137; restart 1 of 3", log)
         self.assertEqual(self.lines("scontrol-calls"), [])
+
+    def test_death_after_the_results_were_written(self):
+        """Resuming then finds them; starting anew would search again."""
+        self.run_job("touch r.h5; kill -KILL $$", DONE)
+        self.assertEqual(self.calls()[1][3:], ["--resume"])
 
     def test_not_completed_restarts(self):
         self.run_job("touch r.h5.journal; exit 2", DONE)

@@ -8,6 +8,10 @@
 /* How many outcomes ahead of a path's results its steps may be run. */
 enum { MAX_AHEAD = 5 };
 
+/* How many paths are looked at for one such step, so that idle ranks cost rank 0 little
+ * however many there are; the next search goes on behind them. */
+enum { MAX_LOOKED_AT = 64 };
+
 static int grow_paths(struct farm_leader *l)
 {
     const int wanted = l->max_paths ? 2 * l->max_paths : 16;
@@ -92,7 +96,7 @@ static bool find_ahead(struct farm_leader *l, int *index, uint64_t *step, void *
 {
     if (!l->farm->speculate || !l->farm->ops->suppose)
         return false;
-    for (int i = 0; i < l->num_paths; i++) {
+    for (int i = 0; i < l->num_paths && i < MAX_LOOKED_AT; i++) {
         l->ahead_cursor = (l->ahead_cursor + 1) % l->num_paths;
         struct farm_path *path = l->paths[l->ahead_cursor];
         if (path->job < 0 || path->ended || path->owner != FARM_NOBODY)
@@ -123,6 +127,10 @@ static int give_whole(struct farm_leader *l, int rank, int index)
     struct farm_path *path = l->paths[index];
     path->owner = rank;
     slot->held[slot->num_held++] = (struct farm_holding){.path = index, .whole = true};
+    if (!slot->recallable) {
+        slot->recallable = true;
+        l->recallable[(l->recall_first + l->recall_count++) % l->link->ranks] = rank;
+    }
     return send_lease(l, rank, index, path->state, INT64_MAX);
 }
 
@@ -162,23 +170,35 @@ static int give_ahead(struct farm_leader *l, int rank)
     return give_step(l, rank, index, step, state) == 0 ? 1 : -1;
 }
 
+/* The rank that has held whole paths for longest, if it still does; -1: none. */
+static int next_recallable(struct farm_leader *l)
+{
+    const bool split = l->farm->speculate && l->farm->ops->suppose;
+    while (l->recall_count > 0) {
+        const int rank = l->recallable[l->recall_first];
+        struct farm_slot *slot = &l->slots[rank];
+        l->recall_first = (l->recall_first + 1) % l->link->ranks;
+        l->recall_count--;
+        slot->recallable = false;
+        const bool whole = slot->num_held > 0 && (slot->held[0].whole ||
+                                                  slot->held[slot->num_held - 1].whole);
+        if (whole && !slot->recalled && !slot->gone &&
+            slot->num_held >= (split ? 1 : 2))
+            return rank;
+    }
+    return -1;
+}
+
 /* Asks one rank to give back what it holds, for the sake of one that has nothing. */
 static int recall_one(struct farm_leader *l)
 {
-    const bool split = l->farm->speculate && l->farm->ops->suppose;
-    for (int i = 1; i < l->link->ranks; i++) {
-        l->recall_cursor = l->recall_cursor % (l->link->ranks - 1) + 1;
-        struct farm_slot *slot = &l->slots[l->recall_cursor];
-        if (slot->recalled || slot->gone || slot->num_held < (split ? 1 : 2))
-            continue;
-        if (!slot->held[0].whole && !slot->held[slot->num_held - 1].whole)
-            continue;
-        slot->recalled = true;
-        l->message.kind = FARM_RECALL;
-        l->message.body_bytes = 0;
-        return l->link->send(l->link->self, l->recall_cursor, &l->message, l->error);
-    }
-    return 0;
+    const int rank = next_recallable(l);
+    if (rank < 0)
+        return 0;
+    l->slots[rank].recalled = true;
+    l->message.kind = FARM_RECALL;
+    l->message.body_bytes = 0;
+    return l->link->send(l->link->self, rank, &l->message, l->error);
 }
 
 int farm_deal(struct farm_leader *l, int rank)

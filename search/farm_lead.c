@@ -15,7 +15,8 @@ static int leader_init(struct farm_leader *l, const struct vidur_farm *farm,
     *l = (struct farm_leader){.farm = farm, .link = link, .error = err, .home = -1};
     l->slots = calloc(ranks, sizeof *l->slots);
     l->idle = calloc(ranks, sizeof *l->idle);
-    if (!l->slots || !l->idle)
+    l->recallable = calloc(ranks, sizeof *l->recallable);
+    if (!l->slots || !l->idle || !l->recallable)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for %d ranks", link->ranks);
     return farm_board_init(&l->board, farm, err);
 }
@@ -31,6 +32,7 @@ static void leader_fini(struct farm_leader *l)
     free(l->line);
     free(l->slots);
     free(l->idle);
+    free(l->recallable);
     farm_board_fini(&l->board);
 }
 

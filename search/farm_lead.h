@@ -20,9 +20,10 @@ struct farm_holding {
 struct farm_slot {
     struct farm_holding held[2]; /* the first is being worked on */
     int num_held;
-    bool recalled; /* has been asked to give back what it holds */
-    bool idle;     /* in the leader's list of idle ranks */
-    bool gone;     /* has said goodbye */
+    bool recalled;   /* has been asked to give back what it holds */
+    bool recallable; /* is in the ring of ranks to recall from */
+    bool idle;       /* in the leader's list of idle ranks */
+    bool gone;       /* has said goodbye */
 };
 
 struct farm_leader {
@@ -38,12 +39,13 @@ struct farm_leader {
     int line_first, line_count;
     int *idle; /* ranks without work, a stack */
     int num_idle;
-    int home;          /* the path rank 0 works on itself, or -1 */
-    int ahead_cursor;  /* where the search for a step to run ahead goes on */
-    int recall_cursor; /* the rank to look at next for a path to take back */
-    bool changed;      /* something may be of interest to idle ranks */
-    int64_t applied;   /* results that paths asked for */
-    bool dirty;        /* records since the last commit */
+    int home;         /* the path rank 0 works on itself, or -1 */
+    int ahead_cursor; /* where the search for a step to run ahead goes on */
+    int *recallable;  /* ranks that may hold whole paths, oldest first; a ring */
+    int recall_first, recall_count;
+    bool changed;    /* something may be of interest to idle ranks */
+    int64_t applied; /* results that paths asked for */
+    bool dirty;      /* records since the last commit */
     struct vidur_farm_stats *stats;
     struct farm_message message;
     struct vidur_error *error;

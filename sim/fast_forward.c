@@ -34,8 +34,8 @@ static double find_bound(const struct vidur_walk *walk)
     /* What arrives behind a waiting head changes nothing. */
     if (walk->server->replica.queue_head == VIDUR_NO_REQUEST)
         bound = fmin(bound, walk->next_arrival_s);
-    if (walk->judges && walk->run->watching) /* less what rounding might hide */
-        bound = fmin(bound, vidur_slo_watch_next_s(&walk->run->watch) - 1e-9);
+    if (walk->judges && walk->run->watching)
+        bound = fmin(bound, walk->run->watch.next_due_s);
     return bound;
 }
 

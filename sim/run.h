@@ -91,7 +91,8 @@ int vidur_run_poll(struct vidur_run *run, double now_s);
 /* True when the run is to stop because an SLO is lost. */
 static inline bool vidur_run_lost(struct vidur_run *run, double now_s)
 {
-    if (!run->watching || !vidur_slo_watch_due(&run->watch, &run->requests, now_s))
+    if (!run->watching || !vidur_slo_watch_is_due(&run->watch, now_s) ||
+        !vidur_slo_watch_judge(&run->watch, &run->requests, now_s))
         return false;
     run->stopped_early = true;
     return true;

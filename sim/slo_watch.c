@@ -109,6 +109,7 @@ void vidur_slo_watch_scope(struct vidur_slo_watch *watch, const int32_t *order,
     watch->order_count = count;
     for (int i = 0; i < watch->num_counts; i++)
         watch->counts[i].cursor = 0;
+    watch->next_due_s = 0;
 }
 
 void vidur_slo_watch_completed(struct vidur_slo_watch *watch,
@@ -121,6 +122,7 @@ void vidur_slo_watch_completed(struct vidur_slo_watch *watch,
             continue;
         count->violations += vidur_request_latency(table, watch->workload, latency,
                                                    request) > count->slo.limit_s;
+        watch->has_crossed |= count->violations >= count->lost_at;
     }
 }
 
@@ -128,8 +130,10 @@ void vidur_slo_watch_gap(struct vidur_slo_watch *watch, double value_s, int64_t 
 {
     for (int i = 0; i < watch->num_counts; i++) {
         struct vidur_slo_count *count = &watch->counts[i];
-        if (count->slo.metric == VIDUR_LATENCY_tbt && value_s > count->slo.limit_s)
+        if (count->slo.metric == VIDUR_LATENCY_tbt && value_s > count->slo.limit_s) {
             count->violations += weight;
+            watch->has_crossed |= count->violations >= count->lost_at;
+        }
     }
 }
 
@@ -162,8 +166,27 @@ static void judge_due(const struct vidur_slo_watch *watch,
     }
 }
 
-bool vidur_slo_watch_due(struct vidur_slo_watch *watch,
-                         const struct vidur_request_table *table, double now_s)
+/* When the next request exceeds a limit, less what rounding might hide. */
+static double next_due_s(const struct vidur_slo_watch *watch,
+                         const struct vidur_request_table *table)
+{
+    double next = INFINITY;
+    if (watch->workload->stages.count > 1)
+        return 0; /* arrivals may still move */
+    for (int i = 0; i < watch->num_counts; i++) {
+        const struct vidur_slo_count *count = &watch->counts[i];
+        if (!begins_at_arrival(count->slo.metric) ||
+            count->cursor >= watch->order_count)
+            continue;
+        const int64_t request =
+            watch->order ? watch->order[count->cursor] : count->cursor;
+        next = fmin(next, table->arrived_at_s[request] + count->slo.limit_s);
+    }
+    return next - 1e-9;
+}
+
+bool vidur_slo_watch_judge(struct vidur_slo_watch *watch,
+                           const struct vidur_request_table *table, double now_s)
 {
     for (int i = 0; i < watch->num_counts && watch->lost < 0; i++) {
         struct vidur_slo_count *count = &watch->counts[i];
@@ -172,21 +195,6 @@ bool vidur_slo_watch_due(struct vidur_slo_watch *watch,
         if (count->violations >= count->lost_at)
             watch->lost = i;
     }
+    watch->next_due_s = next_due_s(watch, table);
     return watch->lost >= 0;
-}
-
-double vidur_slo_watch_next_s(const struct vidur_slo_watch *watch)
-{
-    double next = INFINITY;
-    for (int i = 0; i < watch->num_counts; i++) {
-        const struct vidur_slo_count *count = &watch->counts[i];
-        if (!begins_at_arrival(count->slo.metric) ||
-            count->cursor >= watch->order_count)
-            continue;
-        const int64_t request =
-            watch->order ? watch->order[count->cursor] : count->cursor;
-        const double due = watch->workload->arrived_at_s[request] + count->slo.limit_s;
-        next = due < next ? due : next;
-    }
-    return next;
 }

@@ -26,6 +26,9 @@ struct vidur_slo_watch {
     const int32_t *order; /* requests of the part being simulated, by arrival */
     int64_t order_count;
     int lost; /* index of an SLO; -1: none */
+    /* nothing is to be judged before this time, unless a count has reached its end */
+    double next_due_s;
+    bool has_crossed;
 };
 
 /* Violations among `count` samples from which the q-quantile must exceed the limit. */
@@ -61,11 +64,15 @@ void vidur_slo_watch_gap(struct vidur_slo_watch *watch, double value_s, int64_t 
 /* How many gaps of this value lose an SLO; INT64_MAX: any number is fine. */
 int64_t vidur_slo_watch_gaps_left(const struct vidur_slo_watch *watch, double value_s);
 
-/* Judges what is due at `now_s`; true once an SLO is lost. */
-bool vidur_slo_watch_due(struct vidur_slo_watch *watch,
-                         const struct vidur_request_table *table, double now_s);
+/* Whether vidur_slo_watch_judge has something to do at `now_s`. */
+static inline bool vidur_slo_watch_is_due(const struct vidur_slo_watch *watch,
+                                          double now_s)
+{
+    return watch->has_crossed || now_s >= watch->next_due_s;
+}
 
-/* No verdict can change before this time unless a request completes. */
-double vidur_slo_watch_next_s(const struct vidur_slo_watch *watch);
+/* Judges what is due at `now_s`; true once an SLO is lost. */
+bool vidur_slo_watch_judge(struct vidur_slo_watch *watch,
+                           const struct vidur_request_table *table, double now_s);
 
 #endif

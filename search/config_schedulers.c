@@ -73,15 +73,6 @@ static void begin(struct vidur_search_scheduler *scheduler)
     memcpy(scheduler->config.type, type, sizeof type);
     if (strcmp(type, "lightllm") == 0)
         scheduler->config.block_size = 1; /* the only one it knows */
-    snprintf(scheduler->label, sizeof scheduler->label, "%s", type);
-}
-
-static void extend_label(struct vidur_search_scheduler *scheduler, const char *key,
-                         const char *value)
-{
-    char label[sizeof scheduler->label];
-    snprintf(label, sizeof label, "%s %s=%s", scheduler->label, key, value);
-    memcpy(scheduler->label, label, sizeof label);
 }
 
 /* A growing list of variants. */
@@ -122,7 +113,6 @@ static int multiply(struct variants *variants, const struct vidur_yaml_node *ent
             return -1;
         }
         items[i].given |= UINT64_C(1) << knob;
-        extend_label(&items[i], key, vidur_yaml_scalar(item));
     }
     free(variants->items);
     variants->items = items;
@@ -167,6 +157,62 @@ static int append(struct vidur_search_config *config, const struct variants *var
     return 0;
 }
 
+/* ---- Labels ---- */
+
+static const char *const knob_names[] = {
+#define X(type, name, def, min, users) #name,
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+};
+
+enum { NUM_KNOBS = sizeof knob_names / sizeof knob_names[0] };
+
+static double knob_value(const struct vidur_scheduler_config *config, int knob)
+{
+    const double values[] = {
+#define X(type, name, def, min, users) (double)config->name,
+        VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    return values[knob];
+}
+
+/* Whether a knob tells a scheduler apart from its like, or from the usual one. */
+static bool is_telling(const struct vidur_search_config *config, int scheduler,
+                       int knob, const struct vidur_scheduler_config *defaults)
+{
+    const struct vidur_search_scheduler *own = &config->schedulers[scheduler];
+    const double value = knob_value(&own->config, knob);
+    if (!(own->given >> knob & 1))
+        return false;
+    if (value != knob_value(defaults, knob) ||
+        strcmp(knob_names[knob], "chunk_size") == 0)
+        return true;
+    for (int i = 0; i < config->num_schedulers; i++)
+        if (strcmp(config->schedulers[i].config.type, own->config.type) == 0 &&
+            knob_value(&config->schedulers[i].config, knob) != value)
+            return true;
+    return false;
+}
+
+static void set_labels(struct vidur_search_config *config)
+{
+    struct vidur_deployment defaults;
+    vidur_deployment_defaults(&defaults);
+    for (int i = 0; i < config->num_schedulers; i++) {
+        struct vidur_search_scheduler *scheduler = &config->schedulers[i];
+        char *label = scheduler->label;
+        const size_t size = sizeof scheduler->label;
+        snprintf(label, size, "%s", scheduler->config.type);
+        for (int knob = 0; knob < NUM_KNOBS; knob++) {
+            const size_t used = strlen(label);
+            if (is_telling(config, i, knob, &defaults.scheduler))
+                snprintf(label + used, size - used, " %s=%g", knob_names[knob],
+                         knob_value(&scheduler->config, knob));
+        }
+    }
+}
+
 int config_read_schedulers(const struct vidur_yaml_node *node,
                            struct vidur_search_config *config, struct vidur_error *err)
 {
@@ -181,5 +227,6 @@ int config_read_schedulers(const struct vidur_yaml_node *node,
         if (rc != 0)
             return -1;
     }
+    set_labels(config);
     return 0;
 }

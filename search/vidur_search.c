@@ -235,9 +235,8 @@ static int print_results(const struct session_outcome *outcome, const char *outp
     const struct study_counts *counts = &outcome->counts;
     if (vidur_report_terminal(stdout, &outcome->results, &report, err) != 0)
         return -1;
-    printf("\n%lld candidates, %lld loads (%lld simulated) in %.1f s on %d rank%s\n"
-           "Results: %s\n",
-           (long long)counts->candidates, (long long)counts->probes,
+    printf("\n%lld candidates, %lld simulations in %.1f s on %d rank%s\nResults: %s\n",
+           (long long)counts->candidates,
            (long long)(counts->probes - counts->borrowed), outcome->results.elapsed_s,
            outcome->results.ranks, outcome->results.ranks > 1 ? "s" : "", output);
     if (fflush(stdout) != 0 || ferror(stdout))

@@ -43,7 +43,7 @@ class Options(Search):
         done = self.search("--top", "3")
         self.assertEqual(self.files(), ["results.h5"])
         for word in ("llama, u: 48 candidates", "rank", "QPS/$", "Results: results.h5",
-                     "48 candidates, ", " simulated) in "):
+                     "48 candidates, ", " simulations in "):
             self.assertIn(word, done.stdout)
         ranks = [line.split()[0] for line in done.stdout.splitlines()
                  if line.strip()[:1].isdigit() and "dgx" in line]
@@ -219,7 +219,6 @@ class Disks(Search):
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, size - 1))
 
-        self.write(SMALL.replace("batch_sizes: [4, 16, 64]", "batch_sizes: [4, 16, 64]"))
         done = self.run_program("a.yaml", "-q", "-o", "r.h5", preexec_fn=limit)
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("r.h5.journal", self.files())

@@ -88,19 +88,6 @@ static int read_cache_dir(const struct vidur_yaml_node *node, void *out,
     return vidur_yaml_as_path(node, dir, sizeof((config *)0)->cache_dir, err);
 }
 
-static int read_seed(const struct vidur_yaml_node *node, void *out,
-                     struct vidur_error *err)
-{
-    int64_t seed;
-    if (vidur_yaml_as_int64(node, &seed, err))
-        return -1;
-    if (seed < 0)
-        return vidur_yaml_fail(node, err, "%lld is negative; a seed is 0 or more",
-                               (long long)seed);
-    *(uint64_t *)out = (uint64_t)seed;
-    return 0;
-}
-
 #define CONSTANT(name)                                                                 \
     {                                                                                  \
         .key = #name, .type = VIDUR_YAML_DOUBLE, .flags = VIDUR_YAML_MIN,              \
@@ -164,7 +151,7 @@ static const struct vidur_yaml_field section_fields[] = {
     {.key = "seed",
      .type = VIDUR_YAML_CUSTOM,
      VIDUR_YAML_AT(struct section, config.seed),
-     .read = read_seed},
+     .read = vidur_yaml_read_seed},
     {.key = "cache_dir",
      .type = VIDUR_YAML_CUSTOM,
      VIDUR_YAML_AT(struct section, config.cache_dir),

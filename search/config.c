@@ -74,29 +74,8 @@ int config_locate(const struct vidur_yaml_node *section, const char *prefix,
 int config_read_reference(const struct vidur_yaml_node *node, void *out,
                           struct vidur_error *err)
 {
-    static const char *const suffixes[] = {".yaml", ".yml", ".json"};
-    const size_t size = sizeof((struct vidur_search_model *)0)->identifier;
-    const char *text = vidur_yaml_scalar(node);
-    const size_t n = text ? strlen(text) : 0;
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        const size_t length = strlen(suffixes[i]);
-        if (n > length && strcmp(text + n - length, suffixes[i]) == 0)
-            return vidur_yaml_as_path(node, out, size, err);
-    }
-    return vidur_yaml_as_string(node, out, size, err);
-}
-
-static int read_seed(const struct vidur_yaml_node *node, void *out,
-                     struct vidur_error *err)
-{
-    int64_t seed;
-    if (vidur_yaml_as_int64(node, &seed, err) != 0)
-        return -1;
-    if (seed < 0)
-        return vidur_yaml_fail(node, err, "%lld is negative; a seed is 0 or more",
-                               (long long)seed);
-    *(uint64_t *)out = (uint64_t)seed;
-    return 0;
+    return vidur_yaml_as_reference(
+        node, out, sizeof((struct vidur_search_model *)0)->identifier, err);
 }
 
 static int read_estimator(const struct vidur_yaml_node *node, void *out,
@@ -221,7 +200,7 @@ static const struct vidur_yaml_field search_fields[] = {
      .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 0.0001, .max = 1},
     {SEARCH("max_iterations", INT, max_iterations),
      .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 1, .max = 1000},
-    {SEARCH("seed", CUSTOM, seed), .read = read_seed},
+    {SEARCH("seed", CUSTOM, seed), .read = vidur_yaml_read_seed},
     {SEARCH("seeds", ENUM, seeds), .names = seeds_names},
     {SEARCH("poisson_truncate", DOUBLE, poisson_truncate), .flags = VIDUR_YAML_MIN,
      .min = 0},

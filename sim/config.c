@@ -66,15 +66,7 @@ int vidur_scheduler_config_read(const struct vidur_yaml_node *section,
 static int read_reference(const struct vidur_yaml_node *node, void *out,
                           struct vidur_error *err)
 {
-    static const char *const suffixes[] = {".yaml", ".yml", ".json"};
-    const char *text = vidur_yaml_scalar(node);
-    size_t n = text ? strlen(text) : 0;
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        size_t length = strlen(suffixes[i]);
-        if (n > length && strcmp(text + n - length, suffixes[i]) == 0)
-            return vidur_yaml_as_path(node, out, MAX_REFERENCE, err);
-    }
-    return vidur_yaml_as_string(node, out, MAX_REFERENCE, err);
+    return vidur_yaml_as_reference(node, out, MAX_REFERENCE, err);
 }
 
 static int read_scheduler(const struct vidur_yaml_node *node, void *out,

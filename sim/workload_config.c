@@ -156,18 +156,6 @@ static int read_arrivals(const struct vidur_yaml_node *node, void *out,
     return vidur_arrivals_config_read(node, out, err);
 }
 
-static int read_seed(const struct vidur_yaml_node *node, void *out,
-                     struct vidur_error *err)
-{
-    int64_t seed;
-    if (vidur_yaml_as_int64(node, &seed, err))
-        return -1;
-    if (seed < 0)
-        return vidur_yaml_fail(node, err, "%lld; 0 or more", (long long)seed);
-    *(uint64_t *)out = (uint64_t)seed;
-    return 0;
-}
-
 static const char *const seeds_names[] = {"own", "reference", NULL};
 
 #define KEY(name, kind)                                                                \
@@ -175,7 +163,7 @@ static const char *const seeds_names[] = {"own", "reference", NULL};
     VIDUR_YAML_AT(struct vidur_workload_config, name)
 
 static const struct vidur_yaml_field common_fields[] = {
-    {KEY(seed, CUSTOM), .read = read_seed},
+    {KEY(seed, CUSTOM), .read = vidur_yaml_read_seed},
     {KEY(seeds, ENUM), .names = seeds_names},
     {KEY(num_requests, INT64), .flags = VIDUR_YAML_MIN, .min = 1},
     {KEY(duration_s, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},

@@ -188,6 +188,12 @@ int vidur_yaml_as_string(const struct vidur_yaml_node *node, char *out, size_t s
                          struct vidur_error *err);
 int vidur_yaml_as_path(const struct vidur_yaml_node *node, char *out, size_t size,
                        struct vidur_error *err);
+/* A name as it is or, where it ends like a file (.yaml, .yml, .json), a path. */
+int vidur_yaml_as_reference(const struct vidur_yaml_node *node, char *out, size_t size,
+                            struct vidur_error *err);
+/* A seed of random numbers: a vidur_yaml_reader of an uint64_t. */
+int vidur_yaml_read_seed(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err);
 
 /* vidur_fail(VIDUR_EINVAL) with the node's place in front. */
 int vidur_yaml_fail(const struct vidur_yaml_node *node, struct vidur_error *err,

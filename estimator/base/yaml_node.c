@@ -268,6 +268,33 @@ int vidur_yaml_as_path(const struct vidur_yaml_node *node, char *out, size_t siz
     return 0;
 }
 
+int vidur_yaml_as_reference(const struct vidur_yaml_node *node, char *out, size_t size,
+                            struct vidur_error *err)
+{
+    static const char *const suffixes[] = {".yaml", ".yml", ".json"};
+    const char *text = vidur_yaml_scalar(node);
+    const size_t n = text ? strlen(text) : 0;
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        const size_t length = strlen(suffixes[i]);
+        if (n > length && strcmp(text + n - length, suffixes[i]) == 0)
+            return vidur_yaml_as_path(node, out, size, err);
+    }
+    return vidur_yaml_as_string(node, out, size, err);
+}
+
+int vidur_yaml_read_seed(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    int64_t seed;
+    if (vidur_yaml_as_int64(node, &seed, err) != 0)
+        return -1;
+    if (seed < 0)
+        return vidur_yaml_fail(node, err, "%lld is negative; a seed is 0 or more",
+                               (long long)seed);
+    *(uint64_t *)out = (uint64_t)seed;
+    return 0;
+}
+
 /* ---- Canonical text ---- */
 
 static void put_quoted(struct vidur_text *out, const char *text)

@@ -165,14 +165,15 @@ static void plan_ahead(struct vllm_v1 *v1, struct vidur_replica *replica,
     plan(v1, replica, &outlook);
     if (vidur_running_count(replica) > 0 || next.decodes > 0 || next.prompt_tokens > 0)
         return;
-    v1->state = vidur_queue_head(replica) == VIDUR_NO_REQUEST ? OPEN : UNPLANNED;
+    v1->state = OPEN;
     v1->open_free_blocks = outlook.free_blocks;
     v1->open_holders = outlook.holders;
     v1->open_mark = outlook.mark;
 }
 
 /* A step left open is fixed by the first request to arrive, if that fits beside those
- * that are about to end, and then without those that arrive later. */
+ * that are about to end, and then without those that arrive later. A request that
+ * waited already when it was left open does not fit now either. */
 static void plan_open(struct vllm_v1 *v1, struct vidur_replica *replica)
 {
     const int32_t head = vidur_queue_head(replica);
@@ -282,13 +283,13 @@ static void batch_end(void *state, struct vidur_replica *replica,
 
 /* ---- Steps that repeat ---- */
 
-/* Nobody is admitted or preempted, and what keeps a prompt from being admitted will go
- * on to: blocks only become fewer. Blocks with names are taken one step at a time. */
+/* Nobody was admitted, and what keeps a prompt from being admitted will go on to:
+ * blocks only become fewer. Blocks with names are taken one step at a time. */
 static int64_t repeats(const void *state, const struct vidur_replica *replica,
                        const struct vidur_batch *batch)
 {
     const struct vllm_v1 *v1 = state;
-    const bool alike = vidur_running_count(replica) == 0 && v1->lacks_blocks <= 0 &&
+    const bool alike = vidur_running_count(replica) == 0 &&
                        v1->blocked == batch->blocked && !replica->store;
     return alike ? INT64_MAX : 1;
 }

@@ -165,13 +165,20 @@ static void draw_options(struct vidur_rng *rng, struct scenario *s)
                                 vidur_rng_uniform(rng);
     if (chance(rng, 30))
         options->tbt_definition = VIDUR_TBT_BATCH;
-    if (!chance(rng, 30))
+    if (!chance(rng, 45))
         return;
-    for (int i = 0; i < 3; i++)
+    const bool gaps_only = chance(rng, 40);
+    for (int i = 0; i < 3; i++) {
         s->slos[i] = (struct vidur_slo){
             .metric = (enum vidur_latency)between(rng, 0, VIDUR_NUM_LATENCIES - 1),
             .quantile = 0.5 + 0.49 * vidur_rng_uniform(rng),
             .limit_s = 40 * s->times.fixed_ms * 1e-3 * vidur_rng_exponential(rng)};
+        if (gaps_only)
+            s->slos[i].metric = VIDUR_LATENCY_tbt;
+        if (s->slos[i].metric == VIDUR_LATENCY_tbt) /* about a step */
+            s->slos[i].limit_s =
+                s->times.fixed_ms * 1e-3 * (1 + 2 * vidur_rng_uniform(rng));
+    }
     options->slos = s->slos;
     options->num_slos = 3;
     options->stop_early = alone && chance(rng, 70);

@@ -388,6 +388,23 @@ static void test_an_arrival_that_does_not_fit(void)
     ASSERT_STEP(out, 1, 1, 0, 0, 4, 4);
 }
 
+/* ... where it shares blocks with those that are about to end, it fits. */
+static void test_an_arrival_that_shares(void)
+{
+    const struct load load = {3, {0, 0.25, 0.5}, {9, 9, 1}, {1, 1, 1}, {0, 0, 2}};
+    struct vidur_deployment deployment;
+    struct outcome out;
+    async_engine(&deployment);
+    deployment.scheduler.block_size = 4;
+    deployment.scheduler.num_blocks = 4;
+    run(&out, &deployment, &load);
+    ASSERT_STEP(out, 1, 1, 0, 1); /* one block of three is its own */
+    ASSERT_STEP(out, 2, 2, 0, 0, 1);
+    deployment.scheduler.prefix_caching = false;
+    run(&out, &deployment, &load);
+    ASSERT_STEP(out, 1, 1, 0, 9, 1);
+}
+
 /* A finished request's blocks are free when its step's end has been seen. */
 static void test_blocks_are_free_when_the_end_is_seen(void)
 {
@@ -593,6 +610,7 @@ VIDUR_TEST_MAIN("vllm_v1", {"order of the budget", test_budget_order},
                 {"idle engine", test_idle_engine},
                 {"a step fixed by an arrival", test_a_step_fixed_by_an_arrival},
                 {"an arrival that does not fit", test_an_arrival_that_does_not_fit},
+                {"an arrival that shares", test_an_arrival_that_shares},
                 {"blocks are free when the end is seen",
                  test_blocks_are_free_when_the_end_is_seen},
                 {"a step emptied by preemption", test_a_step_emptied_by_preemption},

@@ -7,6 +7,7 @@
 #include "policy.h"
 #include "router.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -241,7 +242,9 @@ void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
         .max_batch_size = vidur_deployment_batch_cap(deployment),
         /* Prompts begun in different batches can meet in one. */
         .max_kv_tokens = round_up(max_tokens, 64) * (stages > 1 ? 2 : 1)};
-    request->max_chunk_tokens = request->max_tokens < 4 * (int64_t)max_tokens
-                                    ? request->max_tokens
-                                    : 4 * (int64_t)max_tokens;
+    /* The root of the sum of squares: chunks add up to max_tokens of the step, and none
+     * is longer than a request. */
+    const double longest = fmin(max_tokens, (double)request->max_tokens);
+    request->max_chunk_tokens =
+        (int64_t)ceil(sqrt((double)request->max_tokens * longest));
 }

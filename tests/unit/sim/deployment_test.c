@@ -125,12 +125,13 @@ static void test_table_limits(void)
     strcpy(d.scheduler.type, "vllm");
     vidur_deployment_table_limits(&d, 1000, &request);
     CU_ASSERT_EQUAL(request.max_tokens, 4096);
-    CU_ASSERT_EQUAL(request.max_chunk_tokens, 4000);
+    CU_ASSERT_EQUAL(request.max_chunk_tokens, 2024); /* root of 4096 * 1000 */
     strcpy(d.scheduler.type, "orca");
     d.scheduler.batch_size_cap = 10;
     vidur_deployment_table_limits(&d, 1000, &request);
     CU_ASSERT_EQUAL(request.max_tokens, 10000);
     CU_ASSERT_EQUAL(request.max_batch_size, 10);
+    CU_ASSERT_EQUAL(request.max_chunk_tokens, 3163); /* ten prompts of 1000 */
 }
 
 VIDUR_TEST_MAIN("deployment", {"defaults", test_defaults}, {"check", test_check},

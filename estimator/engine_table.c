@@ -15,6 +15,8 @@ enum { ALL_REDUCES_PER_LAYER = 2, NUM_ARRAYS = 5 };
 static const double small_kernel_efficiency = 0.8;
 static const double small_kernel_launch_ms = 3e-3;
 
+static const double same_device_tolerance = 0.1;
+
 /* The roofline source's own constants. */
 static const char fitted_device[] = "h100";
 static const double roofline_weights_efficiency = 0.838;
@@ -115,10 +117,29 @@ static void fill_shape(struct shape *s, const struct vidur_engine_request *reque
     s->peak = request->device->v1.peak_bf16_tflops * 1e12;
 }
 
-static int open_kernels(struct source *source, const char *dir, struct vidur_error *err)
+/* Timings of one GPU with the memory of another would make sense of neither. */
+static int check_device(const struct source *source,
+                        const struct vidur_engine_request *request,
+                        struct vidur_error *err)
+{
+    const double timed = vidur_kernels_bandwidth_bytes_per_s(source->kernels) * 1e-9;
+    const double device = request->device->v1.memory_bandwidth_gb_per_s;
+    if (fabs(timed / device - 1) <= same_device_tolerance)
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "%s: timed on a GPU of %g GB/s; device %s has %g GB/s: take the "
+                      "device that the kernels were timed on",
+                      request->kernels_dir, timed, request->device->name, device);
+}
+
+static int open_kernels(struct source *source,
+                        const struct vidur_engine_request *request,
+                        struct vidur_error *err)
 {
     struct shape *s = &source->shape;
-    if (vidur_kernels_read(&source->kernels, dir, err) != 0)
+    const char *dir = request->kernels_dir;
+    if (vidur_kernels_read(&source->kernels, dir, err) != 0 ||
+        check_device(source, request, err) != 0)
         return -1;
     s->bandwidth = vidur_kernels_bandwidth_bytes_per_s(source->kernels);
     s->peak = vidur_kernels_peak_flops(source->kernels);
@@ -260,6 +281,14 @@ static int allocate(struct vidur_engine_table **out,
     return 0;
 }
 
+/* The output head and the sampler, for `count` requests. */
+static double head_ms(const struct source *source, int64_t count)
+{
+    const double logits_ms = source->constants.sampler_ms_per_million_logits * 1e-6 *
+                             source->shape.model->vocab_size;
+    return gemm_ms(source, GEMM_HEAD, count) + logits_ms * (double)count;
+}
+
 static void fill_arrays(const struct source *source, struct vidur_engine_table *table,
                         double **arrays)
 {
@@ -272,10 +301,8 @@ static void fill_arrays(const struct source *source, struct vidur_engine_table *
         arrays[0][x] =
             m->num_layers * gemms + small_ms(source, (double)x) + arrays[1][x];
     }
-    double logits_ms =
-        source->constants.sampler_ms_per_million_logits * 1e-6 * m->vocab_size;
     for (int64_t b = 1; b <= table->head_limit; b++)
-        arrays[2][b] = gemm_ms(source, GEMM_HEAD, b) + logits_ms * (double)b;
+        arrays[2][b] = head_ms(source, b);
     for (int64_t s = 1; s <= table->context_limit; s++) {
         arrays[3][s] = m->num_layers * context_ms(source, (double)s);
         arrays[4][s] = m->num_layers * decode_row_ms(source, (double)s);
@@ -304,26 +331,35 @@ static void fill_scalars(const struct source *source, struct vidur_engine_table 
         table->profiled_tokens = (int64_t)qkv->x[qkv->count - 1];
 }
 
+/* What the numbers come from, then what was borrowed for them. */
 static void describe(const struct source *source,
-                     const struct vidur_engine_request *request,
+                     const struct vidur_engine_request *request, const char *from,
                      struct vidur_engine_table *table)
 {
-    const char *device = request->device->name;
-    int used =
-        source->kernels
-            ? snprintf(table->provenance, sizeof table->provenance,
-                       "engine step model, kernel timings %s", request->kernels_dir)
-            : snprintf(table->provenance, sizeof table->provenance,
-                       "engine step model, synthetic roofline of %s", device);
-    if (used < 0 || (size_t)used >= sizeof table->provenance)
-        return;
-    char *at = table->provenance + used;
-    size_t left = sizeof table->provenance - (size_t)used;
+    char heads[64] = "", constants[64] = "";
     if (source->kernels && source->context->key[1] != source->shape.q_heads)
-        snprintf(at, left, "; attention of %d heads scaled from %d",
+        snprintf(heads, sizeof heads, "; attention of %d heads scaled from %d",
                  source->shape.q_heads, (int)source->context->key[1]);
-    else if (!source->kernels && strcmp(device, fitted_device) != 0)
-        snprintf(at, left, ", constants fitted on %s", fitted_device);
+    if (strcmp(request->device->name, fitted_device) != 0)
+        snprintf(constants, sizeof constants, "; constants fitted on %s",
+                 fitted_device);
+    snprintf(table->provenance, sizeof table->provenance,
+             "engine step model, %.160s%s%s", from, heads, constants);
+}
+
+static void describe_source(const struct source *source,
+                            const struct vidur_engine_request *request,
+                            struct vidur_engine_table *table)
+{
+    char from[128];
+    const char *dir = request->kernels_dir;
+    const size_t n = source->kernels ? strlen(dir) : 0;
+    if (source->kernels) /* the end of a long path says more than its beginning */
+        snprintf(from, sizeof from, "kernel timings %s%s", n > 80 ? "..." : "",
+                 n > 80 ? dir + n - 80 : dir);
+    else
+        snprintf(from, sizeof from, "synthetic roofline of %s", request->device->name);
+    describe(source, request, from, table);
 }
 
 static int check(const struct vidur_engine_request *request, struct vidur_error *err)
@@ -358,14 +394,14 @@ int vidur_engine_table_build(struct vidur_engine_table **out,
     int rc = -1;
     fill_shape(&source.shape, request);
     if (request->kernels_dir && request->kernels_dir[0] &&
-        open_kernels(&source, request->kernels_dir, err) != 0)
+        open_kernels(&source, request, err) != 0)
         goto out;
     fill_constants(&source, &request->constants);
     if (allocate(out, request, arrays, err) != 0)
         goto out;
     fill_arrays(&source, *out, arrays);
     fill_scalars(&source, *out);
-    describe(&source, request, *out);
+    describe_source(&source, request, *out);
     rc = 0;
 out:
     vidur_kernels_free(source.kernels);
@@ -374,28 +410,31 @@ out:
 
 /* ---- From operator tables ---- */
 
+/* NaN beyond the tables. */
 static double operator_ms(const struct vidur_timetable *t, enum vidur_token_operator op,
                           int64_t tokens)
 {
     const struct vidur_token_table *table = &t->token[op];
     if (!table->ms)
         return 0;
-    return table->ms[tokens < table->limit ? tokens : table->limit];
+    return tokens <= table->limit ? table->ms[tokens] : NAN;
 }
 
-static double layer_ms(const struct vidur_timetable *t, int64_t tokens)
+static double layer_ms(const struct vidur_timetable *t, bool post_attn_norm,
+                       int64_t tokens)
 {
     double sum = 0;
     for (int op = 0; op < VIDUR_OP_all_reduce; op++)
-        sum += operator_ms(t, (enum vidur_token_operator)op, tokens);
+        if (op != VIDUR_OP_post_attention_layernorm || post_attn_norm)
+            sum += operator_ms(t, (enum vidur_token_operator)op, tokens);
     return sum;
 }
 
 static double grid_ms(const struct vidur_grid_table *grid, int64_t row, int64_t column)
 {
-    row = row < grid->num_rows ? row : grid->num_rows - 1;
-    column = column < grid->num_columns ? column : grid->num_columns - 1;
-    return grid->ms[row * grid->num_columns + column];
+    return row < grid->num_rows && column < grid->num_columns
+               ? grid->ms[row * grid->num_columns + column]
+               : NAN;
 }
 
 static void fill_from_operators(const struct source *source,
@@ -410,10 +449,10 @@ static void fill_from_operators(const struct source *source,
         if (s->tensor_parallel_size > 1)
             arrays[1][x] = ALL_REDUCES_PER_LAYER * layers *
                            (operator_ms(t, VIDUR_OP_all_reduce, x) + skew_ms);
-        arrays[0][x] = layers * layer_ms(t, x) + arrays[1][x];
+        arrays[0][x] = layers * layer_ms(t, s->model->post_attn_norm, x) + arrays[1][x];
     }
     for (int64_t b = 1; b <= table->head_limit; b++)
-        arrays[2][b] = gemm_ms(source, GEMM_HEAD, b);
+        arrays[2][b] = head_ms(source, b);
     const int step = t->kv_granularity_tokens;
     for (int64_t c = 1; c <= table->context_limit; c++) {
         arrays[3][c] = layers * grid_ms(&t->attn_prefill, 0, c - 1);
@@ -438,8 +477,7 @@ int vidur_engine_table_from_operators(struct vidur_engine_table **out,
     fill_scalars(&source, *out);
     (*out)->profiled_context = operators->attn_prefill.profiled_columns;
     (*out)->profiled_tokens = operators->token[VIDUR_OP_mlp_up_proj].profiled_limit;
-    snprintf((*out)->provenance, sizeof(*out)->provenance, "engine step model, %.200s",
-             operators->provenance);
+    describe(&source, request, operators->provenance, *out);
     return 0;
 }
 

@@ -100,6 +100,14 @@ static void add_prefills(const struct engine *engine,
     }
 }
 
+/* Column of the mean context of decode rows, rounded up. */
+static int64_t decode_column(const struct engine *engine,
+                             const struct attention *attention)
+{
+    const int64_t step = engine->kv_granularity_tokens;
+    return (attention->row_tokens / attention->rows + step - 1) / step;
+}
+
 static double rows_ms(const struct engine *engine, const struct attention *attention)
 {
     const struct vidur_grid_table *grid = engine->decode;
@@ -108,13 +116,20 @@ static double rows_ms(const struct engine *engine, const struct attention *atten
     if (!grid)
         return engine->table->decode_launch_ms +
                engine->table->decode_ms_per_token * (double)attention->row_tokens;
-    const int64_t step = engine->kv_granularity_tokens;
-    const int64_t mean = attention->row_tokens / attention->rows;
-    const int64_t column = (mean + step - 1) / step;
+    const int64_t column = decode_column(engine, attention);
     if (attention->rows > grid->num_rows || column >= grid->num_columns)
         return NAN;
     return engine->num_layers *
            grid->ms[(attention->rows - 1) * grid->num_columns + column];
+}
+
+static bool rows_are_extrapolated(const struct engine *engine,
+                                  const struct attention *attention)
+{
+    const struct vidur_grid_table *grid = engine->decode;
+    return grid && attention->rows > 0 &&
+           (attention->rows > grid->profiled_rows ||
+            decode_column(engine, attention) >= grid->profiled_columns);
 }
 
 static struct attention attention_of(const struct engine *engine,
@@ -166,9 +181,10 @@ static void step_time(const void *state, const struct vidur_replica *replica,
     const int64_t tokens = batch->num_tokens;
     struct vidur_step_time *step = &batch->step;
     const struct attention attention = attention_of(engine, replica, batch);
-    *step = (struct vidur_step_time){.repeats = INT32_MAX, /* see repeated_s */
-                                     .extrapolated = attention.extrapolated +
-                                                     (tokens > table->profiled_tokens)};
+    *step = (struct vidur_step_time){
+        .repeats = INT32_MAX, /* see repeated_s */
+        .extrapolated = attention.extrapolated + (tokens > table->profiled_tokens) +
+                        rows_are_extrapolated(engine, &attention)};
     if (tokens > table->linear_limit || batch->num_sampled > table->head_limit) {
         step->stage_s[0] = step->stage_s[1] = NAN;
         return;
@@ -182,10 +198,14 @@ static void step_time(const void *state, const struct vidur_replica *replica,
 static double repeated_s(const void *state, const struct vidur_batch *batch,
                          int64_t ahead)
 {
-    const struct attention attention = {.rows = batch->num_decodes,
-                                        .row_tokens = batch->decode_context_tokens +
-                                                      ahead * batch->count};
-    return total_s(state, batch, &attention);
+    const struct attention now = {.rows = batch->num_decodes,
+                                  .row_tokens = batch->decode_context_tokens};
+    struct attention then = now;
+    then.row_tokens += ahead * batch->count;
+    /* such a step counts differently */
+    if (rows_are_extrapolated(state, &then) != rows_are_extrapolated(state, &now))
+        return NAN;
+    return total_s(state, batch, &then);
 }
 
 static void step_parts(const void *state, const struct vidur_replica *replica,

@@ -23,7 +23,8 @@ enum {
     MAX_TOKENS = 512,
     MAX_BATCH = 24,
     MAX_STEP = 300,
-    MAX_PROMPTS = 24
+    MAX_PROMPTS = 24,
+    DECODE_COLUMNS = 20 /* of 64 tokens */
 };
 
 struct scenario {
@@ -36,6 +37,10 @@ struct scenario {
     int32_t prompt[MAX_REQUESTS];
     struct vidur_slo slos[3];
     struct vidur_run_options options;
+    /* Decode times looked up by context, as operator tables have them; or not. */
+    bool by_operators;
+    int64_t profiled_columns;
+    double decode_ms[MAX_BATCH * DECODE_COLUMNS];
 };
 
 static int between(struct vidur_rng *rng, int low, int high)
@@ -136,6 +141,28 @@ static void draw_blocks(struct vidur_rng *rng, struct scenario *s)
         between(rng, blocks / 2 + 1, (chance(rng, 70) ? 2 : 12) * (blocks + 1));
 }
 
+static void draw_operators(struct vidur_rng *rng, struct scenario *s)
+{
+    s->by_operators = true;
+    s->profiled_columns = between(rng, 1, DECODE_COLUMNS);
+    for (int i = 0; i < MAX_BATCH * DECODE_COLUMNS; i++)
+        s->decode_ms[i] = s->times.launch_ms * vidur_rng_uniform(rng);
+}
+
+static struct vidur_timetable *new_timetable(const struct scenario *s)
+{
+    struct vidur_timetable *table =
+        toy_engine_new(&s->times, MAX_STEP, MAX_BATCH, MAX_TOKENS);
+    if (s->by_operators)
+        table->attn_decode =
+            (struct vidur_grid_table){.ms = s->decode_ms,
+                                      .num_rows = MAX_BATCH,
+                                      .num_columns = DECODE_COLUMNS,
+                                      .profiled_rows = MAX_BATCH,
+                                      .profiled_columns = s->profiled_columns};
+    return table;
+}
+
 /* Stages of load as a workload has them: nominal times. */
 static void draw_stages(struct vidur_rng *rng, struct scenario *s)
 {
@@ -196,6 +223,8 @@ static struct scenario *draw(uint64_t index)
     draw_options(&rng, s);
     if (s->deployment.num_replicas == 1 && chance(&rng, 25))
         draw_stages(&rng, s);
+    if (chance(&rng, 15))
+        draw_operators(&rng, s);
     return s;
 }
 
@@ -261,7 +290,7 @@ static void run_reference(const struct scenario *s, const struct vidur_timetable
 
 static bool has_reference(const struct scenario *s)
 {
-    return s->options.time_limit_s == 0 && !s->options.stop_early &&
+    return s->options.time_limit_s == 0 && !s->options.stop_early && !s->by_operators &&
            (s->deployment.num_replicas == 1 ||
             strcmp(s->deployment.router, "round_robin") == 0);
 }
@@ -290,8 +319,7 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
 static void compare(uint64_t index, struct tally *tally)
 {
     struct scenario *s = draw(index);
-    struct vidur_timetable *table =
-        toy_engine_new(&s->times, MAX_STEP, MAX_BATCH, MAX_TOKENS);
+    struct vidur_timetable *table = new_timetable(s);
     struct v1_reference_request reference[MAX_REQUESTS];
     struct vidur_metrics plain, quick;
     struct vidur_simulator *a = simulate(s, true, table, &plain);

@@ -1,6 +1,9 @@
 #include "test.h"
 
+#include "kernels.h"
+
 #include <vidur/engine_table.h>
+#include <vidur/timetable.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -222,7 +225,7 @@ static const char generation_text[] =
 static const char all_reduce_text[] =
     "dtype,num_gpus,mode,message_elements,message_bytes,latency_ms\n"
     "bfloat16,2,graph,128,256,1\nbfloat16,2,eager,128,256,5\n";
-static const char system_text[] = "gpu: {mem_bw: 1.0e12, bfloat16_tc_flops: 1.0e15}\n";
+static const char system_text[] = "gpu: {mem_bw: 3.35e12, bfloat16_tc_flops: 1.0e15}\n";
 
 static void make_kernels(char *dir)
 {
@@ -284,6 +287,8 @@ static void test_bad_kernel_folders(void)
          "2 GPUs"},
         {"system.yaml", "gpu: {mem_bw: 1.0e12}\n", "bfloat16_tc_flops"},
         {"system.yaml", "gpu: {mem_bw: 0, bfloat16_tc_flops: 1}\n", "positive"},
+        {"system.yaml", "gpu: {mem_bw: 2.0e12, bfloat16_tc_flops: 1.0e15}\n",
+         "timed on a GPU of 2000 GB/s; device h100 has 3350 GB/s"},
         {"system.yaml", NULL, "system.yaml"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char dir[] = "/tmp/vidur-kernels-XXXXXX";
@@ -306,9 +311,166 @@ static void test_bad_kernel_folders(void)
     }
 }
 
+/* ---- Kernels ---- */
+
+static struct vidur_kernels *read_kernels(char *dir, const char *gemm)
+{
+    struct vidur_kernels *kernels = NULL;
+    struct vidur_error err = {0};
+    make_kernels(dir);
+    write_file(dir, "gemm.csv", gemm);
+    if (vidur_kernels_read(&kernels, dir, &err))
+        printf("\n  %s\n", err.text);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(kernels);
+    return kernels;
+}
+
+static void test_measured_gemm(void)
+{
+    char dir[] = "/tmp/vidur-kernels-XXXXXX";
+    struct vidur_kernels *kernels =
+        read_kernels(dir, "dtype,m,n,k,latency_ms\nbfloat16,8,2048,1024,4\n"
+                          "bfloat16,2,2048,1024,1\nbfloat16,4,2048,1024,3\n");
+    const struct vidur_gemm gemm = vidur_kernels_gemm(kernels, 2048, 1024);
+    CU_ASSERT_TRUE(gemm.measured);
+    CU_ASSERT_EQUAL(vidur_gemm_ms(&gemm, 1), 1); /* below the first: its time */
+    CU_ASSERT_EQUAL(vidur_gemm_ms(&gemm, 2), 1);
+    CU_ASSERT_EQUAL(vidur_gemm_ms(&gemm, 3), 2);
+    CU_ASSERT_EQUAL(vidur_gemm_ms(&gemm, 6), 3.5);
+    CU_ASSERT_EQUAL(vidur_gemm_ms(&gemm, 16), 8); /* proportional beyond the last */
+    vidur_kernels_free(kernels);
+    remove_kernels(dir);
+}
+
+/* The lower bound of a product in ms, with the bandwidth and peak of system.yaml. */
+static double bound_ms(double m, double n, double k)
+{
+    return 1e3 * fmax(2 * m * n * k / 1e15, 2 * (m * n + n * k + m * k) / 3.35e12);
+}
+
+/* Five shapes around (4096, 4096): the farthest and the small one do not count. */
+static void test_gemm_between_shapes(void)
+{
+    static const double shapes[5][2] = {
+        {2048, 4096}, {8192, 4096}, {4096, 1024}, {16384, 8192}, {65536, 4096}};
+    static const double distance2[4] = {1, 1, 4, 5};
+    static const double share[5] = {0.5, 0.8, 0.25, 0.4, 0.1};
+    char dir[] = "/tmp/vidur-kernels-XXXXXX", text[1024] = "dtype,m,n,k,latency_ms\n"
+                                                           "bfloat16,64,4096,512,9\n";
+    for (int i = 0; i < 5; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "bfloat16,64,%g,%g,%.17g\n", shapes[i][0], shapes[i][1],
+                 bound_ms(64, shapes[i][0], shapes[i][1]) / share[i]);
+    struct vidur_kernels *kernels = read_kernels(dir, text);
+    const struct vidur_gemm gemm = vidur_kernels_gemm(kernels, 4096, 4096);
+    double weights = 0, mean = 0;
+    for (int i = 0; i < 4; i++) {
+        weights += 1 / distance2[i];
+        mean += share[i] / distance2[i];
+    }
+    CU_ASSERT_FALSE(gemm.measured);
+    CU_ASSERT_EQUAL(gemm.count, VIDUR_GEMM_NEIGHBOURS);
+    CU_ASSERT_DOUBLE_EQUAL(vidur_gemm_ms(&gemm, 64),
+                           bound_ms(64, 4096, 4096) / (mean / weights), 1e-12);
+    vidur_kernels_free(kernels);
+    remove_kernels(dir);
+}
+
+/* ---- From operator tables ---- */
+
+enum { OPERATOR_TOKENS = 40, OPERATOR_CONTEXT = 130, OPERATOR_STEP = 64 };
+
+static void test_from_operators(void)
+{
+    double token_ms[VIDUR_NUM_TOKEN_OPERATORS][OPERATOR_TOKENS + 1];
+    double prefill[OPERATOR_CONTEXT], decode[4] = {0, 0.25, 0.5, 0.75};
+    struct vidur_timetable operators = {.kv_granularity_tokens = OPERATOR_STEP,
+                                        .provenance = "profiles P"};
+    for (int op = 0; op < VIDUR_NUM_TOKEN_OPERATORS; op++) {
+        for (int x = 0; x <= OPERATOR_TOKENS; x++)
+            token_ms[op][x] = (op + 1) * 0.001 * x;
+        operators.token[op] =
+            (struct vidur_token_table){token_ms[op], OPERATOR_TOKENS, OPERATOR_TOKENS};
+    }
+    for (int c = 0; c < OPERATOR_CONTEXT; c++)
+        prefill[c] = 0.01 * (c + 1);
+    operators.attn_prefill =
+        (struct vidur_grid_table){prefill, 1, OPERATOR_CONTEXT, 1, 100};
+    operators.attn_decode = (struct vidur_grid_table){decode, 1, 4, 1, 4};
+    struct vidur_engine_request r = request_for(&llama_2_70b, 2, NULL);
+    struct vidur_engine_table *t = NULL, *roofline = NULL;
+    r.max_tokens = 50;
+    r.max_context_tokens = OPERATOR_CONTEXT + 1;
+    r.constants.c_ar_us = 3;
+    CU_ASSERT_EQUAL_FATAL(vidur_engine_table_from_operators(&t, &r, &operators, NULL),
+                          0);
+    CU_ASSERT_EQUAL_FATAL(vidur_engine_table_build(&roofline, &r, NULL), 0);
+    const double comm = 160 * ((VIDUR_OP_all_reduce + 1) * 0.001 * 7 + 3e-3);
+    CU_ASSERT_DOUBLE_EQUAL(t->comm_ms[7], comm, 1e-9);
+    const int n = VIDUR_OP_all_reduce; /* all before it */
+    CU_ASSERT_DOUBLE_EQUAL(t->linear_ms[7], comm + 80 * 0.007 * n * (n + 1) / 2, 1e-9);
+    CU_ASSERT_TRUE(isnan(t->linear_ms[OPERATOR_TOKENS + 1]));
+    CU_ASSERT_DOUBLE_EQUAL(t->context_ms[100], 80 * 1.0, 1e-9);
+    CU_ASSERT_TRUE(isnan(t->context_ms[OPERATOR_CONTEXT + 1]));
+    CU_ASSERT_DOUBLE_EQUAL(t->decode1_ms[64], 80 * 0.25, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(t->decode1_ms[65], 80 * 0.5, 1e-9);
+    CU_ASSERT_EQUAL(t->head_ms[9], roofline->head_ms[9]); /* no profile has it */
+    CU_ASSERT_EQUAL(t->profiled_context, 100);
+    CU_ASSERT_EQUAL(t->profiled_tokens, OPERATOR_TOKENS);
+    CU_ASSERT_STRING_EQUAL(t->provenance, "engine step model, profiles P");
+    vidur_engine_table_free(t);
+    vidur_engine_table_free(roofline);
+    struct vidur_model_spec parallel = llama_2_70b; /* no norm after attention */
+    parallel.post_attn_norm = false;
+    r.model = &parallel;
+    CU_ASSERT_EQUAL_FATAL(vidur_engine_table_from_operators(&t, &r, &operators, NULL),
+                          0);
+    CU_ASSERT_DOUBLE_EQUAL(t->linear_ms[7],
+                           comm + 80 * 0.007 * n * (n + 1) / 2 -
+                               80 * 0.007 * (VIDUR_OP_post_attention_layernorm + 1),
+                           1e-9);
+    vidur_engine_table_free(t);
+}
+
+/* Results say what they are made of, and what was borrowed from another device. */
+static void test_provenance(void)
+{
+    struct vidur_device_sku other = h100;
+    struct vidur_engine_request r = request_for(&llama_2_7b, 1, NULL);
+    struct vidur_engine_table *t = NULL;
+    CU_ASSERT_EQUAL_FATAL(vidur_engine_table_build(&t, &r, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(t->provenance,
+                           "engine step model, synthetic roofline of h100");
+    CU_ASSERT_EQUAL(t->constants.eta, 0.79);
+    vidur_engine_table_free(t);
+    strcpy(other.name, "a100");
+    r.device = &other;
+    CU_ASSERT_EQUAL_FATAL(vidur_engine_table_build(&t, &r, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(
+        t->provenance,
+        "engine step model, synthetic roofline of a100; constants fitted on h100");
+    vidur_engine_table_free(t);
+    char dir[] = "/tmp/vidur-kernels-XXXXXX", text[256];
+    make_kernels(dir);
+    r.kernels_dir = dir;
+    CU_ASSERT_EQUAL_FATAL(vidur_engine_table_build(&t, &r, NULL), 0);
+    snprintf(text, sizeof text,
+             "engine step model, kernel timings %s; attention of 32 heads scaled from "
+             "16; constants fitted on h100",
+             dir);
+    CU_ASSERT_STRING_EQUAL(t->provenance, text);
+    CU_ASSERT_EQUAL(t->constants.eta, 0.91);
+    vidur_engine_table_free(t);
+    remove_kernels(dir);
+}
+
 VIDUR_TEST_MAIN("engine table", {"padding", test_padding_to_captured_graphs},
                 {"roofline of one token", test_roofline_of_one_token},
                 {"constants", test_constants_are_exposed},
                 {"kernel rows", test_kernel_rows_are_filtered},
                 {"bad kernel folders", test_bad_kernel_folders},
+                {"measured GEMM", test_measured_gemm},
+                {"GEMM between shapes", test_gemm_between_shapes},
+                {"from operators", test_from_operators},
+                {"provenance", test_provenance},
                 {"published step times", test_published_step_times})

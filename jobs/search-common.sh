@@ -167,7 +167,7 @@ vidur_search()
     [ -z "${SLURM_RESTART_COUNT:-}" ] || resume=yes
     while :; do
         [ ! -e "$journal" ] || resume=yes
-        vidur_say "run $((${SLURM_RESTART_COUNT:-0} + 1)) of job $(vidur_job), ${SLURM_NTASKS:-1} ranks: $config -o $results${resume:+ --resume}"
+        vidur_say "run $((${SLURM_RESTART_COUNT:-0} + 1))${SLURM_JOB_ID:+ of job $(vidur_job)}, ${SLURM_NTASKS:-1} ranks: $config -o $results${resume:+ --resume}"
         vidur_run_once "${vidur_launch[@]}" "$program" "$config" -o "$results" \
             ${resume:+--resume} "$@"
         [ "$vidur_status" -ne 0 ] || return 0

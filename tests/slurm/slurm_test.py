@@ -194,7 +194,7 @@ class Slurm(Search):
 
 
 def give_up(number, frame):
-    raise TimeoutError(f"stopped by signal {number}")
+    raise KeyboardInterrupt(f"stopped by signal {number}")  # which ends all tests
 
 
 def main():

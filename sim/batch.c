@@ -34,6 +34,7 @@ void vidur_batch_clear(struct vidur_batch *batch)
     batch->group = VIDUR_NO_GROUP;
     batch->num_members = batch->num_front = batch->num_gaps = 0;
     batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
+    batch->renewals = 0;
 }
 
 static void add_prefill(struct vidur_batch *batch, const struct vidur_replica *replica,
@@ -274,31 +275,29 @@ static void group_decodes(struct vidur_batch *batch, struct vidur_replica *repli
     batch->num_members = kept;
 }
 
-void vidur_batch_enter_stage(struct vidur_batch *batch, struct vidur_replica *replica,
-                             int stage)
+void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
+                       double start_s)
 {
     struct vidur_request_table *table = replica->requests;
-    const double now = replica->now_s;
 
-    if (stage > 0) {
-        if (now != batch->stage_at_s)
-            batch->waiting_ticks += vidur_ticks(now - batch->stage_at_s);
-        batch->stage_at_s = now;
-        return;
-    }
-    batch->stage_at_s = now;
-    if (batch->group >= 0 && replica->groups[batch->group].last_done_s != now) {
+    if (batch->group >= 0 && replica->groups[batch->group].last_done_s != start_s) {
         struct vidur_decode_group *group = &replica->groups[batch->group];
-        group->preempted_ticks += vidur_ticks(now - group->last_done_s);
+        group->preempted_ticks += vidur_ticks(start_s - group->last_done_s);
     }
     for (int32_t i = 0; i < batch->num_members; i++) {
         const int32_t request = batch->member[i];
         const double last_s = table->last_done_s[request];
-        if (last_s >= 0 && last_s != now)
-            table->preempted_ticks[request] += vidur_ticks(now - last_s);
+        if (last_s >= 0 && last_s != start_s)
+            table->preempted_ticks[request] += vidur_ticks(start_s - last_s);
     }
     if (replica->grouping && batch->num_members > batch->num_prefills)
         group_decodes(batch, replica);
+}
+
+void vidur_batch_wait(struct vidur_batch *batch, double from_s, double until_s)
+{
+    if (until_s != from_s)
+        batch->waiting_ticks += vidur_ticks(until_s - from_s);
 }
 
 void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *replica,
@@ -311,7 +310,6 @@ void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *re
     batch->execution_ticks += batch->stage_ticks[last];
     if (replica->requests->model_ticks)
         batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
-    batch->stage_at_s = replica->now_s;
 }
 
 /* ---- Ending ---- */
@@ -407,27 +405,6 @@ void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica
         finish_group(batch, replica);
     for (int32_t i = 0; i < batch->num_members; i++)
         finish_member(batch, replica, batch->member[i], batch->member_tokens[i]);
-}
-
-void vidur_batch_renew(struct vidur_batch *batch, struct vidur_replica *replica,
-                       double latency_s)
-{
-    struct vidur_decode_group *group = &replica->groups[batch->group];
-    record_gaps(batch, replica->account, latency_s);
-    apply_group_ticks(batch, group);
-    group->last_done_s = replica->now_s;
-    vidur_group_advance(replica, group, 1);
-    const int64_t demand = vidur_group_demand(replica, group);
-    if (demand)
-        vidur_blocks_change(replica, demand);
-    batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
-    batch->decode_context_tokens = group->context_tokens;
-    batch->attention_tokens_squared = group->context_tokens + group->count;
-    batch->scheduled_at_s = replica->now_s;
-    batch->num_gaps = 0;
-    add_gap(batch, replica->now_s, group->count);
-    batch->step_left--;
-    count_batch(batch, replica->account);
 }
 
 void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica)

@@ -107,7 +107,11 @@ static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
     struct vidur_batch *batch = &pipeline->batches[stage->batch];
     batch->blocks_at_start = server->replica.allocated_blocks;
     batch->waiting_at_start = server->replica.queue_length;
-    vidur_batch_enter_stage(batch, &server->replica, event->stage);
+    if (event->stage == 0)
+        vidur_batch_begin(batch, &server->replica, loop->now_s);
+    else
+        vidur_batch_wait(batch, batch->stage_at_s, loop->now_s);
+    batch->stage_at_s = loop->now_s;
     const bool last = event->stage == pipeline->num_stages - 1;
     push(loop, VIDUR_EVENT_STAGE_END, loop->now_s + batch->step.stage_s[last],
          &(struct vidur_event){
@@ -126,6 +130,7 @@ static int on_stage_end(struct loop *loop, const struct vidur_event *event)
         return -1;
     server->pipeline.stages[event->stage].batch = VIDUR_NO_BATCH;
     vidur_batch_leave_stage(batch, &server->replica, event->stage, last);
+    batch->stage_at_s = loop->now_s;
     push(loop, VIDUR_EVENT_STAGE_SCHEDULE, loop->now_s, event);
     struct vidur_event next = *event;
     next.stage = last ? -1 : event->stage + 1;

@@ -234,14 +234,101 @@ static bool is_renewable(const struct vidur_walk *walk, const struct vidur_batch
     return walk->run->ops->repeats(server->scheduler, replica, batch) > 1;
 }
 
-bool vidur_renew(struct vidur_walk *walk, int32_t slot)
+/* What the pass that ends now did in the stages; the batch is a group. */
+static void settle_pass(struct vidur_pipeline *pipeline, int32_t slot,
+                        struct vidur_replica *replica)
 {
-    struct vidur_server *server = walk->server;
-    struct vidur_batch *batch = &server->pipeline.batches[slot];
+    const struct vidur_batch *batch = &pipeline->batches[slot];
+    const struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
+    struct vidur_decode_group *group = &replica->groups[batch->group];
+    struct vidur_stage_account *account = replica->account->stages;
+    const int32_t last = pipeline->num_stages - 1;
+    double from_s = group->last_done_s;
+    for (int32_t i = 0; i <= last; i++) {
+        const double start_s = pass[i].start_s;
+        if (start_s != from_s)
+            group->preempted_ticks += vidur_ticks(start_s - from_s);
+        from_s = pass[i].end_s;
+        account[i].busy_s += batch->step.stage_s[i == last];
+        account[i].communication_s += batch->step.communication_s[i == last];
+    }
+    group->execution_ticks +=
+        (uint64_t)last * batch->stage_ticks[0] + batch->stage_ticks[1];
+    if (replica->requests->model_ticks)
+        group->model_ticks +=
+            (uint64_t)last * vidur_ticks(batch->step.stage_s[0] - batch->step.cpu_s) +
+            vidur_ticks(batch->step.stage_s[1] - batch->step.cpu_s);
+}
+
+/* The gap that ends now; a batch formed anew begins the next one. */
+static void record_renewed(const struct vidur_replica_account *account,
+                           struct vidur_batch *batch, double now_s)
+{
+    const double latency_s = now_s - batch->scheduled_at_s;
+    if (account->gaps->of_batches) {
+        vidur_token_gaps_add(account->gaps, latency_s, 1);
+    } else {
+        const double value_s =
+            latency_s + (batch->scheduled_at_s - batch->gaps[0].since_s);
+        vidur_token_gaps_add(account->gaps, value_s, batch->count);
+        if (account->watch)
+            vidur_slo_watch_gap(account->watch, value_s, batch->count);
+    }
+    batch->scheduled_at_s = batch->gaps[0].since_s = now_s;
+}
+
+/* Everything about the first batch in flight ending now and being formed again. */
+static void renew(struct vidur_walk *walk, struct vidur_batch *batch, int32_t slot)
+{
+    struct vidur_replica *replica = &walk->server->replica;
+    struct vidur_decode_group *group = &replica->groups[batch->group];
+    const double now_s = replica->now_s;
+
+    settle_pass(&walk->server->pipeline, slot, replica);
+    record_renewed(replica->account, batch, now_s);
+    group->last_done_s = now_s;
+    vidur_group_advance(replica, group, 1);
+    const int64_t demand = vidur_group_demand(replica, group);
+    if (demand)
+        vidur_blocks_change(replica, demand);
+    batch->step_left--;
+    batch->renewals++;
+    batch->id = walk->run->next_batch_id++;
+    vidur_flight_rotate(&walk->server->pipeline, now_s);
+}
+
+bool vidur_renew(struct vidur_walk *walk)
+{
+    const struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    const int32_t slot = pipeline->flight[pipeline->flight_begin];
+    struct vidur_batch *batch = &pipeline->batches[slot];
     if (!walk->can_renew || !is_renewable(walk, batch))
         return false;
-    vidur_batch_renew(batch, &server->replica,
-                      server->replica.now_s - batch->scheduled_at_s);
-    batch->id = walk->run->next_batch_id++;
+    renew(walk, batch, slot);
     return true;
+}
+
+bool vidur_renew_next(struct vidur_walk *walk)
+{
+    struct vidur_server *server = walk->server;
+    const double next_s = vidur_flight_next_end_s(&server->pipeline);
+    const double before_s = server->replica.now_s;
+    if (!(next_s < walk->until_s && next_s < walk->next_arrival_s) ||
+        next_s > walk->run->limit_s)
+        return false;
+    server->replica.now_s = next_s;
+    if (!vidur_renew(walk)) {
+        server->replica.now_s = before_s;
+        return false;
+    }
+    server->ended_at_s = next_s;
+    return true;
+}
+
+void vidur_count_renewals(struct vidur_batch *batch,
+                          struct vidur_replica_account *account)
+{
+    if (batch->renewals > 0)
+        count_passed(account, batch, batch->renewals);
+    batch->renewals = 0;
 }

@@ -17,10 +17,11 @@ struct vidur_walk {
     double next_arrival_s;
     double until_s; /* instants before this may be passed */
     int64_t num_instants;
-    bool judges;    /* stops the run when an SLO is lost */
-    bool alone;     /* one stage, one batch at a time */
-    bool can_skip;  /* and a scheduler that can tell what it will do */
-    bool can_renew; /* the same in a pipeline */
+    bool judges;      /* stops the run when an SLO is lost */
+    double ends_at_s; /* of the batch at work, where there is one at a time */
+    bool alone;       /* one stage, one batch at a time */
+    bool can_skip;    /* and a scheduler that can tell what it will do */
+    bool can_renew;   /* the same in a pipeline */
 };
 
 /*
@@ -31,8 +32,17 @@ struct vidur_walk {
  */
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch);
 
-/* In a pipeline: the batch's last stage has just ended. If it would be formed again as
- * it was, does so, in its slot; it then waits for the first stage. Otherwise false. */
-bool vidur_renew(struct vidur_walk *walk, int32_t slot);
+/* In a pipeline: the first batch in flight ends now. If it would be formed again as it
+ * is, does so, and it is the last in flight. Otherwise false, and nothing has changed.
+ */
+bool vidur_renew(struct vidur_walk *walk);
+
+/* The same for the next batch to end, at the time when it does, if nothing else happens
+ * before or then. */
+bool vidur_renew_next(struct vidur_walk *walk);
+
+/* Adds a batch's renewals, which are left out above, to the account. */
+void vidur_count_renewals(struct vidur_batch *batch,
+                          struct vidur_replica_account *account);
 
 #endif

@@ -8,7 +8,10 @@ size_t vidur_pipeline_bytes(const struct vidur_replica_sizes *sizes)
            stages * vidur_arena_bytes(slots, sizeof(int32_t)) +
            vidur_arena_bytes(slots, sizeof(struct vidur_batch)) +
            vidur_arena_bytes(slots, sizeof(int32_t)) +
-           slots * vidur_batch_bytes(sizes->batch_capacity);
+           slots * vidur_batch_bytes(sizes->batch_capacity) +
+           vidur_arena_bytes(slots * stages, sizeof(struct vidur_pass)) +
+           vidur_arena_bytes(stages, sizeof(double)) +
+           vidur_arena_bytes(slots, sizeof(int32_t));
 }
 
 void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *arena,
@@ -23,6 +26,11 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
         pipeline->stages[i] = (struct vidur_stage){
             .batch = VIDUR_NO_BATCH,
             .fifo = vidur_arena_alloc(arena, slots, sizeof(int32_t))};
+    pipeline->passes = vidur_arena_alloc(arena, slots * (size_t)sizes->num_stages,
+                                         sizeof *pipeline->passes);
+    pipeline->free_at_s =
+        vidur_arena_zalloc(arena, (size_t)sizes->num_stages, sizeof(double));
+    pipeline->flight = vidur_arena_alloc(arena, slots, sizeof *pipeline->flight);
     pipeline->batches = vidur_arena_alloc(arena, slots, sizeof *pipeline->batches);
     pipeline->free_slots = vidur_arena_alloc(arena, slots, sizeof(int32_t));
     for (int32_t i = sizes->batches_at_once; i-- > 0;) {
@@ -41,4 +49,59 @@ void vidur_pipeline_retire(struct vidur_pipeline *pipeline, int32_t slot)
 {
     pipeline->in_flight--;
     pipeline->free_slots[pipeline->num_free++] = slot;
+}
+
+/* ---- Flight ---- */
+
+static void plan_pass(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
+{
+    const struct vidur_step_time *step = &pipeline->batches[slot].step;
+    const int32_t last = pipeline->num_stages - 1;
+    struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
+    double ready_s = now_s;
+    for (int32_t i = 0; i <= last; i++) {
+        const double free_s = pipeline->free_at_s[i];
+        pass[i].start_s = ready_s > free_s ? ready_s : free_s;
+        ready_s = pass[i].start_s + step->stage_s[i == last];
+        pass[i].end_s = pipeline->free_at_s[i] = ready_s;
+    }
+}
+
+void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
+{
+    int32_t at = pipeline->flight_begin + pipeline->in_flight - 1;
+    if (at >= pipeline->num_slots)
+        at -= pipeline->num_slots;
+    pipeline->flight[at] = slot;
+    plan_pass(pipeline, slot, now_s);
+}
+
+int32_t vidur_flight_remove(struct vidur_pipeline *pipeline)
+{
+    const int32_t slot = pipeline->flight[pipeline->flight_begin];
+    if (++pipeline->flight_begin == pipeline->num_slots)
+        pipeline->flight_begin = 0;
+    return slot;
+}
+
+void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s)
+{
+    const int32_t slot = vidur_flight_remove(pipeline);
+    vidur_flight_add(pipeline, slot, now_s);
+}
+
+void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,
+                         struct vidur_replica *replica, double until_s)
+{
+    struct vidur_batch *batch = &pipeline->batches[slot];
+    const struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
+    const int32_t last = pipeline->num_stages - 1;
+    for (int32_t i = 0; i <= last && pass[i].start_s <= until_s; i++) {
+        if (i == 0)
+            vidur_batch_begin(batch, replica, pass[0].start_s);
+        else
+            vidur_batch_wait(batch, pass[i - 1].end_s, pass[i].start_s);
+        if (pass[i].end_s <= until_s)
+            vidur_batch_leave_stage(batch, replica, i, i == last);
+    }
 }

@@ -12,9 +12,13 @@ enum { VIDUR_NO_BATCH = -1 };
 
 struct vidur_stage {
     int32_t batch; /* at work: a slot, or VIDUR_NO_BATCH */
-    double ends_at_s;
     int32_t *fifo; /* ring of slots */
     int32_t fifo_begin, fifo_count;
+};
+
+/* A batch on a stage. */
+struct vidur_pass {
+    double start_s, end_s;
 };
 
 struct vidur_pipeline {
@@ -25,6 +29,14 @@ struct vidur_pipeline {
     struct vidur_batch *batches; /* [num_slots] */
     int32_t *free_slots;         /* a stack */
     int32_t num_free;
+    /*
+     * For the stepper. A batch's way through the stages is settled when it is formed:
+     * nothing that comes later overtakes it.
+     */
+    struct vidur_pass *passes; /* [num_slots][num_stages] */
+    double *free_at_s;         /* [num_stages] when the last batch formed leaves */
+    int32_t *flight;           /* ring of slots in the order of forming and of ending */
+    int32_t flight_begin;
 };
 
 size_t vidur_pipeline_bytes(const struct vidur_replica_sizes *sizes);
@@ -34,6 +46,34 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
 /* A batch in flight: a slot is taken and given back. */
 int32_t vidur_pipeline_admit(struct vidur_pipeline *pipeline);
 void vidur_pipeline_retire(struct vidur_pipeline *pipeline, int32_t slot);
+
+/* One stage that works on one batch at a time. */
+static inline bool vidur_pipeline_is_single(const struct vidur_pipeline *pipeline)
+{
+    return pipeline->num_stages == 1 && pipeline->num_slots == 1;
+}
+
+/* When the first batch in flight ends; infinity: there is none. */
+static inline double vidur_flight_next_end_s(const struct vidur_pipeline *pipeline)
+{
+    if (pipeline->in_flight == 0)
+        return INFINITY;
+    const int32_t slot = pipeline->flight[pipeline->flight_begin];
+    return pipeline->passes[(slot + 1) * pipeline->num_stages - 1].end_s;
+}
+
+/* The batch, formed now and counted as in flight, gets its way through the stages. */
+void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s);
+
+/* The first batch in flight, which is formed again now, becomes the last. */
+void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s);
+
+/* Takes the first batch out, before it is retired. */
+int32_t vidur_flight_remove(struct vidur_pipeline *pipeline);
+
+/* Accounts for what a batch did in its stages until `until_s`. */
+void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,
+                         struct vidur_replica *replica, double until_s);
 
 static inline void vidur_stage_push(const struct vidur_pipeline *pipeline,
                                     struct vidur_stage *stage, int32_t slot)

@@ -182,18 +182,18 @@ void vidur_batch_init(struct vidur_batch *batch, struct vidur_arena *arena,
 void vidur_batch_clear(struct vidur_batch *batch);
 /* The batch was formed now. */
 void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *replica);
-void vidur_batch_enter_stage(struct vidur_batch *batch, struct vidur_replica *replica,
-                             int stage);
+/* Its first stage started at `start_s`: what was before counts as preemption, and its
+ * decodes are a group from now on. */
+void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
+                       double start_s);
+/* It waited between two stages. */
+void vidur_batch_wait(struct vidur_batch *batch, double from_s, double until_s);
 void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *replica,
                              int stage, bool last);
 /* Its last stage ended now: counts tokens, completes requests, records gaps. The
  * scheduler's batch_end comes next. */
 void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,
                         double latency_s);
-/* The same for a batch that is one group of which nobody completes, and forms it again.
- */
-void vidur_batch_renew(struct vidur_batch *batch, struct vidur_replica *replica,
-                       double latency_s);
 /* The run ends with the batch in flight: what its stages did so far counts. */
 void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica);
 

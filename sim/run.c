@@ -57,7 +57,7 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server)
 static double latency_s(const struct vidur_server *server,
                         const struct vidur_batch *batch)
 {
-    return server->pipeline.num_stages == 1 && server->pipeline.num_slots == 1
+    return vidur_pipeline_is_single(&server->pipeline)
                ? batch->step.stage_s[1]
                : server->replica.now_s - batch->scheduled_at_s;
 }
@@ -140,6 +140,18 @@ double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double n
 
 /* ---- The end ---- */
 
+static void abandon_batches(struct vidur_pipeline *pipeline,
+                            struct vidur_replica *replica)
+{
+    for (int32_t slot = 0; slot < pipeline->num_slots; slot++) {
+        bool busy = true;
+        for (int32_t i = 0; i < pipeline->num_free; i++)
+            busy = busy && pipeline->free_slots[i] != slot;
+        if (busy)
+            vidur_batch_abandon(&pipeline->batches[slot], replica);
+    }
+}
+
 static void close_server(struct vidur_run *run, struct vidur_server *server)
 {
     struct vidur_replica *replica = &server->replica;
@@ -148,13 +160,9 @@ static void close_server(struct vidur_run *run, struct vidur_server *server)
 
     replica->now_s = run->stopped_early ? server->ended_at_s : run->ended_at_s;
     server->ended_at_s = replica->now_s;
-    for (int32_t slot = 0; slot < pipeline->num_slots; slot++) {
-        bool busy = true;
-        for (int32_t i = 0; i < pipeline->num_free; i++)
-            busy = busy && pipeline->free_slots[i] != slot;
-        if (busy)
-            vidur_batch_abandon(&pipeline->batches[slot], replica);
-    }
+    if (!run->stepping)
+        vidur_run_stepper_close(server);
+    abandon_batches(pipeline, replica);
     for (int32_t i = 0; i < replica->num_groups; i++)
         if (replica->groups[i].in_use)
             vidur_group_dissolve(replica, i, replica->groups[i].member);

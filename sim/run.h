@@ -106,6 +106,9 @@ size_t vidur_walk_bytes(void);
 int vidur_run_events(struct vidur_run *run, const struct vidur_arrivals *arrivals);
 int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arrivals);
 
+/* Accounts for batches that the stepper left in flight, until replica.now_s. */
+void vidur_run_stepper_close(struct vidur_server *server);
+
 /* Tells the observer of a batch that a stage has just ended. */
 int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *server,
                             const struct vidur_batch *batch, int stage);

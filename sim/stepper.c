@@ -36,52 +36,6 @@ static bool take_arrivals(struct vidur_walk *walk, double now_s)
     return just_now;
 }
 
-static double next_stage_end(const struct vidur_pipeline *pipeline)
-{
-    double next = pipeline->stages[0].ends_at_s;
-    for (int32_t i = 1; i < pipeline->num_stages; i++)
-        if (pipeline->stages[i].ends_at_s < next)
-            next = pipeline->stages[i].ends_at_s;
-    return next;
-}
-
-/* What became of the last stage's batch. */
-enum ending { NOTHING_ENDED, BATCH_ENDED, BATCH_RENEWED };
-
-/* The batch at work leaves; another stage's queue or the scheduler gets it. */
-static int32_t end_stage(struct vidur_walk *walk, int32_t index, bool last)
-{
-    struct vidur_server *server = walk->server;
-    struct vidur_stage *stage = &server->pipeline.stages[index];
-    const int32_t slot = stage->batch;
-    vidur_batch_leave_stage(&server->pipeline.batches[slot], &server->replica, index,
-                            last);
-    stage->batch = VIDUR_NO_BATCH;
-    stage->ends_at_s = INFINITY;
-    return slot;
-}
-
-static enum ending end_stages(struct vidur_walk *walk, double now_s)
-{
-    struct vidur_pipeline *pipeline = &walk->server->pipeline;
-    const int32_t last = pipeline->num_stages - 1;
-    int32_t ended = VIDUR_NO_BATCH;
-    if (pipeline->stages[last].ends_at_s == now_s)
-        ended = end_stage(walk, last, true);
-    for (int32_t i = 0; i < last; i++)
-        if (pipeline->stages[i].ends_at_s == now_s)
-            vidur_stage_push(pipeline, &pipeline->stages[i + 1],
-                             end_stage(walk, i, false));
-    if (ended == VIDUR_NO_BATCH)
-        return NOTHING_ENDED;
-    if (vidur_renew(walk, ended)) {
-        vidur_stage_push(pipeline, pipeline->stages, ended);
-        return BATCH_RENEWED;
-    }
-    vidur_run_end_batch(walk->run, walk->server, ended);
-    return BATCH_ENDED;
-}
-
 /* As many batches as fit; -1: an error. */
 static int form_batches(struct vidur_walk *walk)
 {
@@ -92,25 +46,18 @@ static int form_batches(struct vidur_walk *walk)
             return 0;
         if (slot < 0)
             return -1;
-        vidur_stage_push(pipeline, &pipeline->stages[0], slot);
+        vidur_flight_add(pipeline, slot, walk->server->replica.now_s);
     }
     return 0;
 }
 
-static void start_stages(struct vidur_walk *walk)
+static void end_first(struct vidur_walk *walk, double now_s)
 {
     struct vidur_server *server = walk->server;
-    struct vidur_pipeline *pipeline = &server->pipeline;
-    for (int32_t i = 0; i < pipeline->num_stages; i++) {
-        struct vidur_stage *stage = &pipeline->stages[i];
-        if (stage->batch != VIDUR_NO_BATCH || stage->fifo_count == 0)
-            continue;
-        stage->batch = vidur_stage_pop(pipeline, stage);
-        struct vidur_batch *batch = &pipeline->batches[stage->batch];
-        vidur_batch_enter_stage(batch, &server->replica, i);
-        stage->ends_at_s =
-            server->replica.now_s + batch->step.stage_s[i == pipeline->num_stages - 1];
-    }
+    const int32_t slot = vidur_flight_remove(&server->pipeline);
+    vidur_flight_settle(&server->pipeline, slot, &server->replica, now_s);
+    vidur_count_renewals(&server->pipeline.batches[slot], server->replica.account);
+    vidur_run_end_batch(walk->run, server, slot);
 }
 
 static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
@@ -120,13 +67,16 @@ static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
 
 static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool arrived)
 {
-    const enum ending ending = end_stages(walk, now_s);
-    const bool lost = ends_run(walk, ending != NOTHING_ENDED, now_s);
+    const bool ended = vidur_flight_next_end_s(&walk->server->pipeline) == now_s;
+    const bool renewed = ended && vidur_renew(walk);
+    if (ended && !renewed)
+        end_first(walk, now_s);
+    bool lost = ends_run(walk, ended, now_s);
     /* An arrival and a batch's end each ask for a schedule. */
-    if ((arrived && form_batches(walk)) ||
-        (ending == BATCH_ENDED && form_batches(walk)))
+    if ((arrived && form_batches(walk)) || (ended && !renewed && form_batches(walk)))
         return -1;
-    start_stages(walk);
+    while (renewed && !lost && vidur_renew_next(walk))
+        lost = ends_run(walk, true, walk->server->replica.now_s);
     return lost;
 }
 
@@ -134,12 +84,11 @@ static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool ar
 static int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
 {
     struct vidur_server *server = walk->server;
-    struct vidur_stage *stage = server->pipeline.stages;
     struct vidur_batch *batch = server->pipeline.batches;
-    const bool ended = stage->ends_at_s == now_s;
+    const bool ended = walk->ends_at_s == now_s;
     if (ended) {
         vidur_batch_leave_stage(batch, &server->replica, 0, true);
-        stage->ends_at_s = INFINITY;
+        walk->ends_at_s = INFINITY;
         vidur_run_end_batch(walk->run, server, 0);
     }
     const bool lost = ends_run(walk, ended, now_s);
@@ -147,11 +96,11 @@ static int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
          asked--)
         if (vidur_run_form_batch(walk->run, server) < VIDUR_NO_BATCH)
             return -1;
-    if (server->pipeline.in_flight > 0 && stage->ends_at_s == INFINITY) {
+    if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
         if (batch->num_members == 0 && walk->can_skip && !lost)
             vidur_fast_forward(walk, batch);
-        vidur_batch_enter_stage(batch, &server->replica, 0);
-        stage->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
+        vidur_batch_begin(batch, &server->replica, server->replica.now_s);
+        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
     }
     return lost;
 }
@@ -176,7 +125,7 @@ static int walk_to(struct vidur_walk *walk, double until_s)
     const struct vidur_pipeline *pipeline = &walk->server->pipeline;
     walk->until_s = until_s;
     for (;;) {
-        double next = next_stage_end(pipeline);
+        double next = walk->alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
         if (pipeline->in_flight < pipeline->num_slots && walk->next_arrival_s < next)
             next = walk->next_arrival_s;
         if (!(next < until_s))
@@ -197,9 +146,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                                const struct vidur_arrivals *arrivals)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
-    for (int32_t i = 0; i < pipeline->num_stages; i++)
-        pipeline->stages[i].ends_at_s = INFINITY;
-    const bool alone = pipeline->num_stages == 1 && pipeline->num_slots == 1;
+    const bool alone = vidur_pipeline_is_single(pipeline);
     return (struct vidur_walk){
         .run = run,
         .server = server,
@@ -209,6 +156,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                               : INFINITY,
         .judges = arrivals != NULL,
         .alone = alone,
+        .ends_at_s = INFINITY,
         .can_skip = alone && run->ops->repeats && server->replica.grouping,
         .can_renew = pipeline->num_stages > 1 &&
                      pipeline->num_slots == pipeline->num_stages && run->ops->repeats &&
@@ -294,6 +242,20 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
             return -1;
     }
     return drain(run, walks, now_s);
+}
+
+void vidur_run_stepper_close(struct vidur_server *server)
+{
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    struct vidur_replica *replica = &server->replica;
+    if (vidur_pipeline_is_single(pipeline))
+        return;
+    for (int32_t i = 0; i < pipeline->in_flight; i++) {
+        const int32_t at = (pipeline->flight_begin + i) % pipeline->num_slots;
+        const int32_t slot = pipeline->flight[at];
+        vidur_count_renewals(&pipeline->batches[slot], replica->account);
+        vidur_flight_settle(pipeline, slot, replica, replica->now_s);
+    }
 }
 
 size_t vidur_walk_bytes(void)

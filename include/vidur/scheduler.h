@@ -107,6 +107,7 @@ struct vidur_batch {
     /* whether it may be formed again without asking the scheduler */
     int64_t formed_at_change; /* -1: no */
     int32_t step_left;        /* iterations of equal time, this one included */
+    int32_t renewals; /* since, and not counted yet; the sums are older by them */
 };
 
 struct vidur_decode_group;

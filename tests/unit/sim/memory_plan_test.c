@@ -104,7 +104,32 @@ static void test_given_blocks(void)
     CU_ASSERT(plan.num_blocks >= plan.request_slots);
 }
 
+/* vllm_v1.md section 2: floor((0.9 * 79.1 GiB - weights / TP - a) / (16 * KV bytes of a
+ * token)). */
+static void test_engine(void)
+{
+    static const struct {
+        const char *model;
+        int tp;
+        double parameters, kv_bytes, activation_gib;
+    } rows[] = {{"meta-llama/Llama-2-7b-hf", 1, 6738149376, 524288, 0.35},
+                {"meta-llama/Llama-2-70b-hf", 4, 68975329280, 81920, 1.2}};
+    for (int i = 0; i < 2; i++) {
+        const double gib = 1073741824;
+        struct vidur_memory_plan plan;
+        struct vidur_deployment d = load(rows[i].model, "h100", rows[i].tp, 1);
+        strcpy(d.scheduler.type, "vllm_v1");
+        vidur_memory_plan(&d, 4096, &plan);
+        const double expected = floor(((0.9 * 79.1 - rows[i].activation_gib) * gib -
+                                       2 * rows[i].parameters / rows[i].tp) /
+                                      (16 * rows[i].kv_bytes));
+        CU_ASSERT_EQUAL(plan.kv_bytes_per_token, rows[i].kv_bytes);
+        CU_ASSERT_EQUAL((double)plan.num_blocks, expected);
+        CU_ASSERT_TRUE(plan.fits);
+    }
+}
+
 VIDUR_TEST_MAIN("memory plan", {"the reference's numbers", test_vidur},
-                {"exact", test_exact},
+                {"the V1 engine", test_engine}, {"exact", test_exact},
                 {"planner follows semantics", test_planner_follows_semantics},
                 {"infeasible", test_infeasible}, {"given blocks", test_given_blocks})

@@ -568,53 +568,22 @@ static void test_check(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "gpu_memory_utilization: 1.01"));
 }
 
-/* Section 2: floor((0.9 * 79.1 GiB - weights / TP - a) / (16 * KV bytes of a token)).
- */
-static void test_memory_rule(void)
-{
-    static const struct {
-        const char *model;
-        int tp;
-        double parameters, kv_bytes, activation_gib;
-    } rows[] = {{"meta-llama/Llama-2-7b-hf", 1, 6738149376, 524288, 0.35},
-                {"meta-llama/Llama-2-70b-hf", 4, 68975329280, 81920, 1.2}};
-    for (int i = 0; i < 2; i++) {
-        const double gib = 1073741824;
-        struct vidur_deployment d;
-        struct vidur_memory_plan plan;
-        vidur_deployment_defaults(&d);
-        strcpy(d.scheduler.type, "vllm_v1");
-        d.tensor_parallel_size = rows[i].tp;
-        CU_ASSERT_EQUAL_FATAL(vidur_model_load(&d.model, rows[i].model, NULL), 0);
-        CU_ASSERT_EQUAL_FATAL(vidur_device_sku_load(&d.device, "h100", NULL), 0);
-        vidur_memory_plan(&d, 4096, &plan);
-        const double expected = floor(((0.9 * 79.1 - rows[i].activation_gib) * gib -
-                                       2 * rows[i].parameters / rows[i].tp) /
-                                      (16 * rows[i].kv_bytes));
-        CU_ASSERT_EQUAL(plan.kv_bytes_per_token, rows[i].kv_bytes);
-        CU_ASSERT_EQUAL((double)plan.num_blocks, expected);
-        CU_ASSERT_TRUE(plan.fits);
-    }
-}
-
-VIDUR_TEST_MAIN("vllm_v1", {"order of the budget", test_budget_order},
-                {"prompts fill a step", test_prompts_fill_a_step},
-                {"max_num_seqs", test_at_most_max_num_seqs},
-                {"blocks for the whole prompt", test_blocks_for_the_whole_prompt},
-                {"preemption", test_preemption},
-                {"no more preemption than needed",
-                 test_preemption_takes_no_more_than_it_needs},
-                {"preemption of a prompt", test_preemption_of_a_prompt},
-                {"prefix hits", test_prefix_hits},
-                {"behind a running step", test_behind_a_running_step},
-                {"idle engine", test_idle_engine},
-                {"a step fixed by an arrival", test_a_step_fixed_by_an_arrival},
-                {"an arrival that does not fit", test_an_arrival_that_does_not_fit},
-                {"an arrival that shares", test_an_arrival_that_shares},
-                {"blocks are free when the end is seen",
-                 test_blocks_are_free_when_the_end_is_seen},
-                {"a step emptied by preemption", test_a_step_emptied_by_preemption},
-                {"t_api", test_t_api_counts}, {"stages drain", test_stages_drain},
-                {"a stage that does not drain", test_a_stage_that_does_not_drain},
-                {"late stages are not lost", test_late_stages_are_not_lost},
-                {"check", test_check}, {"memory rule", test_memory_rule})
+VIDUR_TEST_MAIN(
+    "vllm_v1", {"order of the budget", test_budget_order},
+    {"prompts fill a step", test_prompts_fill_a_step},
+    {"max_num_seqs", test_at_most_max_num_seqs},
+    {"blocks for the whole prompt", test_blocks_for_the_whole_prompt},
+    {"preemption", test_preemption},
+    {"no more preemption than needed", test_preemption_takes_no_more_than_it_needs},
+    {"preemption of a prompt", test_preemption_of_a_prompt},
+    {"prefix hits", test_prefix_hits},
+    {"behind a running step", test_behind_a_running_step},
+    {"idle engine", test_idle_engine},
+    {"a step fixed by an arrival", test_a_step_fixed_by_an_arrival},
+    {"an arrival that does not fit", test_an_arrival_that_does_not_fit},
+    {"an arrival that shares", test_an_arrival_that_shares},
+    {"blocks are free when the end is seen", test_blocks_are_free_when_the_end_is_seen},
+    {"a step emptied by preemption", test_a_step_emptied_by_preemption},
+    {"t_api", test_t_api_counts}, {"stages drain", test_stages_drain},
+    {"a stage that does not drain", test_a_stage_that_does_not_drain},
+    {"late stages are not lost", test_late_stages_are_not_lost}, {"check", test_check})

@@ -216,9 +216,7 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch)
         run->ops->repeated(walk->server->scheduler, replica, batch, passed.times);
 }
 
-/* Whether the scheduler would do the same again: nothing has changed, nobody completes,
- * the step takes the same time and its blocks are free. */
-static bool is_renewable(const struct vidur_walk *walk, const struct vidur_batch *batch)
+bool vidur_is_renewable(const struct vidur_walk *walk, const struct vidur_batch *batch)
 {
     const struct vidur_server *server = walk->server;
     const struct vidur_replica *replica = &server->replica;
@@ -232,6 +230,21 @@ static bool is_renewable(const struct vidur_walk *walk, const struct vidur_batch
     if (!replica->fixed_blocks && vidur_free_blocks(replica) - group->demand[phase] < 1)
         return false;
     return walk->run->ops->repeats(server->scheduler, replica, batch) > 1;
+}
+
+uint64_t vidur_pass_model_ticks(const struct vidur_batch *batch, int32_t last)
+{
+    const struct vidur_step_time *step = &batch->step;
+    return (uint64_t)last * vidur_ticks(step->stage_s[0] - step->cpu_s) +
+           vidur_ticks(step->stage_s[1] - step->cpu_s);
+}
+
+double vidur_renewal_bound_s(const struct vidur_walk *walk)
+{
+    double bound = fmin(walk->until_s, walk->next_arrival_s);
+    if (walk->judges && walk->run->watching)
+        bound = fmin(bound, walk->run->watch.next_due_s);
+    return bound;
 }
 
 /* What the pass that ends now did in the stages; the batch is a group. */
@@ -255,14 +268,11 @@ static void settle_pass(struct vidur_pipeline *pipeline, int32_t slot,
     group->execution_ticks +=
         (uint64_t)last * batch->stage_ticks[0] + batch->stage_ticks[1];
     if (replica->requests->model_ticks)
-        group->model_ticks +=
-            (uint64_t)last * vidur_ticks(batch->step.stage_s[0] - batch->step.cpu_s) +
-            vidur_ticks(batch->step.stage_s[1] - batch->step.cpu_s);
+        group->model_ticks += vidur_pass_model_ticks(batch, last);
 }
 
-/* The gap that ends now; a batch formed anew begins the next one. */
-static void record_renewed(const struct vidur_replica_account *account,
-                           struct vidur_batch *batch, double now_s)
+void vidur_record_renewed(const struct vidur_replica_account *account,
+                          struct vidur_batch *batch, double now_s)
 {
     const double latency_s = now_s - batch->scheduled_at_s;
     if (account->gaps->of_batches) {
@@ -285,7 +295,7 @@ static void renew(struct vidur_walk *walk, struct vidur_batch *batch, int32_t sl
     const double now_s = replica->now_s;
 
     settle_pass(&walk->server->pipeline, slot, replica);
-    record_renewed(replica->account, batch, now_s);
+    vidur_record_renewed(replica->account, batch, now_s);
     group->last_done_s = now_s;
     vidur_group_advance(replica, group, 1);
     const int64_t demand = vidur_group_demand(replica, group);
@@ -302,26 +312,9 @@ bool vidur_renew(struct vidur_walk *walk)
     const struct vidur_pipeline *pipeline = &walk->server->pipeline;
     const int32_t slot = pipeline->flight[pipeline->flight_begin];
     struct vidur_batch *batch = &pipeline->batches[slot];
-    if (!walk->can_renew || !is_renewable(walk, batch))
+    if (!walk->can_renew || !vidur_is_renewable(walk, batch))
         return false;
     renew(walk, batch, slot);
-    return true;
-}
-
-bool vidur_renew_next(struct vidur_walk *walk)
-{
-    struct vidur_server *server = walk->server;
-    const double next_s = vidur_flight_next_end_s(&server->pipeline);
-    const double before_s = server->replica.now_s;
-    if (!(next_s < walk->until_s && next_s < walk->next_arrival_s) ||
-        next_s > walk->run->limit_s)
-        return false;
-    server->replica.now_s = next_s;
-    if (!vidur_renew(walk)) {
-        server->replica.now_s = before_s;
-        return false;
-    }
-    server->ended_at_s = next_s;
     return true;
 }
 

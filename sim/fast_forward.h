@@ -8,6 +8,8 @@
  * formed again and again, iterations differ in the clock and the blocks alone.
  */
 
+enum { VIDUR_MAX_LANES = 64 }; /* batches in flight that may be renewed */
+
 /* One replica on its way through a run. */
 struct vidur_walk {
     struct vidur_run *run;
@@ -37,9 +39,21 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch);
  */
 bool vidur_renew(struct vidur_walk *walk);
 
-/* The same for the next batch to end, at the time when it does, if nothing else happens
- * before or then. */
-bool vidur_renew_next(struct vidur_walk *walk);
+/* The same for the batches that end next, one after the other, each at its time, while
+ * nothing else happens before or then. Stops behind the one that loses an SLO. */
+void vidur_cruise(struct vidur_walk *walk);
+
+/* Parts of these. Whether the scheduler would form the batch, when it ends, as it is:
+ * nothing has changed, nobody completes, the step takes the same time and its blocks
+ * are free. */
+bool vidur_is_renewable(const struct vidur_walk *walk, const struct vidur_batch *batch);
+/* Renewals at this time or later may be touched by something else. */
+double vidur_renewal_bound_s(const struct vidur_walk *walk);
+/* The gap that ends now; the batch, formed anew, begins the next one. */
+void vidur_record_renewed(const struct vidur_replica_account *account,
+                          struct vidur_batch *batch, double now_s);
+/* Of all stages, without CPU overheads. */
+uint64_t vidur_pass_model_ticks(const struct vidur_batch *batch, int32_t last);
 
 /* Adds a batch's renewals, which are left out above, to the account. */
 void vidur_count_renewals(struct vidur_batch *batch,

@@ -90,6 +90,17 @@ void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s)
     vidur_flight_add(pipeline, slot, now_s);
 }
 
+void vidur_flight_turn(struct vidur_pipeline *pipeline, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t slot = vidur_flight_remove(pipeline);
+        int32_t at = pipeline->flight_begin + pipeline->in_flight - 1;
+        if (at >= pipeline->num_slots)
+            at -= pipeline->num_slots;
+        pipeline->flight[at] = slot;
+    }
+}
+
 void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,
                          struct vidur_replica *replica, double until_s)
 {

@@ -68,6 +68,9 @@ void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_
 /* The first batch in flight, which is formed again now, becomes the last. */
 void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s);
 
+/* The first `count` batches become the last ones, in their order. */
+void vidur_flight_turn(struct vidur_pipeline *pipeline, int32_t count);
+
 /* Takes the first batch out, before it is retired. */
 int32_t vidur_flight_remove(struct vidur_pipeline *pipeline);
 

@@ -71,13 +71,14 @@ static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool ar
     const bool renewed = ended && vidur_renew(walk);
     if (ended && !renewed)
         end_first(walk, now_s);
-    bool lost = ends_run(walk, ended, now_s);
+    const bool lost = ends_run(walk, ended, now_s);
     /* An arrival and a batch's end each ask for a schedule. */
     if ((arrived && form_batches(walk)) || (ended && !renewed && form_batches(walk)))
         return -1;
-    while (renewed && !lost && vidur_renew_next(walk))
-        lost = ends_run(walk, true, walk->server->replica.now_s);
-    return lost;
+    if (!renewed || lost)
+        return lost;
+    vidur_cruise(walk);
+    return ends_run(walk, true, walk->server->replica.now_s);
 }
 
 /* The same where one stage works on one batch at a time: nothing ever queues. */
@@ -159,7 +160,8 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .ends_at_s = INFINITY,
         .can_skip = alone && run->ops->repeats && server->replica.grouping,
         .can_renew = pipeline->num_stages > 1 &&
-                     pipeline->num_slots == pipeline->num_stages && run->ops->repeats &&
+                     pipeline->num_slots == pipeline->num_stages &&
+                     pipeline->num_slots <= VIDUR_MAX_LANES && run->ops->repeats &&
                      server->replica.grouping};
 }
 

@@ -277,8 +277,8 @@ static int find_start(struct pilot *pilot, double bound_qps, double *start_qps,
         vidur_capacity_run(&search, probe_pilot, pilot, err) != 0)
         return -1;
     vidur_capacity_answer(&search, &answer);
-    if (answer.found)
-        *start_qps = answer.max_qps;
+    if (answer.found) /* so few requests may be served at any rate */
+        *start_qps = fmin(answer.max_qps, bound_qps);
     return 0;
 }
 

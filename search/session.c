@@ -163,7 +163,9 @@ static int write_results(struct session *s, struct vidur_error *err)
     if (study_results(s->study, &outcome->results, err) != 0)
         return -1;
     outcome->results.ranks = s->team->ranks;
-    outcome->results.threads = s->options->threads;
+    outcome->results.threads = s->options->threads > 0
+                                   ? s->options->threads
+                                   : (int)sysconf(_SC_NPROCESSORS_ONLN);
     outcome->results.elapsed_s = vidur_monotonic_s() - s->begin_s;
     if (vidur_results_write(s->options->output, &outcome->results, err) != 0)
         return -1;

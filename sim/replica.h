@@ -92,7 +92,18 @@ static inline int64_t vidur_num_changes(const struct vidur_replica_account *acco
 }
 
 void vidur_token_gaps_reset(struct vidur_token_gaps *gaps);
-void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double value, int64_t weight);
+void vidur_token_gaps_append(struct vidur_token_gaps *gaps, double value,
+                             int64_t weight);
+
+/* Equal gaps in a row are one sample. */
+static inline void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double value,
+                                        int64_t weight)
+{
+    if (gaps->count > 0 && gaps->values[gaps->count - 1].value == value)
+        gaps->values[gaps->count - 1].weight += weight;
+    else
+        vidur_token_gaps_append(gaps, value, weight);
+}
 
 /* ---- requests ---- */
 

@@ -89,6 +89,7 @@ void vidur_slo_watch_init(struct vidur_slo_watch *watch, struct vidur_slo_count 
                                       .num_counts = options->num_slos,
                                       .workload = workload,
                                       .order_count = workload->num_requests,
+                                      .least_gap_limit_s = INFINITY,
                                       .lost = -1};
     for (int i = 0; i < options->num_slos; i++) {
         const struct vidur_slo *slo = &options->slos[i];
@@ -99,6 +100,9 @@ void vidur_slo_watch_init(struct vidur_slo_watch *watch, struct vidur_slo_count 
             .lost_at = vidur_slo_lost_at(
                 sample_count(workload, slo->metric, options, corrected),
                 slo->quantile)};
+        if (slo->metric == VIDUR_LATENCY_tbt)
+            watch->least_gap_limit_s =
+                fmin(watch->least_gap_limit_s, counts[i].slo.limit_s);
     }
 }
 
@@ -126,7 +130,8 @@ void vidur_slo_watch_completed(struct vidur_slo_watch *watch,
     }
 }
 
-void vidur_slo_watch_gap(struct vidur_slo_watch *watch, double value_s, int64_t weight)
+void vidur_slo_watch_long_gap(struct vidur_slo_watch *watch, double value_s,
+                              int64_t weight)
 {
     for (int i = 0; i < watch->num_counts; i++) {
         struct vidur_slo_count *count = &watch->counts[i];

@@ -28,6 +28,7 @@ struct vidur_slo_watch {
     int lost; /* index of an SLO; -1: none */
     /* nothing is to be judged before this time, unless a count has reached its end */
     double next_due_s;
+    double least_gap_limit_s; /* of the SLOs on gaps; infinity: there is none */
     bool has_crossed;
 };
 
@@ -58,8 +59,16 @@ void vidur_slo_watch_completed(struct vidur_slo_watch *watch,
                                const struct vidur_request_table *table,
                                int32_t request);
 
+void vidur_slo_watch_long_gap(struct vidur_slo_watch *watch, double value_s,
+                              int64_t weight);
+
 /* `weight` gaps between tokens of this value. */
-void vidur_slo_watch_gap(struct vidur_slo_watch *watch, double value_s, int64_t weight);
+static inline void vidur_slo_watch_gap(struct vidur_slo_watch *watch, double value_s,
+                                       int64_t weight)
+{
+    if (value_s > watch->least_gap_limit_s)
+        vidur_slo_watch_long_gap(watch, value_s, weight);
+}
 
 /* How many gaps of this value lose an SLO; INT64_MAX: any number is fine. */
 int64_t vidur_slo_watch_gaps_left(const struct vidur_slo_watch *watch, double value_s);

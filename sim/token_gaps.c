@@ -22,14 +22,11 @@ static void grow(struct vidur_token_gaps *gaps)
     }
 }
 
-void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double value, int64_t weight)
+void vidur_token_gaps_append(struct vidur_token_gaps *gaps, double value,
+                             int64_t weight)
 {
-    if (gaps->count > 0 && gaps->values[gaps->count - 1].value == value) {
-        gaps->values[gaps->count - 1].weight += weight;
-        return;
-    }
     if (gaps->count == gaps->capacity)
         grow(gaps);
-    if (gaps->capacity)
+    if (gaps->capacity > gaps->count)
         gaps->values[gaps->count++] = (struct vidur_weighted_value){value, weight};
 }

@@ -277,8 +277,8 @@ int journal_check_room(const char *path, int64_t bytes, struct vidur_error *err)
     const double left = (double)room.f_bavail * (double)room.f_frsize;
     if (left < (double)bytes)
         return vidur_fail(err, VIDUR_EIO,
-                          "%s: %.0f MB are left on this file system, the search may "
-                          "need %.0f MB; choose another output with -o",
+                          "%s: %.1f MB are left on this file system, the search may "
+                          "need %.1f MB; choose another output with -o",
                           folder, left / 1e6, (double)bytes / 1e6);
     return 0;
 }

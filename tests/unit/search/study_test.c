@@ -435,6 +435,29 @@ static void test_in_flight_at_two_deaths(void)
     vidur_search_config_release(&config);
 }
 
+/* Rank 0 lived to tell which candidates went down with another rank. */
+static void test_lost_with_a_rank(void)
+{
+    struct study_resumed resumed;
+    const char *journal = small_search_path("lost.journal");
+    small_search_build("", &config, &space);
+    struct study *study = begin_study(journal, false, NULL);
+    for (int death = 0; death < 2; death++) {
+        const struct vidur_farm farm = study_farm(study, &stop);
+        for (int64_t c = 0; c < 5; c++)
+            lease(study, c);
+        CU_ASSERT_EQUAL(farm.ops->lost(farm.context, space.num_tables + 3, NULL), 0);
+        CU_ASSERT_EQUAL(study_end_journal(study, true, NULL), 0);
+        study_destroy(study);
+        study = begin_study(journal, true, &resumed);
+        CU_ASSERT_EQUAL(count_alone(study), death == 0 ? 1 : 0);
+        CU_ASSERT_EQUAL(resumed.given_up, death);
+    }
+    study_destroy(study);
+    vidur_space_release(&space);
+    vidur_search_config_release(&config);
+}
+
 static void test_an_orderly_end_blames_nobody(void)
 {
     struct study_resumed resumed;
@@ -545,6 +568,7 @@ VIDUR_TEST_MAIN("study", {"answers against a scan", test_answers_against_a_scan}
                  test_resume_when_done_and_when_never_begun},
                 {"foreign journal", test_foreign_journal},
                 {"in flight at two deaths", test_in_flight_at_two_deaths},
+                {"lost with a rank", test_lost_with_a_rank},
                 {"an orderly end blames nobody", test_an_orderly_end_blames_nobody},
                 {"full disk", test_full_disk_keeps_what_was_finished},
                 {"unwritable output", test_unwritable_output},

@@ -2,9 +2,11 @@
 
 #include "test.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char text[] =
     "models: [{name: llama, identifier: llama-2-7b-hf}]\n"
@@ -23,13 +25,29 @@ static const char text[] =
     "min_samples_split: 2, max_tokens_per_request: 512, max_prefill_chunk_size: 512, "
     "max_batch_size: 64}\n";
 
-/* Made by the first call, left to the system's cleaning of /tmp if a test dies. */
+static char folder_name[] = "/tmp/vidur-search-XXXXXX";
+
+static void remove_folder(void)
+{
+    char path[512];
+    DIR *dir = opendir(folder_name);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        snprintf(path, sizeof path, "%s/%s", folder_name, entry->d_name);
+        unlink(path);
+    }
+    if (dir)
+        closedir(dir);
+    rmdir(folder_name);
+}
+
+/* Made by the first call, removed at the program's end. */
 static const char *folder(void)
 {
-    static char name[] = "/tmp/vidur-search-XXXXXX";
-    if (strcmp(name + strlen(name) - 6, "XXXXXX") == 0)
-        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(name));
-    return name;
+    if (strcmp(folder_name + strlen(folder_name) - 6, "XXXXXX") == 0) {
+        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder_name));
+        atexit(remove_folder);
+    }
+    return folder_name;
 }
 
 const char *small_search_path(const char *name)

@@ -292,6 +292,8 @@ static void test_room(void)
     CU_ASSERT_EQUAL(err.code, VIDUR_EIO);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "/no/such/folder"));
     CU_ASSERT_PTR_NULL(journal_create("/no/such/folder/j", &identity, &err));
+    *strrchr(path, '/') = 0; /* the last test: the folder is empty */
+    CU_ASSERT_EQUAL(rmdir(path), 0);
 }
 
 VIDUR_TEST_MAIN("journal", {"round trip and append", test_round_trip_and_append},

@@ -201,12 +201,22 @@ static int recall_one(struct farm_leader *l)
     return l->link->send(l->link->self, rank, &l->message, l->error);
 }
 
+/* How many jobs a worker may hold. Two, so that it need not wait for the next; more
+ * where ranks are many and rank 0's time is short. */
+static int room_for(const struct farm_leader *l)
+{
+    const int64_t ranks = l->link->ranks, ready = l->board.ready.count;
+    if (ranks >= FARM_MANY_RANKS && ready >= FARM_MAX_HELD * ranks)
+        return FARM_MAX_HELD;
+    return ready >= ranks ? 2 : 1;
+}
+
 int farm_deal(struct farm_leader *l, int rank)
 {
     struct farm_slot *slot = &l->slots[rank];
     if (slot->recalled || slot->gone || slot->idle)
         return 0;
-    const int room = l->board.ready.count >= l->link->ranks ? 2 : 1;
+    const int room = room_for(l);
     int given = 1;
     while (given > 0 && slot->num_held < room)
         given = give_needed(l, rank);

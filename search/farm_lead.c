@@ -106,22 +106,22 @@ void farm_lead_drop(struct farm_leader *l, int rank, int index)
 {
     struct farm_slot *slot = &l->slots[rank];
     slot->num_held--;
-    if (index == 0 && slot->num_held > 0)
-        slot->held[0] = slot->held[1];
+    memmove(&slot->held[index], &slot->held[index + 1],
+            (size_t)(slot->num_held - index) * sizeof slot->held[0]);
     if (slot->num_held == 0)
         slot->recalled = false;
 }
 
-/* What the rank holds of a job (of one step of it where it holds single steps);
- * -1: nothing. */
-static int find_held(const struct farm_leader *l, int rank,
-                     const struct farm_message *m, bool any_step)
+/* What the rank holds of a job, of one step of it where it holds single steps and
+ * `step` is given; -1: nothing. */
+static int find_held(const struct farm_leader *l, int rank, int64_t job,
+                     const uint64_t *step)
 {
     const struct farm_slot *slot = &l->slots[rank];
     for (int i = 0; i < slot->num_held; i++) {
         const struct farm_holding *held = &slot->held[i];
-        if (l->paths[held->path]->job == m->job &&
-            (held->whole || any_step || held->step == m->step))
+        if (l->paths[held->path]->job == job &&
+            (held->whole || !step || held->step == *step))
             return i;
     }
     return -1;
@@ -133,14 +133,14 @@ static int confused(const struct farm_leader *l, int rank)
                       "rank %d sent a message about a job it does not hold", rank);
 }
 
-static int on_result(struct farm_leader *l, int rank, const struct farm_message *m)
+static int on_result(struct farm_leader *l, int rank,
+                     const struct farm_result_head *head, const void *result)
 {
-    const int at = find_held(l, rank, m, false);
+    const int at = find_held(l, rank, head->job, &head->step);
     if (at < 0)
         return confused(l, rank);
     const struct farm_holding held = l->slots[rank].held[at];
-    const struct farm_outcome outcome = {m->step, m->kind == FARM_FAILED, m->body,
-                                         (size_t)m->body_bytes};
+    const struct farm_outcome outcome = {head->step, head->failed, result, head->bytes};
     struct farm_path *path = l->paths[held.path];
     if (!held.whole) {
         farm_path_land(path, rank, held.step);
@@ -157,9 +157,20 @@ static int on_result(struct farm_leader *l, int rank, const struct farm_message 
     return 0;
 }
 
+static int on_results(struct farm_leader *l, int rank, const struct farm_message *m)
+{
+    struct farm_result_head head;
+    size_t offset = 0;
+    const void *result;
+    while ((result = farm_results_next(m, &offset, &head)) != NULL)
+        if (on_result(l, rank, &head, result) != 0)
+            return -1;
+    return 0;
+}
+
 static int on_returned(struct farm_leader *l, int rank, const struct farm_message *m)
 {
-    const int at = find_held(l, rank, m, true);
+    const int at = find_held(l, rank, m->job, NULL);
     if (at < 0)
         return confused(l, rank);
     const struct farm_holding held = l->slots[rank].held[at];
@@ -177,9 +188,8 @@ static int on_message(struct farm_leader *l, int rank, const struct farm_message
 {
     l->stats->messages++;
     switch (m->kind) {
-    case FARM_RESULT:
-    case FARM_FAILED:
-        return on_result(l, rank, m);
+    case FARM_RESULTS:
+        return on_results(l, rank, m);
     case FARM_RETURNED:
         return on_returned(l, rank, m);
     case FARM_STOPPED:
@@ -276,6 +286,8 @@ static int dismiss(struct farm_leader *l, int code)
             return -1;
         if (got == 0)
             farm_nap(&naps);
+        if (got > 0 && l->message.kind == FARM_RESULTS && code == VIDUR_EINTR)
+            on_message(l, from, &l->message); /* the last before the stop */
         if (got > 0 && l->message.kind == FARM_BYE) {
             on_message(l, from, &l->message);
             left--;

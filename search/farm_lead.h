@@ -18,7 +18,7 @@ struct farm_holding {
 };
 
 struct farm_slot {
-    struct farm_holding held[2]; /* the first is being worked on */
+    struct farm_holding held[FARM_MAX_HELD]; /* the first is being worked on */
     int num_held;
     bool recalled;   /* has been asked to give back what it holds */
     bool recallable; /* is in the ring of ranks to recall from */

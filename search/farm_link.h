@@ -11,14 +11,19 @@
  * between two ranks arrive in the order in which they were sent.
  */
 
+enum {
+    FARM_MAX_HELD = 8,     /* jobs that a worker holds, the one it works on included */
+    FARM_MAX_BODY = 12288, /* several results, or a state */
+    FARM_MANY_RANKS = 256  /* from where on workers hold so many */
+};
+
 enum farm_message_kind {
     /* rank 0 -> worker */
     FARM_LEASE,  /* run up to `count` steps of `job` from the state in `body` */
     FARM_RECALL, /* give back what you hold, after the step that is running */
     FARM_STOP,   /* end now; `code` says why: 0 all done, else a vidur_error_code */
     /* worker -> rank 0 */
-    FARM_RESULT,   /* `step` of `job`: result in `body`, took `seconds` */
-    FARM_FAILED,   /* the same, but it failed: struct vidur_error in `body` */
+    FARM_RESULTS,  /* what came of `count` steps, in the order in which they were run */
     FARM_RETURNED, /* `job` is no longer held here */
     FARM_STOPPED,  /* this rank was told to stop by a signal */
     FARM_BYE       /* answer to FARM_STOP; this rank sends nothing more */
@@ -28,12 +33,26 @@ struct farm_message {
     int32_t kind;
     int32_t code;
     int64_t job;
-    uint64_t step;
     int64_t count;
     double seconds;
     uint64_t body_bytes;
-    alignas(16) unsigned char body[VIDUR_FARM_MAX_RESULT_BYTES];
+    alignas(16) unsigned char body[FARM_MAX_BODY];
 };
+
+/* In front of each result in a FARM_RESULTS; the result follows, padded to 8 bytes. */
+struct farm_result_head {
+    int64_t job;
+    uint64_t step;
+    uint32_t failed; /* a struct vidur_error instead of a result */
+    uint32_t bytes;
+};
+
+/* Appends a result to a message that begins with none; false when it is full. */
+bool farm_results_add(struct farm_message *message, const struct farm_result_head *head,
+                      const void *result);
+/* The result at *offset of the body, which moves behind it; NULL behind the last. */
+const void *farm_results_next(const struct farm_message *message, size_t *offset,
+                              struct farm_result_head *head);
 
 struct farm_link {
     int rank, ranks;

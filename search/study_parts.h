@@ -11,9 +11,11 @@ enum study_step { STUDY_TABLE, STUDY_BOUND, STUDY_PROBE };
 
 struct study_result {
     int64_t kind;
-    struct evaluator_bound bound;
-    struct evaluator_table table;
-    struct evaluator_probed probed;
+    union {
+        struct evaluator_bound bound;
+        struct evaluator_table table;
+        struct evaluator_probed probed;
+    };
 };
 
 /* A job's state, sent between ranks. */

@@ -2,14 +2,15 @@
  * How far one dispatching rank reaches, on paper: the farm's real rank 0 (farm_lead.c)
  * against simulated workers, in virtual time.
  *
- *   farm_scale RESULTS.h5 [MESSAGE_US [LATENCY_US]]
+ *   farm_scale RESULTS.h5 [MESSAGE_US RESULT_US LATENCY_US]
  *
  * A job's steps take what the simulations of a real search took (the probes of
  * RESULTS.h5), drawn per candidate. Every message that rank 0 receives or sends costs
- * it MESSAGE_US (default 2: 1 measured for MPI and the farm's bookkeeping, 1 for the
- * journal's record) and is under way for LATENCY_US (default 5). Prints efficiency: the
- * steps' time over ranks times makespan, for 10^2 to 10^5 ranks, with jobs alone and in
- * chains of five, fifty jobs a rank, heaviest first by what they will take.
+ * it MESSAGE_US (default 0.7), every result RESULT_US (default 1.1: the farm's
+ * bookkeeping and the journal's record, measured); a message is under way for
+ * LATENCY_US (default 5). Prints efficiency: the steps' time over ranks times makespan,
+ * for 10^2 to 10^5 ranks, with jobs alone and in chains of five, fifty jobs a rank,
+ * heaviest first by what they will take.
  */
 
 #include "farm_link.h"
@@ -21,7 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOBS_PER_RANK = 50, MAX_STEPS = 32, RESULT_BYTES = 700 };
+enum { JOBS_PER_RANK = 50, MAX_STEPS = 32, RESULT_BYTES = 480, MAX_RESULTS = 24 };
+
+/* As the workers' (farm_worker.c). */
+static const double result_patience_s = 0.05;
 
 /* ---- Jobs ---- */
 
@@ -34,7 +38,7 @@ struct sample {
 struct model {
     struct sample *samples;
     int num_samples;
-    double message_s, latency_s;
+    double message_s, result_s, latency_s;
     double work_s; /* of all steps given to workers */
 };
 
@@ -98,6 +102,12 @@ static int finish(void *context, int64_t job, const void *state,
 
 enum event_kind { STEP_ENDS, AT_WORKER, AT_LEADER };
 
+/* Steps whose results travel together. */
+struct results {
+    int count;
+    struct vidur_farm_step steps[MAX_RESULTS];
+};
+
 struct event {
     double at_s;
     uint64_t order;
@@ -105,9 +115,9 @@ struct event {
     int32_t rank;
     int32_t message; /* enum farm_message_kind */
     int64_t job;
-    uint64_t step;
     struct job_state state;
     int64_t count;
+    struct results *results; /* FARM_RESULTS: owned */
 };
 
 struct sim_lease {
@@ -117,9 +127,11 @@ struct sim_lease {
 };
 
 struct sim_worker {
-    struct sim_lease leases[2];
-    int num_leases;
+    struct sim_lease leases[FARM_MAX_HELD];
+    int num_leases, most_leases;
     bool in_step;
+    double flushed_s;
+    struct results results; /* not sent yet */
 };
 
 struct world {
@@ -176,12 +188,32 @@ static struct event pop(struct world *w)
 
 /* ---- Simulated workers ---- */
 
-static void say(struct world *w, double at_s, int rank, struct event message)
+static void post(struct world *w, double at_s, int rank, struct event message)
 {
     message.at_s = at_s + w->model->latency_s;
     message.kind = AT_LEADER;
     message.rank = rank;
     push(w, message);
+}
+
+static void flush(struct world *w, double at_s, int rank)
+{
+    struct sim_worker *worker = &w->workers[rank];
+    worker->flushed_s = at_s;
+    if (worker->results.count == 0)
+        return;
+    struct results *copy = malloc(sizeof *copy);
+    if (!copy)
+        abort();
+    *copy = worker->results;
+    worker->results.count = 0;
+    post(w, at_s, rank, (struct event){.message = FARM_RESULTS, .results = copy});
+}
+
+static void say(struct world *w, double at_s, int rank, struct event message)
+{
+    flush(w, at_s, rank);
+    post(w, at_s, rank, message);
 }
 
 static void begin_step(struct world *w, double at_s, int rank)
@@ -198,19 +230,21 @@ static void begin_step(struct world *w, double at_s, int rank)
 
 static void drop(struct sim_worker *worker)
 {
-    worker->leases[0] = worker->leases[1];
     worker->num_leases--;
+    memmove(&worker->leases[0], &worker->leases[1],
+            (size_t)worker->num_leases * sizeof worker->leases[0]);
 }
 
 static void end_step(struct world *w, double at_s, int rank)
 {
     struct sim_worker *worker = &w->workers[rank];
     struct sim_lease *lease = &worker->leases[0];
+    const bool single = lease->steps_left == 1;
     worker->in_step = false;
-    say(w, at_s, rank,
-        (struct event){.message = FARM_RESULT,
-                       .job = lease->state.job,
-                       .step = (uint64_t)lease->state.done});
+    if (worker->results.count == MAX_RESULTS)
+        flush(w, at_s, rank);
+    worker->results.steps[worker->results.count++] =
+        (struct vidur_farm_step){lease->state.job, (uint64_t)lease->state.done};
     lease->state.done++;
     const bool at_end =
         --lease->steps_left <= 0 || lease->state.done >= lease->state.steps;
@@ -219,6 +253,9 @@ static void end_step(struct world *w, double at_s, int rank)
             (struct event){.message = FARM_RETURNED, .job = lease->state.job});
     if (at_end || lease->give_back)
         drop(worker);
+    const bool little_left = at_end && 2 * worker->num_leases <= worker->most_leases;
+    if (single || little_left || at_s - worker->flushed_s > result_patience_s)
+        flush(w, at_s, rank);
     begin_step(w, at_s, rank);
 }
 
@@ -228,6 +265,8 @@ static void hear(struct world *w, const struct event *event)
     if (event->message == FARM_LEASE) {
         worker->leases[worker->num_leases++] =
             (struct sim_lease){.state = event->state, .steps_left = event->count};
+        if (worker->num_leases > worker->most_leases)
+            worker->most_leases = worker->num_leases;
         begin_step(w, event->at_s, event->rank);
     } else if (event->message == FARM_RECALL) {
         while (worker->num_leases > (worker->in_step ? 1 : 0)) {
@@ -277,6 +316,29 @@ static bool wait_for_message(struct world *w)
     return w->count > 0;
 }
 
+/* The message as it would have come, at what it costs. */
+static void deliver(struct world *w, const struct event *event,
+                    struct farm_message *message)
+{
+    static const unsigned char result[RESULT_BYTES];
+    const int count = event->results ? event->results->count : 0;
+    const double cost_s = w->model->message_s + count * w->model->result_s;
+    w->now_s += cost_s;
+    w->busy_s += cost_s;
+    message->kind = event->message;
+    message->job = event->job;
+    message->count = 0;
+    message->seconds = 0;
+    message->body_bytes = 0;
+    for (int i = 0; i < count; i++) {
+        const struct farm_result_head head = {.job = event->results->steps[i].job,
+                                              .step = event->results->steps[i].step,
+                                              .bytes = RESULT_BYTES};
+        farm_results_add(message, &head, result);
+    }
+    free(event->results);
+}
+
 static int link_receive(void *self, struct farm_message *message, int *from,
                         struct vidur_error *err)
 {
@@ -292,15 +354,9 @@ static int link_receive(void *self, struct farm_message *message, int *from,
     const struct event event = pop(w);
     if (event.at_s > w->now_s)
         w->now_s = event.at_s;
-    w->now_s += w->model->message_s;
-    w->busy_s += w->model->message_s;
     w->delivered = true;
     *from = event.rank;
-    memset(message, 0, offsetof(struct farm_message, body) + RESULT_BYTES);
-    message->kind = event.message;
-    message->job = event.job;
-    message->step = event.step;
-    message->body_bytes = event.message == FARM_RESULT ? RESULT_BYTES : 0;
+    deliver(w, &event, message);
     return 1;
 }
 
@@ -379,18 +435,21 @@ static int read_samples(struct model *model, const char *path, struct vidur_erro
 int main(int argc, char **argv)
 {
     static const int ranks[] = {100, 1000, 10000, 100000};
-    struct model model = {.message_s = 2e-6, .latency_s = 5e-6};
+    struct model model = {.message_s = 0.7e-6, .result_s = 1.1e-6, .latency_s = 5e-6};
     struct vidur_error err = {0};
     if (argc < 2 || read_samples(&model, argv[1], &err) != 0) {
         fprintf(stderr, "farm_scale: %s\n",
-                argc < 2 ? "usage: farm_scale RESULTS.h5 [MESSAGE_US [LATENCY_US]]"
-                         : err.text);
+                argc < 2
+                    ? "usage: farm_scale RESULTS.h5 [MESSAGE_US RESULT_US LATENCY_US]"
+                    : err.text);
         return 1;
     }
     if (argc > 2)
         model.message_s = 1e-6 * atof(argv[2]);
     if (argc > 3)
-        model.latency_s = 1e-6 * atof(argv[3]);
+        model.result_s = 1e-6 * atof(argv[3]);
+    if (argc > 4)
+        model.latency_s = 1e-6 * atof(argv[4]);
     printf("%8s %6s %10s %11s %11s %12s %13s\n", "ranks", "chain", "jobs", "s per rank",
            "makespan s", "efficiency %", "rank 0 busy %");
     for (int chain = 1; chain <= 5; chain += 4)

@@ -45,12 +45,15 @@ def kill(pid):
 
 
 class Kill(Search):
-    config_text = SMALL.replace("num_requests: 2000", "num_requests: 12000")
+    config_text = SMALL.replace("num_requests: 2000", "num_requests: 20000")
 
     def setUp(self):
         super().setUp()
         self.need_h5py()
-        self.search("-q", "-o", "whole.h5", before=mpirun(2))
+        self.search("-q", "-o", "first.h5", before=mpirun(RANKS))  # makes the tables
+        begin = time.monotonic()
+        self.search("-q", "-o", "whole.h5", before=mpirun(RANKS))
+        self.takes_s = time.monotonic() - begin
         self.whole = read(self.path("whole.h5"))
 
     def start(self, *args):
@@ -88,7 +91,8 @@ class Kill(Search):
         while sum(killed.values()) < KILLS:
             everything = draw.random() < 0.5
             process = self.start()
-            if self.kill_at(process, draw.uniform(0.3, 1.1), everything, draw):
+            if self.kill_at(process, draw.uniform(0.25, 0.9) * self.takes_s,
+                            everything, draw):
                 killed[everything] += 1
                 if os.path.exists(self.path("r.h5.journal")):
                     kept += os.path.getsize(self.path("r.h5.journal")) > 5000
@@ -104,7 +108,8 @@ class Kill(Search):
             resume = ["--resume"] if death else []
             # Deaths of no fault of any candidate's, more than are allowed for.
             process = self.start(*resume, "--set", "search.max_deaths=100")
-            self.kill_at(process, draw.uniform(0.35, 0.7), death % 2 == 0, draw)
+            self.kill_at(process, draw.uniform(0.3, 0.6) * self.takes_s, death % 2 == 0,
+                         draw)
         self.search("-q", "-o", "r.h5", "--resume", "--set", "search.max_deaths=100",
                     before=mpirun(RANKS))
         self.assertEqual(differences(self.whole, read(self.path("r.h5"))), [])

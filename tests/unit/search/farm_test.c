@@ -125,7 +125,7 @@ static void test_path_wants_the_nearest_step(void)
 
 /* ---- many ranks, as threads with mailboxes ---- */
 
-enum { MAX_RANKS = 8, BOX = 4096 };
+enum { MAX_RANKS = 8, BOX = 512 };
 
 struct box {
     pthread_mutex_t lock;

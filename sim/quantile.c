@@ -235,25 +235,29 @@ static void set_quantiles(struct vidur_distribution *out, const double *quantile
     out->p99 = quantiles[3];
 }
 
-/* As vidur_exact_sum_add of each value, in units of 1, 2^-32 and 2^-64 with one carry
- * at the end. */
-static double mean_of(const double *values, int64_t n)
+/* The sum of vidur_exact_sum_add. Values from 0 are added in units of 1, 2^-32 and 2^-64
+ * with one carry at the end. */
+static double mean_of(const double *values, int64_t n, double least)
 {
     const double two_to_32 = 4294967296.0;
-    int64_t whole = 0, high = 0, low = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const double size = fabs(values[i]);
-        const int64_t sign = values[i] < 0 ? -1 : 1;
-        const int64_t units = (int64_t)size;
-        const double rest = (size - (double)units) * two_to_32;
-        const int64_t upper = (int64_t)rest;
-        whole += sign * units;
-        high += sign * upper;
-        low += sign * (int64_t)((rest - (double)upper) * two_to_32);
+    struct vidur_exact_sum sum = {0};
+    int64_t whole = 0;
+    uint64_t high = 0, low = 0;
+    if (least < 0) {
+        for (int64_t i = 0; i < n; i++)
+            vidur_exact_sum_add(&sum, values[i], 1);
+        return vidur_exact_sum_value(&sum) / (double)n;
     }
-    const i128 total =
-        (i128)whole * ((i128)1 << 64) + (i128)high * ((i128)1 << 32) + low;
-    return (double)total / two_to_64 / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t units = (int64_t)values[i];
+        const double rest = (values[i] - (double)units) * two_to_32;
+        const int64_t upper = (int64_t)rest;
+        whole += units;
+        high += (uint64_t)upper;
+        low += (uint64_t)(int64_t)((rest - (double)upper) * two_to_32);
+    }
+    const u128 total = ((u128)(uint64_t)whole << 64) + ((u128)high << 32) + low;
+    return (double)(i128)total / two_to_64 / (double)n;
 }
 
 void vidur_distribution_of(struct vidur_distribution *out, double *values, int64_t n)
@@ -267,7 +271,7 @@ void vidur_distribution_of(struct vidur_distribution *out, double *values, int64
         out->min = values[i] < out->min ? values[i] : out->min;
         out->max = values[i] > out->max ? values[i] : out->max;
     }
-    out->mean = mean_of(values, n);
+    out->mean = mean_of(values, n, out->min);
     struct wanted wanted[NUM_QUANTILES];
     double quantiles[NUM_QUANTILES];
     int64_t sorted_below = 0;

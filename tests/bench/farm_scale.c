@@ -6,11 +6,11 @@
  *
  * A job's steps take what the simulations of a real search took (the probes of
  * RESULTS.h5), drawn per candidate. Every message that rank 0 receives or sends costs
- * it MESSAGE_US (default 0.7), every result RESULT_US (default 1.1: the farm's
- * bookkeeping and the journal's record, measured); a message is under way for
- * LATENCY_US (default 5). Prints efficiency: the steps' time over ranks times makespan,
- * for 10^2 to 10^5 ranks, with jobs alone and in chains of five, fifty jobs a rank,
- * heaviest first by what they will take.
+ * it MESSAGE_US (default 0.7: twice what message_bench measures in shared memory),
+ * every result RESULT_US (default 1.1: the farm's bookkeeping and the journal's
+ * record); a message is under way for LATENCY_US (default 5). Prints efficiency: the
+ * steps' time over ranks times makespan, for 10^2 to 10^5 ranks, with jobs alone and in
+ * chains of five, fifty jobs a rank, heaviest first by what they will take.
  */
 
 #include "farm_link.h"

@@ -48,6 +48,18 @@ static bool is_met(const struct vidur_run *run, const struct vidur_slo *slo,
     return count == 0 || vidur_quantile(scratch, count, slo->quantile) <= slo->limit_s;
 }
 
+/* The run has come to its end with requests that wait for ever: no deployment to
+ * rent, whatever the others saw. */
+static bool is_stuck(const struct vidur_run *run)
+{
+    if (run->time_limited || run->stopped_early)
+        return false;
+    for (int64_t i = 0; i < run->requests.count; i++)
+        if (!(run->requests.flags[i] & VIDUR_REQUEST_DONE))
+            return true;
+    return false;
+}
+
 static int violated_slo(struct vidur_run *run, double *scratch)
 {
     if (run->stopped_early)
@@ -55,7 +67,7 @@ static int violated_slo(struct vidur_run *run, double *scratch)
     for (int i = 0; i < run->options->num_slos; i++)
         if (!is_met(run, &run->options->slos[i], scratch))
             return i;
-    return -1;
+    return run->options->num_slos > 0 && is_stuck(run) ? 0 : -1;
 }
 
 /* ---- Totals ---- */

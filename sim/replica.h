@@ -16,7 +16,7 @@
 
 /* Per-request durations are summed in units of 2^-47 s, as integers: their sums do not
  * depend on order or grouping, so stepping and fast-forwarding give equal bits. They
- * wrap at 36 hours of one request's execution or preemption. */
+ * wrap at 2^17 s, 36 hours, which the records make good for preemption. */
 static inline uint64_t vidur_ticks(double seconds)
 {
     return seconds < 0x1p16 ? (uint64_t)(int64_t)(seconds * 0x1p47 + 0.5) /* quicker */

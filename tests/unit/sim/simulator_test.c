@@ -110,6 +110,33 @@ static void test_records(void)
     end(&f);
 }
 
+/* A request that evicts itself waits until somebody arrives, more than the 36 hours at
+ * which sums of ticks wrap. */
+static void test_long_preemption(void)
+{
+    static const double arrived_s[] = {0, 300000};
+    static const int32_t prompts[] = {4, 1}, outputs[] = {3, 1};
+    const struct vidur_workload workload =
+        toy_workload(2, MAX_TOKENS, arrived_s, prompts, outputs);
+    const struct vidur_run_options options = {0};
+    struct fixture f = {.table = one_second()};
+    toy_deployment(&f.deployment, "vllm");
+    f.deployment.scheduler.num_blocks = 2;
+    f.deployment.scheduler.block_size = 4;
+    f.deployment.scheduler.watermark_blocks_fraction = 0;
+    CU_ASSERT_EQUAL_FATAL(vidur_simulator_create(&f.simulator, &f.deployment, f.table,
+                                                 MAX_TOKENS, &f.err),
+                          0);
+    CU_ASSERT_EQUAL_FATAL(
+        vidur_simulator_run(f.simulator, &workload, &options, &f.metrics, &f.err), 0);
+    const struct vidur_request_records *r = vidur_simulator_requests(f.simulator);
+    CU_ASSERT_EQUAL(r->num_restarts[0], 1);
+    CU_ASSERT_EQUAL(r->execution_time_s[0] + r->preempted_time_s[0],
+                    r->completed_at_s[0]);
+    CU_ASSERT(r->preempted_time_s[0] > 299990);
+    end(&f);
+}
+
 /* The limit cuts between the second and third iteration of the second request. */
 static void test_time_limit(void)
 {
@@ -374,7 +401,9 @@ static void test_does_not_fit(void)
 }
 
 VIDUR_TEST_MAIN("simulator", {"metrics by hand", test_metrics},
-                {"records by hand", test_records}, {"time limit", test_time_limit},
+                {"records by hand", test_records},
+                {"a long preemption", test_long_preemption},
+                {"time limit", test_time_limit},
                 {"definitions of tbt", test_tbt_definitions}, {"reuse", test_reuse},
                 {"events", test_events}, {"stopping", test_stopping},
                 {"bad workloads", test_bad_workloads}, {"bad slos", test_bad_slos},

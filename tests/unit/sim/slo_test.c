@@ -121,7 +121,7 @@ static void test_limit_is_inclusive(void)
     CU_ASSERT(checked > 300);
 }
 
-/* Requests that can never run fail every SLO on requests. */
+/* Requests that can never run fail their run. */
 static void test_stuck_requests_count(void)
 {
     struct toy_scenario *scenario = toy_scenario_draw(0);
@@ -141,6 +141,13 @@ static void test_stuck_requests_count(void)
     CU_ASSERT_EQUAL(run(scenario, false, &metrics), 1);
     CU_ASSERT_EQUAL(metrics.num_completed, 9);
     CU_ASSERT_FALSE(metrics.time_limited);
+    /* also where those that ran meet it, or nobody looks at requests */
+    scenario->options.num_slos = 1;
+    CU_ASSERT_EQUAL(run(scenario, true, &metrics), 0);
+    scenario->slos[0] = (struct vidur_slo){VIDUR_LATENCY_tbt, 0.99, 1e6};
+    CU_ASSERT_EQUAL(run(scenario, true, &metrics), 0);
+    scenario->count = 9;
+    CU_ASSERT_EQUAL(run(scenario, true, &metrics), -1);
     free(scenario);
 }
 

@@ -17,6 +17,7 @@ import tempfile
 import time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+SPEEDUP = "Llama-2-70B, chat"
 STUDIES = ("llama2-7b", "internlm-20b", "llama2-70b", "qwen-72b")
 
 
@@ -76,6 +77,22 @@ def tables(build):
         return json.loads(output(program, env={**os.environ, "XDG_CACHE_HOME": cache}))
 
 
+def training(build):
+    """Selection and fit of all operators of a measured profile in data/, and its tables."""
+    config = os.path.join(ROOT, "configs", "simulate-quickstart.yaml")
+    command = [os.path.join(build, "bin", "vidur-estimate"), "train", config]
+    for assignment in ("model=meta-llama/Meta-Llama-3-8B", "cluster.device=h200",
+                       "cluster.network_device=h200_dgx", "estimator.source=profiles",
+                       "estimator.cache_dir="):
+        command += ["--set", assignment]
+    seconds = []
+    for _ in range(5):
+        start = time.monotonic()
+        output(*command)
+        seconds.append(time.monotonic() - start)
+    return {"profile": "Meta-Llama-3-8B on h200, TP 1", "train_s": statistics.median(seconds)}
+
+
 def output_and_peak(command, env):
     """Standard output, and the largest memory of a process that it waited for, KiB."""
     with tempfile.TemporaryFile("w+") as text:
@@ -126,10 +143,13 @@ def show(result):
     print(f"\ntimetable: built in {t['built_s']:.3f} s, from the cache in "
           f"{t['from_cache_s'] * 1e3:.2f} ms; {t['tables_kib_1_process']} KiB for one process, "
           f"{t['tables_kib_8_processes']} KiB for eight")
+    print(f"training on a profile ({t['profile']}): {t['train_s']:.3f} s")
     print(f"\n{'search':<28}{'ranks':>6}{'candidates':>11}{'simulations':>12}{'s':>8}{'cand./s':>9}{'MB/rank':>9}")
     for name, ranks, r in result["search"]:
         print(f"{name:<28}{ranks:>6}{r['candidates']:>11.0f}{r['simulations']:>12.0f}"
               f"{r['seconds']:>8.2f}{r['candidates_per_s']:>9.1f}{r['peak_rank_mb']:>9.0f}")
+    one, two = (r for name, _, r in result["search"] if name == SPEEDUP)
+    print(f"\n{SPEEDUP}: 2 ranks over 1: {one['seconds'] / two['seconds']:.2f} times, mpirun's start included")
 
 
 def main():
@@ -143,12 +163,12 @@ def main():
     result = {"machine": machine(args.build), "simulator": simulator(args.build, repeats)}
     if not args.quick:
         result["instructions"] = instructions(args.build)
-    result["tables"] = tables(args.build)
+    result["tables"] = {**tables(args.build), **training(args.build)}
     result["search"] = [("quickstart", n, median_search(args.build, "quickstart.yaml", n, repeats))
                         for n in (1, 2)]
     chat = ("include=[{trace: chat}]",)
-    result["search"] += [("Llama-2-70B, chat", n,
-                          median_search(args.build, "vidur-paper-llama2-70b.yaml", n, 1, chat))
+    result["search"] += [(SPEEDUP, n, median_search(args.build, "vidur-paper-llama2-70b.yaml", n,
+                                                    repeats, chat))
                          for n in (1, 2)]
     if args.studies:
         result["search"] += [(f"{name}, all workloads", 2,

@@ -282,17 +282,77 @@ out:
     return status;
 }
 
-/* A new file whose metadata carries checksums and whose datasets are aligned. */
-static hid_t create_file(const char *path)
+/* What the core driver kept of a closed file. A file on disk will not do: where the
+ * disk is full it cannot be closed, and HDF5 crashes over it when the program ends. */
+struct image {
+    unsigned char *bytes;
+    size_t size; /* of the memory, which is longer than the file */
+};
+
+static void *image_malloc(size_t size, H5FD_file_image_op_t op, void *udata)
 {
+    struct image *image = udata;
+    (void)op;
+    image->size = size;
+    return malloc(size);
+}
+
+static void *image_realloc(void *bytes, size_t size, H5FD_file_image_op_t op,
+                           void *udata)
+{
+    struct image *image = udata;
+    (void)op;
+    image->size = size;
+    return realloc(bytes, size);
+}
+
+static herr_t image_free(void *bytes, H5FD_file_image_op_t op, void *udata)
+{
+    struct image *image = udata;
+    if (op == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
+        image->bytes = bytes;
+    else
+        free(bytes);
+    return 0;
+}
+
+static void *udata_copy(void *udata)
+{
+    return udata;
+}
+
+static herr_t udata_free(void *udata)
+{
+    (void)udata;
+    return 0;
+}
+
+static herr_t keep_in_memory(hid_t access, struct image *image)
+{
+    H5FD_file_image_callbacks_t callbacks = {.image_malloc = image_malloc,
+                                             .image_realloc = image_realloc,
+                                             .image_free = image_free,
+                                             .udata_copy = udata_copy,
+                                             .udata_free = udata_free,
+                                             .udata = image};
+    if (H5Pset_fapl_core(access, (size_t)1 << 20, false) < 0)
+        return -1;
+    return H5Pset_file_image_callbacks(access, &callbacks);
+}
+
+/* A new file, in memory, whose metadata carries checksums and whose datasets are
+ * aligned. */
+static hid_t create_file(struct image *image)
+{
+    static const char name[] = "/dev/null/timetable"; /* no such file can exist */
     hid_t file = -1;
     const hid_t create = H5Pcreate(H5P_FILE_CREATE);
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (create >= 0 && access >= 0 && H5Pset_userblock(create, USER_BLOCK_BYTES) >= 0 &&
         H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
         H5Pset_alignment(access, 1, ALIGNMENT_BYTES) >= 0 &&
-        H5Pset_file_locking(access, false, true) >= 0)
-        file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+        keep_in_memory(access, image) >= 0)
+        file = H5Fcreate(name, H5F_ACC_EXCL, create, access);
     if (create >= 0)
         H5Pclose(create);
     if (access >= 0)
@@ -300,10 +360,10 @@ static hid_t create_file(const char *path)
     return file;
 }
 
-static int write_tables(const struct vidur_cache_entry *entry, const char *path,
+static int write_tables(const struct vidur_cache_entry *entry, struct image *image,
                         const char *provenance, struct user_block *block)
 {
-    const hid_t file = create_file(path);
+    const hid_t file = create_file(image);
     if (file < 0)
         return -1;
     int status = 0;
@@ -319,24 +379,26 @@ static int write_tables(const struct vidur_cache_entry *entry, const char *path,
     return status;
 }
 
-/* Writes the user block of the finished file. */
-static int seal(const char *path, struct user_block *block)
+/* The file's length, which its superblock (version 3) has. */
+static size_t file_length(const struct image *image)
 {
-    int status = -1;
-    size_t size = 0;
-    char *bytes = vidur_file_read(path, 0, &size, NULL);
-    const int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (bytes && fd >= 0 && size > USER_BLOCK_BYTES) {
-        block->file_bytes = size;
-        memcpy(bytes, block, sizeof *block);
-        block->crc32 = vidur_crc32(0, bytes + CRC_START, size - CRC_START);
-        if (pwrite(fd, block, sizeof *block, 0) == (ssize_t)sizeof *block)
-            status = 0;
-    }
-    free(bytes);
-    if (fd >= 0 && close(fd))
-        status = -1;
-    return status;
+    enum {
+        END_OF_FILE = USER_BLOCK_BYTES + 28,
+        SUPERBLOCK_END = USER_BLOCK_BYTES + 48
+    };
+    uint64_t length = 0;
+    for (int i = 7; image->bytes && image->size >= SUPERBLOCK_END && i >= 0; i--)
+        length = length << 8 | image->bytes[END_OF_FILE + i];
+    return length <= image->size ? (size_t)length : 0;
+}
+
+/* Fills in the user block of the finished file. */
+static void seal(const struct image *image, size_t size, struct user_block *block)
+{
+    block->file_bytes = size;
+    memcpy(image->bytes, block, sizeof *block);
+    block->crc32 = vidur_crc32(0, image->bytes + CRC_START, size - CRC_START);
+    memcpy(image->bytes, block, sizeof *block);
 }
 
 int vidur_cache_store(const struct vidur_cache_entry *entry, const char *folder,
@@ -344,24 +406,24 @@ int vidur_cache_store(const struct vidur_cache_entry *entry, const char *folder,
 {
     char path[1200];
     int status;
+    struct image image = {0};
     struct user_block block = {.format_version = FORMAT_VERSION};
     memcpy(block.creator, creator, sizeof creator);
     memcpy(block.key, key, strnlen(key, sizeof block.key));
     if (entry_path(path, sizeof path, folder, key, err))
         return -1;
-    struct vidur_file *file = vidur_file_create(path, err);
-    if (!file)
-        return -1;
-    errno = 0;
     H5E_BEGIN_TRY
     {
-        status = write_tables(entry, vidur_file_temporary(file), provenance, &block);
+        status = write_tables(entry, &image, provenance, &block);
     }
     H5E_END_TRY;
-    if (status || seal(vidur_file_temporary(file), &block)) {
-        vidur_file_discard(file);
-        return errno ? fail_errno(err, path, "cannot write")
-                     : vidur_fail(err, VIDUR_EIO, "%s: cannot write", path);
+    const size_t size = status ? 0 : file_length(&image);
+    if (size > USER_BLOCK_BYTES) {
+        seal(&image, size, &block);
+        status = vidur_file_write(path, image.bytes, size, err);
+    } else {
+        status = vidur_fail(err, VIDUR_ENOMEM, "%s: no memory for the file", path);
     }
-    return vidur_file_commit(file, err);
+    free(image.bytes);
+    return status;
 }

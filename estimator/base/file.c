@@ -146,8 +146,12 @@ int vidur_file_write(const char *path, const void *data, size_t size,
     struct vidur_file *file = vidur_file_create(path, err);
     if (!file)
         return -1;
-    if (size > 0)
-        fwrite(data, 1, size, file->stream); /* commit sees the stream's error flag */
+    errno = 0;
+    if (size > 0 && fwrite(data, 1, size, file->stream) < size) {
+        vidur_file_fail(err, path, "cannot write");
+        vidur_file_discard(file);
+        return -1;
+    }
     return vidur_file_commit(file, err);
 }
 

@@ -305,6 +305,18 @@ class Trouble(Run):
         self.assertIn("chrome_trace.json", done.stderr)
         self.assertEqual(self.files(), [])
 
+    def test_cache_that_cannot_be_written(self):
+        """The tables are larger than files may be: that costs a warning."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000))
+        cache = os.path.join(self.folder.name, "cache")
+        done = self.simulate(f"estimator.cache_dir={cache}", preexec_fn=limit)
+        self.assertIn("warning: " + cache, done.stderr)
+        self.assertIn("File too large", done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertEqual(os.listdir(cache), [])
+
     def interrupted(self, signal_number):
         process = subprocess.Popen(
             [PROGRAM, self.config, "-o", self.out, "--set", "workload.num_requests=2000000",

@@ -233,7 +233,8 @@ static void test_unwritable(void)
     vidur_cache_close(&entry);
 }
 
-/* A write that the system cuts off: the old file stays, and nothing else. */
+/* A write that the system cuts off: the old file stays, and nothing else; nor does
+ * HDF5 trip over it as the process exits. */
 static int store_beyond_the_limit(void)
 {
     struct vidur_cache_entry entry;
@@ -244,7 +245,8 @@ static int store_beyond_the_limit(void)
     setrlimit(RLIMIT_FSIZE, &limit);
     const int status = vidur_cache_store(&entry, dir.path, key, "", &err);
     vidur_cache_close(&entry);
-    return status == -1 && err.code == VIDUR_EIO ? 0 : 1;
+    return status == -1 && err.code == VIDUR_EIO && strstr(err.text, "too large") ? 0
+                                                                                  : 1;
 }
 
 static void test_full_disk(void)
@@ -252,9 +254,10 @@ static void test_full_disk(void)
     struct vidur_cache_entry entry;
     store();
     const int before = temp_dir_count(&dir, "");
+    fflush(NULL);
     const pid_t child = fork();
     if (child == 0)
-        _exit(store_beyond_the_limit());
+        exit(store_beyond_the_limit());
     int status = -1;
     CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
     CU_ASSERT_EQUAL(status, 0);

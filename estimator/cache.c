@@ -412,6 +412,7 @@ int vidur_cache_store(const struct vidur_cache_entry *entry, const char *folder,
     memcpy(block.key, key, strnlen(key, sizeof block.key));
     if (entry_path(path, sizeof path, folder, key, err))
         return -1;
+    H5dont_atexit(); /* nothing stays open; see results_h5.c */
     H5E_BEGIN_TRY
     {
         status = write_tables(entry, &image, provenance, &block);

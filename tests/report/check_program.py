@@ -26,6 +26,8 @@ def damaged_files(folder, whole):
         "foreign.h5": (b"rank,model\n1,x\n", "this is not an HDF5 file"),
         "cut.h5": (data[:len(data) // 2], "damaged or truncated"),
         "head.h5": (data[:100], "damaged or truncated"),
+        "flipped.h5": (data[:300] + bytes(b ^ 0xff for b in data[300:500]) + data[500:],
+                       "damaged or truncated"),
         "zeros.h5": (data[:4096] + bytes(len(data) - 4096), "damaged or truncated"),
     }
     for name, (content, message) in contents.items():

@@ -216,6 +216,16 @@ static int infer_source(const struct vidur_yaml_node *node, config *out,
     return 0;
 }
 
+static int check_cpu_overhead(const struct vidur_yaml_node *node, const config *out,
+                              struct vidur_error *err)
+{
+    if (out->source != VIDUR_SOURCE_ROOFLINE || !out->overheads.model_cpu_overhead)
+        return 0;
+    return vidur_yaml_fail_key(node, "model_cpu_overhead", err,
+                               "a roofline knows no CPU times; use source: profiles, "
+                               "or false");
+}
+
 /* `source: profiles` alone means the ones that come with the product. */
 static int check_paths(const struct vidur_yaml_node *node, config *out,
                        struct vidur_error *err)
@@ -249,6 +259,8 @@ int vidur_estimator_config_read(const struct vidur_yaml_node *node, config *out,
     snprintf(out->regressor, sizeof out->regressor, "%s",
              regressor_names[section.regressor]);
     if (!section.source_given && infer_source(node, out, err))
+        return -1;
+    if (check_cpu_overhead(node, out, err))
         return -1;
     return check_paths(node, out, err);
 }

@@ -147,10 +147,6 @@ int vidur_timetable_profile(struct vidur_profile **out,
         return vidur_fail(err, VIDUR_EINVAL,
                           "estimator.source: tables and kernels are not trained from "
                           "samples; use roofline or profiles");
-    if (config->overheads.model_cpu_overhead)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "estimator.model_cpu_overhead: a roofline knows no CPU "
-                          "times; use source: profiles, or false");
     return vidur_profile_roofline(out, request, err);
 }
 

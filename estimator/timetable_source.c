@@ -22,15 +22,11 @@ static int use_shipped(struct vidur_estimator_config *config, struct vidur_error
     return 0;
 }
 
-int vidur_timetable_decide(struct vidur_estimator_config *out,
-                           const struct vidur_estimator_config *config,
-                           const struct vidur_timetable_request *request,
-                           const struct vidur_log *log, struct vidur_error *err)
+static int decide_auto(struct vidur_estimator_config *out,
+                       const struct vidur_timetable_request *request,
+                       const struct vidur_log *log, struct vidur_error *err)
 {
     struct vidur_profile_survey survey;
-    *out = *config;
-    if (config->source != VIDUR_SOURCE_AUTO)
-        return 0;
     if (request->engine) {
         out->source = VIDUR_SOURCE_ROOFLINE;
         return 0;
@@ -45,6 +41,23 @@ int vidur_timetable_decide(struct vidur_estimator_config *out,
                        request->tensor_parallel_size);
     else
         vidur_log_info(log, "estimator.source: auto: roofline, for %s", survey.missing);
+    return 0;
+}
+
+/* Refused here, before the cache is looked into: its key does not cover the flag. */
+int vidur_timetable_decide(struct vidur_estimator_config *out,
+                           const struct vidur_estimator_config *config,
+                           const struct vidur_timetable_request *request,
+                           const struct vidur_log *log, struct vidur_error *err)
+{
+    *out = *config;
+    if (config->source == VIDUR_SOURCE_AUTO && decide_auto(out, request, log, err))
+        return -1;
+    if (out->source == VIDUR_SOURCE_ROOFLINE && out->overheads.model_cpu_overhead &&
+        !request->engine)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "estimator.model_cpu_overhead: a roofline knows no CPU "
+                          "times; use source: profiles, or false");
     return 0;
 }
 

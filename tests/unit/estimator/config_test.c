@@ -187,6 +187,8 @@ static void test_errors(void)
         {"attention_decode_batching_overhead_fraction: .inf",
          "attention_decode_batching_overhead_fraction"},
         {"model_cpu_overhead: maybe", "model_cpu_overhead"},
+        {"source: roofline\nmodel_cpu_overhead: true",
+         "a.yaml:2: model_cpu_overhead: a roofline knows no CPU times"},
         {"seed: -1", "seed"},
         {"threads: -1", "threads"},
         {"[a]", "keys with values"},

@@ -66,6 +66,19 @@ static void test_cached_equals_built(void)
     vidur_timetable_close(mapped);
 }
 
+/* A roofline's tables do not depend on the flag that it must refuse. */
+static void test_cpu_overhead_is_refused_over_a_warm_cache(void)
+{
+    struct vidur_estimator_config config = cached_config("cpu");
+    const struct vidur_timetable_request request = fixture_request(2);
+    struct vidur_timetable *t = fixture_open(&config, &request, NULL);
+    struct vidur_error err = {0};
+    vidur_timetable_close(t);
+    config.overheads.model_cpu_overhead = true;
+    CU_ASSERT_EQUAL(vidur_timetable_open(&t, &config, &request, NULL, &err), -1);
+    CU_ASSERT(strstr(err.text, "estimator.model_cpu_overhead: a roofline") != NULL);
+}
+
 static void test_damaged_files_are_rebuilt(void)
 {
     const struct vidur_estimator_config config = cached_config("damaged");
@@ -239,6 +252,8 @@ static void test_failed_builds_leave_nothing(void)
 VIDUR_TEST_MAIN("timetable in the cache", {"set up", set_up},
                 {"processes build once", test_processes_build_once},
                 {"cached equals built", test_cached_equals_built},
+                {"CPU overhead is refused over a warm cache",
+                 test_cpu_overhead_is_refused_over_a_warm_cache},
                 {"damaged files are rebuilt", test_damaged_files_are_rebuilt},
                 {"unwritable cache", test_unwritable_cache},
                 {"threads build once", test_threads_build_once},

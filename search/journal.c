@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/gz.h"
+#include "base/progress.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -9,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -26,7 +29,40 @@ struct journal {
     bool broken;
 };
 
-static struct journal *open_file(const char *path, int flags, struct vidur_error *err)
+static int fail_locked(const char *path, struct vidur_error *err)
+{
+    return vidur_fail(err, VIDUR_EIO,
+                      "%s: another vidur-search is writing it; wait for its end or "
+                      "choose another output with -o",
+                      path);
+}
+
+/* Is the file still the one of that name? It may have been renamed or removed. */
+static bool is_at(int fd, const char *path)
+{
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+static bool lock(int fd, double patience_s)
+{
+    const struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    const struct timespec nap = {.tv_nsec = 100000000};
+    const double end_s = vidur_monotonic_s() + patience_s;
+    while (fcntl(fd, F_SETLK, &lock) != 0) {
+        if (errno != EACCES && errno != EAGAIN)
+            return true; /* a file system without locks */
+        if (vidur_monotonic_s() >= end_s)
+            return false;
+        nanosleep(&nap, NULL);
+    }
+    return true;
+}
+
+/* Opens what has the name `path` and locks it. */
+static struct journal *open_file(const char *path, double patience_s,
+                                 struct vidur_error *err)
 {
     struct journal *journal = calloc(1, sizeof *journal);
     if (!journal) {
@@ -34,23 +70,19 @@ static struct journal *open_file(const char *path, int flags, struct vidur_error
         return NULL;
     }
     snprintf(journal->path, sizeof journal->path, "%s", path);
-    journal->fd = open(path, O_RDWR | O_CLOEXEC | flags, 0666);
-    if (journal->fd < 0) {
-        vidur_file_fail(err, path, "cannot open the journal of the search");
-        free(journal);
-        return NULL;
+    while ((journal->fd = open(path, O_RDWR | O_CLOEXEC)) >= 0) {
+        if (!lock(journal->fd, patience_s)) {
+            fail_locked(path, err);
+            journal_close(journal);
+            return NULL;
+        }
+        if (is_at(journal->fd, path))
+            return journal;
+        close(journal->fd);
     }
-    const struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(journal->fd, F_SETLK, &lock) != 0 &&
-        (errno == EACCES || errno == EAGAIN)) {
-        vidur_fail(err, VIDUR_EIO,
-                   "%s: another vidur-search is writing it; wait for its end or choose "
-                   "another output with -o",
-                   path);
-        journal_close(journal);
-        return NULL;
-    }
-    return journal;
+    vidur_file_fail(err, path, "cannot open the journal of the search");
+    free(journal);
+    return NULL;
 }
 
 void journal_close(struct journal *journal)
@@ -113,25 +145,99 @@ int journal_commit(struct journal *journal, bool durable, struct vidur_error *er
     return 0;
 }
 
+/* Opens a new file beside `path`, under a name of its own, and locks it. */
+static struct journal *open_new(const char *path, char *temporary, size_t size,
+                                struct vidur_error *err)
+{
+    struct journal *journal = calloc(1, sizeof *journal);
+    if (!journal) {
+        vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
+        return NULL;
+    }
+    snprintf(journal->path, sizeof journal->path, "%s", path);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(temporary, size, "%s.tmp-%ld-%d", path, (long)getpid(), i);
+        journal->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (journal->fd >= 0 || errno != EEXIST)
+            break;
+    }
+    if (journal->fd >= 0 && lock(journal->fd, 0))
+        return journal;
+    vidur_file_fail(err, path, "cannot begin the journal of the search");
+    free(journal);
+    return NULL;
+}
+
+/* Gives the new file its name, unless another process did so with its own. */
+static int publish(const char *temporary, const char *path, struct vidur_error *err)
+{
+    struct journal *old = NULL;
+    if (vidur_file_exists(path) && !(old = open_file(path, 0, err)))
+        return -1;
+    if (old)
+        unlink(path);
+    journal_close(old);
+    int rc = link(temporary, path);
+    if (rc == 0)
+        unlink(temporary);
+    else if (errno == EEXIST)
+        return fail_locked(path, err);
+    else
+        rc = rename(temporary, path); /* a file system without links */
+    if (rc != 0)
+        return vidur_file_fail(err, path, "cannot begin the journal of the search");
+    vidur_file_sync_folder(path);
+    return 0;
+}
+
 struct journal *journal_create(const char *path,
                                const struct journal_identity *identity,
                                struct vidur_error *err)
 {
-    struct journal *journal = open_file(path, O_CREAT, err);
+    char temporary[1100];
+    struct journal *journal = open_new(path, temporary, sizeof temporary, err);
     if (!journal)
         return NULL;
-    if (ftruncate(journal->fd, 0) != 0) {
-        vidur_file_fail(err, path, "cannot empty the journal of the search");
-        journal_close(journal);
-        return NULL;
-    }
     if (journal_append(journal, IDENTITY, identity, sizeof *identity, err) != 0 ||
-        journal_commit(journal, true, err) != 0) {
-        unlink(path);
+        journal_commit(journal, true, err) != 0 || publish(temporary, path, err) != 0) {
+        unlink(temporary);
         journal_close(journal);
         return NULL;
     }
     return journal;
+}
+
+void journal_remove(struct journal *journal)
+{
+    if (journal && is_at(journal->fd, journal->path))
+        unlink(journal->path);
+    journal_close(journal);
+}
+
+int journal_free_name(const char *path, const char *suffix, char *out, size_t size,
+                      struct vidur_error *err)
+{
+    snprintf(out, size, "%s.%s", path, suffix);
+    for (int i = 1; vidur_file_exists(out); i++) {
+        if (i > 9999)
+            return vidur_fail(err, VIDUR_EIO, "%s.%s: too many of them; remove some",
+                              path, suffix);
+        snprintf(out, size, "%s.%s.%d", path, suffix, i);
+    }
+    return 0;
+}
+
+int journal_set_aside(const char *path, char *aside, size_t size,
+                      struct vidur_error *err)
+{
+    struct journal *journal = open_file(path, 0, err);
+    if (!journal)
+        return -1;
+    int rc = journal_free_name(path, "old", aside, size, err);
+    if (rc == 0 && rename(path, aside) != 0)
+        rc = vidur_file_fail(err, path, "cannot set aside");
+    journal_close(journal);
+    return rc;
 }
 
 /* ---- Reading ---- */
@@ -165,6 +271,24 @@ static int64_t read_record(int fd, int64_t at, uint32_t *type, char *buffer)
         return -1;
     *type = head[1];
     return head[0];
+}
+
+bool journal_is_stub(const char *path)
+{
+    const uint32_t wanted[2] = {sizeof(struct journal_identity), IDENTITY};
+    uint32_t head[2] = {0};
+    struct stat st;
+    bool stub = false;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        st.st_size < (off_t)(FRAME + sizeof(struct journal_identity))) {
+        const size_t there =
+            (size_t)st.st_size < sizeof head ? (size_t)st.st_size : sizeof head;
+        stub = read_at(fd, 0, head, there) && memcmp(head, wanted, there) == 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return stub;
 }
 
 static int check_identity(const char *path, const struct journal_identity *found,
@@ -236,7 +360,7 @@ struct journal *journal_resume(const char *path,
                                const struct journal_identity *identity,
                                struct journal_reading *reading, struct vidur_error *err)
 {
-    struct journal *journal = open_file(path, 0, err);
+    struct journal *journal = open_file(path, reading->patience_s, err);
     if (!journal)
         return NULL;
     char *buffer = malloc(MAX_PAYLOAD + FRAME);

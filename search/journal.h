@@ -33,8 +33,9 @@ struct journal_identity {
 typedef int journal_reader(void *context, uint32_t type, const void *payload,
                            size_t bytes, struct vidur_error *err);
 
-/* A new, empty journal at `path`, durable when this returns. Replaces an old file
- * unless a running process has it open. NULL on error. */
+/* A new, empty journal at `path`, durable when this returns: the name appears with the
+ * whole first record. Replaces an old file unless a running process has it open. NULL
+ * on error. */
 struct journal *journal_create(const char *path,
                                const struct journal_identity *identity,
                                struct vidur_error *err);
@@ -43,6 +44,7 @@ struct journal *journal_create(const char *path,
 struct journal_reading {
     journal_reader *reader;
     void *context;
+    double patience_s; /* how long to wait for another writer's end */
     int64_t cut_bytes; /* of an unfinished tail; set by journal_resume */
 };
 
@@ -65,6 +67,22 @@ int journal_commit(struct journal *journal, bool durable, struct vidur_error *er
 
 /* Commits nothing; takes NULL. */
 void journal_close(struct journal *journal);
+
+/* Closes it and removes its file, unless another file has that name now. Takes NULL. */
+void journal_remove(struct journal *journal);
+
+/* Is there the beginning of a first record and no more? Creation was cut short: there
+ * is nothing to resume. */
+bool journal_is_stub(const char *path);
+
+/* Renames the journal at `path` to a free name, told in `aside`; refused while a
+ * running process has it open. */
+int journal_set_aside(const char *path, char *aside, size_t size,
+                      struct vidur_error *err);
+
+/* PATH.SUFFIX, PATH.SUFFIX.1, ...: the first that is not there. */
+int journal_free_name(const char *path, const char *suffix, char *out, size_t size,
+                      struct vidur_error *err);
 
 /* Fails, naming the remedy, where the file system that holds `path` has less than
  * `bytes` left or the folder cannot be written to. Leaves nothing behind. */

@@ -78,11 +78,10 @@ static int load(struct session *s, struct vidur_error *err)
 static int set_aside(struct session *s, struct vidur_error *err)
 {
     char aside[1200];
-    if (!vidur_file_exists(s->journal))
+    if (!vidur_file_exists(s->journal) || journal_is_stub(s->journal))
         return 0;
-    snprintf(aside, sizeof aside, "%s.old", s->journal);
-    if (rename(s->journal, aside) != 0)
-        return vidur_file_fail(err, s->journal, "cannot set aside");
+    if (journal_set_aside(s->journal, aside, sizeof aside, err) != 0)
+        return -1;
     vidur_log_info(s->options->log,
                    "an unfinished search was found and set aside as %s; --resume "
                    "would have gone on with it",
@@ -129,7 +128,10 @@ static int open_journal(struct session *s, struct vidur_error *err)
     const char *output = s->options->output;
     if (journal_check_room(output, study_expected_bytes(s->study), err) != 0)
         return -1;
-    if (s->options->resume && vidur_file_exists(s->journal))
+    if (s->options->resume && journal_is_stub(s->journal))
+        vidur_log_warn(s->options->log, "%s: its beginning was not written whole",
+                       s->journal);
+    else if (s->options->resume && vidur_file_exists(s->journal))
         return resume(s, err);
     if (s->options->resume && is_already_done(s)) {
         s->outcome->status = SESSION_ALREADY_DONE;
@@ -154,7 +156,7 @@ static void drop_empty_journal(struct session *s)
     struct study_counts counts;
     study_count(s->study, &counts);
     if (s->fresh && counts.probes == 0)
-        unlink(s->journal);
+        study_remove_journal(s->study);
 }
 
 static int write_results(struct session *s, struct vidur_error *err)
@@ -171,9 +173,7 @@ static int write_results(struct session *s, struct vidur_error *err)
         return -1;
     outcome->written = true;
     study_count(s->study, &outcome->counts);
-    if (study_end_journal(s->study, true, err) != 0)
-        return -1;
-    unlink(s->journal);
+    study_remove_journal(s->study);
     return 0;
 }
 
@@ -195,8 +195,6 @@ static void conclude(struct session *s, int rc)
                        (long long)counts.failed, (long long)counts.candidates);
         return;
     }
-    /* The journal stands as it is: what was in flight is not to blame for this. */
-    study_end_journal(s->study, true, &later);
     if (outcome->error.code == VIDUR_EINTR) {
         outcome->status = SESSION_INTERRUPTED;
         vidur_fail(
@@ -209,6 +207,8 @@ static void conclude(struct session *s, int rc)
                               : SESSION_NOT_COMPLETED;
         drop_empty_journal(s);
     }
+    /* What is left stands as it is: what was in flight is not to blame for this. */
+    study_end_journal(s->study, true, &later);
 }
 
 static void run(struct session *s)

@@ -50,6 +50,9 @@ int study_resume_journal(struct study *study, const char *path,
  * whatever was in flight is not to blame. */
 int study_end_journal(struct study *study, bool in_order, struct vidur_error *err);
 
+/* Closes it and removes its file. */
+void study_remove_journal(struct study *study);
+
 /* Bytes that journal and results may take. */
 int64_t study_expected_bytes(const struct study *study);
 

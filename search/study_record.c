@@ -360,7 +360,9 @@ int study_resume_journal(struct study *study, const char *path,
 {
     const struct journal_identity identity = identity_of(study);
     struct reading reading;
-    struct journal_reading from = {.reader = on_record, .context = &reading};
+    /* Ranks of a killed run may take a moment to end. */
+    struct journal_reading from = {
+        .reader = on_record, .context = &reading, .patience_s = 5};
     memset(resumed, 0, sizeof *resumed);
     int rc = reading_init(&reading, study, err);
     if (rc == 0) {
@@ -387,6 +389,12 @@ int study_end_journal(struct study *study, bool in_order, struct vidur_error *er
     journal_close(study->journal);
     study->journal = NULL;
     return rc;
+}
+
+void study_remove_journal(struct study *study)
+{
+    journal_remove(study->journal);
+    study->journal = NULL;
 }
 
 int64_t study_expected_bytes(const struct study *study)

@@ -88,9 +88,9 @@ const char *vidur_file_temporary(const struct vidur_file *file)
     return file->temporary ? file->temporary : file->path;
 }
 
-/* Makes the rename itself survive a power cut. Some file systems refuse to sync a
- * folder; the data is safe by then, so that is no error. */
-static void sync_folder_of(const char *path)
+/* Some file systems refuse to sync a folder; the data is safe by then, so that is no
+ * error. */
+void vidur_file_sync_folder(const char *path)
 {
     char *folder = strdup(path);
     if (!folder)
@@ -124,7 +124,7 @@ int vidur_file_commit(struct vidur_file *file, struct vidur_error *err)
         if (file->temporary)
             unlink(file->temporary);
     } else if (file->temporary) {
-        sync_folder_of(file->path);
+        vidur_file_sync_folder(file->path);
     }
     file_free(file);
     return ok ? 0 : -1;

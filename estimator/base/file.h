@@ -26,6 +26,9 @@ const char *vidur_file_temporary(const struct vidur_file *file);
 int vidur_file_commit(struct vidur_file *file, struct vidur_error *err);
 void vidur_file_discard(struct vidur_file *file); /* takes NULL */
 
+/* Makes the renaming of `path` survive a power cut. */
+void vidur_file_sync_folder(const char *path);
+
 /* Replaces `path` by these bytes. */
 int vidur_file_write(const char *path, const void *data, size_t size,
                      struct vidur_error *err);

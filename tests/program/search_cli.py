@@ -190,8 +190,37 @@ class Signals(Search):
         time.sleep(0.5)
         done = self.search("-o", "r.h5", "--resume", status=1)
         self.assertIn("another vidur-search is writing it", done.stderr)
+        done = self.search("-o", "r.h5", status=1)
+        self.assertIn("another vidur-search is writing it", done.stderr)
+        self.assertEqual(self.files(), ["r.h5.journal"])
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(timeout=20), 3)
+        self.search("-q", "-o", "r.h5", "--resume", "--set", "search.seed=1", status=1)
+        self.assertEqual(self.files(), ["r.h5.journal"])
+
+    def test_resume_waits_for_a_killed_search_to_end(self):
+        process = subprocess.Popen([PROGRAM, "a.yaml", "-o", "r.h5", "-q"],
+                                   cwd=self.folder)
+        time.sleep(0.5)
+        second = subprocess.Popen([PROGRAM, "a.yaml", "-o", "r.h5", "--resume"],
+                                  cwd=self.folder, text=True, stderr=subprocess.PIPE)
+        time.sleep(1)
+        process.kill()
+        process.wait()
+        time.sleep(1)
+        second.send_signal(signal.SIGTERM)
+        err = second.communicate(timeout=20)[1]
+        self.assertEqual(second.returncode, 3, err)
+        self.assertIn("resumed: ", err)
+
+    def test_creation_that_was_cut_short(self):
+        """A journal without its first record is nothing to resume, and no obstacle."""
+        self.write(SMALL)
+        for options in (["--resume"], []):
+            self.write("", "r.h5.journal")
+            done = self.search("-o", "r.h5", *options)
+            self.assertEqual(self.files(), ["r.h5"])
+            self.assertEqual("not written whole" in done.stderr, bool(options))
 
 
 class Disks(Search):

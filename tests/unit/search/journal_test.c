@@ -3,6 +3,7 @@
 #include "journal.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,6 +281,72 @@ static void test_one_writer_at_a_time(void)
     CU_ASSERT_TRUE(size_of_file() > 100); /* the refused creation did not empty it */
 }
 
+/* However little of a first record is there; anything else is no beginning of one. */
+static void test_stubs(void)
+{
+    make(0);
+    const long whole = size_of_file();
+    CU_ASSERT_FALSE(journal_is_stub(path));
+    for (long length = whole - 1; length >= 0; length--) {
+        CU_ASSERT_EQUAL(truncate(path, length), 0);
+        CU_ASSERT_TRUE(journal_is_stub(path));
+    }
+    FILE *file = fopen(path, "w");
+    fputs("notes", file);
+    fclose(file);
+    CU_ASSERT_FALSE(journal_is_stub(path));
+    unlink(path);
+    CU_ASSERT_FALSE(journal_is_stub(path));
+}
+
+/* A child holds the journal: neither set aside nor replaced, and not another's removed.
+ */
+static void test_names_belong_to_the_writer(void)
+{
+    int ready[2];
+    char aside[300], word = 0;
+    struct vidur_error err = {0};
+    make(3);
+    CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        struct seen seen = {0};
+        struct journal *journal = resume(&identity, &seen, &err);
+        (void)!write(ready[1], "x", 1);
+        while (access(path, F_OK) == 0)
+            sched_yield();
+        fclose(fopen(path, "w")); /* another file of that name */
+        journal_remove(journal);
+        _exit(access(path, F_OK) == 0 ? 0 : 1);
+    }
+    CU_ASSERT_EQUAL(read(ready[0], &word, 1), 1);
+    CU_ASSERT_EQUAL(journal_set_aside(path, aside, sizeof aside, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "another vidur-search is writing it"));
+    unlink(path);
+    int status = 1;
+    waitpid(child, &status, 0);
+    CU_ASSERT_EQUAL(status, 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void test_set_aside_keeps_all(void)
+{
+    static const char *const names[] = {"%s.old", "%s.old.1", "%s.old.2"};
+    char aside[300], wanted[300];
+    for (int i = 0; i < 3; i++) {
+        make(i);
+        CU_ASSERT_EQUAL(journal_set_aside(path, aside, sizeof aside, NULL), 0);
+        snprintf(wanted, sizeof wanted, names[i], path);
+        CU_ASSERT_STRING_EQUAL(aside, wanted);
+        CU_ASSERT_EQUAL(size_of_file(), -1);
+    }
+    for (int i = 0; i < 3; i++) {
+        snprintf(wanted, sizeof wanted, names[i], path);
+        CU_ASSERT_EQUAL(unlink(wanted), 0);
+    }
+}
+
 static void test_room(void)
 {
     struct vidur_error err = {0};
@@ -303,4 +370,7 @@ VIDUR_TEST_MAIN("journal", {"round trip and append", test_round_trip_and_append}
                 {"the reader can refuse", test_reader_can_refuse},
                 {"full disk", test_full_disk_keeps_what_was_written},
                 {"one writer at a time", test_one_writer_at_a_time},
+                {"stubs", test_stubs},
+                {"names belong to the writer", test_names_belong_to_the_writer},
+                {"setting aside keeps all", test_set_aside_keeps_all},
                 {"room", test_room})

@@ -344,6 +344,53 @@ static int read_records(struct journal *journal, char *buffer,
     return 0;
 }
 
+/* Does a whole record begin somewhere behind the bad bytes at the end of reading? Any
+ * that one bad record hides is found. */
+static bool goes_on(const struct journal *journal, char *buffer)
+{
+    const off_t size = lseek(journal->fd, 0, SEEK_END);
+    const int64_t last = journal->end + MAX_PAYLOAD + FRAME;
+    uint32_t type;
+    for (int64_t at = journal->end + 1; at + FRAME <= size && at <= last; at++)
+        if (read_record(journal->fd, at, &type, buffer) >= 0)
+            return true;
+    return false;
+}
+
+static int copy_to(struct journal *journal, const char *copy, char *buffer,
+                   struct vidur_error *err)
+{
+    struct vidur_file *file = vidur_file_create(copy, err);
+    const int64_t size = (int64_t)lseek(journal->fd, 0, SEEK_END);
+    bool whole = true;
+    if (!file)
+        return -1;
+    for (int64_t at = 0; whole && at < size; at += MAX_PAYLOAD) {
+        const size_t bytes =
+            size - at < MAX_PAYLOAD ? (size_t)(size - at) : MAX_PAYLOAD;
+        whole = read_at(journal->fd, at, buffer, bytes);
+        fwrite(buffer, 1, whole ? bytes : 0, vidur_file_stream(file));
+    }
+    if (whole)
+        return vidur_file_commit(file, err);
+    vidur_file_fail(err, journal->path, "cannot read");
+    vidur_file_discard(file);
+    return -1;
+}
+
+/* Nothing that may be of use is cut without a copy. */
+static int keep_damaged(struct journal *journal, char *buffer,
+                        struct journal_reading *reading, struct vidur_error *err)
+{
+    reading->damaged = goes_on(journal, buffer);
+    if (!reading->damaged)
+        return 0;
+    if (journal_free_name(journal->path, "damaged", reading->kept, sizeof reading->kept,
+                          err) != 0)
+        return -1;
+    return copy_to(journal, reading->kept, buffer, err);
+}
+
 /* Cuts what follows the last whole record, and stands behind it. */
 static int cut_tail(struct journal *journal, int64_t *cut_bytes,
                     struct vidur_error *err)
@@ -370,7 +417,10 @@ struct journal *journal_resume(const char *path,
     if (rc == 0)
         rc = read_records(journal, buffer, reading, err);
     if (rc == 0)
+        rc = keep_damaged(journal, buffer, reading, err);
+    if (rc == 0)
         rc = cut_tail(journal, &reading->cut_bytes, err);
+    reading->end = journal->end;
     free(buffer);
     if (rc == 0)
         return journal;

@@ -45,13 +45,18 @@ struct journal_reading {
     journal_reader *reader;
     void *context;
     double patience_s; /* how long to wait for another writer's end */
-    int64_t cut_bytes; /* of an unfinished tail; set by journal_resume */
+    /* Set by journal_resume: */
+    int64_t cut_bytes; /* of an unfinished tail */
+    int64_t end;       /* bytes kept */
+    bool damaged;      /* what is cut has whole records behind bad bytes */
+    char kept[1100];   /* then the copy of the whole file */
 };
 
 /*
  * Opens a journal to go on with it: reads its records, cuts an unfinished tail and
- * appends from there. NULL on error: VIDUR_ECORRUPT when
- * it is no journal, VIDUR_EINVAL when it belongs to another search.
+ * appends from there. Where whole records follow bad bytes, the file is copied first:
+ * what they say hangs on what is lost, so they are not used. NULL on error:
+ * VIDUR_ECORRUPT when it is no journal, VIDUR_EINVAL when it belongs to another search.
  */
 struct journal *journal_resume(const char *path,
                                const struct journal_identity *identity,

@@ -94,7 +94,13 @@ static int resume(struct session *s, struct vidur_error *err)
     struct study_resumed resumed;
     if (study_resume_journal(s->study, s->journal, &resumed, err) != 0)
         return -1;
-    if (resumed.cut_bytes > 0)
+    if (resumed.damaged[0])
+        vidur_log_warn(s->options->log,
+                       "%s: damaged at byte %lld; the %lld bytes from there are not "
+                       "used, the file as it was is kept as %s",
+                       s->journal, (long long)resumed.end, (long long)resumed.cut_bytes,
+                       resumed.damaged);
+    else if (resumed.cut_bytes > 0)
         vidur_log_warn(s->options->log,
                        "%s: the last %lld bytes were not written whole and are cut",
                        s->journal, (long long)resumed.cut_bytes);

@@ -368,6 +368,8 @@ int study_resume_journal(struct study *study, const char *path,
     if (rc == 0) {
         study->journal = journal_resume(path, &identity, &from, err);
         resumed->cut_bytes = from.cut_bytes;
+        resumed->end = from.end;
+        memcpy(resumed->damaged, from.kept, sizeof resumed->damaged);
         rc = study->journal ? 0 : -1;
     }
     if (rc == 0) {

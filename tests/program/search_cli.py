@@ -213,6 +213,22 @@ class Signals(Search):
         self.assertEqual(second.returncode, 3, err)
         self.assertIn("resumed: ", err)
 
+    def test_damaged_journal(self):
+        """A bad byte costs what is behind it, but not without a word and a copy."""
+        self.write(SMALL.replace("num_requests: 2000", "num_requests: 20000"))
+        self.interrupt(signal.SIGTERM, 0.8)
+        size = os.path.getsize(self.path("r.h5.journal"))
+        with open(self.path("r.h5.journal"), "r+b") as f:
+            f.seek(size // 2)
+            byte = f.read(1)[0]
+            f.seek(size // 2)
+            f.write(bytes([byte ^ 1]))
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("r.h5.journal: damaged at byte ", done.stderr)
+        self.assertIn("kept as r.h5.journal.damaged", done.stderr)
+        self.assertEqual(self.files(), ["r.h5", "r.h5.journal.damaged"])
+        self.assertEqual(os.path.getsize(self.path("r.h5.journal.damaged")), size)
+
     def test_creation_that_was_cut_short(self):
         """A journal without its first record is nothing to resume, and no obstacle."""
         self.write(SMALL)

@@ -144,6 +144,9 @@ static void test_torn_tail_at_every_length(void)
         CU_ASSERT_EQUAL(cut, 0);
     }
     CU_ASSERT_EQUAL(last, 0);
+    char copy[300];
+    snprintf(copy, sizeof copy, "%s.damaged", path);
+    CU_ASSERT_NOT_EQUAL(access(copy, F_OK), 0); /* a torn tail is no damage */
 }
 
 static void test_damage_ends_the_reading(void)
@@ -159,6 +162,16 @@ static void test_damage_ends_the_reading(void)
     CU_ASSERT_TRUE(count > 10 && count < 30);
     CU_ASSERT_EQUAL(wrong, 0);
     CU_ASSERT_TRUE(cut > 0);
+    CU_ASSERT_EQUAL(size_of_file(), whole - cut);
+    /* What is behind it was whole: the file as it was is kept. */
+    char copy[300];
+    struct stat st = {0};
+    snprintf(copy, sizeof copy, "%s.damaged", path);
+    CU_ASSERT_EQUAL(stat(copy, &st), 0);
+    CU_ASSERT_EQUAL((long)st.st_size, whole);
+    unlink(copy);
+    CU_ASSERT_EQUAL(resume_count(&wrong, &cut), count);
+    CU_ASSERT_NOT_EQUAL(stat(copy, &st), 0); /* once is enough */
 }
 
 static void expect_refused(const struct journal_identity *wanted,

@@ -434,6 +434,18 @@ static int complete_all(const struct vidur_yaml_node *root,
 
 /* ---- Files ---- */
 
+/* How ranks share the work changes no result, so a search can be resumed with other
+ * settings of it. Last of all: the settings are gone from the document then. */
+static int forget_manner(struct vidur_search_config *config, struct vidur_error *err)
+{
+    static const char *const sets[] = {
+        "search.max_deaths=", "search.speculate=", "search.max_working_ranks="};
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
+        if (vidur_yaml_set(config->doc, sets[i], err) != 0)
+            return -1;
+    return 0;
+}
+
 static int keep_text(struct vidur_search_config *config, struct vidur_error *err)
 {
     struct vidur_text text = {0};
@@ -446,6 +458,8 @@ static int keep_text(struct vidur_search_config *config, struct vidur_error *err
         vidur_text_adds(&text, "\n");
     }
     config->text = text.data;
+    if (forget_manner(config, err) != 0)
+        return -1;
     char *canonical = vidur_yaml_canonical(vidur_yaml_root(config->doc));
     if (text.failed || !text.data || !canonical) {
         free(canonical);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/version.h"
 #include "journal.h"
 
 #include <vidur/space.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct session {
@@ -20,7 +22,8 @@ struct session {
     struct study *study;
     struct vidur_log quiet_log;
     char journal[1100];
-    bool fresh; /* the journal was begun by this session */
+    int64_t failed_rows; /* of results that are there already */
+    bool fresh;          /* the journal was begun by this session */
     double begin_s;
 };
 
@@ -116,23 +119,75 @@ static int resume(struct session *s, struct vidur_error *err)
     return 0;
 }
 
-/* Whether OUTPUT holds the results of just this search. */
-static bool is_already_done(const struct session *s)
+static int compare_ids(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Ids cover what the configuration only names: traces' contents, the shard. */
+static bool has_same_candidates(const struct vidur_results *results,
+                                const struct vidur_space *space)
+{
+    const size_t count = (size_t)space->num_candidates;
+    uint64_t *ids = calloc(2 * count + 1, sizeof *ids);
+    if (!ids || results->num_ranking != space->num_candidates) {
+        free(ids);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = space->candidates[i].id;
+        ids[count + i] = strtoull(results->ranking[i].candidate_id, NULL, 16);
+    }
+    qsort(ids, count, sizeof *ids, compare_ids);
+    qsort(ids + count, count, sizeof *ids, compare_ids);
+    const bool same = memcmp(ids, ids + count, count * sizeof *ids) == 0;
+    free(ids);
+    return same;
+}
+
+/* Whether OUTPUT holds the results of just this search; and how many rows failed. */
+static bool is_already_done(struct session *s)
 {
     struct vidur_results results = {0};
     if (!vidur_file_exists(s->options->output))
         return false;
     const bool same = vidur_results_read(s->options->output, &results, NULL) == 0 &&
                       strcmp(results.config_sha256, s->config.sha256) == 0 &&
-                      results.num_ranking == s->space.num_candidates;
+                      strcmp(results.creator_version, vidur_version()) == 0 &&
+                      has_same_candidates(&results, &s->space);
+    for (int64_t i = 0; same && i < results.num_ranking; i++)
+        s->failed_rows += strcmp(results.ranking[i].status, VIDUR_STATUS_FAILED) == 0;
     vidur_results_destroy(&results);
+    if (!same)
+        vidur_log_warn(s->options->log,
+                       "%s does not hold the results of this search and will be "
+                       "replaced",
+                       s->options->output);
     return same;
+}
+
+/* What could not be written once the search is over is refused before it begins. */
+static int check_output(const char *output, struct vidur_error *err)
+{
+    struct stat st;
+    const size_t length = strlen(output);
+    if (length == 0 || output[length - 1] == '/' ||
+        (stat(output, &st) == 0 && S_ISDIR(st.st_mode)))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "-o '%s': %s; name a file, like %sresults.h5", output,
+                          length == 0 ? "no name" : "a folder",
+                          length == 0                 ? ""
+                          : output[length - 1] == '/' ? output
+                                                      : "FOLDER/");
+    return 0;
 }
 
 static int open_journal(struct session *s, struct vidur_error *err)
 {
     const char *output = s->options->output;
-    if (journal_check_room(output, study_expected_bytes(s->study), err) != 0)
+    if (check_output(output, err) != 0 ||
+        journal_check_room(output, study_expected_bytes(s->study), err) != 0)
         return -1;
     if (s->options->resume && journal_is_stub(s->journal))
         vidur_log_warn(s->options->log, "%s: its beginning was not written whole",
@@ -183,6 +238,12 @@ static int write_results(struct session *s, struct vidur_error *err)
     return 0;
 }
 
+static void tell_failed(struct vidur_error *err, int64_t failed, int64_t candidates)
+{
+    vidur_fail(err, VIDUR_EINVAL, "%lld of %lld candidates failed; the results say why",
+               (long long)failed, (long long)candidates);
+}
+
 /* What rank 0 makes of the farm's end. */
 static void conclude(struct session *s, int rc)
 {
@@ -196,9 +257,7 @@ static void conclude(struct session *s, int rc)
         outcome->status =
             rc != 0 || counts.failed > 0 ? SESSION_NOT_COMPLETED : SESSION_DONE;
         if (rc == 0 && counts.failed > 0)
-            vidur_fail(&outcome->error, VIDUR_EINVAL,
-                       "%lld of %lld candidates failed; the results say why",
-                       (long long)counts.failed, (long long)counts.candidates);
+            tell_failed(&outcome->error, counts.failed, counts.candidates);
         return;
     }
     if (outcome->error.code == VIDUR_EINTR) {
@@ -230,8 +289,13 @@ static void run(struct session *s)
             drop_empty_journal(s);
         return;
     }
-    if (!agree(s, outcome->status == SESSION_ALREADY_DONE, SESSION_ALREADY_DONE))
+    if (!agree(s, outcome->status == SESSION_ALREADY_DONE, SESSION_ALREADY_DONE)) {
+        if (leads && s->failed_rows > 0) {
+            outcome->status = SESSION_NOT_COMPLETED;
+            tell_failed(err, s->failed_rows, s->space.num_candidates);
+        }
         return;
+    }
     const struct vidur_farm farm = study_farm(s->study, s->options->stop);
     const int rc = s->team->run(&farm, &outcome->farm, err);
     outcome->abandoned = outcome->farm.abandoned;

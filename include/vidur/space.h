@@ -110,7 +110,8 @@ struct vidur_search_config {
     struct vidur_estimator_config estimator;
     /* where it came from */
     char path[1024];
-    char sha256[65];        /* of its content, overrides applied, path left out */
+    /* of its content, overrides applied; path and what changes no result left out */
+    char sha256[65];
     char *text;             /* as read, one `# --set ...` line per override behind it */
     struct vidur_yaml *doc; /* for the place of later errors */
 };

@@ -123,6 +123,15 @@ class Errors(Search):
         self.assertIn("/no/such", done.stderr)
         self.assertEqual(self.files(), [])
 
+    def test_output_that_is_no_file(self):
+        """Found out before the search, not after it."""
+        os.mkdir(self.path("there"))
+        for output in ("there", "there/", "new/", ""):
+            done = self.search("-o", output, "-v", status=1)
+            self.assertIn(f"-o '{output}': ", done.stderr)
+            self.assertIn("name a file, like ", done.stderr)
+            self.assertEqual(self.files(), ["there"])
+
     def test_too_large_for_every_candidate(self):
         """A result, not an error."""
         done = self.search("--set", "models.0.identifier=Qwen/Qwen-72B", "--set",
@@ -212,6 +221,37 @@ class Signals(Search):
         err = second.communicate(timeout=20)[1]
         self.assertEqual(second.returncode, 3, err)
         self.assertIn("resumed: ", err)
+
+    def test_ways_of_working_are_no_other_search(self):
+        """Resumed with other ones; what was given up is said again, too."""
+        self.write(SMALL.replace("num_requests: 2000", "num_requests: 20000"))
+        process = subprocess.Popen([PROGRAM, "a.yaml", "-o", "r.h5", "-q"],
+                                   cwd=self.folder)
+        time.sleep(0.8)
+        process.kill()
+        process.wait()
+        ways = [word for way in ("max_deaths=1", "speculate=false", "max_working_ranks=2")
+                for word in ("--set", "search." + way)]
+        done = self.search("-o", "r.h5", "--resume", *ways, status=2)
+        self.assertIn("resumed: ", done.stderr)
+        self.assertIn("failed; the results say why", done.stderr)
+        done = self.search("-o", "r.h5", "--resume", status=2)
+        self.assertIn("holds the results of this search already", done.stderr)
+        self.assertIn("1 of 48 candidates failed; the results say why", done.stderr)
+
+    def test_results_of_another_search(self):
+        """Another shard, another trace of the same name: not done already."""
+        self.write("num_prefill_tokens,num_decode_tokens\n" + "100,20\n" * 200, "t.csv")
+        self.write(SMALL.replace("lengths: {type: uniform, min_tokens: 64, "
+                                 "prefill_to_decode_ratio: 4}", "trace_file: t.csv"))
+        self.search("-q", "-o", "r.h5", "--shard", "0/2")
+        done = self.search("-o", "r.h5", "--resume", "--shard", "0/2")
+        self.assertIn("holds the results of this search already", done.stderr)
+        done = self.search("-o", "r.h5", "--resume", "--shard", "1/2")
+        self.assertIn("r.h5 does not hold the results of this search", done.stderr)
+        self.write("num_prefill_tokens,num_decode_tokens\n" + "150,20\n" * 200, "t.csv")
+        done = self.search("-o", "r.h5", "--resume", "--shard", "1/2")
+        self.assertIn("r.h5 does not hold the results of this search", done.stderr)
 
     def test_damaged_journal(self):
         """A bad byte costs what is behind it, but not without a word and a copy."""

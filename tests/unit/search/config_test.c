@@ -162,6 +162,16 @@ static void test_overrides_and_hash(void)
                  "usd_per_gpu_hour: 3.5}]\n");
     CU_ASSERT_STRING_EQUAL(a.sha256, b.sha256);
     vidur_search_config_release(&b);
+    /* How ranks share the work is no part of it. */
+    expect_loads(&b, TRACES SCHEDULERS MODELS
+                 "search: {seed: 9, max_deaths: 3, speculate: false, "
+                 "max_working_ranks: 4}\n"
+                 "clusters: [{num_gpus: 16, device: a100, network_device: a100_dgx, "
+                 "usd_per_gpu_hour: 3.5}]\n");
+    CU_ASSERT_EQUAL(b.search.max_deaths, 3);
+    CU_ASSERT_FALSE(b.search.speculate);
+    CU_ASSERT_STRING_EQUAL(a.sha256, b.sha256);
+    vidur_search_config_release(&b);
     expect_loads(&b, MODELS CLUSTERS SCHEDULERS TRACES);
     CU_ASSERT_STRING_NOT_EQUAL(a.sha256, b.sha256);
     vidur_search_config_release(&a);

@@ -9,7 +9,7 @@
 #   scancel --batch --signal=TERM JOB does the same at any time; scancel JOB ends it, and
 #                    resume.sbatch goes on later.
 #   A node fails     Slurm requeues the job by itself; its next run resumes.
-#   Bad input        status 1 ends the job at once.
+#   Bad input        status 1 ends the job at once, if nothing was begun.
 #
 # Exit status of a job: vidur-search's (0 done, 1 bad input, 2 not completed, 3 interrupted
 # and not requeued), or 128 + the signal of the last death.
@@ -179,7 +179,8 @@ vidur_search()
             vidur_requeue "$results"
             return 3
         fi
-        [ "$vidur_status" -ne 1 ] || return 1
+        # mpirun's 1 may stand for a killed rank: then there is a journal.
+        [ "$vidur_status" -ne 1 ] || [ -e "$journal" ] || return 1
         deaths=$((deaths + 1))
         if [ "$deaths" -gt "${MAX_RESTARTS:-3}" ]; then
             vidur_say "ended with status $vidur_status after $((deaths - 1)) restarts (MAX_RESTARTS); what was finished is in $journal"

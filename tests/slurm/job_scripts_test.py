@@ -149,6 +149,11 @@ class Jobs(unittest.TestCase):
         self.assertIn("ended with status 137; restart 1 of 3", log)
         self.assertEqual(self.lines("scontrol-calls"), [])
 
+    def test_launcher_that_calls_a_death_bad_input(self):
+        """mpirun ends with 1 after SIGTERM."""
+        self.run_job("touch r.h5.journal; exit 1", DONE)
+        self.assertEqual(self.calls()[1][3:], ["--resume"])
+
     def test_death_after_the_results_were_written(self):
         """Resuming then finds them; starting anew would search again."""
         self.run_job("touch r.h5; kill -KILL $$", DONE)

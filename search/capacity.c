@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The lattice's ends, relative to the anchor. */
+/* The ends of a search, relative to its anchor. */
 static const double lowest_ratio = 1.0 / 1024.0;
 static const double highest_ratio = 64.0;
 
@@ -21,7 +21,12 @@ static double power(double base, int32_t exponent)
 
 static double load_at(const struct vidur_capacity *search, int32_t point)
 {
-    return search->options.anchor_qps * power(1.0 + search->options.granularity, point);
+    return power(1.0 + search->options.granularity, point);
+}
+
+static double place_of(const struct vidur_capacity *search, double qps)
+{
+    return log(qps) / log(1.0 + search->options.granularity);
 }
 
 static int32_t clamp(const struct vidur_capacity *search, int32_t point)
@@ -47,7 +52,7 @@ static int check(const struct vidur_capacity_options *o, struct vidur_error *err
         return 0;
     }
     if (!(o->anchor_qps >= 1e-250 && o->anchor_qps <= 1e250))
-        return vidur_fail(err, VIDUR_EINVAL, "the lattice's anchor %g is out of range",
+        return vidur_fail(err, VIDUR_EINVAL, "the search's anchor %g is out of range",
                           o->anchor_qps);
     if (!(o->start_qps >= 0) || o->first_stride < 1 || o->confirm < 0)
         return vidur_fail(err, VIDUR_EINVAL,
@@ -58,15 +63,14 @@ static int check(const struct vidur_capacity_options *o, struct vidur_error *err
 static void begin_lattice(struct vidur_capacity *search)
 {
     const struct vidur_capacity_options *o = &search->options;
-    const double step = log(1.0 + o->granularity);
-    search->lowest_point = (int32_t)floor(log(lowest_ratio) / step);
-    search->highest_point = (int32_t)ceil(log(highest_ratio) / step);
+    const double start_qps = o->start_qps > 0 ? o->start_qps : o->anchor_qps;
+    const double lowest = floor(place_of(search, o->anchor_qps * lowest_ratio));
+    const double highest = ceil(place_of(search, o->anchor_qps * highest_ratio));
+    const double start = floor(place_of(search, start_qps) + 0.5);
+    search->lowest_point = (int32_t)lowest;
+    search->highest_point = (int32_t)highest;
+    search->next_point = (int32_t)fmin(fmax(start, lowest), highest);
     search->stride = o->first_stride;
-    if (o->start_qps > 0) {
-        double point = floor(log(o->start_qps / o->anchor_qps) / step + 0.5);
-        point = fmax(point, search->lowest_point);
-        search->next_point = (int32_t)fmin(point, search->highest_point);
-    }
 }
 
 int vidur_capacity_begin(struct vidur_capacity *search,

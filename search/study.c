@@ -75,7 +75,7 @@ static int points_in(const struct vidur_search_config *config, double part)
 }
 
 /* Options are checked when the configuration is read, so that this cannot fail on one
- * rank alone; the bound is for the lattice only. */
+ * rank alone. */
 static void begin_capacity(const struct study *study, struct study_state *s,
                            const struct evaluator_bound *bound)
 {
@@ -239,12 +239,12 @@ static int borrow(struct study *study, struct study_state *s, struct vidur_error
     return 0;
 }
 
-/* Starts where the candidate before it ended, on the same lattice: loads of equal
- * probes are equal to the bit. */
+/* Starts where the candidate before it ended. The bound only sets the search's ends,
+ * which matter where every load passes: then the candidate asks for its own. */
 static void follow(struct study *study, struct study_state *s,
                    const struct study_candidate *before)
 {
-    if (!before->answer.found || !(before->bound.qps > 0))
+    if (!before->answer.found || before->answer.unbounded || !(before->bound.qps > 0))
         return;
     study->candidates[s->candidate].bound = before->bound;
     s->start_qps = before->answer.max_qps;

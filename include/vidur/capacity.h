@@ -13,13 +13,14 @@
  * it: it never simulates. A copy of it is a fork, so a caller can suppose an outcome
  * and see which loads would follow (speculation), or replay recorded probes (resume).
  *
- * Definition `slos`: loads lie on a lattice, anchor * (1 + granularity)^k, and the
- * answer is the largest k that passes with k + 1 failing. The first load is the lattice
- * point nearest to start_qps; strides double until one load passed and one failed, then
- * the bracket is halved. Where passing is monotone in the load, the answer does not
- * depend on the start. The lattice ends at anchor / 1024 (a load at which nothing
- * queues: failing there means that no load passes) and at 64 * anchor (passing there
- * means that the workload is too short to be overloaded).
+ * Definition `slos`: loads lie on a lattice, (1 + granularity)^k QPS, the same for
+ * every search of that granularity and to the bit. The answer is the largest k that
+ * passes with k + 1 failing. The first load is the lattice point nearest to start_qps;
+ * strides double until one load passed and one failed, then the bracket is halved.
+ * Where passing is monotone in the load, the answer depends neither on the start nor on
+ * the anchor. A search ends at anchor / 1024 (a load at which nothing queues: failing
+ * there means that no load passes) and at 64 * anchor (passing there means that the
+ * workload is too short to be overloaded).
  *
  * Definition `scheduling_delay`: the reference's search, simulator.md section 8, whose
  * predicate is one latency's 0.99 quantile alone and whose path depends on its value.
@@ -33,7 +34,7 @@ struct vidur_capacity_options {
     enum vidur_capacity_definition definition;
     double granularity;   /* relative distance of neighbouring loads, > 0 */
     int max_iterations;   /* probes at most */
-    double anchor_qps;    /* slos: lattice point 0, > 0; a bound on the throughput */
+    double anchor_qps;    /* slos: sets the ends, > 0; a bound on the throughput */
     double start_qps;     /* slos: where to begin, 0: at the anchor.
                              scheduling_delay: the middle of the first bracket, > 0 */
     int first_stride;     /* slos: lattice points of the first step away, >= 1 */
@@ -51,7 +52,7 @@ struct vidur_capacity_outcome {
 /* The members are for capacity.c; copy the struct freely. */
 struct vidur_capacity {
     struct vidur_capacity_options options;
-    int32_t lowest_point, highest_point; /* the lattice's ends */
+    int32_t lowest_point, highest_point; /* the search's ends */
     int32_t pass_point, fail_point;      /* highest pass and lowest fail above it */
     int32_t next_point, stride;
     int32_t num_confirmed;
@@ -65,8 +66,8 @@ struct vidur_capacity_answer {
     bool found;         /* some load passed */
     double max_qps;     /* the answer, NaN when not found */
     double fail_qps;    /* the lowest load that failed above it; NaN: none */
-    bool unreachable;   /* the lowest load of the lattice failed */
-    bool unbounded;     /* the highest load of the lattice passed */
+    bool unreachable;   /* the lowest load of the search failed */
+    bool unbounded;     /* the highest load of the search passed */
     bool exhausted;     /* max_iterations ended the search before its bracket closed */
     int num_probes;     /* told so far */
     int num_violations; /* passes seen above a fail */

@@ -82,15 +82,43 @@ static void test_same_answer_from_any_start(void)
     }
 }
 
+/* Neither the start nor the anchor nor the first stride is in the answer's bits. */
+static void test_same_answer_from_any_anchor(void)
+{
+    uint64_t bits = 1;
+    for (double limit = 0.07; limit < 900; limit *= 3.1) {
+        double first = 0;
+        for (int i = 0; i < 200; i++) {
+            struct cluster cluster = {.limit_qps = limit};
+            struct vidur_capacity_options o = options(0);
+            double part[3];
+            for (int r = 0; r < 3; r++) {
+                bits = bits * 6364136223846793005u + 1442695040888963407u;
+                part[r] = (double)(bits >> 11) * 0x1p-53;
+            }
+            o.anchor_qps = limit * pow(2, 14 * part[0] - 5); /* limit is within ends */
+            o.start_qps = i % 5 ? limit * pow(2, 20 * part[1] - 10) : 0;
+            o.first_stride = 1 + (int)(30 * part[2]);
+            struct vidur_capacity_answer answer = search(&o, &cluster);
+            if (first == 0)
+                first = answer.max_qps;
+            CU_ASSERT_EQUAL(answer.max_qps, first);
+        }
+    }
+}
+
 static void test_good_start_is_cheap(void)
 {
     struct cluster cluster = {.limit_qps = 10};
     struct vidur_capacity_options o = options(10);
+    const double point = search(&o, &cluster).max_qps;
+    o = options(point);
     o.first_stride = 1;
+    cluster = (struct cluster){.limit_qps = 10};
     struct vidur_capacity_answer answer = search(&o, &cluster);
     CU_ASSERT_EQUAL(answer.num_probes, 2);
-    CU_ASSERT_EQUAL(answer.max_qps, 10);
-    CU_ASSERT_EQUAL(cluster.probed_qps[0], 10);
+    CU_ASSERT_EQUAL(answer.max_qps, point);
+    CU_ASSERT_EQUAL(cluster.probed_qps[0], point);
 }
 
 static void test_no_load_passes(void)
@@ -131,13 +159,15 @@ static void test_iterations_run_out(void)
 
 static void test_passes_above_a_fail_are_counted(void)
 {
-    struct cluster cluster = {
-        .limit_qps = 10, .island_low_qps = 10.3, .island_high_qps = 10.6};
-    struct vidur_capacity_options o = options(10);
+    const double point = pow(1.025, 93); /* just below 10 */
+    struct cluster cluster = {.limit_qps = 1.01 * point,
+                              .island_low_qps = 1.03 * point,
+                              .island_high_qps = 1.06 * point};
+    struct vidur_capacity_options o = options(point);
     o.first_stride = 1;
-    o.confirm = 3; /* 10.5 passes, 10.8 and more do not */
+    o.confirm = 3; /* the second point above passes, the others do not */
     struct vidur_capacity_answer answer = search(&o, &cluster);
-    CU_ASSERT_EQUAL(answer.max_qps, 10);
+    CU_ASSERT_DOUBLE_EQUAL(answer.max_qps, point, 1e-12 * point);
     CU_ASSERT_EQUAL(answer.num_violations, 1);
     CU_ASSERT_EQUAL(answer.num_probes, 5);
     cluster = (struct cluster){.limit_qps = 10};
@@ -310,6 +340,7 @@ static void test_probe_error_stops(void)
 VIDUR_TEST_MAIN("capacity",
                 {"answer within granularity", test_answer_is_within_granularity},
                 {"same answer from any start", test_same_answer_from_any_start},
+                {"same answer from any anchor", test_same_answer_from_any_anchor},
                 {"a good start takes two probes", test_good_start_is_cheap},
                 {"no load passes", test_no_load_passes},
                 {"every load passes", test_every_load_passes},

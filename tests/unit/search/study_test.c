@@ -209,6 +209,43 @@ static void test_answers_do_not_depend_on_the_path(void)
     session_release(&usual);
 }
 
+static const struct vidur_ranking_row *find_row(const struct vidur_results *results,
+                                                const char *id)
+{
+    for (int64_t i = 0; i < results->num_ranking; i++)
+        if (strcmp(results->ranking[i].candidate_id, id) == 0)
+            return &results->ranking[i];
+    return NULL;
+}
+
+/* Nor on the rest of the space: a candidate finds the same answer from its own pilot as
+ * from whatever neighbour it has, to the bit. Only where passing is not monotone in the
+ * load may answers differ; no candidate here is of that kind. */
+static void test_answers_do_not_depend_on_neighbours(void)
+{
+    static const char *const others[] = {"search: {warm_start: none}\n",
+                                         "exclude: [{batch_size: 64}]\n",
+                                         "exclude: [{batch_size: 16}]\n"};
+    static const int64_t counts[] = {12, 8, 8};
+    struct session_outcome usual, other;
+    run_whole("", &usual);
+    for (int o = 0; o < 3; o++) {
+        run_whole(others[o], &other);
+        CU_ASSERT_EQUAL(other.results.num_ranking, counts[o]);
+        for (int64_t i = 0; i < other.results.num_ranking; i++) {
+            const struct vidur_ranking_row *row = &other.results.ranking[i];
+            const struct vidur_ranking_row *same =
+                find_row(&usual.results, row->candidate_id);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(same);
+            CU_ASSERT_EQUAL(row->max_qps, same->max_qps);
+            CU_ASSERT_EQUAL(row->ttft_p90_s, same->ttft_p90_s);
+            CU_ASSERT_STRING_EQUAL(row->limiting_slo, same->limiting_slo);
+        }
+        session_release(&other);
+    }
+    session_release(&usual);
+}
+
 static void test_slos_that_cannot_be_met(void)
 {
     struct session_outcome outcome;
@@ -556,20 +593,20 @@ static void test_missing_profiles(void)
     session_release(&outcome);
 }
 
-VIDUR_TEST_MAIN("study", {"answers against a scan", test_answers_against_a_scan},
-                {"rows hang together", test_rows_hang_together},
-                {"answers, whatever the path", test_answers_do_not_depend_on_the_path},
-                {"SLOs that cannot be met", test_slos_that_cannot_be_met},
-                {"nothing fits", test_nothing_fits},
-                {"interrupted anywhere, resumed",
-                 test_interrupted_anywhere_and_resumed},
-                {"killed many times", test_killed_many_times},
-                {"nothing to resume, all done",
-                 test_resume_when_done_and_when_never_begun},
-                {"foreign journal", test_foreign_journal},
-                {"in flight at two deaths", test_in_flight_at_two_deaths},
-                {"lost with a rank", test_lost_with_a_rank},
-                {"an orderly end blames nobody", test_an_orderly_end_blames_nobody},
-                {"full disk", test_full_disk_keeps_what_was_finished},
-                {"unwritable output", test_unwritable_output},
-                {"missing profiles", test_missing_profiles})
+VIDUR_TEST_MAIN(
+    "study", {"answers against a scan", test_answers_against_a_scan},
+    {"rows hang together", test_rows_hang_together},
+    {"answers, whatever the path", test_answers_do_not_depend_on_the_path},
+    {"answers, whatever the neighbours", test_answers_do_not_depend_on_neighbours},
+    {"SLOs that cannot be met", test_slos_that_cannot_be_met},
+    {"nothing fits", test_nothing_fits},
+    {"interrupted anywhere, resumed", test_interrupted_anywhere_and_resumed},
+    {"killed many times", test_killed_many_times},
+    {"nothing to resume, all done", test_resume_when_done_and_when_never_begun},
+    {"foreign journal", test_foreign_journal},
+    {"in flight at two deaths", test_in_flight_at_two_deaths},
+    {"lost with a rank", test_lost_with_a_rank},
+    {"an orderly end blames nobody", test_an_orderly_end_blames_nobody},
+    {"full disk", test_full_disk_keeps_what_was_finished},
+    {"unwritable output", test_unwritable_output},
+    {"missing profiles", test_missing_profiles})

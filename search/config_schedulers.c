@@ -177,7 +177,8 @@ static double knob_value(const struct vidur_scheduler_config *config, int knob)
     return values[knob];
 }
 
-/* Whether a knob tells a scheduler apart from its like, or from the usual one. */
+/* Whether a knob tells a scheduler apart from its like, or from the usual one. One that
+ * is not given may follow from batch sizes or workload. */
 static bool is_telling(const struct vidur_search_config *config, int scheduler,
                        int knob, const struct vidur_scheduler_config *defaults)
 {
@@ -190,27 +191,40 @@ static bool is_telling(const struct vidur_search_config *config, int scheduler,
         return true;
     for (int i = 0; i < config->num_schedulers; i++)
         if (strcmp(config->schedulers[i].config.type, own->config.type) == 0 &&
-            knob_value(&config->schedulers[i].config, knob) != value)
+            (knob_value(&config->schedulers[i].config, knob) != value ||
+             !(config->schedulers[i].given >> knob & 1)))
             return true;
     return false;
 }
 
-static void set_labels(struct vidur_search_config *config)
+/* False where the label is too long. */
+static bool set_label(struct vidur_search_config *config, int index)
 {
     struct vidur_deployment defaults;
+    struct vidur_search_scheduler *scheduler = &config->schedulers[index];
+    const int size = sizeof scheduler->label;
+    int used = snprintf(scheduler->label, (size_t)size, "%s", scheduler->config.type);
     vidur_deployment_defaults(&defaults);
-    for (int i = 0; i < config->num_schedulers; i++) {
-        struct vidur_search_scheduler *scheduler = &config->schedulers[i];
-        char *label = scheduler->label;
-        const size_t size = sizeof scheduler->label;
-        snprintf(label, size, "%s", scheduler->config.type);
-        for (int knob = 0; knob < NUM_KNOBS; knob++) {
-            const size_t used = strlen(label);
-            if (is_telling(config, i, knob, &defaults.scheduler))
-                snprintf(label + used, size - used, " %s=%g", knob_names[knob],
-                         knob_value(&scheduler->config, knob));
-        }
-    }
+    for (int knob = 0; knob < NUM_KNOBS && used < size; knob++)
+        if (is_telling(config, index, knob, &defaults.scheduler))
+            used +=
+                snprintf(scheduler->label + used, (size_t)(size - used), " %s=%.10g",
+                         knob_names[knob], knob_value(&scheduler->config, knob));
+    return used < size;
+}
+
+static int set_labels(const struct vidur_yaml_node *node,
+                      struct vidur_search_config *config, struct vidur_error *err)
+{
+    for (int i = 0; i < config->num_schedulers; i++)
+        if (!set_label(config, i))
+            return vidur_yaml_fail(vidur_yaml_item(node, config->schedulers[i].entry),
+                                   err,
+                                   "the knobs make a name of more than %d bytes; leave "
+                                   "those out that have "
+                                   "their default in all entries",
+                                   (int)sizeof config->schedulers->label - 1);
+    return 0;
 }
 
 int config_read_schedulers(const struct vidur_yaml_node *node,
@@ -227,6 +241,5 @@ int config_read_schedulers(const struct vidur_yaml_node *node,
         if (rc != 0)
             return -1;
     }
-    set_labels(config);
-    return 0;
+    return set_labels(node, config, err);
 }

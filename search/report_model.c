@@ -2,6 +2,8 @@
 
 #include "columns.h"
 
+#include <vidur/deployment.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,19 +39,52 @@ enum vidur_status vidur_status_of(const struct vidur_ranking_row *row)
     return VIDUR_STATUS_INDEX_FAILED;
 }
 
+/* The value that a label gives to a knob, with what follows it; "" where there is none.
+ */
+static const char *value_in_label(const struct vidur_ranking_row *row, const char *knob)
+{
+    const char *at = strstr(row->scheduler_label, knob);
+    return at ? at + strlen(knob) : "";
+}
+
+/* A knob that follows from the workload unless the configuration gives it. */
+static bool same_given(const struct vidur_ranking_row *a,
+                       const struct vidur_ranking_row *b, const char *knob)
+{
+    const char *x = value_in_label(a, knob), *y = value_in_label(b, knob);
+    const size_t length = strcspn(x, " ");
+    return length == strcspn(y, " ") && strncmp(x, y, length) == 0;
+}
+
+static bool same_knobs(const struct vidur_ranking_row *a,
+                       const struct vidur_ranking_row *b)
+{
+    /* NaN: read from a file that lacks the columns */
+    if (isnan(a->gpu_memory_utilization) || isnan(b->gpu_memory_utilization))
+        return strcmp(a->scheduler_label, b->scheduler_label) == 0 &&
+               a->chunk_size == b->chunk_size;
+#define X(type, name, def, min, users)                                                 \
+    if (strcmp(#name, "max_tokens_in_batch") == 0 || strcmp(#name, "num_blocks") == 0  \
+            ? !same_given(a, b, " " #name "=")                                         \
+            : a->name != b->name)                                                      \
+        return false;
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    return true;
+}
+
 bool vidur_same_configuration(const struct vidur_ranking_row *a,
                               const struct vidur_ranking_row *b)
 {
     return strcmp(a->device, b->device) == 0 &&
            strcmp(a->network_device, b->network_device) == 0 &&
-           strcmp(a->scheduler_label, b->scheduler_label) == 0 &&
            strcmp(a->scheduler, b->scheduler) == 0 &&
            strcmp(a->router, b->router) == 0 &&
            strcmp(a->memory_planner, b->memory_planner) == 0 &&
-           a->chunk_size == b->chunk_size &&
            a->tensor_parallel_size == b->tensor_parallel_size &&
            a->num_pipeline_stages == b->num_pipeline_stages &&
-           a->batch_size == b->batch_size && a->num_replicas == b->num_replicas;
+           a->batch_size == b->batch_size && a->num_replicas == b->num_replicas &&
+           same_knobs(a, b);
 }
 
 double vidur_row_latency(const struct vidur_ranking_row *row, const char *metric,

@@ -1,3 +1,4 @@
+#include "knobs.h"
 #include "study_parts.h"
 
 #include <vidur/ranking.h>
@@ -76,16 +77,15 @@ static void fill_candidate(const struct study *study, int64_t candidate,
     if (c->table >= 0)
         TEXT(estimator, study->tables[c->table].provenance);
 #undef TEXT
-    if (strcmp(s->type, "sarathi") == 0)
-        row->chunk_size = s->chunk_size;
-    if (strcmp(s->type, "vllm") == 0 || strcmp(s->type, "lightllm") == 0)
-        row->max_tokens_in_batch = s->max_tokens_in_batch;
+#define X(type_, name, def, min, users)                                                \
+    row->name = knob_is_used(users, s->type) ? s->name : 0;
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
     if (engine)
         row->max_tokens_in_batch = s->max_num_batched_tokens;
     row->tensor_parallel_size = c->tensor_parallel_size;
     row->num_pipeline_stages = c->num_pipeline_stages;
     row->batch_size = c->batch_size;
-    row->block_size = s->block_size;
     row->num_blocks = c->num_blocks;
     row->num_replicas = c->num_replicas;
     row->num_gpus = c->num_gpus;

@@ -50,7 +50,8 @@
     X(REAL, mean_waiting_requests, 0, "1", "requests waiting, time-weighted mean")     \
     X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")
 
-/* What a candidate is; the first columns of a ranking row. */
+/* What a candidate is; the first columns of a ranking row. There is one for every knob
+ * of VIDUR_SCHEDULER_KNOBS; it is 0 where the scheduler does not use the knob. */
 #define VIDUR_RESULT_CANDIDATE_COLUMNS(X)                                              \
     X(TEXT, candidate_id, 24, "", "hash of the candidate's content, 16 hex digits")    \
     X(TEXT, model, 48, "", "name of the model in the configuration")                   \
@@ -58,7 +59,7 @@
     X(TEXT, device, 32, "", "device SKU")                                              \
     X(TEXT, network_device, 48, "", "node SKU")                                        \
     X(TEXT, scheduler, 24, "", "replica scheduler")                                    \
-    X(TEXT, scheduler_label, 48, "", "scheduler with the knobs that tell it apart")    \
+    X(TEXT, scheduler_label, 192, "", "scheduler with the knobs that tell it apart")   \
     X(TEXT, router, 24, "", "global scheduler")                                        \
     X(TEXT, memory_planner, 16, "", "vidur or exact")                                  \
     X(INT, chunk_size, 0, "tokens", "Sarathi's chunk; 0: none")                        \
@@ -68,6 +69,14 @@
     X(INT, batch_size, 0, "1", "requests in a batch, at most, per stage")              \
     X(INT, block_size, 0, "tokens", "tokens of a KV block")                            \
     X(INT, num_blocks, 0, "1", "KV blocks of a replica")                               \
+    X(INT, batch_size_cap, 0, "1", "requests in all stages, at most; 0: not a knob")   \
+    X(INT, max_waiting_iters, 0, "1", "lightllm's; 0: none")                           \
+    X(REAL, watermark_blocks_fraction, 0, "1", "KV blocks kept free; 0: none")         \
+    X(INT, max_num_batched_tokens, 0, "tokens", "vllm_v1's token budget; 0: none")     \
+    X(INT, max_num_seqs, 0, "1", "vllm_v1's running requests; 0: not a knob")          \
+    X(REAL, gpu_memory_utilization, 0, "1", "vllm_v1's share of memory; 0: none")      \
+    X(FLAG, prefix_caching, 0, "1", "vllm_v1 with prefix caching")                     \
+    X(FLAG, async_scheduling, 0, "1", "vllm_v1 with async scheduling")                 \
     X(INT, num_replicas, 0, "1", "replicas in the cluster")                            \
     X(INT, num_gpus, 0, "1", "devices in use")
 

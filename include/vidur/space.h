@@ -47,9 +47,9 @@ struct vidur_search_cluster {
  * several of these. */
 struct vidur_search_scheduler {
     struct vidur_scheduler_config config;
-    uint64_t given; /* bit i: knob i of VIDUR_SCHEDULER_KNOBS is the configuration's */
-    char label[48]; /* "sarathi chunk_size=512": with the knobs that tell it apart */
-    int entry;      /* of the list in the configuration */
+    uint64_t given;  /* bit i: knob i of VIDUR_SCHEDULER_KNOBS is the configuration's */
+    char label[192]; /* "sarathi chunk_size=512": with the knobs that tell it apart */
+    int entry;       /* of the list in the configuration */
 };
 
 /* An entry of `traces:`. */

@@ -119,6 +119,25 @@ static void test_lists_of_knobs(void)
     vidur_search_config_release(&c);
 }
 
+/* Every searched knob is in the label, whole; one that is not given differs from one
+ * that is. */
+static void test_long_labels(void)
+{
+    struct vidur_search_config c;
+    expect_loads(&c, MODELS CLUSTERS TRACES
+                 "schedulers: [{scheduler: vllm_v1, max_num_batched_tokens: 1234567, "
+                 "max_num_seqs: 64, gpu_memory_utilization: 0.95, prefix_caching: "
+                 "[true, false], async_scheduling: false}, {scheduler: vllm_v1}, "
+                 "{scheduler: vllm}, {scheduler: vllm, max_tokens_in_batch: 4096}]\n");
+    CU_ASSERT_STRING_EQUAL(
+        c.schedulers[1].label,
+        "vllm_v1 max_num_batched_tokens=1234567 max_num_seqs=64 "
+        "gpu_memory_utilization=0.95 prefix_caching=0 async_scheduling=0");
+    CU_ASSERT_STRING_EQUAL(c.schedulers[3].label, "vllm");
+    CU_ASSERT_STRING_EQUAL(c.schedulers[4].label, "vllm max_tokens_in_batch=4096");
+    vidur_search_config_release(&c);
+}
+
 static void test_traces(void)
 {
     struct vidur_search_config c;
@@ -304,7 +323,8 @@ static void test_missing_configuration(void)
 
 VIDUR_TEST_MAIN("search configuration", {"defaults", test_defaults},
                 {"keys of Vidur's explorer", test_vidur_keys},
-                {"lists of knobs", test_lists_of_knobs}, {"traces", test_traces},
+                {"lists of knobs", test_lists_of_knobs},
+                {"long labels", test_long_labels}, {"traces", test_traces},
                 {"overrides and hash", test_overrides_and_hash},
                 {"bad input", test_bad_input},
                 {"missing configuration", test_missing_configuration})

@@ -260,7 +260,7 @@ static void print_counts(const struct comparison *c, int64_t changed)
 
 static void put_change(struct vidur_text_table *table, const struct pair *pair)
 {
-    char text[256];
+    char text[VIDUR_TABLE_CELL];
     vidur_table_cell(table, pair->before->model);
     vidur_table_cell(table, pair->before->trace);
     vidur_format_configuration(pair->before, text, sizeof text);

@@ -1,5 +1,7 @@
 #include "report_format.h"
 
+#include "columns.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -154,7 +156,10 @@ void vidur_table_cell(struct vidur_text_table *table, const char *text)
     if (table->next == 0)
         table->num_rows++;
     char *cell = table->cells[(table->num_rows - 1) * table->num_columns + table->next];
-    snprintf(cell, VIDUR_TABLE_CELL, "%s", text);
+    if (snprintf(cell, VIDUR_TABLE_CELL, "%s", text) >= VIDUR_TABLE_CELL) {
+        strcpy(cell + VIDUR_TABLE_CELL - 4, "...");
+        vidur_text_cell_clean(cell, VIDUR_TABLE_CELL);
+    }
     table->next = (table->next + 1) % table->num_columns;
 }
 

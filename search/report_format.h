@@ -40,9 +40,9 @@ void vidur_format_counts(const struct vidur_report_group *group, char *text,
 
 /*
  * A table of short texts, printed once all cells are known: aligned for terminals, or
- * as Markdown. Cells longer than the struct's are cut.
+ * as Markdown. A cell longer than the struct's ends with "...".
  */
-enum { VIDUR_TABLE_MAX_COLUMNS = 20, VIDUR_TABLE_CELL = 64 };
+enum { VIDUR_TABLE_MAX_COLUMNS = 20, VIDUR_TABLE_CELL = 512 };
 
 struct vidur_text_table {
     int num_columns, num_rows, capacity;

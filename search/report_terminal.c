@@ -68,7 +68,7 @@ static void print_indented(FILE *out, const char *label, const char *lines)
 
 static void print_second(FILE *out, const struct vidur_report_group *group)
 {
-    char text[256];
+    char text[VIDUR_TABLE_CELL];
     if (!group->second)
         return;
     vidur_format_configuration(group->second, text, sizeof text);

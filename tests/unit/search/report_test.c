@@ -182,6 +182,28 @@ static void test_table(void)
     vidur_table_release(&table);
 }
 
+/* The longest configuration is whole in a cell; a text that is longer still shows that
+ * it was cut. */
+static void test_long_cells(void)
+{
+    static const char *const headers[] = {"best configuration", NULL};
+    struct vidur_ranking_row row = example_row();
+    struct vidur_text_table table;
+    char text[VIDUR_TABLE_CELL], longer[2 * VIDUR_TABLE_CELL];
+    memset(row.scheduler_label, 'x', sizeof row.scheduler_label - 1);
+    memset(row.network_device, 'y', sizeof row.network_device - 1);
+    memset(longer, 'z', sizeof longer);
+    longer[sizeof longer - 1] = 0;
+    vidur_format_configuration(&row, text, sizeof text);
+    vidur_table_start(&table, headers);
+    vidur_table_cell(&table, text);
+    vidur_table_cell(&table, longer);
+    CU_ASSERT_STRING_EQUAL(table.cells[1], text);
+    check_has(table.cells[1], "x, batch 64");
+    check_has(table.cells[2], "zzz...");
+    vidur_table_release(&table);
+}
+
 /* ---- launch lines ---- */
 
 static void test_launch(void)
@@ -551,7 +573,7 @@ static void test_compare(void)
 VIDUR_TEST_MAIN("report", {"numbers", test_numbers},
                 {"derived values", test_derived_values}, {"words", test_words},
                 {"tables, aligned and Markdown", test_table},
-                {"launch lines", test_launch},
+                {"long cells", test_long_cells}, {"launch lines", test_launch},
                 {"launch lines quote for the shell", test_launch_quotes},
                 {"same configuration", test_same_configuration},
                 {"groups, matrix, search", test_groups}, {"filters", test_filters},

@@ -80,6 +80,10 @@ static void add_parallelism(struct vidur_launch *launch,
 static void add_batch(struct vidur_launch *launch, const struct vidur_ranking_row *row)
 {
     long long running = (long long)(row->batch_size * row->num_pipeline_stages);
+    if (row->max_num_seqs > 0) { /* vllm_v1: its own limit, over all stages */
+        ARGUMENT(launch, " --max-num-seqs %lld", (long long)row->max_num_seqs);
+        return;
+    }
     ARGUMENT(launch, " --max-num-seqs %lld", running);
     if (row->num_pipeline_stages > 1)
         note(launch,
@@ -87,6 +91,21 @@ static void add_batch(struct vidur_launch *launch, const struct vidur_ranking_ro
              "requests on each micro-batch has no argument.",
              (long long)row->batch_size, (long long)row->num_pipeline_stages,
              (long long)row->batch_size);
+}
+
+/* What it leaves out, vLLM may choose by itself, so all is said. */
+static void add_engine(struct vidur_launch *launch, const struct vidur_ranking_row *row)
+{
+    if (row->max_tokens_in_batch > 0)
+        ARGUMENT(launch, " --max-num-batched-tokens %lld",
+                 (long long)row->max_tokens_in_batch);
+    if (!(row->gpu_memory_utilization > 0))
+        return; /* read from a file that lacks these columns */
+    ARGUMENT(launch, " --gpu-memory-utilization %.10g", row->gpu_memory_utilization);
+    ARGUMENT(launch, row->prefix_caching ? " --enable-prefix-caching"
+                                         : " --no-enable-prefix-caching");
+    ARGUMENT(launch,
+             row->async_scheduling ? " --async-scheduling" : " --no-async-scheduling");
 }
 
 static void add_scheduler(struct vidur_launch *launch,
@@ -104,9 +123,7 @@ static void add_scheduler(struct vidur_launch *launch,
         note(launch, "The simulated scheduler runs whole prefills first, as vLLM did "
                      "before its V1 engine.");
     } else if (strcmp(scheduler, "vllm_v1") == 0) {
-        if (row->max_tokens_in_batch > 0)
-            ARGUMENT(launch, " --max-num-batched-tokens %lld",
-                     (long long)row->max_tokens_in_batch);
+        add_engine(launch, row);
     } else {
         note(launch,
              "The scheduler %s has no equivalent in vLLM: these arguments give its "

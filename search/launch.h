@@ -8,8 +8,8 @@
  * (https://docs.vllm.ai, "vllm serve"), and in words what it cannot say. Pure function.
  */
 struct vidur_launch {
-    char command[640]; /* one line, for a POSIX shell */
-    char notes[1200];  /* sentences, one a line, without a newline at the end */
+    char command[1024]; /* one line, for a POSIX shell */
+    char notes[1200];   /* sentences, one a line, without a newline at the end */
 };
 
 /* `results` gives the model's identifier and the workload's longest request. */

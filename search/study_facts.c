@@ -1,11 +1,16 @@
+#define _XOPEN_SOURCE 700 /* realpath */
+
 #include "study_parts.h"
 
 #include <vidur/simulation_config.h>
 
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* The search's circumstances, for reports; results.h lists the keys they know. */
 
@@ -47,12 +52,31 @@ static void add_slos(struct facts *f, const struct vidur_search_config *config)
     f->name = "";
 }
 
+/* What vLLM is to load: a name on a hub, or the folder that a config.json lies in. */
+static void add_identifier(struct facts *f, const struct vidur_search_model *model)
+{
+    char path[PATH_MAX], value[sizeof((struct vidur_result_fact *)0)->value];
+    const char *suffix = strrchr(model->identifier, '.');
+    if (!suffix || strcasecmp(suffix, ".json") != 0) {
+        add_text(f, "identifier", model->spec.name);
+        return;
+    }
+    char *end = realpath(model->identifier, path) ? strrchr(path, '/') : NULL;
+    if (end)
+        *end = 0;
+    if (end && strlen(path) < sizeof value)
+        snprintf(value, sizeof value, "%s", path[0] ? path : "/");
+    else
+        snprintf(value, sizeof value, "/PATH/TO/%.96s", model->spec.name);
+    add_text(f, "identifier", value);
+}
+
 static void add_models(struct facts *f, const struct vidur_search_config *config)
 {
     f->section = "model";
     for (int i = 0; i < config->num_models; i++) {
         f->name = config->models[i].name;
-        add_text(f, "identifier", config->models[i].spec.name);
+        add_identifier(f, &config->models[i]);
         add_number(f, "num_layers", config->models[i].spec.num_layers);
         add_number(f, "embedding_dim", config->models[i].spec.embedding_dim);
     }

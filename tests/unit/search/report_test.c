@@ -239,6 +239,20 @@ static void test_launch(void)
     snprintf(row.scheduler, sizeof row.scheduler, "vllm_v1");
     vidur_launch_line(&results, &row, &launch);
     CU_ASSERT_PTR_NULL(strstr(launch.command, "chunked"));
+    CU_ASSERT_PTR_NULL(strstr(launch.command, "caching")); /* an older file */
+    row.gpu_memory_utilization = 0.95;
+    row.max_num_seqs = 48;
+    row.async_scheduling = 1;
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.command, " --max-num-seqs 48 --max-num-batched-tokens 4096 "
+                              "--gpu-memory-utilization 0.95 "
+                              "--no-enable-prefix-caching --async-scheduling ");
+    CU_ASSERT_PTR_NULL(strstr(launch.notes, "micro-batch"));
+    row.prefix_caching = 1;
+    row.async_scheduling = 0;
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.command, " --enable-prefix-caching --no-async-scheduling ");
+    row.max_num_seqs = 0;
     snprintf(row.scheduler, sizeof row.scheduler, "orca");
     vidur_launch_line(&results, &row, &launch);
     check_has(launch.notes, "orca has no equivalent in vLLM");

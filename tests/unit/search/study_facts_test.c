@@ -1,10 +1,14 @@
+#define _XOPEN_SOURCE 700 /* realpath */
+
 #include "test.h"
 
 #include "report_model.h"
 #include "session.h"
 #include "small_search.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +19,7 @@
     "{device: h200, network_device: h200_dgx, num_gpus: 2, usd_per_gpu_hour: 4}"
 
 static volatile int stop;
+static const char *identifier = "meta-llama/Llama-2-7b-hf";
 
 static void on_progress(void *context, int64_t done, int64_t total, const char *best)
 {
@@ -30,7 +35,7 @@ static void run(const char *clusters, const char *source, const char *tp,
     FILE *file = fopen(path, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     fprintf(file,
-            "models: [{name: llama, identifier: meta-llama/Llama-2-7b-hf}]\n"
+            "models: [{name: llama, identifier: %s}]\n"
             "clusters: [%s]\nschedulers: [{scheduler: vllm}]\n"
             "traces: [{name: u, lengths: {type: uniform, min_tokens: 64, "
             "prefill_to_decode_ratio: 4}, max_seq_len: 512, num_requests: 200}]\n"
@@ -39,7 +44,7 @@ static void run(const char *clusters, const char *source, const char *tp,
             "estimator: {source: %s, cache_dir: '', num_estimators: 10, max_depth: 8, "
             "min_samples_split: 2, k_fold_cv_splits: 2, max_tokens_per_request: 512, "
             "max_prefill_chunk_size: 512, max_batch_size: 16}\n",
-            clusters, tp, source);
+            identifier, clusters, tp, source);
     fclose(file);
     const struct session_team team = session_alone();
     const struct session_options options = {.config_path = path,
@@ -119,5 +124,41 @@ static void test_two_kinds(void)
     session_release(&outcome);
 }
 
+static const char *model_fact(const struct session_outcome *outcome)
+{
+    const char *value =
+        vidur_results_fact(&outcome->results, "model", "llama", "identifier");
+    return value ? value : "";
+}
+
+/* A launch line must find the model: by its hub's name, or in the folder of its
+ * config.json, wherever it is run. */
+static void test_identifiers(void)
+{
+    struct session_outcome outcome;
+    char file[PATH_MAX], whole[PATH_MAX];
+    run(A100, "roofline", "1", &outcome);
+    CU_ASSERT_STRING_EQUAL(model_fact(&outcome), "meta-llama/Llama-2-7b-hf");
+    session_release(&outcome);
+
+    snprintf(file, sizeof file, "%s", small_search_path("config.json"));
+    FILE *json = fopen(file, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+    fputs("{\"model_type\": \"llama\", \"hidden_size\": 4096, \"num_hidden_layers\": "
+          "32, \"num_attention_heads\": 32, \"intermediate_size\": 11008, "
+          "\"vocab_size\": 32000, \"max_position_embeddings\": 4096, \"hidden_act\": "
+          "\"silu\"}",
+          json);
+    fclose(json);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(realpath(file, whole));
+    *strrchr(whole, '/') = 0;
+    identifier = "config.json"; /* beside the configuration */
+    run(A100, "roofline", "1", &outcome);
+    CU_ASSERT_STRING_EQUAL(model_fact(&outcome), whole);
+    session_release(&outcome);
+    unlink(file);
+}
+
 VIDUR_TEST_MAIN("facts of a search", {"one kind of source", test_one_kind},
-                {"a stand-in", test_stand_in}, {"two kinds of sources", test_two_kinds})
+                {"a stand-in", test_stand_in}, {"two kinds of sources", test_two_kinds},
+                {"identifiers", test_identifiers})

@@ -427,7 +427,11 @@ static int complete_all(const struct vidur_yaml_node *root,
         complete_models(vidur_yaml_get(root, "models"), config, err) ||
         complete_clusters(vidur_yaml_get(root, "clusters"), config, err) ||
         config_complete_traces(vidur_yaml_get(root, "traces"), config, err) ||
-        check_policies(root, config, err))
+        check_policies(root, config, err) ||
+        rules_check(vidur_yaml_get(root, "include"), config, config->includes,
+                    config->num_includes, err) ||
+        rules_check(vidur_yaml_get(root, "exclude"), config, config->excludes,
+                    config->num_excludes, err))
         return -1;
     return check_definition(root, config, err);
 }

@@ -1,6 +1,7 @@
 #include "config_parts.h"
 
 #include "base/text.h"
+#include "knobs.h"
 
 #include <vidur/scheduler.h>
 #include <vidur/simulation_config.h>
@@ -14,7 +15,7 @@
  * of its lists, in the order of its keys.
  */
 
-static const char name_key[] = "scheduler";
+static const char name_key[] = "scheduler", cap_key[] = "batch_size_cap";
 
 static int knob_index(const char *key)
 {
@@ -36,6 +37,27 @@ static int fail_unknown_key(const struct vidur_yaml_node *entry, const char *key
     return vidur_yaml_fail_key(entry, key, err,
                                "unknown key; the nearest known one is '%s'",
                                vidur_text_nearest(key, names, count));
+}
+
+static const char *const knob_users[] = {
+#define X(type, name, def, min, users) users,
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+};
+
+static int fail_unused_key(const struct vidur_yaml_node *entry, const char *key,
+                           const char *type, struct vidur_error *err)
+{
+    const struct vidur_yaml_field *fields = vidur_scheduler_knob_fields();
+    char list[512] = "";
+    for (int i = 0; fields[i].key; i++) {
+        const size_t used = strlen(list);
+        if (knob_is_used(knob_users[i], type) && strcmp(fields[i].key, cap_key) != 0)
+            snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
+                     fields[i].key);
+    }
+    return vidur_yaml_fail_key(entry, key, err, "%s does not use it; its knobs are %s",
+                               type, list);
 }
 
 static int read_name(const struct vidur_yaml_node *entry,
@@ -91,12 +113,14 @@ static int multiply(struct variants *variants, const struct vidur_yaml_node *ent
     const int knob = knob_index(key);
     if (knob < 0)
         return fail_unknown_key(entry, key, err);
-    if (strcmp(key, "batch_size_cap") == 0)
+    if (strcmp(key, cap_key) == 0)
         return vidur_yaml_fail_key(entry, key, err,
                                    "follows from batch_sizes times pipeline stages; "
                                    "give batch_sizes");
     if (vidur_yaml_kind(value) == VIDUR_YAML_IS_EMPTY)
         return 0;
+    if (!knob_is_used(knob_users[knob], variants->items->config.type))
+        return fail_unused_key(entry, key, variants->items->config.type, err);
     if (count == 0)
         return vidur_yaml_fail_key(entry, key, err, "an empty list; give a value");
     struct vidur_search_scheduler *items =

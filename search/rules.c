@@ -1,6 +1,11 @@
 #include "rules.h"
 
 #include "base/text.h"
+#include "knobs.h"
+#include "router.h"
+
+#include <vidur/scheduler.h>
+#include <vidur/simulation_config.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,10 +40,23 @@ static const char *const field_names[] = {
 #undef X
 };
 
+static const char *const knob_users[] = {
+#define X(type, name, def, min, users) users,
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+};
+
+enum {
+#define FIELD(name, expression) FIELD_##name,
+    RULE_TEXTS(FIELD)
+#undef FIELD
+};
+
 enum {
 #define COUNT(name, expression) +1
     NUM_TEXTS = 0 RULE_TEXTS(COUNT),
-    NUM_FIELDS = sizeof field_names / sizeof field_names[0]
+    NUM_FIELDS = sizeof field_names / sizeof field_names[0],
+    NUM_KNOBS = sizeof knob_users / sizeof knob_users[0]
 };
 
 static const char *text_of(const struct rule_subject *s, int field)
@@ -166,11 +184,109 @@ void rules_release(struct vidur_search_rule *rules, int count)
     free(rules);
 }
 
+/* ---- Names ---- */
+
+/* The names that a text field may have, up to `most`; returns how many. */
+static int known_names(const struct vidur_search_config *config, int field,
+                       const char **names, int most)
+{
+    int count = 0;
+#define ADD(limit, name)                                                               \
+    for (int i = 0; i < (limit) && count < most; i++)                                  \
+    names[count++] = (name)
+    switch (field) {
+    case FIELD_model:
+        ADD(config->num_models, config->models[i].name);
+        break;
+    case FIELD_trace:
+        ADD(config->num_traces, config->traces[i].name);
+        break;
+    case FIELD_device:
+        ADD(config->num_clusters, config->clusters[i].device.name);
+        break;
+    case FIELD_network_device:
+        ADD(config->num_clusters, config->clusters[i].node.name);
+        break;
+    case FIELD_scheduler:
+        for (; count < most && vidur_scheduler_at(count); count++)
+            names[count] = vidur_scheduler_at(count)->name;
+        break;
+    case FIELD_router:
+        for (; count < most && vidur_router_at(count); count++)
+            names[count] = vidur_router_at(count)->name;
+        break;
+    case FIELD_memory_planner:
+        for (; count < most && vidur_memory_planner_names[count]; count++)
+            names[count] = vidur_memory_planner_names[count];
+        break;
+    }
+#undef ADD
+    return count;
+}
+
+/* An SKU of the data that this search leaves out. */
+static bool is_sku(int field, const char *name)
+{
+    struct vidur_device_sku device;
+    struct vidur_node_sku node;
+    return (field == FIELD_device && vidur_device_sku_load(&device, name, NULL) == 0) ||
+           (field == FIELD_network_device &&
+            vidur_node_sku_load(&node, name, NULL) == 0);
+}
+
+static int check_condition(const struct vidur_search_config *config,
+                           const struct rule_condition *condition,
+                           const struct vidur_yaml_node *value, struct vidur_error *err)
+{
+    const char *names[256];
+    const int most = (int)(sizeof names / sizeof names[0]);
+    if (condition->field >= NUM_TEXTS)
+        return 0;
+    const int count = known_names(config, condition->field, names, most);
+    for (int i = 0; i < condition->count; i++) {
+        const char *word = condition->words[i];
+        bool known = count == most || is_sku(condition->field, word);
+        for (int n = 0; n < count && !known; n++)
+            known = strcmp(names[n], word) == 0;
+        if (!known)
+            return vidur_yaml_fail(vidur_yaml_kind(value) == VIDUR_YAML_IS_SEQUENCE
+                                       ? vidur_yaml_item(value, i)
+                                       : value,
+                                   err, "there is no %s '%s'; the nearest is '%s'",
+                                   field_names[condition->field], word,
+                                   vidur_text_nearest(word, names, count));
+    }
+    return 0;
+}
+
+int rules_check(const struct vidur_yaml_node *node,
+                const struct vidur_search_config *config,
+                const struct vidur_search_rule *rules, int count,
+                struct vidur_error *err)
+{
+    for (int i = 0; i < count; i++)
+        for (int c = 0; c < rules[i].num_conditions; c++)
+            if (check_condition(config, &rules[i].conditions[c],
+                                vidur_yaml_item(vidur_yaml_item(node, i), c), err) != 0)
+                return -1;
+    return 0;
+}
+
 /* ---- Matching ---- */
+
+/* A scheduler has no value for a knob that it does not use. */
+static bool has_field(int field, const struct rule_subject *subject)
+{
+    const int knob = field - (NUM_FIELDS - NUM_KNOBS);
+    return knob < 0 ||
+           knob_is_used(knob_users[knob], subject->deployment->scheduler.type);
+}
 
 static bool holds(const struct rule_condition *condition,
                   const struct rule_subject *subject)
 {
+    if (!has_field(condition->field, subject))
+        return false;
     for (int i = 0; i < condition->count; i++) {
         if (condition->field < NUM_TEXTS
                 ? strcmp(condition->words[i], text_of(subject, condition->field)) == 0

@@ -3,12 +3,12 @@
 
 #include "base/yaml.h"
 
-#include <vidur/deployment.h>
+#include <vidur/space.h>
 
 /*
  * `include:` and `exclude:`: lists of rules. A rule is a mapping from fields of a
  * candidate to a value or a list of values; it matches a candidate when every field has
- * one of its values.
+ * one of its values. A knob that the candidate's scheduler does not use has no value.
  */
 
 /* What a candidate shows to a rule. */
@@ -36,6 +36,12 @@ struct vidur_search_rule {
 /* A sequence of mappings; unknown fields and values of the wrong kind are errors. */
 int rules_read(const struct vidur_yaml_node *node, struct vidur_search_rule **rules,
                int *count, struct vidur_error *err);
+/* Once the rest of the configuration is read: texts that name nothing known are errors.
+ */
+int rules_check(const struct vidur_yaml_node *node,
+                const struct vidur_search_config *config,
+                const struct vidur_search_rule *rules, int count,
+                struct vidur_error *err);
 void rules_release(struct vidur_search_rule *rules, int count);
 
 bool rule_matches(const struct vidur_search_rule *rule,

@@ -152,6 +152,11 @@ static void test_rules(void)
                         "exclude: [{model: a, trace: u, tensor_parallel_size: 1}]\n"));
     CU_ASSERT_EQUAL(space.num_candidates, (18 + 3) * 2 / 3);
     release();
+    /* vllm has no chunk, whatever the default; an SKU may be absent from the search */
+    expect_builds(SMALL("exclude: [{chunk_size: 512}, {device: h200}, "
+                        "{scheduler: orca}, {router: lor}]\n"));
+    CU_ASSERT_EQUAL(space.num_candidates, 24);
+    release();
     struct vidur_error err;
     CU_ASSERT_EQUAL(build(SMALL("include: [{batch_size: 33}]\n"), &err), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "include: no candidate is left"));

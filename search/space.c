@@ -364,6 +364,45 @@ static int check_dimensions(const struct vidur_search_config *config,
     return 0;
 }
 
+/* Candidates are told apart by what they run on, not by its price. */
+static int check_pair(const struct vidur_search_config *config, int first, int second,
+                      struct vidur_error *err)
+{
+    const struct vidur_search_cluster *a = &config->clusters[first];
+    const struct vidur_search_cluster *b = &config->clusters[second];
+    if (a->usd_per_gpu_hour == b->usd_per_gpu_hour ||
+        strcmp(a->device.name, b->device.name) != 0 ||
+        strcmp(a->node.name, b->node.name) != 0 ||
+        a->node.devices_per_node != b->node.devices_per_node)
+        return 0;
+    for (int t = 0; t < config->num_tp_dimensions; t++)
+        for (int p = 0; p < config->num_pp_dimensions; p++) {
+            const int tp = config->tp_dimensions[t], pp = config->pp_dimensions[p];
+            const int replicas = a->num_gpus / (tp * pp);
+            if (replicas > 0 && replicas == b->num_gpus / (tp * pp))
+                return vidur_yaml_fail(
+                    vidur_yaml_item(
+                        vidur_yaml_get(vidur_yaml_root(config->doc), "clusters"),
+                        second),
+                    err,
+                    "%d x TP %d x PP %d on %s are in clusters.%d, too, at another "
+                    "price (usd_per_gpu_hour %g and %g); keep one",
+                    replicas, tp, pp, b->node.name, first, a->usd_per_gpu_hour,
+                    b->usd_per_gpu_hour);
+        }
+    return 0;
+}
+
+static int check_clusters(const struct vidur_search_config *config,
+                          struct vidur_error *err)
+{
+    for (int second = 1; second < config->num_clusters; second++)
+        for (int first = 0; first < second; first++)
+            if (check_pair(config, first, second, err) != 0)
+                return -1;
+    return 0;
+}
+
 static int check_some_valid(const struct vidur_space *space, struct vidur_error *err)
 {
     const struct vidur_yaml_node *root = vidur_yaml_root(space->config->doc);
@@ -429,7 +468,8 @@ int vidur_space_build(struct vidur_space *space,
     struct builder builder = {.space = space, .chain = -1, .before = -1};
     memset(space, 0, sizeof *space);
     space->config = config;
-    if (check_dimensions(config, err) != 0 || count_points(config, &points, err) != 0)
+    if (check_dimensions(config, err) != 0 || check_clusters(config, err) != 0 ||
+        count_points(config, &points, err) != 0)
         return -1;
     int rc = builder_init(&builder, points, err);
     if (rc == 0)

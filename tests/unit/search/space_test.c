@@ -176,6 +176,31 @@ static void test_exclude_tp_dims_and_duplicates(void)
     release();
 }
 
+#define TWO_CLUSTERS(first, second)                                                    \
+    "models: [{name: a, identifier: llama-2-7b-hf}]\n"                                 \
+    "clusters: [{device: a100, " first "}, {device: a100, " second "}]\n"              \
+    "schedulers: [{scheduler: vllm}]\n" TRACE                                          \
+    "batch_sizes: 32\ntp_dimensions: 4\npp_dimensions: 1\n"
+
+/* The cheaper of two equal clusters must not vanish as a duplicate. */
+static void test_clusters_at_two_prices(void)
+{
+    struct vidur_error err;
+    CU_ASSERT_EQUAL(build(TWO_CLUSTERS("num_gpus: 8, usd_per_gpu_hour: 2",
+                                       "num_gpus: 9, usd_per_gpu_hour: 1"),
+                          &err),
+                    -1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "c.yaml:2: clusters.1: 2 x TP 4 x PP 1 on "));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "are in clusters.0, too, at another price"));
+    release();
+    expect_builds(TWO_CLUSTERS("num_gpus: 8, usd_per_gpu_hour: 2",
+                               "num_gpus: 16, usd_per_gpu_hour: 1"));
+    CU_ASSERT_EQUAL(space.num_candidates, 2);
+    release();
+}
+
 static void test_rejected_candidates_say_why(void)
 {
     expect_builds("models: [{name: a, identifier: llama-2-70b-hf}, "
@@ -275,6 +300,7 @@ VIDUR_TEST_MAIN("space", {"the paper's grid", test_the_papers_grid},
                 {"ids do not depend on the order", test_ids_do_not_depend_on_the_order},
                 {"rules", test_rules},
                 {"exclude_tp_dims and duplicates", test_exclude_tp_dims_and_duplicates},
+                {"clusters at two prices", test_clusters_at_two_prices},
                 {"rejected candidates say why", test_rejected_candidates_say_why},
                 {"values that suit no model", test_values_that_suit_no_model},
                 {"shards", test_shards},

@@ -54,9 +54,10 @@ static int check(const struct vidur_capacity_options *o, struct vidur_error *err
     if (!(o->anchor_qps >= 1e-250 && o->anchor_qps <= 1e250))
         return vidur_fail(err, VIDUR_EINVAL, "the search's anchor %g is out of range",
                           o->anchor_qps);
-    if (!(o->start_qps >= 0) || o->first_stride < 1 || o->confirm < 0)
+    if (!(o->start_qps >= 0) || !(o->floor_qps >= 0) || o->first_stride < 1 ||
+        o->confirm < 0)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "start, first stride or confirm is out of range");
+                          "start, floor, first stride or confirm is out of range");
     return 0;
 }
 
@@ -64,9 +65,13 @@ static void begin_lattice(struct vidur_capacity *search)
 {
     const struct vidur_capacity_options *o = &search->options;
     const double start_qps = o->start_qps > 0 ? o->start_qps : o->anchor_qps;
-    const double lowest = floor(place_of(search, o->anchor_qps * lowest_ratio));
+    const double trickle = floor(place_of(search, o->anchor_qps * lowest_ratio));
     const double highest = ceil(place_of(search, o->anchor_qps * highest_ratio));
+    const double allowed =
+        o->floor_qps > 0 ? ceil(place_of(search, o->floor_qps)) : trickle;
+    const double lowest = fmin(fmax(trickle, allowed), highest);
     const double start = floor(place_of(search, start_qps) + 0.5);
+    search->floored = lowest > trickle;
     search->lowest_point = (int32_t)lowest;
     search->highest_point = (int32_t)highest;
     search->next_point = (int32_t)fmin(fmax(start, lowest), highest);
@@ -219,9 +224,15 @@ void vidur_capacity_answer(const struct vidur_capacity *search,
     answer->num_probes = search->num_probes;
     answer->num_violations = search->num_violations;
     answer->exhausted = search->finished && !search->closed;
-    if (search->options.definition == VIDUR_CAPACITY_SLOS) {
-        answer->unreachable = !search->has_pass && search->has_fail &&
-                              search->fail_point == search->lowest_point;
+    if (search->options.definition == VIDUR_CAPACITY_SCHEDULING_DELAY) {
+        answer->unreachable =
+            !search->has_pass && search->has_fail &&
+            search->fail_qps <= search->options.start_qps * lowest_ratio;
+    } else {
+        const bool at_end = !search->has_pass && search->has_fail &&
+                            search->fail_point == search->lowest_point;
+        answer->unreachable = at_end && !search->floored;
+        answer->floored = at_end && search->floored;
         answer->unbounded = search->has_pass && !search->has_fail &&
                             search->pass_point == search->highest_point;
     }

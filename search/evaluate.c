@@ -90,6 +90,15 @@ const struct vidur_workload *evaluator_workload(const struct evaluator *e, int t
     return e->workloads[trace];
 }
 
+double evaluator_lowest_qps(struct evaluator *e, int trace)
+{
+    const double limit_s = e->space->config->search.time_limit_s;
+    struct vidur_workload *workload = e->workloads[trace];
+    if (!(limit_s > 0) || vidur_workload_set_qps(workload, 1, NULL) != 0)
+        return 0;
+    return workload->arrived_at_s[workload->num_requests - 1] / limit_s;
+}
+
 int64_t evaluator_memory_bytes(const struct evaluator *e)
 {
     return e->simulator ? vidur_simulator_memory_bytes(e->simulator) : 0;

@@ -76,6 +76,10 @@ int evaluator_probe(struct evaluator *evaluator, int64_t candidate, double qps,
 bool evaluator_is_same(const struct vidur_space *space, int64_t candidate,
                        const struct evaluator_probed *probed);
 
+/* The load at which a trace's last request arrives when time_limit_s ends the run; 0:
+ * no limit. */
+double evaluator_lowest_qps(struct evaluator *evaluator, int trace);
+
 /* The requests of a trace, as drawn; lives as long as the evaluator. */
 const struct vidur_workload *evaluator_workload(const struct evaluator *evaluator,
                                                 int trace);

@@ -120,7 +120,6 @@ static void fill_answer(const struct study *study, int64_t candidate,
     const struct study_candidate *c = &study->candidates[candidate];
     const struct vidur_probe_row *best = study_best_row(study, candidate);
     const struct vidur_probe_row *limiting = study_limiting_row(study, candidate);
-    snprintf(row->status, sizeof row->status, "%s", VIDUR_STATUS_OK);
     copy_measured(row, best);
     row->max_qps = best->qps;
     row->qps_per_dollar = best->qps / row->usd_per_hour;
@@ -140,26 +139,77 @@ static void fill_answer(const struct study *study, int64_t candidate,
                  best->qps, limiting ? limiting->qps : INFINITY);
 }
 
-static void fill_unreachable(const struct study *study, int64_t candidate,
-                             struct vidur_ranking_row *row)
+/* No load passed: did time_limit_s or max_iterations keep the search from finding out?
+ */
+static bool ended_by_time_limit(const struct study *study, int64_t candidate)
 {
     const struct study_candidate *c = &study->candidates[candidate];
     const struct vidur_probe_row *lowest = study_limiting_row(study, candidate);
-    snprintf(row->status, sizeof row->status, "%s", VIDUR_STATUS_SLO_UNREACHABLE);
+    return !c->answer.found && (c->answer.floored || (lowest && lowest->time_limited));
+}
+
+static const char *find_status(const struct study *study, int64_t candidate)
+{
+    static const char *const rejected[] = {
+        [VIDUR_CANDIDATE_INFEASIBLE_MEMORY] = VIDUR_STATUS_INFEASIBLE_MEMORY,
+        [VIDUR_CANDIDATE_INVALID] = VIDUR_STATUS_INVALID};
+    const struct vidur_candidate *v = &study->space->candidates[candidate];
+    const struct study_candidate *c = &study->candidates[candidate];
+    if (v->status != VIDUR_CANDIDATE_RUNNABLE)
+        return rejected[v->status];
+    if (c->failure)
+        return VIDUR_STATUS_FAILED;
+    if (study_best_row(study, candidate))
+        return VIDUR_STATUS_OK;
+    /* found: the reference's predicate passed somewhere, but never all SLOs. */
+    if (!c->answer.found &&
+        (!c->answer.unreachable || ended_by_time_limit(study, candidate)))
+        return VIDUR_STATUS_FAILED;
+    return VIDUR_STATUS_SLO_UNREACHABLE;
+}
+
+static void explain_time_limit(const struct study *study, int64_t candidate,
+                               struct vidur_ranking_row *row)
+{
+    const int trace = study->space->candidates[candidate].trace;
+    const struct vidur_probe_row *lowest = study_limiting_row(study, candidate);
+    double qps = evaluator_lowest_qps(study->evaluator, trace);
+    if (lowest && lowest->time_limited)
+        qps = fmax(qps, lowest->qps);
+    snprintf(
+        row->reason, sizeof row->reason,
+        "search.time_limit_s %g cuts %lld requests below %.3g QPS; raise it or ask "
+        "for fewer requests",
+        study->config->search.time_limit_s,
+        (long long)evaluator_workload(study->evaluator, trace)->num_requests, qps);
+}
+
+static void fill_unmet(const struct study *study, int64_t candidate,
+                       struct vidur_ranking_row *row)
+{
+    const struct study_candidate *c = &study->candidates[candidate];
+    const struct vidur_probe_row *lowest = study_limiting_row(study, candidate);
+    const bool by_delay = is_reference_search(study) && !c->answer.found;
     if (!lowest)
         return;
-    memcpy(row->limiting_slo, lowest->violated_slo, sizeof row->limiting_slo);
-    snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g QPS%s",
-             lowest->violated_slo, lowest->qps,
-             c->answer.exhausted ? ", where max_iterations ended the search" : "");
+    const char *slo = by_delay ? "scheduling_delay_p99" : lowest->violated_slo;
+    snprintf(row->limiting_slo, sizeof row->limiting_slo, "%s", slo);
+    if (ended_by_time_limit(study, candidate))
+        explain_time_limit(study, candidate, row);
+    else if (strcmp(row->status, VIDUR_STATUS_FAILED) == 0)
+        snprintf(
+            row->reason, sizeof row->reason,
+            "search.max_iterations %d ended the search at %.3g QPS, where %s is not "
+            "met; raise it",
+            study->config->search.max_iterations, lowest->qps, slo);
+    else
+        snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g QPS", slo,
+                 lowest->qps);
 }
 
 void study_fill_row(const struct study *study, int64_t candidate,
                     struct vidur_ranking_row *row)
 {
-    static const char *const rejected[] = {
-        [VIDUR_CANDIDATE_INFEASIBLE_MEMORY] = VIDUR_STATUS_INFEASIBLE_MEMORY,
-        [VIDUR_CANDIDATE_INVALID] = VIDUR_STATUS_INVALID};
     const struct vidur_candidate *v = &study->space->candidates[candidate];
     const struct study_candidate *c = &study->candidates[candidate];
     int count;
@@ -168,18 +218,16 @@ void study_fill_row(const struct study *study, int64_t candidate,
     fill_candidate(study, candidate, row);
     row->num_probes = c->num_probes;
     row->bracket_violations = c->answer.num_violations;
-    if (v->status != VIDUR_CANDIDATE_RUNNABLE) {
-        snprintf(row->status, sizeof row->status, "%s", rejected[v->status]);
+    snprintf(row->status, sizeof row->status, "%s", find_status(study, candidate));
+    if (v->status != VIDUR_CANDIDATE_RUNNABLE)
         snprintf(row->reason, sizeof row->reason, "%s", v->reason);
-    } else if (c->failure) {
-        snprintf(row->status, sizeof row->status, "%s", VIDUR_STATUS_FAILED);
+    else if (c->failure)
         snprintf(row->reason, sizeof row->reason, "%s", c->failure);
-    } else if (study_best_row(study, candidate)) {
+    else if (study_best_row(study, candidate))
         fill_answer(study, candidate, row);
-    } else {
-        fill_unreachable(study, candidate, row);
-    }
-    if (strcmp(row->status, VIDUR_STATUS_OK) == 0)
+    else
+        fill_unmet(study, candidate, row);
+    if (c->num_probes > 0)
         vidur_find_bottleneck(row);
 }
 
@@ -192,19 +240,21 @@ void study_count(const struct study *study, struct study_counts *counts)
                               .bad_input = study->bad_input,
                               .memory_bytes = evaluator_memory_bytes(study->evaluator)};
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
-        const enum vidur_candidate_status status = study->space->candidates[i].status;
         const struct study_candidate *c = &study->candidates[i];
+        const char *status = find_status(study, i);
         counts->finished += c->finished;
-        if (status == VIDUR_CANDIDATE_INFEASIBLE_MEMORY)
+        if (strcmp(status, VIDUR_STATUS_INFEASIBLE_MEMORY) == 0)
             counts->infeasible++;
-        else if (status == VIDUR_CANDIDATE_INVALID)
+        else if (strcmp(status, VIDUR_STATUS_INVALID) == 0)
             counts->invalid++;
-        else if (c->failure)
+        else if (!c->finished)
+            counts->failed += c->failure != NULL;
+        else if (strcmp(status, VIDUR_STATUS_FAILED) == 0)
             counts->failed++;
-        else if (c->finished && study_best_row(study, i))
+        else if (strcmp(status, VIDUR_STATUS_OK) == 0)
             counts->ok++;
         else
-            counts->unreachable += c->finished;
+            counts->unreachable++;
     }
 }
 

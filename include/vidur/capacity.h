@@ -24,6 +24,7 @@
  *
  * Definition `scheduling_delay`: the reference's search, simulator.md section 8, whose
  * predicate is one latency's 0.99 quantile alone and whose path depends on its value.
+ * No load passes if start_qps / 1024 does not.
  *
  * Not thread-safe per object; objects are independent.
  */
@@ -35,6 +36,7 @@ struct vidur_capacity_options {
     double granularity;   /* relative distance of neighbouring loads, > 0 */
     int max_iterations;   /* probes at most */
     double anchor_qps;    /* slos: sets the ends, > 0; a bound on the throughput */
+    double floor_qps;     /* slos: loads below it cannot be probed; 0: all can */
     double start_qps;     /* slos: where to begin, 0: at the anchor.
                              scheduling_delay: the middle of the first bracket, > 0 */
     int first_stride;     /* slos: lattice points of the first step away, >= 1 */
@@ -57,19 +59,20 @@ struct vidur_capacity {
     int32_t next_point, stride;
     int32_t num_confirmed;
     int32_t num_probes, num_violations;
-    bool has_pass, has_fail, finished, closed;
+    bool has_pass, has_fail, finished, closed, floored;
     double left_qps, right_qps, next_qps; /* scheduling_delay */
     double pass_qps, fail_qps;            /* NaN: none */
 };
 
 struct vidur_capacity_answer {
-    bool found;         /* some load passed */
-    double max_qps;     /* the answer, NaN when not found */
-    double fail_qps;    /* the lowest load that failed above it; NaN: none */
-    bool unreachable;   /* the lowest load of the search failed */
-    bool unbounded;     /* the highest load of the search passed */
-    bool exhausted;     /* max_iterations ended the search before its bracket closed */
-    int num_probes;     /* told so far */
+    bool found;       /* some load passed */
+    double max_qps;   /* the answer, NaN when not found */
+    double fail_qps;  /* the lowest load that failed above it; NaN: none */
+    bool unreachable; /* the lowest load of the search failed */
+    bool floored;     /* or it failed, but floor_qps kept the search from lower ones */
+    bool unbounded;   /* the highest load of the search passed */
+    bool exhausted;   /* max_iterations ended the search before its bracket closed */
+    int num_probes;   /* told so far */
     int num_violations; /* passes seen above a fail */
 };
 

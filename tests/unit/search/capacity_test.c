@@ -133,6 +133,25 @@ static void test_no_load_passes(void)
     CU_ASSERT_TRUE(answer.num_probes <= 10);
 }
 
+static void test_loads_end_at_the_floor(void)
+{
+    struct cluster cluster = {.limit_qps = 2};
+    struct vidur_capacity_options o = options(0);
+    o.floor_qps = 3;
+    struct vidur_capacity_answer answer = search(&o, &cluster);
+    CU_ASSERT_FALSE(answer.found || answer.unreachable);
+    CU_ASSERT_TRUE(answer.floored);
+    CU_ASSERT_TRUE(answer.fail_qps >= 3 && answer.fail_qps < 3 * 1.025);
+    cluster = (struct cluster){.limit_qps = 4};
+    answer = search(&o, &cluster);
+    CU_ASSERT_TRUE(answer.found && !answer.floored);
+    cluster = (struct cluster){.limit_qps = 0};
+    o.floor_qps = 1e12; /* beyond the other end: one load is left */
+    answer = search(&o, &cluster);
+    CU_ASSERT_TRUE(answer.floored);
+    CU_ASSERT_EQUAL(answer.num_probes, 1);
+}
+
 static void test_every_load_passes(void)
 {
     struct cluster cluster = {.limit_qps = INFINITY};
@@ -343,6 +362,7 @@ VIDUR_TEST_MAIN("capacity",
                 {"same answer from any anchor", test_same_answer_from_any_anchor},
                 {"a good start takes two probes", test_good_start_is_cheap},
                 {"no load passes", test_no_load_passes},
+                {"loads end at the floor", test_loads_end_at_the_floor},
                 {"every load passes", test_every_load_passes},
                 {"iterations run out", test_iterations_run_out},
                 {"passes above a fail", test_passes_above_a_fail_are_counted},

@@ -246,99 +246,6 @@ static void test_answers_do_not_depend_on_neighbours(void)
     session_release(&usual);
 }
 
-static void test_slos_that_cannot_be_met(void)
-{
-    struct session_outcome outcome;
-    run_whole("exclude: [{scheduler: vllm}]\nsearch: {seed: 3}\n", &outcome);
-    session_release(&outcome);
-    clean();
-    const char *sets[] = {"slos.0.limit_s=0.0001"};
-    const struct session_team team = session_alone();
-    const struct session_options options = {.config_path = small_search_config(""),
-                                            .sets = sets,
-                                            .num_sets = 1,
-                                            .output = output,
-                                            .num_shards = 1,
-                                            .threads = 1,
-                                            .stop = &stop};
-    session_run(&team, &options, &outcome);
-    CU_ASSERT_EQUAL(outcome.status, SESSION_DONE);
-    for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
-        const struct vidur_ranking_row *row = &outcome.results.ranking[i];
-        CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_SLO_UNREACHABLE);
-        CU_ASSERT_STRING_EQUAL(row->limiting_slo, "ttft_p90");
-        CU_ASSERT_EQUAL(strncmp(row->reason, "ttft_p90 is not met even at ", 28), 0);
-        CU_ASSERT_EQUAL(row->rank, 0);
-        CU_ASSERT_TRUE(isnan(row->max_qps));
-    }
-    CU_ASSERT_PTR_NOT_NULL(vidur_results_fact(&outcome.results, "note", "", "text"));
-    session_release(&outcome);
-}
-
-/* Rows of different schedulers differ in the columns of their knobs; a knob that a
- * scheduler lacks is 0. */
-static void test_every_knob_has_a_column(void)
-{
-    struct session_outcome outcome;
-    const char *sets[] = {
-        "schedulers=[{scheduler: vllm_v1, gpu_memory_utilization: [0.8, 0.9], "
-        "prefix_caching: [true, false], max_num_seqs: 48}, {scheduler: vllm, "
-        "watermark_blocks_fraction: 0.05}]",
-        "batch_sizes=[16]", "tp_dimensions=[1]"};
-    const struct session_team team = session_alone();
-    const struct session_options options = {.config_path = small_search_config(""),
-                                            .sets = sets,
-                                            .num_sets = 3,
-                                            .output = output,
-                                            .num_shards = 1,
-                                            .threads = 1,
-                                            .stop = &stop};
-    session_run(&team, &options, &outcome);
-    CU_ASSERT_EQUAL_FATAL(outcome.status, SESSION_DONE);
-    CU_ASSERT_EQUAL_FATAL(outcome.results.num_ranking, 5);
-    int seen = 0;
-    for (int i = 0; i < 5; i++) {
-        const struct vidur_ranking_row *row = &outcome.results.ranking[i];
-        const bool engine = strcmp(row->scheduler, "vllm_v1") == 0;
-        seen += row->prefix_caching + (row->gpu_memory_utilization == 0.8 ? 10 : 0);
-        CU_ASSERT_EQUAL(row->max_num_seqs, engine ? 48 : 0);
-        CU_ASSERT_EQUAL(row->max_num_batched_tokens, engine ? 2048 : 0);
-        CU_ASSERT_EQUAL(row->async_scheduling, engine);
-        CU_ASSERT_EQUAL(row->batch_size_cap, engine ? 0 : 16);
-        CU_ASSERT_EQUAL(row->watermark_blocks_fraction, engine ? 0 : 0.05);
-        CU_ASSERT_EQUAL(row->chunk_size, 0);
-        CU_ASSERT_TRUE(row->num_blocks > 0);
-    }
-    CU_ASSERT_EQUAL(seen, 22);
-    session_release(&outcome);
-    clean();
-}
-
-static void test_nothing_fits(void)
-{
-    struct session_outcome outcome;
-    clean();
-    const char *sets[] = {"models.0.identifier=Qwen/Qwen-72B", "tp_dimensions=1"};
-    const struct session_team team = session_alone();
-    const struct session_options options = {.config_path = small_search_config(""),
-                                            .sets = sets,
-                                            .num_sets = 2,
-                                            .output = output,
-                                            .num_shards = 1,
-                                            .threads = 1,
-                                            .stop = &stop};
-    session_run(&team, &options, &outcome);
-    CU_ASSERT_EQUAL(outcome.status, SESSION_DONE);
-    CU_ASSERT_EQUAL(outcome.counts.infeasible, 6);
-    for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
-        CU_ASSERT_STRING_EQUAL(outcome.results.ranking[i].status,
-                               VIDUR_STATUS_INFEASIBLE_MEMORY);
-    }
-    const char *note = vidur_results_fact(&outcome.results, "note", "", "text");
-    CU_ASSERT_TRUE(note && strstr(note, "memory"));
-    session_release(&outcome);
-}
-
 /* ---- Interruption ---- */
 
 static void test_interrupted_anywhere_and_resumed(void)
@@ -637,9 +544,6 @@ VIDUR_TEST_MAIN(
     {"rows hang together", test_rows_hang_together},
     {"answers, whatever the path", test_answers_do_not_depend_on_the_path},
     {"answers, whatever the neighbours", test_answers_do_not_depend_on_neighbours},
-    {"SLOs that cannot be met", test_slos_that_cannot_be_met},
-    {"every knob has a column", test_every_knob_has_a_column},
-    {"nothing fits", test_nothing_fits},
     {"interrupted anywhere, resumed", test_interrupted_anywhere_and_resumed},
     {"killed many times", test_killed_many_times},
     {"nothing to resume, all done", test_resume_when_done_and_when_never_begun},

@@ -75,7 +75,7 @@ static void explain_large_prefill(const struct vidur_ranking_row *row, char *tex
 {
     snprintf(text, size,
              "TBT P99 %.0f ms is %.1f times the median: whole prefills stall decodes; "
-             "use sarathi with a chunk_size, or a smaller max_tokens_in_batch",
+             "use a scheduler that chunks prefills, such as sarathi with a chunk_size",
              1e3 * row->tbt_p99_s, row->tbt_p99_s / row->tbt_p50_s);
 }
 

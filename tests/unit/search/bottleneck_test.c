@@ -108,7 +108,7 @@ static void test_strongest_rule(void)
     limit(&row, "tbt_p99");
     row.full_batch_fraction = 0.9;
     row.tbt_p99_s = 0.09;
-    check(&row, "TBT by large prefills", "3.0 times", "");
+    check(&row, "TBT by large prefills", "3.0 times", "chunks prefills");
     /* exactly at a threshold counts */
     row = base_row();
     row.communication_time_fraction = 0.30;

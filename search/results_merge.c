@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "results_notes.h"
 
 #include <vidur/ranking.h>
 #include <vidur/results.h>
@@ -42,6 +43,7 @@ static bool has_fact(const struct vidur_results *results,
 static bool is_of_part(const struct vidur_result_fact *fact)
 {
     return strncmp(fact->key, "candidates_", 11) == 0 ||
+           strcmp(fact->key, "shard") == 0 || strcmp(fact->key, "num_shards") == 0 ||
            strcmp(fact->key, "description") == 0;
 }
 
@@ -203,13 +205,39 @@ static void take_probes(const struct vidur_results *parts,
 
 /* ---- the rest ---- */
 
+/* Shards of one search: then it can be told whether all of it is there. */
+static bool are_of_one_search(const struct vidur_results *parts, int num_parts)
+{
+    const char *first = vidur_results_fact(&parts[0], "search", "", "num_shards");
+    for (int i = 1; i < num_parts; i++) {
+        const char *num = vidur_results_fact(&parts[i], "search", "", "num_shards");
+        /* the whole of a search makes up for any shard of it */
+        if (strcmp(parts[i].config_sha256, parts[0].config_sha256) != 0 ||
+            (first && num && strcmp(first, num) != 0))
+            return false;
+        first = first ? first : num;
+    }
+    return true;
+}
+
+static bool has_whole(const struct vidur_results *parts, int num_parts)
+{
+    for (int i = 0; i < num_parts; i++)
+        if (!vidur_results_fact(&parts[i], "search", "", "num_shards"))
+            return true;
+    return false;
+}
+
 static int merge_facts(const struct vidur_results *parts, int num_parts,
                        struct vidur_results *out, struct vidur_error *err)
 {
+    const bool one = are_of_one_search(parts, num_parts);
+    const bool whole = one && has_whole(parts, num_parts);
     for (int part = 0; part < num_parts; part++) {
         for (int64_t i = 0; i < parts[part].num_facts; i++) {
             const struct vidur_result_fact *fact = &parts[part].facts[i];
-            if (has_fact(out, fact))
+            if (has_fact(out, fact) || (one && results_is_own_note(fact)) ||
+                (whole && strcmp(fact->key, "num_shards") == 0))
                 continue;
             if (vidur_results_add_fact(out,
                                        (struct vidur_fact){fact->section, fact->name,
@@ -218,7 +246,9 @@ static int merge_facts(const struct vidur_results *parts, int num_parts,
                 return -1;
         }
     }
-    return 0;
+    if (!one)
+        return 0;
+    return results_note_rows(out, err) || results_note_shards(out, err) ? -1 : 0;
 }
 
 /* The first part's configuration where all agree, otherwise all of them as YAML
@@ -306,8 +336,8 @@ int vidur_results_merge(const struct vidur_results *parts, const char *const *na
             out->elapsed_s = parts[i].elapsed_s; /* array tasks run side by side */
     }
     int failed = merge_configuration(parts, num_parts, out, err) ||
-                 merge_facts(parts, num_parts, out, err) ||
-                 merge_tables(parts, names, num_parts, out, err);
+                 merge_tables(parts, names, num_parts, out, err) ||
+                 merge_facts(parts, num_parts, out, err);
     if (failed)
         vidur_results_destroy(out);
     return failed ? -1 : 0;

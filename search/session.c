@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "base/version.h"
 #include "journal.h"
+#include "results_notes.h"
 
 #include <vidur/space.h>
 
@@ -220,10 +221,29 @@ static void drop_empty_journal(struct session *s)
         study_remove_journal(s->study);
 }
 
+static int add_shard(struct session *s, struct vidur_results *results,
+                     struct vidur_error *err)
+{
+    const struct session_options *o = s->options;
+    char shard[24], num_shards[24];
+    if (o->num_shards <= 1)
+        return 0;
+    snprintf(shard, sizeof shard, "%lld", (long long)o->shard);
+    snprintf(num_shards, sizeof num_shards, "%lld", (long long)o->num_shards);
+    if (vidur_results_add_fact(
+            results, (struct vidur_fact){"search", "", "shard", shard}, err) != 0 ||
+        vidur_results_add_fact(
+            results, (struct vidur_fact){"search", "", "num_shards", num_shards},
+            err) != 0)
+        return -1;
+    return results_note_shards(results, err);
+}
+
 static int write_results(struct session *s, struct vidur_error *err)
 {
     struct session_outcome *outcome = s->outcome;
-    if (study_results(s->study, &outcome->results, err) != 0)
+    if (study_results(s->study, &outcome->results, err) != 0 ||
+        add_shard(s, &outcome->results, err) != 0)
         return -1;
     outcome->results.ranks = s->team->ranks;
     outcome->results.threads = s->options->threads > 0

@@ -1,5 +1,6 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 
+#include "results_notes.h"
 #include "study_parts.h"
 
 #include <vidur/simulation_config.h>
@@ -250,29 +251,6 @@ static void add_search(struct facts *f, const struct study *study)
     add_number(f, "candidates_listed_twice", (double)study->space->num_duplicates);
 }
 
-static void add_notes(struct facts *f, const struct study *study)
-{
-    struct study_counts counts;
-    char text[256];
-    study_count(study, &counts);
-    f->section = "note";
-    f->name = "";
-    if (counts.candidates > 0 &&
-        counts.infeasible + counts.invalid == counts.candidates)
-        add_text(f, "text",
-                 "No candidate fits in memory: rent larger or more GPUs, or split the "
-                 "model further (tp_dimensions, pp_dimensions).");
-    else if (counts.ok == 0 && counts.unreachable > 0)
-        add_text(f, "text",
-                 "No candidate meets the SLOs at any load; the reasons name the SLO "
-                 "that each breaks.");
-    snprintf(text, sizeof text,
-             "%lld candidates failed and are not ranked; their reasons say why.",
-             (long long)counts.failed);
-    if (counts.failed > 0)
-        add_text(f, "text", text);
-}
-
 int study_add_facts(const struct study *study, struct vidur_results *results,
                     struct vidur_error *err)
 {
@@ -283,6 +261,5 @@ int study_add_facts(const struct study *study, struct vidur_results *results,
     add_clusters(&facts, study->config);
     add_estimator(&facts, study);
     add_search(&facts, study);
-    add_notes(&facts, study);
-    return facts.rc;
+    return facts.rc ? -1 : results_note_rows(results, err);
 }

@@ -233,7 +233,9 @@ static int print_results(const struct session_outcome *outcome, const char *outp
 {
     const struct vidur_report_options report = {.top = top, .source = output};
     const struct study_counts *counts = &outcome->counts;
-    if (vidur_report_terminal(stdout, &outcome->results, &report, err) != 0)
+    if (counts->candidates == 0)
+        printf("No candidate falls into this shard of the search space.\n");
+    else if (vidur_report_terminal(stdout, &outcome->results, &report, err) != 0)
         return -1;
     printf("\n%lld candidates, %lld simulations in %.1f s on %d rank%s\nResults: %s\n",
            (long long)counts->candidates,

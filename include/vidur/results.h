@@ -181,7 +181,8 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
  *   estimator  ""            source (auto: mixed; roofline, profiles, ...),
  *                            description, profiles
  *   search     ""            semantics, capacity_definition, tbt_definition, seeds,
- *                            granularity, max_iterations, ...
+ *                            granularity, max_iterations, ...; where shards are
+ *                            missing num_shards, and shard for each that is there
  *   note       ""            text: a sentence that every report shows near its top
  */
 struct vidur_result_fact {

@@ -313,6 +313,36 @@ class Disks(Search):
 
 
 class Shards(Search):
+    def report(self, *args):
+        program = os.path.join(os.path.dirname(PROGRAM), "vidur-report")
+        done = subprocess.run([program, *args], text=True, capture_output=True,
+                              cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_missing_shards_are_named(self):
+        done = self.search("-o", "a.h5", "--shard", "0/4")
+        self.search("-q", "-o", "b.h5", "--shard", "1/4")
+        for text in (done.stdout, self.report("a.h5")):
+            self.assertIn("1 of 4 shards of the search space are here; missing: 1/4, "
+                          "2/4, 3/4.", text)
+        self.report("--merge", "a.h5", "b.h5", "-o", "ab.h5")
+        self.assertIn("2 of 4 shards of the search space are here; missing: 2/4, 3/4.",
+                      self.report("ab.h5"))
+
+    def test_empty_shard(self):
+        """More shards than there is to share: a result like others."""
+        self.write(SMALL.replace("num_requests: 2000", "num_requests: 200"))
+        done = self.search("-o", "none.h5", "--shard", "100/1000")
+        self.assertIn("No candidate falls into this shard", done.stdout)
+        self.assertEqual(self.files(), ["none.h5"])
+        self.search("-q", "-o", "some.h5", "--shard", "0/1000")
+        self.report("--merge", "none.h5", "some.h5", "-o", "both.h5")
+        self.assertIn("2 of 1000 shards", self.report("both.h5"))
+        self.assertIn("and 994 more", self.report("both.h5"))
+        done = self.search("-o", "none.h5", "--resume", "--shard", "100/1000")
+        self.assertIn("holds the results of this search already", done.stderr)
+
     def test_shards_are_the_whole(self):
         self.need_h5py()
         self.search("-q", "-o", "whole.h5")
@@ -320,10 +350,8 @@ class Shards(Search):
         for shard in range(3):
             parts.append(f"part{shard}.h5")
             self.search("-q", "-o", parts[-1], "--shard", f"{shard}/3")
-        report = os.path.join(os.path.dirname(PROGRAM), "vidur-report")
-        done = subprocess.run([report, "--merge", *parts, "-o", "all.h5"], text=True,
-                              capture_output=True, cwd=self.folder)
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.report("--merge", *parts, "-o", "all.h5")
+        self.assertNotIn("shard", self.report("all.h5"))
         self.assertEqual(search_support.differences(
             search_support.read(self.path("whole.h5")),
             search_support.read(self.path("all.h5"))), [])

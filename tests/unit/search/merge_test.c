@@ -1,3 +1,4 @@
+#include "results_notes.h"
 #include "synthetic_results.h"
 #include "test.h"
 
@@ -41,6 +42,7 @@ static void test_parts_make_the_whole(void)
     CU_ASSERT_EQUAL_FATAL(vidur_results_merge(parts, names, 3, &merged, &err), 0);
     CU_ASSERT_EQUAL_FATAL(merged.num_ranking, whole.num_ranking);
     CU_ASSERT_EQUAL_FATAL(merged.num_probes, whole.num_probes);
+    CU_ASSERT_EQUAL(results_note_rows(&whole, &err), 0); /* of all rows, made anew */
     CU_ASSERT_EQUAL(merged.num_facts, whole.num_facts);
     int count;
     const struct vidur_column *columns = vidur_ranking_columns(&count);
@@ -105,6 +107,53 @@ static void test_configurations(void)
         vidur_results_destroy(&parts[i]);
 }
 
+static void make_shard(struct vidur_results *part, const char *shard)
+{
+    synthetic_results(part, 20, 6);
+    CU_ASSERT_EQUAL(vidur_results_add_fact(
+                        part, (struct vidur_fact){"search", "", "shard", shard}, NULL),
+                    0);
+    CU_ASSERT_EQUAL(
+        vidur_results_add_fact(
+            part, (struct vidur_fact){"search", "", "num_shards", "3"}, NULL),
+        0);
+    CU_ASSERT_EQUAL(results_note_shards(part, NULL), 0);
+}
+
+static const char *shards_note(const struct vidur_results *results)
+{
+    const char *text = vidur_results_fact(results, "note", "shards", "text");
+    return text ? text : "";
+}
+
+/* What is missing is said until nothing is. */
+static void test_shards(void)
+{
+    struct vidur_results parts[3], two, all;
+    for (int i = 0; i < 3; i++)
+        make_shard(&parts[i], i == 0 ? "0" : i == 1 ? "1" : "2");
+    CU_ASSERT_PTR_NOT_NULL(strstr(shards_note(&parts[0]), "1 of 3 shards"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(shards_note(&parts[0]), "missing: 1/3, 2/3."));
+    CU_ASSERT_EQUAL_FATAL(vidur_results_merge(parts, names, 2, &two, NULL), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(shards_note(&two), "2 of 3 shards"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(shards_note(&two), "missing: 2/3."));
+    const struct vidur_results last[] = {two, parts[2]};
+    CU_ASSERT_EQUAL_FATAL(vidur_results_merge(last, names, 2, &all, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(shards_note(&all), "");
+    CU_ASSERT_PTR_NULL(vidur_results_fact(&all, "search", "", "shard"));
+    CU_ASSERT_PTR_NULL(vidur_results_fact(&all, "search", "", "num_shards"));
+    const struct vidur_results with_whole[] = {all, parts[1]};
+    struct vidur_results again;
+    CU_ASSERT_EQUAL_FATAL(vidur_results_merge(with_whole, names, 2, &again, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(shards_note(&again), "");
+    CU_ASSERT_EQUAL(again.num_facts, all.num_facts);
+    vidur_results_destroy(&again);
+    vidur_results_destroy(&all);
+    vidur_results_destroy(&two);
+    for (int i = 0; i < 3; i++)
+        vidur_results_destroy(&parts[i]);
+}
+
 static void check_refused(struct vidur_results parts[2], const char *part)
 {
     struct vidur_error err = {0};
@@ -149,5 +198,5 @@ static void test_other_kinds(void)
 
 VIDUR_TEST_MAIN("merge", {"parts make the whole", test_parts_make_the_whole},
                 {"a candidate in two parts", test_overlap},
-                {"other configurations", test_configurations},
+                {"other configurations", test_configurations}, {"shards", test_shards},
                 {"results of other kinds are refused", test_other_kinds})

@@ -1,0 +1,18 @@
+#ifndef VIDUR_SEARCH_RESULTS_NOTES_H
+#define VIDUR_SEARCH_RESULTS_NOTES_H
+
+#include <vidur/results.h>
+
+/* Notes that results carry about themselves: what the rows come to, and which shards of
+ * the search space are not in them. Merging makes them anew. */
+
+/* Is the fact one of these notes? */
+bool results_is_own_note(const struct vidur_result_fact *fact);
+
+int results_note_rows(struct vidur_results *results, struct vidur_error *err);
+
+/* From the facts search.shard (one for each shard that is there) and search.num_shards,
+ * which are removed where all are there. */
+int results_note_shards(struct vidur_results *results, struct vidur_error *err);
+
+#endif

@@ -69,7 +69,8 @@ static void test_slos_that_cannot_be_met(void)
         CU_ASSERT_EQUAL(row->rank, 0);
         CU_ASSERT_TRUE(isnan(row->max_qps));
     }
-    CU_ASSERT_PTR_NOT_NULL(vidur_results_fact(&outcome.results, "note", "", "text"));
+    CU_ASSERT_PTR_NOT_NULL(
+        vidur_results_fact(&outcome.results, "note", "rows", "text"));
     session_release(&outcome);
 }
 
@@ -100,7 +101,7 @@ static void test_nothing_fits(void)
     struct session_outcome outcome;
     run_sets(sets, 2, VIDUR_STATUS_INFEASIBLE_MEMORY, &outcome);
     CU_ASSERT_EQUAL(outcome.counts.infeasible, 6);
-    const char *note = vidur_results_fact(&outcome.results, "note", "", "text");
+    const char *note = vidur_results_fact(&outcome.results, "note", "rows", "text");
     CU_ASSERT_TRUE(note && strstr(note, "memory"));
     session_release(&outcome);
 }

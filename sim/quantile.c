@@ -235,8 +235,8 @@ static void set_quantiles(struct vidur_distribution *out, const double *quantile
     out->p99 = quantiles[3];
 }
 
-/* The sum of vidur_exact_sum_add. Values from 0 are added in units of 1, 2^-32 and 2^-64
- * with one carry at the end. */
+/* The sum of vidur_exact_sum_add. Values from 0 are added in units of 1, 2^-32 and
+ * 2^-64 with one carry at the end. */
 static double mean_of(const double *values, int64_t n, double least)
 {
     const double two_to_32 = 4294967296.0;

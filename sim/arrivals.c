@@ -147,7 +147,9 @@ static int trace_load(const struct vidur_arrivals_config *config, double **gaps,
     struct vidur_trace trace;
     int status =
         vidur_trace_open(&trace, config->file, config->column, VIDUR_TRACE_TIMES, err);
-    if (status == 0)
+    if (status)
+        vidur_trace_fail("workload.arrivals.file", err);
+    else
         status = trace_gaps(config, &trace, gaps, count, err);
     vidur_trace_close(&trace);
     return status;

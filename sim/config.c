@@ -262,6 +262,23 @@ int vidur_simulation_config_load(struct vidur_simulation_config *config,
     return status;
 }
 
+int vidur_simulation_config_locate(const struct vidur_simulation_config *config,
+                                   const char *const *sets, int num_sets,
+                                   struct vidur_error *err)
+{
+    struct vidur_yaml *doc =
+        vidur_yaml_parse(config->path, config->text, strlen(config->text), NULL);
+    for (int i = 0; i < num_sets && doc; i++)
+        if (vidur_yaml_set(doc, sets[i], NULL)) {
+            vidur_yaml_free(doc);
+            doc = NULL;
+        }
+    if (doc)
+        vidur_section_locate(vidur_yaml_root(doc), "", err);
+    vidur_yaml_free(doc);
+    return -1;
+}
+
 void vidur_simulation_config_release(struct vidur_simulation_config *config)
 {
     free(config->text);

@@ -222,7 +222,7 @@ static int trace_open(struct vidur_lengths *lengths, struct vidur_error *err)
 {
     struct vidur_trace *trace = &lengths->trace;
     if (vidur_trace_open(trace, lengths->config->file, NULL, VIDUR_TRACE_LENGTHS, err))
-        return -1;
+        return vidur_trace_fail("workload.lengths.file", err);
     if (trace->num_rows > INT32_MAX)
         return vidur_fail(err, VIDUR_EINVAL, "%s: more than %d rows",
                           lengths->config->file, INT32_MAX);

@@ -6,6 +6,7 @@
 
 #include <vidur/paths.h>
 
+#include <math.h>
 #include <string.h>
 
 static const double gib = 1024.0 * 1024 * 1024;
@@ -28,14 +29,27 @@ static int plan_memory(struct vidur_simulation *simulation, struct vidur_error *
                       plan->kv_bytes_per_token * max_tokens / gib);
 }
 
+/* Times that cannot be had, under the key that says where they are. */
+static int fail_times(enum vidur_estimator_source source, struct vidur_error *err)
+{
+    const char *key = source == VIDUR_SOURCE_PROFILES  ? "estimator.profiles"
+                      : source == VIDUR_SOURCE_TABLES  ? "estimator.tables"
+                      : source == VIDUR_SOURCE_KERNELS ? "estimator.kernels"
+                                                       : NULL;
+    return err && err->code == VIDUR_EIO && key ? vidur_fail_prefix(err, "%s", key)
+                                                : -1;
+}
+
 static int open_timetable(struct vidur_simulation *simulation,
                           const struct vidur_log *log, struct vidur_error *err)
 {
+    const struct vidur_estimator_config *estimator = &simulation->config.estimator;
     struct vidur_timetable_request request;
     vidur_deployment_table_limits(&simulation->config.deployment,
                                   simulation->config.workload.max_tokens, &request);
-    return vidur_timetable_open(&simulation->timetable, &simulation->config.estimator,
-                                &request, log, err);
+    if (vidur_timetable_open(&simulation->timetable, estimator, &request, log, err))
+        return fail_times(estimator->source, err);
+    return 0;
 }
 
 /* A folder that cannot be written should not cost a simulation first. */
@@ -77,10 +91,13 @@ int vidur_simulation_prepare(struct vidur_simulation *simulation,
     memset(simulation, 0, sizeof *simulation);
     if (vidur_simulation_config_load(&simulation->config, options->config_path,
                                      options->sets, options->num_sets, err) ||
-        plan_memory(simulation, err) ||
-        vidur_workload_create(&simulation->workload, &config->workload, err) ||
-        open_timetable(simulation, options->log, err) ||
-        vidur_simulator_create(&simulation->simulator, &config->deployment,
+        plan_memory(simulation, err))
+        return -1;
+    if (vidur_workload_create(&simulation->workload, &config->workload, err) ||
+        open_timetable(simulation, options->log, err))
+        return vidur_simulation_config_locate(config, options->sets, options->num_sets,
+                                              err);
+    if (vidur_simulator_create(&simulation->simulator, &config->deployment,
                                simulation->timetable, config->workload.max_tokens, err))
         return -1;
     return open_outputs(simulation, options, err);
@@ -101,6 +118,57 @@ int vidur_simulation_run(struct vidur_simulation *simulation,
                                      &simulation->metrics, err);
     simulation->elapsed_s = vidur_monotonic_s() - start_s;
     return status ? vidur_outputs_explain(simulation->outputs, err) : 0;
+}
+
+/* Requests run in order of arrival: what keeps the first out keeps the others, too. */
+static int fail_unfinished(const struct vidur_simulation *simulation, int64_t request,
+                           struct vidur_error *err)
+{
+    const struct vidur_request_records *records =
+        vidur_simulator_requests(simulation->simulator);
+    const struct vidur_scheduler_config *knobs =
+        &simulation->config.deployment.scheduler;
+    const struct vidur_metrics *metrics = &simulation->metrics;
+    const int64_t left = metrics->num_requests - metrics->num_completed;
+    const int64_t blocks = simulation->plan.num_blocks;
+    const int prompt = records->num_prefill_tokens[request];
+    const bool has_limit =
+        strcmp(knobs->type, "vllm") == 0 || strcmp(knobs->type, "lightllm") == 0;
+    if (has_limit && prompt > knobs->max_tokens_in_batch)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "scheduler.max_tokens_in_batch: %lld of %lld requests "
+            "never finish: request %lld has a prompt of %d tokens, a batch "
+            "at most %d; raise it",
+            (long long)left, (long long)metrics->num_requests, (long long)request,
+            prompt, knobs->max_tokens_in_batch);
+    return vidur_fail(
+        err, VIDUR_EINVAL,
+        "scheduler.num_blocks: %lld of %lld requests never finish: request %lld has a "
+        "prompt of %d tokens and asks for %d, the KV cache of a replica holds %lld "
+        "(%lld "
+        "blocks of %d); give it more blocks",
+        (long long)left, (long long)metrics->num_requests, (long long)request,
+        records->arrived_prefill_tokens[request],
+        records->arrived_decode_tokens[request], (long long)blocks * knobs->block_size,
+        (long long)blocks, knobs->block_size);
+}
+
+int vidur_simulation_check_finished(const struct vidur_simulation *simulation,
+                                    const struct vidur_simulation_options *options,
+                                    struct vidur_error *err)
+{
+    const struct vidur_request_records *records =
+        vidur_simulator_requests(simulation->simulator);
+    if (simulation->metrics.time_limited)
+        return 0;
+    for (int64_t i = 0; i < records->count; i++)
+        if (isnan(records->completed_at_s[i])) {
+            fail_unfinished(simulation, i, err);
+            return vidur_simulation_config_locate(&simulation->config, options->sets,
+                                                  options->num_sets, err);
+        }
+    return 0;
 }
 
 struct vidur_summary vidur_simulation_summary(const struct vidur_simulation *simulation)

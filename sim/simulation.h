@@ -46,6 +46,12 @@ int vidur_simulation_run(struct vidur_simulation *simulation,
                          const struct vidur_simulation_options *options,
                          struct vidur_error *err);
 
+/* An error where requests are left unfinished though no time limit cut the run: it
+ * names the first of them and the limit that keeps it out. */
+int vidur_simulation_check_finished(const struct vidur_simulation *simulation,
+                                    const struct vidur_simulation_options *options,
+                                    struct vidur_error *err);
+
 /* What there is to tell after the run; points into the simulation. */
 struct vidur_summary
 vidur_simulation_summary(const struct vidur_simulation *simulation);

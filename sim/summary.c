@@ -10,18 +10,25 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* Of an empty sample nothing but the count is known: null. */
+static void put_statistic(struct vidur_json_writer *json, const char *name,
+                          const struct vidur_distribution *d, double value)
+{
+    vidur_json_put_double(json, name, d->count > 0 ? value : NAN);
+}
+
 static void put_distribution(struct vidur_json_writer *json, const char *name,
                              const struct vidur_distribution *d)
 {
     vidur_json_begin_object(json, name);
     vidur_json_put_int64(json, "count", d->count);
-    vidur_json_put_double(json, "mean", d->mean);
-    vidur_json_put_double(json, "min", d->min);
-    vidur_json_put_double(json, "max", d->max);
-    vidur_json_put_double(json, "p50", d->p50);
-    vidur_json_put_double(json, "p90", d->p90);
-    vidur_json_put_double(json, "p95", d->p95);
-    vidur_json_put_double(json, "p99", d->p99);
+    put_statistic(json, "mean", d, d->mean);
+    put_statistic(json, "min", d, d->min);
+    put_statistic(json, "max", d, d->max);
+    put_statistic(json, "p50", d, d->p50);
+    put_statistic(json, "p90", d, d->p90);
+    put_statistic(json, "p95", d, d->p95);
+    put_statistic(json, "p99", d, d->p99);
     vidur_json_end(json);
 }
 
@@ -88,11 +95,11 @@ static void put_latency(struct vidur_json_writer *json, const char *name,
                         const struct vidur_distribution *d)
 {
     vidur_json_begin_object(json, name);
-    vidur_json_put_double(json, "mean", d->mean);
-    vidur_json_put_double(json, "p50", d->p50);
-    vidur_json_put_double(json, "p90", d->p90);
-    vidur_json_put_double(json, "p95", d->p95);
-    vidur_json_put_double(json, "p99", d->p99);
+    put_statistic(json, "mean", d, d->mean);
+    put_statistic(json, "p50", d, d->p50);
+    put_statistic(json, "p90", d, d->p90);
+    put_statistic(json, "p95", d, d->p95);
+    put_statistic(json, "p99", d, d->p99);
     vidur_json_end(json);
 }
 
@@ -341,6 +348,11 @@ static void print_latencies(const struct vidur_metrics *m, FILE *out)
             "p90", "p99", "max");
     for (int i = 0; i < VIDUR_NUM_LATENCIES; i++) {
         const struct vidur_distribution *d = &m->latency[i];
+        if (d->count == 0) {
+            fprintf(out, "%-18s %10s %10s %10s %10s %10s\n",
+                    vidur_latency_name((enum vidur_latency)i), "-", "-", "-", "-", "-");
+            continue;
+        }
         fprintf(out, "%-18s %10.1f %10.1f %10.1f %10.1f %10.1f\n",
                 vidur_latency_name((enum vidur_latency)i), d->mean * 1e3, d->p50 * 1e3,
                 d->p90 * 1e3, d->p99 * 1e3, d->max * 1e3);

@@ -51,6 +51,11 @@ int vidur_trace_open(struct vidur_trace *trace, const char *path,
     return check_order(trace, time, err);
 }
 
+int vidur_trace_fail(const char *key, struct vidur_error *err)
+{
+    return err && err->code == VIDUR_EIO ? vidur_fail_prefix(err, "%s", key) : -1;
+}
+
 void vidur_trace_close(struct vidur_trace *trace)
 {
     vidur_csv_free(trace->csv);

@@ -28,6 +28,9 @@ enum { VIDUR_TRACE_LENGTHS = 1u << 0, VIDUR_TRACE_TIMES = 1u << 1 };
  * where it is and `time_column` alive in between. */
 int vidur_trace_open(struct vidur_trace *trace, const char *path,
                      const char *time_column, unsigned wanted, struct vidur_error *err);
+/* Puts the key that names the file in front of an error that the file has no line for:
+ * it cannot be read. Returns -1. */
+int vidur_trace_fail(const char *key, struct vidur_error *err);
 void vidur_trace_close(struct vidur_trace *trace);
 
 /* Tokens scaled and cut to an integer, as simulator.md section 2 does; an error beyond

@@ -141,6 +141,11 @@ static int run(struct vidur_simulation *simulation,
         vidur_summary_print(&summary, stdout);
         printf("files        %s\n", simulation_options->folder);
     }
+    if (vidur_simulation_check_finished(simulation, simulation_options, &err)) {
+        fprintf(stderr, PROGRAM ": warning: %s\n", err.text);
+        flush();
+        return NOT_COMPLETED;
+    }
     return flush();
 }
 

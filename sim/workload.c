@@ -247,7 +247,9 @@ static int create_replay(struct vidur_workload *workload, struct vidur_error *er
     struct vidur_trace trace;
     int status = vidur_trace_open(&trace, config->file, "arrived_at",
                                   VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES, err);
-    if (status == 0)
+    if (status)
+        vidur_trace_fail("workload.file", err);
+    else
         status = replay_rows(workload, &trace, err);
     vidur_trace_close(&trace);
     return status;

@@ -58,6 +58,12 @@ void vidur_simulation_config_defaults(struct vidur_simulation_config *config);
 int vidur_simulation_config_load(struct vidur_simulation_config *config,
                                  const char *path, const char *const *sets,
                                  int num_sets, struct vidur_error *err);
+
+/* Puts the place in the file in front of an error about a key, found once the file was
+ * read: a text that starts with `KEY.PATH: `. `sets` as for loading. Returns -1. */
+int vidur_simulation_config_locate(const struct vidur_simulation_config *config,
+                                   const char *const *sets, int num_sets,
+                                   struct vidur_error *err);
 void vidur_simulation_config_release(struct vidur_simulation_config *config);
 
 /* ---- Parts, for floors above ---- */

@@ -229,6 +229,40 @@ class Files(Run):
             json.load(f)
 
 
+class Unfinished(Run):
+    """Requests that can never run: the files tell, and so does the exit status."""
+
+    def check(self, message, scheduler):
+        self.write(SMALL.replace("{type: sarathi, ", "{" + scheduler)
+                   .replace("chunk_size: 256, ", ""))
+        done = self.simulate(status=2)
+        self.assertIn("vidur-simulate: warning: " + self.config + message, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertEqual(self.files(),
+                         ["request_metrics.csv", "summary.json", "time_series.csv"])
+        return done, self.summary()
+
+    def test_too_few_blocks(self):
+        done, summary = self.check(
+            ":4: scheduler.num_blocks: 60 of 60 requests never finish: request 0 has a "
+            "prompt of ", "type: sarathi, num_blocks: 1, ")
+        self.assertIn("holds 16 (1 blocks of 16)", done.stderr)
+        for name in ("ttft", "e2e", "tbt", "scheduling_delay"):
+            self.assertEqual(summary[name].pop("count"), 0)
+            self.assertEqual(set(summary[name].values()), {None}, name)
+        self.assertNotIn(" 0.0 ", done.stdout.split("throughput")[0])
+
+    def test_prompt_longer_than_a_batch(self):
+        done, summary = self.check(":4: scheduler.max_tokens_in_batch: ",
+                                   "type: vllm, max_tokens_in_batch: 400, ")
+        self.assertRegex(done.stderr, r"request \d+ has a prompt of \d+ tokens, a batch "
+                                      r"at most 400; raise it")
+        self.assertLess(summary["counts"]["completed"], 60)
+
+    def test_a_time_limit_is_no_fault(self):
+        self.simulate("scheduler.num_blocks=1", "time_limit_s=3")
+
+
 class Examples(Run):
     def test_configurations_that_come_with_the_project(self):
         for name in ("simulate-quickstart.yaml", "simulate-reference.yaml"):
@@ -255,9 +289,25 @@ class Errors(Run):
         os.unlink(self.config)
         self.check("a.yaml")
 
+    def test_files_that_are_missing(self):
+        """Named at the place in the configuration that asks for them."""
+        trace = SMALL.replace("{type: uniform, min_tokens: 64}",
+                              "\n    type: trace\n    file: t.csv")
+        self.write(trace)
+        self.check("a.yaml:9: workload.lengths.file: ")
+        self.write(SMALL.replace("{type: poisson, qps: 6}", "{type: trace, file: t.csv}"))
+        self.check("a.yaml:9: workload.arrivals.file: ")
+        self.write(SMALL)
+        self.check("--set workload.file: ",
+                   "workload={type: trace_replay, max_tokens: 512, file: t.csv}")
+        self.write(SMALL.replace("source: roofline", "source: profiles, profiles: nope"))
+        self.check("a.yaml:10: estimator.profiles: compute/a100/")
+        self.write(SMALL.replace("source: roofline", "source: tables, tables: nope"))
+        self.check("a.yaml:10: estimator.tables: ")
+
     def test_bad_trace(self):
         trace = "workload.lengths={type: trace, file: t.csv}"
-        self.check("t.csv", trace)
+        self.check("--set workload.lengths.file: ", trace)
         self.write("num_prefill_tokens,num_decode_tokens\n5,7\n6,many\n", "t.csv")
         self.check("t.csv:3: num_decode_tokens: ", trace)
         self.write("num_prefill_tokens,num_decode_tokens\n", "t.csv")

@@ -373,11 +373,6 @@ static void feed(struct reader *r, const char *text, size_t size)
     }
 }
 
-static size_t skip_byte_order_mark(const char *text, size_t size)
-{
-    return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-}
-
 static int feed_file(struct reader *r, const char *path)
 {
     enum { CHUNK = 1 << 18 };
@@ -390,7 +385,7 @@ static int feed_file(struct reader *r, const char *path)
         size = vidur_gz_read(gz, buffer, CHUNK, r->err);
         if (size <= 0)
             break;
-        const size_t skip = first ? skip_byte_order_mark(buffer, (size_t)size) : 0;
+        const size_t skip = first ? vidur_text_mark(buffer, (size_t)size) : 0;
         feed(r, buffer + skip, (size_t)size - skip);
     }
     free(buffer);
@@ -467,7 +462,7 @@ struct vidur_csv *vidur_csv_parse(const char *name, const char *text, size_t siz
     struct reader r;
     int status = reader_init(&r, name, schema, err);
     if (status == 0) {
-        const size_t skip = skip_byte_order_mark(text, size);
+        const size_t skip = vidur_text_mark(text, size);
         feed(&r, text + skip, size - skip);
         status = r.failed ? -1 : finish(&r);
     }

@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include "base/file.h"
+#include "base/text.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -27,7 +28,8 @@ struct vidur_json *vidur_json_parse(const char *name, const char *text, size_t s
         return NULL;
     }
     json_error_t why;
-    doc->root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    const size_t mark = vidur_text_mark(text, size);
+    doc->root = json_loadb(text + mark, size - mark, JSON_REJECT_DUPLICATES, &why);
     if (doc->root)
         return doc;
     vidur_fail(err, VIDUR_EPARSE, "%s:%d: not valid JSON: %s", name,

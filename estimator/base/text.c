@@ -114,6 +114,11 @@ const char *vidur_text_nearest(const char *word, const char *const *known, int c
     return best;
 }
 
+size_t vidur_text_mark(const char *text, size_t size)
+{
+    return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 void vidur_text_add(struct vidur_text *text, const char *more, size_t length)
 {
     if (text->failed)

@@ -15,6 +15,9 @@ bool vidur_text_int64(const char *text, int64_t *out);
 /* true false yes no on off (and 1 0 where digits_ok), in any case. */
 bool vidur_text_bool(const char *text, bool digits_ok, bool *out);
 
+/* Length of the UTF-8 byte order mark that the text starts with: 3 or 0. */
+size_t vidur_text_mark(const char *text, size_t size);
+
 /* Least number of insertions, deletions, substitutions and swaps of neighbours that
  * turn one word into the other, letter case ignored; words beyond 63 bytes are cut. */
 int vidur_text_distance(const char *a, const char *b);

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/intern.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +290,9 @@ struct vidur_yaml *vidur_yaml_parse(const char *name, const char *text, size_t s
                                     struct vidur_error *err)
 {
     struct vidur_yaml *doc = calloc(1, sizeof *doc);
+    const size_t mark = vidur_text_mark(text, size);
+    text += mark;
+    size -= mark;
     if (!doc || !(doc->name = strdup(name)) || !(doc->text = malloc(size + 1))) {
         vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", name);
         vidur_yaml_free(doc);

@@ -39,6 +39,18 @@ static void test_reading(void)
     vidur_json_free(NULL);
 }
 
+static void test_byte_order_mark(void)
+{
+    struct vidur_error err = {0};
+    struct vidur_json *doc = parse("\xef\xbb\xbf{\"a\": 1}", &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+    const struct vidur_json_node root = vidur_json_root(doc);
+    CU_ASSERT_TRUE(vidur_json_has(&root, "a"));
+    vidur_json_free(doc);
+    CU_ASSERT_PTR_NULL(parse("\xef\xbb\xbf{\n", &err));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "a.json:2: "));
+}
+
 static void test_structure(void)
 {
     static const char *const keys[] = {"hidden_size", "eps",  "tie",
@@ -254,8 +266,9 @@ static void test_full_disk(void)
     vidur_json_writer_free(w);
 }
 
-VIDUR_TEST_MAIN("json", {"reading", test_reading}, {"structure", test_structure},
-                {"wrong values", test_wrong_values}, {"bad syntax", test_bad_syntax},
-                {"writing", test_writing},
+VIDUR_TEST_MAIN("json", {"reading", test_reading},
+                {"byte order mark", test_byte_order_mark},
+                {"structure", test_structure}, {"wrong values", test_wrong_values},
+                {"bad syntax", test_bad_syntax}, {"writing", test_writing},
                 {"misuse is reported", test_misuse_is_reported},
                 {"full disk", test_full_disk})

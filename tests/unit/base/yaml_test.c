@@ -117,6 +117,14 @@ static void test_source_text(void)
     vidur_yaml_free(doc);
 }
 
+static void test_byte_order_mark(void)
+{
+    struct vidur_error err = {0};
+    expect_canonical("\xef\xbb\xbfmodel: x\n", "{\"model\": \"x\"}");
+    CU_ASSERT_PTR_NULL(parse("\xef\xbb\xbfmodel: x\nmodel: y\n", &err));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "a.yaml:2: "));
+}
+
 static void test_canonical(void)
 {
     static const char expected[] =
@@ -223,7 +231,9 @@ static void test_missing_file(void)
 
 VIDUR_TEST_MAIN("yaml", {"tree", test_tree},
                 {"places in errors", test_places_in_errors},
-                {"source text", test_source_text}, {"canonical", test_canonical},
+                {"source text", test_source_text},
+                {"byte order mark", test_byte_order_mark},
+                {"canonical", test_canonical},
                 {"anchors and merges", test_anchors_and_merges},
                 {"errors", test_errors}, {"not UTF-8", test_not_utf8},
                 {"alias bomb is refused", test_alias_bomb_is_refused},

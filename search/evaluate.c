@@ -170,6 +170,26 @@ static int64_t bound_requests(const struct vidur_deployment *deployment,
     return count < available ? count : available;
 }
 
+/* Where lengths are drawn from a trace, only the workload tells. */
+static int check_prompts(const struct vidur_scheduler_config *scheduler,
+                         const struct vidur_workload *workload, struct vidur_error *err)
+{
+    int longest = 0;
+    if (strcmp(scheduler->type, "vllm") != 0 &&
+        strcmp(scheduler->type, "lightllm") != 0)
+        return 0;
+    for (int64_t i = 0; i < workload->num_requests; i++)
+        if (workload->num_prefill_tokens[i] > longest)
+            longest = workload->num_prefill_tokens[i];
+    if (longest <= scheduler->max_tokens_in_batch)
+        return 0;
+    return vidur_fail(
+        err, VIDUR_EINVAL,
+        "max_tokens_in_batch %d is below the longest prompt of %d tokens, "
+        "which never runs; raise it",
+        scheduler->max_tokens_in_batch, longest);
+}
+
 static int find_bound(struct evaluator *e, int64_t candidate, double *qps,
                       struct vidur_error *err)
 {
@@ -181,6 +201,8 @@ static int find_bound(struct evaluator *e, int64_t candidate, double *qps,
     if (!timetable || vidur_workload_set_qps(workload, saturating_qps, err) != 0)
         return -1;
     vidur_space_deployment(e->space, candidate, &deployment);
+    if (check_prompts(&deployment.scheduler, workload, err) != 0)
+        return -1;
     deployment.num_replicas = 1;
     struct vidur_workload first = *workload;
     first.num_requests =

@@ -132,6 +132,40 @@ static int check_memory(struct vidur_candidate *c,
     return set_reason(c, VIDUR_CANDIDATE_INFEASIBLE_MEMORY, reason, err);
 }
 
+/* The longest prompt that may be drawn; 0: no telling before a trace is read. */
+static int longest_prompt(const struct vidur_workload_config *workload)
+{
+    const struct vidur_lengths_config *lengths = &workload->lengths;
+    const double total = workload->max_tokens;
+    const bool uniform = strcmp(lengths->type, "uniform") == 0; /* less than total */
+    if (strcmp(lengths->type, "fixed") == 0)
+        return lengths->prefill_tokens;
+    if (uniform || strcmp(lengths->type, "zipf") == 0)
+        return (int)(total - ceil(total / (1 + lengths->prefill_to_decode_ratio))) -
+               uniform;
+    return 0;
+}
+
+/* These admit whole prompts by a budget of tokens: the first longer one waits for ever
+ * at the head of the queue. */
+static int check_budget(struct vidur_candidate *c,
+                        const struct vidur_scheduler_config *scheduler,
+                        const struct vidur_workload_config *workload,
+                        struct vidur_error *err)
+{
+    const int prompt = longest_prompt(workload);
+    char reason[160];
+    if ((strcmp(scheduler->type, "vllm") != 0 &&
+         strcmp(scheduler->type, "lightllm") != 0) ||
+        prompt <= scheduler->max_tokens_in_batch)
+        return 0;
+    snprintf(reason, sizeof reason,
+             "max_tokens_in_batch %d is below prompts of up to %d tokens (max_seq_len "
+             "%d): longer prompts never run",
+             scheduler->max_tokens_in_batch, prompt, workload->max_tokens);
+    return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
+}
+
 static int judge(const struct vidur_space *space, struct vidur_candidate *c,
                  const struct vidur_deployment *deployment, struct vidur_error *err)
 {
@@ -145,8 +179,13 @@ static int judge(const struct vidur_space *space, struct vidur_candidate *c,
     }
     if (vidur_deployment_check(deployment, &why) != 0)
         return set_reason(c, VIDUR_CANDIDATE_INVALID, why.text, err);
-    return check_memory(c, deployment,
-                        space->config->traces[c->trace].workload.max_tokens, err);
+    const struct vidur_workload_config *workload =
+        &space->config->traces[c->trace].workload;
+    if (check_budget(c, &deployment->scheduler, workload, err) != 0)
+        return -1;
+    return c->status == VIDUR_CANDIDATE_RUNNABLE
+               ? check_memory(c, deployment, workload->max_tokens, err)
+               : 0;
 }
 
 /* ---- Timetables ---- */

@@ -127,6 +127,19 @@ static void test_a_probe_cut_by_its_limit_does_not_pass(void)
     close_search();
 }
 
+/* As with lengths from a trace, of which the space knows nothing: here it is told of
+ * shorter ones. */
+static void test_prompts_that_never_run(void)
+{
+    struct vidur_error err = {0};
+    struct evaluator_bound bound;
+    open_search("");
+    config.traces[0].workload.max_tokens = 300; /* of a batch too; prompts: 408 */
+    CU_ASSERT_EQUAL(evaluator_bound(evaluator, 0, &bound, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "max_tokens_in_batch 300 is below"));
+    close_search();
+}
+
 static void test_nothing_measured_is_nan(void)
 {
     struct vidur_probe_row row;
@@ -248,6 +261,7 @@ VIDUR_TEST_MAIN("evaluate", {"light and heavy load", test_light_and_heavy_load},
                 {"early stop changes no verdict", test_early_stop_changes_no_verdict},
                 {"a probe cut by its limit",
                  test_a_probe_cut_by_its_limit_does_not_pass},
+                {"prompts that never run", test_prompts_that_never_run},
                 {"nothing measured is NaN", test_nothing_measured_is_nan},
                 {"stop flag", test_stop_flag},
                 {"pilot is near the answer", test_pilot_is_near_the_answer},

@@ -231,6 +231,42 @@ static void test_rejected_candidates_say_why(void)
     release();
 }
 
+/* Whole prompts need room in one batch: 4 of 5 tokens, of 4096, are prompt. */
+static void test_prompts_beyond_the_budget(void)
+{
+    static const char *const lengths[] = {
+        "{type: uniform, min_tokens: 64, prefill_to_decode_ratio: 4}",
+        "{type: zipf, min_tokens: 64, prefill_to_decode_ratio: 4}",
+        "{type: fixed, prefill_tokens: 3276, decode_tokens: 9}"};
+    for (int l = 0; l < 3; l++) {
+        for (int fits = 0; fits < 2; fits++) {
+            char text[512];
+            snprintf(
+                text, sizeof text,
+                "models: [{name: a, identifier: llama-2-7b-hf}]\n"
+                "clusters: [{device: a100, network_device: a100_dgx, num_gpus: 1}]\n"
+                "schedulers: [{scheduler: vllm, max_tokens_in_batch: %d}, "
+                "{scheduler: lightllm, block_size: 1, max_tokens_in_batch: %d}, "
+                "{scheduler: sarathi, chunk_size: 512}]\n"
+                "traces: [{name: u, num_requests: 9, lengths: %s}]\n"
+                "batch_sizes: [32]\ntp_dimensions: [1]\npp_dimensions: [1]\n",
+                fits ? 3276 : 3274, fits ? 3276 : 3274, lengths[l]);
+            expect_builds(text);
+            CU_ASSERT_EQUAL_FATAL(space.num_candidates, 3);
+            for (int64_t i = 0; i < 3; i++) {
+                const struct vidur_candidate *c = &space.candidates[i];
+                const bool runs = fits || c->scheduler == 2;
+                CU_ASSERT_EQUAL(c->status, runs ? VIDUR_CANDIDATE_RUNNABLE
+                                                : VIDUR_CANDIDATE_INVALID);
+                if (!runs && c->reason)
+                    CU_ASSERT_PTR_NOT_NULL(
+                        strstr(c->reason, "max_tokens_in_batch 3274 is below"));
+            }
+            release();
+        }
+    }
+}
+
 static void test_values_that_suit_no_model(void)
 {
     struct vidur_error err;
@@ -302,6 +338,7 @@ VIDUR_TEST_MAIN("space", {"the paper's grid", test_the_papers_grid},
                 {"exclude_tp_dims and duplicates", test_exclude_tp_dims_and_duplicates},
                 {"clusters at two prices", test_clusters_at_two_prices},
                 {"rejected candidates say why", test_rejected_candidates_say_why},
+                {"prompts beyond the budget", test_prompts_beyond_the_budget},
                 {"values that suit no model", test_values_that_suit_no_model},
                 {"shards", test_shards},
                 {"no warm start, no chains", test_no_warm_start_means_no_chains})

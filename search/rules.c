@@ -2,7 +2,6 @@
 
 #include "base/text.h"
 #include "knobs.h"
-#include "router.h"
 
 #include <vidur/scheduler.h>
 #include <vidur/simulation_config.h>
@@ -212,8 +211,7 @@ static int known_names(const struct vidur_search_config *config, int field,
             names[count] = vidur_scheduler_at(count)->name;
         break;
     case FIELD_router:
-        for (; count < most && vidur_router_at(count); count++)
-            names[count] = vidur_router_at(count)->name;
+        ADD(config->num_routers, config->routers[i]);
         break;
     case FIELD_memory_planner:
         for (; count < most && vidur_memory_planner_names[count]; count++)
@@ -252,7 +250,7 @@ static int check_condition(const struct vidur_search_config *config,
             return vidur_yaml_fail(vidur_yaml_kind(value) == VIDUR_YAML_IS_SEQUENCE
                                        ? vidur_yaml_item(value, i)
                                        : value,
-                                   err, "there is no %s '%s'; the nearest is '%s'",
+                                   err, "there is no %s '%s' here; the nearest is '%s'",
                                    field_names[condition->field], word,
                                    vidur_text_nearest(word, names, count));
     }

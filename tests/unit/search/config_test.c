@@ -280,10 +280,10 @@ static const struct {
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{devise: h100}]\n",
      "the nearest is 'device'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{scheduler: [vllm, vlm]}]\n",
-     "c.yaml:5: exclude.0.scheduler.1: there is no scheduler 'vlm'; the nearest is "
-     "'vllm'"},
+     "c.yaml:5: exclude.0.scheduler.1: there is no scheduler 'vlm' here; the nearest "
+     "is 'vllm'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "include: [{model: llma}]\n",
-     "include.0.model: there is no model 'llma'; the nearest is 'llama'"},
+     "include.0.model: there is no model 'llma' here; the nearest is 'llama'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{trace: chats}]\n", "'chat'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{device: a10}]\n", "'a100'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{network_device: a100_dxg}]\n",

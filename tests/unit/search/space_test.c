@@ -154,7 +154,7 @@ static void test_rules(void)
     release();
     /* vllm has no chunk, whatever the default; an SKU may be absent from the search */
     expect_builds(SMALL("exclude: [{chunk_size: 512}, {device: h200}, "
-                        "{scheduler: orca}, {router: lor}]\n"));
+                        "{scheduler: orca}]\n"));
     CU_ASSERT_EQUAL(space.num_candidates, 24);
     release();
     struct vidur_error err;

@@ -124,6 +124,46 @@ static void test_two_kinds(void)
     session_release(&outcome);
 }
 
+/* Rows of different schedulers differ in the columns of their knobs; a knob that a
+ * scheduler lacks is 0. */
+static void test_every_knob_has_a_column(void)
+{
+    struct session_outcome outcome;
+    const char *file = small_search_path("columns.h5");
+    const char *sets[] = {
+        "schedulers=[{scheduler: vllm_v1, gpu_memory_utilization: [0.8, 0.9], "
+        "prefix_caching: [true, false], max_num_seqs: 48}, {scheduler: vllm, "
+        "watermark_blocks_fraction: 0.05}]",
+        "batch_sizes=[16]", "tp_dimensions=[1]"};
+    const struct session_team team = session_alone();
+    const struct session_options options = {.config_path = small_search_config(""),
+                                            .sets = sets,
+                                            .num_sets = 3,
+                                            .output = file,
+                                            .num_shards = 1,
+                                            .threads = 1,
+                                            .stop = &stop};
+    session_run(&team, &options, &outcome);
+    CU_ASSERT_EQUAL_FATAL(outcome.status, SESSION_DONE);
+    CU_ASSERT_EQUAL_FATAL(outcome.results.num_ranking, 5);
+    int seen = 0;
+    for (int i = 0; i < 5; i++) {
+        const struct vidur_ranking_row *row = &outcome.results.ranking[i];
+        const bool engine = strcmp(row->scheduler, "vllm_v1") == 0;
+        seen += row->prefix_caching + (row->gpu_memory_utilization == 0.8 ? 10 : 0);
+        CU_ASSERT_EQUAL(row->max_num_seqs, engine ? 48 : 0);
+        CU_ASSERT_EQUAL(row->max_num_batched_tokens, engine ? 2048 : 0);
+        CU_ASSERT_EQUAL(row->async_scheduling, engine);
+        CU_ASSERT_EQUAL(row->batch_size_cap, engine ? 0 : 16);
+        CU_ASSERT_EQUAL(row->watermark_blocks_fraction, engine ? 0 : 0.05);
+        CU_ASSERT_EQUAL(row->chunk_size, 0);
+        CU_ASSERT_TRUE(row->num_blocks > 0);
+    }
+    CU_ASSERT_EQUAL(seen, 22);
+    session_release(&outcome);
+    unlink(file);
+}
+
 static const char *model_fact(const struct session_outcome *outcome)
 {
     const char *value =
@@ -161,4 +201,5 @@ static void test_identifiers(void)
 
 VIDUR_TEST_MAIN("facts of a search", {"one kind of source", test_one_kind},
                 {"a stand-in", test_stand_in}, {"two kinds of sources", test_two_kinds},
-                {"identifiers", test_identifiers})
+                {"identifiers", test_identifiers},
+                {"every knob has a column", test_every_knob_has_a_column})

@@ -217,6 +217,7 @@ static void put_search(struct vidur_json_writer *json,
     vidur_json_begin_object(json, "search");
     vidur_json_put_int64(json, "probes", search->probes);
     vidur_json_put_int64(json, "feasible", search->feasible);
+    vidur_json_put_int64(json, "simulated", search->simulated);
     vidur_json_put_int64(json, "stopped_early", search->stopped_early);
     vidur_json_put_int64(json, "time_limited", search->time_limited);
     vidur_json_put_int64(json, "bracket_violations", search->bracket_violations);

@@ -146,15 +146,15 @@ static void print_provenance(FILE *out, const struct vidur_report_model *model,
 {
     const struct vidur_results *results = model->results;
     const struct vidur_report_search *search = &model->search;
-    fprintf(
-        out,
-        "\n### How it was found\n\n%lld simulations (%lld stopped early, %lld "
-        "bracket violations) in %s on %d rank%s; %lld candidates looked up operator "
-        "times beyond the profiles.\n\n",
-        (long long)search->probes, (long long)search->stopped_early,
-        (long long)search->bracket_violations,
-        vidur_number_time(results->elapsed_s).text, results->ranks,
-        results->ranks == 1 ? "" : "s", (long long)search->extrapolated_rows);
+    fprintf(out,
+            "\n### How it was found\n\n%lld loads (%lld simulated), %lld of them "
+            "stopped early, %lld bracket violations, in %s on %d rank%s; %lld "
+            "candidates looked up operator "
+            "times beyond the profiles.\n\n",
+            (long long)search->probes, (long long)search->simulated,
+            (long long)search->stopped_early, (long long)search->bracket_violations,
+            vidur_number_time(results->elapsed_s).text, results->ranks,
+            results->ranks == 1 ? "" : "s", (long long)search->extrapolated_rows);
     fprintf(out,
             "vidur-search %s (%s), %s, seed %llu, configuration %s (SHA-256 %.12s)",
             results->creator_version, results->git_commit, results->file_time,

@@ -320,6 +320,11 @@ static int compare_ids(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+bool vidur_probe_is_simulated(const struct vidur_probe_row *probe)
+{
+    return probe->wall_s > 0;
+}
+
 static void count_probe(struct vidur_report_search *search,
                         const struct vidur_probe_row *probe)
 {
@@ -327,6 +332,9 @@ static void count_probe(struct vidur_report_search *search,
     search->feasible += probe->feasible != 0;
     search->stopped_early += probe->stopped_early != 0;
     search->time_limited += probe->time_limited != 0;
+    if (!vidur_probe_is_simulated(probe))
+        return;
+    search->simulated++;
     search->simulated_requests += probe->simulated_requests;
     search->wall_s += probe->wall_s;
     if (probe->mpi_rank >= 0 && probe->mpi_rank < search->num_ranks) {

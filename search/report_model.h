@@ -55,13 +55,19 @@ struct vidur_report_cell {
 };
 
 struct vidur_report_search {
-    int64_t probes, feasible, stopped_early, time_limited, bracket_violations;
+    int64_t probes;    /* loads judged */
+    int64_t simulated; /* of them; the others were taken over from another candidate */
+    int64_t feasible, stopped_early, time_limited, bracket_violations;
     int64_t extrapolated_rows, simulated_requests;
-    double wall_s; /* of all simulations */
-    int num_ranks; /* 1 + the largest seen in the probes */
-    int64_t *rank_probes;
+    double wall_s;        /* of all simulations */
+    int num_ranks;        /* 1 + the largest seen in the probes */
+    int64_t *rank_probes; /* simulated */
     double *rank_wall_s;
 };
+
+/* False where the result was taken over from another candidate, which is provably
+ * equal; that takes no time. */
+bool vidur_probe_is_simulated(const struct vidur_probe_row *probe);
 
 struct vidur_report_model {
     const struct vidur_results *results;

@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "report.h"
+#include "report_model.h"
 #include "session.h"
 
 #include <signal.h>
@@ -237,10 +238,15 @@ static int print_results(const struct session_outcome *outcome, const char *outp
         printf("No candidate falls into this shard of the search space.\n");
     else if (vidur_report_terminal(stdout, &outcome->results, &report, err) != 0)
         return -1;
-    printf("\n%lld candidates, %lld simulations in %.1f s on %d rank%s\nResults: %s\n",
-           (long long)counts->candidates,
-           (long long)(counts->probes - counts->borrowed), outcome->results.elapsed_s,
-           outcome->results.ranks, outcome->results.ranks > 1 ? "s" : "", output);
+    const struct vidur_results *results = &outcome->results;
+    long long simulated = 0;
+    for (int64_t i = 0; i < results->num_probes; i++)
+        simulated += vidur_probe_is_simulated(&results->probes[i]);
+    printf("\n%lld candidates, %lld loads (%lld simulated) in %.1f s on %d "
+           "rank%s\nResults: %s\n",
+           (long long)counts->candidates, (long long)results->num_probes, simulated,
+           outcome->results.elapsed_s, outcome->results.ranks,
+           outcome->results.ranks > 1 ? "s" : "", output);
     if (fflush(stdout) != 0 || ferror(stdout))
         return vidur_fail(err, VIDUR_EIO, "cannot write to standard output");
     return 0;

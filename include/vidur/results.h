@@ -96,7 +96,7 @@
     X(TEXT, bottleneck, 32, "", "what limits the candidate, by rules")                 \
     X(TEXT, bottleneck_detail, 200, "", "the numbers behind it and the knob to try")   \
     X(FLAG, pareto, 0, "1", "on a Pareto front of QPS/$, TTFT, TBT")                   \
-    X(INT, num_probes, 0, "1", "simulations run")                                      \
+    X(INT, num_probes, 0, "1", "loads judged")                                         \
     X(INT, bracket_violations, 0, "1", "passing loads above a failing one")            \
     X(TEXT, estimator, 96, "", "where operator times come from")
 

@@ -301,7 +301,7 @@ function drawPath(row, probes) {
         },
       },
     },
-  }, row ? `${plural(probes.length, "simulation")} for ${configuration(row)}, maximum ${num3(row.max_qps)} QPS`
+  }, row ? `${plural(probes.length, "load")} for ${configuration(row)}, maximum ${num3(row.max_qps)} QPS`
     : "No simulations recorded");
 }
 

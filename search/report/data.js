@@ -53,6 +53,7 @@ const grouped = (value) => (known(value) ? Math.round(value).toLocaleString("en-
 /* ---- words ---- */
 
 const plural = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
+const loads = (search) => `${plural(search.probes, "load")} (${grouped(search.simulated)} simulated)`;
 
 function hardware(row) {
   return `${row.num_gpus} x ${row.device} (${row.network_device}): ` +

@@ -93,7 +93,7 @@ function start() {
   setTheme(dark.matches ? "dark" : "light");
   dark.addEventListener("change", () => { setTheme(dark.matches ? "dark" : "light"); drawEverything(); });
   const meta = data.meta;
-  $("subtitle").textContent = `${plural(rows.length, "candidate")}, ${plural(data.search.probes, "simulation")}, ` +
+  $("subtitle").textContent = `${plural(rows.length, "candidate")}, ${loads(data.search)}, ` +
     `written ${meta.time}` + (meta.config_path ? `, from ${meta.config_path}` : "");
   const notes = factsOf("note").map((fact) => fact[3]);
   if (meta.caution) notes.unshift(meta.caution);

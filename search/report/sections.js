@@ -323,7 +323,7 @@ function drawLimitTable(list) {
 function drawSearchFacts() {
   const search = data.search, share = (count) => (search.probes ? percent(100 * count / search.probes) : "-");
   const used = search.wall_s / (data.meta.ranks * data.meta.elapsed_s);
-  tiles($("search-facts"), [["Candidates", grouped(rows.length)], ["Simulations", grouped(search.probes)],
+  tiles($("search-facts"), [["Candidates", grouped(rows.length)], ["Loads", grouped(search.probes), `${grouped(search.simulated)} simulated`],
     ["Stopped early", grouped(search.stopped_early), share(search.stopped_early)],
     ["Cut by the time limit", grouped(search.time_limited), share(search.time_limited)],
     ["Bracket violations", grouped(search.bracket_violations)],

@@ -116,7 +116,7 @@ def search(build, config, ranks, sets=()):
         start = time.monotonic()
         text, peak_kib = output_and_peak(command, env)
         seconds = time.monotonic() - start
-    found = re.search(r"(\d+) candidates, (\d+) simulations in", text)
+    found = re.search(r"(\d+) candidates, \d+ loads \((\d+) simulated\) in", text)
     return {"seconds": seconds, "candidates": int(found.group(1)),
             "simulations": int(found.group(2)),
             "candidates_per_s": int(found.group(1)) / seconds,

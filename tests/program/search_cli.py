@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -43,8 +44,16 @@ class Options(Search):
         done = self.search("--top", "3")
         self.assertEqual(self.files(), ["results.h5"])
         for word in ("llama, u: 48 candidates", "rank", "QPS/$", "Results: results.h5",
-                     "48 candidates, ", " simulations in "):
+                     "48 candidates, "):
             self.assertIn(word, done.stdout)
+        found = re.search(r" candidates, (\d+) loads \((\d+) simulated\) in ", done.stdout)
+        loads, simulated = int(found.group(1)), int(found.group(2))
+        report = os.path.join(os.path.dirname(PROGRAM), "vidur-report")
+        subprocess.run([report, self.path("results.h5"), "--markdown", self.path("r.md")],
+                       check=True, stdout=subprocess.DEVNULL)
+        with open(self.path("r.md"), encoding="utf-8") as file:
+            self.assertIn(f"{loads} loads ({simulated} simulated)", file.read())
+        self.assertLessEqual(simulated, loads)
         ranks = [line.split()[0] for line in done.stdout.splitlines()
                  if line.strip()[:1].isdigit() and "dgx" in line]
         self.assertEqual(ranks, ["1", "2", "3"])

@@ -34,6 +34,14 @@ C
 cmake -S "$work/user" -B "$work/user/build" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
 cmake --build "$work/user/build" >/dev/null
 (cd / && "$work/user/build/user")
+
+mkdir "$work/cpp"
+sed -e 's/user C)/user CXX)/' -e 's/main\.c/main.cpp/' "$work/user/CMakeLists.txt" >"$work/cpp/CMakeLists.txt"
+{ echo 'extern "C" {'; sed -e '/#include <vidur/a }' "$work/user/main.c"; } >"$work/cpp/main.cpp"
+cmake -S "$work/cpp" -B "$work/cpp/build" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
+cmake --build "$work/cpp/build" >/dev/null
+(cd / && "$work/cpp/build/user")
+
 for program in estimate simulate search report; do
     "$work/prefix/bin/vidur-$program" --version >/dev/null
 done

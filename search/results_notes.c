@@ -27,6 +27,15 @@ static int64_t count_rows(const struct vidur_results *results, const char *statu
     return count;
 }
 
+static int64_t count_bursts(const struct vidur_results *results)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < results->num_ranking; i++)
+        count += strncmp(results->ranking[i].reason, VIDUR_BURST,
+                         sizeof VIDUR_BURST - 1) == 0;
+    return count;
+}
+
 int results_note_rows(struct vidur_results *results, struct vidur_error *err)
 {
     const int64_t rejected = count_rows(results, VIDUR_STATUS_INFEASIBLE_MEMORY) +
@@ -49,6 +58,14 @@ int results_note_rows(struct vidur_results *results, struct vidur_error *err)
              "%lld candidates failed and are not ranked; their reasons say why.",
              (long long)failed);
     if (rc == 0 && failed > 0)
+        rc = add_note(results, rows_name, text, err);
+    const int64_t bursts = count_bursts(results);
+    snprintf(
+        text, sizeof text,
+        "%lld of the ranked candidates saw a burst rather than a steady load: their "
+        "QPS are too high. Raise num_requests.",
+        (long long)bursts);
+    if (rc == 0 && bursts > 0)
         rc = add_note(results, rows_name, text, err);
     return rc;
 }

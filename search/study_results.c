@@ -1,4 +1,5 @@
 #include "knobs.h"
+#include "results_notes.h"
 #include "study_parts.h"
 
 #include <vidur/ranking.h>
@@ -114,6 +115,21 @@ static double mean_tokens(const struct study *study, int64_t candidate)
     return (double)tokens / (double)w->num_requests;
 }
 
+/* A run that goes on long after its last arrival: a queue that grows all the while may
+ * still be short when arrivals end. */
+static void judge_steadiness(const struct study *study, int64_t candidate,
+                             const struct vidur_probe_row *best,
+                             struct vidur_ranking_row *row)
+{
+    const double offered = best->qps * mean_tokens(study, candidate);
+    const double share = best->total_tokens_per_s / offered;
+    if (share < VIDUR_STEADY_SHARE)
+        snprintf(row->reason, sizeof row->reason,
+                 VIDUR_BURST ": %.0f %% of the tokens offered are served while it "
+                             "lasts; raise num_requests, the capacity is lower",
+                 100 * share);
+}
+
 static void fill_answer(const struct study *study, int64_t candidate,
                         struct vidur_ranking_row *row)
 {
@@ -137,6 +153,8 @@ static void fill_answer(const struct study *study, int64_t candidate,
                  "max_iterations ended the search: the answer lies between %.6g and "
                  "%.6g QPS",
                  best->qps, limiting ? limiting->qps : INFINITY);
+    else
+        judge_steadiness(study, candidate, best, row);
 }
 
 /* No load passed: did time_limit_s or max_iterations keep the search from finding out?

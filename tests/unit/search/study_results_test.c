@@ -106,8 +106,35 @@ static void test_nothing_fits(void)
     session_release(&outcome);
 }
 
+/* Rows whose reason calls the workload a burst. */
+static int count_bursts(const struct session_outcome *outcome)
+{
+    int count = 0;
+    for (int64_t i = 0; i < outcome->results.num_ranking; i++)
+        count += strstr(outcome->results.ranking[i].reason, "a burst rather") != NULL;
+    return count;
+}
+
+/* Few requests are served after the last one arrived; many while they arrive. */
+static void test_bursts_are_told(void)
+{
+    const char *sets[] = {"traces.0.num_requests=1000"};
+    struct session_outcome outcome;
+    run_sets(sets, 1, VIDUR_STATUS_OK, &outcome);
+    CU_ASSERT_TRUE(count_bursts(&outcome) > 0);
+    const char *note = vidur_results_fact(&outcome.results, "note", "rows", "text");
+    CU_ASSERT_TRUE(note && strstr(note, "Raise num_requests"));
+    session_release(&outcome);
+    sets[0] = "traces.0.num_requests=100000";
+    run_sets(sets, 1, VIDUR_STATUS_OK, &outcome);
+    CU_ASSERT_EQUAL(count_bursts(&outcome), 0);
+    CU_ASSERT_PTR_NULL(vidur_results_fact(&outcome.results, "note", "rows", "text"));
+    session_release(&outcome);
+}
+
 VIDUR_TEST_MAIN("study_results",
                 {"SLOs that cannot be met", test_slos_that_cannot_be_met},
                 {"a time limit is no SLO", test_time_limit_is_no_slo},
                 {"no time to find a load", test_search_without_time_to_find_a_load},
+                {"bursts are told", test_bursts_are_told},
                 {"nothing fits", test_nothing_fits})

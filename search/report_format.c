@@ -213,14 +213,22 @@ static void print_aligned(const struct vidur_text_table *table, FILE *out,
     }
 }
 
+void vidur_put_markdown(FILE *out, const char *text)
+{
+    for (; *text; text++)
+        if (*text == '<')
+            fputs("&lt;", out);
+        else
+            fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
+}
+
 static void print_markdown(const struct vidur_text_table *table, FILE *out)
 {
     for (int row = 0; row < table->num_rows; row++) {
         for (int column = 0; column < table->num_columns; column++) {
             fputs("| ", out);
             const char *text = table->cells[row * table->num_columns + column];
-            for (; *text; text++)
-                fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
+            vidur_put_markdown(out, text);
             fputc(' ', out);
         }
         fputs("|\n", out);

@@ -38,6 +38,9 @@ void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_
 void vidur_format_counts(const struct vidur_report_group *group, char *text,
                          size_t size);
 
+/* Text in Markdown: no tag, no end of a table's cell. */
+void vidur_put_markdown(FILE *out, const char *text);
+
 /*
  * A table of short texts, printed once all cells are known: aligned for terminals, or
  * as Markdown. A cell longer than the struct's ends with "...".

@@ -103,7 +103,11 @@ static int print_group(const struct vidur_printer *to,
     const struct vidur_report_group *group = &model->groups[index];
     FILE *out = to->out;
     char text[512];
-    fprintf(out, "\n### %s, %s\n\n", group->model, group->trace);
+    fputs("\n### ", out);
+    vidur_put_markdown(out, group->model);
+    fputs(", ", out);
+    vidur_put_markdown(out, group->trace);
+    fputs("\n\n", out);
     vidur_format_counts(group, text, sizeof text);
     fprintf(out, "%s.\n", text);
     if (!group->best) {
@@ -130,11 +134,12 @@ static int print_matrices(const struct vidur_printer *to,
     for (int i = 0; i < model->num_groups; i++) {
         if (!vidur_has_matrix(model, i))
             continue;
-        fprintf(
-            to->out,
-            "\n### %s: serving a workload with the best configuration of another\n\n"
+        fputs("\n### ", to->out);
+        vidur_put_markdown(to->out, model->groups[i].model);
+        fputs(
+            ": serving a workload with the best configuration of another\n\n"
             "How many times as much a query costs as with the workload's own best.\n\n",
-            model->groups[i].model);
+            to->out);
         if (vidur_print_matrix(to, model, i, err))
             return -1;
     }

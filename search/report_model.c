@@ -217,6 +217,18 @@ static struct vidur_report_group *group_of(struct vidur_report_model *model,
     return last;
 }
 
+/* The best once more, with a batch cap that makes no difference: no second choice. */
+static bool is_same_choice(const struct vidur_ranking_row *best,
+                           const struct vidur_ranking_row *row)
+{
+    struct vidur_ranking_row copy = *row;
+    copy.batch_size = best->batch_size;
+    copy.batch_size_cap = best->batch_size_cap;
+    copy.max_num_seqs = best->max_num_seqs;
+    return vidur_same_configuration(best, &copy) &&
+           fabs(vidur_cost_factor(best, row) - 1) < 0.0005;
+}
+
 static int make_groups(struct vidur_report_model *model, struct vidur_error *err)
 {
     model->groups = calloc((size_t)model->num_rows, sizeof *model->groups);
@@ -232,7 +244,7 @@ static int make_groups(struct vidur_report_model *model, struct vidur_error *err
             continue;
         if (!group->best)
             group->best = row;
-        else if (!group->second)
+        else if (!group->second && !is_same_choice(group->best, row))
             group->second = row;
     }
     return 0;

@@ -35,7 +35,8 @@ struct vidur_report_group {
     const char *model, *trace;
     const struct vidur_ranking_row *rows; /* best first */
     int64_t num_rows;
-    const struct vidur_ranking_row *best, *second; /* NULL: fewer rows are ok */
+    const struct vidur_ranking_row *best;   /* NULL: no row is ok */
+    const struct vidur_ranking_row *second; /* the next that is another choice; NULL */
     int64_t counts[VIDUR_NUM_STATUSES];
 };
 

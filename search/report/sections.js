@@ -67,6 +67,13 @@ function sloBars(row) {
   }));
 }
 
+/* As is_same_choice of search/report_model.c: only a batch cap differs, and makes no difference. */
+const choiceKeys = ["device", "network_device", "scheduler", "router", "memory_planner", "tensor_parallel_size",
+  "num_pipeline_stages", "num_replicas", "chunk_size", "max_tokens_in_batch", "block_size", "max_waiting_iters",
+  "watermark_blocks_fraction", "gpu_memory_utilization", "prefix_caching", "async_scheduling"];
+const isSameChoice = (best, row) => choiceKeys.every((key) => best[key] === row[key]) &&
+  Math.abs(costFactor(best, row) - 1) < 0.0005;
+
 function drawBest() {
   const group = theGroup(), best = bestRow();
   const title = el("h3", null, `${group.model}, ${group.trace}` + (state.sku ? `, ${state.sku} only` : ""));
@@ -76,7 +83,7 @@ function drawBest() {
       el("p", null, why ? `For example: ${why.reason}` : ""));
     return;
   }
-  const second = groupRows().filter(isOk)[1];
+  const second = groupRows().filter(isOk).slice(1).find((row) => !isSameChoice(best, row));
   const list = el("dl.tiles");
   tiles(list, [["Maximum load", num3(best.max_qps), "QPS"], ["QPS per dollar", num3(best.qps_per_dollar)],
     ["Price", `$${usd(best.usd_per_hour)}`, "per hour"], ["Million tokens", `$${num3(best.usd_per_million_tokens)}`],

@@ -167,7 +167,7 @@ static void test_table(void)
     vidur_table_start(&table, headers);
     vidur_table_cell(&table, "caf\xc3\xa9|x");
     vidur_table_cell(&table, "1.5");
-    vidur_table_cell(&table, "b");
+    vidur_table_cell(&table, "<b");
     vidur_table_cell(&table, "100");
     FILE *out = open_memstream(&text, &size);
     CU_ASSERT_EQUAL(vidur_table_print(&table, out, false, "", NULL), 0);
@@ -175,9 +175,9 @@ static void test_table(void)
     fclose(out);
     CU_ASSERT_STRING_EQUAL(text, "name      n\n"
                                  "caf\xc3\xa9|x  1.5\n"
-                                 "b       100\n"
+                                 "<b      100\n"
                                  "| name | n |\n| --- | ---: |\n"
-                                 "| caf\xc3\xa9\\|x | 1.5 |\n| b | 100 |\n");
+                                 "| caf\xc3\xa9\\|x | 1.5 |\n| &lt;b | 100 |\n");
     free(text);
     vidur_table_release(&table);
 }
@@ -274,35 +274,6 @@ static void test_launch_quotes(void)
 }
 
 /* ---- the model ---- */
-
-/* All knobs count, but what follows from the workload only where it was given. */
-static void test_same_configuration(void)
-{
-    struct vidur_ranking_row a = example_row(), b;
-    snprintf(a.scheduler_label, sizeof a.scheduler_label, "vllm_v1");
-    a.gpu_memory_utilization = 0.9;
-    a.watermark_blocks_fraction = 0;
-    b = a;
-    b.num_blocks++;
-    b.max_tokens_in_batch++;
-    CU_ASSERT_TRUE(vidur_same_configuration(&a, &b));
-    b.gpu_memory_utilization = a.gpu_memory_utilization + 0.05;
-    CU_ASSERT_FALSE(vidur_same_configuration(&a, &b));
-    b = a;
-    b.prefix_caching = !a.prefix_caching;
-    CU_ASSERT_FALSE(vidur_same_configuration(&a, &b));
-    b = a;
-    snprintf(b.scheduler_label, sizeof b.scheduler_label, "vllm_v1 prefix_caching=1");
-    CU_ASSERT_TRUE(vidur_same_configuration(&a, &b)); /* as another search names it */
-    snprintf(b.scheduler_label, sizeof b.scheduler_label, "vllm_v1 num_blocks=100");
-    CU_ASSERT_FALSE(vidur_same_configuration(&a, &b));
-    a = b;
-    snprintf(b.scheduler_label, sizeof b.scheduler_label, "vllm_v1 num_blocks=1000");
-    CU_ASSERT_FALSE(vidur_same_configuration(&a, &b));
-    a.gpu_memory_utilization = b.gpu_memory_utilization = NAN; /* an older file */
-    CU_ASSERT_FALSE(vidur_same_configuration(&a, &b));
-    CU_ASSERT_TRUE(vidur_same_configuration(&a, &a));
-}
 
 static void test_groups(void)
 {
@@ -589,7 +560,6 @@ VIDUR_TEST_MAIN("report", {"numbers", test_numbers},
                 {"tables, aligned and Markdown", test_table},
                 {"long cells", test_long_cells}, {"launch lines", test_launch},
                 {"launch lines quote for the shell", test_launch_quotes},
-                {"same configuration", test_same_configuration},
                 {"groups, matrix, search", test_groups}, {"filters", test_filters},
                 {"terminal", test_terminal},
                 {"nothing is feasible", test_nothing_feasible}, {"answer", test_answer},

@@ -49,6 +49,19 @@ static int read_optional(const struct vidur_json_node *root, const char *key, in
     return vidur_json_has(root, key) ? vidur_json_as_int(&node, out, err) : 0;
 }
 
+/* A size that follows from others where it is missing. */
+static int read_derivable(const struct vidur_json_node *root, const char *key, int *out,
+                          struct vidur_error *err)
+{
+    struct vidur_json_node node = vidur_json_get(root, key);
+    if (read_optional(root, key, out, err))
+        return -1;
+    if (vidur_json_has(root, key) && *out < 1)
+        return vidur_json_fail(&node, err,
+                               "%d; 1 or more, or leave it out to derive it", *out);
+    return 0;
+}
+
 static int read_sizes(const struct vidur_json_node *root,
                       struct vidur_model_spec *model, struct vidur_error *err)
 {
@@ -64,9 +77,9 @@ static int read_sizes(const struct vidur_json_node *root,
     for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
         if (read_required(root, required[i].key, required[i].out, err))
             return -1;
-    if (read_optional(root, "num_key_value_heads", &model->num_kv_heads, err))
+    if (read_derivable(root, "num_key_value_heads", &model->num_kv_heads, err))
         return -1;
-    return read_optional(root, "head_dim", &model->head_dim, err);
+    return read_derivable(root, "head_dim", &model->head_dim, err);
 }
 
 /* Keys under which published configurations state their number of experts. */
@@ -84,6 +97,53 @@ static int refuse_experts(const struct vidur_json_node *root, struct vidur_error
                                    "a mixture of %d experts; only dense models are "
                                    "supported",
                                    experts);
+    }
+    return 0;
+}
+
+/* Model types whose layers are not attention and one MLP, whatever keys they give. */
+static int refuse_types(const struct vidur_json_node *root, struct vidur_error *err)
+{
+    static const char *const types[] = {
+        "mamba",   "mamba2",      "falcon_mamba", "falcon_h1",       "jamba",
+        "bamba",   "zamba",       "zamba2",       "recurrent_gemma", "rwkv",
+        "rwkv5",   "rwkv6",       "nemotron_h",   "granitemoe",      "granitemoehybrid",
+        "mixtral", "qwen2_moe",   "qwen3_moe",    "deepseek_v2",     "deepseek_v3",
+        "dbrx",    "phimoe",      "olmoe",        "jetmoe",          "arctic",
+        "gpt_oss", "llama4_text", "glm4_moe"};
+    if (!vidur_json_has(root, "model_type"))
+        return 0;
+    struct vidur_json_node node = vidur_json_get(root, "model_type");
+    const char *type = vidur_json_as_string(&node, err);
+    if (!type)
+        return -1;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(type, types[i]) == 0)
+            return vidur_json_fail(&node, err,
+                                   "%s is no dense transformer (experts or state-space "
+                                   "layers); only dense models are supported",
+                                   type);
+    return 0;
+}
+
+/* quantization_config, or a type of 8 bits or fewer: "float8_e4m3fn", "int8". */
+static int read_quantization(const struct vidur_json_node *top,
+                             const struct vidur_json_node *root,
+                             struct vidur_model_spec *model, struct vidur_error *err)
+{
+    static const char *const keys[] = {"torch_dtype", "dtype"};
+    model->quantized = vidur_json_has(top, "quantization_config") ||
+                       vidur_json_has(root, "quantization_config");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (!vidur_json_has(root, keys[i]))
+            continue;
+        struct vidur_json_node node = vidur_json_get(root, keys[i]);
+        const char *type = vidur_json_as_string(&node, err);
+        if (!type)
+            return -1;
+        if (strncmp(type, "float8", 6) == 0 || strncmp(type, "fp8", 3) == 0 ||
+            strcmp(type, "int8") == 0 || strcmp(type, "uint8") == 0)
+            model->quantized = true;
     }
     return 0;
 }
@@ -187,8 +247,9 @@ int vidur_model_read_hf(struct vidur_model_spec *model, const char *path,
             vidur_json_fail(&node, err, "only decoder-only models can be simulated");
         goto out;
     }
-    if (read_sizes(&root, model, err) || refuse_experts(&root, err) ||
-        read_shape(&root, model, err) || read_name(&top, path, model, err))
+    if (refuse_types(&root, err) || read_sizes(&root, model, err) ||
+        refuse_experts(&root, err) || read_shape(&root, model, err) ||
+        read_quantization(&top, &root, model, err) || read_name(&top, path, model, err))
         goto out;
     status = 0;
 out:

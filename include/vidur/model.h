@@ -24,6 +24,7 @@ struct vidur_model_spec {
     bool use_gated_mlp;
     bool post_attn_norm;      /* false for parallel blocks (phi-2) */
     bool tie_word_embeddings; /* output head shares the embedding's weights */
+    bool quantized; /* its weights have fewer than 16 bits; they are taken as 16 */
 };
 
 /*

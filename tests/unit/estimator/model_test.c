@@ -253,6 +253,29 @@ static void test_hf_missing_keys(void)
     }
 }
 
+static void test_hf_quantization(void)
+{
+    static const struct {
+        const char *extra;
+        bool quantized;
+    } cases[] = {
+        {"\"torch_dtype\": \"bfloat16\"", false},
+        {"\"torch_dtype\": \"float8_e4m3fn\"", true},
+        {"\"dtype\": \"int8\"", true},
+        {"\"quantization_config\": null", false},
+        {"\"quantization_config\": {\"quant_method\": \"awq\"}", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[1024];
+        struct vidur_model_spec m;
+        struct vidur_error err;
+        snprintf(text, sizeof text, "{\"hidden_act\": \"silu\", %s, " HF_SIZES "}",
+                 cases[i].extra);
+        CU_ASSERT_EQUAL(load_text(&m, "hf/config.json", text, &err), 0);
+        CU_ASSERT_EQUAL(m.quantized, cases[i].quantized);
+    }
+}
+
 static void test_hf_refusals(void)
 {
     static const struct {
@@ -260,6 +283,16 @@ static void test_hf_refusals(void)
     } cases[] = {
         {"{\"hidden_act\": \"silu\", \"num_local_experts\": 8, " HF_SIZES "}",
          "mixture of 8 experts"},
+        {"{\"model_type\": \"mixtral\", \"hidden_act\": \"silu\", " HF_SIZES "}",
+         "model_type: mixtral is no dense transformer"},
+        {"{\"model_type\": \"mamba\", \"hidden_size\": 768}",
+         "model_type: mamba is no dense transformer"},
+        {"{\"hidden_act\": \"silu\", \"num_key_value_heads\": 0, " HF_SIZES "}",
+         "num_key_value_heads: 0; 1 or more"},
+        {"{\"hidden_act\": \"silu\", \"head_dim\": -1, " HF_SIZES "}",
+         "head_dim: -1; 1 or more"},
+        {"{\"hidden_act\": \"silu\", \"torch_dtype\": 16, " HF_SIZES "}",
+         "torch_dtype"},
         {"{\"hidden_act\": \"silu\", \"is_encoder_decoder\": true, " HF_SIZES "}",
          "decoder-only"},
         {"{\"hidden_act\": 3, " HF_SIZES "}", "hidden_act"},
@@ -321,5 +354,6 @@ VIDUR_TEST_MAIN("model", {"set up", set_up}, {"known models", test_known_models}
                 {"hf defaults and families", test_hf_defaults_and_families},
                 {"hf multimodal", test_hf_multimodal_reads_the_text_model},
                 {"hf missing keys", test_hf_missing_keys},
+                {"hf quantization", test_hf_quantization},
                 {"hf refusals", test_hf_refusals}, {"parameters", test_parameters},
                 {"clean up", clean_up})

@@ -65,6 +65,8 @@ static struct journal_identity identity_of(const struct study *study)
     identity.layout = vidur_fnv1a(VIDUR_FNV1A_INIT, sizes, sizeof sizes);
     for (int i = 0; i < count; i++)
         identity.layout = vidur_fnv1a_string(identity.layout, columns[i].name);
+    /* Replayed probes must be at the loads that the search would ask for. */
+    identity.layout = vidur_fnv1a_string(identity.layout, "loads (1 + granularity)^k");
     /* Ids cover what the configuration only names: traces' contents, the shard. */
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
         const uint64_t id = study->space->candidates[i].id;

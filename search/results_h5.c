@@ -20,14 +20,9 @@ struct vidur_h5 {
 
 /* Every file is closed here, so HDF5 has nothing to do at exit, where it would print
  * about what damaged files left in it. It listens before its first other call only. */
-static void begin(void)
-{
-    H5dont_atexit();
-}
-
 static struct vidur_h5 *start(void)
 {
-    begin();
+    H5dont_atexit();
     struct vidur_h5 *file = calloc(1, sizeof *file);
     if (file) {
         H5Eget_auto2(H5E_DEFAULT, &file->function, &file->data);
@@ -40,7 +35,7 @@ struct vidur_h5_version vidur_h5_version(void)
 {
     struct vidur_h5_version version = {""};
     unsigned major = 0, minor = 0, release = 0;
-    begin();
+    H5dont_atexit();
     H5get_libversion(&major, &minor, &release);
     snprintf(version.text, sizeof version.text, "%u.%u.%u", major, minor, release);
     return version;

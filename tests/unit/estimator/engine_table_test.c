@@ -24,6 +24,7 @@ static const struct vidur_model_spec llama_2_7b = {"meta-llama/Llama-2-7b-hf",
                                                    0,
                                                    true,
                                                    true,
+                                                   false,
                                                    false};
 static const struct vidur_model_spec llama_2_70b = {"meta-llama/Llama-2-70b-hf",
                                                     80,
@@ -37,6 +38,7 @@ static const struct vidur_model_spec llama_2_70b = {"meta-llama/Llama-2-70b-hf",
                                                     0,
                                                     true,
                                                     true,
+                                                    false,
                                                     false};
 static const struct vidur_model_spec codellama_34b = {
     "codellama/CodeLlama-34b-Instruct-hf",
@@ -51,6 +53,7 @@ static const struct vidur_model_spec codellama_34b = {
     0,
     true,
     true,
+    false,
     false};
 static const struct vidur_device_sku h100 = {.name = "h100",
                                              .v1 = {.usable_memory_gib = 79.1,

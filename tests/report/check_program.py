@@ -89,7 +89,10 @@ def main(report, make_results, folder):
         assert len(f.readlines()) == 1 + 12
     merged = os.path.join(folder, "merged.h5")
     run(report, "--merge", whole, whole, "-o", merged)
-    assert run(report, merged, "--trace", "chat").stdout == run(report, whole, "--trace", "chat").stdout
+    # Merging makes the notes on rows anew; the made-up results carry none.
+    told = [[line for line in run(report, path, "--trace", "chat").stdout.splitlines()
+             if not line.startswith("note: ")] for path in (merged, whole)]
+    assert told[0] == told[1], told
 
     for path, message in damaged_files(folder, whole):
         error = run(report, path, status=1).stderr

@@ -60,16 +60,23 @@ static bool lock(int fd, double patience_s)
     return true;
 }
 
+static struct journal *new_journal(const char *path, struct vidur_error *err)
+{
+    struct journal *journal = calloc(1, sizeof *journal);
+    if (journal)
+        snprintf(journal->path, sizeof journal->path, "%s", path);
+    else
+        vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
+    return journal;
+}
+
 /* Opens what has the name `path` and locks it. */
 static struct journal *open_file(const char *path, double patience_s,
                                  struct vidur_error *err)
 {
-    struct journal *journal = calloc(1, sizeof *journal);
-    if (!journal) {
-        vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
+    struct journal *journal = new_journal(path, err);
+    if (!journal)
         return NULL;
-    }
-    snprintf(journal->path, sizeof journal->path, "%s", path);
     while ((journal->fd = open(path, O_RDWR | O_CLOEXEC)) >= 0) {
         if (!lock(journal->fd, patience_s)) {
             fail_locked(path, err);
@@ -149,12 +156,9 @@ int journal_commit(struct journal *journal, bool durable, struct vidur_error *er
 static struct journal *open_new(const char *path, char *temporary, size_t size,
                                 struct vidur_error *err)
 {
-    struct journal *journal = calloc(1, sizeof *journal);
-    if (!journal) {
-        vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
+    struct journal *journal = new_journal(path, err);
+    if (!journal)
         return NULL;
-    }
-    snprintf(journal->path, sizeof journal->path, "%s", path);
     for (int i = 0; i < 1000; i++) {
         snprintf(temporary, size, "%s.tmp-%ld-%d", path, (long)getpid(), i);
         journal->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

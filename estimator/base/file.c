@@ -12,7 +12,6 @@ struct vidur_file {
     FILE *stream;
     char *path;
     char *temporary; /* NULL: written directly */
-    int failed;      /* errno of a write that is known to have failed */
 };
 
 int vidur_file_fail(struct vidur_error *err, const char *path, const char *doing)
@@ -117,7 +116,7 @@ int vidur_file_commit(struct vidur_file *file, struct vidur_error *err)
     if (fclose(file->stream) != 0)
         ok = false;
     else if (!ok)
-        errno = file->failed ? file->failed : first_errno ? first_errno : EIO;
+        errno = first_errno ? first_errno : EIO;
     if (ok && file->temporary)
         ok = rename(file->temporary, file->path) == 0;
     if (!ok) {

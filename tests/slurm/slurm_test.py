@@ -131,6 +131,9 @@ class Slurm(Search):
     def wait_for_limit_check(self):
         """Slurm looks every 30 s, and one look warns any job of a minute: a job that
         begins now is warned in about 18 s."""
+        end = time.monotonic() + 40  # the first look comes 30 s after Slurm began
+        while CLUSTER.last_limit_check_s() is None and time.monotonic() < end:
+            time.sleep(0.5)
         last = CLUSTER.last_limit_check_s()
         if last is not None:
             time.sleep(30 - (time.time() - last + 20) % 30)

@@ -397,6 +397,24 @@ static void finish_member(struct vidur_batch *batch, struct vidur_replica *repli
         complete(replica, request);
 }
 
+/* A prompt that has just been worked off joins the batch's group at once, if nobody
+ * stands between them: their next batch would have them in this order. */
+static void join_finished(struct vidur_batch *batch, struct vidur_replica *replica)
+{
+    const uint8_t *flags = replica->requests->flags;
+    int32_t joined = 0;
+    for (; joined < batch->num_members; joined++) {
+        const int32_t request = batch->member[joined];
+        if (!(flags[request] & VIDUR_REQUEST_PREFILLED))
+            break;
+        if (!(flags[request] & VIDUR_REQUEST_DONE))
+            vidur_group_join(replica, &replica->groups[batch->group], request);
+    }
+    batch->num_members -= joined;
+    for (int32_t i = 0; joined > 0 && i < batch->num_members; i++)
+        batch->member[i] = batch->member[joined + i];
+}
+
 void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,
                         double latency_s)
 {
@@ -405,6 +423,8 @@ void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica
         finish_group(batch, replica);
     for (int32_t i = 0; i < batch->num_members; i++)
         finish_member(batch, replica, batch->member[i], batch->member_tokens[i]);
+    if (batch->group >= 0)
+        join_finished(batch, replica);
 }
 
 void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica)

@@ -9,18 +9,87 @@ int32_t vidur_group_new(struct vidur_replica *replica)
         struct vidur_decode_group *group = &replica->groups[i];
         if (group->in_use)
             continue;
-        int32_t *const member = group->member;
-        uint32_t *const finish = group->finish;
-        int32_t *const demand = group->demand;
         *group = (struct vidur_decode_group){.in_use = true,
                                              .to_completion = INT32_MAX,
-                                             .member = member,
-                                             .finish = finish,
-                                             .demand = demand};
-        memset(demand, 0, (size_t)replica->block_size * sizeof *demand);
+                                             .num_places = group->num_places,
+                                             .member = group->member,
+                                             .ends = group->ends,
+                                             .demand = group->demand};
+        memset(group->demand, 0, (size_t)replica->block_size * sizeof *group->demand);
         return i;
     }
     return VIDUR_NO_GROUP;
+}
+
+/* ---- Places and ends ---- */
+
+/* Closes the gaps between places and leaves `front` free, or more, before them. */
+static void close_up(struct vidur_decode_group *group, int32_t front)
+{
+    struct vidur_group_end *ends = group->ends + group->first_end;
+    const int32_t count = group->count;
+    const int32_t shift = front + (group->num_places - count - front) / 2;
+    int32_t place = 0;
+    /* While members and ends change places, each leads to the other. */
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t request = group->member[ends[i].place];
+        group->member[ends[i].place] = i;
+        ends[i].place = request;
+    }
+    for (int32_t i = group->front; i < group->back; i++) {
+        const int32_t end = group->member[i];
+        if (end == VIDUR_NO_REQUEST)
+            continue;
+        group->member[place] = ends[end].place;
+        ends[end].place = shift + place++;
+    }
+    memmove(group->member + shift, group->member, (size_t)count * sizeof(int32_t));
+    group->front = shift;
+    group->back = shift + count;
+}
+
+/* How many of the ascending ends are at most `left` iterations away. Free of branches,
+ * which nobody could predict. */
+static int32_t count_ends(const struct vidur_decode_group *group, int32_t left)
+{
+    const struct vidur_group_end *first = group->ends + group->first_end;
+    const struct vidur_group_end *end = first;
+    int32_t rest = group->count;
+    while (rest > 1) {
+        const int32_t half = rest / 2;
+        end += (int32_t)(end[half - 1].iteration - group->iteration) <= left ? half : 0;
+        rest -= half;
+    }
+    if (rest == 1)
+        end += (int32_t)(end->iteration - group->iteration) <= left;
+    return (int32_t)(end - first);
+}
+
+/* The member at `place` completes `left` iterations from now, behind `before` others.
+ */
+static void insert_end(struct vidur_decode_group *group, int32_t before, int32_t place,
+                       int32_t left)
+{
+    const size_t count = (size_t)group->count;
+    if (group->first_end + group->count == group->num_places) {
+        memmove(group->ends, group->ends + group->first_end,
+                count * sizeof *group->ends);
+        group->first_end = 0;
+    }
+    struct vidur_group_end *end = group->ends + group->first_end + before;
+    memmove(end + 1, end, (count - (size_t)before) * sizeof *end);
+    *end = (struct vidur_group_end){group->iteration + (uint32_t)left, place};
+    group->count++;
+    if (before == 0)
+        group->to_completion = left;
+}
+
+/* ---- Joining ---- */
+
+static int32_t iterations_left(const struct vidur_request_table *table, int32_t request)
+{
+    return table->prefill_tokens[request] + table->decode_tokens[request] -
+           table->processed_tokens[request];
 }
 
 /* The phase in which a request with n processed tokens outgrows its blocks: it needs
@@ -29,24 +98,18 @@ static int32_t *demand_of(const struct vidur_replica *replica,
                           const struct vidur_decode_group *group, int32_t n)
 {
     const int32_t size = replica->block_size;
-    int32_t phase = group->phase + size - 1 - (n + size - 2) % size;
+    const int32_t phase =
+        group->phase + size - 1 - vidur_block_offset(replica, n + size - 2);
     return &group->demand[phase >= size ? phase - size : phase];
 }
 
+/* From now on the group counts for it. */
 static void enter(struct vidur_replica *replica, struct vidur_decode_group *group,
-                  int32_t request, int32_t index)
+                  int32_t request)
 {
     struct vidur_request_table *table = replica->requests;
     const int32_t n = table->processed_tokens[request];
-    const int32_t left =
-        table->prefill_tokens[request] + table->decode_tokens[request] - n;
-
-    group->member[index] = request;
-    group->finish[index] = group->iteration + (uint32_t)left;
-    group->count++;
     group->context_tokens += n;
-    if (left < group->to_completion)
-        group->to_completion = left;
     if (!replica->fixed_blocks)
         ++*demand_of(replica, group, n);
     table->processed_tokens[request] = (int32_t)((uint32_t)n - group->iteration);
@@ -59,21 +122,29 @@ static void enter(struct vidur_replica *replica, struct vidur_decode_group *grou
 void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
                       int32_t request)
 {
-    enter(replica, group, request, group->count);
+    const int32_t left = iterations_left(replica->requests, request);
+    if (group->back == group->num_places)
+        close_up(group, 0);
+    group->member[group->back] = request;
+    insert_end(group, count_ends(group, left), group->back++, left);
+    enter(replica, group, request);
 }
 
 void vidur_group_join_front(struct vidur_replica *replica,
                             struct vidur_decode_group *group, const int32_t *requests,
                             int32_t count)
 {
-    const size_t old = (size_t)group->count;
-    if (count == 0)
-        return;
-    memmove(group->member + count, group->member, old * sizeof *group->member);
-    memmove(group->finish + count, group->finish, old * sizeof *group->finish);
-    for (int32_t i = 0; i < count; i++)
-        enter(replica, group, requests[i], i);
+    if (group->front < count)
+        close_up(group, count);
+    for (int32_t i = count; i-- > 0;) {
+        const int32_t left = iterations_left(replica->requests, requests[i]);
+        group->member[--group->front] = requests[i];
+        insert_end(group, count_ends(group, left - 1), group->front, left);
+        enter(replica, group, requests[i]);
+    }
 }
+
+/* ---- Leaving ---- */
 
 /* Gives a member its own values back; the caller removes it from the arrays. */
 static void leave(struct vidur_replica *replica, struct vidur_decode_group *group,
@@ -99,110 +170,85 @@ static void leave(struct vidur_replica *replica, struct vidur_decode_group *grou
 void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *out)
 {
     struct vidur_decode_group *group = &replica->groups[slot];
-    for (int32_t i = 0; i < group->count; i++) {
-        out[i] = group->member[i];
-        leave(replica, group, out[i]);
+    for (int32_t place = group->front; place < group->back; place++) {
+        const int32_t request = group->member[place];
+        if (request == VIDUR_NO_REQUEST)
+            continue;
+        *out++ = request;
+        leave(replica, group, request);
     }
     group->in_use = false;
 }
 
-/* What one pass over the members finds. */
-struct completions {
-    int32_t count;
-    int32_t index_sum; /* so the index, if there is one completion */
-    int32_t next;      /* iterations until the first member that is not complete now */
-};
-
-/* Free of branches, so that the compiler can do several at once. */
-static struct completions find_completions(const uint32_t *finish, int32_t count,
-                                           uint32_t now)
+int32_t vidur_group_complete(struct vidur_replica *replica,
+                             struct vidur_decode_group *group, int32_t *out)
 {
-    struct completions found = {.next = INT32_MAX};
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t rest = (int32_t)(finish[i] - now);
-        const int32_t complete = -(rest == 0); /* all bits or none */
-        const int32_t later = rest | (complete & INT32_MAX);
-        found.count -= complete;
-        found.index_sum += complete & i;
-        found.next = later < found.next ? later : found.next;
+    const struct vidur_group_end *end = group->ends + group->first_end;
+    int32_t done = 0;
+    for (; done < group->count && end[done].iteration == group->iteration; done++) {
+        int32_t *member = &group->member[end[done].place];
+        out[done] = *member;
+        *member = VIDUR_NO_REQUEST;
+        leave(replica, group, out[done]);
     }
-    return found;
+    group->first_end += done;
+    group->count -= done;
+    group->to_completion = group->count > 0
+                               ? (int32_t)(end[done].iteration - group->iteration)
+                               : INT32_MAX;
+    return done;
 }
 
-static void remove_member(struct vidur_decode_group *group, int32_t index)
+/* ---- Members ---- */
+
+/* Processed tokens of a member. */
+static int32_t processed(const struct vidur_replica *replica,
+                         const struct vidur_decode_group *group, int32_t request)
 {
-    const size_t rest = (size_t)(--group->count - index);
-    memmove(group->member + index, group->member + index + 1,
-            rest * sizeof *group->member);
-    memmove(group->finish + index, group->finish + index + 1,
-            rest * sizeof *group->finish);
+    const uint32_t at_join = (uint32_t)replica->requests->processed_tokens[request];
+    return (int32_t)(at_join + group->iteration);
 }
 
 void vidur_group_look_ahead(const struct vidur_replica *replica,
                             const struct vidur_decode_group *group,
                             struct vidur_batch_outlook *outlook)
 {
-    const int32_t *processed = replica->requests->processed_tokens;
-    const uint32_t end = group->iteration + 1;
+    const struct vidur_group_end *end = group->ends + group->first_end;
     const int32_t next = group->phase + 1;
     outlook->decodes += group->count;
     outlook->decode_blocks += group->demand[next == replica->block_size ? 0 : next];
-    if (group->to_completion > 1)
-        return;
     /* Those that complete now will not ask. */
-    const struct completions found = find_completions(group->finish, group->count, end);
-    outlook->decodes -= found.count;
-    int32_t i = found.count == 1 ? found.index_sum : 0;
-    for (int32_t done = 0; done < found.count; i++) {
-        if (group->finish[i] != end)
-            continue;
-        const int32_t n =
-            (int32_t)((uint32_t)processed[group->member[i]] + group->iteration);
-        outlook->decode_blocks -= n % replica->block_size == 0;
-        done++;
+    for (int32_t i = 0; i < group->count; i++) {
+        if (end[i].iteration != group->iteration + 1)
+            return;
+        const int32_t n = processed(replica, group, group->member[end[i].place]);
+        outlook->decodes--;
+        outlook->decode_blocks -= vidur_block_offset(replica, n) == 0;
     }
 }
 
 void vidur_group_grow(struct vidur_replica *replica,
                       const struct vidur_decode_group *group)
 {
-    const int32_t *processed = replica->requests->processed_tokens;
-    for (int32_t i = 0; i < group->count; i++) {
-        const int32_t request = group->member[i];
-        const int32_t n = (int32_t)((uint32_t)processed[request] + group->iteration);
-        if ((n - 1) % replica->block_size == 0)
+    for (int32_t place = group->front; place < group->back; place++) {
+        const int32_t request = group->member[place];
+        if (request == VIDUR_NO_REQUEST)
+            continue;
+        if (vidur_block_offset(replica, processed(replica, group, request) - 1) == 0)
             vidur_block_store_grow(replica->store, request);
     }
-}
-
-int32_t vidur_group_complete(struct vidur_replica *replica,
-                             struct vidur_decode_group *group, int32_t *out)
-{
-    const uint32_t now = group->iteration;
-    const struct completions found = find_completions(group->finish, group->count, now);
-    int32_t i = found.count == 1 ? found.index_sum : 0;
-    for (int32_t done = 0; done < found.count; i++) {
-        if (group->finish[i] != now)
-            continue;
-        out[done] = group->member[i];
-        leave(replica, group, out[done++]);
-        remove_member(group, i--);
-    }
-    group->to_completion = found.next;
-    return found.count;
 }
 
 void vidur_item_visit(const struct vidur_replica *replica, int32_t item,
                       vidur_request_visitor *visit, void *context)
 {
-    const int32_t *n = replica->requests->processed_tokens;
     if (!vidur_item_is_group(item)) {
-        visit(context, item, n[item]);
+        visit(context, item, replica->requests->processed_tokens[item]);
         return;
     }
     const struct vidur_decode_group *group = &replica->groups[~item];
-    for (int32_t i = 0; i < group->count; i++) {
-        const int32_t request = group->member[i];
-        visit(context, request, (int32_t)((uint32_t)n[request] + group->iteration));
-    }
+    for (int32_t place = group->front; place < group->back; place++)
+        if (group->member[place] != VIDUR_NO_REQUEST)
+            visit(context, group->member[place],
+                  processed(replica, group, group->member[place]));
 }

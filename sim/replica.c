@@ -147,6 +147,19 @@ void vidur_running_sort(struct vidur_replica *replica)
 
 /* ---- Memory ---- */
 
+int vidur_bits_of(int64_t size)
+{
+    for (int bits = 0; bits < 31; bits++)
+        if (size == (int64_t)1 << bits)
+            return bits;
+    return -1;
+}
+
+static size_t num_places(const struct vidur_replica_sizes *sizes)
+{
+    return 2 * (size_t)sizes->batch_capacity;
+}
+
 static int32_t num_groups(const struct vidur_replica_sizes *sizes)
 {
     return sizes->grouping ? 2 * sizes->batches_at_once + 1 : 0;
@@ -154,14 +167,15 @@ static int32_t num_groups(const struct vidur_replica_sizes *sizes)
 
 size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes)
 {
-    const size_t capacity = (size_t)sizes->batch_capacity;
     const size_t groups = (size_t)num_groups(sizes);
     size_t bytes =
         2 * vidur_arena_bytes((size_t)sizes->running_capacity, sizeof(int32_t));
     bytes = vidur_arena_sum(
         bytes, vidur_arena_bytes(groups, sizeof(struct vidur_decode_group)));
-    bytes += groups * (2 * vidur_arena_bytes(capacity, sizeof(int32_t)) +
-                       vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)));
+    bytes +=
+        groups * (vidur_arena_bytes(num_places(sizes), sizeof(int32_t)) +
+                  vidur_arena_bytes(num_places(sizes), sizeof(struct vidur_group_end)) +
+                  vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)));
     bytes += vidur_arena_bytes(1, sizeof(struct vidur_replica_account));
     bytes += vidur_arena_bytes((size_t)sizes->num_stages,
                                sizeof(struct vidur_stage_account));
@@ -172,12 +186,13 @@ static void init_groups(struct vidur_replica *replica, struct vidur_arena *arena
                         const struct vidur_replica_sizes *sizes)
 {
     const int32_t count = num_groups(sizes);
-    const size_t capacity = (size_t)sizes->batch_capacity;
+    const size_t places = num_places(sizes);
     replica->groups = vidur_arena_zalloc(arena, (size_t)count, sizeof *replica->groups);
     for (int32_t i = 0; i < count; i++) {
         struct vidur_decode_group *group = &replica->groups[i];
-        group->member = vidur_arena_alloc(arena, capacity, sizeof(int32_t));
-        group->finish = vidur_arena_alloc(arena, capacity, sizeof(uint32_t));
+        group->num_places = (int32_t)places;
+        group->member = vidur_arena_alloc(arena, places, sizeof *group->member);
+        group->ends = vidur_arena_alloc(arena, places, sizeof *group->ends);
         group->demand =
             vidur_arena_alloc(arena, (size_t)sizes->block_size, sizeof(int32_t));
     }
@@ -194,6 +209,7 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
     replica->running_capacity = sizes->running_capacity;
     replica->allocated_blocks = replica->num_holders = 0;
     replica->block_size = sizes->block_size;
+    replica->block_bits = vidur_bits_of(sizes->block_size);
     replica->grouping = sizes->grouping;
     replica->running =
         vidur_arena_alloc(arena, (size_t)sizes->running_capacity, sizeof(int32_t));

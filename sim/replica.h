@@ -28,10 +28,18 @@ static inline double vidur_ticks_to_s(uint64_t ticks)
     return (double)ticks * 0x1p-47;
 }
 
+/* When a member of a group completes. */
+struct vidur_group_end {
+    uint32_t iteration;
+    int32_t place;
+};
+
 /*
  * Decoding requests that are always batched together. A member's n, durations and
  * blocks are kept relative to the group's counters while it is in (n at join minus
- * `iteration`, and so on), so that an iteration touches the group alone.
+ * `iteration`, and so on), so that an iteration touches the group alone. Members stand
+ * in two orders: at places, in batch order with gaps where some have left, and by their
+ * ends, so that a completion touches nobody else.
  */
 struct vidur_decode_group {
     bool in_use;
@@ -42,9 +50,12 @@ struct vidur_decode_group {
     int64_t context_tokens; /* sum of n */
     double last_done_s;
     uint64_t execution_ticks, model_ticks, preempted_ticks;
-    int32_t *member;  /* in batch order */
-    uint32_t *finish; /* the iteration that completes it */
-    int32_t *demand;  /* blocks wanted by an iteration of each phase */
+    int32_t num_places;           /* twice the members that there can be */
+    int32_t front, back;          /* places in use: front .. back - 1 */
+    int32_t *member;              /* [place]; VIDUR_NO_REQUEST: a gap */
+    int32_t first_end;            /* ends in use: `count` from here */
+    struct vidur_group_end *ends; /* [num_places], soonest first, ties in batch order */
+    int32_t *demand;              /* blocks wanted by an iteration of each phase */
 };
 
 struct vidur_stage_account {
@@ -123,6 +134,9 @@ struct vidur_replica_sizes {
     int32_t block_size;
     bool grouping;
 };
+
+/* Logarithm of a power of two, else -1. */
+int vidur_bits_of(int64_t size);
 
 size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes);
 /* Carves the arrays and empties the replica; scalars that describe it are the

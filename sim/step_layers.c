@@ -1,3 +1,4 @@
+#include "replica.h"
 #include "step_model.h"
 
 #include <math.h>
@@ -114,15 +115,6 @@ static int64_t cpu_limit(const struct vidur_timetable *table)
     return limit == INT32_MAX ? 0 : limit;
 }
 
-/* Logarithm of a power of two, else -1. */
-static int bits_of(int64_t step)
-{
-    for (int bits = 0; bits < 31; bits++)
-        if (step == (int64_t)1 << bits)
-            return bits;
-    return -1;
-}
-
 static size_t align(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
@@ -181,7 +173,7 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
         .table = env->timetable,
         .fused_tokens = fused_limit(env->timetable),
         .step = env->timetable->kv_granularity_tokens,
-        .step_bits = bits_of(env->timetable->kv_granularity_tokens),
+        .step_bits = vidur_bits_of(env->timetable->kv_granularity_tokens),
         .num_layers = deployment->model.num_layers / deployment->num_pipeline_stages,
         .parallel = deployment->tensor_parallel_size > 1,
         .post_norm = deployment->model.post_attn_norm,

@@ -130,6 +130,7 @@ struct vidur_replica {
     int64_t watermark_blocks;
     int64_t num_holders; /* requests that hold blocks */
     int32_t block_size;
+    int32_t block_bits;          /* its logarithm; -1: not a power of two */
     int32_t context_granularity; /* that the step model rounds prefill contexts to */
     bool keeps_blocks; /* the scheduler releases a completed request's blocks */
     bool fixed_blocks; /* a decoding request's blocks do not grow */
@@ -243,10 +244,25 @@ static inline int64_t vidur_free_blocks(const struct vidur_replica *replica)
     return replica->num_blocks - replica->allocated_blocks;
 }
 
+static inline int64_t vidur_whole_blocks(const struct vidur_replica *replica,
+                                         int64_t tokens)
+{
+    return replica->block_bits >= 0 ? tokens >> replica->block_bits
+                                    : tokens / replica->block_size; /* slower */
+}
+
 static inline int64_t vidur_blocks_for(const struct vidur_replica *replica,
                                        int64_t tokens)
 {
-    return (tokens + replica->block_size - 1) / replica->block_size;
+    return vidur_whole_blocks(replica, tokens + replica->block_size - 1);
+}
+
+/* Tokens in the last, partial block. */
+static inline int32_t vidur_block_offset(const struct vidur_replica *replica,
+                                         int64_t tokens)
+{
+    return (int32_t)(tokens -
+                     vidur_whole_blocks(replica, tokens) * replica->block_size);
 }
 
 /* Admission test for a request without blocks: its prompt fits above the watermark. */

@@ -13,84 +13,116 @@ int32_t vidur_group_new(struct vidur_replica *replica)
                                              .to_completion = INT32_MAX,
                                              .num_places = group->num_places,
                                              .member = group->member,
-                                             .ends = group->ends,
-                                             .demand = group->demand};
+                                             .demand = group->demand,
+                                             .due = group->due,
+                                             .is_occupied = group->is_occupied};
         memset(group->demand, 0, (size_t)replica->block_size * sizeof *group->demand);
+        memset(group->is_occupied, 0, VIDUR_CALENDAR_DAYS / 8);
         return i;
     }
     return VIDUR_NO_GROUP;
 }
 
-/* ---- Places and ends ---- */
+/* ---- Places ---- */
 
 /* Closes the gaps between places and leaves `front` free, or more, before them. */
-static void close_up(struct vidur_decode_group *group, int32_t front)
+static void close_up(struct vidur_decode_group *group, int32_t *place, int32_t front)
 {
-    struct vidur_group_end *ends = group->ends + group->first_end;
-    const int32_t count = group->count;
-    const int32_t shift = front + (group->num_places - count - front) / 2;
-    int32_t place = 0;
-    /* While members and ends change places, each leads to the other. */
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t request = group->member[ends[i].place];
-        group->member[ends[i].place] = i;
-        ends[i].place = request;
-    }
+    const int32_t free_places = group->num_places - group->count;
+    const int32_t shift = front + (free_places - front) / 2;
+    int32_t kept = 0;
     for (int32_t i = group->front; i < group->back; i++) {
-        const int32_t end = group->member[i];
-        if (end == VIDUR_NO_REQUEST)
+        const int32_t request = group->member[i];
+        if (request == VIDUR_NO_REQUEST)
             continue;
-        group->member[place] = ends[end].place;
-        ends[end].place = shift + place++;
+        place[request] = shift + kept;
+        group->member[kept++] = request;
     }
-    memmove(group->member + shift, group->member, (size_t)count * sizeof(int32_t));
+    memmove(group->member + shift, group->member,
+            (size_t)kept * sizeof *group->member);
     group->front = shift;
-    group->back = shift + count;
+    group->back = shift + kept;
 }
 
-/* How many of the ascending ends are at most `left` iterations away. Free of branches,
- * which nobody could predict. */
-static int32_t count_ends(const struct vidur_decode_group *group, int32_t left)
+static void put(struct vidur_decode_group *group, struct vidur_request_table *table,
+                int32_t request, int32_t place)
 {
-    const struct vidur_group_end *first = group->ends + group->first_end;
-    const struct vidur_group_end *end = first;
-    int32_t rest = group->count;
-    while (rest > 1) {
-        const int32_t half = rest / 2;
-        end += (int32_t)(end[half - 1].iteration - group->iteration) <= left ? half : 0;
-        rest -= half;
-    }
-    if (rest == 1)
-        end += (int32_t)(end->iteration - group->iteration) <= left;
-    return (int32_t)(end - first);
+    group->member[place] = request;
+    table->place[request] = place;
 }
 
-/* The member at `place` completes `left` iterations from now, behind `before` others.
- */
-static void insert_end(struct vidur_decode_group *group, int32_t before, int32_t place,
-                       int32_t left)
+/* ---- The calendar ---- */
+
+enum { WORD_BITS = 64, NUM_WORDS = VIDUR_CALENDAR_DAYS / WORD_BITS };
+
+/* The iteration that completes a member. */
+static uint32_t completing_iteration(const struct vidur_request_table *table,
+                                     int32_t request)
 {
-    const size_t count = (size_t)group->count;
-    if (group->first_end + group->count == group->num_places) {
-        memmove(group->ends, group->ends + group->first_end,
-                count * sizeof *group->ends);
-        group->first_end = 0;
-    }
-    struct vidur_group_end *end = group->ends + group->first_end + before;
-    memmove(end + 1, end, (count - (size_t)before) * sizeof *end);
-    *end = (struct vidur_group_end){group->iteration + (uint32_t)left, place};
-    group->count++;
-    if (before == 0)
+    return (uint32_t)table->prefill_tokens[request] +
+           (uint32_t)table->decode_tokens[request] -
+           (uint32_t)table->processed_tokens[request];
+}
+
+static void note_completion(struct vidur_decode_group *group,
+                            struct vidur_request_table *table, int32_t request)
+{
+    const uint32_t iteration = completing_iteration(table, request);
+    const uint32_t day = iteration % VIDUR_CALENDAR_DAYS;
+    uint64_t *word = &group->is_occupied[day / WORD_BITS];
+    const uint64_t bit = UINT64_C(1) << day % WORD_BITS;
+    const int32_t left = (int32_t)(iteration - group->iteration);
+    table->next[request] = *word & bit ? group->due[day] : VIDUR_NO_REQUEST;
+    group->due[day] = request;
+    *word |= bit;
+    if (left < group->to_completion)
         group->to_completion = left;
 }
 
-/* ---- Joining ---- */
-
-static int32_t iterations_left(const struct vidur_request_table *table, int32_t request)
+/* Iterations until the next day with an entry. */
+static int32_t days_to_entry(const struct vidur_decode_group *group)
 {
-    return table->prefill_tokens[request] + table->decode_tokens[request] -
-           table->processed_tokens[request];
+    const uint32_t first = (group->iteration + 1) % VIDUR_CALENDAR_DAYS;
+    uint32_t word = first / WORD_BITS;
+    uint64_t bits = group->is_occupied[word] >> first % WORD_BITS;
+    int32_t days = 1;
+    if (!bits)
+        days -= (int32_t)(first % WORD_BITS);
+    for (int i = 0; !bits && i < NUM_WORDS; i++) {
+        word = (word + 1) % NUM_WORDS;
+        bits = group->is_occupied[word];
+        days += WORD_BITS;
+    }
+    return bits ? days + __builtin_ctzll(bits) : INT32_MAX;
 }
+
+/* Takes those that complete now off the calendar, in any order; returns how many. */
+static int32_t take_due(struct vidur_decode_group *group,
+                        struct vidur_request_table *table, int32_t *out)
+{
+    const uint32_t day = group->iteration % VIDUR_CALENDAR_DAYS;
+    uint64_t *word = &group->is_occupied[day / WORD_BITS];
+    const uint64_t bit = UINT64_C(1) << day % WORD_BITS;
+    int32_t count = 0, later = VIDUR_NO_REQUEST;
+    if (!(*word & bit))
+        return 0;
+    for (int32_t request = group->due[day], next; request != VIDUR_NO_REQUEST;
+         request = next) {
+        next = table->next[request];
+        if (completing_iteration(table, request) == group->iteration) {
+            out[count++] = request;
+        } else {
+            table->next[request] = later;
+            later = request;
+        }
+    }
+    group->due[day] = later;
+    if (later == VIDUR_NO_REQUEST)
+        *word &= ~bit;
+    return count;
+}
+
+/* ---- Joining ---- */
 
 /* The phase in which a request with n processed tokens outgrows its blocks: it needs
  * one more when n is a multiple of the block size plus 1. */
@@ -109,10 +141,12 @@ static void enter(struct vidur_replica *replica, struct vidur_decode_group *grou
 {
     struct vidur_request_table *table = replica->requests;
     const int32_t n = table->processed_tokens[request];
+    group->count++;
     group->context_tokens += n;
     if (!replica->fixed_blocks)
         ++*demand_of(replica, group, n);
     table->processed_tokens[request] = (int32_t)((uint32_t)n - group->iteration);
+    note_completion(group, table, request);
     table->execution_ticks[request] -= group->execution_ticks;
     table->preempted_ticks[request] -= group->preempted_ticks;
     if (table->model_ticks)
@@ -122,11 +156,10 @@ static void enter(struct vidur_replica *replica, struct vidur_decode_group *grou
 void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
                       int32_t request)
 {
-    const int32_t left = iterations_left(replica->requests, request);
+    struct vidur_request_table *table = replica->requests;
     if (group->back == group->num_places)
-        close_up(group, 0);
-    group->member[group->back] = request;
-    insert_end(group, count_ends(group, left), group->back++, left);
+        close_up(group, table->place, 0);
+    put(group, table, request, group->back++);
     enter(replica, group, request);
 }
 
@@ -134,12 +167,12 @@ void vidur_group_join_front(struct vidur_replica *replica,
                             struct vidur_decode_group *group, const int32_t *requests,
                             int32_t count)
 {
+    struct vidur_request_table *table = replica->requests;
     if (group->front < count)
-        close_up(group, count);
-    for (int32_t i = count; i-- > 0;) {
-        const int32_t left = iterations_left(replica->requests, requests[i]);
-        group->member[--group->front] = requests[i];
-        insert_end(group, count_ends(group, left - 1), group->front, left);
+        close_up(group, table->place, count);
+    group->front -= count;
+    for (int32_t i = 0; i < count; i++) {
+        put(group, table, requests[i], group->front + i);
         enter(replica, group, requests[i]);
     }
 }
@@ -180,22 +213,30 @@ void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *
     group->in_use = false;
 }
 
+/* Few as a rule. */
+static void sort_by_place(int32_t *requests, int32_t count, const int32_t *place)
+{
+    for (int32_t i = 1; i < count; i++) {
+        const int32_t request = requests[i];
+        int32_t at = i;
+        for (; at > 0 && place[requests[at - 1]] > place[request]; at--)
+            requests[at] = requests[at - 1];
+        requests[at] = request;
+    }
+}
+
 int32_t vidur_group_complete(struct vidur_replica *replica,
                              struct vidur_decode_group *group, int32_t *out)
 {
-    const struct vidur_group_end *end = group->ends + group->first_end;
-    int32_t done = 0;
-    for (; done < group->count && end[done].iteration == group->iteration; done++) {
-        int32_t *member = &group->member[end[done].place];
-        out[done] = *member;
-        *member = VIDUR_NO_REQUEST;
-        leave(replica, group, out[done]);
+    struct vidur_request_table *table = replica->requests;
+    const int32_t done = take_due(group, table, out);
+    sort_by_place(out, done, table->place);
+    for (int32_t i = 0; i < done; i++) {
+        group->member[table->place[out[i]]] = VIDUR_NO_REQUEST;
+        leave(replica, group, out[i]);
     }
-    group->first_end += done;
     group->count -= done;
-    group->to_completion = group->count > 0
-                               ? (int32_t)(end[done].iteration - group->iteration)
-                               : INT32_MAX;
+    group->to_completion = days_to_entry(group);
     return done;
 }
 
@@ -213,17 +254,20 @@ void vidur_group_look_ahead(const struct vidur_replica *replica,
                             const struct vidur_decode_group *group,
                             struct vidur_batch_outlook *outlook)
 {
-    const struct vidur_group_end *end = group->ends + group->first_end;
+    const struct vidur_request_table *table = replica->requests;
     const int32_t next = group->phase + 1;
     outlook->decodes += group->count;
     outlook->decode_blocks += group->demand[next == replica->block_size ? 0 : next];
+    if (group->to_completion > 1)
+        return;
     /* Those that complete now will not ask. */
-    for (int32_t i = 0; i < group->count; i++) {
-        if (end[i].iteration != group->iteration + 1)
-            return;
-        const int32_t n = processed(replica, group, group->member[end[i].place]);
+    for (int32_t request = group->due[(group->iteration + 1) % VIDUR_CALENDAR_DAYS];
+         request != VIDUR_NO_REQUEST; request = table->next[request]) {
+        if (completing_iteration(table, request) != group->iteration + 1)
+            continue;
         outlook->decodes--;
-        outlook->decode_blocks -= vidur_block_offset(replica, n) == 0;
+        outlook->decode_blocks -=
+            vidur_block_offset(replica, processed(replica, group, request)) == 0;
     }
 }
 

@@ -174,8 +174,9 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes)
         bytes, vidur_arena_bytes(groups, sizeof(struct vidur_decode_group)));
     bytes +=
         groups * (vidur_arena_bytes(num_places(sizes), sizeof(int32_t)) +
-                  vidur_arena_bytes(num_places(sizes), sizeof(struct vidur_group_end)) +
-                  vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)));
+                  vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)) +
+                  vidur_arena_bytes(VIDUR_CALENDAR_DAYS, sizeof(int32_t)) +
+                  vidur_arena_bytes(VIDUR_CALENDAR_DAYS / 64, sizeof(uint64_t)));
     bytes += vidur_arena_bytes(1, sizeof(struct vidur_replica_account));
     bytes += vidur_arena_bytes((size_t)sizes->num_stages,
                                sizeof(struct vidur_stage_account));
@@ -192,9 +193,11 @@ static void init_groups(struct vidur_replica *replica, struct vidur_arena *arena
         struct vidur_decode_group *group = &replica->groups[i];
         group->num_places = (int32_t)places;
         group->member = vidur_arena_alloc(arena, places, sizeof *group->member);
-        group->ends = vidur_arena_alloc(arena, places, sizeof *group->ends);
         group->demand =
             vidur_arena_alloc(arena, (size_t)sizes->block_size, sizeof(int32_t));
+        group->due = vidur_arena_alloc(arena, VIDUR_CALENDAR_DAYS, sizeof *group->due);
+        group->is_occupied =
+            vidur_arena_alloc(arena, VIDUR_CALENDAR_DAYS / 64, sizeof(uint64_t));
     }
     replica->num_groups = count;
 }

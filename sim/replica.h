@@ -28,35 +28,32 @@ static inline double vidur_ticks_to_s(uint64_t ticks)
     return (double)ticks * 0x1p-47;
 }
 
-/* When a member of a group completes. */
-struct vidur_group_end {
-    uint32_t iteration;
-    int32_t place;
-};
-
 /*
  * Decoding requests that are always batched together. A member's n, durations and
  * blocks are kept relative to the group's counters while it is in (n at join minus
  * `iteration`, and so on), so that an iteration touches the group alone. Members stand
- * in two orders: at places, in batch order with gaps where some have left, and by their
- * ends, so that a completion touches nobody else.
+ * at places in batch order, with gaps where some have left, and in a calendar of the
+ * iterations that complete them, so that a completion touches nobody else.
  */
 struct vidur_decode_group {
     bool in_use;
     int32_t count;
-    int32_t to_completion; /* iterations until the next member completes */
+    int32_t to_completion; /* iterations until a member completes, at least */
     int32_t phase;         /* iteration modulo block size */
     uint32_t iteration;
     int64_t context_tokens; /* sum of n */
     double last_done_s;
     uint64_t execution_ticks, model_ticks, preempted_ticks;
-    int32_t num_places;           /* twice the members that there can be */
-    int32_t front, back;          /* places in use: front .. back - 1 */
-    int32_t *member;              /* [place]; VIDUR_NO_REQUEST: a gap */
-    int32_t first_end;            /* ends in use: `count` from here */
-    struct vidur_group_end *ends; /* [num_places], soonest first, ties in batch order */
-    int32_t *demand;              /* blocks wanted by an iteration of each phase */
+    int32_t num_places;  /* twice the members that there can be */
+    int32_t front, back; /* places in use: front .. back - 1 */
+    int32_t *member;     /* [place]; VIDUR_NO_REQUEST: a gap */
+    int32_t *demand;     /* blocks wanted by an iteration of each phase */
+    /* the calendar: who completes at iterations of this remainder, linked by `next` */
+    int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, where there is one: */
+    uint64_t *is_occupied; /* a bit each */
 };
+
+enum { VIDUR_CALENDAR_DAYS = 1024 };
 
 struct vidur_stage_account {
     double busy_s;

@@ -11,6 +11,7 @@
     X(int32_t, blocks)                                                                 \
     X(int32_t, num_restarts)                                                           \
     X(int32_t, next)                                                                   \
+    X(int32_t, place)                                                                  \
     X(uint8_t, flags)                                                                  \
     X(double, last_done_s)                                                             \
     X(double, scheduled_at_s)                                                          \

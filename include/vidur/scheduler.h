@@ -43,7 +43,8 @@ struct vidur_request_table {
     int32_t *processed_tokens; /* n; not while in a group */
     int32_t *blocks;           /* KV blocks held; not while in a group */
     int32_t *num_restarts;
-    int32_t *next; /* link of the waiting queues */
+    int32_t *next;  /* link of the waiting queues, and in a group */
+    int32_t *place; /* in a group */
     uint8_t *flags;
     double *last_done_s; /* when its last iteration ended; -1: none */
     double *scheduled_at_s;

@@ -235,29 +235,48 @@ static void set_quantiles(struct vidur_distribution *out, const double *quantile
     out->p99 = quantiles[3];
 }
 
-/* The sum of vidur_exact_sum_add. Values from 0 are added in units of 1, 2^-32 and
- * 2^-64 with one carry at the end. */
-static double mean_of(const double *values, int64_t n, double least)
+/* The sum of vidur_exact_sum_add for values from 0 and a total weight below 2^31: in
+ * units of 1, 2^-32 and 2^-64, with one carry at the end. */
+struct quick_sum {
+    int64_t whole;
+    uint64_t high, low;
+};
+
+static inline void quick_add(struct quick_sum *sum, double value, int64_t weight)
 {
     const double two_to_32 = 4294967296.0;
-    struct vidur_exact_sum sum = {0};
-    int64_t whole = 0;
-    uint64_t high = 0, low = 0;
-    if (least < 0) {
+    const int64_t units = (int64_t)value;
+    const double rest = (value - (double)units) * two_to_32;
+    const int64_t upper = (int64_t)rest;
+    sum->whole += units * weight;
+    sum->high += (uint64_t)(upper * weight);
+    sum->low += (uint64_t)((int64_t)((rest - (double)upper) * two_to_32) * weight);
+}
+
+static double quick_value(const struct quick_sum *sum)
+{
+    const u128 total =
+        ((u128)(uint64_t)sum->whole << 64) + ((u128)sum->high << 32) + sum->low;
+    return (double)(i128)total / two_to_64;
+}
+
+static bool is_quick(double least, int64_t weight)
+{
+    return least >= 0 && weight < INT64_C(1) << 31;
+}
+
+static double mean_of(const double *values, int64_t n, double least)
+{
+    if (is_quick(least, n)) {
+        struct quick_sum sum = {0};
         for (int64_t i = 0; i < n; i++)
-            vidur_exact_sum_add(&sum, values[i], 1);
-        return vidur_exact_sum_value(&sum) / (double)n;
+            quick_add(&sum, values[i], 1);
+        return quick_value(&sum) / (double)n;
     }
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t units = (int64_t)values[i];
-        const double rest = (values[i] - (double)units) * two_to_32;
-        const int64_t upper = (int64_t)rest;
-        whole += units;
-        high += (uint64_t)upper;
-        low += (uint64_t)(int64_t)((rest - (double)upper) * two_to_32);
-    }
-    const u128 total = ((u128)(uint64_t)whole << 64) + ((u128)high << 32) + low;
-    return (double)(i128)total / two_to_64 / (double)n;
+    struct vidur_exact_sum sum = {0};
+    for (int64_t i = 0; i < n; i++)
+        vidur_exact_sum_add(&sum, values[i], 1);
+    return vidur_exact_sum_value(&sum) / (double)n;
 }
 
 void vidur_distribution_of(struct vidur_distribution *out, double *values, int64_t n)
@@ -413,23 +432,35 @@ static int64_t narrow_weighted(struct vidur_weighted_value *values, int64_t n,
     return kept;
 }
 
+static double weighted_mean_of(const struct vidur_weighted_value *values, int64_t n,
+                               double least, int64_t weight)
+{
+    if (is_quick(least, weight)) {
+        struct quick_sum sum = {0};
+        for (int64_t i = 0; i < n; i++)
+            quick_add(&sum, values[i].value, values[i].weight);
+        return quick_value(&sum) / (double)weight;
+    }
+    struct vidur_exact_sum sum = {0};
+    for (int64_t i = 0; i < n; i++)
+        vidur_exact_sum_add(&sum, values[i].value, values[i].weight);
+    return vidur_exact_sum_value(&sum) / (double)weight;
+}
+
 void vidur_distribution_of_weighted(struct vidur_distribution *out,
                                     struct vidur_weighted_value *values, int64_t n)
 {
     memset(out, 0, sizeof *out);
     if (n == 0)
         return;
-    struct vidur_exact_sum sum = {0};
     out->min = out->max = values[0].value;
     for (int64_t i = 0; i < n; i++) {
-        vidur_exact_sum_add(&sum, values[i].value, values[i].weight);
+        const double value = values[i].value;
         out->count += values[i].weight;
-        if (values[i].value < out->min)
-            out->min = values[i].value;
-        if (values[i].value > out->max)
-            out->max = values[i].value;
+        out->min = value < out->min ? value : out->min;
+        out->max = value > out->max ? value : out->max;
     }
-    out->mean = vidur_exact_sum_value(&sum) / (double)out->count;
+    out->mean = weighted_mean_of(values, n, out->min, out->count);
     struct wanted wanted[NUM_QUANTILES];
     double quantiles[NUM_QUANTILES];
     find_positions(out->count, wanted);

@@ -9,15 +9,20 @@ int64_t vidur_slo_lost_at(int64_t count, double quantile)
     return count - (int64_t)floor(quantile * (double)(count - 1));
 }
 
+/* Where a latency that begins at the arrival ends. */
+static inline const double *reached_at_s(const struct vidur_request_table *table,
+                                         enum vidur_latency latency)
+{
+    return latency == VIDUR_LATENCY_ttft  ? table->prefill_completed_at_s
+           : latency == VIDUR_LATENCY_e2e ? table->completed_at_s
+                                          : table->scheduled_at_s;
+}
+
 static inline double since_arrival(enum vidur_latency latency,
                                    const struct vidur_request_table *table,
                                    int64_t request)
 {
-    const double *reached = latency == VIDUR_LATENCY_ttft
-                                ? table->prefill_completed_at_s
-                            : latency == VIDUR_LATENCY_e2e ? table->completed_at_s
-                                                           : table->scheduled_at_s;
-    return reached[request] - table->arrived_at_s[request];
+    return reached_at_s(table, latency)[request] - table->arrived_at_s[request];
 }
 
 static inline bool begins_at_arrival(enum vidur_latency latency)
@@ -48,10 +53,25 @@ double vidur_request_latency(const struct vidur_request_table *table,
     return latency_of(table, workload, latency, request);
 }
 
+/* Spans that have ended, and counting how many: NaN has not. */
+static int64_t spans(const double *from_s, const double *to_s, int64_t n, double *out)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double span_s = to_s[i] - from_s[i];
+        out[count] = span_s;
+        count += !isnan(span_s);
+    }
+    return count;
+}
+
 int64_t vidur_request_latencies(const struct vidur_request_table *table,
                                 const struct vidur_workload *workload,
                                 enum vidur_latency latency, double *out)
 {
+    if (begins_at_arrival(latency))
+        return spans(table->arrived_at_s, reached_at_s(table, latency), table->count,
+                     out);
     int64_t count = 0;
     for (int64_t i = 0; i < table->count; i++) {
         const double value = latency_of(table, workload, latency, i);

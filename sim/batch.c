@@ -377,7 +377,8 @@ static void finish_group(struct vidur_batch *batch, struct vidur_replica *replic
     }
 }
 
-static void finish_member(struct vidur_batch *batch, struct vidur_replica *replica,
+/* Whether it goes on. */
+static bool finish_member(struct vidur_batch *batch, struct vidur_replica *replica,
                           int32_t request, int32_t tokens)
 {
     struct vidur_request_table *table = replica->requests;
@@ -393,26 +394,29 @@ static void finish_member(struct vidur_batch *batch, struct vidur_replica *repli
     table->processed_tokens[request] = n;
     table->last_done_s[request] = replica->now_s;
     apply_ticks(batch, table, request);
-    if (n == prefill + table->decode_tokens[request])
-        complete(replica, request);
+    if (n < prefill + table->decode_tokens[request])
+        return true;
+    complete(replica, request);
+    return false;
 }
 
-/* A prompt that has just been worked off joins the batch's group at once, if nobody
- * stands between them: their next batch would have them in this order. */
-static void join_finished(struct vidur_batch *batch, struct vidur_replica *replica)
+/* Leaves the members that go on. A prompt that has just been worked off joins the
+ * group at once, if nobody stands between them: their next batch would have them in
+ * this order. */
+static void finish_members(struct vidur_batch *batch, struct vidur_replica *replica)
 {
-    const uint8_t *flags = replica->requests->flags;
-    int32_t joined = 0;
-    for (; joined < batch->num_members; joined++) {
-        const int32_t request = batch->member[joined];
-        if (!(flags[request] & VIDUR_REQUEST_PREFILLED))
-            break;
-        if (!(flags[request] & VIDUR_REQUEST_DONE))
+    int32_t kept = 0;
+    for (int32_t i = 0; i < batch->num_members; i++) {
+        const int32_t request = batch->member[i];
+        if (!finish_member(batch, replica, request, batch->member_tokens[i]))
+            continue;
+        if (kept == 0 && batch->group >= 0 &&
+            vidur_request_is_prefilled(replica, request))
             vidur_group_join(replica, &replica->groups[batch->group], request);
+        else
+            batch->member[kept++] = request;
     }
-    batch->num_members -= joined;
-    for (int32_t i = 0; joined > 0 && i < batch->num_members; i++)
-        batch->member[i] = batch->member[joined + i];
+    batch->num_members = kept;
 }
 
 void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,
@@ -421,10 +425,7 @@ void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica
     record_gaps(batch, replica->account, latency_s);
     if (batch->group >= 0)
         finish_group(batch, replica);
-    for (int32_t i = 0; i < batch->num_members; i++)
-        finish_member(batch, replica, batch->member[i], batch->member_tokens[i]);
-    if (batch->group >= 0)
-        join_finished(batch, replica);
+    finish_members(batch, replica);
 }
 
 void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica)
@@ -437,14 +438,11 @@ void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replic
 
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch)
 {
-    const uint8_t *flags = replica->requests->flags;
     vidur_running_reserve_back(replica, batch->num_members + 1);
     int32_t *end = replica->running + replica->running_end;
     if (batch->group >= 0)
         *end++ = ~batch->group;
-    for (int32_t i = 0; i < batch->num_members; i++) {
-        *end = batch->member[i];
-        end += !(flags[batch->member[i]] & VIDUR_REQUEST_DONE);
-    }
+    for (int32_t i = 0; i < batch->num_members; i++)
+        *end++ = batch->member[i];
     replica->running_end = (int32_t)(end - replica->running);
 }

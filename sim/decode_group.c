@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+/* A group out of use has nothing in its calendar, and no demand. */
 int32_t vidur_group_new(struct vidur_replica *replica)
 {
     for (int32_t i = 0; i < replica->num_groups; i++) {
@@ -16,8 +17,6 @@ int32_t vidur_group_new(struct vidur_replica *replica)
                                              .demand = group->demand,
                                              .due = group->due,
                                              .is_occupied = group->is_occupied};
-        memset(group->demand, 0, (size_t)replica->block_size * sizeof *group->demand);
-        memset(group->is_occupied, 0, VIDUR_CALENDAR_DAYS / 8);
         return i;
     }
     return VIDUR_NO_GROUP;
@@ -64,19 +63,33 @@ static uint32_t completing_iteration(const struct vidur_request_table *table,
            (uint32_t)table->processed_tokens[request];
 }
 
+static uint64_t *word_of(const struct vidur_decode_group *group, uint32_t day)
+{
+    return &group->is_occupied[day / WORD_BITS];
+}
+
+static uint64_t bit_of(uint32_t day)
+{
+    return UINT64_C(1) << day % WORD_BITS;
+}
+
 static void note_completion(struct vidur_decode_group *group,
                             struct vidur_request_table *table, int32_t request)
 {
     const uint32_t iteration = completing_iteration(table, request);
     const uint32_t day = iteration % VIDUR_CALENDAR_DAYS;
-    uint64_t *word = &group->is_occupied[day / WORD_BITS];
-    const uint64_t bit = UINT64_C(1) << day % WORD_BITS;
     const int32_t left = (int32_t)(iteration - group->iteration);
-    table->next[request] = *word & bit ? group->due[day] : VIDUR_NO_REQUEST;
+    table->next[request] = group->due[day];
     group->due[day] = request;
-    *word |= bit;
+    *word_of(group, day) |= bit_of(day);
     if (left < group->to_completion)
         group->to_completion = left;
+}
+
+static void clear_day(struct vidur_decode_group *group, uint32_t day)
+{
+    group->due[day] = VIDUR_NO_REQUEST;
+    *word_of(group, day) &= ~bit_of(day);
 }
 
 /* Iterations until the next day with an entry. */
@@ -101,11 +114,7 @@ static int32_t take_due(struct vidur_decode_group *group,
                         struct vidur_request_table *table, int32_t *out)
 {
     const uint32_t day = group->iteration % VIDUR_CALENDAR_DAYS;
-    uint64_t *word = &group->is_occupied[day / WORD_BITS];
-    const uint64_t bit = UINT64_C(1) << day % WORD_BITS;
     int32_t count = 0, later = VIDUR_NO_REQUEST;
-    if (!(*word & bit))
-        return 0;
     for (int32_t request = group->due[day], next; request != VIDUR_NO_REQUEST;
          request = next) {
         next = table->next[request];
@@ -118,7 +127,7 @@ static int32_t take_due(struct vidur_decode_group *group,
     }
     group->due[day] = later;
     if (later == VIDUR_NO_REQUEST)
-        *word &= ~bit;
+        clear_day(group, day);
     return count;
 }
 
@@ -132,7 +141,7 @@ static int32_t *demand_of(const struct vidur_replica *replica,
     const int32_t size = replica->block_size;
     const int32_t phase =
         group->phase + size - 1 - vidur_block_offset(replica, n + size - 2);
-    return &group->demand[phase >= size ? phase - size : phase];
+    return &group->demand[phase - (phase >= size) * size]; /* as likely as not */
 }
 
 /* From now on the group counts for it. */
@@ -208,6 +217,8 @@ void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *
         if (request == VIDUR_NO_REQUEST)
             continue;
         *out++ = request;
+        clear_day(group, completing_iteration(replica->requests, request) %
+                             VIDUR_CALENDAR_DAYS);
         leave(replica, group, request);
     }
     group->in_use = false;

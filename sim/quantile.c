@@ -134,9 +134,9 @@ double vidur_quantile(double *values, int64_t n, double q)
 /* ---- Several quantiles at once ---- */
 
 /*
- * Before selecting, two passes over the samples leave those few that can be one of the
- * wanted order statistics: a histogram over the bits of the values, which sort as the
- * values do, and a sweep that moves the samples of the wanted bins to the front.
+ * Before selecting, two passes over the samples leave those few, as a rule, that can be
+ * one of the wanted order statistics: a histogram, and a sweep that moves the samples
+ * of the wanted bins to the front.
  */
 
 enum { NUM_QUANTILES = 4, NUM_BINS = 2048, FEW_SAMPLES = 1024 };
@@ -149,31 +149,24 @@ struct wanted {
 };
 
 struct bins {
-    uint64_t least;
-    int shift;
+    double least, per_unit;
     int64_t weight[NUM_BINS];
     bool wanted[NUM_BINS];
 };
 
-static uint64_t ordered_bits(double value)
-{
-    uint64_t bits;
-    value += 0.0; /* no negative zero */
-    memcpy(&bits, &value, sizeof bits);
-    return bits ^ ((bits >> 63 ? UINT64_MAX : 0) | UINT64_C(1) << 63);
-}
-
+/* Rises with the value, as rounding does. */
 static int bin_of(const struct bins *bins, double value)
 {
-    return (int)((ordered_bits(value) - bins->least) >> bins->shift);
+    return (int)((value - bins->least) * bins->per_unit);
 }
 
-static void bins_init(struct bins *bins, double least, double most)
+/* False where the values span nothing, or too much to be cut into bins. */
+static bool bins_init(struct bins *bins, double least, double most)
 {
     memset(bins, 0, sizeof *bins);
-    bins->least = ordered_bits(least);
-    while ((ordered_bits(most) - bins->least) >> bins->shift >= NUM_BINS)
-        bins->shift++;
+    bins->least = least;
+    bins->per_unit = (NUM_BINS - 1) / (most - least);
+    return bins->per_unit > 0 && bins->per_unit < INFINITY;
 }
 
 /* The positions of the reported quantiles. */
@@ -295,11 +288,9 @@ void vidur_distribution_of(struct vidur_distribution *out, double *values, int64
     double quantiles[NUM_QUANTILES];
     int64_t sorted_below = 0;
     find_positions(n, wanted);
-    if (n > FEW_SAMPLES) {
-        struct bins bins;
-        bins_init(&bins, out->min, out->max);
+    struct bins bins;
+    if (n > FEW_SAMPLES && bins_init(&bins, out->min, out->max))
         n = narrow(values, n, &bins, wanted);
-    }
     for (int i = 0; i < NUM_QUANTILES; i++)
         quantiles[i] =
             value_at(values, n, wanted[i].below, wanted[i].fraction, &sorted_below);
@@ -464,11 +455,9 @@ void vidur_distribution_of_weighted(struct vidur_distribution *out,
     struct wanted wanted[NUM_QUANTILES];
     double quantiles[NUM_QUANTILES];
     find_positions(out->count, wanted);
-    if (n > FEW_SAMPLES) {
-        struct bins bins;
-        bins_init(&bins, out->min, out->max);
+    struct bins bins;
+    if (n > FEW_SAMPLES && bins_init(&bins, out->min, out->max))
         n = narrow_weighted(values, n, &bins, wanted);
-    }
     struct window w = {values, 0, n, 0, n};
     for (int i = 0; i < NUM_QUANTILES; i++)
         quantiles[i] = window_value(&w, wanted[i].below, wanted[i].fraction);

@@ -194,10 +194,12 @@ static void init_groups(struct vidur_replica *replica, struct vidur_arena *arena
         group->num_places = (int32_t)places;
         group->member = vidur_arena_alloc(arena, places, sizeof *group->member);
         group->demand =
-            vidur_arena_alloc(arena, (size_t)sizes->block_size, sizeof(int32_t));
+            vidur_arena_zalloc(arena, (size_t)sizes->block_size, sizeof(int32_t));
         group->due = vidur_arena_alloc(arena, VIDUR_CALENDAR_DAYS, sizeof *group->due);
+        for (int day = 0; day < VIDUR_CALENDAR_DAYS; day++)
+            group->due[day] = VIDUR_NO_REQUEST;
         group->is_occupied =
-            vidur_arena_alloc(arena, VIDUR_CALENDAR_DAYS / 64, sizeof(uint64_t));
+            vidur_arena_zalloc(arena, VIDUR_CALENDAR_DAYS / 64, sizeof(uint64_t));
     }
     replica->num_groups = count;
 }

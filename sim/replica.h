@@ -49,8 +49,8 @@ struct vidur_decode_group {
     int32_t *member;     /* [place]; VIDUR_NO_REQUEST: a gap */
     int32_t *demand;     /* blocks wanted by an iteration of each phase */
     /* the calendar: who completes at iterations of this remainder, linked by `next` */
-    int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, where there is one: */
-    uint64_t *is_occupied; /* a bit each */
+    int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, or VIDUR_NO_REQUEST */
+    uint64_t *is_occupied; /* a bit for each that is one */
 };
 
 enum { VIDUR_CALENDAR_DAYS = 1024 };

@@ -109,10 +109,9 @@ static void batch_end(void *state, struct vidur_replica *replica,
     struct faster_transformer *ft = state;
     struct cohort *cohort = &ft->cohorts[batch->tag];
     cohort->group = batch->group;
-    cohort->num_members = 0;
+    cohort->num_members = batch->num_members;
     for (int32_t i = 0; i < batch->num_members; i++)
-        if (!(replica->requests->flags[batch->member[i]] & VIDUR_REQUEST_DONE))
-            cohort->member[cohort->num_members++] = batch->member[i];
+        cohort->member[i] = batch->member[i];
     if (cohort->group >= 0 || cohort->num_members > 0) {
         ft->pending[ft->num_pending++] = batch->tag;
         return;

@@ -22,21 +22,6 @@ void vidur_batch_init(struct vidur_batch *batch, struct vidur_arena *arena,
     batch->gaps = vidur_arena_alloc(arena, n + 1, sizeof *batch->gaps);
 }
 
-/* The rest is set when the batch is scheduled. */
-void vidur_batch_clear(struct vidur_batch *batch)
-{
-    batch->count = batch->num_decodes = batch->num_prefills = batch->num_sampled = 0;
-    batch->num_tokens = batch->num_prefill_tokens = 0;
-    batch->decode_context_tokens = batch->prefill_context_tokens = 0;
-    batch->prefill_chunk_squares = batch->attention_tokens_squared = 0;
-    batch->blocked = false;
-    batch->tag = 0;
-    batch->group = VIDUR_NO_GROUP;
-    batch->num_members = batch->num_front = batch->num_gaps = 0;
-    batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
-    batch->renewals = 0;
-}
-
 static void add_prefill(struct vidur_batch *batch, const struct vidur_replica *replica,
                         int32_t request, int32_t n, int32_t tokens)
 {
@@ -237,8 +222,9 @@ void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *repl
     batch->stage_ticks[0] = vidur_ticks(batch->step.stage_s[0]);
     batch->stage_ticks[1] = vidur_ticks(batch->step.stage_s[1]);
     if (batch->group >= 0)
-        add_gap(batch, replica->groups[batch->group].last_done_s,
-                replica->groups[batch->group].count);
+        batch->gaps[batch->num_gaps++] =
+            (struct vidur_batch_gap){replica->groups[batch->group].last_done_s,
+                                     replica->groups[batch->group].count};
     for (int32_t i = 0; i < batch->num_members; i++) {
         const int32_t request = batch->member[i];
         if (vidur_request_is_prefilled(replica, request))
@@ -298,18 +284,6 @@ void vidur_batch_wait(struct vidur_batch *batch, double from_s, double until_s)
 {
     if (until_s != from_s)
         batch->waiting_ticks += vidur_ticks(until_s - from_s);
-}
-
-void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *replica,
-                             int stage, bool last)
-{
-    struct vidur_stage_account *account = &replica->account->stages[stage];
-    const double time_s = batch->step.stage_s[last];
-    account->busy_s += time_s;
-    account->communication_s += batch->step.communication_s[last];
-    batch->execution_ticks += batch->stage_ticks[last];
-    if (replica->requests->model_ticks)
-        batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
 }
 
 /* ---- Ending ---- */

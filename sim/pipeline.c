@@ -39,18 +39,6 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
     }
 }
 
-int32_t vidur_pipeline_admit(struct vidur_pipeline *pipeline)
-{
-    pipeline->in_flight++;
-    return pipeline->free_slots[--pipeline->num_free];
-}
-
-void vidur_pipeline_retire(struct vidur_pipeline *pipeline, int32_t slot)
-{
-    pipeline->in_flight--;
-    pipeline->free_slots[pipeline->num_free++] = slot;
-}
-
 /* ---- Flight ---- */
 
 static void plan_pass(struct vidur_pipeline *pipeline, int32_t slot, double now_s)

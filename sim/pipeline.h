@@ -44,8 +44,17 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
                          const struct vidur_replica_sizes *sizes);
 
 /* A batch in flight: a slot is taken and given back. */
-int32_t vidur_pipeline_admit(struct vidur_pipeline *pipeline);
-void vidur_pipeline_retire(struct vidur_pipeline *pipeline, int32_t slot);
+static inline int32_t vidur_pipeline_admit(struct vidur_pipeline *pipeline)
+{
+    pipeline->in_flight++;
+    return pipeline->free_slots[--pipeline->num_free];
+}
+
+static inline void vidur_pipeline_retire(struct vidur_pipeline *pipeline, int32_t slot)
+{
+    pipeline->in_flight--;
+    pipeline->free_slots[pipeline->num_free++] = slot;
+}
 
 /* One stage that works on one batch at a time. */
 static inline bool vidur_pipeline_is_single(const struct vidur_pipeline *pipeline)

@@ -139,7 +139,7 @@ double vidur_quantile(double *values, int64_t n, double q)
  * of the wanted bins to the front.
  */
 
-enum { NUM_QUANTILES = 4, NUM_BINS = 2048, FEW_SAMPLES = 1024 };
+enum { NUM_QUANTILES = 4, NUM_BINS = 1024, FEW_SAMPLES = 1024 };
 
 static const double reported[NUM_QUANTILES] = {0.5, 0.9, 0.95, 0.99};
 

@@ -44,8 +44,7 @@ void vidur_queue_push_front(struct vidur_replica *replica, int32_t request)
 
 /* ---- Running items ---- */
 
-/* Moves the items so that `front` fit before them. */
-static void move_running(struct vidur_replica *replica, int32_t front)
+void vidur_running_move(struct vidur_replica *replica, int32_t front)
 {
     const int32_t count = vidur_running_count(replica);
     const int32_t slack = replica->running_capacity - count - front;
@@ -54,14 +53,6 @@ static void move_running(struct vidur_replica *replica, int32_t front)
             (size_t)count * sizeof *replica->running);
     replica->running_begin = begin;
     replica->running_end = begin + count;
-}
-
-void vidur_running_reserve_back(struct vidur_replica *replica, int32_t count)
-{
-    if (replica->running_begin == replica->running_end)
-        replica->running_begin = replica->running_end = 0;
-    else if (replica->running_end + count > replica->running_capacity)
-        move_running(replica, 0);
 }
 
 void vidur_running_push_back(struct vidur_replica *replica, int32_t item)
@@ -73,7 +64,7 @@ void vidur_running_push_back(struct vidur_replica *replica, int32_t item)
 void vidur_running_push_front(struct vidur_replica *replica, int32_t item)
 {
     if (replica->running_begin == 0)
-        move_running(replica, 1);
+        vidur_running_move(replica, 1);
     replica->running[--replica->running_begin] = item;
 }
 
@@ -81,7 +72,7 @@ void vidur_running_unpack(struct vidur_replica *replica, int32_t group_item)
 {
     const int32_t count = replica->groups[~group_item].count;
     if (replica->running_begin < count)
-        move_running(replica, count);
+        vidur_running_move(replica, count);
     replica->running_begin -= count;
     vidur_group_dissolve(replica, ~group_item,
                          replica->running + replica->running_begin);
@@ -96,7 +87,7 @@ void vidur_running_unpack_all(struct vidur_replica *replica)
             continue;
         const int32_t count = replica->groups[~item].count;
         if (replica->running_begin < count)
-            move_running(replica, count);
+            vidur_running_move(replica, count);
         int32_t *old = replica->running + replica->running_begin;
         memmove(old - (count - 1), old, (size_t)i * sizeof *old);
         vidur_group_dissolve(replica, ~item, old - (count - 1) + i);

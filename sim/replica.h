@@ -100,8 +100,8 @@ static inline int64_t vidur_num_changes(const struct vidur_replica_account *acco
 }
 
 void vidur_token_gaps_reset(struct vidur_token_gaps *gaps);
-void vidur_token_gaps_append(struct vidur_token_gaps *gaps, double value,
-                             int64_t weight);
+/* Whether there is room for one more. */
+bool vidur_token_gaps_grow(struct vidur_token_gaps *gaps);
 
 /* Equal gaps in a row are one sample. */
 static inline void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double value,
@@ -109,8 +109,8 @@ static inline void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double va
 {
     if (gaps->count > 0 && gaps->values[gaps->count - 1].value == value)
         gaps->values[gaps->count - 1].weight += weight;
-    else
-        vidur_token_gaps_append(gaps, value, weight);
+    else if (gaps->count < gaps->capacity || vidur_token_gaps_grow(gaps))
+        gaps->values[gaps->count++] = (struct vidur_weighted_value){value, weight};
 }
 
 /* ---- requests ---- */
@@ -141,8 +141,18 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes);
 void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena,
                         const struct vidur_replica_sizes *sizes);
 
+/* Moves the running items so that `front` fit before them; 0: many behind them. */
+void vidur_running_move(struct vidur_replica *replica, int32_t front);
+
 /* Makes sure that `count` items fit behind the running ones. */
-void vidur_running_reserve_back(struct vidur_replica *replica, int32_t count);
+static inline void vidur_running_reserve_back(struct vidur_replica *replica,
+                                              int32_t count)
+{
+    if (replica->running_begin == replica->running_end)
+        replica->running_begin = replica->running_end = 0;
+    else if (replica->running_end + count > replica->running_capacity)
+        vidur_running_move(replica, 0);
+}
 
 /* Accounts for the time since the last change of `allocated_blocks`, then changes it.
  */
@@ -201,7 +211,20 @@ int32_t vidur_group_complete(struct vidur_replica *replica,
 size_t vidur_batch_bytes(int32_t capacity);
 void vidur_batch_init(struct vidur_batch *batch, struct vidur_arena *arena,
                       int32_t capacity);
-void vidur_batch_clear(struct vidur_batch *batch);
+/* Empties it; the rest is set when the batch is scheduled. */
+static inline void vidur_batch_clear(struct vidur_batch *batch)
+{
+    batch->count = batch->num_decodes = batch->num_prefills = batch->num_sampled = 0;
+    batch->num_tokens = batch->num_prefill_tokens = 0;
+    batch->decode_context_tokens = batch->prefill_context_tokens = 0;
+    batch->prefill_chunk_squares = batch->attention_tokens_squared = 0;
+    batch->blocked = false;
+    batch->tag = 0;
+    batch->group = VIDUR_NO_GROUP;
+    batch->num_members = batch->num_front = batch->num_gaps = 0;
+    batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
+    batch->renewals = 0;
+}
 /* The batch was formed now. */
 void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *replica);
 /* Its first stage started at `start_s`: what was before counts as preemption, and its
@@ -210,8 +233,18 @@ void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
                        double start_s);
 /* It waited between two stages. */
 void vidur_batch_wait(struct vidur_batch *batch, double from_s, double until_s);
-void vidur_batch_leave_stage(struct vidur_batch *batch, struct vidur_replica *replica,
-                             int stage, bool last);
+static inline void vidur_batch_leave_stage(struct vidur_batch *batch,
+                                           struct vidur_replica *replica, int stage,
+                                           bool last)
+{
+    struct vidur_stage_account *account = &replica->account->stages[stage];
+    const double time_s = batch->step.stage_s[last];
+    account->busy_s += time_s;
+    account->communication_s += batch->step.communication_s[last];
+    batch->execution_ticks += batch->stage_ticks[last];
+    if (replica->requests->model_ticks)
+        batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
+}
 /* Its last stage ended now: counts tokens, completes requests, records gaps. The
  * scheduler's batch_end comes next. */
 void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,

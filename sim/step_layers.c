@@ -202,12 +202,13 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
 /* ---- Looking up ---- */
 
 /* A cell of a grid table; NaN beyond its ends. */
-static double cell(const struct vidur_grid_table *grid, int64_t row, int64_t column,
-                   int32_t *extrapolated)
+static inline double cell(const struct vidur_grid_table *grid, int64_t row,
+                          int64_t column, int32_t *extrapolated)
 {
     if (row >= grid->num_rows || column >= grid->num_columns || column < 0)
         return NAN;
-    *extrapolated += row >= grid->profiled_rows || column >= grid->profiled_columns;
+    if (row >= grid->profiled_rows || column >= grid->profiled_columns)
+        ++*extrapolated;
     return grid->ms[row * grid->num_columns + column];
 }
 
@@ -225,15 +226,17 @@ static int64_t round_up(const struct layers *layers, int64_t context)
     return layers->step_bits >= 0 ? above >> layers->step_bits : above / layers->step;
 }
 
-static double decode_ms(const struct layers *layers, struct vidur_batch *batch)
+static inline double decode_ms(const struct layers *layers,
+                               const struct vidur_batch *batch,
+                               struct vidur_step_time *step)
 {
     if (batch->num_decodes == 0)
         return 0;
     const int64_t mean = mean_context(batch);
     const int64_t column = round_up(layers, mean);
     const double ms = cell(&layers->table->attn_decode, batch->num_decodes - 1, column,
-                           &batch->step.extrapolated);
-    batch->step.repeats = (int32_t)(column * layers->step - mean + 1);
+                           &step->extrapolated);
+    step->repeats = (int32_t)(column * layers->step - mean + 1);
     return batch->num_decodes > 1 ? ms * layers->decode_factor : ms;
 }
 
@@ -245,7 +248,9 @@ static int64_t prefill_column(const struct vidur_batch *batch)
                : (int64_t)rint(sqrt((double)batch->prefill_chunk_squares)) - 1;
 }
 
-static double prefill_ms(const struct layers *layers, struct vidur_batch *batch)
+static inline double prefill_ms(const struct layers *layers,
+                                const struct vidur_batch *batch,
+                                struct vidur_step_time *step)
 {
     if (batch->num_prefills == 0)
         return 0;
@@ -254,9 +259,9 @@ static double prefill_ms(const struct layers *layers, struct vidur_batch *batch)
     /* Prompts of several batches can meet: their contexts may exceed any prompt's. */
     if (row >= grid->num_rows && batch->num_prefills > 1) {
         row = grid->num_rows - 1;
-        batch->step.extrapolated++;
+        step->extrapolated++;
     }
-    const double ms = cell(grid, row, prefill_column(batch), &batch->step.extrapolated);
+    const double ms = cell(grid, row, prefill_column(batch), &step->extrapolated);
     return batch->num_prefills > 1 ? ms * layers->prefill_factor : ms;
 }
 
@@ -267,36 +272,39 @@ static double cpu_time_s(const struct layers *layers, int64_t batch_size)
                                              : NAN;
 }
 
+/* `attention`: of the operators that depend on the number of tokens. */
+static inline void sum_up(const struct layers *layers, struct vidur_batch *batch,
+                          const struct by_tokens *sums, double attention)
+{
+    struct vidur_step_time step = {.extrapolated = sums->extrapolated};
+    attention += decode_ms(layers, batch, &step);
+    attention += prefill_ms(layers, batch, &step);
+    attention += sums->communication;
+    attention += sums->input_norm;
+    const double block = attention + sums->mlp + sums->add;
+    const double stage_ms = block * layers->num_layers;
+    const double all_reduces_ms = 2 * sums->communication * layers->num_layers;
+    step.cpu_s = cpu_time_s(layers, batch->count);
+    step.stage_s[0] = (stage_ms + sums->send_recv) * 1e-3 + step.cpu_s;
+    step.stage_s[1] = stage_ms * 1e-3 + step.cpu_s;
+    step.communication_s[0] = (all_reduces_ms + sums->send_recv) * 1e-3;
+    step.communication_s[1] = all_reduces_ms * 1e-3;
+    batch->step = step;
+}
+
 static void step_time(const void *state, const struct vidur_replica *replica,
                       struct vidur_batch *batch)
 {
     (void)replica;
     const struct layers *layers = state;
     const int64_t tokens = batch->num_tokens, rounded = round_tokens(tokens);
-    struct vidur_step_time *step = &batch->step;
-    struct by_tokens large;
-    const struct by_tokens *sums = &large;
-    double attention;
     if (rounded <= layers->fused_tokens) {
-        sums = &layers->by_tokens[rounded / TOKEN_STEP];
-        attention = layers->attention_ms[tokens];
-    } else {
-        large = sum_by_tokens(layers, rounded);
-        attention = attention_ms(layers, tokens, rounded);
+        sum_up(layers, batch, &layers->by_tokens[rounded / TOKEN_STEP],
+               layers->attention_ms[tokens]);
+        return;
     }
-    step->extrapolated = sums->extrapolated;
-    attention += decode_ms(layers, batch);
-    attention += prefill_ms(layers, batch);
-    attention += sums->communication;
-    attention += sums->input_norm;
-    const double block = attention + sums->mlp + sums->add;
-    const double stage_ms = block * layers->num_layers;
-    const double all_reduces_ms = 2 * sums->communication * layers->num_layers;
-    step->cpu_s = cpu_time_s(layers, batch->count);
-    step->stage_s[0] = (stage_ms + sums->send_recv) * 1e-3 + step->cpu_s;
-    step->stage_s[1] = stage_ms * 1e-3 + step->cpu_s;
-    step->communication_s[0] = (all_reduces_ms + sums->send_recv) * 1e-3;
-    step->communication_s[1] = all_reduces_ms * 1e-3;
+    const struct by_tokens large = sum_by_tokens(layers, rounded);
+    sum_up(layers, batch, &large, attention_ms(layers, tokens, rounded));
 }
 
 static int missing(const struct vidur_batch *batch, const char *op, const char *axes,
@@ -315,14 +323,14 @@ static int fail(const void *state, const struct vidur_batch *batch,
                 struct vidur_error *err)
 {
     const struct layers *layers = state;
-    struct vidur_batch copy = *batch;
-    if (!(decode_ms(layers, &copy) >= 0))
+    struct vidur_step_time step = {0};
+    if (!(decode_ms(layers, batch, &step) >= 0))
         return missing(
             batch, "attn_decode", "batch_size, kv_cache_size",
             (const int64_t[]){batch->num_decodes,
                               round_up(layers, mean_context(batch)) * layers->step},
             err);
-    if (!(prefill_ms(layers, &copy) >= 0))
+    if (!(prefill_ms(layers, batch, &step) >= 0))
         return missing(
             batch, "attn_prefill", "kv_cache_size, chunk",
             (const int64_t[]){batch->prefill_context_tokens, prefill_column(batch) + 1},

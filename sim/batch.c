@@ -213,27 +213,34 @@ static void count_batch(const struct vidur_batch *batch,
     account->num_extrapolated += batch->step.extrapolated;
 }
 
-void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *replica)
+static void count(struct vidur_batch *batch, struct vidur_replica *replica)
 {
-    struct vidur_request_table *table = replica->requests;
-    const double now = replica->now_s;
-
-    batch->scheduled_at_s = now;
-    batch->stage_ticks[0] = vidur_ticks(batch->step.stage_s[0]);
-    batch->stage_ticks[1] = vidur_ticks(batch->step.stage_s[1]);
+    batch->scheduled_at_s = replica->now_s;
     if (batch->group >= 0)
         batch->gaps[batch->num_gaps++] =
             (struct vidur_batch_gap){replica->groups[batch->group].last_done_s,
                                      replica->groups[batch->group].count};
-    for (int32_t i = 0; i < batch->num_members; i++) {
-        const int32_t request = batch->member[i];
-        if (vidur_request_is_prefilled(replica, request))
-            add_gap(batch, table->last_done_s[request], 1);
-        else if (isnan(table->scheduled_at_s[request]))
-            table->scheduled_at_s[request] = now;
-    }
     count_peaks(batch, replica);
     count_batch(batch, replica->account);
+}
+
+static inline void schedule_member(struct vidur_batch *batch,
+                                   const struct vidur_replica *replica, int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    if (vidur_request_is_prefilled(replica, request))
+        add_gap(batch, table->last_done_s[request], 1);
+    else if (isnan(table->scheduled_at_s[request]))
+        table->scheduled_at_s[request] = replica->now_s;
+}
+
+void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *replica)
+{
+    count(batch, replica);
+    for (int i = 0; i < 2; i++)
+        batch->stage_ticks[i] = vidur_ticks(batch->step.stage_s[i]);
+    for (int32_t i = 0; i < batch->num_members; i++)
+        schedule_member(batch, replica, batch->member[i]);
 }
 
 /* ---- Running ---- */
@@ -261,20 +268,42 @@ static void group_decodes(struct vidur_batch *batch, struct vidur_replica *repli
     batch->num_members = kept;
 }
 
+static void begin_group(const struct vidur_batch *batch, struct vidur_replica *replica,
+                        double start_s)
+{
+    struct vidur_decode_group *group = &replica->groups[batch->group];
+    if (group->last_done_s != start_s)
+        group->preempted_ticks += vidur_ticks(start_s - group->last_done_s);
+}
+
+static inline void begin_member(struct vidur_request_table *table, int32_t request,
+                                double start_s)
+{
+    const double last_s = table->last_done_s[request];
+    if (last_s >= 0 && last_s != start_s)
+        table->preempted_ticks[request] += vidur_ticks(start_s - last_s);
+}
+
 void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
                        double start_s)
 {
-    struct vidur_request_table *table = replica->requests;
+    if (batch->group >= 0)
+        begin_group(batch, replica, start_s);
+    for (int32_t i = 0; i < batch->num_members; i++)
+        begin_member(replica->requests, batch->member[i], start_s);
+    if (replica->grouping && batch->num_members > batch->num_prefills)
+        group_decodes(batch, replica);
+}
 
-    if (batch->group >= 0 && replica->groups[batch->group].last_done_s != start_s) {
-        struct vidur_decode_group *group = &replica->groups[batch->group];
-        group->preempted_ticks += vidur_ticks(start_s - group->last_done_s);
-    }
+void vidur_batch_start(struct vidur_batch *batch, struct vidur_replica *replica)
+{
+    count(batch, replica);
+    batch->stage_ticks[1] = vidur_ticks(batch->step.stage_s[1]);
+    if (batch->group >= 0)
+        begin_group(batch, replica, replica->now_s);
     for (int32_t i = 0; i < batch->num_members; i++) {
-        const int32_t request = batch->member[i];
-        const double last_s = table->last_done_s[request];
-        if (last_s >= 0 && last_s != start_s)
-            table->preempted_ticks[request] += vidur_ticks(start_s - last_s);
+        schedule_member(batch, replica, batch->member[i]);
+        begin_member(replica->requests, batch->member[i], replica->now_s);
     }
     if (replica->grouping && batch->num_members > batch->num_prefills)
         group_decodes(batch, replica);

@@ -76,7 +76,7 @@ static int on_replica_schedule(struct loop *loop, const struct vidur_event *even
 {
     struct vidur_server *server = server_of(loop, event);
     while (server->pipeline.in_flight < server->pipeline.num_slots) {
-        const int32_t slot = vidur_run_form_batch(loop->run, server);
+        const int32_t slot = vidur_run_form_batch(loop->run, server, false);
         if (slot == VIDUR_NO_BATCH)
             break;
         if (slot < 0)

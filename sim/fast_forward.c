@@ -188,8 +188,8 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch)
     struct vidur_run *run = walk->run;
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_decode_group *group = &replica->groups[batch->group];
-    if (group->last_done_s != replica->now_s)
-        return;
+    if (batch->gaps[0].since_s != replica->now_s)
+        return; /* it has paused */
     const struct bounds bounds = {.times = count_repeats(walk, batch, group) - 1,
                                   .before_s = find_bound(walk),
                                   .limit_s = run->limit_s};

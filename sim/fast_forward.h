@@ -27,7 +27,7 @@ struct vidur_walk {
 };
 
 /*
- * The batch has just been formed and is about to start. Runs it again and again, while
+ * The batch has just been formed and started. Runs it again and again, while
  * nothing arrives, completes, is judged or lacks blocks, but the last time: the batch
  * is then as it was formed for that time, at replica.now_s. Equal to the bit to doing
  * it one by one.

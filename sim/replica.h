@@ -231,6 +231,8 @@ void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *repl
  * decodes are a group from now on. */
 void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
                        double start_s);
+/* Both in one, of a batch that starts on its only stage when it is formed. */
+void vidur_batch_start(struct vidur_batch *batch, struct vidur_replica *replica);
 /* It waited between two stages. */
 void vidur_batch_wait(struct vidur_batch *batch, double from_s, double until_s);
 static inline void vidur_batch_leave_stage(struct vidur_batch *batch,

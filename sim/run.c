@@ -27,7 +27,8 @@ static void mark_renewable(struct vidur_server *server, struct vidur_batch *batc
     batch->step_left = batch->step.repeats;
 }
 
-int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server)
+int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
+                             bool starts)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
     const int32_t slot = pipeline->free_slots[pipeline->num_free - 1];
@@ -46,9 +47,11 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server)
     mark_active(server);
     vidur_pipeline_admit(pipeline);
     batch->id = run->next_batch_id++;
-    vidur_batch_scheduled(batch, &server->replica);
-    if (pipeline->num_stages > 1)
-        mark_renewable(server, batch);
+    mark_renewable(server, batch);
+    if (starts)
+        vidur_batch_start(batch, &server->replica);
+    else
+        vidur_batch_scheduled(batch, &server->replica);
     return slot;
 }
 

@@ -72,9 +72,10 @@ static inline int64_t vidur_arrival_id(const struct vidur_arrivals *arrivals,
     return arrivals->ids ? arrivals->ids[index] : index;
 }
 
-/* Forms the server's next batch at replica.now_s. A slot; VIDUR_NO_BATCH: none can be
- * formed; -2: an error. */
-int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server);
+/* Forms the server's next batch at replica.now_s, and starts it then where `starts`:
+ * its only stage is free. A slot; VIDUR_NO_BATCH: none can be formed; -2: an error. */
+int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
+                             bool starts);
 
 /* The last stage ended: bookkeeping, scheduler, slot. */
 void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,

@@ -227,16 +227,16 @@ static int64_t round_up(const struct layers *layers, int64_t context)
 }
 
 static inline double decode_ms(const struct layers *layers,
-                               const struct vidur_batch *batch,
-                               struct vidur_step_time *step)
+                               const struct vidur_batch *batch, int32_t *repeats,
+                               int32_t *extrapolated)
 {
     if (batch->num_decodes == 0)
         return 0;
     const int64_t mean = mean_context(batch);
     const int64_t column = round_up(layers, mean);
     const double ms = cell(&layers->table->attn_decode, batch->num_decodes - 1, column,
-                           &step->extrapolated);
-    step->repeats = (int32_t)(column * layers->step - mean + 1);
+                           extrapolated);
+    *repeats = (int32_t)(column * layers->step - mean + 1);
     return batch->num_decodes > 1 ? ms * layers->decode_factor : ms;
 }
 
@@ -250,7 +250,7 @@ static int64_t prefill_column(const struct vidur_batch *batch)
 
 static inline double prefill_ms(const struct layers *layers,
                                 const struct vidur_batch *batch,
-                                struct vidur_step_time *step)
+                                int32_t *extrapolated)
 {
     if (batch->num_prefills == 0)
         return 0;
@@ -259,9 +259,9 @@ static inline double prefill_ms(const struct layers *layers,
     /* Prompts of several batches can meet: their contexts may exceed any prompt's. */
     if (row >= grid->num_rows && batch->num_prefills > 1) {
         row = grid->num_rows - 1;
-        step->extrapolated++;
+        ++*extrapolated;
     }
-    const double ms = cell(grid, row, prefill_column(batch), &step->extrapolated);
+    const double ms = cell(grid, row, prefill_column(batch), extrapolated);
     return batch->num_prefills > 1 ? ms * layers->prefill_factor : ms;
 }
 
@@ -276,20 +276,21 @@ static double cpu_time_s(const struct layers *layers, int64_t batch_size)
 static inline void sum_up(const struct layers *layers, struct vidur_batch *batch,
                           const struct by_tokens *sums, double attention)
 {
-    struct vidur_step_time step = {.extrapolated = sums->extrapolated};
-    attention += decode_ms(layers, batch, &step);
-    attention += prefill_ms(layers, batch, &step);
+    struct vidur_step_time *step = &batch->step;
+    int32_t extrapolated = sums->extrapolated;
+    attention += decode_ms(layers, batch, &step->repeats, &extrapolated);
+    attention += prefill_ms(layers, batch, &extrapolated);
     attention += sums->communication;
     attention += sums->input_norm;
     const double block = attention + sums->mlp + sums->add;
     const double stage_ms = block * layers->num_layers;
     const double all_reduces_ms = 2 * sums->communication * layers->num_layers;
-    step.cpu_s = cpu_time_s(layers, batch->count);
-    step.stage_s[0] = (stage_ms + sums->send_recv) * 1e-3 + step.cpu_s;
-    step.stage_s[1] = stage_ms * 1e-3 + step.cpu_s;
-    step.communication_s[0] = (all_reduces_ms + sums->send_recv) * 1e-3;
-    step.communication_s[1] = all_reduces_ms * 1e-3;
-    batch->step = step;
+    step->cpu_s = cpu_time_s(layers, batch->count);
+    step->stage_s[0] = (stage_ms + sums->send_recv) * 1e-3 + step->cpu_s;
+    step->stage_s[1] = stage_ms * 1e-3 + step->cpu_s;
+    step->communication_s[0] = (all_reduces_ms + sums->send_recv) * 1e-3;
+    step->communication_s[1] = all_reduces_ms * 1e-3;
+    step->extrapolated = extrapolated;
 }
 
 static void step_time(const void *state, const struct vidur_replica *replica,
@@ -323,14 +324,14 @@ static int fail(const void *state, const struct vidur_batch *batch,
                 struct vidur_error *err)
 {
     const struct layers *layers = state;
-    struct vidur_step_time step = {0};
-    if (!(decode_ms(layers, batch, &step) >= 0))
+    int32_t repeats, extrapolated = 0;
+    if (!(decode_ms(layers, batch, &repeats, &extrapolated) >= 0))
         return missing(
             batch, "attn_decode", "batch_size, kv_cache_size",
             (const int64_t[]){batch->num_decodes,
                               round_up(layers, mean_context(batch)) * layers->step},
             err);
-    if (!(prefill_ms(layers, batch, &step) >= 0))
+    if (!(prefill_ms(layers, batch, &extrapolated) >= 0))
         return missing(
             batch, "attn_prefill", "kv_cache_size, chunk",
             (const int64_t[]){batch->prefill_context_tokens, prefill_column(batch) + 1},

@@ -41,7 +41,7 @@ static int form_batches(struct vidur_walk *walk)
 {
     struct vidur_pipeline *pipeline = &walk->server->pipeline;
     while (pipeline->in_flight < pipeline->num_slots) {
-        const int32_t slot = vidur_run_form_batch(walk->run, walk->server);
+        const int32_t slot = vidur_run_form_batch(walk->run, walk->server, false);
         if (slot == VIDUR_NO_BATCH)
             return 0;
         if (slot < 0)
@@ -95,12 +95,11 @@ static int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
     const bool lost = ends_run(walk, ended, now_s);
     for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
          asked--)
-        if (vidur_run_form_batch(walk->run, server) < VIDUR_NO_BATCH)
+        if (vidur_run_form_batch(walk->run, server, true) < VIDUR_NO_BATCH)
             return -1;
     if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
-        if (batch->num_members == 0 && walk->can_skip && !lost)
+        if (batch->formed_at_change >= 0 && walk->can_skip && !lost)
             vidur_fast_forward(walk, batch);
-        vidur_batch_begin(batch, &server->replica, server->replica.now_s);
         walk->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
     }
     return lost;

@@ -228,39 +228,34 @@ static void set_quantiles(struct vidur_distribution *out, const double *quantile
     out->p99 = quantiles[3];
 }
 
-/* The sum of vidur_exact_sum_add for values from 0 and a total weight below 2^31: in
- * units of 1, 2^-32 and 2^-64, with one carry at the end. */
+/* The sum of vidur_exact_sum_add in units of 2^-32 and 2^-64, with one carry at the end:
+ * for values from 0 where neither overflows. */
 struct quick_sum {
-    int64_t whole;
-    uint64_t high, low;
+    int64_t high, low;
 };
+
+static bool is_quick(double least, double most, int64_t weight)
+{
+    return least >= 0 && most * (double)weight < 0x1p31 && weight < INT64_C(1) << 31;
+}
 
 static inline void quick_add(struct quick_sum *sum, double value, int64_t weight)
 {
-    const double two_to_32 = 4294967296.0;
-    const int64_t units = (int64_t)value;
-    const double rest = (value - (double)units) * two_to_32;
-    const int64_t upper = (int64_t)rest;
-    sum->whole += units * weight;
-    sum->high += (uint64_t)(upper * weight);
-    sum->low += (uint64_t)((int64_t)((rest - (double)upper) * two_to_32) * weight);
+    const double units = value * 0x1p32;
+    const int64_t whole = (int64_t)units;
+    sum->high += whole * weight;
+    sum->low += (int64_t)((units - (double)whole) * 0x1p32) * weight;
 }
 
 static double quick_value(const struct quick_sum *sum)
 {
-    const u128 total =
-        ((u128)(uint64_t)sum->whole << 64) + ((u128)sum->high << 32) + sum->low;
+    const u128 total = ((u128)(uint64_t)sum->high << 32) + (uint64_t)sum->low;
     return (double)(i128)total / two_to_64;
 }
 
-static bool is_quick(double least, int64_t weight)
+static double mean_of(const double *values, int64_t n, double least, double most)
 {
-    return least >= 0 && weight < INT64_C(1) << 31;
-}
-
-static double mean_of(const double *values, int64_t n, double least)
-{
-    if (is_quick(least, n)) {
+    if (is_quick(least, most, n)) {
         struct quick_sum sum = {0};
         for (int64_t i = 0; i < n; i++)
             quick_add(&sum, values[i], 1);
@@ -278,18 +273,20 @@ void vidur_distribution_of(struct vidur_distribution *out, double *values, int64
     if (n == 0)
         return;
     out->count = n;
-    out->min = out->max = values[0];
+    double least = values[0], most = values[0];
     for (int64_t i = 0; i < n; i++) {
-        out->min = values[i] < out->min ? values[i] : out->min;
-        out->max = values[i] > out->max ? values[i] : out->max;
+        least = values[i] < least ? values[i] : least;
+        most = values[i] > most ? values[i] : most;
     }
-    out->mean = mean_of(values, n, out->min);
+    out->min = least;
+    out->max = most;
+    out->mean = mean_of(values, n, least, most);
     struct wanted wanted[NUM_QUANTILES];
     double quantiles[NUM_QUANTILES];
     int64_t sorted_below = 0;
     find_positions(n, wanted);
     struct bins bins;
-    if (n > FEW_SAMPLES && bins_init(&bins, out->min, out->max))
+    if (n > FEW_SAMPLES && bins_init(&bins, least, most))
         n = narrow(values, n, &bins, wanted);
     for (int i = 0; i < NUM_QUANTILES; i++)
         quantiles[i] =
@@ -424,9 +421,10 @@ static int64_t narrow_weighted(struct vidur_weighted_value *values, int64_t n,
 }
 
 static double weighted_mean_of(const struct vidur_weighted_value *values, int64_t n,
-                               double least, int64_t weight)
+                               const struct vidur_distribution *of)
 {
-    if (is_quick(least, weight)) {
+    const int64_t weight = of->count;
+    if (is_quick(of->min, of->max, weight)) {
         struct quick_sum sum = {0};
         for (int64_t i = 0; i < n; i++)
             quick_add(&sum, values[i].value, values[i].weight);
@@ -444,19 +442,22 @@ void vidur_distribution_of_weighted(struct vidur_distribution *out,
     memset(out, 0, sizeof *out);
     if (n == 0)
         return;
-    out->min = out->max = values[0].value;
+    double least = values[0].value, most = values[0].value;
+    int64_t weight = 0;
     for (int64_t i = 0; i < n; i++) {
-        const double value = values[i].value;
-        out->count += values[i].weight;
-        out->min = value < out->min ? value : out->min;
-        out->max = value > out->max ? value : out->max;
+        least = values[i].value < least ? values[i].value : least;
+        most = values[i].value > most ? values[i].value : most;
+        weight += values[i].weight;
     }
-    out->mean = weighted_mean_of(values, n, out->min, out->count);
+    out->min = least;
+    out->max = most;
+    out->count = weight;
+    out->mean = weighted_mean_of(values, n, out);
     struct wanted wanted[NUM_QUANTILES];
     double quantiles[NUM_QUANTILES];
     find_positions(out->count, wanted);
     struct bins bins;
-    if (n > FEW_SAMPLES && bins_init(&bins, out->min, out->max))
+    if (n > FEW_SAMPLES && bins_init(&bins, least, most))
         n = narrow_weighted(values, n, &bins, wanted);
     struct window w = {values, 0, n, 0, n};
     for (int i = 0; i < NUM_QUANTILES; i++)

@@ -82,7 +82,7 @@ static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool ar
 }
 
 /* The same where one stage works on one batch at a time: nothing ever queues. */
-static int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
+static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
 {
     struct vidur_server *server = walk->server;
     struct vidur_batch *batch = server->pipeline.batches;
@@ -105,27 +105,27 @@ static int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
     return lost;
 }
 
-/* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. */
-static int do_instant(struct vidur_walk *walk, double now_s, bool arrived)
+/* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. `alone`,
+ * here and below, is walk->alone, known where the code is compiled. */
+static inline int do_instant(struct vidur_walk *walk, double now_s, bool arrived,
+                             bool alone)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
     if (walk->next_arrival_s <= now_s && take_arrivals(walk, now_s))
         arrived = true;
-    const int status = walk->alone ? do_instant_alone(walk, now_s, arrived)
-                                   : do_instant_in_pipeline(walk, now_s, arrived);
+    const int status = alone ? do_instant_alone(walk, now_s, arrived)
+                             : do_instant_in_pipeline(walk, now_s, arrived);
     if (status || ++walk->num_instants % POLL_INSTANTS)
         return status;
     return vidur_run_poll(walk->run, server->replica.now_s);
 }
 
-/* All instants before `until_s`, and the time limit. */
-static int walk_to(struct vidur_walk *walk, double until_s)
+static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
 {
     const struct vidur_pipeline *pipeline = &walk->server->pipeline;
-    walk->until_s = until_s;
     for (;;) {
-        double next = walk->alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
+        double next = alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
         if (pipeline->in_flight < pipeline->num_slots && walk->next_arrival_s < next)
             next = walk->next_arrival_s;
         if (!(next < until_s))
@@ -136,10 +136,18 @@ static int walk_to(struct vidur_walk *walk, double until_s)
             take_arrivals(walk, walk->run->limit_s);
             return 0;
         }
-        const int status = do_instant(walk, next, false);
+        const int status = do_instant(walk, next, false, alone);
         if (status)
             return status;
     }
+}
+
+/* All instants before `until_s`, and the time limit. */
+static int walk_to(struct vidur_walk *walk, double until_s)
+{
+    walk->until_s = until_s;
+    return walk->alone ? do_instants(walk, until_s, true)
+                       : do_instants(walk, until_s, false);
 }
 
 static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *server,
@@ -201,7 +209,7 @@ static int64_t route_together(struct vidur_run *run, int64_t first, double now_s
 static int deliver(struct vidur_run *run, struct vidur_walk *walks, double now_s)
 {
     for (int32_t s = 0; s < run->num_servers; s++)
-        if (run->touched[s] && do_instant(&walks[s], now_s, true) < 0)
+        if (run->touched[s] && do_instant(&walks[s], now_s, true, walks[s].alone) < 0)
             return -1;
     return 0;
 }

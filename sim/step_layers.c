@@ -15,13 +15,15 @@ enum {
     FUSED_TOKENS = 16384 /* larger batches are summed when they come */
 };
 
-/* Everything that depends on the rounded number of tokens, ms. */
+/* Everything that depends on the rounded number of tokens: of a layer, ms; and of a
+ * stage, [0] any but the last. */
 struct by_tokens {
     double communication;
     double input_norm;
     double mlp;
     double add;
     double send_recv;
+    double communication_s[2];
     int32_t extrapolated;
 };
 
@@ -86,6 +88,9 @@ static struct by_tokens sum_by_tokens(const struct layers *layers, int64_t round
         sums.mlp += token_ms(layers, VIDUR_OP_post_attention_layernorm, rounded);
     sums.add = token_ms(layers, VIDUR_OP_add, rounded);
     sums.send_recv = token_ms(layers, VIDUR_OP_send_recv, rounded);
+    const double all_reduces_ms = 2 * sums.communication * layers->num_layers;
+    sums.communication_s[0] = (all_reduces_ms + sums.send_recv) * 1e-3;
+    sums.communication_s[1] = all_reduces_ms * 1e-3;
     sums.extrapolated = extrapolated_operators(layers, rounded);
     return sums;
 }
@@ -284,12 +289,11 @@ static inline void sum_up(const struct layers *layers, struct vidur_batch *batch
     attention += sums->input_norm;
     const double block = attention + sums->mlp + sums->add;
     const double stage_ms = block * layers->num_layers;
-    const double all_reduces_ms = 2 * sums->communication * layers->num_layers;
     step->cpu_s = cpu_time_s(layers, batch->count);
     step->stage_s[0] = (stage_ms + sums->send_recv) * 1e-3 + step->cpu_s;
     step->stage_s[1] = stage_ms * 1e-3 + step->cpu_s;
-    step->communication_s[0] = (all_reduces_ms + sums->send_recv) * 1e-3;
-    step->communication_s[1] = all_reduces_ms * 1e-3;
+    step->communication_s[0] = sums->communication_s[0];
+    step->communication_s[1] = sums->communication_s[1];
     step->extrapolated = extrapolated;
 }
 

@@ -86,19 +86,14 @@ static void note_completion(struct vidur_decode_group *group,
         group->to_completion = left;
 }
 
-static void clear_day(struct vidur_decode_group *group, uint32_t day)
+/* Iterations until the next day with an entry, after `days` from now. */
+static int32_t days_to_entry(const struct vidur_decode_group *group, int32_t days)
 {
-    group->due[day] = VIDUR_NO_REQUEST;
-    *word_of(group, day) &= ~bit_of(day);
-}
-
-/* Iterations until the next day with an entry. */
-static int32_t days_to_entry(const struct vidur_decode_group *group)
-{
-    const uint32_t first = (group->iteration + 1) % VIDUR_CALENDAR_DAYS;
+    const uint32_t first =
+        (group->iteration + (uint32_t)days + 1) % VIDUR_CALENDAR_DAYS;
     uint32_t word = first / WORD_BITS;
     uint64_t bits = group->is_occupied[word] >> first % WORD_BITS;
-    int32_t days = 1;
+    days++;
     if (!bits)
         days -= (int32_t)(first % WORD_BITS);
     for (int i = 0; !bits && i < NUM_WORDS; i++) {
@@ -107,6 +102,40 @@ static int32_t days_to_entry(const struct vidur_decode_group *group)
         days += WORD_BITS;
     }
     return bits ? days + __builtin_ctzll(bits) : INT32_MAX;
+}
+
+/* Whether somebody completes so many iterations from now, not a calendar's length later.
+ */
+static bool is_due(const struct vidur_decode_group *group,
+                   const struct vidur_request_table *table, int32_t days)
+{
+    const uint32_t then = group->iteration + (uint32_t)days;
+    int32_t request = group->due[then % VIDUR_CALENDAR_DAYS];
+    while (request != VIDUR_NO_REQUEST && completing_iteration(table, request) != then)
+        request = table->next[request];
+    return request != VIDUR_NO_REQUEST;
+}
+
+/* Iterations until a member completes, or, if none does so within the calendar, its
+ * length. */
+static int32_t find_next(const struct vidur_decode_group *group,
+                         const struct vidur_request_table *table)
+{
+    if (group->count == 0)
+        return INT32_MAX;
+    int32_t days = days_to_entry(group, 0);
+    while (days < VIDUR_CALENDAR_DAYS && !is_due(group, table, days))
+        days = days_to_entry(group, days);
+    return days < VIDUR_CALENDAR_DAYS ? days : VIDUR_CALENDAR_DAYS;
+}
+
+/* Nobody is in it any more. */
+static void clear_calendar(struct vidur_decode_group *group)
+{
+    for (int word = 0; word < NUM_WORDS; word++)
+        for (uint64_t bits = group->is_occupied[word]; bits; bits &= bits - 1)
+            group->due[word * WORD_BITS + __builtin_ctzll(bits)] = VIDUR_NO_REQUEST;
+    memset(group->is_occupied, 0, NUM_WORDS * sizeof *group->is_occupied);
 }
 
 /* Takes those that complete now off the calendar, in any order; returns how many. */
@@ -127,7 +156,7 @@ static int32_t take_due(struct vidur_decode_group *group,
     }
     group->due[day] = later;
     if (later == VIDUR_NO_REQUEST)
-        clear_day(group, day);
+        *word_of(group, day) &= ~bit_of(day);
     return count;
 }
 
@@ -188,25 +217,23 @@ void vidur_group_join_front(struct vidur_replica *replica,
 
 /* ---- Leaving ---- */
 
-/* Gives a member its own values back; the caller removes it from the arrays. */
-static void leave(struct vidur_replica *replica, struct vidur_decode_group *group,
-                  int32_t request)
+/* Gives a member its own values back; returns its n. */
+static int32_t give_back(struct vidur_replica *replica,
+                         const struct vidur_decode_group *group, int32_t request)
 {
     struct vidur_request_table *table = replica->requests;
     const int32_t n =
         (int32_t)((uint32_t)table->processed_tokens[request] + group->iteration);
 
-    group->context_tokens -= n;
     table->processed_tokens[request] = n;
     table->execution_ticks[request] += group->execution_ticks;
     table->preempted_ticks[request] += group->preempted_ticks;
     if (table->model_ticks)
         table->model_ticks[request] += group->model_ticks;
     table->last_done_s[request] = group->last_done_s;
-    if (!replica->fixed_blocks) {
-        --*demand_of(replica, group, n);
+    if (!replica->fixed_blocks)
         table->blocks[request] = (int32_t)vidur_blocks_for(replica, n - 1);
-    }
+    return n;
 }
 
 void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *out)
@@ -217,11 +244,22 @@ void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *
         if (request == VIDUR_NO_REQUEST)
             continue;
         *out++ = request;
-        clear_day(group, completing_iteration(replica->requests, request) %
-                             VIDUR_CALENDAR_DAYS);
-        leave(replica, group, request);
+        give_back(replica, group, request);
     }
+    clear_calendar(group);
+    memset(group->demand, 0, (size_t)replica->block_size * sizeof *group->demand);
     group->in_use = false;
+}
+
+static void leave(struct vidur_replica *replica, struct vidur_decode_group *group,
+                  int32_t request)
+{
+    const int32_t n = give_back(replica, group, request);
+    group->member[replica->requests->place[request]] = VIDUR_NO_REQUEST;
+    group->context_tokens -= n;
+    group->count--;
+    if (!replica->fixed_blocks)
+        --*demand_of(replica, group, n);
 }
 
 /* Few as a rule. */
@@ -242,12 +280,9 @@ int32_t vidur_group_complete(struct vidur_replica *replica,
     struct vidur_request_table *table = replica->requests;
     const int32_t done = take_due(group, table, out);
     sort_by_place(out, done, table->place);
-    for (int32_t i = 0; i < done; i++) {
-        group->member[table->place[out[i]]] = VIDUR_NO_REQUEST;
+    for (int32_t i = 0; i < done; i++)
         leave(replica, group, out[i]);
-    }
-    group->count -= done;
-    group->to_completion = days_to_entry(group);
+    group->to_completion = find_next(group, table);
     return done;
 }
 

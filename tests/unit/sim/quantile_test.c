@@ -206,10 +206,55 @@ static void test_sum_is_exact(void)
     CU_ASSERT_DOUBLE_EQUAL(vidur_exact_sum_value(&sum), 100000001, 1e-7);
 }
 
+/* Whether in few units or in all 128 bits. */
+static void test_mean_is_exact(void)
+{
+    static const double scales[] = {1e-9, 1e-3, 1, 1e6, 1e9, 1e15, -1};
+    static double x[MAX_SAMPLES];
+    struct vidur_rng rng;
+    vidur_rng_init(&rng, 5, 1);
+    for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+        struct vidur_distribution plain, weighted;
+        struct vidur_weighted_value pairs[MAX_SAMPLES / 3];
+        struct vidur_exact_sum sum = {0};
+        for (int i = 0; i < MAX_SAMPLES; i++) {
+            x[i] = scales[s] * vidur_rng_exponential(&rng);
+            if (i % 3)
+                x[i] = x[i - 1];
+            else
+                pairs[i / 3] = (struct vidur_weighted_value){x[i], 3};
+            vidur_exact_sum_add(&sum, x[i], 1);
+        }
+        const double mean = vidur_exact_sum_value(&sum) / MAX_SAMPLES;
+        vidur_distribution_of(&plain, x, MAX_SAMPLES);
+        vidur_distribution_of_weighted(&weighted, pairs, MAX_SAMPLES / 3);
+        CU_ASSERT_EQUAL(plain.mean, mean);
+        CU_ASSERT_EQUAL(weighted.mean, mean);
+    }
+}
+
+/* Values so far apart that no bins can be cut, and so few that one bin has most. */
+static void test_spread(void)
+{
+    static double x[MAX_SAMPLES];
+    for (int i = 0; i < MAX_SAMPLES; i++)
+        x[i] = i % 2 ? 1e308 : -1e308;
+    struct vidur_distribution d;
+    vidur_distribution_of(&d, x, MAX_SAMPLES);
+    CU_ASSERT_EQUAL(d.p90, 1e308);
+    CU_ASSERT_EQUAL(d.min, -1e308);
+    for (int i = 0; i < MAX_SAMPLES; i++)
+        x[i] = i == 7 ? 1e300 : i;
+    vidur_distribution_of(&d, x, MAX_SAMPLES);
+    CU_ASSERT_EQUAL(d.p50, MAX_SAMPLES / 2 + 0.5); /* 7 is missing below it */
+    CU_ASSERT_EQUAL(d.max, 1e300);
+}
+
 VIDUR_TEST_MAIN("quantile", {"selection equals sorting", test_equals_sorting},
                 {"known values", test_known_values},
                 {"no sample and one", test_empty_and_single},
                 {"distribution equals sorting", test_distribution_equals_sorting},
                 {"weighted equals expanded", test_weighted_equals_expanded},
                 {"sum ignores order and grouping", test_sum_ignores_order_and_grouping},
-                {"sum is exact", test_sum_is_exact})
+                {"sum is exact", test_sum_is_exact},
+                {"mean is exact", test_mean_is_exact}, {"spread", test_spread})

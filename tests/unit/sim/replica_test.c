@@ -259,6 +259,129 @@ static void test_joining_in_front(void)
     end(&f);
 }
 
+/* Members in batch order, and the iterations that each has left. */
+struct model {
+    int32_t request[CAPACITY], left[CAPACITY];
+    int32_t count;
+};
+
+/* A request in no group; some end together, some beyond the calendar. */
+static int32_t draw_request(struct fixture *f, const struct model *model)
+{
+    int32_t request;
+    bool is_in;
+    do {
+        request = (int32_t)vidur_rng_below(&f->rng, REQUESTS);
+        is_in = false;
+        for (int32_t i = 0; i < model->count; i++)
+            is_in = is_in || model->request[i] == request;
+    } while (is_in);
+    f->table.decode_tokens[request] =
+        2 + (int32_t)vidur_rng_below(&f->rng, vidur_rng_below(&f->rng, 4) ? 30 : 5000);
+    put_decoding(f, request, 0);
+    return request;
+}
+
+static void join_both(struct fixture *f, struct vidur_decode_group *group,
+                      struct model *model, bool front)
+{
+    const int32_t request = draw_request(f, model);
+    const int32_t at = front ? 0 : model->count;
+    memmove(model->request + at + 1, model->request + at,
+            (size_t)(model->count - at) * sizeof(int32_t));
+    memmove(model->left + at + 1, model->left + at,
+            (size_t)(model->count - at) * sizeof(int32_t));
+    model->request[at] = request;
+    model->left[at] = f->table.decode_tokens[request] - 1;
+    model->count++;
+    if (front)
+        vidur_group_join_front(&f->replica, group, &request, 1);
+    else
+        vidur_group_join(&f->replica, group, request);
+}
+
+static int32_t least_left(const struct model *model)
+{
+    int32_t least = INT32_MAX;
+    for (int32_t i = 0; i < model->count; i++)
+        least = model->left[i] < least ? model->left[i] : least;
+    return least;
+}
+
+/* Blocks that the next iteration takes: of those that have just outgrown theirs. */
+static int64_t model_demand(const struct fixture *f, const struct model *model)
+{
+    int64_t demand = 0;
+    for (int32_t i = 0; i < model->count; i++) {
+        const int32_t request = model->request[i];
+        const int32_t n =
+            f->prefill[request] + f->table.decode_tokens[request] - model->left[i];
+        demand += n % BLOCK == 1;
+    }
+    return demand;
+}
+
+static void advance_both(struct fixture *f, struct vidur_decode_group *group,
+                         struct model *model, int32_t times)
+{
+    int32_t done[CAPACITY], expected[CAPACITY], count = 0, kept = 0;
+    for (int32_t i = 0; i < model->count; i++) {
+        model->left[i] -= times;
+        if (model->left[i] == 0)
+            expected[count++] = model->request[i];
+    }
+    vidur_group_advance(&f->replica, group, times);
+    if (group->to_completion > 0) {
+        CU_ASSERT_EQUAL(count, 0);
+        return;
+    }
+    CU_ASSERT_EQUAL(vidur_group_complete(&f->replica, group, done), count);
+    CU_ASSERT_EQUAL(memcmp(done, expected, (size_t)count * sizeof *done), 0);
+    for (int32_t i = 0; i < model->count; i++)
+        if (model->left[i] > 0) {
+            model->request[kept] = model->request[i];
+            model->left[kept++] = model->left[i];
+        }
+    model->count = kept;
+}
+
+static void test_calendar(void)
+{
+    struct fixture f;
+    struct model model = {.count = 0};
+    int32_t out[CAPACITY];
+    int far = 0, dissolved = 0;
+    begin(&f);
+    struct vidur_decode_group *group = &f.replica.groups[vidur_group_new(&f.replica)];
+    for (int round = 0; round < 200000; round++) {
+        const uint32_t what = vidur_rng_below(&f.rng, 400);
+        const int32_t least = least_left(&model);
+        CU_ASSERT_EQUAL_FATAL(group->count, model.count);
+        CU_ASSERT_EQUAL(vidur_group_demand(&f.replica, group),
+                        model_demand(&f, &model));
+        CU_ASSERT(group->to_completion <= least);
+        if (least < VIDUR_CALENDAR_DAYS)
+            CU_ASSERT_EQUAL(group->to_completion, least);
+        far += least >= VIDUR_CALENDAR_DAYS && least < INT32_MAX;
+        if (what < 60 && model.count < CAPACITY) {
+            join_both(&f, group, &model, what % 3 == 0);
+        } else if (what == 399) {
+            vidur_group_dissolve(&f.replica, (int32_t)(group - f.replica.groups), out);
+            CU_ASSERT_EQUAL(memcmp(out, model.request,
+                                   (size_t)model.count * sizeof *out),
+                            0);
+            model.count = 0;
+            group = &f.replica.groups[vidur_group_new(&f.replica)];
+            dissolved++;
+        } else if (model.count > 0) {
+            const int32_t most = group->to_completion;
+            advance_both(&f, group, &model, what % 2 ? 1 : most);
+        }
+    }
+    CU_ASSERT(far > 1000 && dissolved > 100);
+    end(&f);
+}
+
 static void test_groups_run_out(void)
 {
     struct fixture f;
@@ -327,5 +450,6 @@ VIDUR_TEST_MAIN("replica", {"queue", test_queue},
                 {"unpacking keeps order", test_unpacking_keeps_order},
                 {"a group equals its members", test_group_equals_members},
                 {"joining in front", test_joining_in_front},
+                {"calendar", test_calendar},
                 {"groups run out", test_groups_run_out}, {"blocks", test_blocks},
                 {"restart", test_restart})

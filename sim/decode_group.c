@@ -37,8 +37,7 @@ static void close_up(struct vidur_decode_group *group, int32_t *place, int32_t f
         place[request] = shift + kept;
         group->member[kept++] = request;
     }
-    memmove(group->member + shift, group->member,
-            (size_t)kept * sizeof *group->member);
+    memmove(group->member + shift, group->member, (size_t)kept * sizeof *group->member);
     group->front = shift;
     group->back = shift + kept;
 }
@@ -104,8 +103,7 @@ static int32_t days_to_entry(const struct vidur_decode_group *group, int32_t day
     return bits ? days + __builtin_ctzll(bits) : INT32_MAX;
 }
 
-/* Whether somebody completes so many iterations from now, not a calendar's length later.
- */
+/* Whether somebody completes so many iterations from now, not a round later. */
 static bool is_due(const struct vidur_decode_group *group,
                    const struct vidur_request_table *table, int32_t days)
 {

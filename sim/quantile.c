@@ -228,8 +228,8 @@ static void set_quantiles(struct vidur_distribution *out, const double *quantile
     out->p99 = quantiles[3];
 }
 
-/* The sum of vidur_exact_sum_add in units of 2^-32 and 2^-64, with one carry at the end:
- * for values from 0 where neither overflows. */
+/* The sum of vidur_exact_sum_add in units of 2^-32 and 2^-64, with one carry at the
+ * end: for values from 0 where neither overflows. */
 struct quick_sum {
     int64_t high, low;
 };

@@ -163,11 +163,10 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes)
         2 * vidur_arena_bytes((size_t)sizes->running_capacity, sizeof(int32_t));
     bytes = vidur_arena_sum(
         bytes, vidur_arena_bytes(groups, sizeof(struct vidur_decode_group)));
-    bytes +=
-        groups * (vidur_arena_bytes(num_places(sizes), sizeof(int32_t)) +
-                  vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)) +
-                  vidur_arena_bytes(VIDUR_CALENDAR_DAYS, sizeof(int32_t)) +
-                  vidur_arena_bytes(VIDUR_CALENDAR_DAYS / 64, sizeof(uint64_t)));
+    bytes += groups * (vidur_arena_bytes(num_places(sizes), sizeof(int32_t)) +
+                       vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)) +
+                       vidur_arena_bytes(VIDUR_CALENDAR_DAYS, sizeof(int32_t)) +
+                       vidur_arena_bytes(VIDUR_CALENDAR_DAYS / 64, sizeof(uint64_t)));
     bytes += vidur_arena_bytes(1, sizeof(struct vidur_replica_account));
     bytes += vidur_arena_bytes((size_t)sizes->num_stages,
                                sizeof(struct vidur_stage_account));

@@ -239,8 +239,8 @@ static inline double decode_ms(const struct layers *layers,
         return 0;
     const int64_t mean = mean_context(batch);
     const int64_t column = round_up(layers, mean);
-    const double ms = cell(&layers->table->attn_decode, batch->num_decodes - 1, column,
-                           extrapolated);
+    const double ms =
+        cell(&layers->table->attn_decode, batch->num_decodes - 1, column, extrapolated);
     *repeats = (int32_t)(column * layers->step - mean + 1);
     return batch->num_decodes > 1 ? ms * layers->decode_factor : ms;
 }
@@ -254,8 +254,7 @@ static int64_t prefill_column(const struct vidur_batch *batch)
 }
 
 static inline double prefill_ms(const struct layers *layers,
-                                const struct vidur_batch *batch,
-                                int32_t *extrapolated)
+                                const struct vidur_batch *batch, int32_t *extrapolated)
 {
     if (batch->num_prefills == 0)
         return 0;

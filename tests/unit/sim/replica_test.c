@@ -367,9 +367,8 @@ static void test_calendar(void)
             join_both(&f, group, &model, what % 3 == 0);
         } else if (what == 399) {
             vidur_group_dissolve(&f.replica, (int32_t)(group - f.replica.groups), out);
-            CU_ASSERT_EQUAL(memcmp(out, model.request,
-                                   (size_t)model.count * sizeof *out),
-                            0);
+            CU_ASSERT_EQUAL(
+                memcmp(out, model.request, (size_t)model.count * sizeof *out), 0);
             model.count = 0;
             group = &f.replica.groups[vidur_group_new(&f.replica)];
             dissolved++;
@@ -450,6 +449,5 @@ VIDUR_TEST_MAIN("replica", {"queue", test_queue},
                 {"unpacking keeps order", test_unpacking_keeps_order},
                 {"a group equals its members", test_group_equals_members},
                 {"joining in front", test_joining_in_front},
-                {"calendar", test_calendar},
-                {"groups run out", test_groups_run_out}, {"blocks", test_blocks},
-                {"restart", test_restart})
+                {"calendar", test_calendar}, {"groups run out", test_groups_run_out},
+                {"blocks", test_blocks}, {"restart", test_restart})

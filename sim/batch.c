@@ -213,7 +213,7 @@ static void count_batch(const struct vidur_batch *batch,
     account->num_extrapolated += batch->step.extrapolated;
 }
 
-static void count(struct vidur_batch *batch, struct vidur_replica *replica)
+static inline void count(struct vidur_batch *batch, struct vidur_replica *replica)
 {
     batch->scheduled_at_s = replica->now_s;
     if (batch->group >= 0)
@@ -268,8 +268,8 @@ static void group_decodes(struct vidur_batch *batch, struct vidur_replica *repli
     batch->num_members = kept;
 }
 
-static void begin_group(const struct vidur_batch *batch, struct vidur_replica *replica,
-                        double start_s)
+static inline void begin_group(const struct vidur_batch *batch,
+                               struct vidur_replica *replica, double start_s)
 {
     struct vidur_decode_group *group = &replica->groups[batch->group];
     if (group->last_done_s != start_s)

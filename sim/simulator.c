@@ -390,39 +390,35 @@ static int drive_all(struct vidur_run *run)
     return drive(run, &arrivals);
 }
 
-static void ticks_to_seconds(uint64_t *ticks, int64_t count)
+static void put_seconds(uint64_t *ticks, double seconds)
 {
-    for (int64_t i = 0; i < count; i++) {
-        const double seconds = vidur_ticks_to_s(ticks[i]);
-        memcpy(&ticks[i], &seconds, sizeof seconds);
-    }
+    memcpy(ticks, &seconds, sizeof seconds);
 }
 
-/* Between its first schedule and its last batch a request executes or is preempted:
- * what is missing there is what the ticks of its preemption lost by wrapping. */
-static void unwrap_preemption(const struct vidur_request_table *table)
+/* In place. Between its first schedule and its last batch a request executes or is
+ * preempted: what is missing there is what the ticks of its preemption lost by
+ * wrapping.
+ */
+static void ticks_to_seconds(const struct vidur_request_table *table)
 {
     for (int64_t i = 0; i < table->count; i++) {
-        double execution_s, preempted_s;
-        memcpy(&execution_s, &table->execution_ticks[i], sizeof execution_s);
-        memcpy(&preempted_s, &table->preempted_ticks[i], sizeof preempted_s);
+        const double execution_s = vidur_ticks_to_s(table->execution_ticks[i]);
+        double preempted_s = vidur_ticks_to_s(table->preempted_ticks[i]);
         const double missing_s = table->last_done_s[i] - table->scheduled_at_s[i] -
                                  (execution_s + preempted_s);
-        if (!(missing_s > 0x1p16))
-            continue;
-        preempted_s += 0x1p17 * rint(missing_s * 0x1p-17);
-        memcpy(&table->preempted_ticks[i], &preempted_s, sizeof preempted_s);
+        if (missing_s > 0x1p16)
+            preempted_s += 0x1p17 * rint(missing_s * 0x1p-17);
+        put_seconds(&table->execution_ticks[i], execution_s);
+        put_seconds(&table->preempted_ticks[i], preempted_s);
     }
+    for (int64_t i = 0; table->model_ticks && i < table->count; i++)
+        put_seconds(&table->model_ticks[i], vidur_ticks_to_s(table->model_ticks[i]));
 }
 
 static void keep_records(struct vidur_simulator *simulator, struct vidur_run *run)
 {
     struct vidur_request_table *table = &run->requests;
-    ticks_to_seconds(table->execution_ticks, table->count);
-    ticks_to_seconds(table->preempted_ticks, table->count);
-    unwrap_preemption(table);
-    if (table->model_ticks)
-        ticks_to_seconds(table->model_ticks, table->count);
+    ticks_to_seconds(table);
     void *execution = table->execution_ticks, *preempted = table->preempted_ticks;
     void *model = table->model_ticks ? table->model_ticks : execution;
     simulator->records = (struct vidur_request_records){

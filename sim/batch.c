@@ -213,7 +213,7 @@ static void count_batch(const struct vidur_batch *batch,
     account->num_extrapolated += batch->step.extrapolated;
 }
 
-static inline void count(struct vidur_batch *batch, struct vidur_replica *replica)
+static inline void account_for(struct vidur_batch *batch, struct vidur_replica *replica)
 {
     batch->scheduled_at_s = replica->now_s;
     if (batch->group >= 0)
@@ -236,7 +236,7 @@ static inline void schedule_member(struct vidur_batch *batch,
 
 void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *replica)
 {
-    count(batch, replica);
+    account_for(batch, replica);
     for (int i = 0; i < 2; i++)
         batch->stage_ticks[i] = vidur_ticks(batch->step.stage_s[i]);
     for (int32_t i = 0; i < batch->num_members; i++)
@@ -297,7 +297,7 @@ void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
 
 void vidur_batch_start(struct vidur_batch *batch, struct vidur_replica *replica)
 {
-    count(batch, replica);
+    account_for(batch, replica);
     batch->stage_ticks[1] = vidur_ticks(batch->step.stage_s[1]);
     if (batch->group >= 0)
         begin_group(batch, replica, replica->now_s);

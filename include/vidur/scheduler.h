@@ -50,7 +50,7 @@ struct vidur_request_table {
     double *scheduled_at_s;
     double *prefill_completed_at_s;
     double *completed_at_s;
-    /* 2^-46 s, modulo 2^64: sums of these do not depend on their order */
+    /* 2^-47 s, modulo 2^64: sums of these do not depend on their order */
     uint64_t *execution_ticks;
     uint64_t *model_ticks;
     uint64_t *preempted_ticks;
@@ -173,7 +173,8 @@ struct vidur_scheduler_ops {
     /* Adds requests to an empty batch; leaves it empty when there is nothing to run. */
     void (*next_batch)(void *state, struct vidur_replica *replica,
                        struct vidur_batch *batch);
-    /* The batch's tokens have been counted. NULL: vidur_batch_requeue. */
+    /* The batch's tokens have been counted. It holds those that go on: its group, which
+     * prompts worked off may have joined, and its members. NULL: vidur_batch_requeue. */
     void (*batch_end)(void *state, struct vidur_replica *replica,
                       struct vidur_batch *batch);
     /* The batch just formed is one group and nothing else. How many times, this one
@@ -346,7 +347,7 @@ struct vidur_batch_outlook vidur_batch_look_ahead(const struct vidur_batch *batc
 /* Requests among the running items, and blocks that one more token of each takes. */
 int64_t vidur_running_demand(const struct vidur_replica *replica, int64_t *blocks);
 
-/* The usual end: what is not complete goes to the end of the running list. */
+/* The usual end: the group and the members go to the end of the running list. */
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch);
 
 /* Calls `visit` for each request of a running item, with its processed tokens. */

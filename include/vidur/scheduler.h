@@ -174,7 +174,8 @@ struct vidur_scheduler_ops {
     void (*next_batch)(void *state, struct vidur_replica *replica,
                        struct vidur_batch *batch);
     /* The batch's tokens have been counted. It holds those that go on: its group, which
-     * prompts worked off may have joined, and its members. NULL: vidur_batch_requeue. */
+     * prompts worked off may have joined, and its members. NULL: vidur_batch_requeue.
+     */
     void (*batch_end)(void *state, struct vidur_replica *replica,
                       struct vidur_batch *batch);
     /* The batch just formed is one group and nothing else. How many times, this one

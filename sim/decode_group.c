@@ -28,7 +28,7 @@ int32_t vidur_group_new(struct vidur_replica *replica)
 static void close_up(struct vidur_decode_group *group, int32_t *place, int32_t front)
 {
     const int32_t free_places = group->num_places - group->count;
-    const int32_t shift = front + (free_places - front) / 2;
+    const int32_t shift = front + (free_places - front) / 8; /* most join behind */
     int32_t kept = 0;
     for (int32_t i = group->front; i < group->back; i++) {
         const int32_t request = group->member[i];

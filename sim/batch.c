@@ -245,10 +245,12 @@ void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *repl
 
 /* ---- Running ---- */
 
-/* Decoding members join the batch's group. */
+/* Decoding members, if there are any, join the batch's group. */
 static void group_decodes(struct vidur_batch *batch, struct vidur_replica *replica)
 {
     int32_t kept = 0;
+    if (!replica->grouping || batch->num_members == batch->num_prefills)
+        return;
     if (batch->group == VIDUR_NO_GROUP)
         batch->group = vidur_group_new(replica);
     if (batch->group == VIDUR_NO_GROUP)
@@ -291,8 +293,7 @@ void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
         begin_group(batch, replica, start_s);
     for (int32_t i = 0; i < batch->num_members; i++)
         begin_member(replica->requests, batch->member[i], start_s);
-    if (replica->grouping && batch->num_members > batch->num_prefills)
-        group_decodes(batch, replica);
+    group_decodes(batch, replica);
 }
 
 void vidur_batch_start(struct vidur_batch *batch, struct vidur_replica *replica)
@@ -305,8 +306,7 @@ void vidur_batch_start(struct vidur_batch *batch, struct vidur_replica *replica)
         schedule_member(batch, replica, batch->member[i]);
         begin_member(replica->requests, batch->member[i], replica->now_s);
     }
-    if (replica->grouping && batch->num_members > batch->num_prefills)
-        group_decodes(batch, replica);
+    group_decodes(batch, replica);
 }
 
 void vidur_batch_wait(struct vidur_batch *batch, double from_s, double until_s)

@@ -22,6 +22,14 @@ int32_t vidur_group_new(struct vidur_replica *replica)
     return VIDUR_NO_GROUP;
 }
 
+/* Processed tokens of a member. */
+static int32_t processed(const struct vidur_replica *replica,
+                         const struct vidur_decode_group *group, int32_t request)
+{
+    const uint32_t at_join = (uint32_t)replica->requests->processed_tokens[request];
+    return (int32_t)(at_join + group->iteration);
+}
+
 /* ---- Places ---- */
 
 /* Closes the gaps between places and leaves `front` free, or more, before them. */
@@ -51,7 +59,7 @@ static void put(struct vidur_decode_group *group, struct vidur_request_table *ta
 
 /* ---- The calendar ---- */
 
-enum { WORD_BITS = 64, NUM_WORDS = VIDUR_CALENDAR_DAYS / WORD_BITS };
+enum { WORD_BITS = 64, NUM_WORDS = VIDUR_CALENDAR_WORDS };
 
 /* The iteration that completes a member. */
 static uint32_t completing_iteration(const struct vidur_request_table *table,
@@ -220,8 +228,7 @@ static int32_t give_back(struct vidur_replica *replica,
                          const struct vidur_decode_group *group, int32_t request)
 {
     struct vidur_request_table *table = replica->requests;
-    const int32_t n =
-        (int32_t)((uint32_t)table->processed_tokens[request] + group->iteration);
+    const int32_t n = processed(replica, group, request);
 
     table->processed_tokens[request] = n;
     table->execution_ticks[request] += group->execution_ticks;
@@ -260,9 +267,14 @@ static void leave(struct vidur_replica *replica, struct vidur_decode_group *grou
         --*demand_of(replica, group, n);
 }
 
-/* Few as a rule. */
+/* They come off the calendar last first, as a rule. */
 static void sort_by_place(int32_t *requests, int32_t count, const int32_t *place)
 {
+    for (int32_t i = 0; i < count / 2; i++) {
+        const int32_t request = requests[i];
+        requests[i] = requests[count - 1 - i];
+        requests[count - 1 - i] = request;
+    }
     for (int32_t i = 1; i < count; i++) {
         const int32_t request = requests[i];
         int32_t at = i;
@@ -285,14 +297,6 @@ int32_t vidur_group_complete(struct vidur_replica *replica,
 }
 
 /* ---- Members ---- */
-
-/* Processed tokens of a member. */
-static int32_t processed(const struct vidur_replica *replica,
-                         const struct vidur_decode_group *group, int32_t request)
-{
-    const uint32_t at_join = (uint32_t)replica->requests->processed_tokens[request];
-    return (int32_t)(at_join + group->iteration);
-}
 
 void vidur_group_look_ahead(const struct vidur_replica *replica,
                             const struct vidur_decode_group *group,

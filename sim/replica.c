@@ -166,7 +166,7 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes)
     bytes += groups * (vidur_arena_bytes(num_places(sizes), sizeof(int32_t)) +
                        vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)) +
                        vidur_arena_bytes(VIDUR_CALENDAR_DAYS, sizeof(int32_t)) +
-                       vidur_arena_bytes(VIDUR_CALENDAR_DAYS / 64, sizeof(uint64_t)));
+                       vidur_arena_bytes(VIDUR_CALENDAR_WORDS, sizeof(uint64_t)));
     bytes += vidur_arena_bytes(1, sizeof(struct vidur_replica_account));
     bytes += vidur_arena_bytes((size_t)sizes->num_stages,
                                sizeof(struct vidur_stage_account));
@@ -189,7 +189,7 @@ static void init_groups(struct vidur_replica *replica, struct vidur_arena *arena
         for (int day = 0; day < VIDUR_CALENDAR_DAYS; day++)
             group->due[day] = VIDUR_NO_REQUEST;
         group->is_occupied =
-            vidur_arena_zalloc(arena, VIDUR_CALENDAR_DAYS / 64, sizeof(uint64_t));
+            vidur_arena_zalloc(arena, VIDUR_CALENDAR_WORDS, sizeof(uint64_t));
     }
     replica->num_groups = count;
 }

@@ -50,10 +50,10 @@ struct vidur_decode_group {
     int32_t *demand;     /* blocks wanted by an iteration of each phase */
     /* the calendar: who completes at iterations of this remainder, linked by `next` */
     int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, or VIDUR_NO_REQUEST */
-    uint64_t *is_occupied; /* a bit for each that is one */
+    uint64_t *is_occupied; /* [VIDUR_CALENDAR_WORDS] a bit for each that is one */
 };
 
-enum { VIDUR_CALENDAR_DAYS = 1024 };
+enum { VIDUR_CALENDAR_DAYS = 1024, VIDUR_CALENDAR_WORDS = VIDUR_CALENDAR_DAYS / 64 };
 
 struct vidur_stage_account {
     double busy_s;
@@ -100,7 +100,7 @@ static inline int64_t vidur_num_changes(const struct vidur_replica_account *acco
 }
 
 void vidur_token_gaps_reset(struct vidur_token_gaps *gaps);
-/* Whether there is room for one more. */
+/* Makes room for more; false where there is none. */
 bool vidur_token_gaps_grow(struct vidur_token_gaps *gaps);
 
 /* Equal gaps in a row are one sample. */
@@ -231,7 +231,8 @@ void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *repl
  * decodes are a group from now on. */
 void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
                        double start_s);
-/* Both in one, of a batch that starts on its only stage when it is formed. */
+/* Both in one, of a batch that starts on its only stage, the last, when it is formed:
+ * the times of others are not set. */
 void vidur_batch_start(struct vidur_batch *batch, struct vidur_replica *replica);
 /* It waited between two stages. */
 void vidur_batch_wait(struct vidur_batch *batch, double from_s, double until_s);
@@ -247,8 +248,8 @@ static inline void vidur_batch_leave_stage(struct vidur_batch *batch,
     if (replica->requests->model_ticks)
         batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
 }
-/* Its last stage ended now: counts tokens, completes requests, records gaps. The
- * scheduler's batch_end comes next. */
+/* Its last stage ended now: counts tokens, records gaps, completes requests, which are
+ * members no more. The scheduler's batch_end comes next. */
 void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,
                         double latency_s);
 /* The run ends with the batch in flight: what its stages did so far counts. */

@@ -233,7 +233,7 @@ static void test_mean_is_exact(void)
     }
 }
 
-/* Values so far apart that no bins can be cut, and so few that one bin has most. */
+/* Values too far apart for bins, and one so far out that a single bin has the rest. */
 static void test_spread(void)
 {
     static double x[MAX_SAMPLES];

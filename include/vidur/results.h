@@ -86,8 +86,17 @@
     X(TEXT, status, 24, "",                                                            \
       "ok, infeasible_memory, slo_unreachable, invalid or failed")                     \
     X(TEXT, reason, 160, "", "why the status is not ok")                               \
-    X(REAL, max_qps, 0, "1/s", "largest load that meets every SLO")                    \
+    X(REAL, max_qps, 0, "1/s", "largest load that meets every SLO and is sustained")   \
+    X(REAL, max_qps_low, 0, "1/s", "the least of its replications: all hold here")     \
+    X(REAL, max_qps_high, 0, "1/s", "the largest of its replications")                 \
+    X(INT, replications, 0, "1", "seeds that it was searched with")                    \
+    X(FLAG, unbounded, 0, "1", "no load failed: max_qps is no upper bound")            \
+    X(INT, num_requests, 0, "1", "requests of a simulation at max_qps")                \
+    X(REAL, target_qps, 0, "1/s", "the load asked for; NaN: the largest is searched")  \
+    X(REAL, margin, 0, "1", "how far the worst SLO stays below its limit, a share")    \
+    X(INT, num_nodes, 0, "1", "nodes that the devices in use fill or begin")           \
     X(REAL, usd_per_hour, 0, "USD/h", "price of the devices in use")                   \
+    X(REAL, usd_per_month, 0, "USD", "price of the devices in use, 730 hours")         \
     X(REAL, qps_per_dollar, 0, "h/(s USD)", "max_qps / usd_per_hour")                  \
     X(REAL, usd_per_million_tokens, 0, "USD", "per million tokens at max_qps")         \
     VIDUR_RESULT_LATENCY_COLUMNS(X)                                                    \
@@ -103,6 +112,9 @@
 #define VIDUR_PROBE_COLUMNS(X)                                                         \
     X(TEXT, candidate_id, 24, "", "the candidate simulated")                           \
     X(INT, probe, 0, "1", "0, 1, ... in the order of the search's path")               \
+    X(INT, replication, 0, "1", "0: the search's own seed; 1, ...: others")            \
+    X(INT, num_replicas, 0, "1", "replicas simulated")                                 \
+    X(INT, num_requests, 0, "1", "requests offered")                                   \
     X(REAL, qps, 0, "1/s", "offered load")                                             \
     X(FLAG, feasible, 0, "1", "every SLO met")                                         \
     X(TEXT, violated_slo, 48, "", "the first SLO that was not met")                    \

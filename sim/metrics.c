@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "mfu.h"
+#include "sustained.h"
 
 #include <math.h>
 
@@ -199,6 +200,9 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_utilization(run, &totals, metrics);
     fill_batches(&totals.account, metrics);
     metrics->violated_slo = violated_slo(run, scratch);
+    if (!run->stopped_early && !run->time_limited)
+        vidur_judge_sustained(&run->requests, run->options->sustained_fraction,
+                              &metrics->sustained);
     for (int i = 0; i < VIDUR_NUM_LATENCIES; i++) {
         if (i == VIDUR_LATENCY_tbt) {
             vidur_distribution_of_weighted(&metrics->latency[i], run->gaps->values,

@@ -352,8 +352,9 @@ bool vidur_workload_has_rate(const struct vidur_workload *workload)
     return arrivals && arrivals->has_rate;
 }
 
-int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
-                           struct vidur_error *err)
+int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
+                         double qps, struct vidur_workload *out,
+                         struct vidur_error *err)
 {
     struct vidur_workload_state *state = workload->state;
     if (!vidur_workload_has_rate(workload))
@@ -367,11 +368,23 @@ int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
                           "the rate; use num_requests");
     if (!(qps > 0) || isinf(qps))
         return vidur_fail(err, VIDUR_EINVAL, "qps %g; must be above 0", qps);
+    if (num_requests < 1 || num_requests > workload->num_requests)
+        return vidur_fail(err, VIDUR_EINVAL, "%lld requests of a workload of %lld",
+                          (long long)num_requests, (long long)workload->num_requests);
     state->config.arrivals.qps = qps;
     double now_s = 0;
-    for (int64_t i = 0; i < workload->num_requests; i++) {
+    for (int64_t i = 0; i < num_requests; i++) {
         now_s += gap_of(state, state->gaps[i]);
         state->arrived_at_s[i] = now_s;
     }
+    *out = *workload;
+    out->num_requests = num_requests;
     return 0;
+}
+
+int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
+                           struct vidur_error *err)
+{
+    struct vidur_workload all;
+    return vidur_workload_offer(workload, workload->num_requests, qps, &all, err);
 }

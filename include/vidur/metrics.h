@@ -18,6 +18,15 @@ struct vidur_distribution {
     double p50, p90, p95, p99;
 };
 
+/* Whether what is served keeps up with what is offered, over the second half of the
+ * arrivals. */
+struct vidur_sustained {
+    int64_t offered; /* requests that arrived in it */
+    int64_t served;  /* completed in it */
+    double needed;   /* of them, to keep up but for chance and the cold start */
+    bool kept_up;
+};
+
 struct vidur_metrics {
     struct vidur_distribution latency[VIDUR_NUM_LATENCIES];
     /* throughput over the simulated time */
@@ -52,7 +61,8 @@ struct vidur_metrics {
     /* how the run ended */
     bool stopped_early; /* an SLO was lost, and the run was told to stop then */
     bool time_limited;  /* the time limit cut it */
-    int violated_slo;   /* index of the first SLO that failed; -1: none */
+    struct vidur_sustained sustained; /* of a run to its end; else kept_up is false */
+    int violated_slo;                 /* index of the first SLO that failed; -1: none */
 };
 
 #endif

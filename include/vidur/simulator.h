@@ -144,6 +144,9 @@ struct vidur_run_options {
     bool stop_early; /* end the run once an SLO can no longer be met */
     enum vidur_tbt_definition tbt_definition;
     double time_limit_s; /* simulated; 0: none */
+    /* of what is offered that must be served for a load to be sustained; 0: all but
+     * what chance explains */
+    double sustained_fraction;
     /* Event by event: the slow path that tests compare with, to the bit (but that, with
      * stop_early and a router that looks at the replicas, runs end at other times). */
     bool plain_stepping;

@@ -142,6 +142,12 @@ bool vidur_workload_has_rate(const struct vidur_workload *workload);
 int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
                            struct vidur_error *err);
 
+/* The same for the first `num_requests` alone, as a workload of their own in *out,
+ * which shares the arrays: it is valid until the rate is set again. */
+int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
+                         double qps, struct vidur_workload *out,
+                         struct vidur_error *err);
+
 void vidur_workload_destroy(struct vidur_workload *workload);
 
 #endif

@@ -196,6 +196,10 @@ static const char *explain_ok(const struct vidur_ranking_row *row, char *text,
 {
     const struct rule *best = NULL;
     double best_strength = 1;
+    if (!row->limiting_slo[0] && row->target_qps > 0) {
+        snprintf(text, size, "one replica carries the target; a smaller one may, too");
+        return "target";
+    }
     if (!row->limiting_slo[0]) {
         snprintf(text, size,
                  "no load tried breaks an SLO: the workload is too short to "

@@ -19,8 +19,15 @@ static double power(double base, int32_t exponent)
     return exponent < 0 ? 1.0 / result : result;
 }
 
+static bool is_lattice(const struct vidur_capacity *search)
+{
+    return search->options.definition != VIDUR_CAPACITY_SCHEDULING_DELAY;
+}
+
 static double load_at(const struct vidur_capacity *search, int32_t point)
 {
+    if (search->options.definition == VIDUR_CAPACITY_REPLICAS)
+        return search->options.target_qps / -point;
     return power(1.0 + search->options.granularity, point);
 }
 
@@ -51,13 +58,21 @@ static int check(const struct vidur_capacity_options *o, struct vidur_error *err
             return vidur_fail(err, VIDUR_EINVAL, "the delay limit must be above 0");
         return 0;
     }
+    if (o->first_stride < 1 || o->confirm < 0)
+        return vidur_fail(err, VIDUR_EINVAL, "first stride or confirm is out of range");
+    if (o->definition == VIDUR_CAPACITY_REPLICAS) {
+        if (!(o->target_qps > 0 && isfinite(o->target_qps)) || o->max_replicas < 1 ||
+            o->start_replicas < 1)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "the target or its replicas are out of range");
+        return 0;
+    }
     if (!(o->anchor_qps >= 1e-250 && o->anchor_qps <= 1e250))
         return vidur_fail(err, VIDUR_EINVAL, "the search's anchor %g is out of range",
                           o->anchor_qps);
-    if (!(o->start_qps >= 0) || !(o->floor_qps >= 0) || o->first_stride < 1 ||
-        o->confirm < 0)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "start, floor, first stride or confirm is out of range");
+    if (!(o->start_qps >= 0))
+        return vidur_fail(err, VIDUR_EINVAL, "the start %g is out of range",
+                          o->start_qps);
     return 0;
 }
 
@@ -65,17 +80,20 @@ static void begin_lattice(struct vidur_capacity *search)
 {
     const struct vidur_capacity_options *o = &search->options;
     const double start_qps = o->start_qps > 0 ? o->start_qps : o->anchor_qps;
-    const double trickle = floor(place_of(search, o->anchor_qps * lowest_ratio));
-    const double highest = ceil(place_of(search, o->anchor_qps * highest_ratio));
-    const double allowed =
-        o->floor_qps > 0 ? ceil(place_of(search, o->floor_qps)) : trickle;
-    const double lowest = fmin(fmax(trickle, allowed), highest);
+    search->lowest_point =
+        (int32_t)floor(place_of(search, o->anchor_qps * lowest_ratio));
+    search->highest_point =
+        (int32_t)ceil(place_of(search, o->anchor_qps * highest_ratio));
     const double start = floor(place_of(search, start_qps) + 0.5);
-    search->floored = lowest > trickle;
-    search->lowest_point = (int32_t)lowest;
-    search->highest_point = (int32_t)highest;
-    search->next_point = (int32_t)fmin(fmax(start, lowest), highest);
-    search->stride = o->first_stride;
+    search->next_point =
+        (int32_t)fmin(fmax(start, search->lowest_point), search->highest_point);
+}
+
+static void begin_replicas(struct vidur_capacity *search)
+{
+    search->lowest_point = -search->options.max_replicas;
+    search->highest_point = -1;
+    search->next_point = clamp(search, -search->options.start_replicas);
 }
 
 int vidur_capacity_begin(struct vidur_capacity *search,
@@ -87,8 +105,11 @@ int vidur_capacity_begin(struct vidur_capacity *search,
     memset(search, 0, sizeof *search);
     search->options = *options;
     search->pass_qps = search->fail_qps = NAN;
+    search->stride = options->first_stride;
     if (options->definition == VIDUR_CAPACITY_SLOS) {
         begin_lattice(search);
+    } else if (options->definition == VIDUR_CAPACITY_REPLICAS) {
+        begin_replicas(search);
     } else {
         search->right_qps = 2 * options->start_qps;
         search->next_qps = (search->left_qps + search->right_qps) / 2;
@@ -100,10 +121,25 @@ bool vidur_capacity_next(const struct vidur_capacity *search, double *qps)
 {
     if (search->finished)
         return false;
-    *qps = search->options.definition == VIDUR_CAPACITY_SLOS
-               ? load_at(search, search->next_point)
-               : search->next_qps;
+    *qps = is_lattice(search) ? load_at(search, search->next_point) : search->next_qps;
     return true;
+}
+
+uint64_t vidur_capacity_name(const struct vidur_capacity *search)
+{
+    uint64_t bits;
+    if (search->finished)
+        return 0;
+    if (is_lattice(search))
+        return UINT64_C(1) << 32 | (uint32_t)search->next_point;
+    memcpy(&bits, &search->next_qps, sizeof bits);
+    return bits;
+}
+
+int vidur_capacity_replicas(const struct vidur_capacity *search)
+{
+    return search->options.definition == VIDUR_CAPACITY_REPLICAS ? -search->next_point
+                                                                 : 0;
 }
 
 /* Beyond a bracket that has closed: looks for passes above the fail. */
@@ -135,8 +171,8 @@ static void choose_point(struct vidur_capacity *search)
 
 static bool bracket_closed(const struct vidur_capacity *search)
 {
-    return search->options.definition == VIDUR_CAPACITY_SLOS && search->has_pass &&
-           search->has_fail && search->fail_point - search->pass_point <= 1;
+    return is_lattice(search) && search->has_pass && search->has_fail &&
+           search->fail_point - search->pass_point <= 1;
 }
 
 static void tell_lattice(struct vidur_capacity *search, bool feasible)
@@ -190,7 +226,7 @@ void vidur_capacity_tell(struct vidur_capacity *search,
     if (search->finished)
         return;
     search->num_probes++;
-    if (search->options.definition == VIDUR_CAPACITY_SLOS)
+    if (is_lattice(search))
         tell_lattice(search, outcome->feasible);
     else
         tell_reference(search, outcome);
@@ -206,7 +242,7 @@ bool vidur_capacity_suppose(const struct vidur_capacity *search, int which,
     const struct vidur_capacity_outcome slos[] = {{true, 0}, {false, 0}};
     const struct vidur_capacity_outcome delays[] = {
         {false, 2 * limit}, {true, 0.9 * limit}, {true, limit / 6}, {true, 0}};
-    const bool lattice = search->options.definition == VIDUR_CAPACITY_SLOS;
+    const bool lattice = is_lattice(search);
     if (search->finished || which < 0 || which >= (lattice ? 2 : 4))
         return false;
     *after = *search;
@@ -229,13 +265,14 @@ void vidur_capacity_answer(const struct vidur_capacity *search,
             !search->has_pass && search->has_fail &&
             search->fail_qps <= search->options.start_qps * lowest_ratio;
     } else {
-        const bool at_end = !search->has_pass && search->has_fail &&
-                            search->fail_point == search->lowest_point;
-        answer->unreachable = at_end && !search->floored;
-        answer->floored = at_end && search->floored;
-        answer->unbounded = search->has_pass && !search->has_fail &&
+        answer->unreachable = !search->has_pass && search->has_fail &&
+                              search->fail_point == search->lowest_point;
+        answer->unbounded = search->options.definition == VIDUR_CAPACITY_SLOS &&
+                            search->has_pass && !search->has_fail &&
                             search->pass_point == search->highest_point;
     }
+    if (search->options.definition == VIDUR_CAPACITY_REPLICAS && search->has_pass)
+        answer->replicas = -search->pass_point;
 }
 
 int vidur_capacity_run(struct vidur_capacity *search, vidur_capacity_probe *probe,

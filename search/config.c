@@ -195,6 +195,12 @@ static const struct vidur_yaml_field slo_element = {.key = "",
                                                     .size = sizeof(struct vidur_slo),
                                                     .fields = slo_fields};
 
+static int read_requests(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    return config_read_requests(node, out, err);
+}
+
 static const struct vidur_yaml_field search_fields[] = {
     {SEARCH("granularity", DOUBLE, granularity),
      .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 0.0001, .max = 1},
@@ -205,6 +211,14 @@ static const struct vidur_yaml_field search_fields[] = {
     {SEARCH("poisson_truncate", DOUBLE, poisson_truncate), .flags = VIDUR_YAML_MIN,
      .min = 0},
     {SEARCH("time_limit_s", DOUBLE, time_limit_s), .flags = VIDUR_YAML_MIN, .min = 0},
+    {SEARCH("sustained_fraction", DOUBLE, sustained_fraction),
+     .flags = VIDUR_YAML_ABOVE | VIDUR_YAML_MAX, .min = 0, .max = 1},
+    {SEARCH("num_requests", CUSTOM, num_requests), .read = read_requests},
+    {SEARCH("max_requests", INT64, max_requests),
+     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 100, .max = 1e9},
+    {SEARCH("replications", INT, replications),
+     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 1, .max = VIDUR_MAX_REPLICATIONS},
+    {SEARCH("confirm_top", INT, confirm_top), .flags = VIDUR_YAML_MIN, .min = 0},
     {SEARCH("stop_early", BOOL, stop_early)},
     {SEARCH("warm_start", ENUM, warm_start), .names = warm_start_names},
     {SEARCH("speculate", BOOL, speculate)},
@@ -213,6 +227,21 @@ static const struct vidur_yaml_field search_fields[] = {
     {SEARCH("max_deaths", INT, max_deaths), .flags = VIDUR_YAML_MIN, .min = 1},
     {SEARCH("max_working_ranks", INT, max_working_ranks), .flags = VIDUR_YAML_MIN,
      .min = 1},
+    {0}};
+
+static const struct vidur_yaml_field target_fields[] = {
+    {.key = "qps",
+     .type = VIDUR_YAML_DOUBLE,
+     VIDUR_YAML_AT(struct vidur_search_target, qps),
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE | VIDUR_YAML_MAX,
+     .min = 0,
+     .max = 1e9},
+    {.key = "max_gpus",
+     .type = VIDUR_YAML_INT,
+     VIDUR_YAML_AT(struct vidur_search_target, max_gpus),
+     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,
+     .min = 1,
+     .max = 1e6},
     {0}};
 
 static const struct vidur_yaml_field root_fields[] = {
@@ -239,6 +268,10 @@ static const struct vidur_yaml_field root_fields[] = {
      .type = VIDUR_YAML_MAPPING,
      VIDUR_YAML_AT(struct vidur_search_config, search),
      .fields = search_fields},
+    {.key = "target",
+     .type = VIDUR_YAML_MAPPING,
+     VIDUR_YAML_AT(struct vidur_search_config, target),
+     .fields = target_fields},
     {ROOT("capacity_definition", ENUM, capacity_definition), .names = capacity_names},
     {ROOT("tbt_definition", ENUM, tbt_definition), .names = tbt_names},
     {ROOT("semantics", ENUM, semantics), .names = vidur_semantics_names},
@@ -259,11 +292,15 @@ static void set_defaults(struct vidur_search_config *config)
                                                     .max_iterations = 20,
                                                     .seed = 42,
                                                     .poisson_truncate = -1,
+                                                    .max_requests = 131072,
+                                                    .replications = 1,
+                                                    .confirm_top = 10,
                                                     .stop_early = true,
                                                     .warm_start = VIDUR_WARM_BATCH_SIZE,
                                                     .speculate = true,
                                                     .max_deaths = 2,
                                                     .max_working_ranks = 16};
+    config->target.max_gpus = 65536;
 }
 
 /* What stands for a list that was not given. */
@@ -411,6 +448,11 @@ static int check_definition(const struct vidur_yaml_node *root,
 {
     if (config->capacity_definition != VIDUR_CAPACITY_SCHEDULING_DELAY)
         return 0;
+    if (config->target.qps > 0)
+        return vidur_yaml_fail_key(root, "target", err,
+                                   "given beside capacity_definition: "
+                                   "scheduling_delay, which searches the largest "
+                                   "load; leave one out");
     for (int i = 0; i < config->num_slos; i++)
         if (config->slos[i].metric == VIDUR_LATENCY_scheduling_delay &&
             config->slos[i].quantile == 0.99)

@@ -18,6 +18,10 @@ int config_read_traces(const struct vidur_yaml_node *node,
 int config_complete_traces(const struct vidur_yaml_node *node,
                            struct vidur_search_config *config, struct vidur_error *err);
 
+/* A number of requests, or `auto` (0): a vidur_yaml_reader of an int64_t. */
+int config_read_requests(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err);
+
 /* A text of a spec's name, or a path (.yaml, .yml, .json) relative to the file. */
 int config_read_reference(const struct vidur_yaml_node *node, void *out,
                           struct vidur_error *err);

@@ -12,7 +12,29 @@
 
 /* `traces:`: what is asked of the candidates. */
 
-enum { DEFAULT_REQUESTS = 16000 };
+/* As the reference's search has it, which knows no `auto`. */
+enum { REFERENCE_REQUESTS = 16000 };
+
+/* A number of requests in an int64_t; neither a number nor `auto`. */
+enum { REQUESTS_AUTO = 0, REQUESTS_NOT_GIVEN = -1 };
+
+int config_read_requests(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    const char *text = vidur_yaml_scalar(node);
+    int64_t count = REQUESTS_AUTO;
+    if (!text || strcmp(text, "auto") != 0) {
+        if (vidur_yaml_as_int64(node, &count, err) != 0)
+            return -1;
+        if (count < 1 || count > 1000000000)
+            return vidur_yaml_fail(node, err,
+                                   "%lld; give 1 to 1e9, or auto for as many as a "
+                                   "steady state needs",
+                                   (long long)count);
+    }
+    *(int64_t *)out = count;
+    return 0;
+}
 
 static int read_lengths(const struct vidur_yaml_node *node, void *out,
                         struct vidur_error *err)
@@ -36,8 +58,7 @@ static const struct vidur_yaml_field trace_fields[] = {
     {KEY("lengths", CUSTOM, workload.lengths), .read = read_lengths},
     {KEY("arrivals", CUSTOM, workload.arrivals), .read = read_arrivals},
     {KEY("max_seq_len", INT, workload.max_tokens), .flags = VIDUR_YAML_MIN, .min = 2},
-    {KEY("num_requests", INT64, workload.num_requests),
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 1, .max = 1e9},
+    {KEY("num_requests", CUSTOM, workload.num_requests), .read = config_read_requests},
     {KEY("start_qps", DOUBLE, start_qps), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {0}};
 
@@ -45,7 +66,7 @@ static int read_trace(const struct vidur_yaml_node *node,
                       struct vidur_search_trace *trace, struct vidur_error *err)
 {
     vidur_workload_config_defaults(&trace->workload);
-    trace->workload.num_requests = DEFAULT_REQUESTS;
+    trace->workload.num_requests = REQUESTS_NOT_GIVEN;
     trace->workload.arrivals.qps = 1; /* until a probe says */
     trace->start_qps = 1;
     if (vidur_yaml_read(node, trace_fields, trace, err) != 0)
@@ -94,11 +115,29 @@ static int hash_file(const char *path, uint64_t *hash, struct vidur_error *err)
     return 0;
 }
 
+/* Where the number of requests is left to the search, the most that it may need. */
+static void settle_requests(const struct vidur_search_config *config,
+                            struct vidur_search_trace *trace)
+{
+    int64_t *count = &trace->workload.num_requests;
+    const bool reference =
+        config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY ||
+        config->semantics == VIDUR_SEMANTICS_VIDUR ||
+        config->search.seeds == VIDUR_SEEDS_REFERENCE;
+    if (*count == REQUESTS_NOT_GIVEN)
+        *count = config->search.num_requests;
+    if (*count != REQUESTS_AUTO)
+        return;
+    trace->auto_requests = !reference;
+    *count = reference ? REFERENCE_REQUESTS : config->search.max_requests;
+}
+
 static int complete(const struct vidur_yaml_node *node,
                     const struct vidur_search_config *config,
                     struct vidur_search_trace *trace, struct vidur_error *err)
 {
     struct vidur_workload_config *workload = &trace->workload;
+    settle_requests(config, trace);
     workload->seed = config->search.seed;
     workload->seeds = config->search.seeds;
     if (config->search.poisson_truncate >= 0 && workload->arrivals.truncate < 0)

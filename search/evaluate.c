@@ -1,5 +1,6 @@
 #include "evaluate.h"
 
+#include "base/hash.h"
 #include "base/progress.h"
 
 #include <vidur/capacity.h>
@@ -17,23 +18,42 @@ enum { BOUND_BATCHES = 4, BOUND_REQUESTS = 512 };
 /* The pilot's share of the requests, and how few it makes do with. */
 enum {
     PILOT_SHARE = 16,
+    PILOT_SHARE_OF_AUTO = 4,
     PILOT_REQUESTS = 500,
     PILOT_ITERATIONS = 20,
     PILOT_STRIDE = 2
 };
 static const double pilot_granularity = 0.1;
 
+/* A search for a steady state begins with a part of the requests that it is expected to
+ * need, so that two answers can be compared; how many it needs in any case. */
+enum { FIRST_PART = 4, FEWEST_AUTO_REQUESTS = 8192 };
+
+/* Of the time limit, what is left to requests that have arrived; and how few requests
+ * are a load at all. */
+static const double limit_share_of_arrivals = 0.5;
+enum { FEWEST_REQUESTS = 100 };
+
 /* All requests are there from the start, for any simulation's purpose. */
 static const double saturating_qps = 1e9;
+
+/* A workload as another seed draws it. */
+struct replicate {
+    int trace, replication;
+    struct vidur_workload *workload;
+};
 
 struct evaluator {
     const struct vidur_space *space;
     struct evaluator_options options;
     struct vidur_estimator_config estimator;
     const struct evaluator_pulse *pulse;
-    struct vidur_workload **workloads;   /* by trace */
+    struct vidur_workload **workloads; /* by trace */
+    struct replicate *replicates;      /* drawn so far */
+    int num_replicates;
     struct vidur_timetable **timetables; /* by table; NULL: not opened yet */
     int64_t candidate;                   /* of the simulator; -1: none */
+    int num_replicas;                    /* of the simulator */
     struct vidur_simulator *simulator;
 };
 
@@ -73,9 +93,12 @@ void evaluator_destroy(struct evaluator *e)
     vidur_simulator_destroy(e->simulator);
     for (int i = 0; e->workloads && i < e->space->config->num_traces; i++)
         vidur_workload_destroy(e->workloads[i]);
+    for (int i = 0; i < e->num_replicates; i++)
+        vidur_workload_destroy(e->replicates[i].workload);
     for (int i = 0; e->timetables && i < e->space->num_tables; i++)
         vidur_timetable_close(e->timetables[i]);
     free(e->workloads);
+    free(e->replicates);
     free(e->timetables);
     free(e);
 }
@@ -90,13 +113,39 @@ const struct vidur_workload *evaluator_workload(const struct evaluator *e, int t
     return e->workloads[trace];
 }
 
-double evaluator_lowest_qps(struct evaluator *e, int trace)
+/* Another seed for the same workload; depends on nothing but the two. */
+static uint64_t replicate_seed(uint64_t seed, int replication)
 {
-    const double limit_s = e->space->config->search.time_limit_s;
-    struct vidur_workload *workload = e->workloads[trace];
-    if (!(limit_s > 0) || vidur_workload_set_qps(workload, 1, NULL) != 0)
-        return 0;
-    return workload->arrived_at_s[workload->num_requests - 1] / limit_s;
+    const uint64_t of = (uint64_t)replication;
+    uint64_t hash = vidur_fnv1a_string(VIDUR_FNV1A_INIT, "replication");
+    hash = vidur_fnv1a(hash, &seed, sizeof seed);
+    return vidur_fnv1a(hash, &of, sizeof of);
+}
+
+static struct vidur_workload *find_workload(struct evaluator *e, int trace,
+                                            int replication, struct vidur_error *err)
+{
+    if (replication == 0)
+        return e->workloads[trace];
+    for (int i = 0; i < e->num_replicates; i++)
+        if (e->replicates[i].trace == trace &&
+            e->replicates[i].replication == replication)
+            return e->replicates[i].workload;
+    struct replicate *more =
+        realloc(e->replicates, ((size_t)e->num_replicates + 1) * sizeof *e->replicates);
+    if (!more) {
+        vidur_fail(err, VIDUR_ENOMEM, "out of memory for a workload");
+        return NULL;
+    }
+    e->replicates = more;
+    struct replicate *new = &more[e->num_replicates];
+    struct vidur_workload_config config = e->space->config->traces[trace].workload;
+    config.seed = replicate_seed(config.seed, replication);
+    *new = (struct replicate){.trace = trace, .replication = replication};
+    if (vidur_workload_create(&new->workload, &config, err) != 0)
+        return NULL;
+    e->num_replicates++;
+    return new->workload;
 }
 
 int64_t evaluator_memory_bytes(const struct evaluator *e)
@@ -190,24 +239,32 @@ static int check_prompts(const struct vidur_scheduler_config *scheduler,
         scheduler->max_tokens_in_batch, longest);
 }
 
-static int find_bound(struct evaluator *e, int64_t candidate, double *qps,
-                      struct vidur_error *err)
+/* What a saturated replica comes to. */
+struct saturated {
+    double qps;
+    int64_t in_flight; /* requests that it worked on at once */
+};
+
+static int saturate(struct evaluator *e, int64_t candidate, struct saturated *out,
+                    struct vidur_error *err)
 {
     const struct vidur_candidate *c = &e->space->candidates[candidate];
     struct vidur_workload *workload = e->workloads[c->trace];
     const struct vidur_timetable *timetable = open_table(e, c->table, err);
     struct vidur_deployment deployment;
     struct vidur_metrics metrics;
-    if (!timetable || vidur_workload_set_qps(workload, saturating_qps, err) != 0)
+    struct vidur_workload first;
+    if (!timetable)
         return -1;
     vidur_space_deployment(e->space, candidate, &deployment);
     if (check_prompts(&deployment.scheduler, workload, err) != 0)
         return -1;
     deployment.num_replicas = 1;
-    struct vidur_workload first = *workload;
-    first.num_requests =
+    const int64_t count =
         bound_requests(&deployment, workload->num_requests, workload->max_tokens);
     struct run run = {.workload = &first};
+    if (vidur_workload_offer(workload, count, saturating_qps, &first, err) != 0)
+        return -1;
     int rc = vidur_simulator_create(&run.simulator, &deployment, timetable,
                                     workload->max_tokens, err);
     if (rc == 0)
@@ -215,18 +272,19 @@ static int find_bound(struct evaluator *e, int64_t candidate, double *qps,
     vidur_simulator_destroy(run.simulator);
     if (rc != 0)
         return -1;
-    *qps = metrics.requests_per_s * c->num_replicas;
-    if (!(*qps > 0 && isfinite(*qps)))
+    *out = (struct saturated){metrics.requests_per_s, metrics.peak_holders};
+    if (!(out->qps > 0 && isfinite(out->qps)))
         return vidur_fail(err, VIDUR_EINVAL, "no request was served at any load");
     return 0;
 }
 
-static int take_candidate(struct evaluator *e, int64_t candidate,
+static int take_candidate(struct evaluator *e, const struct evaluator_load *load,
                           struct vidur_error *err)
 {
-    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    const struct vidur_candidate *c = &e->space->candidates[load->candidate];
+    const int replicas = load->num_replicas > 0 ? load->num_replicas : c->num_replicas;
     struct vidur_deployment deployment;
-    if (e->candidate == candidate)
+    if (e->candidate == load->candidate && e->num_replicas == replicas)
         return 0;
     const struct vidur_timetable *timetable = open_table(e, c->table, err);
     if (!timetable)
@@ -234,48 +292,102 @@ static int take_candidate(struct evaluator *e, int64_t candidate,
     vidur_simulator_destroy(e->simulator);
     e->simulator = NULL;
     e->candidate = -1;
-    vidur_space_deployment(e->space, candidate, &deployment);
+    vidur_space_deployment(e->space, load->candidate, &deployment);
+    deployment.num_replicas = replicas;
     if (vidur_simulator_create(&e->simulator, &deployment, timetable,
                                e->workloads[c->trace]->max_tokens, err) != 0)
         return -1;
-    e->candidate = candidate;
+    e->candidate = load->candidate;
+    e->num_replicas = replicas;
     return 0;
 }
 
-/* The first so many requests of a candidate's workload, at a rate. */
-struct load {
-    int64_t candidate;
-    int64_t num_requests;
-    double qps;
-};
+/* ---- The time limit ---- */
 
-static int run_load(struct evaluator *e, const struct load *load,
+static int64_t arrivals_until(const struct vidur_workload *workload, double time_s)
+{
+    int64_t count = 0;
+    while (count < workload->num_requests && workload->arrived_at_s[count] <= time_s)
+        count++;
+    return count;
+}
+
+/* Leaves the last requests out, so that those before them have time to be served; false
+ * where too few would remain. */
+static bool shorten(struct vidur_workload *first, double limit_s)
+{
+    const int64_t count = arrivals_until(first, limit_share_of_arrivals * limit_s);
+    if (count < FEWEST_REQUESTS || count == first->num_requests)
+        return false;
+    first->num_requests = count;
+    return true;
+}
+
+/* Runs that the limit would cut are made shorter instead. */
+static int simulate_in_time(const struct evaluator *e, struct run *run,
+                            struct vidur_workload *first, struct vidur_metrics *metrics,
+                            struct vidur_error *err)
+{
+    const double limit_s = run->options.time_limit_s;
+    const bool reference =
+        e->space->config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY;
+    if (!(limit_s > 0) || reference)
+        return simulate(e, run, metrics, err);
+    const bool too_long = first->arrived_at_s[first->num_requests - 1] > limit_s;
+    const bool is_short = too_long && shorten(first, limit_s);
+    if (simulate(e, run, metrics, err) != 0)
+        return -1;
+    if (!metrics->time_limited || is_short || !shorten(first, limit_s))
+        return 0;
+    return simulate(e, run, metrics, err);
+}
+
+static int run_load(struct evaluator *e, const struct evaluator_load *load,
                     struct vidur_metrics *metrics, struct vidur_error *err)
 {
     const struct vidur_search_config *config = e->space->config;
-    struct vidur_workload *workload =
-        e->workloads[e->space->candidates[load->candidate].trace];
+    const int trace = e->space->candidates[load->candidate].trace;
+    struct vidur_workload *workload = find_workload(e, trace, load->replication, err);
+    struct vidur_workload first;
     /* The reference's search looks at how late an overloaded run is. */
     const bool may_stop =
-        config->search.stop_early && config->capacity_definition == VIDUR_CAPACITY_SLOS;
-    if (take_candidate(e, load->candidate, err) != 0 ||
-        vidur_workload_set_qps(workload, load->qps, err) != 0)
+        config->search.stop_early &&
+        config->capacity_definition != VIDUR_CAPACITY_SCHEDULING_DELAY;
+    if (!workload || take_candidate(e, load, err) != 0)
         return -1;
-    struct vidur_workload first = *workload;
-    first.num_requests = load->num_requests;
-    struct run run = {.simulator = e->simulator,
-                      .workload = &first,
-                      .options = {.slos = config->slos,
-                                  .num_slos = config->num_slos,
-                                  .stop_early = may_stop,
-                                  .tbt_definition = config->tbt_definition,
-                                  .time_limit_s = config->search.time_limit_s}};
-    return simulate(e, &run, metrics, err);
+    const int64_t count =
+        load->num_requests > 0 ? load->num_requests : workload->num_requests;
+    if (vidur_workload_offer(workload, count, load->qps, &first, err) != 0)
+        return -1;
+    struct run run = {
+        .simulator = e->simulator,
+        .workload = &first,
+        .options = {.slos = config->slos,
+                    .num_slos = config->num_slos,
+                    .stop_early = may_stop,
+                    .tbt_definition = config->tbt_definition,
+                    .time_limit_s = config->search.time_limit_s,
+                    .sustained_fraction = config->search.sustained_fraction}};
+    return simulate_in_time(e, &run, &first, metrics, err);
 }
+
+static bool is_sustained(const struct evaluator *e, const struct vidur_metrics *metrics)
+{
+    return metrics->sustained.kept_up ||
+           e->space->config->semantics == VIDUR_SEMANTICS_VIDUR;
+}
+
+static bool is_feasible(const struct evaluator *e, const struct vidur_metrics *metrics)
+{
+    return metrics->violated_slo < 0 && !metrics->time_limited &&
+           is_sustained(e, metrics);
+}
+
+/* ---- Where a search may start ---- */
 
 struct pilot {
     struct evaluator *evaluator;
-    struct load load;
+    struct evaluator_load load;
 };
 
 static int probe_pilot(void *context, double qps,
@@ -286,7 +398,7 @@ static int probe_pilot(void *context, double qps,
     pilot->load.qps = qps;
     if (run_load(pilot->evaluator, &pilot->load, &metrics, err) != 0)
         return -1;
-    outcome->feasible = metrics.violated_slo < 0 && !metrics.time_limited;
+    outcome->feasible = is_feasible(pilot->evaluator, &metrics);
     return 0;
 }
 
@@ -313,18 +425,50 @@ static int find_start(struct pilot *pilot, double bound_qps, double *start_qps,
     return 0;
 }
 
-int evaluator_bound(struct evaluator *e, int64_t candidate, struct evaluator_bound *out,
-                    struct vidur_error *err)
+int64_t evaluator_requests_for(double in_flight)
 {
-    const struct vidur_workload *workload =
-        e->workloads[e->space->candidates[candidate].trace];
-    struct pilot pilot = {
-        e,
-        {.candidate = candidate, .num_requests = workload->num_requests / PILOT_SHARE}};
-    *out = (struct evaluator_bound){0, 0};
-    if (find_bound(e, candidate, &out->qps, err) != 0)
+    const double wanted = fmin(EVALUATOR_STEADY_TURNOVERS * in_flight, 0x1p40);
+    int64_t count = FEWEST_AUTO_REQUESTS;
+    while ((double)count < wanted)
+        count *= 2;
+    return count;
+}
+
+/* The requests that a search begins with. */
+static int64_t first_requests(const struct evaluator *e, int64_t candidate,
+                              const struct saturated *saturated)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    const struct vidur_search_config *config = e->space->config;
+    const int64_t most = e->workloads[c->trace]->num_requests;
+    const double target_qps = config->target.qps;
+    const double replicas =
+        target_qps > 0 ? target_qps / saturated->qps : c->num_replicas;
+    if (!config->traces[c->trace].auto_requests)
+        return most;
+    const int64_t count =
+        evaluator_requests_for((double)saturated->in_flight * replicas) / FIRST_PART;
+    return count < most ? count : most;
+}
+
+int evaluator_bound(struct evaluator *e, int64_t candidate, bool pilot,
+                    struct evaluator_bound *out, struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    const struct vidur_search_config *config = e->space->config;
+    const int share =
+        config->traces[c->trace].auto_requests ? PILOT_SHARE_OF_AUTO : PILOT_SHARE;
+    struct saturated saturated;
+    *out = (struct evaluator_bound){0};
+    if (saturate(e, candidate, &saturated, err) != 0)
         return -1;
-    return find_start(&pilot, out->qps, &out->start_qps, err);
+    out->qps = saturated.qps * c->num_replicas;
+    out->num_requests = first_requests(e, candidate, &saturated);
+    if (!pilot || config->target.qps > 0) /* the bound says with how many to begin */
+        return 0;
+    struct pilot search = {
+        e, {.candidate = candidate, .num_requests = out->num_requests / share}};
+    return find_start(&search, out->qps, &out->start_qps, err);
 }
 
 /* A run that was stopped before anything was measured tells nothing. */
@@ -372,35 +516,48 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
     SAME(num_batches);
     SAME(simulated_time_s);
 #undef SAME
+    row->num_requests = metrics->num_requests;
     row->preemptions = metrics->num_restarts;
     row->extrapolated = metrics->num_extrapolated;
     row->simulated_requests = metrics->num_arrived;
 }
 
-int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
+static void fill_verdict(const struct evaluator *e, struct vidur_probe_row *row,
+                         const struct vidur_metrics *metrics)
+{
+    row->time_limited = metrics->time_limited;
+    row->stopped_early = metrics->stopped_early;
+    row->feasible = is_feasible(e, metrics);
+    if (metrics->violated_slo >= 0)
+        vidur_slo_name(&e->space->config->slos[metrics->violated_slo],
+                       row->violated_slo, sizeof row->violated_slo);
+    else if (metrics->time_limited)
+        snprintf(row->violated_slo, sizeof row->violated_slo, "time_limit_s");
+    else if (!is_sustained(e, metrics))
+        snprintf(row->violated_slo, sizeof row->violated_slo, VIDUR_SUSTAINED);
+}
+
+int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
                     struct evaluator_probed *out, struct vidur_error *err)
 {
     struct vidur_probe_row *row = &out->row;
-    const struct vidur_search_config *config = e->space->config;
-    const struct vidur_candidate *c = &e->space->candidates[candidate];
-    const struct load load = {candidate, e->workloads[c->trace]->num_requests, qps};
     struct vidur_metrics metrics;
     const double begin_s = vidur_monotonic_s();
-    if (run_load(e, &load, &metrics, err) != 0)
+    if (run_load(e, load, &metrics, err) != 0)
         return -1;
     memset(out, 0, sizeof *out);
     out->peak_batch_size = metrics.peak_batch_size;
     out->peak_holders = metrics.peak_holders;
-    snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, c->id);
-    row->qps = qps;
-    row->time_limited = metrics.time_limited;
-    row->stopped_early = metrics.stopped_early;
-    row->feasible = metrics.violated_slo < 0 && !metrics.time_limited;
-    if (metrics.violated_slo >= 0)
-        vidur_slo_name(&config->slos[metrics.violated_slo], row->violated_slo,
-                       sizeof row->violated_slo);
-    else if (metrics.time_limited)
-        snprintf(row->violated_slo, sizeof row->violated_slo, "time_limit_s");
+    out->asked_requests = load->num_requests;
+    out->sustained = is_sustained(e, &metrics);
+    out->mean_e2e_s = known(&metrics.latency[VIDUR_LATENCY_e2e],
+                            metrics.latency[VIDUR_LATENCY_e2e].mean);
+    snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64,
+             e->space->candidates[load->candidate].id);
+    row->qps = load->qps;
+    row->replication = load->replication;
+    row->num_replicas = e->num_replicas;
+    fill_verdict(e, row, &metrics);
     fill_latencies(row, &metrics);
     fill_load(row, &metrics);
     row->mpi_rank = e->options.rank;

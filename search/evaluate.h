@@ -48,26 +48,57 @@ int evaluator_open_table(struct evaluator *evaluator, int table,
 struct evaluator_bound {
     double qps;       /* no load above it can be served for long, whatever the SLOs */
     double start_qps; /* about where the answer is; 0: no telling */
+    int64_t num_requests; /* to begin with: all, unless they are to be as many as a
+                             steady state needs */
 };
 
 /*
+ * `pilot`: whether start_qps is wanted.
+ *
  * The bound is the rate at which one replica works off requests that are all there from
  * the start, times replicas, over enough of the workload's first requests to fill its
- * batch several times. The start comes from a pilot: a coarse capacity search over the
- * first sixteenth of the workload, where that is long enough to mean anything.
+ * batch several times. The start comes from a pilot: a coarse capacity search over a
+ * part of the first requests, where that is long enough to mean anything.
  */
-int evaluator_bound(struct evaluator *evaluator, int64_t candidate,
+int evaluator_bound(struct evaluator *evaluator, int64_t candidate, bool pilot,
                     struct evaluator_bound *out, struct vidur_error *err);
+
+/* What is simulated. */
+struct evaluator_load {
+    int64_t candidate;
+    int replication;      /* 0: the search's own seed; 1, ...: seeds derived from it */
+    int num_replicas;     /* 0: the candidate's own number */
+    int64_t num_requests; /* the first so many of the workload; 0: all */
+    double qps;
+};
+
+/* A steady state needs a window of arrivals that is so many times as long as a request
+ * stays: the share of the run in which the cluster fills up is then small. */
+enum {
+    EVALUATOR_STEADY_TURNOVERS = 16,
+    EVALUATOR_LEAST_TURNOVERS = 8 /* fewer are a burst rather than a load */
+};
+
+/* How many requests that is where so many are in flight on average: a power of two, and
+ * enough for the tail of a distribution. */
+int64_t evaluator_requests_for(double in_flight);
 
 /* What a simulation tells: all of the row but its number in the path, and how far the
  * limits on batches were from being felt. */
 struct evaluator_probed {
     struct vidur_probe_row row;
+    int64_t asked_requests; /* row.num_requests may be fewer for time_limit_s */
+    double mean_e2e_s;      /* NaN: not known */
+    bool sustained;         /* as a feasible load must be */
     int64_t peak_batch_size;
     int64_t peak_holders; /* requests of one replica that held KV blocks at once */
 };
 
-int evaluator_probe(struct evaluator *evaluator, int64_t candidate, double qps,
+/* A load is feasible if every SLO is met and it is sustained (struct vidur_sustained),
+ * which semantics: vidur does not ask. Requests that would arrive after
+ * search.time_limit_s, or that a run has no time left for, are left out, as long as
+ * enough remain: a run that is cut all the same passes no load. */
+int evaluator_probe(struct evaluator *evaluator, const struct evaluator_load *load,
                     struct evaluator_probed *out, struct vidur_error *err);
 
 /* Whether `candidate`, which differs from the one that was probed in nothing but a
@@ -75,10 +106,6 @@ int evaluator_probe(struct evaluator *evaluator, int64_t candidate, double qps,
  * that it changes was ever felt. */
 bool evaluator_is_same(const struct vidur_space *space, int64_t candidate,
                        const struct evaluator_probed *probed);
-
-/* The load at which a trace's last request arrives when time_limit_s ends the run; 0:
- * no limit. */
-double evaluator_lowest_qps(struct evaluator *evaluator, int trace);
 
 /* The requests of a trace, as drawn; lives as long as the evaluator. */
 const struct vidur_workload *evaluator_workload(const struct evaluator *evaluator,

@@ -46,10 +46,11 @@ struct vidur_farm_pulse {
     const volatile int *stop;
 };
 
-/* One step of one job. */
+/* One step of one job, and the job's state before it. */
 struct vidur_farm_step {
     int64_t job;
     uint64_t step;
+    const void *state;
 };
 
 struct vidur_farm_ops {
@@ -85,6 +86,11 @@ struct vidur_farm_ops {
     /* The farm stops, and the rank that held the job does not answer any more. May be
      * NULL. */
     int (*lost)(void *context, int64_t job, struct vidur_error *err);
+    /* All jobs are finished: are there more, now that all results are known? They
+     * follow the others in *jobs (which may have moved), *num_jobs in all; the farm
+     * ends when their number stays the same. May be NULL. */
+    int (*more)(void *context, const struct vidur_farm_job **jobs, int64_t *num_jobs,
+                struct vidur_error *err);
     /* After a round of records: make them durable. May be NULL. */
     int (*commit)(void *context, struct vidur_error *err);
     /* Called often. May be NULL. */
@@ -95,8 +101,8 @@ struct vidur_farm {
     const struct vidur_farm_ops *ops;
     void *context;
     const struct vidur_farm_job *jobs; /* rank 0; others may leave it NULL */
-    int64_t num_jobs;
-    int max_working_ranks; /* rank 0 works too on at most this many ranks */
+    int64_t num_jobs;                  /* to begin with */
+    int max_working_ranks;             /* rank 0 works too on at most this many ranks */
     bool speculate;
     /* Set by a signal handler, or by the farm when another rank stops it. */
     volatile int *stop;

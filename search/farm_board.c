@@ -5,7 +5,7 @@
 
 static bool heavier(const struct farm_board *board, int64_t a, int64_t b)
 {
-    const struct vidur_farm_job *jobs = board->farm->jobs;
+    const struct vidur_farm_job *jobs = board->jobs;
     if (jobs[a].weight != jobs[b].weight)
         return jobs[a].weight > jobs[b].weight;
     return a < b;
@@ -47,54 +47,77 @@ static int64_t pop(const struct farm_board *board, struct farm_heap *heap)
 
 static void make_ready(struct farm_board *board, int64_t job)
 {
-    push(board, board->farm->jobs[job].alone ? &board->suspects : &board->ready, job);
+    push(board, board->jobs[job].alone ? &board->suspects : &board->ready, job);
 }
 
-static int link_jobs(struct farm_board *board, struct vidur_error *err)
+/* Those from `first` on; the ones before it are finished, or there are none. */
+static int link_jobs(struct farm_board *board, int64_t first, struct vidur_error *err)
 {
-    const struct vidur_farm *farm = board->farm;
-    for (int64_t i = 0; i < farm->num_jobs; i++)
+    for (int64_t i = first; i < board->num_jobs; i++)
         board->first_waiting[i] = board->next_waiting[i] = -1;
-    for (int64_t i = farm->num_jobs - 1; i >= 0; i--) {
-        const int64_t after = farm->jobs[i].after;
+    for (int64_t i = board->num_jobs - 1; i >= first; i--) {
+        const int64_t after = board->jobs[i].after;
         if (after >= i || after < -1)
             return vidur_fail(err, VIDUR_EINVAL,
                               "job %lld waits for job %lld, which does not precede it",
                               (long long)i, (long long)after);
-        if (after >= 0) {
+        if (after >= first) {
             board->next_waiting[i] = board->first_waiting[after];
             board->first_waiting[after] = i;
         }
     }
-    for (int64_t i = 0; i < farm->num_jobs; i++)
-        if (farm->jobs[i].after < 0)
+    for (int64_t i = first; i < board->num_jobs; i++)
+        if (board->jobs[i].after < first)
             make_ready(board, i);
     return 0;
+}
+
+static int grow(int64_t **array, size_t count)
+{
+    int64_t *more = realloc(*array, count * sizeof *more);
+    if (more)
+        *array = more;
+    return more ? 0 : -1;
+}
+
+static int take_in(struct farm_board *board, int64_t first, struct vidur_error *err)
+{
+    const size_t count = (size_t)board->num_jobs + 1;
+    if (grow(&board->ready.jobs, count) || grow(&board->suspects.jobs, count) ||
+        grow(&board->first_waiting, count) || grow(&board->next_waiting, count))
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for %lld jobs",
+                          (long long)board->num_jobs);
+    return link_jobs(board, first, err);
 }
 
 int farm_board_init(struct farm_board *board, const struct vidur_farm *farm,
                     struct vidur_error *err)
 {
-    const size_t count = (size_t)farm->num_jobs + 1;
-    *board = (struct farm_board){.farm = farm, .alone = -1};
+    *board = (struct farm_board){
+        .farm = farm, .jobs = farm->jobs, .num_jobs = farm->num_jobs, .alone = -1};
     if (farm->ops->state_bytes > VIDUR_FARM_MAX_STATE_BYTES ||
         farm->ops->result_bytes > VIDUR_FARM_MAX_RESULT_BYTES)
         return vidur_fail(err, VIDUR_EINVAL, "a farm's state or result is too large");
-    board->ready.jobs = calloc(count, sizeof(int64_t));
-    board->suspects.jobs = calloc(count, sizeof(int64_t));
-    board->first_waiting = calloc(count, sizeof(int64_t));
-    board->next_waiting = calloc(count, sizeof(int64_t));
-    if (!board->ready.jobs || !board->suspects.jobs || !board->first_waiting ||
-        !board->next_waiting) {
-        farm_board_fini(board);
-        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for %lld jobs",
-                          (long long)farm->num_jobs);
-    }
-    if (link_jobs(board, err) != 0) {
+    if (take_in(board, 0, err) != 0) {
         farm_board_fini(board);
         return -1;
     }
     return 0;
+}
+
+int farm_board_goes_on(struct farm_board *board, struct vidur_error *err)
+{
+    const struct vidur_farm *farm = board->farm;
+    const int64_t first = board->num_jobs;
+    if (board->done < first)
+        return 1;
+    if (!farm->ops->more)
+        return 0;
+    if (farm->ops->more(farm->context, &board->jobs, &board->num_jobs, err) != 0)
+        return -1;
+    if (board->num_jobs <= first)
+        return 0;
+    return take_in(board, first, err) == 0 ? 1 : -1;
 }
 
 void farm_board_fini(struct farm_board *board)

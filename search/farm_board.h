@@ -16,6 +16,8 @@ struct farm_heap {
 
 struct farm_board {
     const struct vidur_farm *farm;
+    const struct vidur_farm_job *jobs;
+    int64_t num_jobs;
     struct farm_heap ready, suspects;
     int64_t *first_waiting; /* by job: the first that waits for it; -1: none */
     int64_t *next_waiting;  /* by job: the next that waits for the same one */
@@ -28,6 +30,10 @@ struct farm_board {
 int farm_board_init(struct farm_board *board, const struct vidur_farm *farm,
                     struct vidur_error *err);
 void farm_board_fini(struct farm_board *board);
+
+/* Whether a job is not finished. Where all are, asks the farm for more: 1 there are
+ * some, 0 there are none, -1 error. */
+int farm_board_goes_on(struct farm_board *board, struct vidur_error *err);
 
 bool farm_board_has_ready(const struct farm_board *board);
 

@@ -258,8 +258,9 @@ static int claim_home(struct farm_leader *l)
     return farm_path_fly(path, 0, step, l->error);
 }
 
-/* 1: *index and *step are what rank 0 is to run; 0: nothing; -1: error. */
-static int choose_own(struct farm_leader *l, int *index, uint64_t *step)
+/* 1: *index and *step are what rank 0 is to run, from `state`; 0: nothing; -1: error.
+ */
+static int choose_own(struct farm_leader *l, int *index, uint64_t *step, void *state)
 {
     if (l->home < 0) {
         const int found = find_path(l, &l->home);
@@ -270,10 +271,11 @@ static int choose_own(struct farm_leader *l, int *index, uint64_t *step)
     }
     if (l->home >= 0) {
         *index = l->home;
-        l->farm->ops->next(l->farm->context, l->paths[l->home]->state, step);
+        memcpy(state, l->paths[l->home]->state, l->farm->ops->state_bytes);
+        l->farm->ops->next(l->farm->context, state, step);
         return 1;
     }
-    if (!find_ahead(l, index, step, NULL))
+    if (!find_ahead(l, index, step, state))
         return 0;
     return farm_path_fly(l->paths[*index], 0, *step, l->error) == 0 ? 1 : -1;
 }
@@ -297,14 +299,16 @@ static int settle_own(struct farm_leader *l, int index,
 
 int farm_deal_self(struct farm_leader *l, const struct vidur_farm_pulse *pulse)
 {
+    /* A copy: messages heard during the step may move the path on. */
+    alignas(max_align_t) unsigned char state[VIDUR_FARM_MAX_STATE_BYTES];
     alignas(max_align_t) unsigned char result[VIDUR_FARM_MAX_RESULT_BYTES] = {0};
     struct vidur_error failure = {0};
     int index;
     uint64_t step;
-    const int chosen = choose_own(l, &index, &step);
+    const int chosen = choose_own(l, &index, &step, state);
     if (chosen <= 0)
         return chosen;
-    const struct vidur_farm_step at = {l->paths[index]->job, step};
+    const struct vidur_farm_step at = {l->paths[index]->job, step, state};
     const double begin_s = vidur_monotonic_s();
     const int rc = l->farm->ops->run(l->farm->context, &at, pulse, result, &failure);
     l->stats->busy_s += vidur_monotonic_s() - begin_s;

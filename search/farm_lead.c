@@ -224,7 +224,7 @@ static int serve(struct farm_leader *l)
     }
     l->dirty = false;
     if (l->farm->ops->progress)
-        l->farm->ops->progress(l->farm->context, l->board.done, l->farm->num_jobs);
+        l->farm->ops->progress(l->farm->context, l->board.done, l->board.num_jobs);
     return heard;
 }
 
@@ -248,11 +248,14 @@ static int lead_all(struct farm_leader *l)
     struct own_pulse own = {.leader = l};
     const struct vidur_farm_pulse pulse = {beat, &own, l->farm->stop};
     const bool works = l->link->ranks <= l->farm->max_working_ranks;
-    int naps = 0;
+    int64_t jobs = l->board.num_jobs;
+    int naps = 0, goes_on;
     for (int rank = 1; rank < l->link->ranks; rank++)
         if (farm_deal(l, rank) != 0)
             return -1;
-    while (l->board.done < l->farm->num_jobs) {
+    while ((goes_on = farm_board_goes_on(&l->board, l->error)) > 0) {
+        l->changed |= l->board.num_jobs > jobs;
+        jobs = l->board.num_jobs;
         if (*l->farm->stop)
             return vidur_fail(l->error, VIDUR_EINTR, "stopped on request");
         const int heard = serve(l);
@@ -266,7 +269,7 @@ static int lead_all(struct farm_leader *l)
         else
             naps = 0;
     }
-    return 0;
+    return goes_on;
 }
 
 /* Sends everybody home and waits for their goodbyes. */

@@ -27,7 +27,7 @@ static int run_job(struct farm_board *board, int64_t job, void *state,
     while (ops->next(farm->context, state, &step)) {
         if (*farm->stop)
             return stopped(err);
-        const struct vidur_farm_step at = {job, step};
+        const struct vidur_farm_step at = {job, step, state};
         const double begin_s = vidur_monotonic_s();
         const int rc = ops->run(farm->context, &at, &pulse, result, &failure);
         stats->busy_s += vidur_monotonic_s() - begin_s;
@@ -42,7 +42,7 @@ static int run_job(struct farm_board *board, int64_t job, void *state,
         if (ops->commit && ops->commit(farm->context, err) != 0)
             return -1;
         if (ops->progress)
-            ops->progress(farm->context, board->done, farm->num_jobs);
+            ops->progress(farm->context, board->done, board->num_jobs);
     }
     return farm_board_finish(board, job, state, NULL, err);
 }
@@ -56,16 +56,14 @@ static int run_all(struct farm_board *board, struct vidur_farm_stats *stats,
     int64_t job;
     int rc = 0;
 
-    while (rc == 0) {
+    while (rc == 0 && (rc = farm_board_goes_on(board, err)) > 0) {
         if (*farm->stop) {
             rc = stopped(err);
             break;
         }
-        const int taken = farm_board_take(board, &job, state, err);
-        if (taken <= 0) {
-            rc = taken;
-            break;
-        }
+        rc = farm_board_take(board, &job, state, err);
+        if (rc <= 0)
+            continue; /* all that was ready was at its end */
         rc = run_job(board, job, state, stats, err);
         if (rc == 0 && ops->commit)
             rc = ops->commit(farm->context, err);

@@ -163,7 +163,7 @@ static void run_step(struct worker *w)
         drop_lease(w, 0);
         return;
     }
-    const struct vidur_farm_step at = {lease->job, step};
+    const struct vidur_farm_step at = {lease->job, step, lease->state};
     const double begin_s = vidur_monotonic_s();
     w->in_step = true;
     const int rc = ops->run(context, &at, &pulse, result, &failure);

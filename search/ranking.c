@@ -27,7 +27,11 @@ static int compare_rows(const void *left, const void *right)
     if (order == 0)
         order = is_ok(b) - is_ok(a);
     if (order == 0)
+        order = (a->unbounded != 0) - (b->unbounded != 0);
+    if (order == 0)
         order = descending(a->qps_per_dollar, b->qps_per_dollar);
+    if (order == 0)
+        order = descending(a->margin, b->margin);
     if (order == 0)
         order = descending(a->max_qps, b->max_qps);
     if (order == 0)

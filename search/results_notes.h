@@ -6,10 +6,8 @@
 /* Notes that results carry about themselves: what the rows come to, and which shards of
  * the search space are not in them. Merging makes them anew. */
 
-/* How the reason of a ranked row begins whose run was a burst rather than a load, as
- * one is that serves less than this share of the tokens offered per second. */
-#define VIDUR_BURST        "the workload is a burst rather than a load"
-#define VIDUR_STEADY_SHARE 0.9
+/* How the reason of a ranked row begins whose run was a burst rather than a load. */
+#define VIDUR_BURST "the workload is a burst rather than a load"
 
 /* Is the fact one of these notes? */
 bool results_is_own_note(const struct vidur_result_fact *fact);

@@ -28,26 +28,32 @@ struct table_record {
     struct evaluator_table table;
 };
 
+/* Of which path; every record about one begins with it. */
+struct path_name {
+    uint64_t id; /* of the candidate */
+    int64_t replication;
+};
+
 struct lease_record {
-    uint64_t id;
+    struct path_name path;
 };
 
 struct lost_record {
-    uint64_t id;
+    struct path_name path;
 };
 
 struct bound_record {
-    uint64_t id;
+    struct path_name path;
     struct evaluator_bound bound;
 };
 
 struct probe_record {
-    uint64_t id;
+    struct path_name path;
     struct evaluator_probed probed;
 };
 
 struct finish_record {
-    uint64_t id;
+    struct path_name path;
     int64_t failed;
     char reason[256];
 };
@@ -90,6 +96,12 @@ static uint64_t id_of(const struct study *study, int64_t candidate)
     return study->space->candidates[candidate].id;
 }
 
+static struct path_name name_of(const struct study *study, int64_t path)
+{
+    const struct study_path *p = &study->paths[path];
+    return (struct path_name){id_of(study, p->candidate), p->replication};
+}
+
 int study_note_session(struct study *study, struct vidur_error *err)
 {
     if (append(study, RECORD_SESSION, "", 0, err) != 0)
@@ -106,9 +118,9 @@ int study_note_table(struct study *study, int table, struct vidur_error *err)
     return append(study, RECORD_TABLE, &record, sizeof record, err);
 }
 
-int study_note_lease(struct study *study, int64_t candidate, struct vidur_error *err)
+int study_note_lease(struct study *study, int64_t path, struct vidur_error *err)
 {
-    const struct lease_record record = {id_of(study, candidate)};
+    const struct lease_record record = {name_of(study, path)};
     if (append(study, RECORD_LEASE, &record, sizeof record, err) != 0)
         return -1;
     /* Written before the work begins that may end this process; a killed process's
@@ -116,34 +128,34 @@ int study_note_lease(struct study *study, int64_t candidate, struct vidur_error 
     return study->journal ? journal_commit(study->journal, false, err) : 0;
 }
 
-int study_note_lost(struct study *study, int64_t candidate, struct vidur_error *err)
+int study_note_lost(struct study *study, int64_t path, struct vidur_error *err)
 {
-    const struct lost_record record = {id_of(study, candidate)};
+    const struct lost_record record = {name_of(study, path)};
     study->sync = true;
     return append(study, RECORD_LOST, &record, sizeof record, err);
 }
 
-int study_note_result(struct study *study, int64_t candidate,
+int study_note_result(struct study *study, int64_t path,
                       const struct study_result *result, struct vidur_error *err)
 {
-    const uint64_t id = id_of(study, candidate);
+    const struct path_name name = name_of(study, path);
     if (result->kind == STUDY_BOUND) {
-        const struct bound_record record = {id, result->bound};
+        const struct bound_record record = {name, result->bound};
         return append(study, RECORD_BOUND, &record, sizeof record, err);
     }
     struct probe_record record;
     memset(&record, 0, sizeof record);
-    record.id = id;
+    record.path = name;
     record.probed = result->probed;
     return append(study, RECORD_PROBE, &record, sizeof record, err);
 }
 
-int study_note_finish(struct study *study, int64_t candidate, struct vidur_error *err)
+int study_note_finish(struct study *study, int64_t path, struct vidur_error *err)
 {
-    const char *failure = study->candidates[candidate].failure;
+    const char *failure = study->paths[path].failure;
     struct finish_record record;
     memset(&record, 0, sizeof record);
-    record.id = id_of(study, candidate);
+    record.path = name_of(study, path);
     record.failed = failure != NULL;
     snprintf(record.reason, sizeof record.reason, "%s", failure ? failure : "");
     study->sync = true;
@@ -162,8 +174,8 @@ struct reading {
     struct study *study;
     struct id_index *index; /* sorted by id */
     bool open;              /* a session has begun and not ended */
-    int64_t *leased;        /* candidates given out in it */
-    int64_t num_leased;
+    int64_t *leased;        /* paths given out in it */
+    int64_t num_leased, max_leased;
 };
 
 static int compare_ids(const void *a, const void *b)
@@ -177,8 +189,7 @@ static int reading_init(struct reading *r, struct study *study, struct vidur_err
     const size_t count = (size_t)study->space->num_candidates;
     *r = (struct reading){.study = study};
     r->index = malloc((count + 1) * sizeof *r->index);
-    r->leased = malloc((count + 1) * sizeof *r->leased);
-    if (!r->index || !r->leased)
+    if (!r->index)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for %zu candidates", count);
     for (size_t i = 0; i < count; i++)
         r->index[i] = (struct id_index){id_of(study, (int64_t)i), (int64_t)i};
@@ -186,18 +197,36 @@ static int reading_init(struct reading *r, struct study *study, struct vidur_err
     return 0;
 }
 
-static struct study_candidate *find(const struct reading *r, const void *payload,
-                                    int64_t *candidate)
+/* The path that a record is about; -1: none, or no memory for it. */
+static int64_t find(const struct reading *r, const void *payload)
 {
+    struct path_name name;
     struct id_index key = {0, 0};
-    memcpy(&key.id, payload, sizeof key.id); /* every record begins with it */
+    memcpy(&name, payload, sizeof name);
+    key.id = name.id;
     const struct id_index *found =
         bsearch(&key, r->index, (size_t)r->study->space->num_candidates,
                 sizeof *r->index, compare_ids);
-    if (!found)
-        return NULL;
-    *candidate = found->candidate;
-    return &r->study->candidates[found->candidate];
+    if (!found || name.replication < 0 || name.replication >= VIDUR_MAX_REPLICATIONS)
+        return -1;
+    return study_add_path(r->study, found->candidate, (int)name.replication, NULL);
+}
+
+static int note_leased(struct reading *r, int64_t path, struct vidur_error *err)
+{
+    if (r->study->paths[path].leased)
+        return 0;
+    if (r->num_leased == r->max_leased) {
+        const int64_t wanted = r->max_leased ? 2 * r->max_leased : 64;
+        int64_t *more = realloc(r->leased, (size_t)wanted * sizeof *more);
+        if (!more)
+            return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a journal");
+        r->leased = more;
+        r->max_leased = wanted;
+    }
+    r->leased[r->num_leased++] = path;
+    r->study->paths[path].leased = true;
+    return 0;
 }
 
 static int fail_damaged(uint32_t type, size_t bytes, struct vidur_error *err)
@@ -209,7 +238,7 @@ static int fail_damaged(uint32_t type, size_t bytes, struct vidur_error *err)
 }
 
 /* A candidate that has got further since the last death is not to blame for that. */
-static void count_death(struct study_candidate *c)
+static void count_death(struct study_path *c)
 {
     const bool again = c->strikes > 0 && c->strike_steps == c->num_steps;
     c->strikes = again ? c->strikes + 1 : 1;
@@ -220,7 +249,7 @@ static void count_death(struct study_candidate *c)
 static void count_deaths(struct reading *r)
 {
     for (int64_t i = 0; i < r->num_leased; i++) {
-        struct study_candidate *c = &r->study->candidates[r->leased[i]];
+        struct study_path *c = &r->study->paths[r->leased[i]];
         if (c->leased && !c->finished)
             count_death(c);
     }
@@ -231,13 +260,13 @@ static void end_session(struct reading *r, bool in_order)
     if (r->open && !in_order)
         count_deaths(r);
     for (int64_t i = 0; i < r->num_leased; i++)
-        r->study->candidates[r->leased[i]].leased = false;
+        r->study->paths[r->leased[i]].leased = false;
     r->num_leased = 0;
     r->open = false;
 }
 
 static int read_result(struct reading *r, uint32_t type, const void *payload,
-                       int64_t candidate, struct vidur_error *err)
+                       int64_t path, struct vidur_error *err)
 {
     struct study_result result = {.kind = STUDY_BOUND};
     if (type == RECORD_BOUND) {
@@ -250,10 +279,10 @@ static int read_result(struct reading *r, uint32_t type, const void *payload,
         result.kind = STUDY_PROBE;
         result.probed = probe.probed;
     }
-    return study_keep_result(r->study, candidate, &result, err);
+    return study_keep_result(r->study, path, &result, err);
 }
 
-static int read_finish(struct study_candidate *c, const void *payload,
+static int read_finish(struct study_path *c, const void *payload,
                        struct vidur_error *err)
 {
     struct finish_record record;
@@ -267,25 +296,22 @@ static int read_finish(struct study_candidate *c, const void *payload,
     return c->failure ? 0 : vidur_fail(err, VIDUR_ENOMEM, "out of memory for a reason");
 }
 
-static int read_about_candidate(struct reading *r, uint32_t type, const void *payload,
-                                struct vidur_error *err)
+static int read_about_path(struct reading *r, uint32_t type, const void *payload,
+                           struct vidur_error *err)
 {
-    int64_t candidate;
-    struct study_candidate *c = find(r, payload, &candidate);
-    if (!c)
+    const int64_t path = find(r, payload);
+    if (path < 0)
         return fail_damaged(type, 0, err);
+    struct study_path *p = &r->study->paths[path];
     if (type == RECORD_FINISH)
-        return read_finish(c, payload, err);
+        return read_finish(p, payload, err);
     if (type == RECORD_LOST) {
-        count_death(c);
+        count_death(p);
         return 0;
     }
     if (type != RECORD_LEASE)
-        return read_result(r, type, payload, candidate, err);
-    if (!c->leased)
-        r->leased[r->num_leased++] = candidate;
-    c->leased = true;
-    return 0;
+        return read_result(r, type, payload, path, err);
+    return note_leased(r, path, err);
 }
 
 static int read_table(struct study *study, const void *payload, struct vidur_error *err)
@@ -315,7 +341,7 @@ static int on_record(void *context, uint32_t type, const void *payload, size_t b
     if (type == RECORD_TABLE)
         return read_table(r->study, payload, err);
     if (type != RECORD_SESSION && type != RECORD_END)
-        return read_about_candidate(r, type, payload, err);
+        return read_about_path(r, type, payload, err);
     end_session(r, type == RECORD_END);
     r->open = type == RECORD_SESSION;
     return 0;
@@ -328,9 +354,9 @@ static int judge_suspects(struct study *study, struct study_resumed *resumed,
 {
     char text[160];
     const int max_deaths = study->config->search.max_deaths;
-    for (int64_t i = 0; i < study->space->num_candidates; i++) {
-        struct study_candidate *c = &study->candidates[i];
-        resumed->candidates += c->finished;
+    for (int64_t i = 0; i < study->num_paths; i++) {
+        struct study_path *c = &study->paths[i];
+        resumed->candidates += c->finished && c->replication == 0;
         if (c->finished || c->strikes == 0 || c->strike_steps != c->num_steps)
             continue;
         if (c->strikes < max_deaths) {
@@ -376,6 +402,9 @@ int study_resume_journal(struct study *study, const char *path,
     }
     if (rc == 0) {
         end_session(&reading, false);
+        rc = study_list_jobs(study, err);
+    }
+    if (rc == 0) {
         rc = judge_suspects(study, resumed, err);
     }
     free(reading.index);

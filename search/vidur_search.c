@@ -30,6 +30,9 @@ static const struct vidur_args_option options[] = {
     {"shard", 0, "I/N",
      "Search only part I (0 to N-1) of N of the space, for independent jobs; "
      "vidur-report --merge joins their results. Default: 0/1, all of it."},
+    {"target-qps", 0, "QPS",
+     "Search the least number of replicas that carries this load, for every way to "
+     "serve, and rank by cost: target.qps of the configuration."},
     {"threads", 'j', "N",
      "Threads of each rank for building tables of operator times. Default: the "
      "machine's processors divided by its ranks."},
@@ -69,6 +72,7 @@ static const struct vidur_args_spec spec = {
     .max_positional = 1,
     .libraries = libraries,
     .examples = {"mpirun -n 2 vidur-search configs/quickstart.yaml -o results.h5",
+                 "vidur-search configs/quickstart.yaml --target-qps 50",
                  "vidur-search configs/quickstart.yaml --set search.seed=7 --set "
                  "'batch_sizes=[64, 128]'",
                  NULL},
@@ -265,6 +269,8 @@ static void tell_verbosely(const struct session_outcome *outcome)
 
 /* ---- The program ---- */
 
+enum { TARGET_TEXT = 64 };
+
 static int parse_shard(const char *text, struct session_options *session,
                        struct vidur_error *err)
 {
@@ -297,6 +303,22 @@ static int parse_counts(const struct vidur_args *args, struct session_options *s
     return 0;
 }
 
+/* The overrides of the command line: --set, and what has an option of its own. Freed by
+ * the caller; `target` (64 bytes) must live as long. */
+static const char **list_sets(const struct vidur_args *args, char *target, int *count)
+{
+    const char *qps = vidur_args_value(args, "target-qps");
+    const char **sets = calloc((size_t)args->num_sets + 1, sizeof *sets);
+    *count = args->num_sets;
+    for (int i = 0; sets && i < args->num_sets; i++)
+        sets[i] = args->sets[i];
+    if (sets && qps) {
+        snprintf(target, TARGET_TEXT, "target.qps=%.40s", qps);
+        sets[(*count)++] = target;
+    }
+    return sets;
+}
+
 static int search(const struct vidur_args *args, bool launched)
 {
     struct voice voice = {.started = false};
@@ -305,9 +327,12 @@ static int search(const struct vidur_args *args, bool launched)
                                   .level =
                                       args->verbose ? VIDUR_LOG_DEBUG : VIDUR_LOG_INFO};
     const char *output = vidur_args_value(args, "output");
+    char target[TARGET_TEXT];
+    int num_sets;
+    const char **sets = list_sets(args, target, &num_sets);
     struct session_options session = {.config_path = args->positional[0],
-                                      .sets = args->sets,
-                                      .num_sets = args->num_sets,
+                                      .sets = sets,
+                                      .num_sets = sets ? num_sets : 0,
                                       .output = output ? output : "results.h5",
                                       .resume = vidur_args_given(args, "resume"),
                                       .num_shards = 1,
@@ -320,6 +345,7 @@ static int search(const struct vidur_args *args, bool launched)
     int top = 0;
     if (parse_counts(args, &session, &top, &err) != 0) {
         fprintf(stderr, PROGRAM ": %s\n", err.text);
+        free(sets);
         return SESSION_BAD_INPUT;
     }
     const struct session_team team = join_team(launched, &session.threads);
@@ -341,6 +367,7 @@ static int search(const struct vidur_args *args, bool launched)
     const int status =
         outcome.status == SESSION_ALREADY_DONE ? SESSION_DONE : outcome.status;
     session_release(&outcome);
+    free(sets);
     return share_status(&team, status, outcome.abandoned);
 }
 

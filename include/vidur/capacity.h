@@ -22,6 +22,11 @@
  * there means that no load passes) and at 64 * anchor (passing there means that the
  * workload is too short to be overloaded).
  *
+ * Definition `replicas`: the load is given, target_qps, and the answer is the least
+ * number of replicas that carries it. What a replica gets of the load grows as their
+ * number falls, so this is the same search over the loads of one replica, target_qps /
+ * r for r = max_replicas ... 1: point -r of the lattice.
+ *
  * Definition `scheduling_delay`: the reference's search, simulator.md section 8, whose
  * predicate is one latency's 0.99 quantile alone and whose path depends on its value.
  * No load passes if start_qps / 1024 does not.
@@ -29,17 +34,23 @@
  * Not thread-safe per object; objects are independent.
  */
 
-enum vidur_capacity_definition { VIDUR_CAPACITY_SLOS, VIDUR_CAPACITY_SCHEDULING_DELAY };
+enum vidur_capacity_definition {
+    VIDUR_CAPACITY_SLOS,
+    VIDUR_CAPACITY_SCHEDULING_DELAY,
+    VIDUR_CAPACITY_REPLICAS
+};
 
 struct vidur_capacity_options {
     enum vidur_capacity_definition definition;
     double granularity;   /* relative distance of neighbouring loads, > 0 */
     int max_iterations;   /* probes at most */
     double anchor_qps;    /* slos: sets the ends, > 0; a bound on the throughput */
-    double floor_qps;     /* slos: loads below it cannot be probed; 0: all can */
     double start_qps;     /* slos: where to begin, 0: at the anchor.
                              scheduling_delay: the middle of the first bracket, > 0 */
-    int first_stride;     /* slos: lattice points of the first step away, >= 1 */
+    double target_qps;    /* replicas: the load, > 0 */
+    int start_replicas;   /* replicas: where to begin, >= 1 */
+    int max_replicas;     /* replicas: the most that may be tried */
+    int first_stride;     /* slos, replicas: points of the first step away, >= 1 */
     int confirm;          /* slos: points above the answer's failing neighbour to probe
                              as well, in search of passes above a fail */
     double delay_limit_s; /* scheduling_delay: the SLO, > 0 */
@@ -59,20 +70,20 @@ struct vidur_capacity {
     int32_t next_point, stride;
     int32_t num_confirmed;
     int32_t num_probes, num_violations;
-    bool has_pass, has_fail, finished, closed, floored;
+    bool has_pass, has_fail, finished, closed;
     double left_qps, right_qps, next_qps; /* scheduling_delay */
     double pass_qps, fail_qps;            /* NaN: none */
 };
 
 struct vidur_capacity_answer {
-    bool found;       /* some load passed */
-    double max_qps;   /* the answer, NaN when not found */
-    double fail_qps;  /* the lowest load that failed above it; NaN: none */
-    bool unreachable; /* the lowest load of the search failed */
-    bool floored;     /* or it failed, but floor_qps kept the search from lower ones */
-    bool unbounded;   /* the highest load of the search passed */
-    bool exhausted;   /* max_iterations ended the search before its bracket closed */
-    int num_probes;   /* told so far */
+    bool found;         /* some load passed */
+    double max_qps;     /* the answer, NaN when not found; replicas: of one replica */
+    double fail_qps;    /* the lowest load that failed above it; NaN: none */
+    int replicas;       /* replicas: the answer, 0 when not found */
+    bool unreachable;   /* the lowest load of the search failed */
+    bool unbounded;     /* the highest load of the search passed */
+    bool exhausted;     /* max_iterations ended the search before its bracket closed */
+    int num_probes;     /* told so far */
     int num_violations; /* passes seen above a fail */
 };
 
@@ -82,8 +93,15 @@ int vidur_capacity_begin(struct vidur_capacity *search,
                          struct vidur_error *err);
 
 /* The next load to probe; false when the search is over. Pure: asking twice gives the
- * same load. */
+ * same load. Definition `replicas`: that of one replica. */
 bool vidur_capacity_next(const struct vidur_capacity *search, double *qps);
+
+/* A number that names the next load: no other load of the search has it. 0 where the
+ * search is over. */
+uint64_t vidur_capacity_name(const struct vidur_capacity *search);
+
+/* How many replicas carry the next load; 0 but for the definition `replicas`. */
+int vidur_capacity_replicas(const struct vidur_capacity *search);
 
 /* What the load last given by vidur_capacity_next came to. */
 void vidur_capacity_tell(struct vidur_capacity *search,

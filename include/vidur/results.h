@@ -170,6 +170,10 @@ void vidur_row_clear(const struct vidur_column *columns, int count, void *row);
 bool vidur_rows_equal(const struct vidur_column *columns, int count, const void *a,
                       const void *b, const char *const *except);
 
+/* What violated_slo and limiting_slo say where every SLO is met, but what is served
+ * does not keep up with what is offered. */
+#define VIDUR_SUSTAINED "sustained"
+
 /* The values of the ranking's column `status`. */
 #define VIDUR_STATUS_OK                "ok"
 #define VIDUR_STATUS_INFEASIBLE_MEMORY "infeasible_memory"

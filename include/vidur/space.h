@@ -57,7 +57,8 @@ struct vidur_search_trace {
     char name[48];
     struct vidur_workload_config workload; /* its qps is the probes' */
     double start_qps;
-    uint64_t content; /* a hash of the files it names */
+    bool auto_requests; /* as many of the workload's requests as a steady state needs */
+    uint64_t content;   /* a hash of the files it names */
 };
 
 struct vidur_search_rule; /* of `include:` or `exclude:`; rules.h */
@@ -68,20 +69,35 @@ enum vidur_warm_start {
     VIDUR_WARM_BATCH_SIZE /* the answer of the next larger batch size */
 };
 
+/* How many seeds confirm the best candidates; an odd number has a median. */
+enum { VIDUR_CONFIRM_REPLICATIONS = 5, VIDUR_MAX_REPLICATIONS = 101 };
+
 /* `search:`. */
 struct vidur_search_settings {
     double granularity;
     int max_iterations;
     uint64_t seed;
     enum vidur_seeds seeds;
-    double poisson_truncate; /* below 0: by the semantics */
-    double time_limit_s;     /* simulated; 0: none */
+    double poisson_truncate;   /* below 0: by the semantics */
+    double time_limit_s;       /* simulated; 0: none */
+    double sustained_fraction; /* struct vidur_run_options */
+    int64_t num_requests;      /* of traces that do not say; 0: auto */
+    int64_t max_requests;      /* of auto, at most */
+    int replications;          /* seeds that every candidate is searched with */
+    int confirm_top;           /* the best so many of a model and workload are searched
+                                  with VIDUR_CONFIRM_REPLICATIONS seeds at least */
     bool stop_early;
     enum vidur_warm_start warm_start;
     bool speculate;
     int confirm;
     int max_deaths;
     int max_working_ranks;
+};
+
+/* `target:`: find the least cost that carries a load, instead of the largest load. */
+struct vidur_search_target {
+    double qps; /* 0: no target */
+    int max_gpus;
 };
 
 struct vidur_yaml;
@@ -103,6 +119,7 @@ struct vidur_search_config {
     struct vidur_slo *slos;
     int num_slos;
     struct vidur_search_settings search;
+    struct vidur_search_target target;
     enum vidur_capacity_definition capacity_definition;
     enum vidur_tbt_definition tbt_definition;
     enum vidur_semantics semantics;

@@ -243,8 +243,8 @@ static void end_step(struct world *w, double at_s, int rank)
     worker->in_step = false;
     if (worker->results.count == MAX_RESULTS)
         flush(w, at_s, rank);
-    worker->results.steps[worker->results.count++] =
-        (struct vidur_farm_step){lease->state.job, (uint64_t)lease->state.done};
+    worker->results.steps[worker->results.count++] = (struct vidur_farm_step){
+        lease->state.job, (uint64_t)lease->state.done, &lease->state};
     lease->state.done++;
     const bool at_end =
         --lease->steps_left <= 0 || lease->state.done >= lease->state.steps;

@@ -133,23 +133,51 @@ static void test_no_load_passes(void)
     CU_ASSERT_TRUE(answer.num_probes <= 10);
 }
 
-static void test_loads_end_at_the_floor(void)
+/* The least number of replicas, from any start, as counting up finds it. */
+static void test_least_replicas(void)
 {
-    struct cluster cluster = {.limit_qps = 2};
-    struct vidur_capacity_options o = options(0);
-    o.floor_qps = 3;
-    struct vidur_capacity_answer answer = search(&o, &cluster);
-    CU_ASSERT_FALSE(answer.found || answer.unreachable);
-    CU_ASSERT_TRUE(answer.floored);
-    CU_ASSERT_TRUE(answer.fail_qps >= 3 && answer.fail_qps < 3 * 1.025);
-    cluster = (struct cluster){.limit_qps = 4};
-    answer = search(&o, &cluster);
-    CU_ASSERT_TRUE(answer.found && !answer.floored);
-    cluster = (struct cluster){.limit_qps = 0};
-    o.floor_qps = 1e12; /* beyond the other end: one load is left */
-    answer = search(&o, &cluster);
-    CU_ASSERT_TRUE(answer.floored);
-    CU_ASSERT_EQUAL(answer.num_probes, 1);
+    struct vidur_capacity_options o = {.definition = VIDUR_CAPACITY_REPLICAS,
+                                       .granularity = 0.025,
+                                       .max_iterations = 40,
+                                       .target_qps = 50,
+                                       .max_replicas = 300,
+                                       .first_stride = 1};
+    for (int wanted = 1; wanted <= 310; wanted += 1 + wanted / 9) {
+        for (int start = 1; start <= 400; start += 57) {
+            struct cluster cluster = {.limit_qps = 50.0 / wanted * 1.0001};
+            o.start_replicas = start;
+            const struct vidur_capacity_answer answer = search(&o, &cluster);
+            CU_ASSERT_EQUAL(answer.found, wanted <= 300);
+            CU_ASSERT_EQUAL(answer.unreachable, wanted > 300);
+            CU_ASSERT_EQUAL(answer.replicas, wanted <= 300 ? wanted : 0);
+            CU_ASSERT_FALSE(answer.unbounded || answer.exhausted);
+            CU_ASSERT_TRUE(answer.num_probes <= 20);
+        }
+    }
+}
+
+static void test_replicas_of_the_next_load(void)
+{
+    struct vidur_capacity_options o = {.definition = VIDUR_CAPACITY_REPLICAS,
+                                       .granularity = 0.025,
+                                       .max_iterations = 40,
+                                       .target_qps = 12,
+                                       .start_replicas = 3,
+                                       .max_replicas = 8,
+                                       .first_stride = 1};
+    struct vidur_capacity capacity;
+    double qps;
+    CU_ASSERT_EQUAL_FATAL(vidur_capacity_begin(&capacity, &o, NULL), 0);
+    CU_ASSERT_TRUE(vidur_capacity_next(&capacity, &qps));
+    CU_ASSERT_EQUAL(qps, 4);
+    CU_ASSERT_EQUAL(vidur_capacity_replicas(&capacity), 3);
+    const uint64_t name = vidur_capacity_name(&capacity);
+    vidur_capacity_tell(&capacity, &(struct vidur_capacity_outcome){false, 0});
+    CU_ASSERT_TRUE(vidur_capacity_next(&capacity, &qps));
+    CU_ASSERT_EQUAL(vidur_capacity_replicas(&capacity), 4);
+    CU_ASSERT_NOT_EQUAL(vidur_capacity_name(&capacity), name);
+    o.target_qps = 0;
+    CU_ASSERT_EQUAL(vidur_capacity_begin(&capacity, &o, NULL), -1);
 }
 
 static void test_every_load_passes(void)
@@ -362,7 +390,8 @@ VIDUR_TEST_MAIN("capacity",
                 {"same answer from any anchor", test_same_answer_from_any_anchor},
                 {"a good start takes two probes", test_good_start_is_cheap},
                 {"no load passes", test_no_load_passes},
-                {"loads end at the floor", test_loads_end_at_the_floor},
+                {"the least replicas", test_least_replicas},
+                {"replicas of the next load", test_replicas_of_the_next_load},
                 {"every load passes", test_every_load_passes},
                 {"iterations run out", test_iterations_run_out},
                 {"passes above a fail", test_passes_above_a_fail_are_counted},

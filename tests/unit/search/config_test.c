@@ -237,7 +237,7 @@ static const struct {
      "start_qps: -1 is out of range; it must be above 0"},
     {MODELS CLUSTERS SCHEDULERS
      "traces: [{name: x, lengths: {type: uniform}, num_requests: 0}]\n",
-     "num_requests: 0 is out of range"},
+     "num_requests: 0; give 1 to 1e9, or auto"},
     {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, lengths: {type: uniform}}, "
                                 "{name: x, lengths: {type: uniform}}]\n",
      "taken by an earlier trace"},
@@ -300,6 +300,18 @@ static const struct {
      "0.99 quantile of scheduling_delay"},
     {MODELS CLUSTERS SCHEDULERS TRACES "estimator: {source: magic}\n",
      "estimator.source"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "search: {num_requests: many}\n",
+     "search.num_requests"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "search: {sustained_fraction: 1.5}\n",
+     "search.sustained_fraction"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "search: {replications: 0}\n",
+     "search.replications"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "target: {qps: 0}\n", "target.qps"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "target: {max_gpus: 8}\n",
+     "target.qps: missing"},
+    {MODELS CLUSTERS SCHEDULERS TRACES
+     "target: {qps: 5}\ncapacity_definition: scheduling_delay\n",
+     "target"},
     {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [0]\n", "at least 1"},
     {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [32\n", "c.yaml:"},
     {"- a\n", "c.yaml:"},

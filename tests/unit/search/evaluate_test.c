@@ -26,11 +26,18 @@ static void close_search(void)
     vidur_search_config_release(&config);
 }
 
+static int probe_at(struct evaluator *with, int64_t candidate, double qps,
+                    struct evaluator_probed *probed, struct vidur_error *err)
+{
+    const struct evaluator_load load = {.candidate = candidate, .qps = qps};
+    return evaluator_probe(with, &load, probed, err);
+}
+
 static void probe(int64_t candidate, double qps, struct vidur_probe_row *row)
 {
     struct vidur_error err = {0};
     struct evaluator_probed probed;
-    CU_ASSERT_EQUAL_FATAL(evaluator_probe(evaluator, candidate, qps, &probed, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(probe_at(evaluator, candidate, qps, &probed, &err), 0);
     *row = probed.row;
 }
 
@@ -49,7 +56,7 @@ static void test_light_and_heavy_load(void)
     struct evaluator_bound bound;
     open_search("search: {stop_early: false}\n");
     for (int64_t c = 0; c < space.num_candidates; c++) {
-        CU_ASSERT_EQUAL_FATAL(evaluator_bound(evaluator, c, &bound, NULL), 0);
+        CU_ASSERT_EQUAL_FATAL(evaluator_bound(evaluator, c, true, &bound, NULL), 0);
         CU_ASSERT_TRUE(bound.qps > 0.1 && bound.qps < 1e4);
         CU_ASSERT_EQUAL(bound.start_qps, 0); /* 1,000 requests allow no pilot */
         probe(c, bound.qps / 50, &light);
@@ -79,7 +86,7 @@ static void test_probes_are_independent(void)
     probe(0, 5, &first);
     probe(0, 50, &again);
     probe(1, 5, &again);
-    CU_ASSERT_EQUAL(evaluator_bound(evaluator, 2, &bound, NULL), 0);
+    CU_ASSERT_EQUAL(evaluator_bound(evaluator, 2, true, &bound, NULL), 0);
     probe(0, 5, &again);
     CU_ASSERT_TRUE(equal(&first, &again));
     close_search();
@@ -135,7 +142,7 @@ static void test_prompts_that_never_run(void)
     struct evaluator_bound bound;
     open_search("");
     config.traces[0].workload.max_tokens = 300; /* of a batch too; prompts: 408 */
-    CU_ASSERT_EQUAL(evaluator_bound(evaluator, 0, &bound, &err), -1);
+    CU_ASSERT_EQUAL(evaluator_bound(evaluator, 0, true, &bound, &err), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "max_tokens_in_batch 300 is below"));
     close_search();
 }
@@ -160,12 +167,12 @@ static void test_stop_flag(void)
     struct vidur_error err = {0};
     open_search("");
     evaluator_set_pulse(evaluator, &pulse);
-    CU_ASSERT_EQUAL(evaluator_probe(evaluator, 0, 5, &row, &err), -1);
+    CU_ASSERT_EQUAL(probe_at(evaluator, 0, 5, &row, &err), -1);
     CU_ASSERT_EQUAL(err.code, VIDUR_EINTR);
-    CU_ASSERT_EQUAL(evaluator_bound(evaluator, 1, &bound, &err), -1);
+    CU_ASSERT_EQUAL(evaluator_bound(evaluator, 1, true, &bound, &err), -1);
     CU_ASSERT_EQUAL(err.code, VIDUR_EINTR);
     stop = 0;
-    CU_ASSERT_EQUAL(evaluator_probe(evaluator, 0, 5, &row, &err), 0);
+    CU_ASSERT_EQUAL(probe_at(evaluator, 0, 5, &row, &err), 0);
     close_search();
 }
 
@@ -179,7 +186,7 @@ static void test_pilot_is_near_the_answer(void)
     const struct evaluator_options options = {.threads = 1};
     CU_ASSERT_EQUAL_FATAL(evaluator_create(&evaluator, &space, &options, NULL), 0);
     for (int64_t c = 0; c < space.num_candidates; c += 5) {
-        CU_ASSERT_EQUAL_FATAL(evaluator_bound(evaluator, c, &bound, NULL), 0);
+        CU_ASSERT_EQUAL_FATAL(evaluator_bound(evaluator, c, true, &bound, NULL), 0);
         CU_ASSERT_TRUE(bound.start_qps > 0 && bound.start_qps < 2 * bound.qps);
         probe(c, bound.start_qps / 1.25, &row);
         CU_ASSERT_TRUE(row.feasible);
@@ -212,8 +219,8 @@ static void test_same_simulations(void)
         if (before < 0)
             continue;
         for (double qps = 0.5; qps < 100; qps *= 1.6) {
-            CU_ASSERT_EQUAL(evaluator_probe(evaluator, before, qps, &larger, NULL), 0);
-            CU_ASSERT_EQUAL(evaluator_probe(evaluator, c, qps, &smaller, NULL), 0);
+            CU_ASSERT_EQUAL(probe_at(evaluator, before, qps, &larger, NULL), 0);
+            CU_ASSERT_EQUAL(probe_at(evaluator, c, qps, &smaller, NULL), 0);
             memcpy(larger.row.candidate_id, smaller.row.candidate_id,
                    sizeof larger.row.candidate_id);
             CU_ASSERT_TRUE(larger.peak_batch_size >= larger.row.mean_batch_size);

@@ -112,7 +112,7 @@ static void test_path_wants_the_nearest_step(void)
     /* 512 turns out to be too high: what follows 768 is of no interest any more. */
     struct vidur_farm_pulse pulse = {.stop = &toy.stop};
     unsigned char result[VIDUR_FARM_MAX_RESULT_BYTES];
-    farm.ops->run(farm.context, &(struct vidur_farm_step){0, 512}, &pulse, result,
+    farm.ops->run(farm.context, &(struct vidur_farm_step){.step = 512}, &pulse, result,
                   NULL);
     const struct farm_outcome outcome = {512, false, result, farm.ops->result_bytes};
     farm_path_land(&path, 0, 512);

@@ -41,18 +41,15 @@ static void expect_reasons(const struct session_outcome *outcome, const char *a,
     }
 }
 
-/* 1,000 requests at all these can serve take more than a second. */
+/* No hundred requests can arrive and be served within a millisecond. */
 static void test_time_limit_is_no_slo(void)
 {
-    const char *sets[] = {"search.time_limit_s=1"};
+    const char *sets[] = {"search.time_limit_s=0.001"};
     struct session_outcome outcome;
     run_sets(sets, 1, VIDUR_STATUS_FAILED, &outcome);
-    expect_reasons(&outcome, "search.time_limit_s 1 cuts 1000 requests below ",
-                   "raise it or ask for fewer requests");
+    expect_reasons(&outcome, "search.time_limit_s 0.001 cuts the run at ", "raise it");
     CU_ASSERT_EQUAL(outcome.counts.failed, 12);
     CU_ASSERT_EQUAL(outcome.counts.unreachable, 0);
-    for (int64_t i = 0; i < outcome.results.num_probes; i++)
-        CU_ASSERT_TRUE(outcome.results.probes[i].qps > 900);
     session_release(&outcome);
 }
 

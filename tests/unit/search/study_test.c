@@ -104,6 +104,13 @@ static void run_whole(const char *more, struct session_outcome *outcome)
 
 /* ---- Answers ---- */
 
+static int probe_at(struct evaluator *evaluator, int64_t candidate, double qps,
+                    struct evaluator_probed *probed)
+{
+    const struct evaluator_load load = {.candidate = candidate, .qps = qps};
+    return evaluator_probe(evaluator, &load, probed, NULL);
+}
+
 /* The answer of every candidate is the last lattice point before the first failing one,
  * found by trying them one by one. */
 static void test_answers_against_a_scan(void)
@@ -113,7 +120,7 @@ static void test_answers_against_a_scan(void)
     struct vidur_space space;
     struct evaluator *evaluator;
     const struct evaluator_options options = {.threads = 1};
-    const char *more = "search: {granularity: 0.2}\n";
+    const char *more = "search: {granularity: 0.2, confirm_top: 0}\n";
     run_whole(more, &outcome);
     small_search_build(more, &config, &space);
     CU_ASSERT_EQUAL_FATAL(evaluator_create(&evaluator, &space, &options, NULL), 0);
@@ -130,12 +137,10 @@ static void test_answers_against_a_scan(void)
         CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_OK);
         for (int k = -6; k <= 0; k++) {
             CU_ASSERT_EQUAL_FATAL(
-                evaluator_probe(evaluator, c, row->max_qps * pow(1.2, k), &probe, NULL),
-                0);
+                probe_at(evaluator, c, row->max_qps * pow(1.2, k), &probe), 0);
             CU_ASSERT_TRUE(probe.row.feasible);
         }
-        CU_ASSERT_EQUAL(evaluator_probe(evaluator, c, row->max_qps * 1.2, &probe, NULL),
-                        0);
+        CU_ASSERT_EQUAL(probe_at(evaluator, c, row->max_qps * 1.2, &probe), 0);
         CU_ASSERT_FALSE(probe.row.feasible);
         CU_ASSERT_STRING_EQUAL(probe.row.violated_slo, row->limiting_slo);
     }
@@ -149,7 +154,7 @@ static void test_rows_hang_together(void)
 {
     struct session_outcome outcome;
     struct vidur_results read = {0};
-    run_whole("", &outcome);
+    run_whole("search: {confirm_top: 0}\n", &outcome);
     const struct vidur_results *results = &outcome.results;
     int64_t probe = 0;
     for (int64_t i = 0; i < results->num_ranking; i++) {
@@ -188,10 +193,10 @@ static void test_rows_hang_together(void)
 static void test_answers_do_not_depend_on_the_path(void)
 {
     static const char *const others[] = {
-        "search: {granularity: 0.1, stop_early: false}\n",
-        "search: {granularity: 0.1, confirm: 2}\n"};
+        "search: {granularity: 0.1, confirm_top: 0, stop_early: false}\n",
+        "search: {granularity: 0.1, confirm_top: 0, confirm: 2}\n"};
     struct session_outcome usual, other;
-    run_whole("search: {granularity: 0.1}\n", &usual);
+    run_whole("search: {granularity: 0.1, confirm_top: 0}\n", &usual);
     for (int o = 0; o < 2; o++) {
         run_whole(others[o], &other);
         for (int64_t i = 0; i < usual.results.num_ranking; i++) {
@@ -223,12 +228,13 @@ static const struct vidur_ranking_row *find_row(const struct vidur_results *resu
  * load may answers differ; no candidate here is of that kind. */
 static void test_answers_do_not_depend_on_neighbours(void)
 {
-    static const char *const others[] = {"search: {warm_start: none}\n",
-                                         "exclude: [{batch_size: 64}]\n",
-                                         "exclude: [{batch_size: 16}]\n"};
+    static const char *const others[] = {
+        "search: {confirm_top: 0, warm_start: none}\n",
+        "search: {confirm_top: 0}\nexclude: [{batch_size: 64}]\n",
+        "search: {confirm_top: 0}\nexclude: [{batch_size: 16}]\n"};
     static const int64_t counts[] = {12, 8, 8};
     struct session_outcome usual, other;
-    run_whole("", &usual);
+    run_whole("search: {confirm_top: 0}\n", &usual);
     for (int o = 0; o < 3; o++) {
         run_whole(others[o], &other);
         CU_ASSERT_EQUAL(other.results.num_ranking, counts[o]);
@@ -256,7 +262,7 @@ static void test_interrupted_anywhere_and_resumed(void)
     run("", false, &count, &whole);
     CU_ASSERT_EQUAL_FATAL(whole.status, SESSION_DONE);
     CU_ASSERT_TRUE(count.calls > 40);
-    for (int at = 1; at <= count.calls; at += 5) {
+    for (int at = 1; at <= count.calls; at += 11) {
         struct observer observer = {.stop_at = at};
         clean();
         run("", false, &observer, &part);

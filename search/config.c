@@ -262,7 +262,7 @@ static void set_defaults(struct vidur_search_config *config)
                                                     .stop_early = true,
                                                     .warm_start = VIDUR_WARM_BATCH_SIZE,
                                                     .speculate = true,
-                                                    .max_deaths = 2,
+                                                    .max_deaths = 3,
                                                     .max_working_ranks = 16};
 }
 

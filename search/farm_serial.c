@@ -61,7 +61,7 @@ static int run_all(struct farm_board *board, struct vidur_farm_stats *stats,
             rc = stopped(err);
             break;
         }
-        const int taken = farm_board_take(board, &job, state, err);
+        const int taken = farm_board_take(board, true, &job, state, err);
         if (taken <= 0) {
             rc = taken;
             break;

@@ -114,8 +114,8 @@ static int resume(struct session *s, struct vidur_error *err)
                    (long long)resumed.probes);
     if (resumed.given_up > 0)
         vidur_log_warn(s->options->log,
-                       "%lld candidates were in flight whenever the search died and "
-                       "are given up",
+                       "%lld candidates were alone in flight whenever the search died "
+                       "and are given up (search.max_deaths)",
                        (long long)resumed.given_up);
     return 0;
 }

@@ -30,6 +30,7 @@ struct table_record {
 
 struct lease_record {
     uint64_t id;
+    int64_t alone; /* nothing else is in flight until it ends */
 };
 
 struct lost_record {
@@ -55,8 +56,8 @@ struct finish_record {
 static struct journal_identity identity_of(const struct study *study)
 {
     struct journal_identity identity = {.num_candidates = study->space->num_candidates};
-    const size_t sizes[] = {sizeof(struct table_record), sizeof(struct probe_record),
-                            sizeof(struct finish_record)};
+    const size_t sizes[] = {sizeof(struct table_record), sizeof(struct lease_record),
+                            sizeof(struct probe_record), sizeof(struct finish_record)};
     int count;
     const struct vidur_column *columns = vidur_probe_columns(&count);
     snprintf(identity.config_sha256, sizeof identity.config_sha256, "%s",
@@ -108,7 +109,9 @@ int study_note_table(struct study *study, int table, struct vidur_error *err)
 
 int study_note_lease(struct study *study, int64_t candidate, struct vidur_error *err)
 {
-    const struct lease_record record = {id_of(study, candidate)};
+    const struct lease_record record = {
+        id_of(study, candidate),
+        study->jobs[study->space->num_tables + candidate].alone};
     if (append(study, RECORD_LEASE, &record, sizeof record, err) != 0)
         return -1;
     /* Written before the work begins that may end this process; a killed process's
@@ -209,11 +212,19 @@ static int fail_damaged(uint32_t type, size_t bytes, struct vidur_error *err)
 }
 
 /* A candidate that has got further since the last death is not to blame for that. */
+static bool is_suspect(const struct study_candidate *c)
+{
+    return c->suspect && !c->finished && c->suspect_steps == c->num_steps;
+}
+
+/* With others in flight, a death has many suspects; with nothing else, one culprit. */
 static void count_death(struct study_candidate *c)
 {
-    const bool again = c->strikes > 0 && c->strike_steps == c->num_steps;
-    c->strikes = again ? c->strikes + 1 : 1;
-    c->strike_steps = c->num_steps;
+    if (!is_suspect(c))
+        c->lone_deaths = 0;
+    c->suspect = true;
+    c->suspect_steps = c->num_steps;
+    c->lone_deaths += c->leased_alone;
 }
 
 /* The session ended without a word: whoever was in flight may be to blame. */
@@ -278,13 +289,17 @@ static int read_about_candidate(struct reading *r, uint32_t type, const void *pa
         return read_finish(c, payload, err);
     if (type == RECORD_LOST) {
         count_death(c);
+        c->leased_alone = false; /* counted, whether rank 0 died, too, or not */
         return 0;
     }
     if (type != RECORD_LEASE)
         return read_result(r, type, payload, candidate, err);
+    struct lease_record record;
+    memcpy(&record, payload, sizeof record);
     if (!c->leased)
         r->leased[r->num_leased++] = candidate;
     c->leased = true;
+    c->leased_alone = record.alone;
     return 0;
 }
 
@@ -321,8 +336,8 @@ static int on_record(void *context, uint32_t type, const void *payload, size_t b
     return 0;
 }
 
-/* Those that were in flight at too many deaths are given up; those at one run alone,
- * so that another death has one culprit. */
+/* Suspects run alone, after all others; those that too many deaths happened to then are
+ * given up. */
 static int judge_suspects(struct study *study, struct study_resumed *resumed,
                           struct vidur_error *err)
 {
@@ -331,15 +346,16 @@ static int judge_suspects(struct study *study, struct study_resumed *resumed,
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
         struct study_candidate *c = &study->candidates[i];
         resumed->candidates += c->finished;
-        if (c->finished || c->strikes == 0 || c->strike_steps != c->num_steps)
+        if (!is_suspect(c))
             continue;
-        if (c->strikes < max_deaths) {
+        if (c->lone_deaths < max_deaths) {
             study->jobs[study->space->num_tables + i].alone = true;
             continue;
         }
         snprintf(text, sizeof text,
-                 "in flight when the search died %d times; see search.max_deaths",
-                 c->strikes);
+                 "alone in flight when the search died, %d time%s; see "
+                 "search.max_deaths",
+                 c->lone_deaths, c->lone_deaths > 1 ? "s" : "");
         free(c->failure);
         c->failure = strdup(text);
         if (!c->failure)

@@ -374,7 +374,104 @@ static int count_alone(struct study *study)
     return alone;
 }
 
-static void test_in_flight_at_two_deaths(void)
+static bool is_alone(struct study *study, int64_t candidate)
+{
+    const struct vidur_farm farm = study_farm(study, &stop);
+    return farm.jobs[space.num_tables + candidate].alone;
+}
+
+/* The search is over without a word of its end, as after SIGKILL, and resumed. */
+static struct study *die_and_resume(struct study *study, const char *journal,
+                                    struct study_resumed *resumed)
+{
+    study_destroy(study);
+    return begin_study(journal, true, resumed);
+}
+
+static void record_bound(struct study *study, int64_t candidate)
+{
+    const struct vidur_farm farm = study_farm(study, &stop);
+    const int64_t job = space.num_tables + candidate;
+    const struct vidur_farm_pulse pulse = {.stop = &stop};
+    struct vidur_error err = {0};
+    unsigned char *state = calloc(1, VIDUR_FARM_MAX_STATE_BYTES);
+    unsigned char *result = calloc(1, VIDUR_FARM_MAX_RESULT_BYTES);
+    uint64_t step;
+    CU_ASSERT_EQUAL_FATAL(farm.ops->start(farm.context, job, state, &err), 0);
+    CU_ASSERT_TRUE_FATAL(farm.ops->next(farm.context, state, &step));
+    const struct vidur_farm_step at = {job, step};
+    CU_ASSERT_EQUAL_FATAL(farm.ops->run(farm.context, &at, &pulse, result, &err), 0);
+    CU_ASSERT_EQUAL(farm.ops->record(farm.context, job, state, result, &err), 0);
+    CU_ASSERT_EQUAL(farm.ops->commit(farm.context, &err), 0);
+    free(state);
+    free(result);
+}
+
+/* Only deaths with nothing else in flight count, and not those before it got further.
+ */
+static void test_suspects_and_culprits(void)
+{
+    struct study_resumed resumed;
+    const char *journal = small_search_path("suspects.journal");
+    small_search_build("", &config, &space);
+    stop = 0;
+    struct study *study = begin_study(journal, false, NULL);
+    lease(study, 2);
+    lease(study, 6);
+    study = die_and_resume(study, journal, &resumed);
+    CU_ASSERT_EQUAL(count_alone(study), 2);
+    for (int64_t other = 7; other < 12; other++) { /* before their turn came */
+        lease(study, other);
+        study = die_and_resume(study, journal, &resumed);
+        CU_ASSERT_TRUE(is_alone(study, 2) && is_alone(study, other));
+        CU_ASSERT_EQUAL(resumed.given_up, 0);
+    }
+    lease(study, 2);
+    study = die_and_resume(study, journal, &resumed); /* alone: once */
+    lease(study, 2);
+    study = die_and_resume(study, journal, &resumed); /* twice */
+    CU_ASSERT_TRUE(is_alone(study, 2));
+    lease(study, 2);
+    record_bound(study, 2);
+    study = die_and_resume(study, journal, &resumed); /* once, one step further */
+    CU_ASSERT_TRUE(is_alone(study, 2));
+    lease(study, 2);
+    record_bound(study, 6);                           /* whatever made it one */
+    study = die_and_resume(study, journal, &resumed); /* twice */
+    CU_ASSERT_FALSE(is_alone(study, 6));
+    CU_ASSERT_TRUE(is_alone(study, 2));
+    CU_ASSERT_EQUAL(resumed.given_up, 0);
+    lease(study, 2);
+    study = die_and_resume(study, journal, &resumed);
+    CU_ASSERT_EQUAL(resumed.given_up, 1);
+    study_destroy(study);
+    vidur_space_release(&space);
+    vidur_search_config_release(&config);
+}
+
+/* A death that rank 0 told of and then died of, too, is one. */
+static void test_lost_and_then_killed(void)
+{
+    struct study_resumed resumed;
+    const char *journal = small_search_path("both.journal");
+    small_search_build("search: {max_deaths: 2}\n", &config, &space);
+    struct study *study = begin_study(journal, false, NULL);
+    lease(study, 4);
+    study = die_and_resume(study, journal, &resumed);
+    for (int death = 0; death < 2; death++) {
+        const struct vidur_farm farm = study_farm(study, &stop);
+        lease(study, 4);
+        CU_ASSERT_EQUAL(farm.ops->lost(farm.context, space.num_tables + 4, NULL), 0);
+        CU_ASSERT_EQUAL(farm.ops->commit(farm.context, NULL), 0);
+        study = die_and_resume(study, journal, &resumed);
+        CU_ASSERT_EQUAL(resumed.given_up, death);
+    }
+    study_destroy(study);
+    vidur_space_release(&space);
+    vidur_search_config_release(&config);
+}
+
+static void test_given_up(void)
 {
     struct study_resumed resumed;
     clean();
@@ -383,17 +480,13 @@ static void test_in_flight_at_two_deaths(void)
     struct study *study = begin_study(journal, false, NULL);
     lease(study, 2);
     lease(study, 7);
-    study_destroy(study); /* no word of an end: a death */
-
-    study = begin_study(journal, true, &resumed);
-    CU_ASSERT_EQUAL(resumed.given_up, 0);
-    CU_ASSERT_EQUAL(count_alone(study), 2);
-    lease(study, 2);
-    study_destroy(study);
-
-    study = begin_study(journal, true, &resumed); /* 2 was there both times */
-    CU_ASSERT_EQUAL(resumed.given_up, 1);
-    CU_ASSERT_EQUAL(count_alone(study), 1);
+    for (int death = 0; death < 4; death++) { /* the first with two in flight */
+        study = die_and_resume(study, journal, &resumed);
+        CU_ASSERT_EQUAL(resumed.given_up, death == 3);
+        CU_ASSERT_EQUAL(count_alone(study), death == 3 ? 1 : 2);
+        if (death < 3)
+            lease(study, 2);
+    }
     const struct vidur_farm farm = study_farm(study, &stop);
     stop = 0;
     CU_ASSERT_EQUAL(vidur_farm_run_serial(&farm, NULL, NULL), 0);
@@ -408,7 +501,7 @@ static void test_in_flight_at_two_deaths(void)
         if (strcmp(results.ranking[i].status, VIDUR_STATUS_FAILED) == 0) {
             failed++;
             CU_ASSERT_PTR_NOT_NULL(
-                strstr(results.ranking[i].reason, "when the search died 2 times"));
+                strstr(results.ranking[i].reason, "when the search died, 3 times"));
         }
     }
     CU_ASSERT_EQUAL(failed, 1);
@@ -425,7 +518,7 @@ static void test_lost_with_a_rank(void)
     const char *journal = small_search_path("lost.journal");
     small_search_build("", &config, &space);
     struct study *study = begin_study(journal, false, NULL);
-    for (int death = 0; death < 2; death++) {
+    for (int death = 0; death < 4; death++) { /* the first with others in flight */
         const struct vidur_farm farm = study_farm(study, &stop);
         for (int64_t c = 0; c < 5; c++)
             lease(study, c);
@@ -433,8 +526,8 @@ static void test_lost_with_a_rank(void)
         CU_ASSERT_EQUAL(study_end_journal(study, true, NULL), 0);
         study_destroy(study);
         study = begin_study(journal, true, &resumed);
-        CU_ASSERT_EQUAL(count_alone(study), death == 0 ? 1 : 0);
-        CU_ASSERT_EQUAL(resumed.given_up, death);
+        CU_ASSERT_EQUAL(count_alone(study), death < 3);
+        CU_ASSERT_EQUAL(resumed.given_up, death == 3);
     }
     study_destroy(study);
     vidur_space_release(&space);
@@ -548,7 +641,8 @@ VIDUR_TEST_MAIN(
     {"killed many times", test_killed_many_times},
     {"nothing to resume, all done", test_resume_when_done_and_when_never_begun},
     {"foreign journal", test_foreign_journal},
-    {"in flight at two deaths", test_in_flight_at_two_deaths},
+    {"suspects and culprits", test_suspects_and_culprits},
+    {"lost and then killed", test_lost_and_then_killed}, {"given up", test_given_up},
     {"lost with a rank", test_lost_with_a_rank},
     {"an orderly end blames nobody", test_an_orderly_end_blames_nobody},
     {"full disk", test_full_disk_keeps_what_was_finished},

@@ -3,14 +3,16 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/version.h"
+#include "identity.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /*
- * What the journal holds: sessions (one per run of the program), and in each what was
- * given out, what came back and what was finished. Candidates are named by their id.
+ * What the journal holds: what the files that the configuration names said when the
+ * search began; then sessions (one per run of the program), and in each what was given
+ * out, what came back and what was finished. Candidates are named by their id.
  */
 enum record_type {
     RECORD_SESSION = 1, /* no payload: a run begins */
@@ -20,7 +22,13 @@ enum record_type {
     RECORD_BOUND,
     RECORD_PROBE,
     RECORD_FINISH,
-    RECORD_LOST /* given out, and its rank died: a death that it may be to blame for */
+    RECORD_LOST, /* given out, and its rank died: a death that it may be to blame for */
+    RECORD_INPUT
+};
+
+struct input_record {
+    char key[64];
+    char sha256[65];
 };
 
 struct table_record {
@@ -61,17 +69,27 @@ static struct journal_identity identity_of(const struct study *study)
     int count;
     const struct vidur_column *columns = vidur_probe_columns(&count);
     snprintf(identity.config_sha256, sizeof identity.config_sha256, "%s",
-             study->config->sha256);
+             study->config->unpriced_sha256);
     snprintf(identity.version, sizeof identity.version, "%s", vidur_version());
     identity.layout = vidur_fnv1a(VIDUR_FNV1A_INIT, sizes, sizeof sizes);
     for (int i = 0; i < count; i++)
         identity.layout = vidur_fnv1a_string(identity.layout, columns[i].name);
     /* Replayed probes must be at the loads that the search would ask for. */
     identity.layout = vidur_fnv1a_string(identity.layout, "loads (1 + granularity)^k");
-    /* Ids cover what the configuration only names: traces' contents, the shard. */
+    /* The shard. What files say has records of its own, so that a changed one is named.
+     */
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
-        const uint64_t id = study->space->candidates[i].id;
-        identity.space = vidur_fnv1a(identity.space, &id, sizeof id);
+        const struct vidur_candidate *c = &study->space->candidates[i];
+        const int point[] = {c->model,
+                             c->trace,
+                             c->cluster,
+                             c->scheduler,
+                             c->router,
+                             c->memory_planner,
+                             c->tensor_parallel_size,
+                             c->num_pipeline_stages,
+                             c->batch_size};
+        identity.space = vidur_fnv1a(identity.space, point, sizeof point);
     }
     return identity;
 }
@@ -89,6 +107,21 @@ static int append(struct study *study, enum record_type type, const void *payloa
 static uint64_t id_of(const struct study *study, int64_t candidate)
 {
     return study->space->candidates[candidate].id;
+}
+
+static int note_inputs(struct study *study, struct vidur_error *err)
+{
+    struct identity_input *inputs;
+    int count, rc = identity_inputs(study->config, &inputs, &count, err);
+    for (int i = 0; rc == 0 && i < count; i++) {
+        struct input_record record;
+        memset(&record, 0, sizeof record);
+        snprintf(record.key, sizeof record.key, "%s", inputs[i].key);
+        snprintf(record.sha256, sizeof record.sha256, "%s", inputs[i].sha256);
+        rc = append(study, RECORD_INPUT, &record, sizeof record, err);
+    }
+    free(inputs);
+    return rc;
 }
 
 int study_note_session(struct study *study, struct vidur_error *err)
@@ -163,9 +196,11 @@ struct id_index {
 
 struct reading {
     struct study *study;
-    struct id_index *index; /* sorted by id */
-    bool open;              /* a session has begun and not ended */
-    int64_t *leased;        /* candidates given out in it */
+    struct id_index *index;        /* sorted by id */
+    struct identity_input *inputs; /* as they are now */
+    int num_inputs, inputs_seen;
+    bool open;       /* a session has begun and not ended */
+    int64_t *leased; /* candidates given out in it */
     int64_t num_leased;
 };
 
@@ -186,7 +221,14 @@ static int reading_init(struct reading *r, struct study *study, struct vidur_err
     for (size_t i = 0; i < count; i++)
         r->index[i] = (struct id_index){id_of(study, (int64_t)i), (int64_t)i};
     qsort(r->index, count, sizeof *r->index, compare_ids);
-    return 0;
+    return identity_inputs(study->config, &r->inputs, &r->num_inputs, err);
+}
+
+static void reading_fini(struct reading *r)
+{
+    free(r->index);
+    free(r->leased);
+    free(r->inputs);
 }
 
 static struct study_candidate *find(const struct reading *r, const void *payload,
@@ -303,6 +345,26 @@ static int read_about_candidate(struct reading *r, uint32_t type, const void *pa
     return 0;
 }
 
+/* What was recorded under other values is of no use; it is kept all the same. */
+static int read_input(struct reading *r, const void *payload, struct vidur_error *err)
+{
+    struct input_record record;
+    memcpy(&record, payload, sizeof record);
+    for (int i = 0; i < r->num_inputs; i++) {
+        const struct identity_input *input = &r->inputs[i];
+        if (strncmp(input->key, record.key, sizeof record.key) != 0)
+            continue;
+        r->inputs_seen++;
+        if (strncmp(input->sha256, record.sha256, sizeof record.sha256) == 0)
+            return 0;
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s (%s) changed since this search began; start it anew "
+                          "without --resume, or resume with the file as it was",
+                          input->path, input->key);
+    }
+    return fail_damaged(RECORD_INPUT, sizeof record, err);
+}
+
 static int read_table(struct study *study, const void *payload, struct vidur_error *err)
 {
     struct table_record record;
@@ -323,10 +385,13 @@ static int on_record(void *context, uint32_t type, const void *payload, size_t b
                                    [RECORD_BOUND] = sizeof(struct bound_record),
                                    [RECORD_PROBE] = sizeof(struct probe_record),
                                    [RECORD_FINISH] = sizeof(struct finish_record),
-                                   [RECORD_LOST] = sizeof(struct lost_record)};
+                                   [RECORD_LOST] = sizeof(struct lost_record),
+                                   [RECORD_INPUT] = sizeof(struct input_record)};
     struct reading *r = context;
-    if (type < RECORD_SESSION || type > RECORD_LOST || bytes != sizes[type])
+    if (type < RECORD_SESSION || type > RECORD_INPUT || bytes != sizes[type])
         return fail_damaged(type, bytes, err);
+    if (type == RECORD_INPUT)
+        return read_input(r, payload, err);
     if (type == RECORD_TABLE)
         return read_table(r->study, payload, err);
     if (type != RECORD_SESSION && type != RECORD_END)
@@ -370,7 +435,9 @@ int study_begin_journal(struct study *study, const char *path, struct vidur_erro
 {
     const struct journal_identity identity = identity_of(study);
     study->journal = journal_create(path, &identity, err);
-    return study->journal ? study_note_session(study, err) : -1;
+    if (!study->journal || note_inputs(study, err) != 0)
+        return -1;
+    return study_note_session(study, err);
 }
 
 int study_resume_journal(struct study *study, const char *path,
@@ -393,9 +460,11 @@ int study_resume_journal(struct study *study, const char *path,
     if (rc == 0) {
         end_session(&reading, false);
         rc = judge_suspects(study, resumed, err);
+        /* A journal that ends behind its first record has nothing else either. */
+        if (rc == 0 && reading.inputs_seen < reading.num_inputs)
+            rc = note_inputs(study, err);
     }
-    free(reading.index);
-    free(reading.leased);
+    reading_fini(&reading);
     return rc == 0 ? study_note_session(study, err) : -1;
 }
 

@@ -164,14 +164,19 @@ static int make_curves(struct curve_set *set, const struct point *points, int64_
     return 0;
 }
 
+static void family_path(const char *dir, const char *file, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s.csv", dir, file);
+    if (access(path, R_OK) != 0)
+        snprintf(path, size, "%s/%s.csv.gz", dir, file);
+}
+
 static int read_family(struct vidur_kernels *kernels, enum kernel_family which,
                        const char *dir, struct vidur_error *err)
 {
     const struct family *family = &families[which];
     char path[1200];
-    snprintf(path, sizeof path, "%s/%s.csv", dir, family->file);
-    if (access(path, R_OK) != 0)
-        snprintf(path, sizeof path, "%s/%s.csv.gz", dir, family->file);
+    family_path(dir, family->file, path, sizeof path);
     if (access(path, R_OK) != 0)
         return vidur_fail(err, VIDUR_EIO,
                           "%s: neither %s.csv nor %s.csv.gz is there; a kernels folder "
@@ -199,6 +204,15 @@ static int read_family(struct vidur_kernels *kernels, enum kernel_family which,
     free(points);
     vidur_csv_free(csv);
     return rc;
+}
+
+bool vidur_kernels_file(const char *dir, int i, struct vidur_path *path)
+{
+    if (i < NUM_FAMILIES)
+        family_path(dir, families[i].file, path->text, sizeof path->text);
+    else
+        snprintf(path->text, sizeof path->text, "%s/system.yaml", dir);
+    return i <= NUM_FAMILIES;
 }
 
 static int read_system(struct vidur_kernels *kernels, const char *dir,

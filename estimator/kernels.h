@@ -2,6 +2,7 @@
 #define VIDUR_KERNELS_H
 
 #include <vidur/error.h>
+#include <vidur/paths.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,9 @@ struct vidur_kernels; /* owns the curves */
 int vidur_kernels_read(struct vidur_kernels **out, const char *dir,
                        struct vidur_error *err);
 void vidur_kernels_free(struct vidur_kernels *kernels);
+
+/* The path of the i-th file that vidur_kernels_read reads, from 0; false: no more. */
+bool vidur_kernels_file(const char *dir, int i, struct vidur_path *path);
 
 /* From system.yaml. */
 double vidur_kernels_bandwidth_bytes_per_s(const struct vidur_kernels *kernels);

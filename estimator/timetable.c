@@ -173,6 +173,8 @@ static int open_engine(struct opened *opened,
     if (status)
         return -1;
     view->engine = opened->engine;
+    if (vidur_timetable_whole_key(view->key, config, request, err))
+        return -1;
     memcpy(view->provenance, opened->engine->provenance, sizeof view->provenance);
     return 0;
 }
@@ -200,9 +202,7 @@ static int open_decided(struct vidur_timetable **out,
                         const struct vidur_timetable_request *request,
                         const struct vidur_log *log, struct vidur_error *err)
 {
-    const bool operators = !request->engine ||
-                           config->source == VIDUR_SOURCE_PROFILES ||
-                           config->source == VIDUR_SOURCE_TABLES;
+    const bool operators = vidur_timetable_has_operators(config, request);
     if (config->source == VIDUR_SOURCE_KERNELS && !request->engine)
         return vidur_fail(err, VIDUR_EINVAL,
                           "estimator.source: kernels feed the engine's step model, not "

@@ -95,7 +95,16 @@ int vidur_timetable_read_csv(struct vidur_cache_entry *entry,
 bool vidur_timetable_csv_path(const char *folder, const char *name,
                               struct vidur_path *path);
 
-/* The hash of all that goes into the tables. */
+/* The hash of all that goes into a whole timetable. */
+int vidur_timetable_whole_key(char key[65], const struct vidur_estimator_config *config,
+                              const struct vidur_timetable_request *request,
+                              struct vidur_error *err);
+
+/* Operator tables are asked for, or needed by the engine's. */
+bool vidur_timetable_has_operators(const struct vidur_estimator_config *config,
+                                   const struct vidur_timetable_request *request);
+
+/* The hash of all that goes into the operator tables: the cache file's name. */
 int vidur_timetable_key(char key[65], const struct vidur_estimator_config *config,
                         const struct vidur_timetable_request *request,
                         struct vidur_error *err);

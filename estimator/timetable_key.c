@@ -1,14 +1,15 @@
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/version.h"
+#include "kernels.h"
+#include "spec_digest.h"
 #include "timetable_internal.h"
-
-#include "base/file.h"
 
 #include <stdlib.h>
 
 /* To be raised whenever equal inputs give other tables. Between versions the git commit
  * stands in for it, where the build knows one. */
-enum { TABLES_VERSION = 1 };
+enum { TABLES_VERSION = 1, ENGINE_VERSION = 1 };
 
 static int add_file(struct vidur_sha256 *sha, const char *path, struct vidur_error *err)
 {
@@ -168,4 +169,80 @@ int vidur_timetable_key(char key[65], const struct vidur_estimator_config *confi
     }
     vidur_sha256_hex(&sha, key);
     return status;
+}
+
+bool vidur_timetable_has_operators(const struct vidur_estimator_config *config,
+                                   const struct vidur_timetable_request *request)
+{
+    return !request->engine || config->source == VIDUR_SOURCE_PROFILES ||
+           config->source == VIDUR_SOURCE_TABLES;
+}
+
+static int add_kernels(struct vidur_sha256 *sha,
+                       const struct vidur_estimator_config *config,
+                       struct vidur_error *err)
+{
+    struct vidur_path path;
+    if (config->source != VIDUR_SOURCE_KERNELS)
+        return 0;
+    for (int i = 0; vidur_kernels_file(config->kernels, i, &path); i++)
+        if (add_file(sha, path.text, err))
+            return -1;
+    return 0;
+}
+
+static void add_constants(struct vidur_sha256 *sha,
+                          const struct vidur_engine_constants *c)
+{
+    const double numbers[] = {c->eta,
+                              c->t0_us,
+                              c->c_ar_us,
+                              c->t_api_ms,
+                              c->sampler_ms_per_million_logits,
+                              c->step_us,
+                              c->request_us,
+                              c->mixed_layer_us};
+    add_doubles(sha, numbers, sizeof numbers / sizeof numbers[0]);
+}
+
+int vidur_timetable_whole_key(char key[65], const struct vidur_estimator_config *config,
+                              const struct vidur_timetable_request *request,
+                              struct vidur_error *err)
+{
+    struct vidur_sha256 sha;
+    key[0] = 0;
+    if (vidur_timetable_has_operators(config, request) &&
+        vidur_timetable_key(key, config, request, err) != 0)
+        return -1;
+    if (!request->engine)
+        return 0;
+    vidur_sha256_init(&sha);
+    vidur_sha256_add_string(&sha, "vidur-search engine table");
+    vidur_sha256_add_string(&sha, vidur_version());
+    vidur_sha256_add_string(&sha, vidur_git_commit());
+    vidur_sha256_add_int64(&sha, ENGINE_VERSION);
+    vidur_sha256_add_string(&sha, key);
+    vidur_sha256_add_int64(&sha, config->source);
+    vidur_sha256_add_int64(&sha, request->tensor_parallel_size);
+    vidur_sha256_add_int64(&sha, request->max_tokens);
+    vidur_sha256_add_int64(&sha, request->max_batch_size);
+    vidur_sha256_add_int64(&sha, request->max_kv_tokens);
+    vidur_model_digest(&sha, request->model);
+    vidur_device_digest(&sha, request->device);
+    vidur_node_digest(&sha, request->node);
+    add_constants(&sha, &config->engine);
+    const int status = add_kernels(&sha, config, err);
+    vidur_sha256_hex(&sha, key);
+    return status;
+}
+
+int vidur_timetable_inputs_key(char key[65],
+                               const struct vidur_estimator_config *config,
+                               const struct vidur_timetable_request *request,
+                               struct vidur_error *err)
+{
+    struct vidur_estimator_config decided;
+    if (vidur_timetable_decide(&decided, config, request, NULL, err) != 0)
+        return -1;
+    return vidur_timetable_whole_key(key, &decided, request, err);
 }

@@ -298,7 +298,7 @@ static void set_defaults(struct vidur_search_config *config)
                                                     .stop_early = true,
                                                     .warm_start = VIDUR_WARM_BATCH_SIZE,
                                                     .speculate = true,
-                                                    .max_deaths = 2,
+                                                    .max_deaths = 3,
                                                     .max_working_ranks = 16};
     config->target.max_gpus = 65536;
 }
@@ -492,6 +492,32 @@ static int forget_manner(struct vidur_search_config *config, struct vidur_error 
     return 0;
 }
 
+/* Simulations do not depend on what they cost. */
+static int forget_prices(struct vidur_search_config *config, struct vidur_error *err)
+{
+    char set[64];
+    for (int i = 0; i < config->num_clusters; i++) {
+        snprintf(set, sizeof set, "clusters.%d.usd_per_gpu_hour=", i);
+        if (config->clusters[i].own_price && vidur_yaml_set(config->doc, set, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int hash_document(const struct vidur_search_config *config, char sha256[65],
+                         struct vidur_error *err)
+{
+    char *canonical = vidur_yaml_canonical(vidur_yaml_root(config->doc));
+    struct vidur_sha256 sha;
+    if (!canonical)
+        return vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", config->path);
+    vidur_sha256_init(&sha);
+    vidur_sha256_add_string(&sha, canonical);
+    vidur_sha256_hex(&sha, sha256);
+    free(canonical);
+    return 0;
+}
+
 static int keep_text(struct vidur_search_config *config, struct vidur_error *err)
 {
     struct vidur_text text = {0};
@@ -504,19 +530,14 @@ static int keep_text(struct vidur_search_config *config, struct vidur_error *err
         vidur_text_adds(&text, "\n");
     }
     config->text = text.data;
-    if (forget_manner(config, err) != 0)
-        return -1;
-    char *canonical = vidur_yaml_canonical(vidur_yaml_root(config->doc));
-    if (text.failed || !text.data || !canonical) {
-        free(canonical);
+    if (text.failed || !text.data)
         return vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", config->path);
-    }
-    struct vidur_sha256 sha;
-    vidur_sha256_init(&sha);
-    vidur_sha256_add_string(&sha, canonical);
-    vidur_sha256_hex(&sha, config->sha256);
-    free(canonical);
-    return 0;
+    return forget_manner(config, err) != 0 ||
+                   hash_document(config, config->sha256, err) != 0 ||
+                   forget_prices(config, err) != 0 ||
+                   hash_document(config, config->unpriced_sha256, err) != 0
+               ? -1
+               : 0;
 }
 
 int vidur_search_config_load(struct vidur_search_config *config, const char *path,

@@ -462,7 +462,7 @@ int evaluator_bound(struct evaluator *e, int64_t candidate, bool pilot,
     *out = (struct evaluator_bound){0};
     if (saturate(e, candidate, &saturated, err) != 0)
         return -1;
-    out->qps = saturated.qps * c->num_replicas;
+    out->qps = saturated.qps * (config->target.qps > 0 ? 1 : c->num_replicas);
     out->num_requests = first_requests(e, candidate, &saturated);
     if (!pilot || config->target.qps > 0) /* the bound says with how many to begin */
         return 0;

@@ -23,6 +23,11 @@
  * steps spread: the one that is needed, and, ahead of it, those that the possible
  * outcomes would ask for. Results that the path does not reach are dropped.
  *
+ * A job that is to run alone begins when no other can, and when no rank runs a step of
+ * another any more; until none runs a step of it, all ranks work on its steps or on
+ * nothing. Those that wait for it come after it, like any others and before the next
+ * that is to run alone.
+ *
  * Nobody spins: a rank without work sleeps between looks at its messages.
  */
 
@@ -35,7 +40,7 @@ enum {
 struct vidur_farm_job {
     int64_t after; /* the job that must be finished first; -1: none */
     double weight; /* expected cost; heaviest first, then by index */
-    bool alone;    /* at most one of these is in flight at a time: suspects */
+    bool alone;    /* runs by itself, after all that need not: a suspect */
 };
 
 /* Handed to a running step, which calls beat() every few milliseconds if it can, and
@@ -83,8 +88,8 @@ struct vidur_farm_ops {
     /* The job's path is at its end, or a step failed (failure not NULL). */
     int (*finish)(void *context, int64_t job, const void *state,
                   const struct vidur_error *failure, struct vidur_error *err);
-    /* The farm stops, and the rank that held the job does not answer any more. May be
-     * NULL. */
+    /* The farm stops, and a rank that held the job does not answer any more. Once for
+     * a job. May be NULL. */
     int (*lost)(void *context, int64_t job, struct vidur_error *err);
     /* All jobs are finished: are there more, now that all results are known? They
      * follow the others in *jobs (which may have moved), *num_jobs in all; the farm

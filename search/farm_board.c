@@ -129,27 +129,30 @@ void farm_board_fini(struct farm_board *board)
     *board = (struct farm_board){.alone = -1};
 }
 
-bool farm_board_has_ready(const struct farm_board *board)
+bool farm_board_has_ready(const struct farm_board *board, bool quiet)
 {
-    return board->ready.count > 0 || (board->suspects.count > 0 && board->alone < 0);
+    if (board->alone >= 0 || (board->was_alone && !quiet))
+        return false;
+    return board->ready.count > 0 || (board->suspects.count > 0 && quiet);
 }
 
-static int64_t take_next(struct farm_board *board)
+static int64_t take_next(struct farm_board *board, bool quiet)
 {
-    /* A suspect first: it holds up nobody, and the sooner it is cleared the better. */
-    if (board->suspects.count > 0 && board->alone < 0)
-        return board->alone = pop(board, &board->suspects);
-    return board->ready.count > 0 ? pop(board, &board->ready) : -1;
+    if (!farm_board_has_ready(board, quiet))
+        return -1;
+    board->was_alone = board->ready.count == 0;
+    if (!board->was_alone)
+        return pop(board, &board->ready);
+    return board->alone = pop(board, &board->suspects);
 }
 
-int farm_board_take(struct farm_board *board, int64_t *job, void *state,
+int farm_board_take(struct farm_board *board, bool quiet, int64_t *job, void *state,
                     struct vidur_error *err)
 {
     const struct vidur_farm_ops *ops = board->farm->ops;
     void *context = board->farm->context;
     uint64_t step;
-    while ((*job = take_next(board)) >= 0) {
-        board->in_flight++;
+    while ((*job = take_next(board, quiet)) >= 0) {
         memset(state, 0, ops->state_bytes);
         if (ops->start(context, *job, state, err) != 0)
             return -1;
@@ -165,7 +168,6 @@ int farm_board_finish(struct farm_board *board, int64_t job, const void *state,
                       const struct vidur_error *failure, struct vidur_error *err)
 {
     board->done++;
-    board->in_flight--;
     if (board->alone == job)
         board->alone = -1;
     for (int64_t w = board->first_waiting[job]; w >= 0; w = board->next_waiting[w])

@@ -18,12 +18,12 @@ struct farm_board {
     const struct vidur_farm *farm;
     const struct vidur_farm_job *jobs;
     int64_t num_jobs;
-    struct farm_heap ready, suspects;
+    struct farm_heap ready, suspects; /* suspects: ready, and to run alone */
     int64_t *first_waiting; /* by job: the first that waits for it; -1: none */
     int64_t *next_waiting;  /* by job: the next that waits for the same one */
     int64_t done;
-    int64_t in_flight;
-    int64_t alone; /* the job in flight that wants to be alone; -1: none */
+    int64_t alone;  /* the job in flight that runs alone; -1: none */
+    bool was_alone; /* the last job taken ran alone; its steps may still be running */
 };
 
 /* Fails on jobs that wait for one that is not there or for each other. */
@@ -35,14 +35,16 @@ void farm_board_fini(struct farm_board *board);
  * some, 0 there are none, -1 error. */
 int farm_board_goes_on(struct farm_board *board, struct vidur_error *err);
 
-bool farm_board_has_ready(const struct farm_board *board);
+/* Is there a job to take? `quiet`: no step of any job is running anywhere, as it must
+ * be before and after a job that runs alone. */
+bool farm_board_has_ready(const struct farm_board *board, bool quiet);
 
 /*
  * Takes the heaviest ready job and starts it: 1 with its index and state (and lease()
  * called); 0 when none is ready; -1 on error. Jobs that start at the end of their path
- * are finished on the way.
+ * are finished on the way. `quiet` as above.
  */
-int farm_board_take(struct farm_board *board, int64_t *job, void *state,
+int farm_board_take(struct farm_board *board, bool quiet, int64_t *job, void *state,
                     struct vidur_error *err);
 
 /* A job in flight has come to its end; those waiting for it become ready. */

@@ -59,22 +59,36 @@ static int next_in_line(struct farm_leader *l)
         l->line_count--;
         struct farm_path *path = l->paths[index];
         path->in_line = false;
-        if (!path->ended && path->owner == FARM_NOBODY &&
-            farm_path_want(path, 0, &step, NULL))
+        if (path->ended)
+            farm_lead_line_up(l, index); /* lets it go */
+        else if (path->owner == FARM_NOBODY && farm_path_want(path, 0, &step, NULL))
             return index;
     }
     return -1;
 }
 
+/* Every path is released: not even a step that turned out not to be needed is running
+ * on any rank. */
+static bool is_quiet(const struct farm_leader *l)
+{
+    return l->num_free == l->num_paths;
+}
+
+static bool has_ready(const struct farm_leader *l)
+{
+    return farm_board_has_ready(&l->board, is_quiet(l));
+}
+
 /* 1: *path is a job taken from the board; 0: none is ready; -1: error. */
 static int take_job(struct farm_leader *l, int *path)
 {
-    if (!farm_board_has_ready(&l->board))
+    const bool quiet = is_quiet(l);
+    if (!has_ready(l))
         return 0;
     const int index = new_path(l);
     if (index < 0)
         return -1;
-    const int taken = farm_board_take(&l->board, &l->paths[index]->job,
+    const int taken = farm_board_take(&l->board, quiet, &l->paths[index]->job,
                                       l->paths[index]->state, l->error);
     l->dirty = true;
     if (taken <= 0)
@@ -153,7 +167,7 @@ static int give_needed(struct farm_leader *l, int rank)
     if (found <= 0)
         return found;
     const struct farm_path *path = l->paths[index];
-    const bool others_wait = l->num_idle > 0 && !farm_board_has_ready(&l->board);
+    const bool others_wait = l->num_idle > 0 && !has_ready(l);
     if (!others_wait && path->num_known == 0 && path->num_flights == 0)
         return give_whole(l, rank, index) == 0 ? 1 : -1;
     farm_path_want(path, 0, &step, NULL);

@@ -47,6 +47,7 @@ static void release(struct farm_leader *l, int index)
         l->home = -1;
     farm_path_fini(path);
     l->free_paths[l->num_free++] = index;
+    l->changed = true; /* a job that is to run alone may have waited for it */
 }
 
 void farm_lead_line_up(struct farm_leader *l, int index)
@@ -96,8 +97,6 @@ int farm_lead_apply(struct farm_leader *l, int index)
             return -1;
         ops->tell(context, path->state, known->body);
         l->dirty = l->changed = true;
-        if (l->board.alone == path->job)
-            l->board.alone = -1; /* a step came through: no suspect any more */
     }
     return 0;
 }
@@ -305,13 +304,19 @@ static int dismiss(struct farm_leader *l, int code)
     return 0;
 }
 
-/* Says which jobs went down with the ranks that did not say goodbye. */
+/* Says which jobs went down with the ranks that did not say goodbye; once each, however
+ * many of these ran steps of it. */
 static void report_lost(struct farm_leader *l)
 {
-    for (int rank = 1; rank < l->link->ranks; rank++)
-        for (int i = 0; !l->slots[rank].gone && i < l->slots[rank].num_held; i++)
-            l->farm->ops->lost(l->farm->context,
-                               l->paths[l->slots[rank].held[i].path]->job, l->error);
+    for (int rank = 1; rank < l->link->ranks; rank++) {
+        const struct farm_slot *slot = &l->slots[rank];
+        for (int i = 0; !slot->gone && i < slot->num_held; i++) {
+            struct farm_path *path = l->paths[slot->held[i].path];
+            if (!path->ended)
+                l->farm->ops->lost(l->farm->context, path->job, l->error);
+            path->ended = true;
+        }
+    }
 }
 
 int farm_lead(const struct vidur_farm *farm, const struct farm_link *link,

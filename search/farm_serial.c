@@ -61,7 +61,7 @@ static int run_all(struct farm_board *board, struct vidur_farm_stats *stats,
             rc = stopped(err);
             break;
         }
-        rc = farm_board_take(board, &job, state, err);
+        rc = farm_board_take(board, true, &job, state, err);
         if (rc <= 0)
             continue; /* all that was ready was at its end */
         rc = run_job(board, job, state, stats, err);

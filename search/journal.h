@@ -22,10 +22,10 @@ struct journal;
 /* What a journal is about: records of another search, version or layout would be
  * misread. */
 struct journal_identity {
-    char config_sha256[65];
+    char config_sha256[65]; /* without prices */
     char version[31];
     uint64_t layout; /* a hash of the records' layouts */
-    uint64_t space;  /* a hash of all candidates */
+    uint64_t space;  /* a hash of which points of the space are candidates */
     int64_t num_candidates;
 };
 

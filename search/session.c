@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "base/version.h"
+#include "identity.h"
 #include "journal.h"
 #include "results_notes.h"
 
@@ -114,37 +115,65 @@ static int resume(struct session *s, struct vidur_error *err)
                    (long long)resumed.probes);
     if (resumed.given_up > 0)
         vidur_log_warn(s->options->log,
-                       "%lld candidates were in flight whenever the search died and "
-                       "are given up",
+                       "%lld candidates were alone in flight whenever the search died "
+                       "and are given up (search.max_deaths)",
                        (long long)resumed.given_up);
     return 0;
 }
 
-static int compare_ids(const void *a, const void *b)
+/* A candidate, and what it costs. */
+struct priced {
+    uint64_t id;
+    double usd_per_hour;
+};
+
+static int compare_priced(const void *a, const void *b)
 {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+    const struct priced *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Ids cover what the configuration only names: traces' contents, the shard. */
+static bool are_equal(const struct priced *a, const struct priced *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (a[i].id != b[i].id || a[i].usd_per_hour != b[i].usd_per_hour)
+            return false;
+    return true;
+}
+
+/* Ids cover what the configuration only names: specs, traces' contents, the shard. Not
+ * prices, which are in the results all the same. */
 static bool has_same_candidates(const struct vidur_results *results,
                                 const struct vidur_space *space)
 {
     const size_t count = (size_t)space->num_candidates;
-    uint64_t *ids = calloc(2 * count + 1, sizeof *ids);
-    if (!ids || results->num_ranking != space->num_candidates) {
-        free(ids);
+    struct priced *all = calloc(2 * count + 1, sizeof *all);
+    if (!all || results->num_ranking != space->num_candidates) {
+        free(all);
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        ids[i] = space->candidates[i].id;
-        ids[count + i] = strtoull(results->ranking[i].candidate_id, NULL, 16);
+        const struct vidur_ranking_row *row = &results->ranking[i];
+        all[i] = (struct priced){space->candidates[i].id,
+                                 vidur_space_usd_per_hour(space, (int64_t)i)};
+        all[count + i] =
+            (struct priced){strtoull(row->candidate_id, NULL, 16), row->usd_per_hour};
     }
-    qsort(ids, count, sizeof *ids, compare_ids);
-    qsort(ids + count, count, sizeof *ids, compare_ids);
-    const bool same = memcmp(ids, ids + count, count * sizeof *ids) == 0;
-    free(ids);
+    qsort(all, count, sizeof *all, compare_priced);
+    qsort(all + count, count, sizeof *all, compare_priced);
+    const bool same = are_equal(all, all + count, count);
+    free(all);
     return same;
+}
+
+/* Nor do ids cover what the estimator reads. */
+static bool has_same_times(const struct vidur_results *results,
+                           const struct vidur_space *space)
+{
+    const char *times = vidur_results_fact(results, "estimator", "", "times_sha256");
+    char now[65];
+    return times && identity_times(space, NULL, now, NULL) == 0 &&
+           strcmp(times, now) == 0;
 }
 
 /* Whether OUTPUT holds the results of just this search; and how many rows failed. */
@@ -156,7 +185,8 @@ static bool is_already_done(struct session *s)
     const bool same = vidur_results_read(s->options->output, &results, NULL) == 0 &&
                       strcmp(results.config_sha256, s->config.sha256) == 0 &&
                       strcmp(results.creator_version, vidur_version()) == 0 &&
-                      has_same_candidates(&results, &s->space);
+                      has_same_candidates(&results, &s->space) &&
+                      has_same_times(&results, &s->space);
     for (int64_t i = 0; same && i < results.num_ranking; i++)
         s->failed_rows += strcmp(results.ranking[i].status, VIDUR_STATUS_FAILED) == 0;
     vidur_results_destroy(&results);

@@ -1,7 +1,7 @@
 #include <vidur/space.h>
 
-#include "base/hash.h"
 #include "base/yaml.h"
+#include "identity.h"
 #include "rules.h"
 
 #include <vidur/simulation_config.h>
@@ -63,36 +63,6 @@ double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t index)
 {
     const struct vidur_candidate *c = &space->candidates[index];
     return c->num_gpus * space->config->clusters[c->cluster].usd_per_gpu_hour;
-}
-
-static uint64_t hash_workload(uint64_t hash, const struct vidur_search_trace *trace)
-{
-    const struct vidur_workload_config *w = &trace->workload;
-    const struct vidur_lengths_config *l = &w->lengths;
-    const struct vidur_arrivals_config *a = &w->arrivals;
-    char text[1024];
-    snprintf(
-        text, sizeof text,
-        "trace=%s;type=%d;seed=%llu;seeds=%d;requests=%lld;max=%d;lengths=%s,%d,%d,"
-        "%d,%.17g,%.17g,%d,%.17g,%.17g;arrivals=%s,%.17g,%.17g;content=%016llx;",
-        trace->name, (int)w->type, (unsigned long long)w->seed, (int)w->seeds,
-        (long long)w->num_requests, w->max_tokens, l->type, l->prefill_tokens,
-        l->decode_tokens, l->min_tokens, l->prefill_to_decode_ratio, l->theta,
-        l->scramble, l->prefill_scale_factor, l->decode_scale_factor, a->type, a->cv,
-        a->truncate, (unsigned long long)trace->content);
-    return vidur_fnv1a_string(hash, text);
-}
-
-static uint64_t candidate_id(const struct vidur_space *space,
-                             const struct vidur_candidate *c,
-                             const struct vidur_deployment *deployment)
-{
-    const uint64_t id = vidur_deployment_id(deployment);
-    char text[64];
-    snprintf(text, sizeof text, "deployment=%016llx;", (unsigned long long)id);
-    uint64_t hash = vidur_fnv1a_string(VIDUR_FNV1A_INIT, text);
-    hash = vidur_fnv1a_string(hash, space->config->models[c->model].name);
-    return hash_workload(hash, &space->config->traces[c->trace]);
 }
 
 /* More requests take longer, so do small batches (more iterations) and stages. */
@@ -209,13 +179,12 @@ static bool same_table(const struct vidur_timetable_request *a,
 {
     return a->model == b->model && a->tensor_parallel_size == b->tensor_parallel_size &&
            a->engine == b->engine && a->multi_node == b->multi_node &&
-           a->block_size_tokens == b->block_size_tokens &&
-           strcmp(a->device->name, b->device->name) == 0 &&
-           strcmp(a->node->name, b->node->name) == 0 &&
-           a->node->devices_per_node == b->node->devices_per_node;
+           a->block_size_tokens == b->block_size_tokens && a->device == b->device &&
+           a->node == b->node;
 }
 
-static int need_table(struct vidur_space *space, struct vidur_candidate *c,
+/* `cluster`: the first of those with the candidate's device and node. */
+static int need_table(struct vidur_space *space, struct vidur_candidate *c, int cluster,
                       const struct vidur_deployment *deployment,
                       struct vidur_error *err)
 {
@@ -224,8 +193,8 @@ static int need_table(struct vidur_space *space, struct vidur_candidate *c,
     vidur_deployment_table_limits(
         deployment, config->traces[c->trace].workload.max_tokens, &wanted);
     wanted.model = &config->models[c->model].spec;
-    wanted.device = &config->clusters[c->cluster].device;
-    wanted.node = &config->clusters[c->cluster].node;
+    wanted.device = &config->clusters[cluster].device;
+    wanted.node = &config->clusters[cluster].node;
     if (config->estimator.source != VIDUR_SOURCE_PROFILES &&
         config->estimator.source != VIDUR_SOURCE_AUTO)
         wanted.block_size_tokens = 0; /* it tells no tables apart */
@@ -266,7 +235,8 @@ static bool insert_id(struct id_set *set, uint64_t id)
 struct builder {
     struct vidur_space *space;
     struct id_set ids;
-    int *batch_sizes; /* from large to small */
+    int *batch_sizes;  /* from large to small */
+    int *same_cluster; /* by cluster: the first with equal device and node */
     int64_t chain;
     int64_t before;
     struct vidur_deployment deployment;
@@ -309,7 +279,7 @@ static int add(struct builder *b, struct vidur_error *err)
         space->num_excluded++;
         return 0;
     }
-    c->id = candidate_id(space, c, &b->deployment);
+    c->id = identity_candidate(space, c, &b->deployment);
     if (!insert_id(&b->ids, c->id)) {
         space->num_duplicates++;
         return 0;
@@ -325,7 +295,7 @@ static int add(struct builder *b, struct vidur_error *err)
     else
         c->chain = ++b->chain;
     b->before = index;
-    return need_table(space, c, &b->deployment, err);
+    return need_table(space, c, b->same_cluster[c->cluster], &b->deployment, err);
 }
 
 /* All batch sizes of one point of the other dimensions. */
@@ -411,8 +381,7 @@ static int check_pair(const struct vidur_search_config *config, int first, int s
     const struct vidur_search_cluster *b = &config->clusters[second];
     if (a->usd_per_gpu_hour == b->usd_per_gpu_hour ||
         strcmp(a->device.name, b->device.name) != 0 ||
-        strcmp(a->node.name, b->node.name) != 0 ||
-        a->node.devices_per_node != b->node.devices_per_node)
+        identity_cluster(a) != identity_cluster(b))
         return 0;
     for (int t = 0; t < config->num_tp_dimensions; t++)
         for (int p = 0; p < config->num_pp_dimensions; p++) {
@@ -482,6 +451,18 @@ static int count_points(const struct vidur_search_config *config, int64_t *point
     return 0;
 }
 
+static void find_same_clusters(struct builder *b)
+{
+    const struct vidur_search_config *config = b->space->config;
+    for (int i = 0; i < config->num_clusters; i++) {
+        const uint64_t id = identity_cluster(&config->clusters[i]);
+        int first = 0;
+        while (identity_cluster(&config->clusters[first]) != id)
+            first++;
+        b->same_cluster[i] = first;
+    }
+}
+
 static int builder_init(struct builder *b, int64_t points, struct vidur_error *err)
 {
     const struct vidur_search_config *config = b->space->config;
@@ -493,8 +474,10 @@ static int builder_init(struct builder *b, int64_t points, struct vidur_error *e
     b->ids.slots = calloc(b->ids.size, sizeof *b->ids.slots);
     b->batch_sizes = malloc(batches * sizeof *b->batch_sizes);
     b->space->candidates = calloc(all, sizeof *b->space->candidates);
-    if (!b->ids.slots || !b->batch_sizes || !b->space->candidates)
+    b->same_cluster = calloc((size_t)config->num_clusters, sizeof *b->same_cluster);
+    if (!b->ids.slots || !b->batch_sizes || !b->space->candidates || !b->same_cluster)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for %zu candidates", all);
+    find_same_clusters(b);
     memcpy(b->batch_sizes, config->batch_sizes, batches * sizeof *b->batch_sizes);
     qsort(b->batch_sizes, batches, sizeof *b->batch_sizes, descending);
     return 0;
@@ -517,6 +500,7 @@ int vidur_space_build(struct vidur_space *space,
         rc = check_some_valid(space, err);
     free(builder.ids.slots);
     free(builder.batch_sizes);
+    free(builder.same_cluster);
     return rc;
 }
 

@@ -194,6 +194,19 @@ static int lease(void *context, int64_t job, struct vidur_error *err)
     return study_note_lease(study, path, err);
 }
 
+static int fail_changed_times(const struct study *study, int table,
+                              const struct evaluator_table *now,
+                              struct vidur_error *err)
+{
+    const struct vidur_timetable_request *request = &study->space->tables[table];
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "the times of %s on %s, TP %d (%s) changed since this search "
+                      "began: their files or this build did; start it anew without "
+                      "--resume, or resume with those of then",
+                      request->model->name, request->device->name,
+                      request->tensor_parallel_size, now->provenance);
+}
+
 static int record(void *context, int64_t job, const void *state, const void *result,
                   struct vidur_error *err)
 {
@@ -208,9 +221,7 @@ static int record(void *context, int64_t job, const void *state, const void *res
     }
     const struct evaluator_table *known = &study->tables[job];
     if (known->key[0] && strcmp(known->key, r->table.key) != 0)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "profiles, specs or settings of the operator times changed "
-                          "since this search began; start it anew without --resume");
+        return fail_changed_times(study, (int)job, &r->table, err);
     study->tables[job] = r->table;
     return study_note_table(study, (int)job, err);
 }

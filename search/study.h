@@ -37,7 +37,7 @@ struct study_resumed {
     int64_t candidates; /* finished, kept */
     int64_t probes;     /* kept, of all candidates */
     int64_t cut_bytes;  /* of an unfinished tail, or of what follows damage */
-    int64_t given_up;   /* candidates in flight at too many deaths */
+    int64_t given_up;   /* candidates alone in flight at too many deaths */
     int64_t end;        /* bytes kept */
     char damaged[1100]; /* the copy of a damaged journal; "": it was not */
 };

@@ -1,5 +1,6 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 
+#include "identity.h"
 #include "results_notes.h"
 #include "study_parts.h"
 
@@ -226,6 +227,9 @@ static void add_estimator(struct facts *f, const struct study *study)
     if (e->source == VIDUR_SOURCE_KERNELS)
         add_text(f, "kernels", e->kernels);
     add_text(f, "regressor", e->regressor);
+    char times[65];
+    if (identity_times(study->space, study->tables, times, NULL) == 0)
+        add_text(f, "times_sha256", times);
 }
 
 static void add_search(struct facts *f, const struct study *study)

@@ -45,10 +45,12 @@ struct study_path {
     struct evaluator_bound bound; /* qps 0: not known */
     int num_steps;                /* bound and probes recorded */
     bool leased;                  /* given out in this session */
+    bool leased_alone;            /* with nothing else in flight */
     bool finished;
-    char *failure; /* why it was given up; NULL */
-    int strikes;   /* deaths in a row at the same step */
-    int strike_steps;
+    char *failure;     /* why it was given up; NULL */
+    bool suspect;      /* was in flight at a death, ... */
+    int suspect_steps; /* ... with so many steps recorded: one more clears it */
+    int lone_deaths;   /* that it was alone in flight at, in a row at that step */
     struct vidur_capacity_answer answer; /* once finished */
     int64_t num_requests;                /* that the answer was found with */
 };

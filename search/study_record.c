@@ -3,14 +3,16 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/version.h"
+#include "identity.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /*
- * What the journal holds: sessions (one per run of the program), and in each what was
- * given out, what came back and what was finished. Candidates are named by their id.
+ * What the journal holds: what the files that the configuration names said when the
+ * search began; then sessions (one per run of the program), and in each what was given
+ * out, what came back and what was finished. Candidates are named by their id.
  */
 enum record_type {
     RECORD_SESSION = 1, /* no payload: a run begins */
@@ -20,7 +22,13 @@ enum record_type {
     RECORD_BOUND,
     RECORD_PROBE,
     RECORD_FINISH,
-    RECORD_LOST /* given out, and its rank died: a death that it may be to blame for */
+    RECORD_LOST, /* given out, and its rank died: a death that it may be to blame for */
+    RECORD_INPUT
+};
+
+struct input_record {
+    char key[64];
+    char sha256[65];
 };
 
 struct table_record {
@@ -36,6 +44,7 @@ struct path_name {
 
 struct lease_record {
     struct path_name path;
+    int64_t alone; /* nothing else is in flight until it ends */
 };
 
 struct lost_record {
@@ -61,22 +70,32 @@ struct finish_record {
 static struct journal_identity identity_of(const struct study *study)
 {
     struct journal_identity identity = {.num_candidates = study->space->num_candidates};
-    const size_t sizes[] = {sizeof(struct table_record), sizeof(struct probe_record),
-                            sizeof(struct finish_record)};
+    const size_t sizes[] = {sizeof(struct table_record), sizeof(struct lease_record),
+                            sizeof(struct probe_record), sizeof(struct finish_record)};
     int count;
     const struct vidur_column *columns = vidur_probe_columns(&count);
     snprintf(identity.config_sha256, sizeof identity.config_sha256, "%s",
-             study->config->sha256);
+             study->config->unpriced_sha256);
     snprintf(identity.version, sizeof identity.version, "%s", vidur_version());
     identity.layout = vidur_fnv1a(VIDUR_FNV1A_INIT, sizes, sizeof sizes);
     for (int i = 0; i < count; i++)
         identity.layout = vidur_fnv1a_string(identity.layout, columns[i].name);
     /* Replayed probes must be at the loads that the search would ask for. */
     identity.layout = vidur_fnv1a_string(identity.layout, "loads (1 + granularity)^k");
-    /* Ids cover what the configuration only names: traces' contents, the shard. */
+    /* The shard. What files say has records of its own, so that a changed one is named.
+     */
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
-        const uint64_t id = study->space->candidates[i].id;
-        identity.space = vidur_fnv1a(identity.space, &id, sizeof id);
+        const struct vidur_candidate *c = &study->space->candidates[i];
+        const int point[] = {c->model,
+                             c->trace,
+                             c->cluster,
+                             c->scheduler,
+                             c->router,
+                             c->memory_planner,
+                             c->tensor_parallel_size,
+                             c->num_pipeline_stages,
+                             c->batch_size};
+        identity.space = vidur_fnv1a(identity.space, point, sizeof point);
     }
     return identity;
 }
@@ -102,6 +121,21 @@ static struct path_name name_of(const struct study *study, int64_t path)
     return (struct path_name){id_of(study, p->candidate), p->replication};
 }
 
+static int note_inputs(struct study *study, struct vidur_error *err)
+{
+    struct identity_input *inputs;
+    int count, rc = identity_inputs(study->config, &inputs, &count, err);
+    for (int i = 0; rc == 0 && i < count; i++) {
+        struct input_record record;
+        memset(&record, 0, sizeof record);
+        snprintf(record.key, sizeof record.key, "%s", inputs[i].key);
+        snprintf(record.sha256, sizeof record.sha256, "%s", inputs[i].sha256);
+        rc = append(study, RECORD_INPUT, &record, sizeof record, err);
+    }
+    free(inputs);
+    return rc;
+}
+
 int study_note_session(struct study *study, struct vidur_error *err)
 {
     if (append(study, RECORD_SESSION, "", 0, err) != 0)
@@ -120,7 +154,8 @@ int study_note_table(struct study *study, int table, struct vidur_error *err)
 
 int study_note_lease(struct study *study, int64_t path, struct vidur_error *err)
 {
-    const struct lease_record record = {name_of(study, path)};
+    const struct lease_record record = {
+        name_of(study, path), study->jobs[study->space->num_tables + path].alone};
     if (append(study, RECORD_LEASE, &record, sizeof record, err) != 0)
         return -1;
     /* Written before the work begins that may end this process; a killed process's
@@ -172,9 +207,11 @@ struct id_index {
 
 struct reading {
     struct study *study;
-    struct id_index *index; /* sorted by id */
-    bool open;              /* a session has begun and not ended */
-    int64_t *leased;        /* paths given out in it */
+    struct id_index *index;        /* sorted by id */
+    struct identity_input *inputs; /* as they are now */
+    int num_inputs, inputs_seen;
+    bool open;       /* a session has begun and not ended */
+    int64_t *leased; /* paths given out in it */
     int64_t num_leased, max_leased;
 };
 
@@ -194,7 +231,14 @@ static int reading_init(struct reading *r, struct study *study, struct vidur_err
     for (size_t i = 0; i < count; i++)
         r->index[i] = (struct id_index){id_of(study, (int64_t)i), (int64_t)i};
     qsort(r->index, count, sizeof *r->index, compare_ids);
-    return 0;
+    return identity_inputs(study->config, &r->inputs, &r->num_inputs, err);
+}
+
+static void reading_fini(struct reading *r)
+{
+    free(r->index);
+    free(r->leased);
+    free(r->inputs);
 }
 
 /* The path that a record is about; -1: none, or no memory for it. */
@@ -238,11 +282,19 @@ static int fail_damaged(uint32_t type, size_t bytes, struct vidur_error *err)
 }
 
 /* A candidate that has got further since the last death is not to blame for that. */
+static bool is_suspect(const struct study_path *p)
+{
+    return p->suspect && !p->finished && p->suspect_steps == p->num_steps;
+}
+
+/* With others in flight, a death has many suspects; with nothing else, one culprit. */
 static void count_death(struct study_path *c)
 {
-    const bool again = c->strikes > 0 && c->strike_steps == c->num_steps;
-    c->strikes = again ? c->strikes + 1 : 1;
-    c->strike_steps = c->num_steps;
+    if (!is_suspect(c))
+        c->lone_deaths = 0;
+    c->suspect = true;
+    c->suspect_steps = c->num_steps;
+    c->lone_deaths += c->leased_alone;
 }
 
 /* The session ended without a word: whoever was in flight may be to blame. */
@@ -307,11 +359,35 @@ static int read_about_path(struct reading *r, uint32_t type, const void *payload
         return read_finish(p, payload, err);
     if (type == RECORD_LOST) {
         count_death(p);
+        p->leased_alone = false; /* counted, whether rank 0 died, too, or not */
         return 0;
     }
     if (type != RECORD_LEASE)
         return read_result(r, type, payload, path, err);
+    struct lease_record record;
+    memcpy(&record, payload, sizeof record);
+    p->leased_alone = record.alone;
     return note_leased(r, path, err);
+}
+
+/* What was recorded under other values is of no use; it is kept all the same. */
+static int read_input(struct reading *r, const void *payload, struct vidur_error *err)
+{
+    struct input_record record;
+    memcpy(&record, payload, sizeof record);
+    for (int i = 0; i < r->num_inputs; i++) {
+        const struct identity_input *input = &r->inputs[i];
+        if (strncmp(input->key, record.key, sizeof record.key) != 0)
+            continue;
+        r->inputs_seen++;
+        if (strncmp(input->sha256, record.sha256, sizeof record.sha256) == 0)
+            return 0;
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s (%s) changed since this search began; start it anew "
+                          "without --resume, or resume with the file as it was",
+                          input->path, input->key);
+    }
+    return fail_damaged(RECORD_INPUT, sizeof record, err);
 }
 
 static int read_table(struct study *study, const void *payload, struct vidur_error *err)
@@ -334,10 +410,13 @@ static int on_record(void *context, uint32_t type, const void *payload, size_t b
                                    [RECORD_BOUND] = sizeof(struct bound_record),
                                    [RECORD_PROBE] = sizeof(struct probe_record),
                                    [RECORD_FINISH] = sizeof(struct finish_record),
-                                   [RECORD_LOST] = sizeof(struct lost_record)};
+                                   [RECORD_LOST] = sizeof(struct lost_record),
+                                   [RECORD_INPUT] = sizeof(struct input_record)};
     struct reading *r = context;
-    if (type < RECORD_SESSION || type > RECORD_LOST || bytes != sizes[type])
+    if (type < RECORD_SESSION || type > RECORD_INPUT || bytes != sizes[type])
         return fail_damaged(type, bytes, err);
+    if (type == RECORD_INPUT)
+        return read_input(r, payload, err);
     if (type == RECORD_TABLE)
         return read_table(r->study, payload, err);
     if (type != RECORD_SESSION && type != RECORD_END)
@@ -347,8 +426,8 @@ static int on_record(void *context, uint32_t type, const void *payload, size_t b
     return 0;
 }
 
-/* Those that were in flight at too many deaths are given up; those at one run alone,
- * so that another death has one culprit. */
+/* Suspects run alone, after all others; those that too many deaths happened to then are
+ * given up. */
 static int judge_suspects(struct study *study, struct study_resumed *resumed,
                           struct vidur_error *err)
 {
@@ -357,15 +436,16 @@ static int judge_suspects(struct study *study, struct study_resumed *resumed,
     for (int64_t i = 0; i < study->num_paths; i++) {
         struct study_path *c = &study->paths[i];
         resumed->candidates += c->finished && c->replication == 0;
-        if (c->finished || c->strikes == 0 || c->strike_steps != c->num_steps)
+        if (!is_suspect(c))
             continue;
-        if (c->strikes < max_deaths) {
+        if (c->lone_deaths < max_deaths) {
             study->jobs[study->space->num_tables + i].alone = true;
             continue;
         }
         snprintf(text, sizeof text,
-                 "in flight when the search died %d times; see search.max_deaths",
-                 c->strikes);
+                 "alone in flight when the search died, %d time%s; see "
+                 "search.max_deaths",
+                 c->lone_deaths, c->lone_deaths > 1 ? "s" : "");
         free(c->failure);
         c->failure = strdup(text);
         if (!c->failure)
@@ -380,7 +460,9 @@ int study_begin_journal(struct study *study, const char *path, struct vidur_erro
 {
     const struct journal_identity identity = identity_of(study);
     study->journal = journal_create(path, &identity, err);
-    return study->journal ? study_note_session(study, err) : -1;
+    if (!study->journal || note_inputs(study, err) != 0)
+        return -1;
+    return study_note_session(study, err);
 }
 
 int study_resume_journal(struct study *study, const char *path,
@@ -406,9 +488,11 @@ int study_resume_journal(struct study *study, const char *path,
     }
     if (rc == 0) {
         rc = judge_suspects(study, resumed, err);
+        /* A journal that ends behind its first record has nothing else either. */
+        if (rc == 0 && reading.inputs_seen < reading.num_inputs)
+            rc = note_inputs(study, err);
     }
-    free(reading.index);
-    free(reading.leased);
+    reading_fini(&reading);
     return rc == 0 ? study_note_session(study, err) : -1;
 }
 

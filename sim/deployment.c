@@ -3,7 +3,7 @@
 #include <vidur/scheduler.h>
 #include <vidur/simulator.h>
 
-#include "base/hash.h"
+#include "digest.h"
 #include "policy.h"
 #include "router.h"
 
@@ -164,41 +164,12 @@ bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment)
            deployment->node.devices_per_node;
 }
 
-static uint64_t hash_number(uint64_t hash, const char *key, double value)
-{
-    char text[96];
-    snprintf(text, sizeof text, "%s=%.17g;", key, value);
-    return vidur_fnv1a_string(hash, text);
-}
-
-static uint64_t hash_text(uint64_t hash, const char *key, const char *value)
-{
-    char text[192];
-    snprintf(text, sizeof text, "%s=%s;", key, value);
-    return vidur_fnv1a_string(hash, text);
-}
-
 uint64_t vidur_deployment_id(const struct vidur_deployment *deployment)
 {
-    uint64_t hash = VIDUR_FNV1A_INIT;
-    hash = hash_text(hash, "model", deployment->model.name);
-    hash = hash_text(hash, "device", deployment->device.name);
-    hash = hash_text(hash, "node", deployment->node.name);
-    hash = hash_text(hash, "router", deployment->router);
-    hash = hash_text(hash, "scheduler", deployment->scheduler.type);
-#define X(name) hash = hash_number(hash, #name, (double)deployment->name);
-    X(num_replicas)
-    X(tensor_parallel_size)
-    X(num_pipeline_stages)
-    X(memory_margin_fraction)
-    X(memory_planner)
-    X(semantics)
-#undef X
-#define X(type, name, def, min, users)                                                 \
-    hash = hash_number(hash, #name, (double)deployment->scheduler.name);
-    VIDUR_SCHEDULER_KNOBS(X)
-#undef X
-    return hash;
+    struct vidur_sha256 sha;
+    vidur_sha256_init(&sha);
+    vidur_deployment_digest(&sha, deployment);
+    return vidur_sha256_uint64(&sha);
 }
 
 /* Tokens that one iteration can have. */

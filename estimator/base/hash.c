@@ -2,6 +2,7 @@
 
 #include <nettle/sha2.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(sizeof(struct sha256_ctx) <= sizeof(struct vidur_sha256),
@@ -65,4 +66,12 @@ void vidur_sha256_hex(struct vidur_sha256 *sha, char hex[VIDUR_SHA256_HEX])
         hex[2 * i + 1] = digits[digest[i] & 15];
     }
     hex[2 * VIDUR_SHA256_BYTES] = '\0';
+}
+
+uint64_t vidur_sha256_uint64(struct vidur_sha256 *sha)
+{
+    char hex[VIDUR_SHA256_HEX];
+    vidur_sha256_hex(sha, hex);
+    hex[16] = 0;
+    return strtoull(hex, NULL, 16);
 }

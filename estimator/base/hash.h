@@ -34,5 +34,7 @@ void vidur_sha256_add_int64(struct vidur_sha256 *sha, int64_t value);
 void vidur_sha256_add_double(struct vidur_sha256 *sha, double value);
 /* Lower-case hexadecimal of the digest; the state is spent afterwards. */
 void vidur_sha256_hex(struct vidur_sha256 *sha, char hex[VIDUR_SHA256_HEX]);
+/* The digest's first 16 hexadecimal digits as a number; the state is spent. */
+uint64_t vidur_sha256_uint64(struct vidur_sha256 *sha);
 
 #endif

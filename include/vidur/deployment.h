@@ -78,8 +78,9 @@ int vidur_deployment_batch_cap(const struct vidur_deployment *deployment);
 /* A replica spans nodes: TP * PP > devices per node. */
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment);
 
-/* A hash of the content (64-bit, FNV-1a over a canonical text): equal deployments have
- * equal ids on every machine, whatever the order in which they were listed. */
+/* A hash of the content (the first 64 bits of a SHA-256 over every value but prices):
+ * equal deployments have equal ids on every machine, wherever their specs were read
+ * from; deployments that could be simulated differently have different ones. */
 uint64_t vidur_deployment_id(const struct vidur_deployment *deployment);
 
 #endif

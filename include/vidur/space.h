@@ -129,6 +129,7 @@ struct vidur_search_config {
     char path[1024];
     /* of its content, overrides applied; path and what changes no result left out */
     char sha256[65];
+    char unpriced_sha256[65]; /* the same without prices: what simulations depend on */
     char *text;             /* as read, one `# --set ...` line per override behind it */
     struct vidur_yaml *doc; /* for the place of later errors */
 };

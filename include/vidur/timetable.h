@@ -103,7 +103,8 @@ struct vidur_timetable {
     struct vidur_step_overheads overheads;
     enum vidur_estimator_source source; /* never auto */
     char provenance[256]; /* one line: "synthetic roofline ...", "profiles DIR ..." */
-    char key[65];         /* hex hash of all that went in; the cache file's name */
+    char key[65];         /* hex hash of all that went in; without an engine table the
+                             cache file's name */
 };
 
 enum { VIDUR_MAX_PROFILE_DIRS = 8, VIDUR_MAX_GRID_VALUES = 16 };
@@ -189,6 +190,13 @@ int vidur_timetable_open(struct vidur_timetable **out,
                          const struct vidur_log *log, struct vidur_error *err);
 
 void vidur_timetable_close(struct vidur_timetable *timetable);
+
+/* The key of the timetable that vidur_timetable_open would open, from its inputs as
+ * they are now; builds nothing. Errors as there. Thread-safe. */
+int vidur_timetable_inputs_key(char key[65],
+                               const struct vidur_estimator_config *config,
+                               const struct vidur_timetable_request *request,
+                               struct vidur_error *err);
 
 /* The operator's name, e.g. "attn_pre_proj". */
 const char *vidur_token_operator_name(enum vidur_token_operator op);

@@ -41,6 +41,21 @@ static void test_record_does_not_depend_on_ranks(void)
     }
 }
 
+static void test_suspects_run_alone_and_last(void)
+{
+    struct vidur_error err;
+    for (int variant = 0; variant < 4; variant++) {
+        toy_init(&toy, 30, variant % 2 ? 5 : 1, 150);
+        for (int64_t i = 0; i < 30; i += 3)
+            toy.jobs[i].alone = true;
+        CU_ASSERT_EQUAL(run(variant < 2, NULL, &err), 0);
+        if (my_rank() != 0)
+            continue;
+        CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
+        CU_ASSERT_EQUAL(toy_count_beside(&toy), 0);
+    }
+}
+
 static void test_stop_on_any_rank_stops_all(void)
 {
     struct vidur_error err;
@@ -70,12 +85,14 @@ int main(int argc, char **argv)
 {
     static const struct vidur_test_case cases[] = {
         {"record does not depend on ranks", test_record_does_not_depend_on_ranks},
+        {"suspects run alone, after all others", test_suspects_run_alone_and_last},
         {"a stop on any rank stops all", test_stop_on_any_rank_stops_all},
         {"a broken record stops all", test_broken_record_stops_all}};
     MPI_Init(&argc, &argv);
     if (my_rank() != 0 && !freopen("/dev/null", "w", stdout))
         return 1;
-    const int failed = vidur_test_run("farm over MPI", cases, 3);
+    const int failed =
+        vidur_test_run("farm over MPI", cases, sizeof cases / sizeof cases[0]);
     MPI_Finalize();
     return failed;
 }

@@ -1,8 +1,12 @@
 """What the tests of vidur-search share: a small configuration, running, comparing."""
 
+import collections
 import os
+import signal
+import struct
 import subprocess
 import tempfile
+import time
 import unittest
 
 try:
@@ -30,6 +34,93 @@ estimator: {source: roofline, cache_dir: cache, num_estimators: 20, max_depth: 1
 
 # Columns that may differ between runs of one search.
 NOT_COMPARED = ("wall_s", "mpi_rank")
+
+
+# A test that waits for something gives it this long: no less than the slowest machine
+# takes, and only a failing test waits for it.
+PATIENCE_S = 600
+
+# Records of the journal, by their types (search/study_record.c).
+RECORDS = {2: "end", 3: "table", 4: "lease", 5: "bound", 6: "probe", 7: "finish", 8: "lost"}
+
+
+def read_journal(path):
+    """How many whole records of each type a journal holds now; none if it is not there."""
+    found = collections.Counter()
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return found
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from("=II", data, at)
+        at += 8 + size + 4
+        if at <= len(data):
+            found[RECORDS.get(kind, "other")] += 1
+    return found
+
+
+def steps_in(path):
+    """How many steps of candidates' paths a journal holds, their ends among them."""
+    found = read_journal(path)
+    return found["bound"] + found["probe"] + found["finish"]
+
+
+def wait_until(condition, process=None):
+    """Whether it came true before the process, if there is one, ended."""
+    end_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end_s:
+        over = process is not None and process.poll() is not None
+        if condition():
+            return True
+        if over:
+            return False
+        time.sleep(0.002)
+    raise AssertionError(f"not in {PATIENCE_S} s")
+
+
+def descendants_of(pid):
+    """Living processes started by it and by those, now."""
+    parents = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if fields[0] not in "ZX":
+            parents[int(entry)] = int(fields[1])
+    found = []
+    for child in sorted(parents):
+        parent = child
+        while parent in parents and parent != pid:
+            parent = parents[parent]
+        if parent == pid and child != pid:
+            found.append(child)
+    return found
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def kill_job(process):
+    """SIGKILL to a process, started in a session of its own, and to all below it; back
+    when they are gone."""
+    below = descendants_of(process.pid)
+    os.killpg(process.pid, signal.SIGKILL)
+    for pid in below:  # mpirun gives each rank a process group
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
+    wait_until(lambda: not any(map(is_alive, below)))
 
 
 def mpirun(ranks):

@@ -78,6 +78,27 @@ static void work(const struct toy *toy, int64_t job, uint64_t step,
     }
 }
 
+/* What a running step adds: one, and where its job runs alone the job's number, from 1,
+ * above 16 bits. */
+static unsigned long long entry_of(const struct toy *toy, int64_t job)
+{
+    return 1 + (toy->jobs[job].alone ? (unsigned long long)(job + 1) << 16 : 0);
+}
+
+/* Of two steps that overlap, the one that enters later sees the other. */
+static void enter(struct toy *toy, int64_t job)
+{
+    const unsigned long long mine = entry_of(toy, job);
+    const unsigned long long all = atomic_fetch_add(&toy->running, mine) + mine;
+    if (all != (all & 0xffff) * mine) /* some of another kind */
+        atomic_fetch_add(&toy->beside, 1);
+}
+
+static void leave(struct toy *toy, int64_t job)
+{
+    atomic_fetch_sub(&toy->running, entry_of(toy, job));
+}
+
 static int toy_run(void *context, const struct vidur_farm_step *at,
                    const struct vidur_farm_pulse *pulse, void *result,
                    struct vidur_error *err)
@@ -90,7 +111,9 @@ static int toy_run(void *context, const struct vidur_farm_step *at,
         toy->stop = 1;
     if (job == toy->die_at_job && step != 512)
         kill(getpid(), SIGKILL);
+    enter(toy, job);
     work(toy, job, step, pulse);
+    leave(toy, job);
     if (*pulse->stop)
         return vidur_fail(err, VIDUR_EINTR, "told to stop");
     if (job == toy->failing_job && step != 512 && step != 256 && step != 768)
@@ -98,6 +121,28 @@ static int toy_run(void *context, const struct vidur_farm_step *at,
     r->step = (int64_t)step;
     r->below = toy_target(job) < (int64_t)step;
     return 0;
+}
+
+/* Does the job wait, however indirectly, for one that runs alone? */
+static bool waits_for_alone(const struct toy *toy, int64_t job)
+{
+    for (job = toy->jobs[job].after; job >= 0; job = toy->jobs[job].after)
+        if (toy->jobs[job].alone && !toy->records[job].finished)
+            return true;
+    return false;
+}
+
+static void note_start(struct toy *toy, int64_t job)
+{
+    const bool alone = toy->jobs[job].alone;
+    toy->not_alone += toy->alone >= 0 || (alone && toy->in_flight > 0);
+    toy->in_flight++;
+    if (!alone)
+        return;
+    toy->alone = job;
+    for (int64_t i = 0; i < toy->num_jobs; i++)
+        toy->too_early += !toy->jobs[i].alone && !toy->records[i].finished &&
+                          !waits_for_alone(toy, i);
 }
 
 static int toy_start(void *context, int64_t job, void *state, struct vidur_error *err)
@@ -113,8 +158,7 @@ static int toy_start(void *context, int64_t job, void *state, struct vidur_error
         s->high = s->low + 1;
         s->resumed = 1;
     }
-    if (toy->jobs[job].alone && ++toy->alone_now > toy->alone_most)
-        toy->alone_most = toy->alone_now;
+    note_start(toy, job);
     return 0;
 }
 
@@ -137,8 +181,6 @@ static int toy_record_step(void *context, int64_t job, const void *state,
         return vidur_fail(err, VIDUR_EINVAL, "a result that the path does not ask for");
     if (record->num_steps < TOY_MAX_STEPS)
         record->steps[record->num_steps++] = step;
-    if (record->num_steps == 1 && toy->jobs[job].alone)
-        toy->alone_now--;
     toy->num_records++;
     if (toy->num_records == toy->stop_after)
         toy->stop = 1;
@@ -153,6 +195,9 @@ static int toy_finish(void *context, int64_t job, const void *state,
     struct toy *toy = context;
     const struct toy_state *s = state;
     (void)err;
+    toy->in_flight--;
+    if (toy->alone == job)
+        toy->alone = -1;
     toy->records[job].finished++;
     toy->records[job].failed = failure != NULL;
     toy->records[job].answer = s->low;
@@ -181,7 +226,7 @@ void toy_init(struct toy *toy, int64_t num_jobs, int64_t chain, int mean_step_us
     memset(toy, 0, sizeof *toy);
     toy->num_jobs = num_jobs;
     toy->mean_step_us = mean_step_us;
-    toy->failing_job = toy->die_at_job = toy->stop_at_job = -1;
+    toy->failing_job = toy->die_at_job = toy->stop_at_job = toy->alone = -1;
     for (int64_t i = 0; i < num_jobs; i++) {
         toy->jobs[i].after = i % chain == 0 ? -1 : i - 1;
         toy->jobs[i].weight = (double)(mix((uint64_t)i + 77) % 8);
@@ -239,4 +284,9 @@ int64_t toy_count_wrong(const struct toy *toy)
     for (int64_t job = 0; job < toy->num_jobs; job++)
         wrong += !is_right(toy, job);
     return wrong;
+}
+
+int64_t toy_count_beside(const struct toy *toy)
+{
+    return toy->not_alone + toy->too_early + toy->beside;
 }

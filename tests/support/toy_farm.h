@@ -3,6 +3,8 @@
 
 #include "farm.h"
 
+#include <stdatomic.h>
+
 /*
  * Jobs for farm tests: each finds a number by bisection, a step being one comparison
  * that takes a while. What rank 0 records must not depend on who ran what.
@@ -34,7 +36,14 @@ struct toy {
     int64_t num_records, num_finished, num_leases, num_commits;
     int64_t lost[TOY_MAX_JOBS];
     int num_lost;
-    int alone_now, alone_most; /* jobs `alone` in flight, and their greatest number */
+    int64_t in_flight; /* jobs started and not finished */
+    int64_t alone;     /* the job `alone` that is in flight; -1: none */
+    int64_t not_alone; /* jobs started while one was in flight that runs alone, or
+                          `alone` while any other was */
+    int64_t too_early; /* jobs `alone` started before all that could go first */
+    /* the ranks that are threads of this process */
+    atomic_ullong running; /* see entry_of() */
+    atomic_llong beside;   /* steps run beside one of another job that runs alone */
     struct vidur_farm_job jobs[TOY_MAX_JOBS];
 };
 
@@ -42,6 +51,10 @@ struct toy {
 void toy_init(struct toy *toy, int64_t num_jobs, int64_t chain, int mean_step_us);
 struct vidur_farm toy_farm(struct toy *toy);
 int64_t toy_target(int64_t job);
+
+/* Jobs that have begun beside one that runs alone or too early, and steps that ran
+ * beside one: must be none. */
+int64_t toy_count_beside(const struct toy *toy);
 
 /* Every job finished once, along the path that bisection alone would take. Returns the
  * number of jobs of which that is not so. */

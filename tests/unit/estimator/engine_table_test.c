@@ -314,6 +314,79 @@ static void test_bad_kernel_folders(void)
     }
 }
 
+/* ---- Keys ---- */
+
+struct keyed {
+    struct vidur_estimator_config config;
+    struct vidur_timetable_request request;
+    char key[65];
+};
+
+/* The key of the timetable that is opened, which is that of its inputs. */
+static void take_key(struct keyed *k)
+{
+    struct vidur_timetable *t = NULL;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_timetable_inputs_key(k->key, &k->config, &k->request, &err),
+                    0);
+    CU_ASSERT_EQUAL(vidur_timetable_open(&t, &k->config, &k->request, NULL, &err), 0);
+    if (err.text[0])
+        printf("\n  %s\n", err.text);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+    CU_ASSERT_STRING_EQUAL(t->key, k->key);
+    CU_ASSERT_EQUAL(strlen(k->key), 64);
+    vidur_timetable_close(t);
+}
+
+/* Other constants, specs or timings are another key; other prices are not. */
+static void test_keys(void)
+{
+    static const char *const names[] = {"gemm.csv", "context_attention.csv",
+                                        "generation_attention.csv",
+                                        "custom_allreduce.csv", "system.yaml"};
+    static const char *const texts[] = {gemm_text, context_text, generation_text,
+                                        all_reduce_text, system_text};
+    char dir[] = "/tmp/vidur-kernels-XXXXXX", longer[1024], before[65];
+    struct vidur_model_spec model = llama_2_7b;
+    struct vidur_device_sku device = h100;
+    struct keyed k = {.request = {.model = &model,
+                                  .device = &device,
+                                  .node = &h100_dgx,
+                                  .tensor_parallel_size = 2,
+                                  .engine = true,
+                                  .max_tokens = 64,
+                                  .max_batch_size = 8,
+                                  .max_kv_tokens = 64,
+                                  .max_chunk_tokens = 64}};
+    make_kernels(dir);
+    vidur_estimator_config_defaults(&k.config);
+    k.config.source = VIDUR_SOURCE_ROOFLINE;
+    take_key(&k);
+    memcpy(before, k.key, sizeof before);
+    device.usd_per_gpu_hour = 99;
+    take_key(&k);
+    CU_ASSERT_STRING_EQUAL(k.key, before);
+    device.v1.memory_bandwidth_gb_per_s += 1;
+    take_key(&k);
+    CU_ASSERT_STRING_NOT_EQUAL(k.key, before);
+    memcpy(before, k.key, sizeof before);
+    k.config.engine.step_us += 1;
+    take_key(&k);
+    CU_ASSERT_STRING_NOT_EQUAL(k.key, before);
+    k.config.source = VIDUR_SOURCE_KERNELS;
+    snprintf(k.config.kernels, sizeof k.config.kernels, "%s", dir);
+    for (int i = 0; i < 5; i++) {
+        take_key(&k);
+        memcpy(before, k.key, sizeof before);
+        snprintf(longer, sizeof longer, "%s%s", texts[i], i == 4 ? "# \n" : "\n");
+        write_file(dir, names[i], longer);
+        take_key(&k);
+        CU_ASSERT_STRING_NOT_EQUAL(k.key, before);
+    }
+    remove_kernels(dir);
+    CU_ASSERT_EQUAL(vidur_timetable_inputs_key(k.key, &k.config, &k.request, NULL), -1);
+}
+
 /* ---- Kernels ---- */
 
 static struct vidur_kernels *read_kernels(char *dir, const char *gemm)
@@ -467,7 +540,8 @@ static void test_provenance(void)
     remove_kernels(dir);
 }
 
-VIDUR_TEST_MAIN("engine table", {"padding", test_padding_to_captured_graphs},
+VIDUR_TEST_MAIN("engine table", {"keys", test_keys},
+                {"padding", test_padding_to_captured_graphs},
                 {"roofline of one token", test_roofline_of_one_token},
                 {"constants", test_constants_are_exposed},
                 {"kernel rows", test_kernel_rows_are_filtered},

@@ -191,8 +191,23 @@ static void test_overrides_and_hash(void)
     CU_ASSERT_FALSE(b.search.speculate);
     CU_ASSERT_STRING_EQUAL(a.sha256, b.sha256);
     vidur_search_config_release(&b);
+    /* Another price, or the SKU's own, is another search of the same simulations. */
+    static const char *const prices[] = {", usd_per_gpu_hour: 9", "",
+                                         ", usd_per_gpu_hour: ~"};
+    for (int i = 0; i < 3; i++) {
+        char clusters[512];
+        snprintf(clusters, sizeof clusters,
+                 "%sclusters: [{num_gpus: 16, device: a100, network_device: a100_dgx"
+                 "%s}]\nsearch: {seed: 9}\n",
+                 TRACES SCHEDULERS MODELS, prices[i]);
+        expect_loads(&b, clusters);
+        CU_ASSERT_STRING_NOT_EQUAL(a.sha256, b.sha256);
+        CU_ASSERT_STRING_EQUAL(a.unpriced_sha256, b.unpriced_sha256);
+        vidur_search_config_release(&b);
+    }
     expect_loads(&b, MODELS CLUSTERS SCHEDULERS TRACES);
     CU_ASSERT_STRING_NOT_EQUAL(a.sha256, b.sha256);
+    CU_ASSERT_STRING_NOT_EQUAL(a.unpriced_sha256, b.unpriced_sha256);
     vidur_search_config_release(&a);
     vidur_search_config_release(&b);
 }

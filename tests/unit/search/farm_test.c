@@ -39,6 +39,18 @@ static void test_heaviest_first(void)
                 CU_ASSERT_TRUE(toy.records[a].order < toy.records[b].order);
 }
 
+static void test_suspects_last(void)
+{
+    static struct toy toy;
+    toy_init(&toy, 60, 6, 0);
+    for (int64_t i = 0; i < 60; i += 7)
+        toy.jobs[i].alone = true;
+    const struct vidur_farm farm = toy_farm(&toy);
+    CU_ASSERT_EQUAL(vidur_farm_run_serial(&farm, NULL, NULL), 0);
+    CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
+    CU_ASSERT_EQUAL(toy_count_beside(&toy), 0);
+}
+
 static void test_no_jobs(void)
 {
     static struct toy toy;
@@ -292,18 +304,41 @@ static void test_what_a_dead_rank_held_is_told(void)
         CU_ASSERT_EQUAL(toy.records[toy.lost[i]].num_steps, 0);
 }
 
-static void test_suspects_run_one_at_a_time(void)
+static void test_suspects_run_alone_and_last(void)
 {
     static struct toy toy;
     struct vidur_farm_stats stats;
     struct vidur_error err;
-    toy_init(&toy, 40, 1, 100);
-    for (int64_t i = 0; i < 20; i++)
-        toy.jobs[i].alone = true;
+    for (int variant = 0; variant < 16; variant++) {
+        const struct world_options options = {2 + 2 * (variant / 4 % 2),
+                                              variant % 2 == 0, variant < 8 ? 8 : 0, 0};
+        toy_init(&toy, 40, variant % 4 < 2 ? 1 : 8, 100);
+        toy.failing_job = variant % 3 == 0 ? 4 : -1; /* a suspect */
+        toy.resumed_below = variant % 5 == 0 ? 6 : 0;
+        /* At the beginning, in the middle and at the end of chains, and two in one. */
+        for (int64_t i = 0; i < 20; i += i % 5 == 4 ? 3 : 4)
+            toy.jobs[i].alone = true;
+        CU_ASSERT_EQUAL(run_world(&toy, options, &stats, &err), 0);
+        CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
+        CU_ASSERT_EQUAL(toy_count_beside(&toy), 0);
+        CU_ASSERT_EQUAL(toy.num_finished, 40);
+    }
+}
+
+/* All ranks work on the steps of one job that runs alone. */
+static void test_suspects_are_run_ahead(void)
+{
+    static struct toy toy;
+    struct vidur_farm_stats stats;
+    struct vidur_error err;
+    toy_init(&toy, 6, 1, 2000);
+    for (int64_t i = 0; i < 6; i++)
+        toy.jobs[i].alone = i % 2 == 0;
     CU_ASSERT_EQUAL(
-        run_world(&toy, (struct world_options){4, true, 8, 0}, &stats, &err), 0);
+        run_world(&toy, (struct world_options){8, true, 0, 0}, &stats, &err), 0);
     CU_ASSERT_EQUAL(toy_count_wrong(&toy), 0);
-    CU_ASSERT_EQUAL(toy.alone_most, 1);
+    CU_ASSERT_EQUAL(toy_count_beside(&toy), 0);
+    CU_ASSERT_TRUE(stats.wasted > 0);
 }
 
 static void test_stop_reaches_all_ranks(void)
@@ -327,15 +362,16 @@ static void test_stop_reaches_all_ranks(void)
     CU_ASSERT_EQUAL(toy.num_records, 25);
 }
 
-VIDUR_TEST_MAIN("farm", {"serial", test_serial},
-                {"heaviest first", test_heaviest_first}, {"no jobs", test_no_jobs},
-                {"failed step ends its job alone", test_failed_step_ends_its_job_alone},
-                {"stop and broken record", test_stop_and_broken_record},
-                {"bad order of jobs", test_bad_order_of_jobs},
-                {"a path wants the nearest step", test_path_wants_the_nearest_step},
-                {"record does not depend on ranks",
-                 test_record_does_not_depend_on_ranks},
-                {"idle ranks run ahead", test_idle_ranks_run_ahead},
-                {"what a dead rank held", test_what_a_dead_rank_held_is_told},
-                {"suspects run one at a time", test_suspects_run_one_at_a_time},
-                {"a stop reaches all ranks", test_stop_reaches_all_ranks})
+VIDUR_TEST_MAIN(
+    "farm", {"serial", test_serial}, {"heaviest first", test_heaviest_first},
+    {"suspects last", test_suspects_last}, {"no jobs", test_no_jobs},
+    {"failed step ends its job alone", test_failed_step_ends_its_job_alone},
+    {"stop and broken record", test_stop_and_broken_record},
+    {"bad order of jobs", test_bad_order_of_jobs},
+    {"a path wants the nearest step", test_path_wants_the_nearest_step},
+    {"record does not depend on ranks", test_record_does_not_depend_on_ranks},
+    {"idle ranks run ahead", test_idle_ranks_run_ahead},
+    {"what a dead rank held", test_what_a_dead_rank_held_is_told},
+    {"suspects run alone, after all others", test_suspects_run_alone_and_last},
+    {"suspects are run ahead", test_suspects_are_run_ahead},
+    {"a stop reaches all ranks", test_stop_reaches_all_ranks})

@@ -201,6 +201,53 @@ static void test_clusters_at_two_prices(void)
     release();
 }
 
+static const char *write_spec(const char *name, const char *text)
+{
+    static char spec[96];
+    snprintf(spec, sizeof spec, "%s/%s", folder, name);
+    FILE *file = fopen(spec, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(text, file);
+    fclose(file);
+    return spec;
+}
+
+/* One name, other contents: other candidates, with tables of their own. */
+static void test_names_do_not_tell_clusters_apart(void)
+{
+    static const char device[] = "name: a100\npeak_fp16_tflops: 312\nmemory_gib: %g\n"
+                                 "memory_bandwidth_gb_per_s: 2039\n"
+                                 "usd_per_gpu_hour: %g\n";
+    char text[256];
+    expect_builds(
+        TWO_CLUSTERS("network_device: a100_dgx, num_gpus: 8, usd_per_gpu_hour: 2",
+                     "network_device: a100_dgx, gpus_per_node: 4, num_gpus: 8, "
+                     "usd_per_gpu_hour: 1"));
+    CU_ASSERT_EQUAL(space.num_candidates, 2);
+    CU_ASSERT_EQUAL(space.num_duplicates, 0);
+    CU_ASSERT_EQUAL(space.num_tables, 2);
+    release();
+    uint64_t seen[3] = {0};
+    static const double figures[3][2] = {{82, 2.5}, {82, 1.5}, {81, 2.5}};
+    for (int i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, device, figures[i][0], figures[i][1]);
+        write_spec("other.yaml", text);
+        expect_builds(
+            "models: [{name: a, identifier: llama-2-7b-hf}]\n"
+            "clusters: [{device: other.yaml, network_device: a100_dgx, num_gpus: 8}, "
+            "{device: a100, network_device: a100_dgx, num_gpus: 8}]\n"
+            "schedulers: [{scheduler: vllm}]\n" TRACE
+            "batch_sizes: 32\ntp_dimensions: 4\npp_dimensions: 1\n");
+        CU_ASSERT_EQUAL_FATAL(space.num_candidates, 2);
+        CU_ASSERT_EQUAL(space.num_tables, 2);
+        CU_ASSERT_TRUE(space.candidates[0].table != space.candidates[1].table);
+        seen[i] = space.candidates[0].id;
+        release();
+    }
+    CU_ASSERT_TRUE(seen[0] == seen[1] && seen[0] != seen[2]); /* a price, the memory */
+    unlink(write_spec("other.yaml", ""));
+}
+
 static void test_rejected_candidates_say_why(void)
 {
     expect_builds("models: [{name: a, identifier: llama-2-70b-hf}, "
@@ -337,6 +384,8 @@ VIDUR_TEST_MAIN("space", {"the paper's grid", test_the_papers_grid},
                 {"rules", test_rules},
                 {"exclude_tp_dims and duplicates", test_exclude_tp_dims_and_duplicates},
                 {"clusters at two prices", test_clusters_at_two_prices},
+                {"names do not tell clusters apart",
+                 test_names_do_not_tell_clusters_apart},
                 {"rejected candidates say why", test_rejected_candidates_say_why},
                 {"prompts beyond the budget", test_prompts_beyond_the_budget},
                 {"values that suit no model", test_values_that_suit_no_model},

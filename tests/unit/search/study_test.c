@@ -347,125 +347,6 @@ static void test_foreign_journal(void)
     session_release(&outcome);
 }
 
-/* ---- Candidates that take their rank with them ---- */
-
-static struct vidur_search_config config;
-static struct vidur_space space;
-
-static struct study *begin_study(const char *journal, bool resume,
-                                 struct study_resumed *resumed)
-{
-    const struct study_options options = {.ranks = 1, .threads = 1};
-    struct study *study;
-    CU_ASSERT_EQUAL_FATAL(study_create(&study, &space, &options, NULL), 0);
-    const int rc = resume ? study_resume_journal(study, journal, resumed, NULL)
-                          : study_begin_journal(study, journal, NULL);
-    CU_ASSERT_EQUAL_FATAL(rc, 0);
-    return study;
-}
-
-static void lease(struct study *study, int64_t candidate)
-{
-    const struct vidur_farm farm = study_farm(study, &stop);
-    CU_ASSERT_EQUAL(farm.ops->lease(farm.context, space.num_tables + candidate, NULL),
-                    0);
-}
-
-static int count_alone(struct study *study)
-{
-    const struct vidur_farm farm = study_farm(study, &stop);
-    int alone = 0;
-    for (int64_t i = 0; i < farm.num_jobs; i++)
-        alone += farm.jobs[i].alone;
-    return alone;
-}
-
-static void test_in_flight_at_two_deaths(void)
-{
-    struct study_resumed resumed;
-    clean();
-    const char *journal = small_search_path("deaths.journal");
-    small_search_build("", &config, &space);
-    struct study *study = begin_study(journal, false, NULL);
-    lease(study, 2);
-    lease(study, 7);
-    study_destroy(study); /* no word of an end: a death */
-
-    study = begin_study(journal, true, &resumed);
-    CU_ASSERT_EQUAL(resumed.given_up, 0);
-    CU_ASSERT_EQUAL(count_alone(study), 2);
-    lease(study, 2);
-    study_destroy(study);
-
-    study = begin_study(journal, true, &resumed); /* 2 was there both times */
-    CU_ASSERT_EQUAL(resumed.given_up, 1);
-    CU_ASSERT_EQUAL(count_alone(study), 1);
-    const struct vidur_farm farm = study_farm(study, &stop);
-    stop = 0;
-    CU_ASSERT_EQUAL(vidur_farm_run_serial(&farm, NULL, NULL), 0);
-    struct study_counts counts;
-    study_count(study, &counts);
-    CU_ASSERT_EQUAL(counts.failed, 1);
-    CU_ASSERT_EQUAL(counts.ok, 11);
-    struct vidur_results results;
-    CU_ASSERT_EQUAL(study_results(study, &results, NULL), 0);
-    int failed = 0;
-    for (int64_t i = 0; i < results.num_ranking; i++) {
-        if (strcmp(results.ranking[i].status, VIDUR_STATUS_FAILED) == 0) {
-            failed++;
-            CU_ASSERT_PTR_NOT_NULL(
-                strstr(results.ranking[i].reason, "when the search died 2 times"));
-        }
-    }
-    CU_ASSERT_EQUAL(failed, 1);
-    vidur_results_destroy(&results);
-    study_destroy(study);
-    vidur_space_release(&space);
-    vidur_search_config_release(&config);
-}
-
-/* Rank 0 lived to tell which candidates went down with another rank. */
-static void test_lost_with_a_rank(void)
-{
-    struct study_resumed resumed;
-    const char *journal = small_search_path("lost.journal");
-    small_search_build("", &config, &space);
-    struct study *study = begin_study(journal, false, NULL);
-    for (int death = 0; death < 2; death++) {
-        const struct vidur_farm farm = study_farm(study, &stop);
-        for (int64_t c = 0; c < 5; c++)
-            lease(study, c);
-        CU_ASSERT_EQUAL(farm.ops->lost(farm.context, space.num_tables + 3, NULL), 0);
-        CU_ASSERT_EQUAL(study_end_journal(study, true, NULL), 0);
-        study_destroy(study);
-        study = begin_study(journal, true, &resumed);
-        CU_ASSERT_EQUAL(count_alone(study), death == 0 ? 1 : 0);
-        CU_ASSERT_EQUAL(resumed.given_up, death);
-    }
-    study_destroy(study);
-    vidur_space_release(&space);
-    vidur_search_config_release(&config);
-}
-
-static void test_an_orderly_end_blames_nobody(void)
-{
-    struct study_resumed resumed;
-    const char *journal = small_search_path("orderly.journal");
-    small_search_build("", &config, &space);
-    struct study *study = begin_study(journal, false, NULL);
-    for (int round = 0; round < 4; round++) {
-        lease(study, 2);
-        CU_ASSERT_EQUAL(study_end_journal(study, true, NULL), 0);
-        study_destroy(study);
-        study = begin_study(journal, true, &resumed);
-        CU_ASSERT_EQUAL(resumed.given_up, 0);
-        CU_ASSERT_EQUAL(count_alone(study), 0);
-    }
-    study_destroy(study);
-    vidur_space_release(&space);
-    vidur_search_config_release(&config);
-}
-
 /* ---- Disks ---- */
 
 static int status_with_full_disk(rlim_t bytes)
@@ -554,9 +435,6 @@ VIDUR_TEST_MAIN(
     {"killed many times", test_killed_many_times},
     {"nothing to resume, all done", test_resume_when_done_and_when_never_begun},
     {"foreign journal", test_foreign_journal},
-    {"in flight at two deaths", test_in_flight_at_two_deaths},
-    {"lost with a rank", test_lost_with_a_rank},
-    {"an orderly end blames nobody", test_an_orderly_end_blames_nobody},
     {"full disk", test_full_disk_keeps_what_was_finished},
     {"unwritable output", test_unwritable_output},
     {"missing profiles", test_missing_profiles})

@@ -1,0 +1,60 @@
+#include "spec_digest.h"
+
+#define TEXT(member)  vidur_sha256_add_string(sha, spec->member);
+#define WHOLE(member) vidur_sha256_add_int64(sha, (int64_t)spec->member);
+#define REAL(member)  vidur_sha256_add_double(sha, spec->member);
+
+void vidur_model_digest(struct vidur_sha256 *sha, const struct vidur_model_spec *spec)
+{
+    TEXT(name)
+    WHOLE(num_layers)
+    WHOLE(num_q_heads)
+    WHOLE(num_kv_heads)
+    WHOLE(head_dim)
+    WHOLE(embedding_dim)
+    WHOLE(mlp_hidden_dim)
+    WHOLE(vocab_size)
+    WHOLE(max_position_embeddings)
+    WHOLE(max_tensor_parallel_size)
+    WHOLE(use_gated_mlp)
+    WHOLE(post_attn_norm)
+    WHOLE(tie_word_embeddings)
+    WHOLE(quantized)
+}
+
+/* Not usd_per_gpu_hour, price_source and price_date. */
+void vidur_device_digest(struct vidur_sha256 *sha, const struct vidur_device_sku *spec)
+{
+    TEXT(name)
+    REAL(peak_fp16_tflops)
+    REAL(memory_gib)
+    REAL(memory_bandwidth_gb_per_s)
+    REAL(roofline.gemm_efficiency)
+    REAL(roofline.memory_efficiency)
+    REAL(roofline.attention_prefill_efficiency)
+    REAL(roofline.attention_decode_efficiency)
+    REAL(roofline.kernel_launch_us)
+    REAL(roofline.attention_launch_us)
+    REAL(roofline.elementwise_launch_us)
+    REAL(v1.usable_memory_gib)
+    REAL(v1.memory_bandwidth_gb_per_s)
+    REAL(v1.peak_bf16_tflops)
+    REAL(v1.activation_gib_tp1)
+    REAL(v1.activation_gib)
+}
+
+void vidur_node_digest(struct vidur_sha256 *sha, const struct vidur_node_sku *spec)
+{
+    TEXT(name)
+    TEXT(device)
+    WHOLE(devices_per_node)
+    WHOLE(pairwise)
+    REAL(link_bandwidth_gb_per_s)
+    REAL(link_efficiency)
+    REAL(link_latency_us)
+    REAL(fallback_bandwidth_gb_per_s)
+    REAL(fallback_efficiency)
+    REAL(inter_node_bandwidth_gb_per_s)
+    REAL(inter_node_efficiency)
+    REAL(inter_node_latency_us)
+}

@@ -1,0 +1,96 @@
+#include "digest.h"
+
+#include "spec_digest.h"
+
+#define TEXT(member)  vidur_sha256_add_string(sha, s->member);
+#define WHOLE(member) vidur_sha256_add_int64(sha, (int64_t)s->member);
+#define REAL(member)  vidur_sha256_add_double(sha, s->member);
+
+static void add_scheduler(struct vidur_sha256 *sha,
+                          const struct vidur_scheduler_config *s)
+{
+    /* As doubles, whatever the knob: none has more than 53 bits. */
+    TEXT(type)
+#define X(type, name, def, min, users) vidur_sha256_add_double(sha, (double)s->name);
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+}
+
+void vidur_deployment_digest(struct vidur_sha256 *sha, const struct vidur_deployment *s)
+{
+    vidur_model_digest(sha, &s->model);
+    vidur_device_digest(sha, &s->device);
+    vidur_node_digest(sha, &s->node);
+    WHOLE(num_replicas)
+    WHOLE(tensor_parallel_size)
+    WHOLE(num_pipeline_stages)
+    REAL(memory_margin_fraction)
+    WHOLE(memory_planner)
+    WHOLE(semantics)
+    TEXT(router)
+    add_scheduler(sha, &s->scheduler);
+}
+
+static void add_lengths(struct vidur_sha256 *sha, const struct vidur_lengths_config *s)
+{
+    TEXT(type)
+    WHOLE(prefill_tokens)
+    WHOLE(decode_tokens)
+    WHOLE(min_tokens)
+    REAL(prefill_to_decode_ratio)
+    REAL(theta)
+    WHOLE(scramble)
+    REAL(prefill_scale_factor)
+    REAL(decode_scale_factor)
+}
+
+static void add_arrivals(struct vidur_sha256 *sha,
+                         const struct vidur_arrivals_config *s)
+{
+    TEXT(type)
+    REAL(cv)
+    REAL(truncate)
+    TEXT(column)
+    REAL(start_time_s)
+    REAL(end_time_s)
+    REAL(time_scale_factor)
+}
+
+static void add_shared_prefix(struct vidur_sha256 *sha,
+                              const struct vidur_shared_prefix_config *s)
+{
+    WHOLE(num_groups)
+    WHOLE(num_prompts_per_group)
+    WHOLE(system_prompt_tokens)
+    REAL(prompt_mean_tokens)
+    REAL(prompt_std_tokens)
+    WHOLE(num_quantiles)
+    for (int i = 0; i < s->num_quantiles; i++) {
+        REAL(quantiles[i].quantile)
+        REAL(quantiles[i].tokens)
+    }
+    WHOLE(output_tokens)
+    WHOLE(arrivals)
+    WHOLE(num_stages)
+    for (int i = 0; i < s->num_stages; i++) {
+        REAL(stages[i].rate_qps)
+        REAL(stages[i].duration_s)
+    }
+}
+
+void vidur_workload_digest(struct vidur_sha256 *sha,
+                           const struct vidur_workload_config *s)
+{
+    WHOLE(type)
+    WHOLE(seed)
+    WHOLE(seeds)
+    WHOLE(num_requests)
+    REAL(duration_s)
+    WHOLE(max_tokens)
+    add_lengths(sha, &s->lengths);
+    add_arrivals(sha, &s->arrivals);
+    add_shared_prefix(sha, &s->shared_prefix);
+    REAL(prefill_scale_factor)
+    REAL(decode_scale_factor)
+    REAL(time_scale_factor)
+}

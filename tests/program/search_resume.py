@@ -1,0 +1,180 @@
+"""What a resumed search makes of files that changed: it says which, keeps what it has, and
+goes on once they are as they were. Prices may change.
+
+    search_resume.py VIDUR-SEARCH SOURCE-FOLDER
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+from search_support import (SMALL, Search, differences, read, steps_in,  # noqa: E402
+                            wait_until)
+
+PROGRAM, SOURCE = sys.argv[1:3]
+Search.program = PROGRAM
+
+MODEL = "models/llama-2-7b-hf.yaml"
+DEVICE = "skus/devices/h100.yaml"
+NODE = "skus/nodes/h100_dgx.yaml"
+
+TRACED = SMALL.replace("lengths: {type: uniform, min_tokens: 64, "
+                       "prefill_to_decode_ratio: 4}", "trace_file: data:traces/t.csv")
+
+KERNELS = {
+    "gemm.csv": "dtype,m,n,k,latency_ms\nbfloat16,1,4096,4096,0.01\n"
+                "bfloat16,256,4096,4096,0.05\n",
+    "context_attention.csv": "attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,"
+                             "batch_size,seq_len,latency_ms\n"
+                             "bfloat16,bfloat16,128,32,32,1,1,0.01\n"
+                             "bfloat16,bfloat16,128,32,32,1,512,0.02\n",
+    "generation_attention.csv": "attn_dtype,kv_cache_dtype,head_dim,num_heads,"
+                                "num_kv_heads,batch_size,kv_len,latency_ms\n"
+                                "bfloat16,bfloat16,128,32,32,1,1,0.01\n",
+    "custom_allreduce.csv": "dtype,num_gpus,mode,message_bytes,latency_ms\n"
+                            "bfloat16,2,graph,256,0.01\n",
+    "system.yaml": "gpu: {mem_bw: 3.35e12, bfloat16_tc_flops: 1.0e15}\n"}
+ENGINE = (SMALL.replace("schedulers: [{scheduler: vllm}, {scheduler: sarathi, "
+                        "chunk_size: 256}]", "schedulers: [{scheduler: vllm_v1}]")
+          .replace("clusters: [{device: a100, network_device: a100_dgx, num_gpus: 4},\n"
+                   "           {device: h100, network_device: h100_dgx, num_gpus: 4}]",
+                   "clusters: [{device: h100, network_device: h100_dgx, num_gpus: 4}]")
+          .replace("pp_dimensions: [1, 2]", "pp_dimensions: [1]")
+          .replace("source: roofline", "source: kernels, kernels: kernels"))
+
+
+class Resume(Search):
+    config_text = TRACED
+
+    def setUp(self):
+        super().setUp()
+        self.need_h5py()
+        self.data = self.path("data")
+        shutil.copytree(os.path.join(SOURCE, "data"), self.data,
+                        ignore=shutil.ignore_patterns("profiler", "profiles", "*.py"))
+        self.write("num_prefill_tokens,num_decode_tokens\n" + "300,60\n100,20\n" * 50,
+                   "data/traces/t.csv")
+        self.env = {**os.environ, "VIDUR_DATA_DIR": self.data}
+        self.journal = self.path("r.h5.journal")
+
+    def run_program(self, *args, **kwargs):
+        return super().run_program(*args, env=self.env, **kwargs)
+
+    def begin(self, *args):
+        """A search that is killed once it has got somewhere, and is not over."""
+        for _ in range(50):
+            process = subprocess.Popen([PROGRAM, "a.yaml", "-q", "-o", "r.h5", *args],
+                                       cwd=self.folder, env=self.env)
+            found = wait_until(lambda: steps_in(self.journal) > 3, process)
+            process.kill()
+            process.wait()
+            if found and os.path.exists(self.journal):
+                return
+            os.unlink(self.path("r.h5"))
+        self.fail("every search was over before it could be killed")
+
+    def edit(self, name, old, new):
+        """Returns the text before."""
+        with open(self.path(name)) as file:
+            text = file.read()
+        self.assertIn(old, text)
+        self.write(text.replace(old, new), name)
+        return text
+
+    def refused(self, *words, status=1, args=()):
+        before = steps_in(self.journal)
+        done = self.search("-o", "r.h5", "--resume", *args, status=status)
+        for word in (*words, "changed since this search began", "without --resume"):
+            self.assertIn(word, done.stderr)
+        self.assertGreaterEqual(steps_in(self.journal), before)
+        self.assertFalse(os.path.exists(self.path("r.h5")))
+
+    def test_specs_and_traces(self):
+        self.search("-q", "-o", "whole.h5")
+        self.begin()
+        for name, old, new in (
+                (f"data/{DEVICE}", "memory_gib: 80", "memory_gib: 81"),
+                (f"data/{NODE}", "devices_per_node: 8", "devices_per_node: 4"),
+                (f"data/{MODEL}", "vocab_size: 32000", "vocab_size: 32064"),
+                ("data/traces/t.csv", "300,60", "310,60")):
+            text = self.edit(name, old, new)
+            self.refused(self.path(name))
+            self.write(text, name)
+        self.write("# A comment says nothing new.\n" +
+                   self.edit(f"data/{DEVICE}", "name", "name"), f"data/{DEVICE}")
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("resumed: ", done.stderr)
+        self.assertEqual(differences(read(self.path("whole.h5")),
+                                     read(self.path("r.h5"))), [])
+        self.assert_done()
+        text = self.edit(f"data/{DEVICE}", "memory_gib: 80", "memory_gib: 81")
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("does not hold the results of this search", done.stderr)
+
+    def assert_done(self):
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("holds the results of this search already", done.stderr)
+
+    def check_prices(self, usd, *args):
+        done = self.search("-o", "r.h5", "--resume", *args)
+        self.assertRegex(done.stderr, r"resumed: .* [1-9]\d* probes kept")
+        rows = read(self.path("r.h5"))["ranking"]
+        whole = read(self.path("whole.h5"))["ranking"]
+        prices = {round(row["usd_per_hour"] / row["num_gpus"], 6) for row in rows
+                  if row["device"] == b"h100" or row["device"] == "h100"}
+        self.assertEqual(prices, {usd})
+        self.assertEqual(sorted((row["candidate_id"], row["max_qps"]) for row in rows),
+                         sorted((row["candidate_id"], row["max_qps"]) for row in whole))
+
+    def test_prices(self):
+        """Nothing simulated is lost by them, and the results have the new ones."""
+        self.search("-q", "-o", "whole.h5")
+        self.begin()
+        self.edit(f"data/{DEVICE}", "usd_per_gpu_hour: 4.25", "usd_per_gpu_hour: 1.5")
+        self.check_prices(1.5)
+        self.assert_done()
+        os.unlink(self.path("r.h5"))
+        self.begin()
+        own = ["--set", "clusters.1.usd_per_gpu_hour=7"]
+        self.check_prices(7, *own)
+        self.edit(f"data/{DEVICE}", "usd_per_gpu_hour: 1.5", "usd_per_gpu_hour: 2.5")
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("does not hold the results of this search", done.stderr)
+
+    def test_kernels(self):
+        """Whole engine steps have keys as operator tables do."""
+        os.mkdir(self.path("kernels"))
+        for name, text in KERNELS.items():
+            self.write(text, f"kernels/{name}")
+        self.write(ENGINE)
+        self.search("-q", "-o", "whole.h5")
+        self.begin()
+        text = self.edit("kernels/gemm.csv", "0.05", "0.06")
+        self.refused("h100, TP ", "kernel timings", status=2)
+        self.write(text, "kernels/gemm.csv")
+        self.search("-q", "-o", "r.h5", "--resume")
+        self.assertEqual(differences(read(self.path("whole.h5")),
+                                     read(self.path("r.h5"))), [])
+        self.assert_done()
+        self.edit("kernels/gemm.csv", "0.05", "0.06")
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("does not hold the results of this search", done.stderr)
+
+    def test_profiles(self):
+        folder = "compute/h100/meta-llama/Llama-2-7b-hf"
+        shutil.copytree(os.path.join(SOURCE, "data", "profiles", folder),
+                        self.path(f"p/{folder}"))
+        self.write(self.config_text
+                   .replace("{device: a100, network_device: a100_dgx, num_gpus: 4},", "")
+                   .replace("source: roofline", "source: profiles, profiles: p")
+                   .replace("tp_dimensions: [1, 2]", "tp_dimensions: [1]"))
+        self.begin()
+        with open(self.path(f"p/{folder}/mlp.csv"), "a") as file:
+            file.write("\n")
+        self.refused("Llama-2-7b-hf on h100, TP 1", "profiles", status=2)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

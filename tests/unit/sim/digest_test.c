@@ -1,0 +1,118 @@
+#include "test.h"
+
+#include "digest.h"
+#include "flip.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* No member is forgotten: a change of any byte is seen, but for prices, the rate, paths
+ * and the gaps between members. */
+
+static void digest_deployment(struct vidur_sha256 *sha, const void *deployment)
+{
+    vidur_deployment_digest(sha, deployment);
+}
+
+static void digest_workload(struct vidur_sha256 *sha, const void *workload)
+{
+    vidur_workload_digest(sha, workload);
+}
+
+static void fill(char *text, size_t size)
+{
+    memset(text, 'x', size - 1);
+    text[size - 1] = 0;
+}
+#define FILL(text) fill(text, sizeof(text))
+#define END_OF(type, text)                                                             \
+    (offsetof(type, text) + sizeof(((type *)0)->text) - 1) /* its NUL */
+
+#define X(type, name, def, min, users) +sizeof(type)
+static const size_t knob_bytes = 0 VIDUR_SCHEDULER_KNOBS(X);
+#undef X
+
+static void test_deployment(void)
+{
+    typedef struct vidur_deployment type;
+    static type d;
+    const size_t kept[] = {END_OF(type, model.name), END_OF(type, device.name),
+                           END_OF(type, node.name),  END_OF(type, node.device),
+                           END_OF(type, router),     END_OF(type, scheduler.type)};
+    FILL(d.model.name);
+    FILL(d.device.name);
+    FILL(d.node.name);
+    FILL(d.node.device);
+    FILL(d.router);
+    FILL(d.scheduler.type);
+    const struct flip flip = {&d, sizeof d, digest_deployment, kept, 6};
+    const size_t own = 3 * sizeof(int) + sizeof(double) +
+                       sizeof(enum vidur_memory_planner) +
+                       sizeof(enum vidur_semantics) + sizeof d.router;
+    const size_t model = sizeof d.model.name + 9 * sizeof(int) + 4 * sizeof(bool);
+    const size_t device = sizeof d.device.name + 15 * sizeof(double);
+    const size_t node = sizeof d.node.name + sizeof d.node.device + sizeof(int) +
+                        sizeof(bool) + 8 * sizeof(double);
+    const size_t seen =
+        own + model + device + node + sizeof d.scheduler.type + knob_bytes;
+    CU_ASSERT_EQUAL(flip_count_ignored(&flip), sizeof d - seen);
+}
+
+static void test_workload(void)
+{
+    typedef struct vidur_workload_config type;
+    static type w;
+    const size_t kept[] = {END_OF(type, lengths.type), END_OF(type, arrivals.type),
+                           END_OF(type, arrivals.column)};
+    w.shared_prefix.num_quantiles = VIDUR_MAX_PROMPT_QUANTILES;
+    w.shared_prefix.num_stages = VIDUR_MAX_LOAD_STAGES;
+    FILL(w.lengths.type);
+    FILL(w.arrivals.type);
+    FILL(w.arrivals.column);
+    /* A list's length changes all that is read: its bytes are left alone. */
+    size_t left_alone[3 + 2 * sizeof(int)];
+    memcpy(left_alone, kept, sizeof kept);
+    for (size_t i = 0; i < sizeof(int); i++) {
+        left_alone[3 + i] = offsetof(type, shared_prefix.num_quantiles) + i;
+        left_alone[3 + sizeof(int) + i] = offsetof(type, shared_prefix.num_stages) + i;
+    }
+    const struct flip flip = {&w, sizeof w, digest_workload, left_alone,
+                              3 + 2 * sizeof(int)};
+    const size_t own = sizeof w.type + sizeof w.seed + sizeof w.seeds +
+                       sizeof w.num_requests + sizeof(int) + 4 * sizeof(double);
+    const size_t lengths =
+        sizeof w.lengths.type + 3 * sizeof(int) + 4 * sizeof(double) + sizeof(bool);
+    const size_t arrivals =
+        sizeof w.arrivals.type + sizeof w.arrivals.column + 5 * sizeof(double);
+    const size_t prefix =
+        6 * sizeof(int) + 2 * sizeof(double) + sizeof w.shared_prefix.arrivals +
+        sizeof w.shared_prefix.quantiles + sizeof w.shared_prefix.stages;
+    CU_ASSERT_EQUAL(flip_count_ignored(&flip),
+                    sizeof w - own - lengths - arrivals - prefix);
+}
+
+/* What a list's unused end holds does not matter; how long it is does. */
+static void test_lists(void)
+{
+    struct vidur_workload_config a, b;
+    struct vidur_sha256 sha;
+    char hex[2][VIDUR_SHA256_HEX];
+    memset(&a, 0, sizeof a);
+    a.shared_prefix.num_stages = 2;
+    b = a;
+    b.shared_prefix.stages[2].rate_qps = 1;
+    for (int i = 0; i < 2; i++) {
+        vidur_sha256_init(&sha);
+        vidur_workload_digest(&sha, i ? &b : &a);
+        vidur_sha256_hex(&sha, hex[i]);
+    }
+    CU_ASSERT_STRING_EQUAL(hex[0], hex[1]);
+    b.shared_prefix.num_stages = 3;
+    vidur_sha256_init(&sha);
+    vidur_workload_digest(&sha, &b);
+    vidur_sha256_hex(&sha, hex[1]);
+    CU_ASSERT_STRING_NOT_EQUAL(hex[0], hex[1]);
+}
+
+VIDUR_TEST_MAIN("digests", {"deployment", test_deployment}, {"workload", test_workload},
+                {"lists", test_lists})

@@ -1,6 +1,7 @@
 #include "evaluate.h"
 
 #include "base/progress.h"
+#include "slo_columns.h"
 
 #include <vidur/capacity.h>
 #include <vidur/simulator.h>
@@ -35,7 +36,22 @@ struct evaluator {
     struct vidur_timetable **timetables; /* by table; NULL: not opened yet */
     int64_t candidate;                   /* of the simulator; -1: none */
     struct vidur_simulator *simulator;
+    int slo_places[VIDUR_MAX_SLOS]; /* in slo_s of a row; see place_slos */
 };
+
+/* Which place of slo_s each SLO's quantile goes to; -1: another column has it. */
+static void place_slos(const struct vidur_search_config *config, int *places)
+{
+    struct slo_columns columns = {0};
+    for (int i = 0; i < config->num_slos; i++)
+        slo_columns_add(&columns, config->slos[i].metric, config->slos[i].quantile);
+    for (int i = 0; i < config->num_slos; i++) {
+        char name[VIDUR_SLO_COLUMN_NAME];
+        slo_column_name(vidur_latency_name(config->slos[i].metric),
+                        config->slos[i].quantile, name, sizeof name);
+        places[i] = slo_columns_find(&columns, name);
+    }
+}
 
 int evaluator_create(struct evaluator **out, const struct vidur_space *space,
                      const struct evaluator_options *options, struct vidur_error *err)
@@ -49,6 +65,7 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
                             .options = *options,
                             .estimator = config->estimator,
                             .candidate = -1};
+    place_slos(config, e->slo_places);
     if (e->estimator.threads == 0)
         e->estimator.threads = options->threads;
     e->workloads = calloc((size_t)config->num_traces, sizeof *e->workloads);
@@ -342,14 +359,27 @@ static void fill_latencies(struct vidur_probe_row *row,
         known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p50);      \
     row->name##_p90_s =                                                                \
         known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p90);      \
+    row->name##_p95_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p95);      \
     row->name##_p99_s =                                                                \
         known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p99)
     QUANTILES(ttft);
     QUANTILES(tbt);
     QUANTILES(tpot);
     QUANTILES(e2e);
+    QUANTILES(e2e_normalized);
     QUANTILES(scheduling_delay);
 #undef QUANTILES
+}
+
+static void fill_slos(const struct evaluator *e, const struct vidur_metrics *metrics,
+                      struct vidur_probe_row *row)
+{
+    for (int i = 0; i < VIDUR_MAX_SLOS; i++)
+        row->slo_s[i] = NAN;
+    for (int i = 0; i < e->space->config->num_slos; i++)
+        if (e->slo_places[i] >= 0)
+            row->slo_s[e->slo_places[i]] = metrics->slo_value[i];
 }
 
 static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *metrics)
@@ -402,6 +432,7 @@ int evaluator_probe(struct evaluator *e, int64_t candidate, double qps,
     else if (metrics.time_limited)
         snprintf(row->violated_slo, sizeof row->violated_slo, "time_limit_s");
     fill_latencies(row, &metrics);
+    fill_slos(e, &metrics, row);
     fill_load(row, &metrics);
     row->mpi_rank = e->options.rank;
     row->wall_s = vidur_monotonic_s() - begin_s;

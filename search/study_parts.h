@@ -18,6 +18,9 @@ struct study_result {
     };
 };
 
+_Static_assert(sizeof(struct study_result) <= VIDUR_FARM_MAX_RESULT_BYTES,
+               "raise VIDUR_FARM_MAX_RESULT_BYTES");
+
 /* A job's state, sent between ranks. */
 struct study_state {
     int64_t candidate; /* -1: the job is a table */
@@ -26,6 +29,9 @@ struct study_state {
     double start_qps;  /* a neighbour's answer; 0: none, a pilot finds one */
     struct vidur_capacity capacity;
 };
+
+_Static_assert(sizeof(struct study_state) <= VIDUR_FARM_MAX_STATE_BYTES,
+               "raise VIDUR_FARM_MAX_STATE_BYTES");
 
 /* Rank 0: all that is known of a candidate. */
 struct study_candidate {

@@ -16,19 +16,43 @@
 #define PROBE_COLUMN(kind, name, size, unit, description)                              \
     ROW_COLUMN(struct vidur_probe_row, kind, name, unit, description)
 
+#define SLO_COLUMN(row_type, i)                                                        \
+    {VIDUR_COLUMN_REAL,                                                                \
+     "slo_" #i "_s",                                                                   \
+     "s",                                                                              \
+     "a quantile that an SLO is about",                                                \
+     (uint32_t)offsetof(row_type, slo_s[i]),                                           \
+     (uint32_t)sizeof(double)},
+#define SLO_COLUMNS(row_type)                                                          \
+    SLO_COLUMN(row_type, 0)                                                            \
+    SLO_COLUMN(row_type, 1)                                                            \
+    SLO_COLUMN(row_type, 2)                                                            \
+    SLO_COLUMN(row_type, 3)                                                            \
+    SLO_COLUMN(row_type, 4)                                                            \
+    SLO_COLUMN(row_type, 5)                                                            \
+    SLO_COLUMN(row_type, 6)                                                            \
+    SLO_COLUMN(row_type, 7)
+_Static_assert(VIDUR_MAX_SLOS == 8, "SLO_COLUMNS has a line for each place");
+
 static const struct vidur_column ranking_columns[] = {
-    VIDUR_RANKING_COLUMNS(RANKING_COLUMN)};
-static const struct vidur_column probe_columns[] = {VIDUR_PROBE_COLUMNS(PROBE_COLUMN)};
+    VIDUR_RANKING_COLUMNS(RANKING_COLUMN) SLO_COLUMNS(struct vidur_ranking_row)};
+static const struct vidur_column probe_columns[] = {
+    VIDUR_PROBE_COLUMNS(PROBE_COLUMN) SLO_COLUMNS(struct vidur_probe_row)};
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+_Static_assert(COUNT(ranking_columns) <= VIDUR_MAX_COLUMNS &&
+                   COUNT(probe_columns) <= VIDUR_MAX_COLUMNS,
+               "raise VIDUR_MAX_COLUMNS");
 
 const struct vidur_column *vidur_ranking_columns(int *count)
 {
-    *count = (int)(sizeof ranking_columns / sizeof ranking_columns[0]);
+    *count = COUNT(ranking_columns);
     return ranking_columns;
 }
 
 const struct vidur_column *vidur_probe_columns(int *count)
 {
-    *count = (int)(sizeof probe_columns / sizeof probe_columns[0]);
+    *count = COUNT(probe_columns);
     return probe_columns;
 }
 
@@ -126,4 +150,29 @@ const struct vidur_column *vidur_column_find(const struct vidur_column *columns,
         if (strcmp(columns[i].name, name) == 0)
             return &columns[i];
     return NULL;
+}
+
+void vidur_named_columns_make(struct vidur_named_columns *out,
+                              const struct vidur_column *all, int num_all,
+                              const struct vidur_results *results)
+{
+    const struct vidur_column *places = all + num_all - VIDUR_MAX_SLOS;
+    memset(out, 0, sizeof *out);
+    slo_columns_of_facts(&out->slos, results);
+    out->count = num_all - VIDUR_MAX_SLOS;
+    memcpy(out->columns, all, (size_t)out->count * sizeof *all);
+    for (int i = 0; i < out->slos.count; i++) {
+        struct vidur_column *column = &out->columns[out->count++];
+        *column = places[i];
+        column->name = out->slos.at[i].name;
+        column->description = out->slos.at[i].description;
+    }
+}
+
+void vidur_named_columns_clear_rest(const struct vidur_named_columns *columns,
+                                    const struct vidur_column *all, int num_all,
+                                    void *row)
+{
+    const int used = columns->slos.count;
+    vidur_row_clear(all + num_all - VIDUR_MAX_SLOS + used, VIDUR_MAX_SLOS - used, row);
 }

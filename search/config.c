@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "config_parts.h"
 #include "rules.h"
+#include "slo_columns.h"
 
 #include <vidur/simulation_config.h>
 
@@ -442,6 +443,28 @@ static int check_policies(const struct vidur_yaml_node *root,
     return 0;
 }
 
+static int check_slos(const struct vidur_yaml_node *root,
+                      const struct vidur_search_config *config, struct vidur_error *err)
+{
+    char name[48], other[48];
+    if (config->num_slos > VIDUR_MAX_SLOS)
+        return vidur_yaml_fail_key(
+            root, "slos", err, "there are %d; a search takes up to %d, leave some out",
+            config->num_slos, VIDUR_MAX_SLOS);
+    for (int i = 1; i < config->num_slos; i++) {
+        vidur_slo_name(&config->slos[i], name, sizeof name);
+        for (int j = 0; j < i; j++) {
+            vidur_slo_name(&config->slos[j], other, sizeof other);
+            if (strcmp(name, other) == 0)
+                return vidur_yaml_fail_key(root, "slos", err,
+                                           "two are on %s; keep the one with the lower "
+                                           "limit_s",
+                                           name);
+        }
+    }
+    return 0;
+}
+
 static int check_definition(const struct vidur_yaml_node *root,
                             const struct vidur_search_config *config,
                             struct vidur_error *err)
@@ -475,7 +498,8 @@ static int complete_all(const struct vidur_yaml_node *root,
         rules_check(vidur_yaml_get(root, "exclude"), config, config->excludes,
                     config->num_excludes, err))
         return -1;
-    return check_definition(root, config, err);
+    return check_slos(root, config, err) || check_definition(root, config, err) ? -1
+                                                                                : 0;
 }
 
 /* ---- Files ---- */
@@ -573,5 +597,7 @@ void vidur_search_config_release(struct vidur_search_config *config)
 
 void vidur_slo_name(const struct vidur_slo *slo, char *out, size_t size)
 {
-    snprintf(out, size, "%s_p%g", vidur_latency_name(slo->metric), 100 * slo->quantile);
+    char percentile[64];
+    slo_percentile(slo->quantile, percentile, sizeof percentile);
+    snprintf(out, size, "%s_p%s", vidur_latency_name(slo->metric), percentile);
 }

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/progress.h"
+#include "slo_columns.h"
 
 #include <vidur/capacity.h>
 #include <vidur/simulator.h>
@@ -55,7 +56,22 @@ struct evaluator {
     int64_t candidate;                   /* of the simulator; -1: none */
     int num_replicas;                    /* of the simulator */
     struct vidur_simulator *simulator;
+    int slo_places[VIDUR_MAX_SLOS]; /* in slo_s of a row; see place_slos */
 };
+
+/* Which place of slo_s each SLO's quantile goes to; -1: another column has it. */
+static void place_slos(const struct vidur_search_config *config, int *places)
+{
+    struct slo_columns columns = {0};
+    for (int i = 0; i < config->num_slos; i++)
+        slo_columns_add(&columns, config->slos[i].metric, config->slos[i].quantile);
+    for (int i = 0; i < config->num_slos; i++) {
+        char name[VIDUR_SLO_COLUMN_NAME];
+        slo_column_name(vidur_latency_name(config->slos[i].metric),
+                        config->slos[i].quantile, name, sizeof name);
+        places[i] = slo_columns_find(&columns, name);
+    }
+}
 
 int evaluator_create(struct evaluator **out, const struct vidur_space *space,
                      const struct evaluator_options *options, struct vidur_error *err)
@@ -69,6 +85,7 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
                             .options = *options,
                             .estimator = config->estimator,
                             .candidate = -1};
+    place_slos(config, e->slo_places);
     if (e->estimator.threads == 0)
         e->estimator.threads = options->threads;
     e->workloads = calloc((size_t)config->num_traces, sizeof *e->workloads);
@@ -486,14 +503,27 @@ static void fill_latencies(struct vidur_probe_row *row,
         known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p50);      \
     row->name##_p90_s =                                                                \
         known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p90);      \
+    row->name##_p95_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p95);      \
     row->name##_p99_s =                                                                \
         known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p99)
     QUANTILES(ttft);
     QUANTILES(tbt);
     QUANTILES(tpot);
     QUANTILES(e2e);
+    QUANTILES(e2e_normalized);
     QUANTILES(scheduling_delay);
 #undef QUANTILES
+}
+
+static void fill_slos(const struct evaluator *e, const struct vidur_metrics *metrics,
+                      struct vidur_probe_row *row)
+{
+    for (int i = 0; i < VIDUR_MAX_SLOS; i++)
+        row->slo_s[i] = NAN;
+    for (int i = 0; i < e->space->config->num_slos; i++)
+        if (e->slo_places[i] >= 0)
+            row->slo_s[e->slo_places[i]] = metrics->slo_value[i];
 }
 
 static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *metrics)
@@ -537,6 +567,15 @@ static void fill_verdict(const struct evaluator *e, struct vidur_probe_row *row,
         snprintf(row->violated_slo, sizeof row->violated_slo, VIDUR_SUSTAINED);
 }
 
+static double find_margin(const struct vidur_search_config *config,
+                          const struct vidur_metrics *metrics)
+{
+    double worst = 0;
+    for (int i = 0; i < config->num_slos; i++)
+        worst = fmax(worst, metrics->slo_value[i] / config->slos[i].limit_s);
+    return 1 - worst;
+}
+
 int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
                     struct evaluator_probed *out, struct vidur_error *err)
 {
@@ -550,6 +589,7 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     out->peak_holders = metrics.peak_holders;
     out->asked_requests = load->num_requests;
     out->sustained = is_sustained(e, &metrics);
+    out->margin = find_margin(e->space->config, &metrics);
     out->mean_e2e_s = known(&metrics.latency[VIDUR_LATENCY_e2e],
                             metrics.latency[VIDUR_LATENCY_e2e].mean);
     snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64,
@@ -559,6 +599,7 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     row->num_replicas = e->num_replicas;
     fill_verdict(e, row, &metrics);
     fill_latencies(row, &metrics);
+    fill_slos(e, &metrics, row);
     fill_load(row, &metrics);
     row->mpi_rank = e->options.rank;
     row->wall_s = vidur_monotonic_s() - begin_s;

@@ -90,6 +90,7 @@ struct evaluator_probed {
     struct vidur_probe_row row;
     int64_t asked_requests; /* row.num_requests may be fewer for time_limit_s */
     double mean_e2e_s;      /* NaN: not known */
+    double margin;          /* of the SLO nearest to its limit: 1 - value / limit */
     bool sustained;         /* as a feasible load must be */
     int64_t peak_batch_size;
     int64_t peak_holders; /* requests of one replica that held KV blocks at once */

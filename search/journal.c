@@ -299,7 +299,13 @@ static int check_identity(const char *path, const struct journal_identity *found
                           const struct journal_identity *wanted,
                           struct vidur_error *err)
 {
-    if (strcmp(found->version, wanted->version) != 0 || found->layout != wanted->layout)
+    if (strcmp(found->version, wanted->version) == 0 && found->layout != wanted->layout)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: written by another build of vidur-search %.30s, whose "
+                          "records are not this one's; resume with that one, or remove "
+                          "the file to start over",
+                          path, found->version);
+    if (strcmp(found->version, wanted->version) != 0)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: written by vidur-search %.30s, this is %.30s; resume "
                           "with that one, or remove the file to start over",

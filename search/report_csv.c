@@ -1,4 +1,5 @@
 #include "report_model.h"
+#include "results_layout.h"
 
 #include <vidur/csv.h>
 
@@ -30,8 +31,10 @@ static void put_cell(struct vidur_csv_writer *writer, const struct vidur_column 
 static void put_rows(struct vidur_csv_writer *writer,
                      const struct vidur_report_model *model, int64_t top)
 {
-    int count;
-    const struct vidur_column *columns = vidur_ranking_columns(&count);
+    struct vidur_named_columns names;
+    const struct vidur_table table = vidur_ranking_table(model->results, &names);
+    const struct vidur_column *columns = table.columns;
+    const int count = table.num_columns;
     for (int i = 0; i < count; i++)
         vidur_csv_put_string(writer, columns[i].name);
     vidur_csv_end_row(writer);

@@ -61,6 +61,18 @@ struct vidur_number vidur_number_time(double value_s)
     return number;
 }
 
+struct vidur_number vidur_number_latency(const struct vidur_ranking_row *row,
+                                         const struct vidur_report_slo *slo)
+{
+    const double value = vidur_row_latency(row, slo);
+    struct vidur_number number = vidur_number_time(value);
+    if (isnan(value))
+        snprintf(number.text, sizeof number.text, "%s",
+                 vidur_row_has_no_samples(row, slo) ? "nothing to measure"
+                                                    : "not recorded");
+    return number;
+}
+
 struct vidur_number vidur_number_change(double factor)
 {
     struct vidur_number number;
@@ -98,15 +110,36 @@ void vidur_format_configuration(const struct vidur_ranking_row *row, char *text,
              (long long)row->batch_size);
 }
 
-void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_t size)
+static bool is_acronym(const char *metric)
 {
     static const char *const acronyms[] = {"ttft", "tbt", "tpot", "e2e"};
-    bool acronym = false;
     for (size_t i = 0; i < sizeof acronyms / sizeof acronyms[0]; i++)
-        acronym |= strcmp(slo->metric, acronyms[i]) == 0;
-    snprintf(text, size, "%s P%.4g", slo->metric, 100 * slo->quantile);
+        if (strcmp(metric, acronyms[i]) == 0)
+            return true;
+    return false;
+}
+
+void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_t size)
+{
+    const bool acronym = is_acronym(slo->metric);
+    char percentile[64];
+    slo_percentile(slo->quantile, percentile, sizeof percentile);
+    snprintf(text, size, "%s P%s", slo->metric, percentile);
     for (char *at = text; *at && *at != ' '; at++)
         *at = *at == '_' ? ' ' : acronym ? (char)toupper((unsigned char)*at) : *at;
+}
+
+void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,
+                             size_t size)
+{
+    char percentile[64];
+    slo_percentile(slo->quantile, percentile, sizeof percentile);
+    if (strcmp(slo->metric, "scheduling_delay") == 0)
+        snprintf(text, size, "delay P%s", percentile);
+    else if (strcmp(slo->metric, "e2e_normalized") == 0)
+        snprintf(text, size, "E2E/tok P%s", percentile);
+    else
+        vidur_format_slo_name(slo, text, size);
 }
 
 void vidur_format_counts(const struct vidur_report_group *group, char *text,

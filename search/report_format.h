@@ -21,6 +21,9 @@ struct vidur_number vidur_number_usd(double value); /* two decimals: 1234.50 */
 struct vidur_number vidur_number_int(int64_t value);
 /* Seconds with their unit: "1.92 s", "102 ms" below 1 s. */
 struct vidur_number vidur_number_time(double value_s);
+/* An ok row's quantile; "not recorded" where its file is too old to have it. */
+struct vidur_number vidur_number_latency(const struct vidur_ranking_row *row,
+                                         const struct vidur_report_slo *slo);
 /* "+12.3 %", "0 %" below 0.05 %, for a factor of 1.123. */
 struct vidur_number vidur_number_change(double factor);
 
@@ -32,8 +35,11 @@ void vidur_format_engine(const struct vidur_ranking_row *row, char *text, size_t
 /* One line: "4 x TP4 PP1 on h100_dgx, sarathi chunk_size=512, batch 128" */
 void vidur_format_configuration(const struct vidur_ranking_row *row, char *text,
                                 size_t size);
-/* "ttft_p90" -> "TTFT P90"; unknown names stay. */
+/* "ttft_p90" -> "TTFT P90", "tpot_p99.9" -> "TPOT P99.9"; unknown names stay. */
 void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_t size);
+/* The same for the header of a narrow column: "delay P99", "E2E/tok P75". */
+void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,
+                             size_t size);
 /* "84 candidates: 61 ok, 12 too large for memory, 3 failed" */
 void vidur_format_counts(const struct vidur_report_group *group, char *text,
                          size_t size);

@@ -2,6 +2,8 @@
 
 #include "base/json.h"
 #include "launch.h"
+#include "report_format.h"
+#include "results_layout.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +11,8 @@
 
 /*
  * {meta: {...}, facts: [[section, name, key, value]...],
- *  slos: [{name, metric, quantile, limit_s}...],
+ *  slos: [{name, title, header, metric, column, quantile, limit_s}...],
+ *  latencies: [as slos...],                                    what tables show
  *  columns: [{name, unit, description, kind}...], rows: [[cell...]...],
  *  groups: [{model, trace, first, count, best, second, counts}...],   rows by index
  *  skus: [{group, device, node, best, count}...],
@@ -66,13 +69,24 @@ static void put_facts(struct vidur_json_writer *json,
         vidur_json_end(json);
     }
     vidur_json_end(json);
-    vidur_json_begin_array(json, "slos");
-    for (int i = 0; i < model->num_slos; i++) {
+}
+
+static void put_slos(struct vidur_json_writer *json, const char *name,
+                     const struct vidur_report_slo *slos, int count)
+{
+    vidur_json_begin_array(json, name);
+    for (int i = 0; i < count; i++) {
+        char title[64], header[64];
+        vidur_format_slo_name(&slos[i], title, sizeof title);
+        vidur_format_slo_header(&slos[i], header, sizeof header);
         vidur_json_begin_object(json, NULL);
-        vidur_json_put_string(json, "name", model->slos[i].name);
-        vidur_json_put_string(json, "metric", model->slos[i].metric);
-        vidur_json_put_double(json, "quantile", model->slos[i].quantile);
-        vidur_json_put_double(json, "limit_s", model->slos[i].limit_s);
+        vidur_json_put_string(json, "name", slos[i].name);
+        vidur_json_put_string(json, "title", title);
+        vidur_json_put_string(json, "header", header);
+        vidur_json_put_string(json, "metric", slos[i].metric);
+        vidur_json_put_string(json, "column", slos[i].column);
+        vidur_json_put_double(json, "quantile", slos[i].quantile);
+        vidur_json_put_double(json, "limit_s", slos[i].limit_s);
         vidur_json_end(json);
     }
     vidur_json_end(json);
@@ -105,8 +119,10 @@ static void put_rows(struct vidur_json_writer *json,
                      const struct vidur_report_model *model)
 {
     static const char *const kinds[] = {"text", "int", "real", "flag"};
-    int count;
-    const struct vidur_column *columns = vidur_ranking_columns(&count);
+    struct vidur_named_columns names;
+    const struct vidur_table table = vidur_ranking_table(model->results, &names);
+    const struct vidur_column *columns = table.columns;
+    const int count = table.num_columns;
     vidur_json_begin_array(json, "columns");
     for (int i = 0; i < count; i++) {
         vidur_json_begin_object(json, NULL);
@@ -344,6 +360,8 @@ char *vidur_report_json(const struct vidur_report_model *model,
     vidur_json_begin_object(json, NULL);
     put_meta(json, model, options);
     put_facts(json, model);
+    put_slos(json, "slos", model->slos, model->num_slos);
+    put_slos(json, "latencies", model->latencies, model->num_latencies);
     put_rows(json, model);
     put_groups(json, model);
     put_matrix(json, model);

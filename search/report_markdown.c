@@ -55,9 +55,8 @@ static void print_slos(FILE *out, const struct vidur_report_model *model,
         const struct vidur_report_slo *slo = &model->slos[i];
         char name[64];
         vidur_format_slo_name(slo, name, sizeof name);
-        double value = vidur_row_latency(row, slo->metric, slo->quantile);
         fprintf(out, "%s%s %s (limit %s)", i ? ", " : "Latency at the maximum: ", name,
-                isnan(value) ? "not recorded" : vidur_number_time(value).text,
+                vidur_number_latency(row, slo).text,
                 vidur_number_time(slo->limit_s).text);
     }
     fputs(model->num_slos > 0 ? ".\n" : "", out);
@@ -82,7 +81,7 @@ static int print_tables(const struct vidur_printer *to,
 {
     const struct vidur_report_group *group = &model->groups[index];
     fputc('\n', to->out);
-    if (vidur_print_ranking(to, group, err))
+    if (vidur_print_ranking(to, model, index, err))
         return -1;
     fputc('\n', to->out);
     if (to->target_qps > 0)

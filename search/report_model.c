@@ -87,18 +87,20 @@ bool vidur_same_configuration(const struct vidur_ranking_row *a,
            same_knobs(a, b);
 }
 
-double vidur_row_latency(const struct vidur_ranking_row *row, const char *metric,
-                         double quantile)
+double vidur_row_latency(const struct vidur_ranking_row *row,
+                         const struct vidur_report_slo *slo)
 {
-    char name[64];
-    int count;
-    const struct vidur_column *columns = vidur_ranking_columns(&count);
-    snprintf(name, sizeof name, "%s_p%.4g_s", metric, 100 * quantile);
-    const struct vidur_column *column = vidur_column_find(columns, count, name);
     double value = NAN;
-    if (column && column->kind == VIDUR_COLUMN_REAL)
-        memcpy(&value, (const char *)row + column->offset, sizeof value);
+    if (slo->offset >= 0)
+        memcpy(&value, (const char *)row + slo->offset, sizeof value);
     return value;
+}
+
+bool vidur_row_has_no_samples(const struct vidur_ranking_row *row,
+                              const struct vidur_report_slo *slo)
+{
+    return (strcmp(slo->metric, "tbt") == 0 && isnan(row->tbt_p50_s)) ||
+           (strcmp(slo->metric, "tpot") == 0 && isnan(row->tpot_p50_s));
 }
 
 double vidur_usd_per_1000_requests(const struct vidur_ranking_row *row)
@@ -408,19 +410,66 @@ static double fact_number(const struct vidur_results *results, const char *name,
     return text && end != text ? value : NAN;
 }
 
+static struct vidur_report_slo make_slo(const struct vidur_named_columns *columns,
+                                        const char *name, const char *metric,
+                                        double quantile)
+{
+    struct vidur_report_slo slo = {name, metric, quantile, NAN, "", -1};
+    slo_column_name(metric, quantile, slo.column, sizeof slo.column);
+    const struct vidur_column *column =
+        vidur_column_find(columns->columns, columns->count, slo.column);
+    if (column && column->kind == VIDUR_COLUMN_REAL)
+        slo.offset = column->offset;
+    return slo;
+}
+
+static void show_latency(struct vidur_report_model *model,
+                         const struct vidur_report_slo *slo)
+{
+    for (int i = 0; i < model->num_latencies; i++)
+        if (strcmp(model->latencies[i].column, slo->column) == 0)
+            return;
+    if (slo->offset >= 0 && model->num_latencies < VIDUR_MAX_SLOS)
+        model->latencies[model->num_latencies++] = *slo;
+}
+
+/* Beside the SLOs': what the Pareto fronts look at. */
+static void show_usual_latency(struct vidur_report_model *model,
+                               const struct vidur_report_slo *slo)
+{
+    enum { ROOM = 4 };
+    bool shown = model->num_latencies >= ROOM;
+    for (int i = 0; i < model->num_latencies; i++)
+        shown |= strcmp(model->latencies[i].metric, slo->metric) == 0;
+    if (!shown)
+        show_latency(model, slo);
+}
+
 static int make_slos(struct vidur_report_model *model, struct vidur_error *err)
 {
     const struct vidur_results *results = model->results;
+    struct vidur_named_columns columns;
+    int count;
+    const struct vidur_column *all = vidur_ranking_columns(&count);
+    vidur_named_columns_make(&columns, all, count, results);
     model->slos = calloc((size_t)results->num_facts + 1, sizeof *model->slos);
     if (!model->slos)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a report");
     for (int64_t i = 0; i < results->num_facts; i++) {
         const struct vidur_result_fact *fact = &results->facts[i];
-        if (strcmp(fact->section, "slo") == 0 && strcmp(fact->key, "metric") == 0)
-            model->slos[model->num_slos++] = (struct vidur_report_slo){
-                fact->name, fact->value, fact_number(results, fact->name, "quantile"),
-                fact_number(results, fact->name, "limit_s")};
+        if (strcmp(fact->section, "slo") != 0 || strcmp(fact->key, "metric") != 0)
+            continue;
+        struct vidur_report_slo *slo = &model->slos[model->num_slos++];
+        *slo = make_slo(&columns, fact->name, fact->value,
+                        fact_number(results, fact->name, "quantile"));
+        slo->limit_s = fact_number(results, fact->name, "limit_s");
+        show_latency(model, slo);
     }
+    const struct vidur_report_slo usual[] = {
+        make_slo(&columns, "ttft_p90", "ttft", 0.9),
+        make_slo(&columns, "tbt_p99", "tbt", 0.99)};
+    for (int i = 0; i < 2; i++)
+        show_usual_latency(model, &usual[i]);
     return 0;
 }
 

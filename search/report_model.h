@@ -2,6 +2,7 @@
 #define VIDUR_SEARCH_REPORT_MODEL_H
 
 #include "report.h"
+#include "slo_columns.h"
 
 #include <stdbool.h>
 
@@ -29,6 +30,8 @@ struct vidur_report_slo {
     const char *name;   /* "ttft_p90" */
     const char *metric; /* "ttft" */
     double quantile, limit_s;
+    char column[VIDUR_SLO_COLUMN_NAME]; /* "ttft_p90_s" */
+    int64_t offset; /* of the quantile in a ranking row; -1: in none of its columns */
 };
 
 struct vidur_report_group {
@@ -76,6 +79,10 @@ struct vidur_report_model {
     int64_t num_rows;
     struct vidur_report_slo *slos;
     int num_slos;
+    /* What tables show of latencies: the SLOs', then TTFT P90 and TBT P99 where no SLO
+     * is on these and there is room; limit_s is NaN for those. */
+    struct vidur_report_slo latencies[VIDUR_MAX_SLOS];
+    int num_latencies;
     struct vidur_report_group *groups;
     int num_groups;
     struct vidur_report_sku *skus; /* by group, best first */
@@ -98,8 +105,13 @@ bool vidur_same_configuration(const struct vidur_ranking_row *a,
                               const struct vidur_ranking_row *b);
 
 /* The recorded quantile of a row's latency; NaN where none is. */
-double vidur_row_latency(const struct vidur_ranking_row *row, const char *metric,
-                         double quantile);
+double vidur_row_latency(const struct vidur_ranking_row *row,
+                         const struct vidur_report_slo *slo);
+
+/* Whether an ok row whose quantile is NaN had nothing to measure, as outputs of one
+ * token have no gaps; otherwise its file lacks the quantile. */
+bool vidur_row_has_no_samples(const struct vidur_ranking_row *row,
+                              const struct vidur_report_slo *slo);
 
 /* USD for 1,000 requests at max_qps. */
 double vidur_usd_per_1000_requests(const struct vidur_ranking_row *row);

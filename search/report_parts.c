@@ -15,16 +15,38 @@ static void put_configuration(struct vidur_text_table *table,
     vidur_table_number(table, vidur_number_int(row->batch_size));
 }
 
-int vidur_print_ranking(const struct vidur_printer *to,
-                        const struct vidur_report_group *group, struct vidur_error *err)
+/* The ranking's columns around its latencies. */
+enum { BEFORE_LATENCIES = 10, RANKING_COLUMNS = BEFORE_LATENCIES + VIDUR_MAX_SLOS + 1 };
+_Static_assert((int)RANKING_COLUMNS <= (int)VIDUR_TABLE_MAX_COLUMNS,
+               "a table takes all of the ranking's columns");
+
+static void start_ranking(struct vidur_text_table *table,
+                          const struct vidur_report_model *model)
 {
-    static const char *const headers[] = {
-        "#rank", "SKU",    "#repl.",    "#TP",       "#PP",      "scheduler",  "#batch",
-        "#QPS",  "#QPS/$", "#$/1M tok", "#TTFT P90", "#TBT P99", "limited by", NULL};
+    const char *headers[RANKING_COLUMNS + 1] = {"#rank",  "SKU",       "#repl.", "#TP",
+                                                "#PP",    "scheduler", "#batch", "#QPS",
+                                                "#QPS/$", "#$/1M tok"};
+    char titles[VIDUR_MAX_SLOS][64];
+    int count = BEFORE_LATENCIES;
+    for (int i = 0; i < model->num_latencies; i++) {
+        titles[i][0] = '#';
+        vidur_format_slo_header(&model->latencies[i], titles[i] + 1,
+                                sizeof titles[i] - 1);
+        headers[count++] = titles[i];
+    }
+    headers[count] = "limited by";
+    vidur_table_start(table, headers);
+}
+
+int vidur_print_ranking(const struct vidur_printer *to,
+                        const struct vidur_report_model *model, int group,
+                        struct vidur_error *err)
+{
+    const struct vidur_report_group *of = &model->groups[group];
     struct vidur_text_table table;
-    vidur_table_start(&table, headers);
-    for (int64_t i = 0; i < group->num_rows && i < to->top; i++) {
-        const struct vidur_ranking_row *row = &group->rows[i];
+    start_ranking(&table, model);
+    for (int64_t i = 0; i < of->num_rows && i < to->top; i++) {
+        const struct vidur_ranking_row *row = &of->rows[i];
         if (vidur_status_of(row) != VIDUR_STATUS_INDEX_OK)
             break;
         vidur_table_number(&table, vidur_number_int(row->rank));
@@ -32,8 +54,9 @@ int vidur_print_ranking(const struct vidur_printer *to,
         vidur_table_number(&table, vidur_number3(row->max_qps));
         vidur_table_number(&table, vidur_number3(row->qps_per_dollar));
         vidur_table_number(&table, vidur_number3(row->usd_per_million_tokens));
-        vidur_table_number(&table, vidur_number_time(row->ttft_p90_s));
-        vidur_table_number(&table, vidur_number_time(row->tbt_p99_s));
+        for (int l = 0; l < model->num_latencies; l++)
+            vidur_table_number(&table, vidur_number_time(vidur_row_latency(
+                                           row, &model->latencies[l])));
         vidur_table_cell(&table, row->bottleneck);
     }
     int failed = table.num_rows > 1

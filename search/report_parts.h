@@ -15,7 +15,7 @@ struct vidur_printer {
 
 /* The best rows of a group that are ok, as a table. */
 int vidur_print_ranking(const struct vidur_printer *to,
-                        const struct vidur_report_group *group,
+                        const struct vidur_report_model *model, int group,
                         struct vidur_error *err);
 
 /* The best of each SKU of a group. */

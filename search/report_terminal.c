@@ -9,8 +9,10 @@ enum { TERMINAL_TOP = 5 };
 /* ---- the end of a search ---- */
 
 static int print_group(const struct vidur_printer *to,
-                       const struct vidur_report_group *group, struct vidur_error *err)
+                       const struct vidur_report_model *model, int index,
+                       struct vidur_error *err)
 {
+    const struct vidur_report_group *group = &model->groups[index];
     FILE *out = to->out;
     char counts[256];
     vidur_format_counts(group, counts, sizeof counts);
@@ -19,7 +21,7 @@ static int print_group(const struct vidur_printer *to,
         fprintf(out, "  No candidate can serve this workload: %s\n",
                 group->rows[0].reason[0] ? group->rows[0].reason
                                          : group->rows[0].status);
-    return vidur_print_ranking(to, group, err);
+    return vidur_print_ranking(to, model, index, err);
 }
 
 int vidur_report_terminal(FILE *out, const struct vidur_results *results,
@@ -32,7 +34,7 @@ int vidur_report_terminal(FILE *out, const struct vidur_results *results,
         .out = out, .top = options && options->top > 0 ? options->top : TERMINAL_TOP};
     for (int i = 0; !failed && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
-        failed = print_group(&to, &model.groups[i], err);
+        failed = print_group(&to, &model, i, err);
     }
     if (!failed)
         vidur_print_notes(out, results, "note: ");
@@ -49,9 +51,8 @@ static void print_latencies(FILE *out, const struct vidur_report_model *model,
         const struct vidur_report_slo *slo = &model->slos[i];
         char name[64];
         vidur_format_slo_name(slo, name, sizeof name);
-        double value = vidur_row_latency(row, slo->metric, slo->quantile);
         fprintf(out, "  %-10s%s %s (limit %s)\n", i ? "" : "Latency", name,
-                isnan(value) ? "not recorded" : vidur_number_time(value).text,
+                vidur_number_latency(row, slo).text,
                 vidur_number_time(slo->limit_s).text);
     }
 }
@@ -120,7 +121,7 @@ static int print_answer(const struct vidur_printer *to,
 {
     const struct vidur_report_group *group = &model->groups[index];
     if (!group->best)
-        return print_group(to, group, err);
+        return print_group(to, model, index, err);
     char counts[256];
     vidur_format_counts(group, counts, sizeof counts);
     fprintf(to->out, "%s, %s: %s\n", group->model, group->trace, counts);
@@ -129,7 +130,7 @@ static int print_answer(const struct vidur_printer *to,
     if (vidur_print_skus(to, model, index, err))
         return -1;
     fputs(to->top > 0 ? "\n" : "", to->out);
-    return vidur_print_ranking(to, group, err);
+    return vidur_print_ranking(to, model, index, err);
 }
 
 static int print_matrices(const struct vidur_printer *to,

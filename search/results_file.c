@@ -55,8 +55,9 @@ static int put_rejected(struct vidur_h5 *file, const struct vidur_results *resul
 
 static int put_all(struct vidur_h5 *file, const struct vidur_results *results)
 {
-    struct vidur_table ranking = vidur_ranking_table();
-    struct vidur_table probes = vidur_probes_table();
+    struct vidur_named_columns names[2];
+    struct vidur_table ranking = vidur_ranking_table(results, &names[0]);
+    struct vidur_table probes = vidur_probes_table(results, &names[1]);
     struct vidur_table facts = vidur_facts_table();
     const char *text = results->config_text ? results->config_text : "";
     int failed =
@@ -175,14 +176,39 @@ static void get_root(struct vidur_h5 *file, struct vidur_results *results)
     results->config_text = vidur_h5_get_text(file, "config_text");
 }
 
+/* The facts come first: they tell which SLOs' quantiles the other tables have. The path
+ * of the table that cannot be read; NULL: all can. */
+static const char *get_tables(struct vidur_h5 *file, struct vidur_results *results)
+{
+    int num_ranking, num_probe;
+    const struct vidur_column *ranking = vidur_ranking_columns(&num_ranking);
+    const struct vidur_column *probe = vidur_probe_columns(&num_probe);
+    struct vidur_named_columns names[2];
+    void *rows = NULL;
+    struct vidur_table table = vidur_facts_table();
+    if (vidur_h5_get_table(file, &table, &rows, &results->num_facts))
+        return table.path;
+    results->facts = rows;
+    table = vidur_ranking_table(results, &names[0]);
+    if (vidur_h5_get_table(file, &table, &rows, &results->num_ranking))
+        return table.path;
+    results->ranking = rows;
+    table = vidur_probes_table(results, &names[1]);
+    if (vidur_h5_get_table(file, &table, &rows, &results->num_probes))
+        return table.path;
+    results->probes = rows;
+    for (int64_t i = 0; i < results->num_ranking; i++)
+        vidur_named_columns_clear_rest(&names[0], ranking, num_ranking,
+                                       &results->ranking[i]);
+    for (int64_t i = 0; i < results->num_probes; i++)
+        vidur_named_columns_clear_rest(&names[1], probe, num_probe,
+                                       &results->probes[i]);
+    return NULL;
+}
+
 static int get_all(struct vidur_h5 *file, const char *path,
                    struct vidur_results *results, struct vidur_error *err)
 {
-    const struct vidur_table tables[3] = {vidur_ranking_table(), vidur_probes_table(),
-                                          vidur_facts_table()};
-    void *rows[3] = {0};
-    int64_t *const counts[3] = {&results->num_ranking, &results->num_probes,
-                                &results->num_facts};
     if (check_kind(file, path, err))
         return -1;
     get_root(file, results);
@@ -191,12 +217,8 @@ static int get_all(struct vidur_h5 *file, const char *path,
     bool same = copy && results->config_text && strcmp(copy, results->config_text) == 0;
     const char *bad = same ? NULL : "config_text";
     free(copy);
-    for (int i = 0; i < 3 && !bad; i++)
-        if (vidur_h5_get_table(file, &tables[i], &rows[i], counts[i]))
-            bad = tables[i].path;
-    results->ranking = rows[0];
-    results->probes = rows[1];
-    results->facts = rows[2];
+    if (!bad)
+        bad = get_tables(file, results);
     if (!bad)
         return 0;
     char what[64];

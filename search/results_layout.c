@@ -1,8 +1,6 @@
 #include "results_layout.h"
 
 #include "base/version.h"
-#include "columns.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +17,7 @@ static const char readme[] =
     "                      value\n"
     "/space/rejected       candidates that were not searched, and why\n"
     "\n"
+    "The quantile that an SLO is about has a column, such as tpot_p99_9_s.\n"
     "Tables are 1-D compounds; texts are UTF-8 of fixed length, filled with zeros; a\n"
     "number without meaning is NaN. A table's attributes `units` and `descriptions`\n"
     "follow its columns' order, and COLUMN_units is one column's unit. Times are in\n"
@@ -59,20 +58,24 @@ static const struct vidur_column rejected_columns[] = {
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-struct vidur_table vidur_ranking_table(void)
+struct vidur_table vidur_ranking_table(const struct vidur_results *results,
+                                       struct vidur_named_columns *names)
 {
-    struct vidur_table table = {.path = "/ranking",
-                                .row_size = sizeof(struct vidur_ranking_row)};
-    table.columns = vidur_ranking_columns(&table.num_columns);
-    return table;
+    int count;
+    const struct vidur_column *all = vidur_ranking_columns(&count);
+    vidur_named_columns_make(names, all, count, results);
+    return (struct vidur_table){"/ranking", names->columns, names->count,
+                                sizeof(struct vidur_ranking_row)};
 }
 
-struct vidur_table vidur_probes_table(void)
+struct vidur_table vidur_probes_table(const struct vidur_results *results,
+                                      struct vidur_named_columns *names)
 {
-    struct vidur_table table = {.path = "/probes",
-                                .row_size = sizeof(struct vidur_probe_row)};
-    table.columns = vidur_probe_columns(&table.num_columns);
-    return table;
+    int count;
+    const struct vidur_column *all = vidur_probe_columns(&count);
+    vidur_named_columns_make(names, all, count, results);
+    return (struct vidur_table){"/probes", names->columns, names->count,
+                                sizeof(struct vidur_probe_row)};
 }
 
 struct vidur_table vidur_facts_table(void)

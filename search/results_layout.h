@@ -1,7 +1,7 @@
 #ifndef VIDUR_SEARCH_RESULTS_LAYOUT_H
 #define VIDUR_SEARCH_RESULTS_LAYOUT_H
 
-#include <vidur/results.h>
+#include "columns.h"
 
 #include <stddef.h>
 
@@ -17,8 +17,11 @@ struct vidur_table {
     size_t row_size; /* of the struct that the columns' offsets are in */
 };
 
-struct vidur_table vidur_ranking_table(void);
-struct vidur_table vidur_probes_table(void);
+/* Their columns follow the SLOs among the facts; `names` must outlive the table. */
+struct vidur_table vidur_ranking_table(const struct vidur_results *results,
+                                       struct vidur_named_columns *names);
+struct vidur_table vidur_probes_table(const struct vidur_results *results,
+                                      struct vidur_named_columns *names);
 struct vidur_table vidur_facts_table(void);
 struct vidur_table vidur_rejected_table(void); /* some columns of ranking rows */
 

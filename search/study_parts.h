@@ -18,6 +18,9 @@ struct study_result {
     };
 };
 
+_Static_assert(sizeof(struct study_result) <= VIDUR_FARM_MAX_RESULT_BYTES,
+               "raise VIDUR_FARM_MAX_RESULT_BYTES");
+
 /* A job's state, sent between ranks. */
 struct study_state {
     int64_t candidate; /* -1: the job is a table */
@@ -33,6 +36,9 @@ struct study_state {
     double last_qps;      /* the answer with fewer requests, of a replica; 0: none */
     struct vidur_capacity capacity;
 };
+
+_Static_assert(sizeof(struct study_state) <= VIDUR_FARM_MAX_STATE_BYTES,
+               "raise VIDUR_FARM_MAX_STATE_BYTES");
 
 /* Rank 0: all that is known of one capacity search. The first paths are the candidates'
  * own, in their order; behind them are those of further replications. */

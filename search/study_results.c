@@ -139,6 +139,7 @@ static void copy_measured(struct vidur_ranking_row *row,
     VIDUR_RESULT_LATENCY_COLUMNS(COPY)
     VIDUR_RESULT_LOAD_COLUMNS(COPY)
 #undef COPY
+    memcpy(row->slo_s, probe->slo_s, sizeof row->slo_s);
 }
 
 /* Prompt and output tokens of a request. At a steady max_qps they cost what max_qps
@@ -180,6 +181,7 @@ static void fill_answer(const struct study *study, int64_t candidate,
     row->max_qps = best->qps;
     row->num_requests = best->num_requests;
     row->replications = replications->count;
+    row->margin = probe->margin;
     row->unbounded = !limiting && !(study->config->target.qps > 0);
     if (replications->count > 1 && !(study->config->target.qps > 0)) {
         row->max_qps_low = replications->low_qps;

@@ -28,25 +28,62 @@ static int64_t late_unfinished(const struct vidur_run *run, const struct vidur_s
     return late;
 }
 
-static double gap_quantile(const struct vidur_token_gaps *gaps, double quantile)
+/* A quantile that a distribution has already; NaN: it has not. */
+static double known_quantile(const struct vidur_distribution *d, double quantile)
 {
-    return gaps->count > 0
-               ? vidur_weighted_quantile(gaps->values, gaps->count, quantile)
-               : 0;
+    return quantile == 0.5    ? d->p50
+           : quantile == 0.9  ? d->p90
+           : quantile == 0.95 ? d->p95
+           : quantile == 0.99 ? d->p99
+           : quantile == 1    ? d->max
+                              : NAN;
 }
 
-/* Late requests count as infinitely long; an interpolation with one is no number, and
- * not met. */
-static bool is_met(const struct vidur_run *run, const struct vidur_slo *slo,
-                   double *scratch)
+/* NaN where nothing was measured. `scratch` holds the samples of `d`. */
+static double slo_value(const struct vidur_run *run, const struct vidur_slo *slo,
+                        const struct vidur_distribution *d, double *scratch)
 {
-    if (slo->metric == VIDUR_LATENCY_tbt)
-        return gap_quantile(run->gaps, slo->quantile) <= slo->limit_s;
-    int64_t count =
+    const bool by_gap = slo->metric == VIDUR_LATENCY_tbt;
+    const bool all_there =
+        by_gap || run->stopped_early || d->count == run->requests.count;
+    const int64_t late = all_there ? 0 : late_unfinished(run, slo);
+    if (d->count + late == 0)
+        return NAN;
+    const double known = late > 0 ? NAN : known_quantile(d, slo->quantile);
+    if (!isnan(known))
+        return known;
+    if (by_gap)
+        return vidur_weighted_quantile(run->gaps->values, run->gaps->count,
+                                       slo->quantile);
+    for (int64_t i = 0; i < late; i++)
+        scratch[d->count + i] = INFINITY;
+    const double value = vidur_quantile(scratch, d->count + late, slo->quantile);
+    if (late > 0) /* the samples are among the late ones now */
         vidur_request_latencies(&run->requests, run->workload, slo->metric, scratch);
-    for (int64_t late = late_unfinished(run, slo); late > 0; late--)
-        scratch[count++] = INFINITY;
-    return count == 0 || vidur_quantile(scratch, count, slo->quantile) <= slo->limit_s;
+    /* an interpolation with a late one may be no number */
+    return isnan(value) ? INFINITY : value;
+}
+
+/* The latencies, and what the SLOs on them come to. */
+static void fill_latencies(const struct vidur_run *run, double *scratch,
+                           struct vidur_metrics *metrics)
+{
+    for (int i = 0; i < VIDUR_MAX_SLOS; i++)
+        metrics->slo_value[i] = NAN;
+    for (int m = 0; m < VIDUR_NUM_LATENCIES; m++) {
+        const enum vidur_latency metric = (enum vidur_latency)m;
+        struct vidur_distribution *d = &metrics->latency[metric];
+        if (metric == VIDUR_LATENCY_tbt)
+            vidur_distribution_of_weighted(d, run->gaps->values, run->gaps->count);
+        else
+            vidur_distribution_of(d, scratch,
+                                  vidur_request_latencies(&run->requests, run->workload,
+                                                          metric, scratch));
+        for (int i = 0; i < run->options->num_slos; i++)
+            if (run->options->slos[i].metric == metric)
+                metrics->slo_value[i] =
+                    slo_value(run, &run->options->slos[i], d, scratch);
+    }
 }
 
 /* The run has come to its end with requests that wait for ever: no deployment to
@@ -61,12 +98,12 @@ static bool is_stuck(const struct vidur_run *run)
     return false;
 }
 
-static int violated_slo(struct vidur_run *run, double *scratch)
+static int violated_slo(const struct vidur_run *run, const double *values)
 {
     if (run->stopped_early)
         return run->watch.lost;
     for (int i = 0; i < run->options->num_slos; i++)
-        if (!is_met(run, &run->options->slos[i], scratch))
+        if (values[i] > run->options->slos[i].limit_s)
             return i;
     return run->options->num_slos > 0 && is_stuck(run) ? 0 : -1;
 }
@@ -199,18 +236,9 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_rates(run, metrics);
     fill_utilization(run, &totals, metrics);
     fill_batches(&totals.account, metrics);
-    metrics->violated_slo = violated_slo(run, scratch);
+    fill_latencies(run, scratch, metrics);
+    metrics->violated_slo = violated_slo(run, metrics->slo_value);
     if (!run->stopped_early && !run->time_limited)
         vidur_judge_sustained(&run->requests, run->options->sustained_fraction,
                               &metrics->sustained);
-    for (int i = 0; i < VIDUR_NUM_LATENCIES; i++) {
-        if (i == VIDUR_LATENCY_tbt) {
-            vidur_distribution_of_weighted(&metrics->latency[i], run->gaps->values,
-                                           run->gaps->count);
-            continue;
-        }
-        const int64_t count = vidur_request_latencies(&run->requests, run->workload,
-                                                      (enum vidur_latency)i, scratch);
-        vidur_distribution_of(&metrics->latency[i], scratch, count);
-    }
 }

@@ -445,6 +445,9 @@ static int check_options(const struct vidur_workload *workload,
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload: %lld requests; a run takes 1 to %d",
                           (long long)workload->num_requests, INT32_MAX / 4);
+    if (options->num_slos > VIDUR_MAX_SLOS)
+        return vidur_fail(err, VIDUR_EINVAL, "slos: there are %d; a run takes up to %d",
+                          options->num_slos, VIDUR_MAX_SLOS);
     for (int i = 0; i < options->num_slos; i++) {
         const struct vidur_slo *slo = &options->slos[i];
         if (!(slo->quantile > 0 && slo->quantile <= 1) || !(slo->limit_s >= 0))

@@ -29,6 +29,11 @@ struct vidur_sustained {
 
 struct vidur_metrics {
     struct vidur_distribution latency[VIDUR_NUM_LATENCIES];
+    /* By SLO of the run, seconds: the quantile that its limit is for. A request that
+     * never gets there is infinitely late, so it may be INFINITY; a run that was
+     * stopped early tells of what it measured alone. NaN where nothing was measured,
+     * and beyond the run's SLOs. */
+    double slo_value[VIDUR_MAX_SLOS];
     /* throughput over the simulated time */
     double simulated_time_s;
     double requests_per_s;

@@ -2,6 +2,7 @@
 #define VIDUR_RESULTS_H
 
 #include <vidur/error.h>
+#include <vidur/slo.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,22 +16,32 @@
  * filled), INT (int64), REAL (double; NaN where it has no meaning), FLAG (0 or 1).
  */
 
+/* Of those that got there; p50, p90, p95 and p99 of each of VIDUR_LATENCIES. */
 #define VIDUR_RESULT_LATENCY_COLUMNS(X)                                                \
     X(REAL, ttft_p50_s, 0, "s", "time to first token, median")                         \
     X(REAL, ttft_p90_s, 0, "s", "time to first token, 0.9 quantile")                   \
+    X(REAL, ttft_p95_s, 0, "s", "time to first token, 0.95 quantile")                  \
     X(REAL, ttft_p99_s, 0, "s", "time to first token, 0.99 quantile")                  \
     X(REAL, tbt_p50_s, 0, "s", "time between tokens, median")                          \
     X(REAL, tbt_p90_s, 0, "s", "time between tokens, 0.9 quantile")                    \
+    X(REAL, tbt_p95_s, 0, "s", "time between tokens, 0.95 quantile")                   \
     X(REAL, tbt_p99_s, 0, "s", "time between tokens, 0.99 quantile")                   \
-    X(REAL, tpot_p50_s, 0, "s", "mean time per output token of a request, median")     \
-    X(REAL, tpot_p90_s, 0, "s", "the same, 0.9 quantile")                              \
-    X(REAL, tpot_p99_s, 0, "s", "the same, 0.99 quantile")                             \
+    X(REAL, tpot_p50_s, 0, "s", "a request's time per output token, median")           \
+    X(REAL, tpot_p90_s, 0, "s", "a request's time per output token, 0.9 quantile")     \
+    X(REAL, tpot_p95_s, 0, "s", "a request's time per output token, 0.95 quantile")    \
+    X(REAL, tpot_p99_s, 0, "s", "a request's time per output token, 0.99 quantile")    \
     X(REAL, e2e_p50_s, 0, "s", "arrival to last token, median")                        \
     X(REAL, e2e_p90_s, 0, "s", "arrival to last token, 0.9 quantile")                  \
+    X(REAL, e2e_p95_s, 0, "s", "arrival to last token, 0.95 quantile")                 \
     X(REAL, e2e_p99_s, 0, "s", "arrival to last token, 0.99 quantile")                 \
-    X(REAL, scheduling_delay_p50_s, 0, "s", "arrival to first scheduling, median")     \
-    X(REAL, scheduling_delay_p90_s, 0, "s", "the same, 0.9 quantile")                  \
-    X(REAL, scheduling_delay_p99_s, 0, "s", "the same, 0.99 quantile")
+    X(REAL, e2e_normalized_p50_s, 0, "s", "e2e over output tokens, median")            \
+    X(REAL, e2e_normalized_p90_s, 0, "s", "e2e over output tokens, 0.9 quantile")      \
+    X(REAL, e2e_normalized_p95_s, 0, "s", "e2e over output tokens, 0.95 quantile")     \
+    X(REAL, e2e_normalized_p99_s, 0, "s", "e2e over output tokens, 0.99 quantile")     \
+    X(REAL, scheduling_delay_p50_s, 0, "s", "wait for the scheduler, median")          \
+    X(REAL, scheduling_delay_p90_s, 0, "s", "wait for the scheduler, 0.9 quantile")    \
+    X(REAL, scheduling_delay_p95_s, 0, "s", "wait for the scheduler, 0.95 quantile")   \
+    X(REAL, scheduling_delay_p99_s, 0, "s", "wait for the scheduler, 0.99 quantile")
 
 #define VIDUR_RESULT_LOAD_COLUMNS(X)                                                   \
     X(REAL, mfu, 0, "%", "model FLOPs utilization, time-weighted mean")                \
@@ -134,12 +145,19 @@
 #define VIDUR_FIELD_FLAG(name, size)                     int8_t name;
 #define VIDUR_FIELD(kind, name, size, unit, description) VIDUR_FIELD_##kind(name, size)
 
+/*
+ * slo_s: the quantiles that SLOs are about and that the lists lack, seconds, ordered by
+ * their columns' names (tpot_p99_9_s); NaN: not known. In a run that came to its end a
+ * request that never got there counts as infinitely late.
+ */
 struct vidur_ranking_row {
     VIDUR_RANKING_COLUMNS(VIDUR_FIELD)
+    double slo_s[VIDUR_MAX_SLOS];
 };
 
 struct vidur_probe_row {
     VIDUR_PROBE_COLUMNS(VIDUR_FIELD)
+    double slo_s[VIDUR_MAX_SLOS];
 };
 
 enum vidur_column_kind {
@@ -158,7 +176,9 @@ struct vidur_column {
     uint32_t size;   /* bytes in the struct */
 };
 
-/* Static tables in the order of the lists above. Thread-safe. */
+/* Static tables in the order of the lists above, and VIDUR_MAX_SLOS more for slo_s,
+ * called slo_0_s and so on here; files have those that SLOs use, under names that say
+ * what they hold. Thread-safe. */
 const struct vidur_column *vidur_ranking_columns(int *count);
 const struct vidur_column *vidur_probe_columns(int *count);
 

@@ -140,8 +140,8 @@ struct vidur_observer {
 
 struct vidur_run_options {
     const struct vidur_slo *slos; /* judged at the end, and during the run if asked */
-    int num_slos;
-    bool stop_early; /* end the run once an SLO can no longer be met */
+    int num_slos;                 /* up to VIDUR_MAX_SLOS */
+    bool stop_early;              /* end the run once an SLO can no longer be met */
     enum vidur_tbt_definition tbt_definition;
     double time_limit_s; /* simulated; 0: none */
     /* of what is offered that must be served for a load to be sustained; 0: all but

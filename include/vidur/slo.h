@@ -30,6 +30,9 @@ enum vidur_tbt_definition {
     VIDUR_TBT_BATCH  /* duration of the batch, as the reference's search takes it */
 };
 
+/* SLOs that one run is judged by, at most: results have a place for each. */
+enum { VIDUR_MAX_SLOS = 8 };
+
 struct vidur_slo {
     enum vidur_latency metric;
     double quantile; /* in (0, 1] */

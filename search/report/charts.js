@@ -55,7 +55,7 @@ function axis(title, values, options) {
 
 function describe(row) {
   return [configuration(row), `${num3(row.max_qps)} QPS, ${num3(row.qps_per_dollar)} QPS per dollar`,
-    `TTFT P90 ${time(row.ttft_p90_s)}, TBT P99 ${time(row.tbt_p99_s)}`,
+    data.latencies.map((slo) => `${slo.title} ${time(row[slo.column])}`).join(", "),
     `limited by ${row.bottleneck}`];
 }
 
@@ -121,14 +121,13 @@ function ring(best, x, y) {
   };
 }
 
-function sloOf(metric, quantile) {
-  const slo = data.slos.find((item) => item.metric === metric && rows.length &&
-    rows[0][latencyColumn(metric, item.quantile)] !== undefined);
-  return slo || { metric, quantile, limit_s: null };
+/* The SLO on a metric, or what stands in where there is none. */
+function sloOf(usual) {
+  return data.slos.find((slo) => slo.metric === usual.metric && rows.some((row) => known(row[slo.column]))) || usual;
 }
 
 function drawPareto(id, list, best, slo) {
-  const column = latencyColumn(slo.metric, slo.quantile);
+  const column = slo.column;
   const sets = scatterSets(list, column, "qps_per_dollar");
   const points = sets.flatMap((set) => set.data);
   const edge = front(points);
@@ -143,15 +142,15 @@ function drawPareto(id, list, best, slo) {
   draw(id, {
     type: "scatter", data: { datasets: sets },
     options: {
-      scales: { x: axis(`${sloName(slo)}, s`, xs, { log: true }), y: axis("QPS per dollar", [top]) },
+      scales: { x: axis(`${slo.title}, s`, xs, { log: true }), y: axis("QPS per dollar", [top]) },
       plugins: { tooltip: rowTooltip }, onClick: openPoint,
     },
-  }, `QPS per dollar against ${sloName(slo)}: ${plural(points.length, "configuration")}, ` +
+  }, `QPS per dollar against ${slo.title}: ${plural(points.length, "configuration")}, ` +
     `${edge.length} on the front` + (best ? `; best: ${configuration(best)}` : ""));
 }
 
 function drawTrade(list, best, x_slo, y_slo) {
-  const x = latencyColumn(x_slo.metric, x_slo.quantile), y = latencyColumn(y_slo.metric, y_slo.quantile);
+  const x = x_slo.column, y = y_slo.column;
   const sets = scatterSets(list.slice().reverse(), x, y); /* the best on top */
   const values = list.map((row) => row.qps_per_dollar).filter(known);
   const low = Math.min(...values), high = Math.max(...values);
@@ -166,24 +165,24 @@ function drawTrade(list, best, x_slo, y_slo) {
   sets.push(ring(best, x, y));
   const right = Math.max(x_slo.limit_s || 0, ...xs), top = Math.max(y_slo.limit_s || 0, ...ys);
   if (known(x_slo.limit_s)) {
-    sets.push(line(`SLO ${sloName(x_slo)}`, [{ x: x_slo.limit_s, y: 0 }, { x: x_slo.limit_s, y: top }],
+    sets.push(line(`SLO ${x_slo.title}`, [{ x: x_slo.limit_s, y: 0 }, { x: x_slo.limit_s, y: top }],
       style("--warn"), [6, 4]));
   }
   if (known(y_slo.limit_s)) {
-    sets.push(line(`SLO ${sloName(y_slo)}`, [{ x: 0, y: y_slo.limit_s }, { x: right, y: y_slo.limit_s }],
+    sets.push(line(`SLO ${y_slo.title}`, [{ x: 0, y: y_slo.limit_s }, { x: right, y: y_slo.limit_s }],
       style("--warn"), [2, 3]));
   }
   draw("chart-trade", {
     type: "scatter", data: { datasets: sets },
     options: {
-      scales: { x: axis(`${sloName(x_slo)}, s`, [right]), y: axis(`${sloName(y_slo)}, s`, [top]) },
+      scales: { x: axis(`${x_slo.title}, s`, [right]), y: axis(`${y_slo.title}, s`, [top]) },
       plugins: {
         tooltip: rowTooltip,
         legend: { labels: { color: style("--ink"), usePointStyle: true, boxHeight: 7, generateLabels: plainLabels } },
       },
       onClick: openPoint,
     },
-  }, `${sloName(x_slo)} against ${sloName(y_slo)} of ${plural(xs.length, "configuration")}`);
+  }, `${x_slo.title} against ${y_slo.title} of ${plural(xs.length, "configuration")}`);
   const stops = ramp.map((stop) => `rgb(${stop.join(",")})`).join(",");
   $("scale").replaceChildren(el("span", null, num3(low)),
     el("span.ramp", { style: `background: linear-gradient(to right, ${stops})` }),

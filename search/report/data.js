@@ -84,23 +84,16 @@ function counts(group) {
   return `${plural(group.count, "candidate")}: ${parts.join(", ")}`;
 }
 
-function sloName(slo) {
-  const acronyms = ["ttft", "tbt", "tpot", "e2e"];
-  const metric = acronyms.includes(slo.metric) ? slo.metric.toUpperCase() : slo.metric.replace(/_/g, " ");
-  return `${metric} P${+(100 * slo.quantile).toPrecision(4)}`;
-}
-
 /* The words for an SLO's short name, as rows have it. */
 function sloTitle(name) {
   const slo = data.slos.find((item) => item.name === name);
-  return slo ? sloName(slo) : name || "-";
+  return slo ? slo.title : name || "-";
 }
 
-const latencyColumn = (metric, quantile) => `${metric}_p${+(100 * quantile).toPrecision(4)}_s`;
-
-function latency(row, metric, quantile) {
-  const value = row[latencyColumn(metric, quantile)];
-  return value === undefined ? null : value;
+/* An ok row's quantile, by the rule of vidur_number_latency. */
+function latencyText(row, slo) {
+  if (known(row[slo.column])) return time(row[slo.column]);
+  return ["tbt", "tpot"].includes(slo.metric) && !known(row[`${slo.metric}_p50_s`]) ? "nothing to measure" : "not recorded";
 }
 
 const usdPerThousand = (row) => row.usd_per_hour / (3.6 * row.max_qps);

@@ -58,11 +58,11 @@ function drawAnswers() {
 
 function sloBars(row) {
   return el("div.slos", null, ...data.slos.map((slo) => {
-    const value = latency(row, slo.metric, slo.quantile);
+    const value = row[slo.column];
     const share = known(value) ? value / slo.limit_s : 0;
     return el("div", null,
-      el("div.label", null, el("span", null, sloName(slo)),
-        el("span", null, `${known(value) ? time(value) : "not recorded"} of ${time(slo.limit_s)}`)),
+      el("div.label", null, el("span", null, slo.title),
+        el("span", null, `${latencyText(row, slo)} of ${time(slo.limit_s)}`)),
       el("div.bar", null, el(share > 1 ? "div.over" : "div", { style: `width: ${Math.min(100, 100 * share)}%` })));
   }));
 }
@@ -109,8 +109,9 @@ const rankingColumns = [
   { key: "max_qps", title: "Max QPS", number: true, down: true, text: (row) => num3(row.max_qps) },
   { key: "qps_per_dollar", title: "QPS/$", number: true, down: true, text: (row) => num3(row.qps_per_dollar) },
   { key: "usd_per_million_tokens", title: "$/1M tok", number: true, text: (row) => num3(row.usd_per_million_tokens) },
-  { key: "ttft_p90_s", title: "TTFT P90", number: true, text: (row) => time(row.ttft_p90_s) },
-  { key: "tbt_p99_s", title: "TBT P99", number: true, text: (row) => time(row.tbt_p99_s) },
+  ...data.latencies.map((slo) => ({
+    key: slo.column, title: slo.header, number: true, text: (row) => time(row[slo.column]),
+  })),
   { key: "mfu", title: "MFU", number: true, down: true, text: (row) => percent(row.mfu) },
   { key: "memory_usage", title: "KV used", number: true, down: true, text: (row) => percent(row.memory_usage) },
   { key: "status", title: "Status", text: statusCell },
@@ -188,9 +189,9 @@ function drawRanking() {
 /* ---- details of one candidate ---- */
 
 function detailTable(row) {
-  const table = el("table"), quantiles = [["p50", "P50"], ["p90", "P90"], ["p99", "P99"]];
+  const table = el("table"), quantiles = [["p50", "P50"], ["p90", "P90"], ["p95", "P95"], ["p99", "P99"]];
   const metrics = [["ttft", "Time to first token"], ["tbt", "Time between tokens"], ["tpot", "Time per output token"],
-    ["e2e", "End to end"], ["scheduling_delay", "Scheduling delay"]];
+    ["e2e", "End to end"], ["e2e_normalized", "End to end per output token"], ["scheduling_delay", "Scheduling delay"]];
   fillTable(table, "Latencies", [{ title: "Latency at maximum load", text: (metric) => metric[1] },
     ...quantiles.map(([key, title]) => ({ title, number: true, text: (metric) => time(row[`${metric[0]}_${key}_s`]) }))],
     metrics);
@@ -216,7 +217,7 @@ function showDetail(row) {
     ["Operator times", row.estimator], ["Candidate", row.candidate_id]]);
   dialog.replaceChildren(el("button.close", { type: "button", onclick: () => dialog.close() }, "Close"),
     el("h3", { id: "detail-title" }, configuration(row)), facts,
-    ...(isOk(row) ? [detailTable(row), el("h3", null, "Launch"), launchBlock(row)] : []));
+    ...(isOk(row) ? [detailTable(row), el("h3", null, "Against the SLOs"), sloBars(row), el("h3", null, "Launch"), launchBlock(row)] : []));
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
 }
@@ -225,7 +226,8 @@ function showDetail(row) {
 
 function drawFronts() {
   const list = groupRows().filter(isOk), best = bestRow();
-  const ttft = sloOf("ttft", 0.9), tbt = sloOf("tbt", 0.99);
+  const ttft = sloOf({ metric: "ttft", title: "TTFT P90", column: "ttft_p90_s", limit_s: null });
+  const tbt = sloOf({ metric: "tbt", title: "TBT P99", column: "tbt_p99_s", limit_s: null });
   drawPareto("chart-ttft", list, best, ttft);
   drawPareto("chart-tbt", list, best, tbt);
   drawTrade(list, best, ttft, tbt);

@@ -37,6 +37,8 @@ class Ranks(Search):
     def test_whole_space(self):
         rows = self.compare()
         self.assertEqual(len(rows["ranking"]), 48)
+        served = rows["ranking"][rows["ranking"]["status"] == b"ok"]
+        self.assertTrue((served["tpot_p99_9_s"] >= served["tpot_p99_s"]).all())
 
     def test_fewer_candidates_than_ranks(self):
         """Idle ranks run ahead; nothing of that shows."""

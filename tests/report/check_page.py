@@ -137,13 +137,18 @@ def check_numbers(report):
             else:
                 value = number(text)
                 check(cell is None and math.isnan(value) or cell == value, column["name"], cell, text)
+    latencies = report.page.run("data.latencies.map((slo) => slo.header)")
+    check(report.page.run("data.slos.map((slo) => slo.header)") == latencies[:report.page.run("data.slos.length")],
+          "latencies:", latencies)
+    titles = report.page.run("[...document.querySelectorAll('#candidates thead th')].map((th) => th.textContent)")
+    check(titles[10:10 + len(latencies)] == latencies, "the ranking's latencies:", titles)
     for group in report.groups:
         choose_group(report, group)
         top = [[re.sub(r"^-$", "", c) for c in row] for row in report.table("#candidates")[:10]]
         for row, source in zip(top, report.of(group)):
             if source["status"] != "ok":
                 continue
-            cells = [row[i] for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)]
+            cells = row[:10 + len(latencies)]
             check("| " + " | ".join(cells) + " |" in report.markdown, "not in the Markdown:", cells)
 
 
@@ -161,6 +166,7 @@ def check_answers(report):
         text = report.text("#best")
         if best:
             check(f"{best['num_gpus']} x {best['device']}" in text, "best:", text)
+            check("not recorded" not in text, "best:", text)
             check("vllm serve" in text and "--tensor-parallel-size " + best["tensor_parallel_size"] in text,
                   "no launch line:", text)
         else:
@@ -170,7 +176,8 @@ def check_answers(report):
 def check_sorting(report):
     report.choose("#all-groups", True)
     report.page.run("document.querySelector('#all-groups').checked = true; drawRanking()")
-    for title, column in (("Max QPS", "max_qps"), ("TTFT P90", "ttft_p90_s")):
+    latencies = report.page.run("data.latencies.map((slo) => [slo.title, slo.column])")
+    for title, column in [("Max QPS", "max_qps")] + latencies:
         key = f'#candidates th[data-key="{column}"]'
         orders = []
         for _ in range(2):

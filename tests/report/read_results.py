@@ -16,7 +16,8 @@ RANKING = """rank candidate_id model trace device network_device scheduler chunk
     tensor_parallel_size num_pipeline_stages batch_size num_replicas num_gpus status max_qps
     usd_per_hour qps_per_dollar mfu memory_usage busy preemptions limiting_slo bottleneck
     pareto extrapolated""".split() + [
-    f"{m}_{q}_s" for m in ("ttft", "tbt", "e2e", "scheduling_delay") for q in ("p50", "p90", "p99")]
+    f"{m}_{q}_s" for m in ("ttft", "tbt", "tpot", "e2e", "e2e_normalized", "scheduling_delay")
+    for q in ("p50", "p90", "p95", "p99")]
 PROBES = "candidate_id probe qps feasible violated_slo stopped_early simulated_requests wall_s".split()
 
 
@@ -25,6 +26,25 @@ def frame(table):
     text = df.select_dtypes(object).apply(lambda c: c.str.decode("utf-8"))
     df[text.columns] = text
     return df
+
+
+def slo_columns(facts):
+    """The column of each SLO: ttft_p90_s, tpot_p99_9_s."""
+    slos = facts[facts.section == "slo"]
+    metric, quantile = (slos[slos.key == k].set_index("name").value for k in ("metric", "quantile"))
+    return {name: f"{metric[name]}_p{100 * float(quantile[name]):.10g}_s".replace(".", "_") for name in metric.index}
+
+
+def check_slos(facts, ranking, ok):
+    """Every SLO has one column, which attribute access reaches, and is met by what is ok."""
+    columns = slo_columns(facts)
+    limits = facts[(facts.section == "slo") & (facts.key == "limit_s")].set_index("name").value
+    assert columns and len(set(ranking.columns)) == len(ranking.columns)
+    assert not [name for name in ranking.columns if name.startswith("slo_")]
+    for name, column in columns.items():
+        assert column.isidentifier(), column
+        values = getattr(ok, column)
+        assert (values <= float(limits[name])).all(), name  # NaN is no number below it
 
 
 def check_table(table, columns):
@@ -63,10 +83,14 @@ def main(path, candidates):
         assert units["max_qps"] == "1/s" and units["usd_per_hour"] == "USD/h"
         check_table(f["probes"], PROBES)
         check_table(f["space/facts"], ["section", "name", "key", "value"])
-        ranking, probes, rejected = (frame(f[t]) for t in ("ranking", "probes", "space/rejected"))
+        ranking, probes, rejected, facts = (frame(f[t]) for t in ("ranking", "probes", "space/rejected", "space/facts"))
+        wanted = list(slo_columns(facts).values())
+        check_table(f["ranking"], wanted)
+        check_table(f["probes"], wanted)
     if candidates:
         assert len(ranking) == candidates, len(ranking)
     ok = ranking[ranking.status == "ok"]
+    check_slos(facts, ranking, ok)
     assert ok.max_qps.notna().all() and (ok["rank"] > 0).all() and ok.pareto.dtype == bool
     np.testing.assert_allclose(ok.qps_per_dollar, ok.max_qps / ok.usd_per_hour, rtol=1e-12)
     assert ranking[ranking.status != "ok"].max_qps.isna().all()

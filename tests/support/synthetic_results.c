@@ -80,7 +80,7 @@ static void describe(struct vidur_ranking_row *row, int index, const int choice[
     row->usd_per_hour = (double)row->num_gpus * device->usd;
 }
 
-/* The fifteen latencies around given 0.9 or 0.99 quantiles. */
+/* The latencies around given 0.9 or 0.99 quantiles. */
 static void put_latencies(struct vidur_ranking_row *row, double ttft_p90,
                           double tbt_p99, double decode, double stall)
 {
@@ -99,6 +99,20 @@ static void put_latencies(struct vidur_ranking_row *row, double ttft_p90,
     row->scheduling_delay_p50_s = 0.2 * row->ttft_p50_s;
     row->scheduling_delay_p90_s = 0.5 * row->ttft_p90_s;
     row->scheduling_delay_p99_s = 0.8 * row->ttft_p99_s;
+#define BETWEEN(name)                                                                  \
+    row->name##_p95_s = 0.6 * row->name##_p90_s + 0.4 * row->name##_p99_s
+    BETWEEN(ttft);
+    BETWEEN(tbt);
+    BETWEEN(tpot);
+    BETWEEN(e2e);
+    BETWEEN(scheduling_delay);
+#undef BETWEEN
+#define OVER_TOKENS(q) row->e2e_normalized_##q##_s = row->e2e_##q##_s / decode
+    OVER_TOKENS(p50);
+    OVER_TOKENS(p90);
+    OVER_TOKENS(p95);
+    OVER_TOKENS(p99);
+#undef OVER_TOKENS
 }
 
 static void put_metrics(struct vidur_ranking_row *row, const int choice[7],
@@ -324,4 +338,48 @@ void synthetic_results(struct vidur_results *results, int num_candidates, uint64
     if (vidur_rank(results->ranking, results->num_ranking, NULL) ||
         vidur_mark_pareto(results->ranking, results->num_ranking, NULL))
         abort();
+}
+
+static void drop_slos(struct vidur_results *results)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < results->num_facts; i++)
+        if (strcmp(results->facts[i].section, "slo") != 0)
+            results->facts[kept++] = results->facts[i];
+    results->num_facts = kept;
+}
+
+void synthetic_other_slos(struct vidur_results *results)
+{
+    static const char *const facts[][3] = {
+        {"ttft_p95", "metric", "ttft"},
+        {"ttft_p95", "quantile", "0.95"},
+        {"ttft_p95", "limit_s", "3"},
+        {"tpot_p99.9", "metric", "tpot"},
+        {"tpot_p99.9", "quantile", "0.999"},
+        {"tpot_p99.9", "limit_s", "0.5"},
+        {"e2e_normalized_p75", "metric", "e2e_normalized"},
+        {"e2e_normalized_p75", "quantile", "0.75"},
+        {"e2e_normalized_p75", "limit_s", "0.4"}};
+    drop_slos(results);
+    for (int i = 0; i < COUNT(facts); i++)
+        if (vidur_results_add_fact(
+                results,
+                (struct vidur_fact){"slo", facts[i][0], facts[i][1], facts[i][2]},
+                NULL))
+            abort();
+    for (int64_t i = 0; i < results->num_ranking; i++) {
+        struct vidur_ranking_row *row = &results->ranking[i];
+        row->slo_s[0] = 0.5 * (row->e2e_normalized_p50_s + row->e2e_normalized_p90_s);
+        row->slo_s[1] = 1.25 * row->tpot_p99_s;
+        if (row->limiting_slo[0])
+            SET(row->limiting_slo, facts[i % 3 * 3][0]);
+    }
+    for (int64_t i = 0; i < results->num_probes; i++) {
+        struct vidur_probe_row *probe = &results->probes[i];
+        probe->slo_s[0] = 0.02 * probe->qps;
+        probe->slo_s[1] = probe->stopped_early ? NAN : INFINITY;
+        if (probe->violated_slo[0])
+            SET(probe->violated_slo, facts[i % 3 * 3][0]);
+    }
 }

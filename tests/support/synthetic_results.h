@@ -13,4 +13,9 @@
 void synthetic_results(struct vidur_results *results, int num_candidates,
                        uint64_t seed);
 
+/* Puts others in the place of the SLOs of such results: the 0.95 quantile of TTFT,
+ * which every row has, the 0.75 quantile of normalised end-to-end latency and the 0.999
+ * quantile of TPOT, which only SLOs bring along. Rows are filled. */
+void synthetic_other_slos(struct vidur_results *results);
+
 #endif

@@ -212,6 +212,8 @@ static void test_overrides_and_hash(void)
     vidur_search_config_release(&b);
 }
 
+#define SLO(quantile) "{metric: tpot, quantile: " quantile ", limit_s: 1},"
+
 static const struct {
     const char *text;
     const char *words; /* what the message must say */
@@ -286,6 +288,11 @@ static const struct {
     {MODELS CLUSTERS SCHEDULERS TRACES
      "slos: [{metric: ttft, quantile: 0.9, limit_s: nan}]\n",
      "limit_s"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "slos: [" SLO("0.1") SLO("0.2") SLO("0.3")
+         SLO("0.4") SLO("0.5") SLO("0.6") SLO("0.7") SLO("0.8") SLO("0.9") "]\n",
+     "c.yaml:5: slos: there are 9; a search takes up to 8"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "slos: [" SLO("0.1") SLO("0.9") SLO("0.9") "]\n",
+     "c.yaml:5: slos: two are on tpot_p90; keep the one with the lower limit_s"},
     {MODELS CLUSTERS SCHEDULERS TRACES "slos: [{metric: ttft}]\n",
      "slos.0.quantile: missing"},
     {MODELS CLUSTERS SCHEDULERS TRACES "search: {granularity: 0}\n", "granularity"},

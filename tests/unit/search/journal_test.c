@@ -198,7 +198,8 @@ static void test_foreign_journals_are_refused(void)
     expect_refused(&other, VIDUR_EINVAL, "written by vidur-search 1.0, this is 2.0");
     other = identity;
     other.layout = 8;
-    expect_refused(&other, VIDUR_EINVAL, "written by");
+    expect_refused(&other, VIDUR_EINVAL,
+                   "written by another build of vidur-search 1.0, whose records");
     FILE *file = fopen(path, "w");
     fputs("rank,candidate_id,model\n", file);
     fclose(file);

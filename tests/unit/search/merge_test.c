@@ -65,6 +65,37 @@ static void test_parts_make_the_whole(void)
     vidur_results_destroy(&whole);
 }
 
+/* SLOs in another order are the same SLOs, and their quantiles the same columns. */
+static void test_order_of_slos(void)
+{
+    struct vidur_results parts[2], merged;
+    struct vidur_error err = {0};
+    for (int i = 0; i < 2; i++) {
+        synthetic_results(&parts[i], 60, 2);
+        synthetic_other_slos(&parts[i]);
+    }
+    const int64_t num_facts = parts[1].num_facts; /* the last nine are of three SLOs */
+    for (int i = 0; i < 3; i++) {
+        struct vidur_result_fact *fact = &parts[1].facts[num_facts - 6 + i];
+        const struct vidur_result_fact kept = *fact;
+        *fact = fact[3];
+        fact[3] = kept;
+    }
+    CU_ASSERT_STRING_EQUAL(parts[1].facts[num_facts - 1].name, "tpot_p99.9");
+    CU_ASSERT_EQUAL_FATAL(vidur_results_merge(parts, names, 2, &merged, &err), 0);
+    CU_ASSERT_EQUAL(merged.num_ranking, 60);
+    int known = 0;
+    for (int64_t i = 0; i < 60; i++)
+        known += merged.ranking[i].slo_s[1] == 1.25 * merged.ranking[i].tpot_p99_s;
+    CU_ASSERT_TRUE(known > 15);
+    vidur_results_destroy(&merged);
+    parts[1].ranking[7].slo_s[1] = 1e6;
+    CU_ASSERT_EQUAL(vidur_results_merge(parts, names, 2, &merged, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, parts[1].ranking[7].candidate_id));
+    for (int i = 0; i < 2; i++)
+        vidur_results_destroy(&parts[i]);
+}
+
 /* A candidate in two parts is kept once, with one part's probes and that part's ranks.
  */
 static void test_overlap(void)
@@ -197,6 +228,7 @@ static void test_other_kinds(void)
 }
 
 VIDUR_TEST_MAIN("merge", {"parts make the whole", test_parts_make_the_whole},
+                {"order of SLOs", test_order_of_slos},
                 {"a candidate in two parts", test_overlap},
                 {"other configurations", test_configurations}, {"shards", test_shards},
                 {"results of other kinds are refused", test_other_kinds})

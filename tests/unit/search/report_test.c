@@ -124,9 +124,6 @@ static void test_derived_values(void)
     CU_ASSERT_DOUBLE_EQUAL(vidur_cost_factor(&row, &worse), 1.25, 1e-15);
     /* 32 USD buy 3600 s x 8 requests: 1.11 USD a thousand */
     CU_ASSERT_DOUBLE_EQUAL(vidur_usd_per_1000_requests(&row), 32 / 28.8, 1e-15);
-    CU_ASSERT_EQUAL(vidur_row_latency(&row, "ttft", 0.9), 1.5);
-    CU_ASSERT_TRUE(isnan(vidur_row_latency(&row, "ttft", 0.95)));
-    CU_ASSERT_TRUE(isnan(vidur_row_latency(&row, "model", 0.9)));
     struct vidur_report_sizing sizing = vidur_report_size(&row, 12);
     CU_ASSERT_EQUAL(sizing.replicas, 3); /* 4 QPS each */
     CU_ASSERT_EQUAL(sizing.gpus, 24);
@@ -146,10 +143,11 @@ static void test_words(void)
     CU_ASSERT_STRING_EQUAL(text, "16 x a100 (a100_dgx): 2 replicas of TP 4 x PP 2");
     vidur_format_configuration(&row, text, sizeof text);
     CU_ASSERT_STRING_EQUAL(text, "2 x TP4 PP2 on a100_dgx, sarathi 512, batch 64");
-    struct vidur_report_slo slo = {"x", "scheduling_delay", 0.99, 5};
+    struct vidur_report_slo slo = {
+        .metric = "scheduling_delay", .quantile = 0.99, .limit_s = 5};
     vidur_format_slo_name(&slo, text, sizeof text);
     CU_ASSERT_STRING_EQUAL(text, "scheduling delay P99");
-    slo = (struct vidur_report_slo){"x", "ttft", 0.999, 5};
+    slo = (struct vidur_report_slo){.metric = "ttft", .quantile = 0.999, .limit_s = 5};
     vidur_format_slo_name(&slo, text, sizeof text);
     CU_ASSERT_STRING_EQUAL(text, "TTFT P99.9");
     struct vidur_report_group group = {.num_rows = 1};

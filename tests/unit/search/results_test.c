@@ -72,6 +72,86 @@ static void test_round_trip(void)
     vidur_results_destroy(&read);
 }
 
+/* Whether a table of the file has a column that a reader would know by this name. */
+static bool has_column(const char *path, const char *table, const char *name)
+{
+    struct vidur_column column = {VIDUR_COLUMN_REAL, name, "", "", 0, sizeof(double)};
+    struct vidur_table wanted = {table, &column, 1, sizeof(double)};
+    void *rows = NULL;
+    int64_t count;
+    char why[160];
+    struct vidur_h5 *file = vidur_h5_open(path, why, sizeof why);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    const bool has = vidur_h5_get_table(file, &wanted, &rows, &count) == 0;
+    free(rows);
+    vidur_h5_close(file);
+    return has;
+}
+
+/* The quantiles of SLOs have columns of their own, unless every row has them. */
+static void test_columns_of_slos(void)
+{
+    static const char *const tables[] = {"/ranking", "/probes"};
+    struct vidur_error err = {0};
+    struct vidur_results written, read;
+    synthetic_results(&written, 120, 7);
+    const char *path = path_of("slos.h5");
+    CU_ASSERT_EQUAL_FATAL(vidur_results_write(path, &written, &err), 0);
+    CU_ASSERT_FALSE(has_column(path, "/ranking", "tpot_p99_9_s"));
+    synthetic_other_slos(&written);
+    CU_ASSERT_EQUAL_FATAL(vidur_results_write(path, &written, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_TRUE(has_column(path, tables[i], "tpot_p99_9_s"));
+        CU_ASSERT_TRUE(has_column(path, tables[i], "e2e_normalized_p75_s"));
+        CU_ASSERT_TRUE(has_column(path, tables[i], "ttft_p95_s"));
+        CU_ASSERT_TRUE(has_column(path, tables[i], "e2e_normalized_p99_s"));
+        CU_ASSERT_FALSE(has_column(path, tables[i], "slo_0_s"));
+        CU_ASSERT_FALSE(has_column(path, tables[i], "slo_2_s"));
+    }
+    CU_ASSERT_EQUAL_FATAL(vidur_results_read(path, &read, &err), 0);
+    CU_ASSERT_TRUE(tables_equal(&written, &read));
+    int known = 0;
+    for (int64_t i = 0; i < read.num_ranking; i++)
+        known += read.ranking[i].slo_s[1] > 0;
+    CU_ASSERT_TRUE(known > 50);
+    vidur_results_destroy(&read);
+    vidur_results_destroy(&written);
+}
+
+/* An older file tells of an SLO whose quantile it lacks. */
+static void test_older_file_with_slos(void)
+{
+    struct vidur_results results, read;
+    struct vidur_named_columns names;
+    synthetic_results(&results, 30, 5);
+    struct vidur_table ranking = vidur_ranking_table(&results, &names);
+    struct vidur_table facts = vidur_facts_table();
+    synthetic_other_slos(&results);
+    struct vidur_h5 *file = vidur_h5_create();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    int failed = vidur_h5_put_text(file, "creator", "vidur-search") ||
+                 vidur_h5_put_text(file, "config_text", "x: 1") ||
+                 vidur_h5_put_uint64(file, "format_version", 1) ||
+                 vidur_h5_put_group(file, "/space") ||
+                 vidur_h5_put_note(file, "/space/configuration", "x: 1") ||
+                 vidur_h5_put_table(file, &ranking, results.ranking, 30);
+    struct vidur_table probes = vidur_probes_table(&(struct vidur_results){0}, &names);
+    failed = failed || vidur_h5_put_table(file, &probes, results.probes, 3) ||
+             vidur_h5_put_table(file, &facts, results.facts, results.num_facts);
+    CU_ASSERT_FALSE(failed);
+    size_t size = 0;
+    void *image = vidur_h5_image(file, &size);
+    CU_ASSERT_EQUAL(vidur_file_write(path_of("older.h5"), image, size, NULL), 0);
+    free(image);
+    vidur_h5_close(file);
+    CU_ASSERT_EQUAL_FATAL(vidur_results_read(path_of("older.h5"), &read, NULL), 0);
+    for (int i = 0; i < VIDUR_MAX_SLOS; i++)
+        CU_ASSERT_TRUE(isnan(read.ranking[0].slo_s[i]) &&
+                       isnan(read.probes[2].slo_s[i]));
+    vidur_results_destroy(&read);
+    vidur_results_destroy(&results);
+}
+
 static void test_equal_bytes(void)
 {
     struct vidur_results results;
@@ -133,7 +213,10 @@ static const char *write_variant(const char *name, uint64_t version,
                                  const struct vidur_table *ranking, const void *rows,
                                  int64_t count)
 {
-    struct vidur_table probes = vidur_probes_table(), facts = vidur_facts_table();
+    const struct vidur_results none = {0};
+    struct vidur_named_columns names;
+    struct vidur_table probes = vidur_probes_table(&none, &names);
+    struct vidur_table facts = vidur_facts_table();
     struct vidur_h5 *file = vidur_h5_create();
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     int failed = vidur_h5_put_text(file, "creator", "vidur-search") ||
@@ -161,7 +244,8 @@ static void test_other_columns(void)
 {
     struct vidur_results results, read;
     synthetic_results(&results, 30, 5);
-    struct vidur_table ranking = vidur_ranking_table();
+    struct vidur_named_columns names;
+    struct vidur_table ranking = vidur_ranking_table(&results, &names);
     struct vidur_column columns[] = {
         *vidur_column_find(ranking.columns, ranking.num_columns, "max_qps"),
         *vidur_column_find(ranking.columns, ranking.num_columns, "status"),
@@ -202,7 +286,9 @@ static void check_refused(const char *path, const char *part)
 static void test_wrong_type_and_version(void)
 {
     struct vidur_ranking_row row = {0};
-    struct vidur_table ranking = vidur_ranking_table();
+    const struct vidur_results none = {0};
+    struct vidur_named_columns names;
+    struct vidur_table ranking = vidur_ranking_table(&none, &names);
     check_refused(
         write_variant("newer.h5", VIDUR_RESULTS_FORMAT_VERSION + 1, &ranking, &row, 1),
         "format version is 2, written by vidur-search 9.9");
@@ -362,6 +448,29 @@ static void test_full_disk(void)
     CU_ASSERT_EQUAL(err.code, VIDUR_EIO);
 }
 
+/* No byte of a row but padding is without a column: what lies in files and journals is
+ * known by the columns' names alone. */
+static void test_columns_are_all(void)
+{
+    for (int table = 0; table < 2; table++) {
+        unsigned char row[sizeof(struct vidur_ranking_row)];
+        const size_t size =
+            table ? sizeof(struct vidur_probe_row) : sizeof(struct vidur_ranking_row);
+        int count, bare = 0, run = 0;
+        const struct vidur_column *columns =
+            table ? vidur_probe_columns(&count) : vidur_ranking_columns(&count);
+        memset(row, 0x55, sizeof row);
+        for (int i = 0; i < count; i++)
+            memset(row + columns[i].offset, 0, columns[i].size);
+        for (size_t i = 0; i < size; i++) {
+            run = row[i] ? run + 1 : 0;
+            bare = run > bare ? run : bare;
+        }
+        CU_ASSERT_TRUE(bare < 8);
+        CU_ASSERT_TRUE(columns[count - 1].offset + columns[count - 1].size == size);
+    }
+}
+
 static void test_rows(void)
 {
     int count;
@@ -391,9 +500,12 @@ static void remove_folder(void)
     CU_ASSERT_EQUAL(system(command), 0);
 }
 
-VIDUR_TEST_MAIN("results", {"rows are cleared and compared by column", test_rows},
+VIDUR_TEST_MAIN("results", {"columns are all of a row", test_columns_are_all},
+                {"rows are cleared and compared by column", test_rows},
                 {"texts are made valid UTF-8", test_text_is_clean},
                 {"written and read back", test_round_trip},
+                {"columns of SLOs", test_columns_of_slos},
+                {"an older file with SLOs", test_older_file_with_slos},
                 {"equal results give equal bytes", test_equal_bytes},
                 {"no rows at all", test_empty_results},
                 {"columns are matched by name", test_other_columns},

@@ -1,6 +1,7 @@
 #include "evaluate.h"
 
 #include "base/progress.h"
+#include "config_parts.h"
 
 #include <vidur/capacity.h>
 #include <vidur/simulator.h>
@@ -57,7 +58,8 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
                  ? 0
                  : vidur_fail(err, VIDUR_ENOMEM, "out of memory for an evaluator");
     for (int i = 0; rc == 0 && i < config->num_traces; i++)
-        rc = vidur_workload_create(&e->workloads[i], &config->traces[i].workload, err);
+        if (vidur_workload_create(&e->workloads[i], &config->traces[i].workload, err))
+            rc = config_fail_workload(config, i, err);
     if (rc != 0) {
         evaluator_destroy(e);
         return -1;

@@ -20,7 +20,7 @@ struct vidur_distribution {
 
 struct vidur_metrics {
     struct vidur_distribution latency[VIDUR_NUM_LATENCIES];
-    /* throughput over the simulated time */
+    /* throughput over the simulated time, which begins at the workload's time 0 */
     double simulated_time_s;
     double requests_per_s;
     double output_tokens_per_s;

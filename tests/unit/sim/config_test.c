@@ -131,6 +131,7 @@ static void test_default_node(void)
     vidur_simulation_config_release(&c);
     load_good(HEAD CLUSTER WORKLOAD, NULL, &c);
     CU_ASSERT_FALSE(c.default_node);
+    CU_ASSERT_TRUE(c.workload.corrected);
     vidur_simulation_config_release(&c);
 }
 

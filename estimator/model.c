@@ -6,6 +6,7 @@
 #include "model_hf.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_DIMENSION = 1 << 24 }; /* products of three stay within 64 bits */
@@ -127,6 +128,17 @@ int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *
                           "num_q_heads: %d is not a multiple of num_kv_heads %d",
                           model->num_q_heads, model->num_kv_heads);
     return 0;
+}
+
+void vidur_model_describe_context(const struct vidur_model_spec *model, const char *key,
+                                  int max_tokens, char *out, size_t size)
+{
+    out[0] = 0;
+    if (max_tokens > model->max_position_embeddings)
+        snprintf(out, size,
+                 "%s %d is beyond the context of %s, %d tokens: the engine refuses "
+                 "longer requests",
+                 key, max_tokens, model->name, model->max_position_embeddings);
 }
 
 int vidur_model_kv_heads_per_device(const struct vidur_model_spec *model,

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A number above 0, and a share of a peak (0 to 1), of the struct named first. */
@@ -175,5 +176,54 @@ int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
                           "%s: link.fallback_bandwidth_gb_per_s: missing; a pairwise "
                           "node needs the bandwidth between its pairs",
                           reference);
+    return 0;
+}
+
+/* ---- The node of a device ---- */
+
+struct nodes_of {
+    const char *device;
+    char first[128];
+    char list[256];
+    int count;
+};
+
+static int keep_node(void *context, const char *name)
+{
+    struct nodes_of *nodes = context;
+    struct vidur_node_sku node;
+    if (vidur_node_sku_load(&node, name, NULL) != 0 ||
+        strcmp(node.device, nodes->device) != 0)
+        return 0;
+    const size_t used = strlen(nodes->list);
+    if (nodes->count++ == 0)
+        snprintf(nodes->first, sizeof nodes->first, "%s", name);
+    snprintf(nodes->list + used, sizeof nodes->list - used, "%s%s", used ? ", " : "",
+             name);
+    return 0;
+}
+
+int vidur_node_sku_default(const char *device, char *name, size_t size,
+                           struct vidur_error *err)
+{
+    static const char *const suffixes[] = {"_dgx", "_pairwise_nvlink"};
+    struct nodes_of nodes = {.device = device};
+    struct vidur_path path;
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        snprintf(name, size, "%s%s", device, suffixes[i]);
+        if (vidur_path_spec(NULL, "skus/nodes", name, &path, NULL) == 0)
+            return 0;
+    }
+    if (vidur_path_each_spec("skus/nodes", keep_node, &nodes, err) != 0)
+        return -1;
+    if (nodes.count != 1)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            nodes.count == 0 ? "missing, and data/skus/nodes has no node of %s%s; give "
+                               "a spec of one"
+                             : "missing, and data/skus/nodes has several nodes of %s; "
+                               "name one: %s",
+            device, nodes.list);
+    snprintf(name, size, "%s", nodes.first);
     return 0;
 }

@@ -369,12 +369,15 @@ static int complete_models(const struct vidur_yaml_node *node,
 }
 
 static int complete_node(const struct vidur_yaml_node *item,
+                         enum vidur_semantics semantics,
                          struct vidur_search_cluster *cluster, struct vidur_error *err)
 {
     char *name = cluster->node_reference;
-    if (!name[0])
-        snprintf(name, sizeof cluster->node_reference, "%.900s_pairwise_nvlink",
-                 cluster->device.name);
+    cluster->default_node = !name[0];
+    if (cluster->default_node &&
+        vidur_deployment_default_node(&cluster->device, semantics, name,
+                                      sizeof cluster->node_reference, err) != 0)
+        return config_fail_at(item, "network_device", err);
     if (vidur_node_sku_load(&cluster->node, name, err) != 0)
         return config_fail_at(item, "network_device", err);
     if (strcmp(cluster->node.device, cluster->device.name) != 0)
@@ -406,7 +409,7 @@ static int complete_clusters(const struct vidur_yaml_node *node,
             return vidur_yaml_fail_key(item, "usd_per_gpu_hour", err,
                                        "%s has no price in data/skus; give one here",
                                        cluster->device.name);
-        if (complete_node(item, cluster, err) != 0)
+        if (complete_node(item, config->semantics, cluster, err) != 0)
             return -1;
     }
     return 0;

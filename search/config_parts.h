@@ -5,7 +5,8 @@
 
 #include <vidur/space.h>
 
-/* Parts of the configuration's reading that are more than a table; for config.c. */
+/* Parts of the configuration's reading that are more than a table; for config.c, and
+ * for what is found out later. */
 
 /* `schedulers:`: fills schedulers and num_schedulers. */
 int config_read_schedulers(const struct vidur_yaml_node *node,
@@ -20,6 +21,11 @@ int config_complete_traces(const struct vidur_yaml_node *node,
 
 /* A number of requests, or `auto` (0): a vidur_yaml_reader of an int64_t. */
 int config_read_requests(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err);
+
+/* Puts the place of the trace's key in front of why its workload cannot be drawn, where
+ * the text names one. Returns -1. */
+int config_fail_workload(const struct vidur_search_config *config, int trace,
                          struct vidur_error *err);
 
 /* A text of a spec's name, or a path (.yaml, .yml, .json) relative to the file. */

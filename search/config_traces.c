@@ -58,6 +58,7 @@ static const struct vidur_yaml_field trace_fields[] = {
     {KEY("lengths", CUSTOM, workload.lengths), .read = read_lengths},
     {KEY("arrivals", CUSTOM, workload.arrivals), .read = read_arrivals},
     {KEY("max_seq_len", INT, workload.max_tokens), .flags = VIDUR_YAML_MIN, .min = 2},
+    {KEY("cut_long_requests", BOOL, workload.cut_long_requests)},
     {KEY("num_requests", CUSTOM, workload.num_requests), .read = config_read_requests},
     {KEY("start_qps", DOUBLE, start_qps), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {0}};
@@ -156,6 +157,20 @@ static int complete(const struct vidur_yaml_node *node,
         return config_fail_at(
             node, vidur_yaml_get(node, "trace_file") ? "trace_file" : "lengths", err);
     return 0;
+}
+
+int config_fail_workload(const struct vidur_search_config *config, int trace,
+                         struct vidur_error *err)
+{
+    static const char limit[] = "workload.max_tokens: ";
+    const struct vidur_yaml_node *traces =
+        vidur_yaml_get(vidur_yaml_root(config->doc), "traces");
+    const struct vidur_yaml_node *item = vidur_yaml_item(traces, trace);
+    if (!err || strncmp(err->text, limit, sizeof limit - 1) != 0)
+        return config_locate(item, "workload.", err);
+    memmove(err->text, err->text + sizeof limit - 1,
+            strlen(err->text + sizeof limit - 1) + 1);
+    return config_fail_at(item, "max_seq_len", err);
 }
 
 int config_complete_traces(const struct vidur_yaml_node *node,

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/progress.h"
+#include "config_parts.h"
 #include "slo_columns.h"
 
 #include <vidur/capacity.h>
@@ -94,7 +95,8 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
                  ? 0
                  : vidur_fail(err, VIDUR_ENOMEM, "out of memory for an evaluator");
     for (int i = 0; rc == 0 && i < config->num_traces; i++)
-        rc = vidur_workload_create(&e->workloads[i], &config->traces[i].workload, err);
+        if (vidur_workload_create(&e->workloads[i], &config->traces[i].workload, err))
+            rc = config_fail_workload(config, i, err);
     if (rc != 0) {
         evaluator_destroy(e);
         return -1;

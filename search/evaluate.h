@@ -29,7 +29,7 @@ struct evaluator_options {
 /* What opening a timetable tells. */
 struct evaluator_table {
     char key[65];
-    char provenance[96];
+    char provenance[256]; /* as the timetable's */
 };
 
 /* Draws every workload of the configuration: a trace that cannot be used is found

@@ -103,6 +103,11 @@ void journal_close(struct journal *journal)
 
 /* ---- Writing ---- */
 
+size_t journal_record_bytes(size_t payload_bytes)
+{
+    return FRAME + payload_bytes;
+}
+
 int journal_append(struct journal *journal, uint32_t type, const void *payload,
                    size_t bytes, struct vidur_error *err)
 {

@@ -63,6 +63,9 @@ struct journal *journal_resume(const char *path,
                                struct journal_reading *reading,
                                struct vidur_error *err);
 
+/* Bytes of the file that a record takes. */
+size_t journal_record_bytes(size_t payload_bytes);
+
 int journal_append(struct journal *journal, uint32_t type, const void *payload,
                    size_t bytes, struct vidur_error *err);
 

@@ -132,15 +132,35 @@ static void add_scheduler(struct vidur_launch *launch,
     }
 }
 
+static long number_of(const char *fact)
+{
+    return fact ? strtol(fact, NULL, 10) : 0;
+}
+
+/* The engine refuses to start with more than the model's context. */
+static void add_length(struct vidur_launch *launch, const struct vidur_results *results,
+                       const struct vidur_ranking_row *row)
+{
+    const long longest =
+        number_of(vidur_results_fact(results, "trace", row->trace, "max_tokens"));
+    const long context = number_of(
+        vidur_results_fact(results, "model", row->model, "max_position_embeddings"));
+    const bool too_long = context > 0 && longest > context;
+    if (longest > 0)
+        ARGUMENT(launch, " --max-model-len %ld", too_long ? context : longest);
+    if (too_long)
+        note(launch,
+             "The workload has requests of up to %ld tokens; the model's context takes "
+             "%ld.",
+             longest, context);
+}
+
 static void add_memory(struct vidur_launch *launch, const struct vidur_results *results,
                        const struct vidur_ranking_row *row)
 {
     if (row->block_size > 0)
         ARGUMENT(launch, " --block-size %lld", (long long)row->block_size);
-    const char *longest =
-        vidur_results_fact(results, "trace", row->trace, "max_tokens");
-    if (longest && strtol(longest, NULL, 10) > 0)
-        ARGUMENT(launch, " --max-model-len %ld", strtol(longest, NULL, 10));
+    add_length(launch, results, row);
     if (row->num_blocks > 0)
         note(launch,
              "The engine sizes its KV cache itself; the simulation had %lld blocks "

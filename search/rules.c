@@ -246,13 +246,14 @@ static int check_condition(const struct vidur_search_config *config,
         bool known = count == most || is_sku(condition->field, word);
         for (int n = 0; n < count && !known; n++)
             known = strcmp(names[n], word) == 0;
+        const char *nearest = vidur_text_nearest(word, names, count);
         if (!known)
             return vidur_yaml_fail(vidur_yaml_kind(value) == VIDUR_YAML_IS_SEQUENCE
                                        ? vidur_yaml_item(value, i)
                                        : value,
                                    err, "there is no %s '%s' here; the nearest is '%s'",
                                    field_names[condition->field], word,
-                                   vidur_text_nearest(word, names, count));
+                                   nearest ? nearest : "");
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "base/version.h"
 #include "identity.h"
+#include "input_notes.h"
 #include "journal.h"
 #include "results_notes.h"
 
@@ -74,7 +75,10 @@ static int load(struct session *s, struct vidur_error *err)
                                           .log = &s->quiet_log,
                                           .progress = o->progress,
                                           .progress_context = o->progress_context};
-    return study_create(&s->study, &s->space, &options, err);
+    if (study_create(&s->study, &s->space, &options, err) != 0)
+        return -1;
+    input_notes_log(s->study, o->log);
+    return 0;
 }
 
 /* ---- The journal ---- */
@@ -202,7 +206,13 @@ static bool is_already_done(struct session *s)
 static int check_output(const char *output, struct vidur_error *err)
 {
     struct stat st;
+    enum { LONGEST = 1000 }; /* the journal's name is longer, and must differ */
     const size_t length = strlen(output);
+    if (length > LONGEST)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "-o '%.60s...': a path of %zu bytes; at most %d are supported", output,
+            length, LONGEST);
     if (length == 0 || output[length - 1] == '/' ||
         (stat(output, &st) == 0 && S_ISDIR(st.st_mode)))
         return vidur_fail(err, VIDUR_EINVAL,

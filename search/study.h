@@ -55,7 +55,7 @@ int study_end_journal(struct study *study, bool in_order, struct vidur_error *er
 /* Closes it and removes its file. */
 void study_remove_journal(struct study *study);
 
-/* Bytes that journal and results may take. */
+/* Bytes that journal and results will take together, about: within a factor of 2. */
 int64_t study_expected_bytes(const struct study *study);
 
 /* ---- All ranks: the work ---- */

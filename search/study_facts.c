@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 
 #include "identity.h"
+#include "input_notes.h"
 #include "results_notes.h"
 #include "study_parts.h"
 
@@ -57,7 +58,7 @@ static void add_slos(struct facts *f, const struct vidur_search_config *config)
 /* What vLLM is to load: a name on a hub, or the folder that a config.json lies in. */
 static void add_identifier(struct facts *f, const struct vidur_search_model *model)
 {
-    char path[PATH_MAX], value[sizeof((struct vidur_result_fact *)0)->value];
+    char path[PATH_MAX], value[256]; /* what a launch line has room for */
     const char *suffix = strrchr(model->identifier, '.');
     if (!suffix || strcasecmp(suffix, ".json") != 0) {
         add_text(f, "identifier", model->spec.name);
@@ -81,6 +82,8 @@ static void add_models(struct facts *f, const struct vidur_search_config *config
         add_identifier(f, &config->models[i]);
         add_number(f, "num_layers", config->models[i].spec.num_layers);
         add_number(f, "embedding_dim", config->models[i].spec.embedding_dim);
+        add_number(f, "max_position_embeddings",
+                   config->models[i].spec.max_position_embeddings);
     }
 }
 
@@ -131,6 +134,7 @@ static void add_traces(struct facts *f, const struct study *study)
         describe_arrivals(&config->arrivals, text, sizeof text);
         add_text(f, "arrivals", text);
         add_number(f, "num_requests", (double)w->num_requests);
+        add_number(f, "cut_requests", (double)w->num_cut);
         add_number(f, "max_tokens", config->max_tokens);
         add_number(f, "prefill_tokens_mean",
                    mean_of(w->num_prefill_tokens, w->num_requests));
@@ -265,5 +269,7 @@ int study_add_facts(const struct study *study, struct vidur_results *results,
     add_clusters(&facts, study->config);
     add_estimator(&facts, study);
     add_search(&facts, study);
-    return facts.rc ? -1 : results_note_rows(results, err);
+    return facts.rc || input_notes_add(study, results, err)
+               ? -1
+               : results_note_rows(results, err);
 }

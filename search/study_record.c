@@ -5,6 +5,7 @@
 #include "base/version.h"
 #include "identity.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -514,10 +515,48 @@ void study_remove_journal(struct study *study)
     study->journal = NULL;
 }
 
+/* Loads that a candidate is tried at, about: fewer where it starts from a neighbour's
+ * answer, more the finer the answer is. */
+static double expected_probes(const struct vidur_search_settings *search)
+{
+    const double coarse = 0.05; /* one less for every doubling from there */
+    const double begin = search->warm_start == VIDUR_WARM_NONE ? 8 : 5;
+    const double probes = begin + fmax(0, log2(coarse / search->granularity));
+    return fmin(probes, search->max_iterations) + search->confirm;
+}
+
+/* Probes of further seeds, which begin at an answer. */
+static double expected_confirmations(const struct study *study, int64_t runnable)
+{
+    enum { EACH = 3 };
+    const struct vidur_search_config *config = study->config;
+    const int64_t groups = (int64_t)config->num_models * config->num_traces;
+    const int64_t best = config->search.confirm_top * groups;
+    const int64_t confirmed = best < runnable ? best : runnable;
+    const double seeds = (double)runnable * (config->search.replications - 1) +
+                         (double)confirmed * (VIDUR_CONFIRM_REPLICATIONS - 1);
+    return EACH * seeds;
+}
+
 int64_t study_expected_bytes(const struct study *study)
 {
-    enum { PROBES = 12, FIXED = 1 << 20 };
-    const int64_t each = PROBES * (int64_t)sizeof(struct probe_record) +
-                         (int64_t)sizeof(struct vidur_ranking_row);
-    return FIXED + 2 * each * study->space->num_candidates;
+    /* Of results.h5, compressed; measured over searches of 4 to 450 candidates. */
+    enum { FILE_BYTES = 64 << 10, ROW_BYTES = 900, PROBE_BYTES = 120 };
+    const struct vidur_space *space = study->space;
+    int64_t runnable = 0;
+    for (int64_t i = 0; i < space->num_candidates; i++)
+        runnable += space->candidates[i].status == VIDUR_CANDIDATE_RUNNABLE;
+    const double probes = (double)runnable * expected_probes(&study->config->search) +
+                          expected_confirmations(study, runnable);
+    const size_t each = journal_record_bytes(sizeof(struct lease_record)) +
+                        journal_record_bytes(sizeof(struct bound_record)) +
+                        journal_record_bytes(sizeof(struct finish_record));
+    const size_t tables = journal_record_bytes(sizeof(struct table_record));
+    const double journal =
+        (double)runnable * (double)each + (double)space->num_tables * (double)tables +
+        probes * (double)journal_record_bytes(sizeof(struct probe_record));
+    const double results = FILE_BYTES + 2 * (double)strlen(study->config->text) +
+                           (double)space->num_candidates * ROW_BYTES +
+                           probes * PROBE_BYTES;
+    return (int64_t)(journal + results);
 }

@@ -303,6 +303,9 @@ void study_fill_row(const struct study *study, int64_t candidate,
         fill_answer(study, candidate, &replications, row);
     else
         fill_unmet(study, path, row);
+    const struct vidur_workload *w = evaluator_workload(study->evaluator, v->trace);
+    row->cut_requests = vidur_workload_num_cut(
+        w, row->num_requests > 0 ? row->num_requests : w->num_requests);
     if (p->num_probes > 0)
         vidur_find_bottleneck(row);
 }

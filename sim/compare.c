@@ -125,7 +125,14 @@ static int prepare_load(const struct vidur_comparison *c, struct trial *trial,
     load.seed = c->config.workload.seed;
     load.max_tokens = e->max_model_len;
     load.shared_prefix = e->workload;
-    return vidur_workload_create(&trial->workload, &load, err);
+    if (vidur_workload_create(&trial->workload, &load, err))
+        return -1;
+    char cut[128];
+    vidur_workload_describe_cut(trial->workload, cut, sizeof cut);
+    if (cut[0])
+        vidur_log_warn(c->options->log, "%s: %s and are cut to that (max_model_len)",
+                       e->id, cut);
+    return 0;
 }
 
 static int prepare_trials(struct vidur_comparison *c, struct vidur_error *err)

@@ -167,9 +167,11 @@ static int load_specs(const struct vidur_yaml_node *root, struct document *docum
         return fail_at(root, "model", err);
     if (vidur_device_sku_load(&deployment->device, document->device, err))
         return fail_at(cluster, "device", err);
-    if (!document->node[0])
-        snprintf(document->node, sizeof document->node, "%.900s_pairwise_nvlink",
-                 deployment->device.name);
+    document->config.default_node = !document->node[0];
+    if (document->config.default_node &&
+        vidur_deployment_default_node(&deployment->device, deployment->semantics,
+                                      document->node, sizeof document->node, err))
+        return fail_at(cluster, "network_device", err);
     if (vidur_node_sku_load(&deployment->node, document->node, err))
         return fail_at(cluster, "network_device", err);
     if (strcmp(deployment->node.device, deployment->device.name) != 0)

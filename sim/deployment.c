@@ -47,6 +47,16 @@ static bool has_engine(const struct vidur_deployment *deployment)
     return ops && strcmp(ops->step_model, "engine") == 0;
 }
 
+int vidur_deployment_default_node(const struct vidur_device_sku *device,
+                                  enum vidur_semantics semantics, char *name,
+                                  size_t size, struct vidur_error *err)
+{
+    if (semantics == VIDUR_SEMANTICS_CORRECTED)
+        return vidur_node_sku_default(device->name, name, size, err);
+    snprintf(name, size, "%s_pairwise_nvlink", device->name);
+    return 0;
+}
+
 int vidur_deployment_batch_cap(const struct vidur_deployment *deployment)
 {
     return has_engine(deployment) ? deployment->scheduler.max_num_seqs
@@ -107,6 +117,13 @@ static int check_tensor_parallel(const struct vidur_deployment *deployment,
                           "cluster.tensor_parallel_size: %d does not divide the "
                           "embedding dimension %d of %s",
                           degree, model->embedding_dim, model->name);
+    /* The reference rounds the heads of a device up instead. */
+    if (deployment->semantics == VIDUR_SEMANTICS_CORRECTED &&
+        model->num_kv_heads % degree && degree % model->num_kv_heads)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.tensor_parallel_size: %d neither divides the %d KV "
+                          "heads of %s nor is a multiple of them; engines refuse it",
+                          degree, model->num_kv_heads, model->name);
     if (model->max_tensor_parallel_size && degree > model->max_tensor_parallel_size)
         return vidur_fail(err, VIDUR_EINVAL,
                           "cluster.tensor_parallel_size: %s runs on at most %d devices "

@@ -234,11 +234,12 @@ static int trace_open(struct vidur_lengths *lengths, struct vidur_error *err)
     return 0;
 }
 
-/* Takes what is above the cap from both in proportion. */
-static void trim(int64_t tokens[2], int max_tokens)
+/* Takes what is above the cap from both in proportion; true where something is. */
+static bool trim(int64_t tokens[2], int max_tokens)
 {
-    int64_t total = tokens[0] + tokens[1];
-    if (total > max_tokens) {
+    const int64_t total = tokens[0] + tokens[1];
+    const bool is_cut = total > max_tokens;
+    if (is_cut) {
         double excess = (double)(total - max_tokens);
         for (int i = 0; i < 2; i++)
             tokens[i] -= (int64_t)ceil(excess * ((double)tokens[i] / (double)total));
@@ -249,6 +250,7 @@ static void trim(int64_t tokens[2], int max_tokens)
     int larger = tokens[1] > tokens[0];
     if (tokens[0] + tokens[1] > max_tokens) /* a side was empty */
         tokens[larger] = max_tokens - tokens[1 - larger];
+    return is_cut;
 }
 
 static int trace_draw(struct vidur_lengths *lengths, struct vidur_tokens *tokens,
@@ -270,7 +272,7 @@ static int trace_draw(struct vidur_lengths *lengths, struct vidur_tokens *tokens
     int64_t row = lengths->order[lengths->next++];
     if (vidur_trace_scale_tokens(&lengths->trace, row, factors, scaled, err))
         return -1;
-    trim(scaled, lengths->max_tokens);
+    tokens->is_cut = trim(scaled, lengths->max_tokens);
     tokens->prefill = (int32_t)scaled[0];
     tokens->decode = (int32_t)scaled[1];
     return 0;
@@ -354,5 +356,6 @@ void vidur_lengths_close(struct vidur_lengths *lengths)
 int vidur_lengths_draw(struct vidur_lengths *lengths, struct vidur_tokens *tokens,
                        struct vidur_error *err)
 {
+    tokens->is_cut = false;
     return lengths->policy->draw(lengths, tokens, err);
 }

@@ -6,6 +6,8 @@
 
 #include <vidur/workload.h>
 
+#include <stdbool.h>
+
 struct vidur_yaml_field;
 
 /*
@@ -38,6 +40,7 @@ struct vidur_lengths {
 struct vidur_tokens {
     int32_t prefill;
     int32_t decode;
+    bool is_cut; /* they were more than max_tokens */
 };
 
 struct vidur_lengths_policy {

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "notes.h"
 #include "request_csv.h"
 
 #include <vidur/paths.h>
@@ -97,6 +98,7 @@ int vidur_simulation_prepare(struct vidur_simulation *simulation,
         open_timetable(simulation, options->log, err))
         return vidur_simulation_config_locate(config, options->sets, options->num_sets,
                                               err);
+    vidur_notes_warn(config, simulation->workload, options->log);
     if (vidur_simulator_create(&simulation->simulator, &config->deployment,
                                simulation->timetable, config->workload.max_tokens, err))
         return -1;

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/version.h"
+#include "notes.h"
 #include "operator_metrics.h"
 #include "request_csv.h"
 #include "stage_metrics.h"
@@ -141,10 +142,12 @@ static void put_rates(struct vidur_json_writer *json, const struct vidur_metrics
     vidur_json_end(json);
 }
 
-static void put_counts(struct vidur_json_writer *json, const struct vidur_metrics *m)
+static void put_counts(struct vidur_json_writer *json, const struct vidur_summary *s)
 {
+    const struct vidur_metrics *m = s->metrics;
     vidur_json_begin_object(json, "counts");
     vidur_json_put_int64(json, "requests", m->num_requests);
+    vidur_json_put_int64(json, "cut_requests", s->workload ? s->workload->num_cut : 0);
     vidur_json_put_int64(json, "arrived", m->num_arrived);
     vidur_json_put_int64(json, "completed", m->num_completed);
     vidur_json_put_int64(json, "restarts", m->num_restarts);
@@ -296,8 +299,19 @@ static void put_provenance(struct vidur_json_writer *json,
     vidur_json_end(json);
 }
 
+static void put_notes(struct vidur_json_writer *json, const struct vidur_summary *s)
+{
+    struct vidur_note notes[VIDUR_MAX_NOTES];
+    const int count = s->workload ? vidur_notes_of(s->config, s->workload, notes) : 0;
+    vidur_json_begin_array(json, "notes");
+    for (int i = 0; i < count; i++)
+        vidur_json_put_string(json, NULL, notes[i].text);
+    vidur_json_end(json);
+}
+
 static void put_ending(struct vidur_json_writer *json, const struct vidur_summary *s)
 {
+    vidur_json_put_double(json, "start_s", s->workload ? s->workload->start_s : 0);
     vidur_json_put_double(json, "simulated_time_s", s->metrics->simulated_time_s);
     vidur_json_put_bool(json, "time_limited", s->metrics->time_limited);
 }
@@ -312,8 +326,9 @@ static int fill(struct vidur_json_writer *json, const struct vidur_summary *s,
     if (put_load_stages(json, s, err))
         return -1;
     put_rates(json, s->metrics);
-    put_counts(json, s->metrics);
+    put_counts(json, s);
     put_ending(json, s);
+    put_notes(json, s);
     if (put_metrics(json, s, err))
         return -1;
     put_load(json, s->metrics);
@@ -387,6 +402,16 @@ static void print_deployment(const struct vidur_summary *s, FILE *out)
             (long long)s->plan->num_blocks, s->timetable->provenance);
 }
 
+/* Warnings have been given before. */
+static void print_notes(const struct vidur_summary *s, FILE *out)
+{
+    struct vidur_note notes[VIDUR_MAX_NOTES];
+    const int count = s->workload ? vidur_notes_of(s->config, s->workload, notes) : 0;
+    for (int i = 0; i < count; i++)
+        if (!notes[i].is_warning)
+            fprintf(out, "note         %s\n", notes[i].text);
+}
+
 void vidur_summary_print(const struct vidur_summary *s, FILE *out)
 {
     const struct vidur_metrics *m = s->metrics;
@@ -404,6 +429,7 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
             (long long)m->num_batches, m->mean_batch_size, m->mean_tokens_per_batch,
             (long long)m->num_completed, (long long)m->num_requests,
             m->simulated_time_s, (long long)m->num_restarts);
+    print_notes(s, out);
     if (m->time_limited)
         fprintf(out, "note         cut by time_limit_s\n");
     if (m->num_extrapolated > 0)

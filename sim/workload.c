@@ -6,6 +6,7 @@
 #include "trace.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ struct vidur_workload_state {
     double *arrived_at_s;
     int32_t *prefill;
     int32_t *decode;
+    bool *is_cut;
     int32_t *prompt; /* shared_prefix: of each request */
 };
 
@@ -52,12 +54,14 @@ static int reserve(struct vidur_workload *workload, int64_t count,
         resize((void **)&state->arrived_at_s, count, sizeof *state->arrived_at_s,
                err) ||
         resize((void **)&state->prefill, count, sizeof *state->prefill, err) ||
-        resize((void **)&state->decode, count, sizeof *state->decode, err))
+        resize((void **)&state->decode, count, sizeof *state->decode, err) ||
+        resize((void **)&state->is_cut, count, sizeof *state->is_cut, err))
         return -1;
     state->capacity = count;
     workload->arrived_at_s = state->arrived_at_s;
     workload->num_prefill_tokens = state->prefill;
     workload->num_decode_tokens = state->decode;
+    workload->is_cut = state->is_cut;
     return 0;
 }
 
@@ -70,6 +74,7 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->arrived_at_s);
     free(state->prefill);
     free(state->decode);
+    free(state->is_cut);
     free(state->prompt);
     free(workload); /* the whole */
 }
@@ -111,6 +116,7 @@ static int draw_lengths(struct vidur_workload *workload, int64_t request,
         return -1;
     state->prefill[request] = tokens.prefill;
     state->decode[request] = tokens.decode;
+    state->is_cut[request] = tokens.is_cut;
     return 0;
 }
 
@@ -207,14 +213,16 @@ static int replay_row(struct vidur_workload *workload, const struct vidur_trace 
     for (int i = 0; i < 2; i++)
         if (tokens[i] < 1)
             tokens[i] = 1;
-    if (tokens[0] + tokens[1] > config->max_tokens) /* the prompt gives way */
+    state->is_cut[row] = tokens[0] + tokens[1] > config->max_tokens;
+    if (state->is_cut[row]) /* the prompt gives way */
         tokens[0] = config->max_tokens - tokens[1];
     if (tokens[0] < 1)
         return vidur_csv_fail(trace->csv, row, 1, err,
                               "%lld tokens leave no room for a prompt; "
                               "workload.max_tokens is %d",
                               (long long)tokens[1], config->max_tokens);
-    state->arrived_at_s[row] = trace->time_s[row] * config->time_scale_factor;
+    state->arrived_at_s[row] =
+        (trace->time_s[row] - workload->start_s) * config->time_scale_factor;
     state->prefill[row] = (int32_t)tokens[0];
     state->decode[row] = (int32_t)tokens[1];
     return 0;
@@ -231,6 +239,7 @@ static int replay_rows(struct vidur_workload *workload, const struct vidur_trace
                           (long long)count, config->file, (long long)trace->num_rows);
     if (reserve(workload, count, err))
         return -1;
+    workload->start_s = config->corrected ? trace->time_s[0] : 0;
     for (int64_t i = 0; i < count; i++) {
         if (replay_row(workload, trace, i, err))
             return -1;
@@ -278,8 +287,60 @@ static int create_shared_prefix(struct vidur_workload *workload,
         .num_prompts = config->num_groups * config->num_prompts_per_group,
         .num_prompts_per_group = config->num_prompts_per_group,
         .system_prompt_tokens = config->system_prompt_tokens};
-    return vidur_shared_prefix_draw(config, state->config.max_tokens,
-                                    state->config.seed, &requests, err);
+    if (vidur_shared_prefix_draw(config, INT32_MAX, state->config.seed, &requests, err))
+        return -1;
+    const int32_t longest = state->config.max_tokens - config->output_tokens;
+    for (int64_t i = 0; i < count; i++) {
+        state->is_cut[i] = state->prefill[i] > longest;
+        if (state->is_cut[i])
+            state->prefill[i] = longest;
+    }
+    return 0;
+}
+
+/* ---- Requests that are cut ---- */
+
+/* More than this share of the requests is not cut unasked. */
+static const double tolerable_share = 0.01;
+
+int64_t vidur_workload_num_cut(const struct vidur_workload *workload, int64_t count)
+{
+    int64_t cut = 0;
+    if (count > workload->num_requests)
+        count = workload->num_requests;
+    for (int64_t i = 0; workload->is_cut && i < count; i++)
+        cut += workload->is_cut[i];
+    return cut;
+}
+
+static double cut_share(const struct vidur_workload *workload)
+{
+    return (double)workload->num_cut / (double)workload->num_requests;
+}
+
+void vidur_workload_describe_cut(const struct vidur_workload *workload, char *out,
+                                 size_t size)
+{
+    out[0] = 0;
+    if (workload->num_cut > 0)
+        snprintf(out, size, "%lld of %lld requests (%.3g %%) are longer than %d tokens",
+                 (long long)workload->num_cut, (long long)workload->num_requests,
+                 100 * cut_share(workload), workload->max_tokens);
+}
+
+static int check_cut(struct vidur_workload *workload, struct vidur_error *err)
+{
+    const struct vidur_workload_config *config = &workload->state->config;
+    char text[128];
+    workload->num_cut = vidur_workload_num_cut(workload, workload->num_requests);
+    if (!config->corrected || config->cut_long_requests ||
+        cut_share(workload) <= tolerable_share)
+        return 0;
+    vidur_workload_describe_cut(workload, text, sizeof text);
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "workload.max_tokens: %s; raise it, or cut them with "
+                      "cut_long_requests: true",
+                      text);
 }
 
 /* ---- The workload ---- */
@@ -302,6 +363,8 @@ int vidur_workload_create(struct vidur_workload **out,
         status = vidur_fail(err, VIDUR_EINVAL,
                             "workload.duration_s: no request arrives before %g s",
                             config->duration_s);
+    if (status == 0)
+        status = check_cut(workload, err);
     if (status) {
         vidur_workload_destroy(workload);
         return -1;
@@ -326,11 +389,14 @@ int vidur_workload_clone(struct vidur_workload **out,
     to->arrivals = from->arrivals;
     to->reference = from->reference;
     copy->num_requests = workload->num_requests;
+    copy->num_cut = workload->num_cut;
+    copy->start_s = workload->start_s;
     if (from->arrivals) /* others have no gaps */
         memcpy(to->gaps, from->gaps, n * sizeof *to->gaps);
     memcpy(to->arrived_at_s, from->arrived_at_s, n * sizeof *to->arrived_at_s);
     memcpy(to->prefill, from->prefill, n * sizeof *to->prefill);
     memcpy(to->decode, from->decode, n * sizeof *to->decode);
+    memcpy(to->is_cut, from->is_cut, n * sizeof *to->is_cut);
     copy->stages = workload->stages;
     if (from->prompt) {
         if (resize((void **)&to->prompt, workload->num_requests, sizeof *to->prompt,

@@ -37,6 +37,7 @@ void vidur_workload_config_defaults(struct vidur_workload_config *config)
 void vidur_workload_config_complete(struct vidur_workload_config *config,
                                     enum vidur_semantics semantics)
 {
+    config->corrected = semantics == VIDUR_SEMANTICS_CORRECTED;
     if (config->arrivals.truncate < 0)
         config->arrivals.truncate = semantics == VIDUR_SEMANTICS_VIDUR ? 3 : 0;
 }
@@ -168,6 +169,7 @@ static const struct vidur_yaml_field common_fields[] = {
     {KEY(num_requests, INT64), .flags = VIDUR_YAML_MIN, .min = 1},
     {KEY(duration_s, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {KEY(max_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 2},
+    {KEY(cut_long_requests, BOOL)},
     {0},
 };
 

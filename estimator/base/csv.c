@@ -2,6 +2,7 @@
 
 #include "base/gz.h"
 #include "base/intern.h"
+#include "base/sniff.h"
 #include "base/text.h"
 
 #include <csv.h>
@@ -239,18 +240,54 @@ static void match_header(struct reader *r)
         }
 }
 
+/* Whether a header can be meant for a column that is missing: it is misspelt or has
+ * the same role, and is not more like another column. */
+static bool may_be_meant(const struct reader *r, const struct header_cell *cell,
+                         const char *name)
+{
+    const int distance = vidur_text_distance(name, cell->name);
+    if (cell->column >= 0 || !cell->name[0] || vidur_text_other_role(name, cell->name))
+        return false;
+    for (int c = 0; c < r->csv->num_columns; c++) {
+        const char *other = r->csv->columns[c].name;
+        if (!vidur_text_other_role(other, cell->name) &&
+            vidur_text_distance(other, cell->name) < distance)
+            return false;
+    }
+    return vidur_text_same_role(name, cell->name) || 4 * distance <= (int)strlen(name);
+}
+
 static const char *nearest_header(const struct reader *r, const char *name)
 {
     const char *best = NULL;
     int best_distance = 0;
     for (int f = 0; f < r->num_fields; f++) {
         const int distance = vidur_text_distance(name, r->header[f].name);
-        if (r->header[f].name[0] && (!best || distance < best_distance)) {
+        if (may_be_meant(r, &r->header[f], name) &&
+            (!best || distance < best_distance)) {
             best = r->header[f].name;
             best_distance = distance;
         }
     }
-    return best ? best : "";
+    return best;
+}
+
+static void fail_missing(struct reader *r, const char *name)
+{
+    enum { SHOWN = 10 };
+    const char *nearest = nearest_header(r, name);
+    char list[320] = "";
+    for (int f = 0; f < r->num_fields && f < SHOWN; f++) {
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%.24s", f ? ", " : "",
+                 r->header[f].name);
+    }
+    if (nearest)
+        reader_fail(r, name, "the file has no such column; the nearest is '%.60s'",
+                    nearest);
+    else
+        reader_fail(r, name, "the file has no such column; it has %s%s", list,
+                    r->num_fields > SHOWN ? ", ..." : "");
 }
 
 static void end_header(struct reader *r)
@@ -259,9 +296,7 @@ static void end_header(struct reader *r)
     for (int c = 0; c < r->csv->num_columns && !r->failed; c++) {
         const struct vidur_csv_column *column = &r->csv->columns[c];
         if (!r->csv->data[c] && !(column->flags & VIDUR_CSV_OPTIONAL))
-            reader_fail(r, column->name,
-                        "the file has no such column; the nearest is '%.60s'",
-                        nearest_header(r, column->name));
+            fail_missing(r, column->name);
     }
     if (!r->failed && !grow_columns(r->csv, 1024))
         reader_no_memory(r);
@@ -373,6 +408,19 @@ static void feed(struct reader *r, const char *text, size_t size)
     }
 }
 
+/* The beginning, without a byte order mark, unless it shows that the file is no CSV. */
+static void feed_first(struct reader *r, const char *text, size_t size)
+{
+    const char *what = vidur_sniff(text, size);
+    const size_t skip = vidur_text_mark(text, size);
+    if (what)
+        reader_fail(r, NULL,
+                    "this is %s; give CSV: text with a header row, plain or gzipped "
+                    "(.csv.gz)",
+                    what);
+    feed(r, text + skip, size - skip);
+}
+
 static int feed_file(struct reader *r, const char *path)
 {
     enum { CHUNK = 1 << 18 };
@@ -385,8 +433,10 @@ static int feed_file(struct reader *r, const char *path)
         size = vidur_gz_read(gz, buffer, CHUNK, r->err);
         if (size <= 0)
             break;
-        const size_t skip = first ? vidur_text_mark(buffer, (size_t)size) : 0;
-        feed(r, buffer + skip, (size_t)size - skip);
+        if (first)
+            feed_first(r, buffer, (size_t)size);
+        else
+            feed(r, buffer, (size_t)size);
     }
     free(buffer);
     vidur_gz_close(gz);
@@ -462,8 +512,7 @@ struct vidur_csv *vidur_csv_parse(const char *name, const char *text, size_t siz
     struct reader r;
     int status = reader_init(&r, name, schema, err);
     if (status == 0) {
-        const size_t skip = vidur_text_mark(text, size);
-        feed(&r, text + skip, size - skip);
+        feed_first(&r, text, size);
         status = r.failed ? -1 : finish(&r);
     }
     return reader_end(&r, status);

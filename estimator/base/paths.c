@@ -159,10 +159,10 @@ static int fail_unknown(const char *kind, const char *identifier, const char *fo
     for (int i = 0; i < count && used < sizeof list; i++)
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
                                  names[i]);
-    if (nearest)
+    if (count > 0)
         vidur_fail(err, VIDUR_EINVAL,
                    "'%.100s' is not in data/%s; the nearest is '%s' (known: %s)",
-                   identifier, kind, nearest, list);
+                   identifier, kind, nearest ? nearest : "", list);
     else
         vidur_fail(err, VIDUR_EINVAL,
                    "'%.100s': %.400s has no specs; set VIDUR_DATA_DIR", identifier,
@@ -172,17 +172,37 @@ static int fail_unknown(const char *kind, const char *identifier, const char *fo
     return -1;
 }
 
+int vidur_path_each_spec(const char *kind,
+                         int (*visit)(void *context, const char *name), void *context,
+                         struct vidur_error *err)
+{
+    struct vidur_path data, folder;
+    char *names[MAX_NAMES];
+    if (vidur_path_data_dir(&data, err) || set_path(&folder, data.text, kind, err))
+        return -1;
+    const int count = list_names(folder.text, names);
+    int status = 0;
+    for (int i = 0; i < count; i++) {
+        if (status == 0)
+            status = visit(context, names[i]);
+        free(names[i]);
+    }
+    return status;
+}
+
 int vidur_path_spec(const char *config_path, const char *kind, const char *identifier,
                     struct vidur_path *out, struct vidur_error *err)
 {
     struct vidur_path folder;
     char name[160];
+    const char *slash = strrchr(identifier, '/');
     if (is_spec_file(identifier))
         return vidur_path_resolve(config_path, identifier, out, err);
     if (vidur_path_data_dir(out, err) || set_path(&folder, out->text, kind, err))
         return -1;
     name_of(identifier, name, sizeof name - 5);
-    const bool named = name[0] && name[0] != '.';
+    const bool whole = strlen(slash ? slash + 1 : identifier) == strlen(name);
+    const bool named = name[0] && name[0] != '.' && whole;
     strcat(name, ".yaml");
     if (!named || set_path(out, folder.text, name, NULL) ||
         !vidur_file_exists(out->text))

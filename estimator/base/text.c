@@ -1,3 +1,5 @@
+#define _GNU_SOURCE /* strcasestr */
+
 #include "base/text.h"
 
 #include <ctype.h>
@@ -100,12 +102,47 @@ int vidur_text_distance(const char *a, const char *b)
     return rows[m % 3][n];
 }
 
+enum role { NO_ROLE, PROMPT, OUTPUT };
+
+static enum role role_of(const char *name)
+{
+    static const struct {
+        const char *word;
+        enum role role;
+    } words[] = {
+        {"prefill", PROMPT}, {"prompt", PROMPT},   {"input", PROMPT},
+        {"context", PROMPT}, {"decode", OUTPUT},   {"output", OUTPUT},
+        {"generat", OUTPUT}, {"completi", OUTPUT}, {"response", OUTPUT},
+    };
+    enum role role = NO_ROLE;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (!strcasestr(name, words[i].word))
+            continue;
+        if (role != NO_ROLE && role != words[i].role)
+            return NO_ROLE; /* a ratio of both, or so */
+        role = words[i].role;
+    }
+    return role;
+}
+
+bool vidur_text_same_role(const char *a, const char *b)
+{
+    return role_of(a) != NO_ROLE && role_of(a) == role_of(b);
+}
+
+bool vidur_text_other_role(const char *a, const char *b)
+{
+    return role_of(a) != NO_ROLE && role_of(b) != NO_ROLE && role_of(a) != role_of(b);
+}
+
 const char *vidur_text_nearest(const char *word, const char *const *known, int count)
 {
     const char *best = NULL;
     int best_distance = 0;
     for (int i = 0; i < count; i++) {
         const int distance = vidur_text_distance(word, known[i]);
+        if (vidur_text_other_role(word, known[i]))
+            continue;
         if (!best || distance < best_distance) {
             best = known[i];
             best_distance = distance;

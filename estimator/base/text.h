@@ -22,7 +22,14 @@ size_t vidur_text_mark(const char *text, size_t size);
  * turn one word into the other, letter case ignored; words beyond 63 bytes are cut. */
 int vidur_text_distance(const char *a, const char *b);
 
-/* The known word nearest to `word`; NULL when there is none. Ties: the first. */
+/* Names of a request's prompt (prefill, prompt, input, context) and of its output
+ * (decode, output, generated, completion, response) have roles. Whether both names have
+ * one: the same, or one each. */
+bool vidur_text_same_role(const char *a, const char *b);
+bool vidur_text_other_role(const char *a, const char *b);
+
+/* The known word nearest to `word`, never one of the other role; NULL when there is
+ * none. Ties: the first. */
 const char *vidur_text_nearest(const char *word, const char *const *known, int count);
 
 /* Growing text; zero-initialise. After a failed allocation `failed` is set and further

@@ -13,8 +13,12 @@
 enum {
     MAX_BYTES = 16 << 20, /* of a configuration file */
     MAX_DEPTH = 64,
-    MAX_NODES = 1 << 18 /* aliases are copied: a few lines could ask for billions */
+    MAX_NODES = 1 << 18, /* aliases are copied: a few lines could ask for billions */
+    MAX_ANCHORS = 1000,  /* libyaml looks each alias up in all of them */
+    MAX_DIRECTIVES = 100 /* and compares each %TAG with all others */
 };
+
+static const char too_deep[] = "nested too deeply (64 levels); make it flatter";
 
 struct loader {
     struct vidur_yaml *doc;
@@ -89,13 +93,16 @@ static int convert_sequence(struct loader *l, const yaml_node_t *from,
     return 0;
 }
 
-/* Takes over the entries of `other` whose keys are new. */
+/* Takes over the entries of `other` whose keys are new; `keys` are the node's. */
 static int adopt(struct loader *l, struct vidur_yaml_node *node,
-                 struct vidur_yaml_node *other)
+                 struct vidur_yaml_node *other, struct vidur_intern *keys)
 {
     for (int i = 0; i < other->count; i++) {
         struct vidur_yaml_entry *entry = &other->entries[i];
-        if (vidur_yaml_node_find(node, entry->key) >= 0)
+        bool is_new;
+        if (vidur_intern(keys, entry->key, strlen(entry->key), &is_new) < 0)
+            return no_memory(l);
+        if (!is_new)
             continue;
         if (vidur_yaml_node_append(node, entry->key, entry->value))
             return no_memory(l);
@@ -105,7 +112,8 @@ static int adopt(struct loader *l, struct vidur_yaml_node *node,
 }
 
 /* `<<: *a` and `<<: [*a, *b]`: keys of the mapping itself win, then the earlier. */
-static int merge(struct loader *l, int id, struct vidur_yaml_node *node)
+static int merge(struct loader *l, int id, struct vidur_yaml_node *node,
+                 struct vidur_intern *keys)
 {
     struct vidur_yaml_node *from = convert(l, id);
     int status = from ? 0 : -1;
@@ -114,7 +122,7 @@ static int merge(struct loader *l, int id, struct vidur_yaml_node *node)
     for (int i = 0; status == 0 && i < count; i++) {
         struct vidur_yaml_node *one = list ? from->entries[i].value : from;
         if (one->kind == VIDUR_YAML_IS_MAPPING)
-            status = adopt(l, node, one);
+            status = adopt(l, node, one, keys);
         else
             status = loader_fail(l, node->line, "'<<' needs a mapping to merge");
     }
@@ -160,10 +168,10 @@ static int convert_mapping(struct loader *l, const yaml_node_t *from,
     int status = 0;
     for (long i = 0; status == 0 && i < count; i++)
         status = add_pair(l, &pairs[i], node, &keys);
-    vidur_intern_fini(&keys);
     for (long i = 0; status == 0 && i < count; i++)
         if (is_plain(yaml_document_get_node(l->source, pairs[i].key), "<<"))
-            status = merge(l, pairs[i].value, node);
+            status = merge(l, pairs[i].value, node, &keys);
+    vidur_intern_fini(&keys);
     return status;
 }
 
@@ -193,7 +201,7 @@ static struct vidur_yaml_node *convert(struct loader *l, int id)
     if (++l->num_nodes > MAX_NODES || l->depth >= MAX_DEPTH) {
         loader_fail(l, line,
                     l->depth >= MAX_DEPTH
-                        ? "nested too deeply (64 levels); make it flatter"
+                        ? too_deep
                         : "too many values after its aliases are expanded; use fewer");
         return NULL;
     }
@@ -237,6 +245,84 @@ static int syntax_error(struct loader *l, const yaml_parser_t *parser, const cha
     return loader_fail(l, line, what);
 }
 
+/* Whether a value begins; a list or mapping, and an end, change the depth. */
+static bool is_value(const yaml_event_t *event, int *deeper)
+{
+    const bool begins = event->type == YAML_SEQUENCE_START_EVENT ||
+                        event->type == YAML_MAPPING_START_EVENT;
+    const bool ends =
+        event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT;
+    *deeper = begins - ends;
+    return begins || event->type == YAML_SCALAR_EVENT ||
+           event->type == YAML_ALIAS_EVENT;
+}
+
+static bool has_anchor(const yaml_event_t *event)
+{
+    return (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor) ||
+           (event->type == YAML_SEQUENCE_START_EVENT &&
+            event->data.sequence_start.anchor) ||
+           (event->type == YAML_MAPPING_START_EVENT &&
+            event->data.mapping_start.anchor);
+}
+
+/* What libyaml's documents and our tree take too long for is refused by a look at the
+ * events, at the line where it becomes too much. What is no YAML is left to the
+ * loading.
+ */
+static int check_limits(struct loader *l, yaml_parser_t *parser)
+{
+    yaml_event_t event;
+    int depth = 0, deeper, num_values = 0, num_anchors = 0, status = 0;
+    for (bool more = true; status == 0 && more && yaml_parser_parse(parser, &event);) {
+        const int line = (int)event.start_mark.line + 1;
+        const bool value = is_value(&event, &deeper);
+        num_values += value;
+        num_anchors += has_anchor(&event);
+        if (value && depth >= MAX_DEPTH)
+            status = loader_fail(l, line, too_deep);
+        else if (num_values > MAX_NODES)
+            status = loader_fail(l, line, "more than 262144 values; use fewer");
+        else if (num_anchors > MAX_ANCHORS)
+            status = loader_fail(l, line, "more than 1000 anchors; use fewer");
+        depth += deeper;
+        more = event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    return status;
+}
+
+static int parser_init(struct loader *l, yaml_parser_t *parser, const char *text,
+                       size_t size)
+{
+    if (!yaml_parser_initialize(parser))
+        return no_memory(l);
+    yaml_parser_set_input_string(parser, (const unsigned char *)text, size);
+    yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING);
+    return 0;
+}
+
+/* A line inside of a text may look like one. */
+static int count_directives(const char *text, size_t size)
+{
+    int count = 0;
+    for (size_t i = 0; i < size; i++)
+        count += strncmp(text + i, "%TAG", 4) == 0 && (i == 0 || text[i - 1] == '\n');
+    return count;
+}
+
+static int scan(struct loader *l, const char *text, size_t size)
+{
+    yaml_parser_t parser;
+    if (count_directives(text, size) > MAX_DIRECTIVES)
+        return loader_fail(l, 1, "more than 100 %TAG directives; remove them");
+    if (parser_init(l, &parser, text, size))
+        return -1;
+    const int status = check_limits(l, &parser);
+    yaml_parser_delete(&parser);
+    return status;
+}
+
 /* A second document would be ignored without a word: refuse it. */
 static int check_end(struct loader *l, yaml_parser_t *parser, const char *text,
                      size_t size)
@@ -257,12 +343,8 @@ static struct vidur_yaml_node *parse_text(struct loader *l, const char *text,
     yaml_parser_t parser;
     yaml_document_t document;
     struct vidur_yaml_node *node = NULL;
-    if (!yaml_parser_initialize(&parser)) {
-        no_memory(l);
+    if (scan(l, text, size) || parser_init(l, &parser, text, size))
         return NULL;
-    }
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     if (!yaml_parser_load(&parser, &document)) {
         syntax_error(l, &parser, text, size);
         yaml_parser_delete(&parser);

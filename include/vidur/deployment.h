@@ -6,6 +6,7 @@
 #include <vidur/sku.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -67,9 +68,17 @@ struct vidur_deployment {
 void vidur_deployment_defaults(struct vidur_deployment *deployment);
 
 /* simulator.md section 1's divisibility and node rules, and knobs that contradict each
- * other. Running out of memory is not an error here: see memory_plan.h. */
+ * other; but for `vidur` also that tensor_parallel_size divides the KV heads or is a
+ * multiple of them, as engines ask. Running out of memory is not an error here: see
+ * memory_plan.h. */
 int vidur_deployment_check(const struct vidur_deployment *deployment,
                            struct vidur_error *err);
+
+/* The node where a configuration names none, by its name in data/skus/nodes: as
+ * vidur_node_sku_default says, under `vidur` DEVICE_pairwise_nvlink. */
+int vidur_deployment_default_node(const struct vidur_device_sku *device,
+                                  enum vidur_semantics semantics, char *name,
+                                  size_t size, struct vidur_error *err);
 
 /* Requests that a replica has in its batches at once, at most: max_num_seqs of vllm_v1,
  * batch_size_cap of the others. */

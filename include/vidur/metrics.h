@@ -34,7 +34,7 @@ struct vidur_metrics {
      * stopped early tells of what it measured alone. NaN where nothing was measured,
      * and beyond the run's SLOs. */
     double slo_value[VIDUR_MAX_SLOS];
-    /* throughput over the simulated time */
+    /* throughput over the simulated time, which begins at the workload's time 0 */
     double simulated_time_s;
     double requests_per_s;
     double output_tokens_per_s;

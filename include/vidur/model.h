@@ -4,6 +4,7 @@
 #include <vidur/error.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -38,6 +39,11 @@ int vidur_model_load(struct vidur_model_spec *model, const char *reference,
 
 /* Dimensions are positive and divide each other as simulator.md section 1 asks. */
 int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *err);
+
+/* "max_seq_len 8192 is beyond the context of NAME, 4096 tokens: ..." where `key` asks
+ * for requests of more tokens than the model's context; else "". */
+void vidur_model_describe_context(const struct vidur_model_spec *model, const char *key,
+                                  int max_tokens, char *out, size_t size);
 
 /* Parameters of one decoder layer held by one of `tensor_parallel_size` devices;
  * simulator.md section 3. Embeddings are not counted. */

@@ -35,6 +35,12 @@ int vidur_path_resolve(const char *config_path, const char *value,
 int vidur_path_spec(const char *config_path, const char *kind, const char *identifier,
                     struct vidur_path *out, struct vidur_error *err);
 
+/* Calls `visit` with the name of every spec in data/KIND, in alphabetical order, until
+ * it returns other than 0, which is returned then. */
+int vidur_path_each_spec(const char *kind,
+                         int (*visit)(void *context, const char *name), void *context,
+                         struct vidur_error *err);
+
 /* FOLDER/NAME; an error when that is too long. */
 int vidur_path_join(const char *folder, const char *name, struct vidur_path *out,
                     struct vidur_error *err);

@@ -103,6 +103,7 @@
     X(INT, replications, 0, "1", "seeds that it was searched with")                    \
     X(FLAG, unbounded, 0, "1", "no load failed: max_qps is no upper bound")            \
     X(INT, num_requests, 0, "1", "requests of a simulation at max_qps")                \
+    X(INT, cut_requests, 0, "1", "of them, longer than max_seq_len and cut to it")     \
     X(REAL, target_qps, 0, "1/s", "the load asked for; NaN: the largest is searched")  \
     X(REAL, margin, 0, "1", "how far the worst SLO stays below its limit, a share")    \
     X(INT, num_nodes, 0, "1", "nodes that the devices in use fill or begin")           \
@@ -118,7 +119,7 @@
     X(FLAG, pareto, 0, "1", "on a Pareto front of QPS/$, TTFT, TBT")                   \
     X(INT, num_probes, 0, "1", "loads judged")                                         \
     X(INT, bracket_violations, 0, "1", "passing loads above a failing one")            \
-    X(TEXT, estimator, 96, "", "where operator times come from")
+    X(TEXT, estimator, 256, "", "where operator times come from")
 
 #define VIDUR_PROBE_COLUMNS(X)                                                         \
     X(TEXT, candidate_id, 24, "", "the candidate simulated")                           \
@@ -209,8 +210,10 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
  *   section    name          key = value
  *   slo        ttft_p90      metric, quantile, limit_s; the name is what limiting_slo
  *                            and violated_slo say
- *   model      as in rows    identifier (of the spec or on a hub), and what else helps
- *   trace      as in rows    file, lengths, arrivals, num_requests, max_tokens,
+ *   model      as in rows    identifier (of the spec or on a hub),
+ *                            max_position_embeddings, and what else helps
+ *   trace      as in rows    file, lengths, arrivals, num_requests, cut_requests (of
+ *                            them, longer than max_tokens and cut to it), max_tokens,
  *                            prefill_tokens_mean, decode_tokens_mean, note
  *   device     as in rows    usd_per_gpu_hour, price_source, price_date, memory_gib
  *   node       as in rows    device, devices_per_node
@@ -225,7 +228,7 @@ struct vidur_result_fact {
     char section[24];
     char name[48];
     char key[32];
-    char value[256];
+    char value[1024]; /* paths fit */
 };
 
 /* Everything in results.h5. Owns its arrays; zero-initialise, release with

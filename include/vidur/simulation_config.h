@@ -37,6 +37,7 @@ struct vidur_output_config {
 /* Plain data except for the two texts, which it owns. */
 struct vidur_simulation_config {
     struct vidur_deployment deployment;
+    bool default_node; /* the configuration names no network_device */
     struct vidur_workload_config workload;
     struct vidur_estimator_config estimator;
     struct vidur_output_config output;

@@ -4,6 +4,7 @@
 #include <vidur/error.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * What can be rented: a GPU (device SKU) and the machine that holds several of them
@@ -68,5 +69,11 @@ int vidur_device_sku_load(struct vidur_device_sku *device, const char *reference
                           struct vidur_error *err);
 int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
                         struct vidur_error *err);
+
+/* The node that people rent with this device, by its name in data/skus/nodes:
+ * DEVICE_dgx, else DEVICE_pairwise_nvlink, else the only node that holds the device.
+ * Fails with VIDUR_EINVAL where that leaves none or several. Thread-safe. */
+int vidur_node_sku_default(const char *device, char *name, size_t size,
+                           struct vidur_error *err);
 
 #endif

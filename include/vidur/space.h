@@ -38,7 +38,8 @@ struct vidur_search_cluster {
     int num_gpus;
     int gpus_per_node; /* 0: as the node SKU says */
     double usd_per_gpu_hour;
-    bool own_price; /* the price is the configuration's, not the SKU's */
+    bool default_node; /* the configuration names no network_device */
+    bool own_price;    /* the price is the configuration's, not the SKU's */
     struct vidur_device_sku device;
     struct vidur_node_sku node;
 };

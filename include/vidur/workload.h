@@ -6,6 +6,7 @@
 #include <vidur/shared_prefix.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -59,9 +60,11 @@ struct vidur_workload_config {
     enum vidur_workload_type type;
     uint64_t seed;
     enum vidur_seeds seeds;
-    int64_t num_requests; /* 0: by duration, or to the end of a file of arrivals */
-    double duration_s;    /* 0: by number */
-    int max_tokens;       /* cap on prefill + decode of a request */
+    int64_t num_requests;   /* 0: by duration, or to the end of a file of arrivals */
+    double duration_s;      /* 0: by number */
+    int max_tokens;         /* cap on prefill + decode of a request */
+    bool cut_long_requests; /* though more than 1 % of them are longer than that */
+    bool corrected;         /* see vidur_workload_config_complete */
     struct vidur_lengths_config lengths;
     struct vidur_arrivals_config arrivals;
     struct vidur_shared_prefix_config shared_prefix;
@@ -77,10 +80,13 @@ struct vidur_mt19937;
 /* Requests in order of arrival, as arrays. Read-only for simulators; hot data. */
 struct vidur_workload {
     int64_t num_requests;
+    int64_t num_cut; /* of them: longer than max_tokens, and cut to it */
     int max_tokens;
+    double start_s; /* what a file calls the time 0 of arrived_at_s; else 0 */
     const double *arrived_at_s;
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
+    const bool *is_cut;
     struct vidur_prompts prompts;    /* .prompt NULL: no two requests share a prefix */
     struct vidur_load_stages stages; /* .count 0: the run has none */
     uint64_t seed; /* the configuration's, for other draws of the run (random router) */
@@ -107,8 +113,12 @@ int vidur_arrivals_config_read(const struct vidur_yaml_node *section,
                                struct vidur_arrivals_config *arrivals,
                                struct vidur_error *err);
 
-/* Settles what is left to the semantics: Poisson gaps that nothing is said about are
- * cut at 3 / qps under `vidur` and not cut under `corrected` (simulator.md section 9).
+/*
+ * Settles what is left to the semantics (simulator.md section 9). Poisson gaps that
+ * nothing is said about are cut at 3 / qps under `vidur` and not cut under `corrected`.
+ * Under `corrected` a replay's times count from its first request, and cutting more
+ * than 1 % of the requests is an error unless cut_long_requests; under `vidur`, as in a
+ * configuration that was not completed, times are the file's and any number is cut.
  */
 void vidur_workload_config_complete(struct vidur_workload_config *config,
                                     enum vidur_semantics semantics);
@@ -120,7 +130,8 @@ int vidur_workload_config_check(const struct vidur_workload_config *config,
 
 /* Draws the requests, reading each file once. Released with vidur_workload_destroy.
  * Lengths from a trace start over after its last row (an error under seeds:
- * reference). */
+ * reference). Requests that are cut where they must not be are an error of
+ * `workload.max_tokens: `. */
 int vidur_workload_create(struct vidur_workload **out,
                           const struct vidur_workload_config *config,
                           struct vidur_error *err);
@@ -129,6 +140,13 @@ int vidur_workload_create(struct vidur_workload **out,
 int vidur_workload_clone(struct vidur_workload **out,
                          const struct vidur_workload *workload,
                          struct vidur_error *err);
+
+/* Requests among the first `count` that are cut to max_tokens. */
+int64_t vidur_workload_num_cut(const struct vidur_workload *workload, int64_t count);
+
+/* "9 of 100 requests (9 %) are longer than 4096 tokens": `out` is "" where none is. */
+void vidur_workload_describe_cut(const struct vidur_workload *workload, char *out,
+                                 size_t size);
 
 /* Whether the arrivals have a rate: Poisson and gamma. */
 bool vidur_workload_has_rate(const struct vidur_workload *workload);

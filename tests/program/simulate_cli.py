@@ -229,6 +229,130 @@ class Files(Run):
             json.load(f)
 
 
+class Inputs(Run):
+    """Nothing is cut in silence, and times may begin anywhere."""
+
+    REPLAY = "workload={type: trace_replay, file: t.csv, max_tokens: 512}"
+
+    def write_replay(self, start_s):
+        lines = ["arrived_at,num_prefill_tokens,num_decode_tokens"]
+        lines += [f"{start_s + i * i / 64!r},{50 + 7 * i % 300},{5 + i % 40}"
+                  for i in range(60)]
+        self.write("\n".join(lines) + "\n", "t.csv")
+
+    def write_lengths(self, num_long):
+        rows = ["100000,10"] * num_long + ["50,10"] * (100 - num_long)
+        self.write("num_prefill_tokens,num_decode_tokens\n" + "\n".join(rows) + "\n",
+                   "t.csv")
+
+    def figures(self, *sets):
+        """All numbers of a summary but the provenance's."""
+        self.simulate(self.REPLAY, *sets)
+        numbers = {}
+
+        def collect(value, path):
+            if isinstance(value, dict):
+                for key, part in value.items():
+                    collect(part, f"{path}.{key}")
+            elif isinstance(value, list):
+                for i, part in enumerate(value):
+                    collect(part, f"{path}.{i}")
+            elif isinstance(value, (int, float)):
+                numbers[path] = value
+        summary = self.summary()
+        del summary["provenance"]
+        collect(summary, "")
+        return numbers
+
+    def test_loads_that_start_late(self):
+        self.write_replay(0)
+        expected = self.figures()
+        series = self.rows("time_series.csv")
+        self.assertEqual(expected.pop(".start_s"), 0)
+        self.assertGreater(expected[".throughput.requests_per_s"], 0.5)
+        self.assertGreater(expected[".utilization.busy"], 1)
+        for start_s in (36000, 1.7e9):
+            self.write_replay(start_s)
+            actual = self.figures()
+            self.assertEqual(actual.pop(".start_s"), start_s)
+            self.assertEqual(expected.keys(), actual.keys())
+            for name, value in expected.items():
+                self.assertAlmostEqual(actual[name], value, delta=1e-6 * abs(value) + 1e-9,
+                                       msg=name)
+            self.assertEqual(len(self.rows("time_series.csv")), len(series))
+
+    def test_a_load_that_starts_late_and_is_cut_by_time(self):
+        self.write_replay(0)
+        expected = self.figures("time_limit_s=20")[".counts.completed"]
+        self.assertTrue(0 < expected < 60)
+        self.write_replay(1.7e9)
+        self.assertEqual(self.figures("time_limit_s=20")[".counts.completed"], expected)
+        self.simulate("workload={type: trace_replay, file: t.csv, duration_s: 20, "
+                      "max_tokens: 512}")
+        self.assertEqual(self.summary()["counts"]["requests"], 36)
+
+    def test_the_reference_counts_from_0(self):
+        self.write_replay(36000)
+        figures = self.figures("semantics=vidur")
+        self.assertEqual(figures[".start_s"], 0)
+        self.assertGreater(figures[".simulated_time_s"], 36000)
+
+    def test_cut_requests(self):
+        lengths = ("workload.lengths={type: trace, file: t.csv}",
+                   "workload.num_requests=100")
+        self.write_lengths(1)
+        done = self.simulate(*lengths)
+        self.assertIn("warning: 1 of 100 requests (1 %) are longer than 512 tokens and "
+                      "are cut to that (workload.max_tokens)\n", done.stderr)
+        self.assertEqual(self.summary()["counts"]["cut_requests"], 1)
+        self.write_lengths(7)
+        done = self.simulate(*lengths, status=1)
+        self.assertIn("a.yaml:8: workload.max_tokens: 7 of 100 requests (7 %) are longer "
+                      "than 512 tokens; raise it, or cut them with cut_long_requests: "
+                      "true\n", done.stderr)
+        for allowed in ("workload.cut_long_requests=true", "semantics=vidur"):
+            done = self.simulate(*lengths, allowed)
+            self.assertIn("warning: 7 of 100 requests (7 %)", done.stderr)
+            self.assertEqual(self.summary()["counts"]["cut_requests"], 7)
+            self.assertIn("7 of 100", self.summary()["notes"][0])
+        done = self.simulate(*lengths, "workload.max_tokens=200000",
+                             "cluster.num_replicas=1", "cluster.device=h100",
+                             "cluster.network_device=h100_dgx",
+                             "cluster.tensor_parallel_size=8")
+        self.assertEqual(self.summary()["counts"]["cut_requests"], 0)
+        self.assertIn("warning: workload.max_tokens 200000 is beyond the context of "
+                      "meta-llama/Llama-2-7b-hf, 4096 tokens", done.stderr)
+
+    def test_default_node(self):
+        done = self.simulate("cluster.network_device=")
+        self.assertIn("note         network_device: a100_dgx (default)\n", done.stdout)
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(self.summary()["notes"], ["network_device: a100_dgx (default)"])
+        self.assertEqual(self.summary()["deployment"]["network_device"], "a100_dgx")
+        done = self.simulate()
+        self.assertNotIn("note", done.stdout)
+        self.assertEqual(self.summary()["notes"], [])
+
+    def test_kv_heads_that_an_engine_cannot_split(self):
+        self.write("name: ten\nnum_layers: 8\nnum_q_heads: 40\nnum_kv_heads: 10\n"
+                   "embedding_dim: 2560\nmlp_hidden_dim: 4096\nvocab_size: 1000\n"
+                   "max_position_embeddings: 4096\nuse_gated_mlp: true\n", "ten.yaml")
+        at_four = ("model=ten.yaml", "cluster.tensor_parallel_size=4",
+                   "cluster.num_pipeline_stages=1")
+        done = self.simulate(*at_four, status=1)
+        self.assertIn("--set cluster.tensor_parallel_size: 4 neither divides the 10 KV "
+                      "heads of ten nor is a multiple of them", done.stderr)
+        self.simulate(*at_four, "semantics=vidur")
+        self.simulate("model=ten.yaml")
+
+    def test_traces_that_are_no_csv(self):
+        for content, what in (("[{}]", "JSON"), ('{"num_prefill_tokens": 5}', "JSON"),
+                              ("PAR1\x15", "Parquet")):
+            self.write(content, "t.csv")
+            done = self.simulate(self.REPLAY, status=1)
+            self.assertIn(f"t.csv:1: this is {what}; give CSV", done.stderr)
+
+
 class Unfinished(Run):
     """Requests that can never run: the files tell, and so does the exit status."""
 

@@ -241,6 +241,72 @@ static void test_gzipped_and_truncated(void)
     }
 }
 
+/* No column of another role is proposed for one that is missing: to rename it would
+ * swap prompts and outputs. */
+static void test_suggestions(void)
+{
+    static const struct vidur_csv_column columns[] = {
+        {"num_prefill_tokens", VIDUR_CSV_INT64, 0},
+        {"num_decode_tokens", VIDUR_CSV_INT64, 0},
+        {"arrived_at", VIDUR_CSV_DOUBLE, 0},
+    };
+    static const struct vidur_csv_schema schema = {columns, 3, false};
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"num_decode_tokens,arrived_at\n",
+         "t.csv:1: num_prefill_tokens: the file has no such column; it has "
+         "num_decode_tokens, arrived_at"},
+        {"num_output_tokens,arrived_at,length\n",
+         "t.csv:1: num_prefill_tokens: the file has no such column; it has "
+         "num_output_tokens, arrived_at, length"},
+        {"arrived_at,output_tokens,input_tokens\n",
+         "t.csv:1: num_prefill_tokens: the file has no such column; the nearest is "
+         "'input_tokens'"},
+        {"TIMESTAMP,ContextTokens,GeneratedTokens\n",
+         "t.csv:1: num_prefill_tokens: the file has no such column; the nearest is "
+         "'ContextTokens'"},
+        {"num_prefill_tokens,arrived_at,prompt_id,GeneratedTokens\n",
+         "t.csv:1: num_decode_tokens: the file has no such column; the nearest is "
+         "'GeneratedTokens'"},
+        {"num_prefill_tokens,num_decode_tokens,finished_at\n",
+         "t.csv:1: arrived_at: the file has no such column; it has "
+         "num_prefill_tokens, num_decode_tokens, finished_at"},
+        {"num_prefill_tokens,num_decode_tokens,Arrived_At\n",
+         "t.csv:1: arrived_at: the file has no such column; the nearest is "
+         "'Arrived_At'"},
+        {"a,b,c,d,e,f,g,h,i,j,k\n",
+         "t.csv:1: num_prefill_tokens: the file has no such column; it has a, b, c, d, "
+         "e, f, g, h, i, j, ..."},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vidur_error err = {0};
+        const char *text = cases[i].text;
+        CU_ASSERT_PTR_NULL(vidur_csv_parse("t.csv", text, strlen(text), &schema, &err));
+        CU_ASSERT_STRING_EQUAL(err.text, cases[i].error);
+    }
+}
+
+/* The error says what the file is and what is read. */
+static void test_other_formats(void)
+{
+    static const char wanted[] = ":1: this is JSON; give CSV: text with a header row, "
+                                 "plain or gzipped (.csv.gz)";
+    static const char gzipped_twice[] = "\x1f\x8b\x08";
+    struct vidur_error err = {0};
+    const char *path = scratch_file("a.csv", "{\"x\": 1}\n", 9);
+    CU_ASSERT_PTR_NULL(vidur_csv_read(path, &pair_schema, &err));
+    CU_ASSERT_EQUAL(err.code, VIDUR_EPARSE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, wanted));
+    CU_ASSERT_PTR_NULL(
+        vidur_csv_parse("t.csv", "\n [{\"x\": 1}]", 12, &pair_schema, &err));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, wanted));
+    CU_ASSERT_PTR_NULL(vidur_csv_parse("t.csv", "PAR1\x15\0", 6, &pair_schema, &err));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "t.csv:1: this is Parquet; give CSV"));
+    CU_ASSERT_PTR_NULL(vidur_csv_parse("t.csv", gzipped_twice, 3, &pair_schema, &err));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "gzipped twice"));
+}
+
 static void test_unreadable_files(void)
 {
     struct vidur_error err = {0};
@@ -262,5 +328,7 @@ VIDUR_TEST_MAIN("csv", {"typed columns", test_typed_columns},
                 {"NUL byte", test_nul_byte},
                 {"empty cells where allowed", test_empty_cells_where_allowed},
                 {"duplicates", test_duplicates}, {"many rows", test_many_rows},
+                {"suggestions", test_suggestions},
+                {"other formats", test_other_formats},
                 {"unreadable files", test_unreadable_files},
                 {"gzipped and truncated", test_gzipped_and_truncated})

@@ -123,9 +123,49 @@ static void test_specs(void)
                            "'org/Othr-7b' is not in data/models; the nearest is "
                            "'other-7b' (known: a-model, other-7b)");
     CU_ASSERT_EQUAL(vidur_path_spec(NULL, "models", "..", &path, &err), -1);
+    char longer[200]; /* not a spec of which it begins with the name */
+    memset(longer, 'z', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    char cut[180] = "models/";
+    memcpy(cut + 7, longer, 154);
+    strcpy(cut + 7 + 154, ".yaml");
+    scratch_file(cut, "x", 1);
+    CU_ASSERT_EQUAL(vidur_path_spec(NULL, "models", longer, &path, &err), -1);
+    CU_ASSERT_EQUAL(vidur_path_spec(NULL, "models", longer + 45, &path, &err), 0);
+    unlink(scratch_path(cut));
     CU_ASSERT_EQUAL(vidur_path_spec(NULL, "models", "", &path, &err), -1);
     CU_ASSERT_EQUAL(vidur_path_spec(NULL, "skus", "a100", &path, &err), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "has no specs; set VIDUR_DATA_DIR"));
+    drop_data();
+}
+
+struct seen {
+    char names[64];
+    int stop_at;
+};
+
+static int see(void *context, const char *name)
+{
+    struct seen *seen = context;
+    strcat(seen->names, name);
+    strcat(seen->names, ";");
+    return --seen->stop_at == 0 ? 7 : 0;
+}
+
+static void test_each_spec(void)
+{
+    struct seen seen = {"", 0};
+    struct vidur_error err = {0};
+    char folder[512];
+    make_data(folder, sizeof folder);
+    CU_ASSERT_EQUAL(vidur_path_each_spec("models", see, &seen, &err), 0);
+    CU_ASSERT_STRING_EQUAL(seen.names, "a-model;other-7b;");
+    seen = (struct seen){"", 1};
+    CU_ASSERT_EQUAL(vidur_path_each_spec("models", see, &seen, &err), 7);
+    CU_ASSERT_STRING_EQUAL(seen.names, "a-model;");
+    seen = (struct seen){"", 0};
+    CU_ASSERT_EQUAL(vidur_path_each_spec("nothing", see, &seen, &err), 0);
+    CU_ASSERT_STRING_EQUAL(seen.names, "");
     drop_data();
 }
 
@@ -143,4 +183,5 @@ static void test_known_models_are_found(void)
 VIDUR_TEST_MAIN("paths", {"source data is found", test_source_data_is_found},
                 {"environment wins", test_environment_wins}, {"resolve", test_resolve},
                 {"bad paths", test_bad_paths}, {"specs", test_specs},
+                {"each spec", test_each_spec},
                 {"known models are found", test_known_models_are_found})

@@ -128,6 +128,28 @@ static void test_nearest(void)
     CU_ASSERT_PTR_NULL(vidur_text_nearest("x", known, 0));
 }
 
+/* A wrong guess between prompt and output would swap them without a word. */
+static void test_roles(void)
+{
+    static const char *const known[] = {"type", "prefill_tokens", "decode_tokens"};
+    static const char *const of_output[] = {"num_decode_tokens"};
+    CU_ASSERT_STRING_EQUAL(vidur_text_nearest("input_tokens", known, 3),
+                           "prefill_tokens");
+    CU_ASSERT_STRING_EQUAL(vidur_text_nearest("Prompt_Tokens", known, 3),
+                           "prefill_tokens");
+    CU_ASSERT_STRING_EQUAL(vidur_text_nearest("output_tokens", known, 3),
+                           "decode_tokens");
+    CU_ASSERT_STRING_EQUAL(vidur_text_nearest("decod_token", known, 3),
+                           "decode_tokens");
+    CU_ASSERT_PTR_NULL(vidur_text_nearest("num_prefill_tokens", of_output, 1));
+    CU_ASSERT_TRUE(vidur_text_same_role("ContextTokens", "num_prefill_tokens"));
+    CU_ASSERT_TRUE(vidur_text_same_role("GeneratedTokens", "num_decode_tokens"));
+    CU_ASSERT_TRUE(vidur_text_other_role("completion", "prompt"));
+    CU_ASSERT_FALSE(vidur_text_other_role("arrived_at", "prompt"));
+    CU_ASSERT_FALSE(vidur_text_same_role("arrived_at", "time"));
+    CU_ASSERT_FALSE(vidur_text_other_role("prefill_to_decode_ratio", "decode"));
+}
+
 static void test_growing_text(void)
 {
     struct vidur_text text = {0};
@@ -167,5 +189,5 @@ static void test_intern(void)
 
 VIDUR_TEST_MAIN("text", {"doubles", test_doubles}, {"int64s", test_int64s},
                 {"bools", test_bools}, {"distance", test_distance},
-                {"nearest", test_nearest}, {"growing text", test_growing_text},
-                {"interned strings", test_intern})
+                {"nearest", test_nearest}, {"roles", test_roles},
+                {"growing text", test_growing_text}, {"interned strings", test_intern})

@@ -221,6 +221,74 @@ static void test_deep_nesting_is_refused(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "nested too deeply"));
 }
 
+static char *repeated(const char *head, const char *piece, int count)
+{
+    const size_t n = strlen(head), m = strlen(piece);
+    char *text = malloc(n + m * (size_t)count + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    strcpy(text, head);
+    for (int i = 0; i < count; i++)
+        memcpy(text + n + m * (size_t)i, piece, m + 1);
+    return text;
+}
+
+/* Told by the place where it becomes too much, before what is behind it is read. */
+static void test_what_grows_without_end_is_refused(void)
+{
+    static const struct {
+        const char *head, *piece;
+        int count;
+        const char *error;
+    } cases[] = {
+        {"a: 1\nb: ", "[", 200000, "a.yaml:2: nested too deeply"},
+        {"a: 1\nb: ", "{x: ", 200000, "a.yaml:2: nested too deeply"},
+        {"a: 1\nb:\n ", "- ", 200000, "a.yaml:3: nested too deeply"},
+        {"a: 1\n---\n", "[", 200000, "a.yaml:3: nested too deeply"},
+        {"a:\n", "- x\n", 1000000, "more than 262144 values; use fewer"},
+        {"a:\n", "- &a x\n", 2000, "a.yaml:1002: more than 1000 anchors; use fewer"},
+        {"", "%TAG !a! tag:x\n", 200, "a.yaml:1: more than 100 %TAG directives"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vidur_error err = {0};
+        char *text = repeated(cases[i].head, cases[i].piece, cases[i].count);
+        CU_ASSERT_PTR_NULL(parse(text, &err));
+        CU_ASSERT_EQUAL(err.code, VIDUR_EPARSE);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].error));
+        if (!strstr(err.text, cases[i].error))
+            printf("\n    %s", err.text);
+        free(text);
+    }
+}
+
+/* Depth is counted as it is open, not as it occurs. */
+static void test_much_that_is_flat(void)
+{
+    char *text = repeated("a:\n", "- [[y], {z: 1}]\n", 20000);
+    struct vidur_yaml *doc = parsed(text);
+    CU_ASSERT_EQUAL(vidur_yaml_count(vidur_yaml_get(vidur_yaml_root(doc), "a")), 20000);
+    vidur_yaml_free(doc);
+    free(text);
+}
+
+/* Keys of a merge are looked up, not searched for. */
+static void test_a_large_merge(void)
+{
+    enum { KEYS = 60000 };
+    char *text = malloc(KEYS * 16 + 64), *end = text;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    end += sprintf(end, "a: &a\n");
+    for (int i = 0; i < KEYS; i++)
+        end += sprintf(end, " k%d: 1\n", i);
+    sprintf(end, "b:\n <<: *a\n k7: 2\n");
+    struct vidur_yaml *doc = parsed(text);
+    const struct vidur_yaml_node *b = vidur_yaml_get(vidur_yaml_root(doc), "b");
+    CU_ASSERT_EQUAL(vidur_yaml_count(b), KEYS);
+    CU_ASSERT_STRING_EQUAL(vidur_yaml_scalar(vidur_yaml_get(b, "k7")), "2");
+    CU_ASSERT_STRING_EQUAL(vidur_yaml_scalar(vidur_yaml_get(b, "k59999")), "1");
+    vidur_yaml_free(doc);
+    free(text);
+}
+
 static void test_missing_file(void)
 {
     struct vidur_error err = {0};
@@ -229,13 +297,13 @@ static void test_missing_file(void)
                            "/nowhere/a.yaml: cannot open: No such file or directory");
 }
 
-VIDUR_TEST_MAIN("yaml", {"tree", test_tree},
-                {"places in errors", test_places_in_errors},
-                {"source text", test_source_text},
-                {"byte order mark", test_byte_order_mark},
-                {"canonical", test_canonical},
-                {"anchors and merges", test_anchors_and_merges},
-                {"errors", test_errors}, {"not UTF-8", test_not_utf8},
-                {"alias bomb is refused", test_alias_bomb_is_refused},
-                {"deep nesting is refused", test_deep_nesting_is_refused},
-                {"missing file", test_missing_file})
+VIDUR_TEST_MAIN(
+    "yaml", {"tree", test_tree}, {"places in errors", test_places_in_errors},
+    {"source text", test_source_text}, {"byte order mark", test_byte_order_mark},
+    {"canonical", test_canonical}, {"anchors and merges", test_anchors_and_merges},
+    {"errors", test_errors}, {"not UTF-8", test_not_utf8},
+    {"alias bomb is refused", test_alias_bomb_is_refused},
+    {"deep nesting is refused", test_deep_nesting_is_refused},
+    {"what grows without end", test_what_grows_without_end_is_refused},
+    {"much that is flat", test_much_that_is_flat},
+    {"a large merge", test_a_large_merge}, {"missing file", test_missing_file})

@@ -334,6 +334,18 @@ static void test_parameters(void)
     CU_ASSERT_EQUAL(vidur_model_kv_heads_per_device(&m, 7), 1);
 }
 
+static void test_context(void)
+{
+    struct vidur_model_spec m;
+    char text[160];
+    CU_ASSERT_EQUAL(vidur_model_load(&m, "microsoft/phi-2", NULL), 0);
+    vidur_model_describe_context(&m, "max_seq_len", 2048, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "");
+    vidur_model_describe_context(&m, "max_seq_len", 2049, text, sizeof text);
+    assert_contains(text, "max_seq_len 2049 is beyond the context of ");
+    assert_contains(text, "phi-2, 2048 tokens");
+}
+
 static void set_up(void)
 {
     temp_dir_make(&dir);
@@ -356,4 +368,4 @@ VIDUR_TEST_MAIN("model", {"set up", set_up}, {"known models", test_known_models}
                 {"hf missing keys", test_hf_missing_keys},
                 {"hf quantization", test_hf_quantization},
                 {"hf refusals", test_hf_refusals}, {"parameters", test_parameters},
-                {"clean up", clean_up})
+                {"context", test_context}, {"clean up", clean_up})

@@ -4,6 +4,8 @@
 #include "test.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct temp_dir dir;
@@ -164,6 +166,43 @@ static void test_node_errors(void)
     }
 }
 
+static void write_node(const char *name, const char *device)
+{
+    char file[64], text[128];
+    snprintf(file, sizeof file, "skus/nodes/%s.yaml", name);
+    snprintf(text, sizeof text, "name: %s\ndevice: %s\ndevices_per_node: 1\n", name,
+             device);
+    temp_dir_write(&dir, file, text);
+}
+
+/* What people rent comes first; the only node there is will do. */
+static void test_default_nodes(void)
+{
+    static const char *const expected[][2] = {
+        {"b200", "b200_dgx"}, {"b100", "b100_pairwise_nvlink"}, {"b40", "b40_box"}};
+    char name[48];
+    struct vidur_error err = {0};
+    write_node("b200_dgx", "b200");
+    write_node("b200_pairwise_nvlink", "b200");
+    write_node("b100_box", "b100");
+    write_node("b100_pairwise_nvlink", "b100");
+    write_node("b40_box", "b40");
+    write_node("b30_box", "b30");
+    write_node("b30_rack", "b30");
+    temp_dir_write(&dir, "skus/nodes/broken.yaml", "name: [\n");
+    setenv("VIDUR_DATA_DIR", dir.path, 1);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        CU_ASSERT_EQUAL(vidur_node_sku_default(expected[i][0], name, sizeof name, &err),
+                        0);
+        CU_ASSERT_STRING_EQUAL(name, expected[i][1]);
+    }
+    CU_ASSERT_EQUAL(vidur_node_sku_default("b30", name, sizeof name, &err), -1);
+    assert_contains(err.text, "several nodes of b30; name one: b30_box, b30_rack");
+    CU_ASSERT_EQUAL(vidur_node_sku_default("b20", name, sizeof name, &err), -1);
+    assert_contains(err.text, "no node of b20; give a spec of one");
+    unsetenv("VIDUR_DATA_DIR");
+}
+
 static void set_up(void)
 {
     temp_dir_make(&dir);
@@ -179,4 +218,5 @@ VIDUR_TEST_MAIN("sku", {"set up", set_up}, {"known devices", test_known_devices}
                 {"unknown names", test_unknown_names},
                 {"device defaults", test_device_defaults},
                 {"device errors", test_device_errors},
-                {"node errors", test_node_errors}, {"clean up", clean_up})
+                {"node errors", test_node_errors},
+                {"default nodes", test_default_nodes}, {"clean up", clean_up})

@@ -88,7 +88,8 @@ static void test_vidur_keys(void)
                  "models:\n  - name: phi-2\n    identifier: microsoft/phi-2\n"
                  "    exclude_tp_dims: [2, 4, 8]\n");
     CU_ASSERT_EQUAL(c.num_clusters, 2);
-    CU_ASSERT_STRING_EQUAL(c.clusters[1].node.name, "h100_pairwise_nvlink");
+    CU_ASSERT_STRING_EQUAL(c.clusters[1].node.name, "h100_dgx");
+    CU_ASSERT_TRUE(c.clusters[1].default_node);
     CU_ASSERT_EQUAL(c.clusters[1].node.devices_per_node, 4);
     CU_ASSERT_EQUAL(c.num_schedulers, 3);
     CU_ASSERT_EQUAL(c.schedulers[1].config.chunk_size, 512);
@@ -274,7 +275,7 @@ static const struct {
      "h100_dgx is a node of h100 devices, not a100"},
     {MODELS "clusters: [{device: a100, num_gpus: 8, gpus_per_node: "
             "16}]\n" SCHEDULERS TRACES,
-     "gpus_per_node: 16; a a100_pairwise_nvlink has 4"},
+     "gpus_per_node: 16; a a100_dgx has 8"},
     {MODELS "clusters: [{device: a100, num_gpus: -4}]\n" SCHEDULERS TRACES,
      "num_gpus: -4 is out of range"},
     {MODELS "clusters: [{device: a100, num_gpus: many}]\n" SCHEDULERS TRACES,

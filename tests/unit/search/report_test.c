@@ -228,6 +228,19 @@ static void test_launch(void)
     check_has(launch.notes, "a cap of 64 requests on each micro-batch has no argument");
     check_has(launch.notes, "1234 blocks");
 
+    /* The engine refuses to start with more than the model's context. */
+    vidur_results_add_fact(
+        &results,
+        (struct vidur_fact){"model", "llama", "max_position_embeddings", "4096"}, NULL);
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.command, " --max-model-len 4096");
+    CU_ASSERT_PTR_NULL(strstr(launch.notes, "context"));
+    snprintf(results.facts[3].value, sizeof results.facts[3].value, "2048");
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.command, " --max-model-len 2048");
+    check_has(launch.notes, "requests of up to 4096 tokens; the model's context takes "
+                            "2048.");
+
     snprintf(row.scheduler, sizeof row.scheduler, "vllm");
     row.chunk_size = 0;
     row.max_tokens_in_batch = 4096;

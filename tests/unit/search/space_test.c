@@ -278,6 +278,47 @@ static void test_rejected_candidates_say_why(void)
     release();
 }
 
+/* vLLM refuses to start where a device gets no whole number of KV heads, nor one. */
+static void expect_kv_heads(const char *semantics, int64_t num_invalid)
+{
+    static const char ten[] = "name: ten\nnum_layers: 8\nnum_q_heads: 40\n"
+                              "num_kv_heads: 10\nembedding_dim: 2560\n"
+                              "mlp_hidden_dim: 4096\nvocab_size: 1000\n"
+                              "max_position_embeddings: 4096\nuse_gated_mlp: true\n";
+    char model[80], text[1024];
+    snprintf(model, sizeof model, "%s-ten.yaml", folder);
+    FILE *file = fopen(model, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(ten, file);
+    fclose(file);
+    snprintf(text, sizeof text,
+             "models: [{name: ten, identifier: %s}]\n"
+             "clusters: [{device: a100, network_device: a100_dgx, num_gpus: 8}]\n"
+             "schedulers: [{scheduler: vllm}]\n" TRACE
+             "batch_sizes: [32]\ntp_dimensions: [1, 2, 4, 5, 8]\npp_dimensions: [1]\n"
+             "semantics: %s\n",
+             model, semantics);
+    expect_builds(text);
+    CU_ASSERT_EQUAL_FATAL(space.num_candidates, 5);
+    int64_t invalid = 0;
+    for (int64_t i = 0; i < 5; i++) {
+        const struct vidur_candidate *c = &space.candidates[i];
+        const bool is_invalid = c->status == VIDUR_CANDIDATE_INVALID;
+        CU_ASSERT_TRUE(!is_invalid || 10 % c->tensor_parallel_size != 0);
+        CU_ASSERT_TRUE(!is_invalid || strstr(c->reason, "the 10 KV heads of ten"));
+        invalid += is_invalid;
+    }
+    CU_ASSERT_EQUAL(invalid, num_invalid);
+    release();
+    unlink(model);
+}
+
+static void test_kv_heads_that_no_engine_splits(void)
+{
+    expect_kv_heads("corrected", 2);
+    expect_kv_heads("vidur", 0);
+}
+
 /* Whole prompts need room in one batch: 4 of 5 tokens, of 4096, are prompt. */
 static void test_prompts_beyond_the_budget(void)
 {
@@ -387,6 +428,7 @@ VIDUR_TEST_MAIN("space", {"the paper's grid", test_the_papers_grid},
                 {"names do not tell clusters apart",
                  test_names_do_not_tell_clusters_apart},
                 {"rejected candidates say why", test_rejected_candidates_say_why},
+                {"KV heads that no engine splits", test_kv_heads_that_no_engine_splits},
                 {"prompts beyond the budget", test_prompts_beyond_the_budget},
                 {"values that suit no model", test_values_that_suit_no_model},
                 {"shards", test_shards},

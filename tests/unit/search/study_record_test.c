@@ -361,10 +361,53 @@ static void test_changed_files_after_a_cut(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(resume_under(&other, journal, &err), "dev.yaml"));
 }
 
+/* ---- Its size ---- */
+
+/* What is asked of the disk before a search is about what the search then takes. */
+static void expect_bytes(const char *more, int64_t fixed)
+{
+    const char *journal = small_search_path("bytes.journal");
+    const char *file = small_search_path("bytes.h5");
+    struct vidur_farm_stats stats;
+    struct vidur_results results;
+    struct vidur_error err = {0};
+    small_search_build(more, &config, &space);
+    struct study *study = begin_study(journal, false, NULL);
+    const int64_t expected = study_expected_bytes(study);
+    stop = 0;
+    const struct vidur_farm farm = study_farm(study, &stop);
+    CU_ASSERT_EQUAL_FATAL(vidur_farm_run_serial(&farm, &stats, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(study_results(study, &results, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(vidur_results_write(file, &results, &err), 0);
+    CU_ASSERT_EQUAL(study_end_journal(study, true, &err), 0);
+    const int64_t taken = size_of(journal) + size_of(file);
+    CU_ASSERT_TRUE(taken > fixed && expected > taken / 2 && expected < 2 * taken);
+    if (!(expected > taken / 2 && expected < 2 * taken))
+        printf("\n    expected %lld bytes, took %lld", (long long)expected,
+               (long long)taken);
+    vidur_results_destroy(&results);
+    study_destroy(study);
+    vidur_space_release(&space);
+    vidur_search_config_release(&config);
+    unlink(journal);
+    unlink(file);
+}
+
+static void test_expected_bytes(void)
+{
+    expect_bytes("", 60000);
+    expect_bytes("search: {warm_start: none, granularity: 0.005}\n", 60000);
+    expect_bytes("search: {warm_start: none, confirm: 4}\nrouter: [round_robin, lor]\n"
+                 "memory_planner: [exact, vidur]\n",
+                 150000);
+    expect_bytes("search: {max_iterations: 2}\n", 60000);
+}
+
 VIDUR_TEST_MAIN("study's record", {"suspects and culprits", test_suspects_and_culprits},
                 {"lost and then killed", test_lost_and_then_killed},
                 {"given up", test_given_up},
                 {"lost with a rank", test_lost_with_a_rank},
                 {"an orderly end blames nobody", test_an_orderly_end_blames_nobody},
                 {"changed files", test_changed_files},
-                {"changed files after a cut", test_changed_files_after_a_cut})
+                {"changed files after a cut", test_changed_files_after_a_cut},
+                {"expected bytes", test_expected_bytes})

@@ -117,11 +117,21 @@ static void test_reads_every_key(void)
     vidur_simulation_config_release(&c);
 }
 
-static void test_node_defaults_to_the_pairwise_one(void)
+/* The one that people rent; the reference's under its semantics. */
+static void test_default_node(void)
 {
     struct vidur_simulation_config c;
     load_good(HEAD "cluster: {device: h100}\n" WORKLOAD, NULL, &c);
+    CU_ASSERT_STRING_EQUAL(c.deployment.node.name, "h100_dgx");
+    CU_ASSERT_TRUE(c.default_node);
+    vidur_simulation_config_release(&c);
+    load_good("semantics: vidur\n" HEAD "cluster: {device: h100}\n" WORKLOAD, NULL, &c);
     CU_ASSERT_STRING_EQUAL(c.deployment.node.name, "h100_pairwise_nvlink");
+    CU_ASSERT_TRUE(c.default_node);
+    vidur_simulation_config_release(&c);
+    load_good(HEAD CLUSTER WORKLOAD, NULL, &c);
+    CU_ASSERT_FALSE(c.default_node);
+    CU_ASSERT_TRUE(c.workload.corrected);
     vidur_simulation_config_release(&c);
 }
 
@@ -277,9 +287,7 @@ static void test_reference_is_complete(void)
 
 VIDUR_TEST_MAIN("simulation config", {"defaults", test_defaults},
                 {"reads every key", test_reads_every_key},
-                {"node defaults to the pairwise one",
-                 test_node_defaults_to_the_pairwise_one},
-                {"overrides", test_overrides},
+                {"default node", test_default_node}, {"overrides", test_overrides},
                 {"errors name place and remedy", test_errors_name_place_and_remedy},
                 {"missing file", test_missing_file}, {"knob fields", test_knob_fields},
                 {"reference is complete", test_reference_is_complete})

@@ -302,6 +302,23 @@ static struct vidur_metrics some_metrics(void)
     return m;
 }
 
+static void check_notes(const struct vidur_json_node *root)
+{
+    static const char *const expected[] = {
+        "1 of 2 requests (50 %) are longer than 512 tokens and are cut to that "
+        "(workload.max_tokens)",
+        "workload.max_tokens 512 is beyond the context of a-model, 256 tokens: the "
+        "engine refuses longer requests",
+        "network_device: a-node (default)"};
+    struct vidur_json_node notes = vidur_json_get(root, "notes");
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL_FATAL(vidur_json_count(&notes), 3);
+    for (int i = 0; i < 3; i++) {
+        struct vidur_json_node note = vidur_json_item(&notes, i);
+        CU_ASSERT_STRING_EQUAL(vidur_json_as_string(&note, &err), expected[i]);
+    }
+}
+
 static void check_summary(const struct vidur_json *json)
 {
     CU_ASSERT_EQUAL(number_at(json, "ttft", "count", NULL), 1);
@@ -313,6 +330,8 @@ static void check_summary(const struct vidur_json *json)
     CU_ASSERT_EQUAL(number_at(json, "utilization", "memory", NULL), 13);
     CU_ASSERT_EQUAL(number_at(json, "utilization", "busy", NULL), 17);
     CU_ASSERT_EQUAL(number_at(json, "counts", "completed", NULL), 1);
+    CU_ASSERT_EQUAL(number_at(json, "counts", "cut_requests", NULL), 1);
+    CU_ASSERT_EQUAL(number_at(json, "start_s", NULL, NULL), 1.7e9);
     CU_ASSERT_EQUAL(number_at(json, "counts", "extrapolated_lookups", NULL), 19);
     CU_ASSERT_EQUAL(number_at(json, "metrics", "request_e2e_time", "count"), 1);
     CU_ASSERT_EQUAL(number_at(json, "metrics", "request_e2e_time", "p50"), 4);
@@ -341,6 +360,7 @@ static void check_summary(const struct vidur_json *json)
     CU_ASSERT_TRUE(vidur_json_has(&node, "mean") && vidur_json_has(&node, "p99"));
     node = vidur_json_get(&root, "replicas");
     CU_ASSERT_EQUAL(vidur_json_count(&node), 2);
+    check_notes(&root);
 }
 
 /* The summary of the two requests above and 101 batches. */
@@ -351,11 +371,19 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
     double totals_s[VIDUR_NUM_OPERATOR_COLUMNS];
     struct vidur_memory_plan plan = {.fits = true, .num_blocks = 1000};
     struct vidur_timetable timetable = {.provenance = "synthetic roofline"};
-    struct vidur_workload workload = {.stages = {.count = 1, .first_request = {0, 2}}};
+    struct vidur_workload workload = {.num_requests = 2,
+                                      .num_cut = 1,
+                                      .max_tokens = 512,
+                                      .start_s = 1.7e9,
+                                      .stages = {.count = 1, .first_request = {0, 2}}};
     struct vidur_metrics metrics = some_metrics();
     for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++)
         totals_s[op] = 1;
     config.deployment = two_by_two();
+    config.deployment.model.max_position_embeddings = 256;
+    strcpy(config.deployment.node.name, "a-node");
+    config.default_node = true;
+    config.workload.max_tokens = 512;
     config.workload.seed = 21;
     config.text = config_text;
     struct vidur_summary summary = {.config = &config,
@@ -405,6 +433,7 @@ static void print_and_look(const struct vidur_summary *summary)
                                          "MFU 11.00 %",
                                          "1 of 2 completed in 102.000 s",
                                          "19 lookups beyond",
+                                         "network_device: a-node (default)",
                                          "synthetic roofline"};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         CU_ASSERT_PTR_NOT_NULL(strstr(text, wanted[i]));

@@ -206,6 +206,146 @@ static void test_replay(void)
     vidur_workload_destroy(w);
 }
 
+/* A file may call its first moment as it likes, an epoch's second for example. */
+static void test_replays_count_from_their_first_request(void)
+{
+    struct vidur_workload_config config =
+        of_replay(REPLAY_HEADER "1700000000,11,3\n1700000000.5,5,7\n1700000004,1,1\n");
+    struct vidur_workload *w, *copy;
+    struct vidur_error err = {0};
+    config.time_scale_factor = 2;
+    config.duration_s = 5;
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->start_s, 1.7e9);
+    CU_ASSERT_EQUAL_FATAL(w->num_requests, 2); /* the third comes after 8 s */
+    CU_ASSERT_EQUAL(w->arrived_at_s[0], 0);
+    CU_ASSERT_EQUAL(w->arrived_at_s[1], 1);
+    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
+    CU_ASSERT_EQUAL(copy->start_s, 1.7e9);
+    vidur_workload_destroy(copy);
+    vidur_workload_destroy(w);
+    config.duration_s = 0;
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_VIDUR);
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->start_s, 0);
+    CU_ASSERT_EQUAL(w->arrived_at_s[0], 3.4e9);
+    vidur_workload_destroy(w);
+}
+
+/* ---- Requests that are cut ---- */
+
+static void expect_cut(const struct vidur_workload *w, int64_t of_first, int64_t of_all)
+{
+    char text[128];
+    struct vidur_workload *copy;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_workload_num_cut(w, 3), of_first);
+    CU_ASSERT_EQUAL(vidur_workload_num_cut(w, w->num_requests), of_all);
+    CU_ASSERT_EQUAL(vidur_workload_num_cut(w, w->num_requests + 5), of_all);
+    CU_ASSERT_EQUAL(w->num_cut, of_all);
+    vidur_workload_describe_cut(w, text, sizeof text);
+    CU_ASSERT_EQUAL(text[0] != 0, of_all > 0);
+    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
+    CU_ASSERT_EQUAL(copy->num_cut, of_all);
+    CU_ASSERT_EQUAL(vidur_workload_num_cut(copy, 3), of_first);
+    vidur_workload_destroy(copy);
+}
+
+static void test_cut_replays(void)
+{
+    struct vidur_workload_config config =
+        of_replay(REPLAY_HEADER "0,90,10\n1,100000,10\n2,91,10\n3,1,1\n4,1000,99\n");
+    char text[128];
+    config.max_tokens = 100;
+    struct vidur_workload *w = create(&config); /* as the reference does */
+    expect_cut(w, 2, 3);
+    CU_ASSERT_EQUAL(w->num_prefill_tokens[1], 90);
+    vidur_workload_describe_cut(w, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "3 of 5 requests (60 %) are longer than 100 tokens");
+    vidur_workload_destroy(w);
+    config.num_requests = 1;
+    w = create(&config);
+    expect_cut(w, 0, 0);
+    vidur_workload_destroy(w);
+}
+
+static struct vidur_workload_config of_lengths(int num_long, int num_short)
+{
+    static char text[8000];
+    struct vidur_workload_config config =
+        of_yaml("workload:\n  num_requests: 200\n  max_tokens: 100\n"
+                "  lengths: {type: trace, file: x.csv}\n  arrivals: {qps: 1}\n");
+    char *end = text + sprintf(text, "num_prefill_tokens,num_decode_tokens\n");
+    for (int i = 0; i < num_long + num_short; i++)
+        end += sprintf(end, i < num_long ? "100000,10\n" : "50,10\n");
+    snprintf(config.lengths.file, sizeof config.lengths.file, "%s", file_of(text));
+    return config;
+}
+
+static void test_cut_lengths(void)
+{
+    struct vidur_workload_config config = of_lengths(2, 198);
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
+    struct vidur_workload *w = create(&config); /* 1 % is tolerable */
+    CU_ASSERT_EQUAL(w->num_cut, 2);
+    CU_ASSERT_EQUAL(vidur_workload_num_cut(w, 200), 2);
+    for (int i = 0; i < 200; i++)
+        CU_ASSERT_EQUAL(w->is_cut[i], w->num_prefill_tokens[i] != 50);
+    vidur_workload_destroy(w);
+    config = of_lengths(0, 200);
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
+    w = create(&config);
+    expect_cut(w, 0, 0);
+    vidur_workload_destroy(w);
+}
+
+static void test_cutting_many_is_an_error(void)
+{
+    struct vidur_workload_config config = of_lengths(3, 197);
+    struct vidur_workload *w = NULL;
+    struct vidur_error err = {0};
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
+    CU_ASSERT_EQUAL(vidur_workload_create(&w, &config, &err), -1);
+    CU_ASSERT_EQUAL(err.code, VIDUR_EINVAL);
+    CU_ASSERT_STRING_EQUAL(err.text,
+                           "workload.max_tokens: 3 of 200 requests (1.5 %) are longer "
+                           "than 100 tokens; raise it, or cut them with "
+                           "cut_long_requests: true");
+    config.cut_long_requests = true;
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->num_cut, 3);
+    vidur_workload_destroy(w);
+    config.cut_long_requests = false;
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_VIDUR);
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->num_cut, 3);
+    vidur_workload_destroy(w);
+}
+
+/* Every fourth prompt or so is beyond the mean by as much. */
+static void test_cut_shared_prefixes(void)
+{
+    struct vidur_workload_config config = of_yaml(
+        "workload:\n  type: shared_prefix\n  max_tokens: 700\n  output_tokens: 100\n"
+        "  prompt_tokens: {mean: 592, std: 20}\n  cut_long_requests: true\n"
+        "  stages: [{rate: 5, duration_s: 100}]\n");
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
+    struct vidur_workload *w = create(&config);
+    int64_t longest = 0;
+    for (int64_t i = 0; i < w->num_requests; i++) {
+        CU_ASSERT_TRUE(w->num_prefill_tokens[i] <= 600);
+        CU_ASSERT_TRUE(!w->is_cut[i] || w->num_prefill_tokens[i] == 600);
+        longest += w->num_prefill_tokens[i] == 600;
+    }
+    CU_ASSERT_TRUE(w->num_cut > 100 && w->num_cut < 250 && w->num_cut <= longest);
+    vidur_workload_destroy(w);
+    config.max_tokens = 1000;
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->num_cut, 0);
+    vidur_workload_destroy(w);
+}
+
 static void test_bad_replays(void)
 {
     static const struct {
@@ -340,11 +480,15 @@ static void test_bad_sections(void)
     }
 }
 
-VIDUR_TEST_MAIN("workload",
-                {"reference stream handed on", test_reference_stream_is_handed_on},
-                {"set_qps equals create", test_set_qps_equals_create},
-                {"longer runs extend shorter", test_longer_runs_extend_shorter},
-                {"replay", test_replay}, {"bad replays", test_bad_replays},
-                {"reads every key", test_reads_every_key},
-                {"truncation follows semantics", test_truncation_follows_semantics},
-                {"bad sections", test_bad_sections})
+VIDUR_TEST_MAIN(
+    "workload", {"reference stream handed on", test_reference_stream_is_handed_on},
+    {"set_qps equals create", test_set_qps_equals_create},
+    {"longer runs extend shorter", test_longer_runs_extend_shorter},
+    {"replay", test_replay},
+    {"replays from their first request", test_replays_count_from_their_first_request},
+    {"cut replays", test_cut_replays}, {"cut lengths", test_cut_lengths},
+    {"cutting many is an error", test_cutting_many_is_an_error},
+    {"cut shared prefixes", test_cut_shared_prefixes},
+    {"bad replays", test_bad_replays}, {"reads every key", test_reads_every_key},
+    {"truncation follows semantics", test_truncation_follows_semantics},
+    {"bad sections", test_bad_sections})

@@ -1,0 +1,29 @@
+#ifndef VIDUR_SIM_NOTES_H
+#define VIDUR_SIM_NOTES_H
+
+#include <vidur/log.h>
+#include <vidur/simulation_config.h>
+
+/*
+ * What whoever reads a simulation's figures should know of its inputs: requests that
+ * were cut, lengths beyond the model's context, a node that nobody named.
+ */
+
+enum { VIDUR_MAX_NOTES = 3 };
+
+struct vidur_note {
+    bool is_warning;
+    char text[256];
+};
+
+/* Returns how many there are. */
+int vidur_notes_of(const struct vidur_simulation_config *config,
+                   const struct vidur_workload *workload,
+                   struct vidur_note notes[VIDUR_MAX_NOTES]);
+
+/* Logs those that are warnings. */
+void vidur_notes_warn(const struct vidur_simulation_config *config,
+                      const struct vidur_workload *workload,
+                      const struct vidur_log *log);
+
+#endif

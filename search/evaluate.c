@@ -1,4 +1,4 @@
-#include "evaluate.h"
+#include "evaluate_parts.h"
 
 #include "base/hash.h"
 #include "base/progress.h"
@@ -14,51 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How often the bound's requests fill the batch, and how many they are at least. */
-enum { BOUND_BATCHES = 4, BOUND_REQUESTS = 512 };
-
-/* The pilot's share of the requests, and how few it makes do with. */
-enum {
-    PILOT_SHARE = 16,
-    PILOT_SHARE_OF_AUTO = 4,
-    PILOT_REQUESTS = 500,
-    PILOT_ITERATIONS = 20,
-    PILOT_STRIDE = 2
-};
-static const double pilot_granularity = 0.1;
-
-/* A search for a steady state begins with a part of the requests that it is expected to
- * need, so that two answers can be compared; how many it needs in any case. */
-enum { FIRST_PART = 4, FEWEST_AUTO_REQUESTS = 8192 };
-
 /* Of the time limit, what is left to requests that have arrived; and how few requests
  * are a load at all. */
 static const double limit_share_of_arrivals = 0.5;
 enum { FEWEST_REQUESTS = 100 };
-
-/* All requests are there from the start, for any simulation's purpose. */
-static const double saturating_qps = 1e9;
-
-/* A workload as another seed draws it. */
-struct replicate {
-    int trace, replication;
-    struct vidur_workload *workload;
-};
-
-struct evaluator {
-    const struct vidur_space *space;
-    struct evaluator_options options;
-    struct vidur_estimator_config estimator;
-    const struct evaluator_pulse *pulse;
-    struct vidur_workload **workloads; /* by trace */
-    struct replicate *replicates;      /* drawn so far */
-    int num_replicates;
-    struct vidur_timetable **timetables; /* by table; NULL: not opened yet */
-    int64_t candidate;                   /* of the simulator; -1: none */
-    int num_replicas;                    /* of the simulator */
-    struct vidur_simulator *simulator;
-    int slo_places[VIDUR_MAX_SLOS]; /* in slo_s of a row; see place_slos */
-};
 
 /* Which place of slo_s each SLO's quantile goes to; -1: another column has it. */
 static void place_slos(const struct vidur_search_config *config, int *places)
@@ -172,8 +131,8 @@ int64_t evaluator_memory_bytes(const struct evaluator *e)
     return e->simulator ? vidur_simulator_memory_bytes(e->simulator) : 0;
 }
 
-static const struct vidur_timetable *open_table(struct evaluator *e, int table,
-                                                struct vidur_error *err)
+const struct vidur_timetable *evaluator_timetable(struct evaluator *e, int table,
+                                                  struct vidur_error *err)
 {
     if (!e->timetables[table] &&
         vidur_timetable_open(&e->timetables[table], &e->estimator,
@@ -185,7 +144,7 @@ static const struct vidur_timetable *open_table(struct evaluator *e, int table,
 int evaluator_open_table(struct evaluator *e, int table, struct evaluator_table *out,
                          struct vidur_error *err)
 {
-    const struct vidur_timetable *timetable = open_table(e, table, err);
+    const struct vidur_timetable *timetable = evaluator_timetable(e, table, err);
     if (!timetable)
         return -1;
     memset(out, 0, sizeof *out);
@@ -204,15 +163,8 @@ static int on_progress(void *context, double time_s, int64_t num_completed)
     return 0;
 }
 
-/* One run of one simulator, heard of by the pulse. */
-struct run {
-    struct vidur_simulator *simulator;
-    const struct vidur_workload *workload;
-    struct vidur_run_options options;
-};
-
-static int simulate(const struct evaluator *e, struct run *run,
-                    struct vidur_metrics *metrics, struct vidur_error *err)
+int evaluator_simulate(const struct evaluator *e, struct evaluator_run *run,
+                       struct vidur_metrics *metrics, struct vidur_error *err)
 {
     const struct vidur_observer observer = {.context = (void *)(uintptr_t)e->pulse,
                                             .progress = on_progress};
@@ -227,76 +179,6 @@ static int simulate(const struct evaluator *e, struct run *run,
                                err);
 }
 
-static int64_t bound_requests(const struct vidur_deployment *deployment,
-                              int64_t available, int max_tokens)
-{
-    struct vidur_memory_plan plan;
-    vidur_memory_plan(deployment, max_tokens, &plan);
-    int64_t count = BOUND_BATCHES * plan.max_batch_size;
-    if (count < BOUND_REQUESTS)
-        count = BOUND_REQUESTS;
-    return count < available ? count : available;
-}
-
-/* Where lengths are drawn from a trace, only the workload tells. */
-static int check_prompts(const struct vidur_scheduler_config *scheduler,
-                         const struct vidur_workload *workload, struct vidur_error *err)
-{
-    int longest = 0;
-    if (strcmp(scheduler->type, "vllm") != 0 &&
-        strcmp(scheduler->type, "lightllm") != 0)
-        return 0;
-    for (int64_t i = 0; i < workload->num_requests; i++)
-        if (workload->num_prefill_tokens[i] > longest)
-            longest = workload->num_prefill_tokens[i];
-    if (longest <= scheduler->max_tokens_in_batch)
-        return 0;
-    return vidur_fail(
-        err, VIDUR_EINVAL,
-        "max_tokens_in_batch %d is below the longest prompt of %d tokens, "
-        "which never runs; raise it",
-        scheduler->max_tokens_in_batch, longest);
-}
-
-/* What a saturated replica comes to. */
-struct saturated {
-    double qps;
-    int64_t in_flight; /* requests that it worked on at once */
-};
-
-static int saturate(struct evaluator *e, int64_t candidate, struct saturated *out,
-                    struct vidur_error *err)
-{
-    const struct vidur_candidate *c = &e->space->candidates[candidate];
-    struct vidur_workload *workload = e->workloads[c->trace];
-    const struct vidur_timetable *timetable = open_table(e, c->table, err);
-    struct vidur_deployment deployment;
-    struct vidur_metrics metrics;
-    struct vidur_workload first;
-    if (!timetable)
-        return -1;
-    vidur_space_deployment(e->space, candidate, &deployment);
-    if (check_prompts(&deployment.scheduler, workload, err) != 0)
-        return -1;
-    deployment.num_replicas = 1;
-    const int64_t count =
-        bound_requests(&deployment, workload->num_requests, workload->max_tokens);
-    struct run run = {.workload = &first};
-    if (vidur_workload_offer(workload, count, saturating_qps, &first, err) != 0)
-        return -1;
-    int rc = vidur_simulator_create(&run.simulator, &deployment, timetable,
-                                    workload->max_tokens, err);
-    if (rc == 0)
-        rc = simulate(e, &run, &metrics, err);
-    vidur_simulator_destroy(run.simulator);
-    if (rc != 0)
-        return -1;
-    *out = (struct saturated){metrics.requests_per_s, metrics.peak_holders};
-    if (!(out->qps > 0 && isfinite(out->qps)))
-        return vidur_fail(err, VIDUR_EINVAL, "no request was served at any load");
-    return 0;
-}
-
 static int take_candidate(struct evaluator *e, const struct evaluator_load *load,
                           struct vidur_error *err)
 {
@@ -305,7 +187,7 @@ static int take_candidate(struct evaluator *e, const struct evaluator_load *load
     struct vidur_deployment deployment;
     if (e->candidate == load->candidate && e->num_replicas == replicas)
         return 0;
-    const struct vidur_timetable *timetable = open_table(e, c->table, err);
+    const struct vidur_timetable *timetable = evaluator_timetable(e, c->table, err);
     if (!timetable)
         return -1;
     vidur_simulator_destroy(e->simulator);
@@ -343,7 +225,7 @@ static bool shorten(struct vidur_workload *first, double limit_s)
 }
 
 /* Runs that the limit would cut are made shorter instead. */
-static int simulate_in_time(const struct evaluator *e, struct run *run,
+static int simulate_in_time(const struct evaluator *e, struct evaluator_run *run,
                             struct vidur_workload *first, struct vidur_metrics *metrics,
                             struct vidur_error *err)
 {
@@ -351,18 +233,18 @@ static int simulate_in_time(const struct evaluator *e, struct run *run,
     const bool reference =
         e->space->config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY;
     if (!(limit_s > 0) || reference)
-        return simulate(e, run, metrics, err);
+        return evaluator_simulate(e, run, metrics, err);
     const bool too_long = first->arrived_at_s[first->num_requests - 1] > limit_s;
     const bool is_short = too_long && shorten(first, limit_s);
-    if (simulate(e, run, metrics, err) != 0)
+    if (evaluator_simulate(e, run, metrics, err) != 0)
         return -1;
     if (!metrics->time_limited || is_short || !shorten(first, limit_s))
         return 0;
-    return simulate(e, run, metrics, err);
+    return evaluator_simulate(e, run, metrics, err);
 }
 
-static int run_load(struct evaluator *e, const struct evaluator_load *load,
-                    struct vidur_metrics *metrics, struct vidur_error *err)
+int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
+                  struct vidur_metrics *metrics, struct vidur_error *err)
 {
     const struct vidur_search_config *config = e->space->config;
     const int trace = e->space->candidates[load->candidate].trace;
@@ -378,7 +260,7 @@ static int run_load(struct evaluator *e, const struct evaluator_load *load,
         load->num_requests > 0 ? load->num_requests : workload->num_requests;
     if (vidur_workload_offer(workload, count, load->qps, &first, err) != 0)
         return -1;
-    struct run run = {
+    struct evaluator_run run = {
         .simulator = e->simulator,
         .workload = &first,
         .options = {.slos = config->slos,
@@ -396,98 +278,11 @@ static bool is_sustained(const struct evaluator *e, const struct vidur_metrics *
            e->space->config->semantics == VIDUR_SEMANTICS_VIDUR;
 }
 
-static bool is_feasible(const struct evaluator *e, const struct vidur_metrics *metrics)
+bool evaluator_is_feasible(const struct evaluator *e,
+                           const struct vidur_metrics *metrics)
 {
     return metrics->violated_slo < 0 && !metrics->time_limited &&
            is_sustained(e, metrics);
-}
-
-/* ---- Where a search may start ---- */
-
-struct pilot {
-    struct evaluator *evaluator;
-    struct evaluator_load load;
-};
-
-static int probe_pilot(void *context, double qps,
-                       struct vidur_capacity_outcome *outcome, struct vidur_error *err)
-{
-    struct pilot *pilot = context;
-    struct vidur_metrics metrics;
-    pilot->load.qps = qps;
-    if (run_load(pilot->evaluator, &pilot->load, &metrics, err) != 0)
-        return -1;
-    outcome->feasible = is_feasible(pilot->evaluator, &metrics);
-    return 0;
-}
-
-/* Leaves *start_qps alone where the workload is too short for a pilot, or nothing
- * passes. */
-static int find_start(struct pilot *pilot, double bound_qps, double *start_qps,
-                      struct vidur_error *err)
-{
-    const struct vidur_capacity_options options = {.definition = VIDUR_CAPACITY_SLOS,
-                                                   .granularity = pilot_granularity,
-                                                   .max_iterations = PILOT_ITERATIONS,
-                                                   .anchor_qps = bound_qps,
-                                                   .first_stride = PILOT_STRIDE};
-    struct vidur_capacity search;
-    struct vidur_capacity_answer answer;
-    if (pilot->load.num_requests < PILOT_REQUESTS)
-        return 0;
-    if (vidur_capacity_begin(&search, &options, err) != 0 ||
-        vidur_capacity_run(&search, probe_pilot, pilot, err) != 0)
-        return -1;
-    vidur_capacity_answer(&search, &answer);
-    if (answer.found) /* so few requests may be served at any rate */
-        *start_qps = fmin(answer.max_qps, bound_qps);
-    return 0;
-}
-
-int64_t evaluator_requests_for(double in_flight)
-{
-    const double wanted = fmin(EVALUATOR_STEADY_TURNOVERS * in_flight, 0x1p40);
-    int64_t count = FEWEST_AUTO_REQUESTS;
-    while ((double)count < wanted)
-        count *= 2;
-    return count;
-}
-
-/* The requests that a search begins with. */
-static int64_t first_requests(const struct evaluator *e, int64_t candidate,
-                              const struct saturated *saturated)
-{
-    const struct vidur_candidate *c = &e->space->candidates[candidate];
-    const struct vidur_search_config *config = e->space->config;
-    const int64_t most = e->workloads[c->trace]->num_requests;
-    const double target_qps = config->target.qps;
-    const double replicas =
-        target_qps > 0 ? target_qps / saturated->qps : c->num_replicas;
-    if (!config->traces[c->trace].auto_requests)
-        return most;
-    const int64_t count =
-        evaluator_requests_for((double)saturated->in_flight * replicas) / FIRST_PART;
-    return count < most ? count : most;
-}
-
-int evaluator_bound(struct evaluator *e, int64_t candidate, bool pilot,
-                    struct evaluator_bound *out, struct vidur_error *err)
-{
-    const struct vidur_candidate *c = &e->space->candidates[candidate];
-    const struct vidur_search_config *config = e->space->config;
-    const int share =
-        config->traces[c->trace].auto_requests ? PILOT_SHARE_OF_AUTO : PILOT_SHARE;
-    struct saturated saturated;
-    *out = (struct evaluator_bound){0};
-    if (saturate(e, candidate, &saturated, err) != 0)
-        return -1;
-    out->qps = saturated.qps * (config->target.qps > 0 ? 1 : c->num_replicas);
-    out->num_requests = first_requests(e, candidate, &saturated);
-    if (!pilot || config->target.qps > 0) /* the bound says with how many to begin */
-        return 0;
-    struct pilot search = {
-        e, {.candidate = candidate, .num_requests = out->num_requests / share}};
-    return find_start(&search, out->qps, &out->start_qps, err);
 }
 
 /* A run that was stopped before anything was measured tells nothing. */
@@ -559,7 +354,7 @@ static void fill_verdict(const struct evaluator *e, struct vidur_probe_row *row,
 {
     row->time_limited = metrics->time_limited;
     row->stopped_early = metrics->stopped_early;
-    row->feasible = is_feasible(e, metrics);
+    row->feasible = evaluator_is_feasible(e, metrics);
     if (metrics->violated_slo >= 0)
         vidur_slo_name(&e->space->config->slos[metrics->violated_slo],
                        row->violated_slo, sizeof row->violated_slo);
@@ -584,7 +379,7 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     struct vidur_probe_row *row = &out->row;
     struct vidur_metrics metrics;
     const double begin_s = vidur_monotonic_s();
-    if (run_load(e, load, &metrics, err) != 0)
+    if (evaluator_run(e, load, &metrics, err) != 0)
         return -1;
     memset(out, 0, sizeof *out);
     out->peak_batch_size = metrics.peak_batch_size;

@@ -48,7 +48,7 @@ int evaluator_open_table(struct evaluator *evaluator, int table,
 struct evaluator_bound {
     double qps; /* no load above it can be served for long, whatever the SLOs; with a
                    target: by one replica */
-    double start_qps; /* about where the answer is; 0: no telling */
+    double start_qps;     /* about where the answer is; 0: no telling */
     int64_t num_requests; /* to begin with: all, unless they are to be as many as a
                              steady state needs */
 };

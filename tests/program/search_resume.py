@@ -6,12 +6,11 @@ goes on once they are as they were. Prices may change.
 
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import unittest
 
-from search_support import (SMALL, Search, differences, read, steps_in,  # noqa: E402
-                            wait_until)
+from search_support import SMALL, Search, differences, read, steps_in
 
 PROGRAM, SOURCE = sys.argv[1:3]
 Search.program = PROGRAM
@@ -62,18 +61,9 @@ class Resume(Search):
     def run_program(self, *args, **kwargs):
         return super().run_program(*args, env=self.env, **kwargs)
 
-    def begin(self, *args):
+    def begin(self):
         """A search that is killed once it has got somewhere, and is not over."""
-        for _ in range(50):
-            process = subprocess.Popen([PROGRAM, "a.yaml", "-q", "-o", "r.h5", *args],
-                                       cwd=self.folder, env=self.env)
-            found = wait_until(lambda: steps_in(self.journal) > 3, process)
-            process.kill()
-            process.wait()
-            if found and os.path.exists(self.journal):
-                return
-            os.unlink(self.path("r.h5"))
-        self.fail("every search was over before it could be killed")
+        self.begin_and_stop(signal.SIGKILL, steps=4, env=self.env)
 
     def edit(self, name, old, new):
         """Returns the text before."""

@@ -1,7 +1,8 @@
 """Runs vidur-report as a user would: outputs, exit statuses, errors for bad files.
 
-check_program.py vidur-report make_results FOLDER
+check_program.py vidur-report make_results FOLDER no_locks.so
 """
+import fcntl
 import os
 import shutil
 import subprocess
@@ -71,7 +72,18 @@ def foreign_hdf5(folder, whole):
     yield path, "/ranking cannot be read"
 
 
-def main(report, make_results, folder):
+def check_locks(report, whole, no_locks):
+    """A lock of another program, or a file system without locks, is no damage."""
+    answer = run(report, whole).stdout
+    with open(whole, "r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert run(report, whole).stdout == answer
+    without = {**ENVIRONMENT, "LD_PRELOAD": no_locks, "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    done = subprocess.run([report, whole], capture_output=True, text=True, env=without)
+    assert done.returncode == 0 and done.stdout == answer, done.stderr
+
+
+def main(report, make_results, folder, no_locks):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     whole, other = (os.path.join(folder, name) for name in ("whole.h5", "other-seed.h5"))
@@ -99,6 +111,7 @@ def main(report, make_results, folder):
              if not line.startswith("note: ")] for path in (merged, whole)]
     assert told[0] == told[1], told
 
+    check_locks(report, whole, no_locks)
     for path, message in damaged_files(folder, whole):
         error = run(report, path, status=1).stderr
         assert path in error and message in error, (path, error)
@@ -127,4 +140,4 @@ def main(report, make_results, folder):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

@@ -11,16 +11,22 @@
  */
 
 struct vidur_number {
-    char text[32];
+    char text[64];
 };
 
-/* Three significant digits without an exponent (0.00456, 12.3, 4567), "0", or "-" where
- * the value is not known. Ties go away from zero. */
+/* Three significant digits without an exponent (0.00456, 12.3, 4567; with one below
+ * 0.0001 and from 1e15 on), "0", or "-" where the value is not known. Ties go away from
+ * zero. */
 struct vidur_number vidur_number3(double value);
 struct vidur_number vidur_number_usd(double value); /* two decimals: 1234.50 */
 struct vidur_number vidur_number_int(int64_t value);
 /* Seconds with their unit: "1.92 s", "102 ms" below 1 s. */
 struct vidur_number vidur_number_time(double value_s);
+struct vidur_number vidur_number_percent(double value); /* "12.3 %" */
+/* What a row serves at most: "30.2", "30.2 (28.9 to 31.0)" where its search was
+ * replicated, ">= 30.2" (as one sign) where no load failed; with a "*" where it saw a
+ * burst. */
+struct vidur_number vidur_number_qps(const struct vidur_ranking_row *row);
 /* "+12.3 %", "0 %" below 0.05 %, for a factor of 1.123. */
 struct vidur_number vidur_number_change(double factor);
 
@@ -38,7 +44,7 @@ void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_
 void vidur_format_counts(const struct vidur_report_group *group, char *text,
                          size_t size);
 
-/* Text in Markdown: no tag, no end of a table's cell. */
+/* Text in Markdown: no tag, no end of a table's cell, no control character. */
 void vidur_put_markdown(FILE *out, const char *text);
 
 /*

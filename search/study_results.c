@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "knobs.h"
 #include "results_notes.h"
 #include "study_parts.h"
@@ -194,12 +195,14 @@ static void explain_time_limit(const struct study *study, int64_t candidate,
     double qps = evaluator_lowest_qps(study->evaluator, trace);
     if (lowest && lowest->time_limited)
         qps = fmax(qps, lowest->qps);
-    snprintf(
-        row->reason, sizeof row->reason,
-        "search.time_limit_s %g cuts %lld requests below %.3g QPS; raise it or ask "
-        "for fewer requests",
-        study->config->search.time_limit_s,
-        (long long)evaluator_workload(study->evaluator, trace)->num_requests, qps);
+    snprintf(row->reason, sizeof row->reason,
+             "search.time_limit_s %g cuts %s below %.3g QPS; raise it or ask "
+             "for fewer requests",
+             study->config->search.time_limit_s,
+             vidur_text_counted(
+                 evaluator_workload(study->evaluator, trace)->num_requests, "request")
+                 .text,
+             qps);
 }
 
 static void fill_unmet(const struct study *study, int64_t candidate,

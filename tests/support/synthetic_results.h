@@ -13,4 +13,21 @@
 void synthetic_results(struct vidur_results *results, int num_candidates,
                        uint64_t seed);
 
+/* Changes to such results, after which they are ranked anew: what other searches leave.
+ */
+
+/* Five seeds each: max_qps_low and max_qps_high; one row in seven is unbounded, one in
+ * eleven a burst. */
+void synthetic_replicate(struct vidur_results *results);
+
+/* Every second deployment of several replicas is there on half its GPUs too, where a
+ * replica serves 0.9 to 1.1 times as much. */
+void synthetic_resize(struct vidur_results *results, uint64_t seed);
+
+/* A search for a load: each row has the replicas that serve it, and ranks by price. */
+void synthetic_retarget(struct vidur_results *results, double target_qps);
+
+/* Names and reasons that attack terminals, Markdown, HTML and spreadsheets. */
+void synthetic_attack(struct vidur_results *results);
+
 #endif

@@ -89,10 +89,10 @@ void vidur_format_confidence(const struct vidur_ranking_row *row, char *text,
     size_t used = 0;
     text[0] = 0;
     if (isfinite(row->max_qps_low))
-        used =
-            (size_t)snprintf(text, size, "%.20s QPS: there the SLOs hold in all %.60s",
-                             vidur_number3(row->max_qps_low).text,
-                             vidur_text_counted(row->replications, "replication").text);
+        used = (size_t)snprintf(
+            text, size, "%.20s QPS, at which the SLOs hold in all %.60s",
+            vidur_number3(row->max_qps_low).text,
+            vidur_text_counted(row->replications, "replication").text);
     if (row->unbounded && used < size)
         snprintf(text + used, size - used,
                  "%sno load that was tried failed, so the maximum may be higher",

@@ -63,9 +63,7 @@ enum results_seal results_check_seal(const char *bytes, size_t *size)
 
 /* ---- a child ---- */
 
-enum { CHILD_CPU_S = 600 }; /* damage can make HDF5 go round in circles */
-
-static void be_quiet(void)
+static void restrict_child(unsigned limit_s)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
     const int nowhere = open("/dev/null", O_WRONLY);
@@ -74,16 +72,16 @@ static void be_quiet(void)
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         signal(signals[i], SIG_DFL); /* a handler would tell of the crash */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    setrlimit(RLIMIT_CPU, &(struct rlimit){CHILD_CPU_S, CHILD_CPU_S});
+    setrlimit(RLIMIT_CPU, &(struct rlimit){limit_s, limit_s});
 }
 
-int results_try_in_child(void (*run)(void *context), void *context)
+int results_try_in_child(void (*run)(void *context), void *context, unsigned limit_s)
 {
     const pid_t child = fork();
     if (child < 0)
         return -1;
     if (child == 0) {
-        be_quiet();
+        restrict_child(limit_s);
         run(context);
         _exit(0);
     }

@@ -21,8 +21,8 @@ enum results_seal { RESULTS_SEALED, RESULTS_NOT_SEALED, RESULTS_SEAL_BROKEN };
 enum results_seal results_check_seal(const char *bytes, size_t *size);
 
 /* Runs a function in a child process, whose output is dropped: 1: it came back; 0: it
- * crashed or did not end; -1: no child could be made. For functions that may crash on
- * damaged input, before they are called in earnest. */
-int results_try_in_child(void (*run)(void *context), void *context);
+ * crashed, or took the processor for longer than `limit_s`; -1: no child could be made.
+ * For functions that may do so on damaged input, before they are called in earnest. */
+int results_try_in_child(void (*run)(void *context), void *context, unsigned limit_s);
 
 #endif

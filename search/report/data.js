@@ -71,7 +71,7 @@ function qpsText(row) {
 function confidence(row) {
   const parts = [];
   if (known(row.max_qps_low))
-    parts.push(`${num3(row.max_qps_low)} QPS: there the SLOs hold in all ${plural(row.replications, "replication")}`);
+    parts.push(`${num3(row.max_qps_low)} QPS, at which the SLOs hold in all ${plural(row.replications, "replication")}`);
   if (row.unbounded) parts.push("no load that was tried failed, so the maximum may be higher");
   return parts.join("; ");
 }

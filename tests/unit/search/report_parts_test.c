@@ -90,7 +90,7 @@ static void test_marks(void)
                   true);
         if (form != RANKING)
             check_has(form, text,
-                      "28.9 QPS: there the SLOs hold in all 5 replications; no load",
+                      "28.9 QPS, at which the SLOs hold in all 5 replications; no load",
                       true);
         free(text);
     }

@@ -209,10 +209,18 @@ static void crash(void *context)
     raise(SIGSEGV);
 }
 
+static void never_end(void *context)
+{
+    (void)context;
+    for (volatile int i = 0;; i = !i) {
+    }
+}
+
 static void test_child(void)
 {
-    CU_ASSERT_EQUAL(results_try_in_child(do_nothing, NULL), 1);
-    CU_ASSERT_EQUAL(results_try_in_child(crash, NULL), 0);
+    CU_ASSERT_EQUAL(results_try_in_child(do_nothing, NULL, 5), 1);
+    CU_ASSERT_EQUAL(results_try_in_child(crash, NULL, 5), 0);
+    CU_ASSERT_EQUAL(results_try_in_child(never_end, NULL, 1), 0);
 }
 
 static void remove_file(void)

@@ -83,7 +83,7 @@ int results_try_in_child(void (*run)(void *context), void *context, unsigned lim
     if (child == 0) {
         restrict_child(limit_s);
         run(context);
-        _exit(0);
+        _Exit(0); /* the child, not the program */
     }
     int status = 0;
     while (waitpid(child, &status, 0) < 0)

@@ -16,8 +16,13 @@ struct bench {
     struct vidur_report_model model;
 };
 
-static struct vidur_ranking_row *add(struct bench *bench, const char *label, int gpus,
-                                     int replicas, double qps, double usd)
+struct offer {
+    const char *label;
+    int gpus, replicas;
+    double qps, usd;
+};
+
+static struct vidur_ranking_row *add(struct bench *bench, struct offer offer)
 {
     int count;
     const struct vidur_column *columns = vidur_ranking_columns(&count);
@@ -28,15 +33,15 @@ static struct vidur_ranking_row *add(struct bench *bench, const char *label, int
     snprintf(row->model, sizeof row->model, "m");
     snprintf(row->trace, sizeof row->trace, "t");
     snprintf(row->network_device, sizeof row->network_device, "node");
-    snprintf(row->scheduler_label, sizeof row->scheduler_label, "%s", label);
+    snprintf(row->scheduler_label, sizeof row->scheduler_label, "%s", offer.label);
     snprintf(row->status, sizeof row->status, VIDUR_STATUS_OK);
-    row->tensor_parallel_size = gpus / replicas;
+    row->tensor_parallel_size = offer.gpus / offer.replicas;
     row->num_pipeline_stages = 1;
-    row->num_gpus = gpus;
-    row->num_replicas = replicas;
-    row->max_qps = qps;
-    row->usd_per_hour = usd;
-    row->qps_per_dollar = qps / usd;
+    row->num_gpus = offer.gpus;
+    row->num_replicas = offer.replicas;
+    row->max_qps = offer.qps;
+    row->usd_per_hour = offer.usd;
+    row->qps_per_dollar = offer.qps / offer.usd;
     return row;
 }
 
@@ -72,8 +77,10 @@ static void release(struct bench *bench)
 static void test_cheapest_of_all_candidates(void)
 {
     struct bench bench = {0};
-    add(&bench, "large", 8, 1, 100, 32);   /* 3.1 QPS/$, but 8 GPUs at once */
-    add(&bench, "small", 16, 16, 100, 40); /* 2.5 QPS/$, 2.5 USD a GPU */
+    add(&bench,
+        (struct offer){"large", 8, 1, 100, 32}); /* 3.1 QPS/$, but 8 GPUs at once */
+    add(&bench,
+        (struct offer){"small", 16, 16, 100, 40}); /* 2.5 QPS/$, 2.5 USD a GPU */
     struct vidur_report_sizing best =
         choose(&bench, (struct vidur_report_load){.target_qps = 50});
     CU_ASSERT_STRING_EQUAL(best.row->scheduler_label, "small");
@@ -96,7 +103,7 @@ static void test_headroom_and_nodes(void)
 {
     struct bench bench = {0};
     struct vidur_error err = {0};
-    add(&bench, "a", 16, 16, 160, 32);
+    add(&bench, (struct offer){"a", 16, 16, 160, 32});
     struct vidur_report_sizing best =
         choose(&bench, (struct vidur_report_load){.target_qps = 50, .headroom = 0.1});
     CU_ASSERT_EQUAL(best.replicas, 6); /* 55 QPS */
@@ -128,10 +135,10 @@ static void test_several_sizes(void)
                  {28.1, 9, false, 31.5},   {52.6, 16, true, 60},  {60, 16, true, 60},
                  {60.1, 17, false, 63.75}, {600, 160, false, 600}};
     struct bench bench = {0};
-    add(&bench, "a", 16, 16, 60, 16);
-    add(&bench, "a", 2, 2, 8, 2);
-    add(&bench, "a", 8, 8, 28, 8);
-    add(&bench, "a", 8, 8, 29, 8); /* a size twice: the lesser counts */
+    add(&bench, (struct offer){"a", 16, 16, 60, 16});
+    add(&bench, (struct offer){"a", 2, 2, 8, 2});
+    add(&bench, (struct offer){"a", 8, 8, 28, 8});
+    add(&bench, (struct offer){"a", 8, 8, 29, 8}); /* a size twice: the lesser counts */
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_report_sizing best =
             choose(&bench, (struct vidur_report_load){.target_qps = cases[i].qps});
@@ -153,7 +160,7 @@ static void test_several_sizes(void)
 static void test_what_counts(void)
 {
     struct bench bench = {0};
-    struct vidur_ranking_row *row = add(&bench, "a", 4, 4, 40, 4);
+    struct vidur_ranking_row *row = add(&bench, (struct offer){"a", 4, 4, 40, 4});
     const struct vidur_report_load load = {.target_qps = 40};
     CU_ASSERT_EQUAL(choose(&bench, load).replicas, 4);
     row->max_qps_low = 32; /* all of its seeds hold there */
@@ -174,14 +181,14 @@ static void test_ties(void)
 {
     struct bench bench = {0};
     const struct vidur_report_load load = {.target_qps = 10};
-    add(&bench, "a", 4, 1, 10, 8);
-    add(&bench, "b", 2, 1, 10, 8); /* fewer GPUs for the same price */
+    add(&bench, (struct offer){"a", 4, 1, 10, 8});
+    add(&bench, (struct offer){"b", 2, 1, 10, 8}); /* fewer GPUs for the same price */
     CU_ASSERT_STRING_EQUAL(choose(&bench, load).row->scheduler_label, "b");
-    add(&bench, "c", 2, 1, 11, 8); /* more capacity */
+    add(&bench, (struct offer){"c", 2, 1, 11, 8}); /* more capacity */
     CU_ASSERT_STRING_EQUAL(choose(&bench, load).row->scheduler_label, "c");
-    add(&bench, "d", 2, 1, 11, 8); /* the id */
+    add(&bench, (struct offer){"d", 2, 1, 11, 8}); /* the id */
     CU_ASSERT_STRING_EQUAL(choose(&bench, load).row->scheduler_label, "c");
-    add(&bench, "e", 8, 1, 10, 8 - 1e-12); /* no cent less */
+    add(&bench, (struct offer){"e", 8, 1, 10, 8 - 1e-12}); /* no cent less */
     CU_ASSERT_STRING_EQUAL(choose(&bench, load).row->scheduler_label, "c");
     release(&bench);
 }
@@ -190,7 +197,7 @@ static void test_ties(void)
 static void test_limits(void)
 {
     struct bench bench = {0};
-    struct vidur_ranking_row *row = add(&bench, "a", 4, 4, 40, 4);
+    struct vidur_ranking_row *row = add(&bench, (struct offer){"a", 4, 4, 40, 4});
     CU_ASSERT_PTR_NULL(choose(&bench, (struct vidur_report_load){1e300, 0, false}).row);
     CU_ASSERT_PTR_NULL(choose(&bench, (struct vidur_report_load){1e11, 0, false}).row);
     CU_ASSERT_EQUAL(choose(&bench, (struct vidur_report_load){1e10, 0, true}).replicas,
@@ -261,7 +268,7 @@ static void test_words(void)
     struct bench bench = {0};
     char text[1024];
     const struct vidur_report_load load = {10, 0, true};
-    struct vidur_ranking_row *row = add(&bench, "vllm", 4, 4, 40, 8);
+    struct vidur_ranking_row *row = add(&bench, (struct offer){"vllm", 4, 4, 40, 8});
     row->batch_size = 64;
     struct vidur_report_sizing best = choose(&bench, load);
     vidur_format_sizing(&best, &load, text, sizeof text);

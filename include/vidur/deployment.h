@@ -92,4 +92,12 @@ bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment);
  * from; deployments that could be simulated differently have different ones. */
 uint64_t vidur_deployment_id(const struct vidur_deployment *deployment);
 
+struct vidur_sha256;
+
+/* Adds what simulations of a deployment depend on to a hash, value by value: equal
+ * content gives equal hashes on every machine. A new member is added there; a test
+ * flips every byte of the struct. Prices are left out. */
+void vidur_deployment_digest(struct vidur_sha256 *sha,
+                             const struct vidur_deployment *deployment);
+
 #endif

@@ -54,4 +54,10 @@ int64_t vidur_model_layer_params(const struct vidur_model_spec *model,
 int vidur_model_kv_heads_per_device(const struct vidur_model_spec *model,
                                     int tensor_parallel_size);
 
+struct vidur_sha256;
+
+/* Adds what a spec says to a hash, value by value: equal content gives equal hashes on
+ * every machine. A new member is added there; a test flips every byte of the struct. */
+void vidur_model_digest(struct vidur_sha256 *sha, const struct vidur_model_spec *model);
+
 #endif

@@ -16,6 +16,9 @@
  * filled), INT (int64), REAL (double; NaN where it has no meaning), FLAG (0 or 1).
  */
 
+/* What a month's price is worked out with. */
+enum { VIDUR_HOURS_PER_MONTH = 730 };
+
 /* Of those that got there; p50, p90, p95 and p99 of each of VIDUR_LATENCIES. */
 #define VIDUR_RESULT_LATENCY_COLUMNS(X)                                                \
     X(REAL, ttft_p50_s, 0, "s", "time to first token, median")                         \

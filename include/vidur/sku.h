@@ -76,4 +76,13 @@ int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
 int vidur_node_sku_default(const char *device, char *name, size_t size,
                            struct vidur_error *err);
 
+struct vidur_sha256;
+
+/* Adds what specs say to a hash, value by value: equal content gives equal hashes on
+ * every machine. A new member is added there; a test flips every byte of the struct.
+ * Prices are left out: no time and no metric depends on them. */
+void vidur_device_digest(struct vidur_sha256 *sha,
+                         const struct vidur_device_sku *device);
+void vidur_node_digest(struct vidur_sha256 *sha, const struct vidur_node_sku *node);
+
 #endif

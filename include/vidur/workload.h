@@ -168,4 +168,13 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
 
 void vidur_workload_destroy(struct vidur_workload *workload);
 
+struct vidur_sha256;
+
+/* Adds what simulations under a workload depend on to a hash, value by value: equal
+ * content gives equal hashes on every machine. A new member is added there; a test
+ * flips every byte of the struct. The rate (arrivals.qps) and the paths of files, whose
+ * contents count, are the caller's. */
+void vidur_workload_digest(struct vidur_sha256 *sha,
+                           const struct vidur_workload_config *workload);
+
 #endif

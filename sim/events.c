@@ -79,7 +79,7 @@ static int on_replica_schedule(struct loop *loop, const struct vidur_event *even
         const int32_t slot = vidur_run_form_batch(loop->run, server, false);
         if (slot == VIDUR_NO_BATCH)
             break;
-        if (slot < 0)
+        if (slot == VIDUR_BATCH_FAILED)
             return -1;
         push(loop, VIDUR_EVENT_STAGE_ARRIVAL, loop->now_s,
              &(struct vidur_event){

@@ -8,7 +8,8 @@
  * in flight. Source: simulator.md section 4.3.
  */
 
-enum { VIDUR_NO_BATCH = -1 };
+/* In place of a slot: there is no batch; forming one failed. */
+enum { VIDUR_NO_BATCH = -1, VIDUR_BATCH_FAILED = -2 };
 
 struct vidur_stage {
     int32_t batch; /* at work: a slot, or VIDUR_NO_BATCH */

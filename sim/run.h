@@ -73,7 +73,8 @@ static inline int64_t vidur_arrival_id(const struct vidur_arrivals *arrivals,
 }
 
 /* Forms the server's next batch at replica.now_s, and starts it then where `starts`:
- * its only stage is free. A slot; VIDUR_NO_BATCH: none can be formed; -2: an error. */
+ * its only stage is free. Returns its slot, VIDUR_NO_BATCH where none can be formed, or
+ * VIDUR_BATCH_FAILED with run->err. */
 int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
                              bool starts);
 

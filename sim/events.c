@@ -5,7 +5,7 @@
 
 /*
  * The reference way to drive a run: a heap of events, one at a time, exactly as
- * simulator.md section 4.4 states. Slow beside stepper.c, and what it is tested with.
+ * SIMULATOR.md section 4.4 states. Slow beside stepper.c, and what it is tested with.
  */
 
 enum { POLL_EVENTS = 1024 };

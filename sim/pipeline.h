@@ -5,7 +5,7 @@
 
 /*
  * A replica's stages in a row, each a FIFO of batches and one at work, and the batches
- * in flight. Source: simulator.md section 4.3.
+ * in flight. Source: SIMULATOR.md section 4.3.
  */
 
 /* In place of a slot: there is no batch; forming one failed. */

@@ -11,7 +11,7 @@
 
 /*
  * One run of a simulator. The state of the cluster, and the steps that all ways of
- * driving it share: events.c pops events from a heap, in the order that simulator.md
+ * driving it share: events.c pops events from a heap, in the order that SIMULATOR.md
  * section 4.4 states; stepper.c walks each replica by itself and skips repetitions.
  */
 

@@ -5,7 +5,7 @@
 /*
  * The quick way to drive a run. Replicas meet in the router only, so each is walked by
  * itself, from one instant at which something happens to the next, without a heap. At
- * an instant the order of simulator.md section 4.4 comes down to: arrivals, stages that
+ * an instant the order of SIMULATOR.md section 4.4 comes down to: arrivals, stages that
  * end, batches that end, schedules, stages that start. Arrivals at a replica that can
  * take no batch wait in the workload until it can.
  */

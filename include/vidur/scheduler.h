@@ -11,7 +11,7 @@
 
 /*
  * What a scheduler sees of a replica, and the table of functions that makes one.
- * Source: simulator.md section 4.2.
+ * Source: SIMULATOR.md section 4.2.
  *
  * A scheduler forms batches: it moves requests from the replica's waiting queue and
  * from its list of running requests into a batch, and takes KV blocks for them. The
@@ -136,7 +136,7 @@ struct vidur_replica {
     bool keeps_blocks; /* the scheduler releases a completed request's blocks */
     bool fixed_blocks; /* a decoding request's blocks do not grow */
     bool grouping;     /* groups may be formed */
-    bool corrected;    /* semantics: simulator.md section 9 */
+    bool corrected;    /* semantics: SIMULATOR.md section 9 */
     int32_t index;
     int32_t num_groups;
     struct vidur_decode_group *groups;

@@ -6,7 +6,7 @@
 /*
  * vLLM's V1 engine: one token budget a step for decodes, chunks of prompts begun and
  * new prompts, in this order; a prefix cache; preemption by recomputation. Source:
- * vllm_v1.md section 1.
+ * ENGINE.md section 1.
  *
  * With async scheduling a step is fixed when the one before it starts, so a new request
  * waits for the running step and for the one that is fixed already. Which requests

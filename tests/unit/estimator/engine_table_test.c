@@ -97,7 +97,7 @@ static double step_ms(const struct vidur_engine_table *t, int decodes, int conte
            attention;
 }
 
-/* The table of vllm_v1.md section 3, to its 0.2 %. */
+/* The table of ENGINE.md section 3, to its 0.2 %. */
 static void test_published_step_times(void)
 {
     static const struct {

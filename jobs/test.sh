@@ -2,10 +2,13 @@
 # Installs what the tests need, builds with warnings as errors, runs every test, and runs
 # those of the libraries again under AddressSanitizer and UndefinedBehaviorSanitizer.
 #   jobs/test.sh [ctest options, e.g. -R capacity]
-# Environment: BUILD_DIR (default build-test), VIDUR_SKIP_ASAN=1 leaves out the second part.
+# Environment: BUILD_DIR (default build-test), VIDUR_SKIP_ASAN=1 leaves out the second part,
+# VIDUR_REQUIRE_GOLDEN=1 makes tests fail that lack the comparison data beside the source tree;
+# otherwise they are skipped, and the last line says how many.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . jobs/packages.sh
+. jobs/golden-skips.sh
 
 build=${BUILD_DIR:-build-test}
 vidur_install $VIDUR_BUILD_PACKAGES $VIDUR_TEST_PACKAGES
@@ -23,6 +26,9 @@ vidur_build()
     cmake --build "$dir" -- --no-print-directory >/dev/null # fails where the build did
 }
 
+ctest_log=$build/Testing/Temporary/LastTest.log
+rm -f "$ctest_log"
+trap 'vidur_tell_golden_skips "$ctest_log"' EXIT
 vidur_build "$build" -DCMAKE_BUILD_TYPE=Release
 (cd "$build" && ctest -j "$(nproc)" --output-on-failure "$@")
 

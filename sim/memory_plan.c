@@ -37,7 +37,7 @@ static int64_t blocks_per_request(const struct vidur_deployment *deployment,
     return blocks > 0 ? blocks : 1;
 }
 
-/* Whole requests of max_tokens, as simulator.md section 3. */
+/* Whole requests of max_tokens, as SIMULATOR.md section 3. */
 static void plan_vidur(const struct vidur_deployment *deployment, int max_tokens,
                        struct vidur_memory_plan *plan)
 {
@@ -71,7 +71,7 @@ static void plan_exact(const struct vidur_deployment *deployment, int max_tokens
     plan->request_slots = plan->num_blocks / blocks_per_request(deployment, max_tokens);
 }
 
-/* vllm_v1.md section 2. */
+/* ENGINE.md section 2. */
 static void plan_engine(const struct vidur_deployment *deployment, int max_tokens,
                         struct vidur_memory_plan *plan)
 {

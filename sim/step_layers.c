@@ -5,7 +5,7 @@
 #include <string.h>
 
 /*
- * The step model `layers`: per-operator times of one layer, summed as simulator.md
+ * The step model `layers`: per-operator times of one layer, summed as SIMULATOR.md
  * section 5 says, in its order: it decides the last bits. Sums that depend on the
  * number of tokens alone are added up once, for batches of the usual sizes.
  */

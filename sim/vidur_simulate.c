@@ -13,7 +13,7 @@
 
 #define PROGRAM "vidur-simulate"
 
-/* Exit statuses; see contract.md. */
+/* Exit statuses; see CONTRACT.md. */
 enum { DONE = 0, BAD_INPUT = 1, NOT_COMPLETED = 2, INTERRUPTED = 3 };
 
 /* The one thing that a signal handler may touch. */

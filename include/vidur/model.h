@@ -37,7 +37,7 @@ struct vidur_model_spec {
 int vidur_model_load(struct vidur_model_spec *model, const char *reference,
                      struct vidur_error *err);
 
-/* Dimensions are positive and divide each other as simulator.md section 1 asks. */
+/* Dimensions are positive and divide each other as SIMULATOR.md section 1 asks. */
 int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *err);
 
 /* "max_seq_len 8192 is beyond the context of NAME, 4096 tokens: ..." where `key` asks
@@ -46,7 +46,7 @@ void vidur_model_describe_context(const struct vidur_model_spec *model, const ch
                                   int max_tokens, char *out, size_t size);
 
 /* Parameters of one decoder layer held by one of `tensor_parallel_size` devices;
- * simulator.md section 3. Embeddings are not counted. */
+ * SIMULATOR.md section 3. Embeddings are not counted. */
 int64_t vidur_model_layer_params(const struct vidur_model_spec *model,
                                  int tensor_parallel_size);
 

@@ -10,7 +10,7 @@
 /*
  * What a search leaves behind: the rows of results.h5, in memory. Columns are declared
  * once, here; the lists feed the structs, the journal, HDF5, CSV and the report.
- * Source: contract.md, "vidur-search".
+ * Source: CONTRACT.md, "vidur-search".
  *
  * X(kind, name, size, unit, description); kinds: TEXT (UTF-8 in `size` bytes, zero
  * filled), INT (int64), REAL (double; NaN where it has no meaning), FLAG (0 or 1).

@@ -23,7 +23,7 @@ struct vidur_roofline_efficiency {
     double elementwise_launch_us;        /* floor of an element-wise kernel */
 };
 
-/* Memory and peaks as the V1 engine model uses them (vllm_v1.md sections 2 and 3). */
+/* Memory and peaks as the V1 engine model uses them (ENGINE.md sections 2 and 3). */
 struct vidur_device_v1 {
     double usable_memory_gib;
     double memory_bandwidth_gb_per_s;

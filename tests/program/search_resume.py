@@ -115,8 +115,12 @@ class Resume(Search):
         prices = {round(row["usd_per_hour"] / row["num_gpus"], 6) for row in rows
                   if row["device"] == b"h100" or row["device"] == "h100"}
         self.assertEqual(prices, {usd})
-        self.assertEqual(sorted((row["candidate_id"], row["max_qps"]) for row in rows),
-                         sorted((row["candidate_id"], row["max_qps"]) for row in whole))
+        # Other prices, other best candidates, which are searched with more seeds.
+        whole = {row["candidate_id"]: row for row in whole}
+        for row in rows:
+            before = whole[row["candidate_id"]]
+            if row["replications"] == before["replications"]:
+                self.assertEqual(row["max_qps"], before["max_qps"])
 
     def test_prices(self):
         """Nothing simulated is lost by them, and the results have the new ones."""

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by search.sbatch, resume.sbatch and search-array.sbatch: runs vidur-search in a
 # Slurm allocation until its work is done.
 #
@@ -106,8 +107,9 @@ vidur_on_stop()
     (
         trap - TERM
         sleep "${STOP_PATIENCE_S:-15}" &
-        trap "kill $!; exit" TERM
-        wait "$!"
+        sleeper=$!
+        trap 'kill "$sleeper"; exit' TERM
+        wait "$sleeper"
         kill -KILL "$vidur_child" 2>/dev/null
     ) &
     vidur_watchdog=$!

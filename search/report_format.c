@@ -202,18 +202,19 @@ void vidur_table_start(struct vidur_text_table *table, const char *const *header
 
 void vidur_table_cell(struct vidur_text_table *table, const char *text)
 {
+    if (table->failed)
+        return;
     if (table->next == 0 && table->num_rows == table->capacity) {
         int capacity = 2 * table->capacity + 8;
         void *grown = realloc(table->cells, (size_t)(capacity * table->num_columns) *
                                                 sizeof *table->cells);
-        table->failed |= !grown;
-        if (table->failed)
+        if (!grown) {
+            table->failed = true;
             return;
+        }
         table->cells = grown;
         table->capacity = capacity;
     }
-    if (table->failed)
-        return;
     if (table->next == 0)
         table->num_rows++;
     char *cell = table->cells[(table->num_rows - 1) * table->num_columns + table->next];

@@ -264,6 +264,8 @@ int main(int argc, char **argv)
     job.quiet = args.quiet;
     if (!failed && args.help)
         vidur_args_print_help(&spec, stdout);
+    else if (!failed && args.man)
+        vidur_args_print_man(&spec, stdout);
     else if (!failed && args.version)
         vidur_args_print_version(&spec, stdout);
     else if (!failed)

@@ -382,6 +382,8 @@ int main(int argc, char **argv)
         status = SESSION_BAD_INPUT;
     } else if (args.help) {
         vidur_args_print_help(&spec, stdout);
+    } else if (args.man) {
+        vidur_args_print_man(&spec, stdout);
     } else if (args.version) {
         vidur_args_print_version(&spec, stdout);
     } else {

@@ -200,7 +200,7 @@ static int64_t max_step_tokens(const struct vidur_deployment *deployment,
         prompt = knobs->chunk_size;
     else if (has_engine(deployment))
         prompt = knobs->max_num_batched_tokens;
-    else if (strcmp(knobs->type, "vllm") && strcmp(knobs->type, "lightllm"))
+    else if (strcmp(knobs->type, "vllm") != 0 && strcmp(knobs->type, "lightllm") != 0)
         return plan->max_batch_size * max_tokens;
     return prompt > decodes ? prompt : decodes;
 }

@@ -45,8 +45,8 @@ static void plan_vidur(const struct vidur_deployment *deployment, int max_tokens
     /* All layers whatever the number of stages: the reference's quirk. */
     plan->kv_bytes_per_token =
         kv_bytes_per_layer(deployment) * deployment->model.num_layers;
-    plan->param_bytes =
-        layer_bytes(deployment) * (deployment->model.num_layers / stages);
+    const int stage_layers = deployment->model.num_layers / stages;
+    plan->param_bytes = layer_bytes(deployment) * stage_layers;
     const double left = plan->available_bytes - plan->param_bytes;
     plan->request_slots =
         (int64_t)floor(left / (plan->kv_bytes_per_token * max_tokens));

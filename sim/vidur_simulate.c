@@ -278,6 +278,8 @@ int main(int argc, char **argv)
         status = BAD_INPUT;
     } else if (args.help) {
         vidur_args_print_help(&spec, stdout);
+    } else if (args.man) {
+        vidur_args_print_man(&spec, stdout);
     } else if (args.version) {
         vidur_args_print_version(&spec, stdout);
     } else if ((status = check_options(&args)) == DONE) {

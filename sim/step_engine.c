@@ -261,6 +261,7 @@ static double arrival_delay_s(const void *state)
 
 const struct vidur_step_model_ops vidur_step_engine = {
     .name = "engine",
+    .whole_steps = true,
     .state_bytes = state_bytes,
     .init = init,
     .time = step_time,

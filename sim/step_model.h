@@ -6,7 +6,7 @@
 
 /*
  * How long a batch takes on a stage, composed from looked-up times: a table of
- * functions per way to compose them. A scheduler names the one it goes with.
+ * functions per way to compose them. A scheduler points to the one it goes with.
  */
 
 struct vidur_step_env {
@@ -17,6 +17,7 @@ struct vidur_step_env {
 
 struct vidur_step_model_ops {
     const char *name;
+    bool whole_steps; /* it looks up an engine's steps, which the timetable must have */
     size_t (*state_bytes)(const struct vidur_step_env *env);
     /* Once per simulator; `state` is uninitialised memory, which nothing needs to
      * release. */
@@ -43,11 +44,5 @@ struct vidur_step_model_ops {
     /* From a request's arrival until the scheduler sees it; NULL: at once. */
     double (*arrival_delay_s)(const void *state);
 };
-
-extern const struct vidur_step_model_ops vidur_step_layers;
-extern const struct vidur_step_model_ops vidur_step_engine;
-
-/* NULL: there is none of that name. */
-const struct vidur_step_model_ops *vidur_step_model_find(const char *name);
 
 #endif

@@ -155,13 +155,52 @@ struct vidur_scheduler_env {
     int32_t running_capacity;   /* requests that can run at once */
 };
 
+/* How a batch's time is composed: of operator times layer by layer, or a whole step at
+ * once as engines take it. */
+struct vidur_step_model_ops;
+extern const struct vidur_step_model_ops vidur_step_layers;
+extern const struct vidur_step_model_ops vidur_step_engine;
+
+/* A bit of the knobs that a scheduler uses. */
+#define VIDUR_USES(knob) (UINT64_C(1) << VIDUR_KNOB_##knob)
+
+/* An argument of `vllm serve`: a flag alone, one with a knob's number, or one of two
+ * for a knob that is a bool. */
+struct vidur_engine_argument {
+    const char *flag;     /* NULL behind the last */
+    enum vidur_knob knob; /* VIDUR_KNOB_NONE: the flag alone */
+    const char *flag_if_off;
+};
+
 struct vidur_scheduler_ops {
     const char *name;
-    const char *step_model; /* how a batch's time is composed: "layers" */
-    bool groups_decodes;    /* next_batch knows groups */
-    bool keeps_blocks;      /* batch_end releases the blocks of completed requests */
-    bool fixed_blocks;      /* decoding never takes blocks */
-    bool shares_prefixes;   /* prompts are taken with vidur_take_prompt */
+    const struct vidur_step_model_ops *step_model;
+
+    /* ---- What the search, the tables and the reports ask ---- */
+    uint64_t knobs; /* VIDUR_USES(...) of each that it uses, the next two included */
+    /* Bounds the requests in a replica's batches, over all stages; every scheduler has
+     * one. */
+    enum vidur_knob batch_cap;
+    /* Bounds a batch's prompt tokens; VIDUR_KNOB_NONE: only the requests in it do. */
+    enum vidur_knob token_budget;
+    bool whole_prompts; /* a prompt longer than the token_budget never runs */
+    /* A batch cap that no batch has reached changed nothing, so that the run stands for
+     * those with larger caps too. */
+    bool batch_cap_felt_only_when_reached;
+    int default_block_size_tokens; /* in a search; 0: as VIDUR_SCHEDULER_KNOBS says */
+    /* Fills the plan's bytes, num_blocks and request_slots; available_bytes is set.
+     * NULL: the deployment's memory_planner does. */
+    void (*plan_memory)(const struct vidur_deployment *deployment, int max_tokens,
+                        struct vidur_memory_plan *plan);
+    /* What starts an engine with this policy; NULL: no engine has it. */
+    const struct vidur_engine_argument *engine_arguments;
+    const char *engine_remark; /* to be said with them; NULL: nothing */
+
+    /* ---- What it does ---- */
+    bool groups_decodes;  /* next_batch knows groups */
+    bool keeps_blocks;    /* batch_end releases the blocks of completed requests */
+    bool fixed_blocks;    /* decoding never takes blocks */
+    bool shares_prefixes; /* prompts are taken with vidur_take_prompt */
     /* NULL: nothing beyond vidur_deployment_check */
     int (*check)(const struct vidur_deployment *deployment, struct vidur_error *err);
     /* batches in flight on a replica; NULL: as many as stages */
@@ -191,6 +230,23 @@ struct vidur_scheduler_ops {
 /* The schedulers that come with the library, in a fixed order; NULL behind the last. */
 const struct vidur_scheduler_ops *vidur_scheduler_at(int index);
 const struct vidur_scheduler_ops *vidur_scheduler_find(const char *name);
+/* Of a configuration that names none. */
+const struct vidur_scheduler_ops *vidur_scheduler_default(void);
+
+static inline bool vidur_scheduler_uses(const struct vidur_scheduler_ops *ops,
+                                        enum vidur_knob knob)
+{
+    return ops->knobs >> knob & 1;
+}
+
+/* Whether a prompt of so many tokens fits into a batch's budget, or can be cut. */
+static inline bool
+vidur_scheduler_takes_prompt(const struct vidur_scheduler_ops *ops,
+                             const struct vidur_scheduler_config *knobs, int64_t tokens)
+{
+    return !ops->whole_prompts ||
+           (double)tokens <= vidur_knob_value(knobs, ops->token_budget);
+}
 
 /* ---- The waiting queue ---- */
 

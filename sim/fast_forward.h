@@ -32,7 +32,7 @@ struct vidur_walk {
  * is then as it was formed for that time, at replica.now_s. Equal to the bit to doing
  * it one by one.
  */
-void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch);
+void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch);
 
 /* In a pipeline: the first batch in flight ends now. If it would be formed again as it
  * is, does so, and it is the last in flight. Otherwise false, and nothing has changed.
@@ -46,17 +46,18 @@ void vidur_cruise(struct vidur_walk *walk);
 /* Parts of these. Whether the scheduler would form the batch, when it ends, as it is:
  * nothing has changed, nobody completes, the step takes the same time and its blocks
  * are free. */
-bool vidur_is_renewable(const struct vidur_walk *walk, const struct vidur_batch *batch);
+bool vidur_is_renewable(const struct vidur_walk *walk,
+                        const struct vidur_live_batch *batch);
 /* Renewals at this time or later may be touched by something else. */
 double vidur_renewal_bound_s(const struct vidur_walk *walk);
 /* The gap that ends now; the batch, formed anew, begins the next one. */
 void vidur_record_renewed(const struct vidur_replica_account *account,
-                          struct vidur_batch *batch, double now_s);
+                          struct vidur_live_batch *batch, double now_s);
 /* Of all stages, without CPU overheads. */
-uint64_t vidur_pass_model_ticks(const struct vidur_batch *batch, int32_t last);
+uint64_t vidur_pass_model_ticks(const struct vidur_live_batch *batch, int32_t last);
 
 /* Adds a batch's renewals, which are left out above, to the account. */
-void vidur_count_renewals(struct vidur_batch *batch,
+void vidur_count_renewals(struct vidur_live_batch *batch,
                           struct vidur_replica_account *account);
 
 #endif

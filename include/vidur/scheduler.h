@@ -17,7 +17,7 @@
  * from its list of running requests into a batch, and takes KV blocks for them. The
  * simulator does the rest: time, tokens, completion, bookkeeping. One replica belongs
  * to one thread. The structs are public because they are hot; change them through the
- * functions below.
+ * functions below. This header is all that the author of a scheduler needs.
  *
  * Running items. The running list holds requests that finished an iteration and are not
  * in a batch. For schedulers that set `groups_decodes`, the simulator may keep all
@@ -56,59 +56,22 @@ struct vidur_request_table {
     uint64_t *preempted_ticks;
 };
 
-struct vidur_batch_gap {
-    double since_s; /* when these requests' last iteration ended */
-    int64_t count;
-};
-
-/* A batch's stage time, in seconds; [0] any stage but the last, [1] the last. */
-struct vidur_step_time {
-    double stage_s[2];
-    double communication_s[2];
-    double cpu_s;         /* part of stage_s */
-    int32_t extrapolated; /* lookups beyond the profile's range */
-    /* of a decode batch: how many times in a row, this one included, it would take this
-     * time if it were repeated, every n growing by one */
-    int32_t repeats;
-};
-
+/* What a scheduler reads of a batch; of it, it sets `blocked` and `tag`. The simulator
+ * keeps more behind it. */
 struct vidur_batch {
     int64_t id;
-    double scheduled_at_s;
-    double stage_at_s; /* when it entered its stage's work, or left the one before */
-    /* what its requests add up to; n is taken before this batch */
-    int32_t count;
+    int32_t count; /* requests */
     int32_t num_decodes;
     int32_t num_prefills;
-    int32_t num_sampled; /* requests that get an output token from it */
     int64_t num_tokens;
     int64_t num_prefill_tokens;
-    int64_t decode_context_tokens;    /* sum of n over decodes */
-    int64_t prefill_context_tokens;   /* sum of n, each rounded up to the granularity */
-    int64_t prefill_chunk_squares;    /* sum of chunk^2 */
-    int64_t attention_tokens_squared; /* sum of t * (t + n) over all */
     bool blocked; /* a lack of blocks kept requests out of it, or evicted some */
     int32_t tag;  /* for the scheduler */
     int32_t group;
     int32_t num_members; /* requests beside the group, in the order of being added */
-    int32_t num_front;   /* of these come before the group's */
     int32_t *member;
     int32_t *member_tokens;
     int32_t capacity; /* requests */
-    int32_t num_gaps;
-    struct vidur_batch_gap *gaps;
-    struct vidur_step_time step;
-    uint64_t stage_ticks[2]; /* the step's times */
-    /* summed over its stages so far */
-    uint64_t execution_ticks;
-    uint64_t model_ticks;
-    uint64_t waiting_ticks; /* between stages */
-    int64_t blocks_at_start;
-    int64_t waiting_at_start;
-    /* whether it may be formed again without asking the scheduler */
-    int64_t formed_at_change; /* -1: no */
-    int32_t step_left;        /* iterations of equal time, this one included */
-    int32_t renewals; /* since, and not counted yet; the sums are older by them */
 };
 
 struct vidur_decode_group;

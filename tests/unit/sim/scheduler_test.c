@@ -1,3 +1,4 @@
+#include "one_at_a_time.h"
 #include "test.h"
 #include "toy_cluster.h"
 
@@ -193,29 +194,6 @@ static void test_registry(void)
 }
 
 /* ---- A scheduler from outside ---- */
-
-/* One request at a time, first come first served; takes no blocks and keeps no state.
- */
-static void serve_one(void *state, struct vidur_replica *replica,
-                      struct vidur_batch *batch)
-{
-    (void)state;
-    if (vidur_running_count(replica) > 0) {
-        vidur_batch_add(batch, replica, vidur_running_pop(replica), 1);
-    } else if (vidur_queue_head(replica) != VIDUR_NO_REQUEST) {
-        const int32_t request = vidur_queue_pop(replica);
-        vidur_batch_add(batch, replica, request,
-                        replica->requests->prefill_tokens[request]);
-    }
-}
-
-static const struct vidur_scheduler_ops one_at_a_time = {
-    .name = "one_at_a_time",
-    .step_model = &vidur_step_layers,
-    .batch_cap = VIDUR_KNOB_batch_size_cap,
-    .fixed_blocks = true,
-    .next_batch = serve_one,
-};
 
 static void test_from_outside(void)
 {

@@ -1,4 +1,5 @@
 #include <vidur/ranking.h>
+#include <vidur/scheduler.h>
 
 #include "base/text.h"
 
@@ -72,13 +73,24 @@ static double large_prefill_strength(const struct vidur_ranking_row *row)
     return row->chunk_size > 0 ? 0 : gap_strength(row);
 }
 
+/* The first scheduler that is told how long a chunk may be. */
+static const char *chunking_scheduler(void)
+{
+    const struct vidur_scheduler_ops *ops;
+    int i = 0;
+    while ((ops = vidur_scheduler_at(i)) && ops->token_budget != VIDUR_KNOB_chunk_size)
+        i++;
+    return ops ? ops->name : "one";
+}
+
 static void explain_large_prefill(const struct vidur_ranking_row *row, char *text,
                                   size_t size)
 {
     snprintf(text, size,
              "TBT P99 %.0f ms is %.1f times the median: whole prefills stall decodes; "
-             "use a scheduler that chunks prefills, such as sarathi with a chunk_size",
-             1e3 * row->tbt_p99_s, row->tbt_p99_s / row->tbt_p50_s);
+             "use a scheduler that chunks prefills, such as %s with a chunk_size",
+             1e3 * row->tbt_p99_s, row->tbt_p99_s / row->tbt_p50_s,
+             chunking_scheduler());
 }
 
 static double chunk_strength(const struct vidur_ranking_row *row)

@@ -1,7 +1,6 @@
 #include "config_parts.h"
 
 #include "base/text.h"
-#include "knobs.h"
 
 #include <vidur/scheduler.h>
 #include <vidur/simulation_config.h>
@@ -39,11 +38,12 @@ static int fail_unknown_key(const struct vidur_yaml_node *entry, const char *key
                                vidur_text_nearest(key, names, count));
 }
 
-static const char *const knob_users[] = {
-#define X(type, name, def, min, users) users,
-    VIDUR_SCHEDULER_KNOBS(X)
-#undef X
-};
+/* Of the schema's fields, which are the knobs in their order. */
+static bool uses_knob(const char *type, int field)
+{
+    return vidur_scheduler_uses(vidur_scheduler_find(type),
+                                (enum vidur_knob)(VIDUR_KNOB_NONE + 1 + field));
+}
 
 static int fail_unused_key(const struct vidur_yaml_node *entry, const char *key,
                            const char *type, struct vidur_error *err)
@@ -52,7 +52,7 @@ static int fail_unused_key(const struct vidur_yaml_node *entry, const char *key,
     char list[512] = "";
     for (int i = 0; fields[i].key; i++) {
         const size_t used = strlen(list);
-        if (knob_is_used(knob_users[i], type) && strcmp(fields[i].key, cap_key) != 0)
+        if (uses_knob(type, i) && strcmp(fields[i].key, cap_key) != 0)
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
                      fields[i].key);
     }
@@ -93,8 +93,9 @@ static void begin(struct vidur_search_scheduler *scheduler)
     vidur_deployment_defaults(&defaults);
     scheduler->config = defaults.scheduler;
     memcpy(scheduler->config.type, type, sizeof type);
-    if (strcmp(type, "lightllm") == 0)
-        scheduler->config.block_size = 1; /* the only one it knows */
+    const int block_size = vidur_scheduler_find(type)->default_block_size_tokens;
+    if (block_size > 0)
+        scheduler->config.block_size = block_size;
 }
 
 /* A growing list of variants. */
@@ -119,7 +120,7 @@ static int multiply(struct variants *variants, const struct vidur_yaml_node *ent
                                    "give batch_sizes");
     if (vidur_yaml_kind(value) == VIDUR_YAML_IS_EMPTY)
         return 0;
-    if (!knob_is_used(knob_users[knob], variants->items->config.type))
+    if (!uses_knob(variants->items->config.type, knob))
         return fail_unused_key(entry, key, variants->items->config.type, err);
     if (count == 0)
         return vidur_yaml_fail_key(entry, key, err, "an empty list; give a value");
@@ -153,7 +154,8 @@ static int expand(const struct vidur_yaml_node *entry, struct variants *variants
     variants->count = 1;
     if (vidur_yaml_kind(entry) != VIDUR_YAML_IS_MAPPING)
         return vidur_yaml_fail(entry, err,
-                               "keys with values are needed, like {scheduler: vllm}");
+                               "keys with values are needed, like {scheduler: %s}",
+                               vidur_scheduler_at(0)->name);
     if (read_name(entry, variants->items, err) != 0)
         return -1;
     begin(variants->items);
@@ -184,7 +186,7 @@ static int append(struct vidur_search_config *config, const struct variants *var
 /* ---- Labels ---- */
 
 static const char *const knob_names[] = {
-#define X(type, name, def, min, users) #name,
+#define X(type, name, def, min) #name,
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
 };
@@ -194,7 +196,7 @@ enum { NUM_KNOBS = sizeof knob_names / sizeof knob_names[0] };
 static double knob_value(const struct vidur_scheduler_config *config, int knob)
 {
     const double values[] = {
-#define X(type, name, def, min, users) (double)config->name,
+#define X(type, name, def, min) (double)config->name,
         VIDUR_SCHEDULER_KNOBS(X)
 #undef X
     };
@@ -255,7 +257,8 @@ int config_read_schedulers(const struct vidur_yaml_node *node,
                            struct vidur_search_config *config, struct vidur_error *err)
 {
     if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE || vidur_yaml_count(node) == 0)
-        return vidur_yaml_fail(node, err, "a list is needed, like [{scheduler: vllm}]");
+        return vidur_yaml_fail(node, err, "a list is needed, like [{scheduler: %s}]",
+                               vidur_scheduler_at(0)->name);
     for (int i = 0; i < vidur_yaml_count(node); i++) {
         struct variants variants = {NULL, 0};
         int rc = expand(vidur_yaml_item(node, i), &variants, err);

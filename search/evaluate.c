@@ -6,6 +6,7 @@
 #include "slo_columns.h"
 
 #include <vidur/capacity.h>
+#include <vidur/scheduler.h>
 #include <vidur/simulator.h>
 
 #include <inttypes.h>
@@ -407,9 +408,9 @@ bool evaluator_is_same(const struct vidur_space *space, int64_t candidate,
                        const struct evaluator_probed *probed)
 {
     const struct vidur_candidate *c = &space->candidates[candidate];
-    const char *type = space->config->schedulers[c->scheduler].config.type;
-    /* The engine pads its steps by what it was told to expect at most. */
-    if (strcmp(type, "vllm_v1") == 0)
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(space->config->schedulers[c->scheduler].config.type);
+    if (!ops->batch_cap_felt_only_when_reached)
         return false;
     return probed->peak_batch_size < c->batch_size &&
            probed->peak_holders < (int64_t)c->batch_size * c->num_pipeline_stages;

@@ -1,6 +1,7 @@
 #include "evaluate_parts.h"
 
 #include <vidur/capacity.h>
+#include <vidur/scheduler.h>
 
 #include <math.h>
 #include <string.h>
@@ -43,20 +44,20 @@ static int64_t bound_requests(const struct vidur_deployment *deployment,
 static int check_prompts(const struct vidur_scheduler_config *scheduler,
                          const struct vidur_workload *workload, struct vidur_error *err)
 {
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(scheduler->type);
     int longest = 0;
-    if (strcmp(scheduler->type, "vllm") != 0 &&
-        strcmp(scheduler->type, "lightllm") != 0)
+    if (!ops->whole_prompts)
         return 0;
     for (int64_t i = 0; i < workload->num_requests; i++)
         if (workload->num_prefill_tokens[i] > longest)
             longest = workload->num_prefill_tokens[i];
-    if (longest <= scheduler->max_tokens_in_batch)
+    if (vidur_scheduler_takes_prompt(ops, scheduler, longest))
         return 0;
-    return vidur_fail(
-        err, VIDUR_EINVAL,
-        "max_tokens_in_batch %d is below the longest prompt of %d tokens, "
-        "which never runs; raise it",
-        scheduler->max_tokens_in_batch, longest);
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "%s %.0f is below the longest prompt of %d tokens, "
+                      "which never runs; raise it",
+                      vidur_knob_name(ops->token_budget),
+                      vidur_knob_value(scheduler, ops->token_budget), longest);
 }
 
 /* What a saturated replica comes to. */

@@ -2,6 +2,9 @@
 
 #include "base/text.h"
 
+#include <vidur/scheduler.h>
+
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +85,7 @@ static void add_parallelism(struct vidur_launch *launch,
 static void add_batch(struct vidur_launch *launch, const struct vidur_ranking_row *row)
 {
     long long running = (long long)(row->batch_size * row->num_pipeline_stages);
-    if (row->max_num_seqs > 0) { /* vllm_v1: its own limit, over all stages */
+    if (row->max_num_seqs > 0) { /* a limit over all stages already */
         ARGUMENT(launch, " --max-num-seqs %lld", (long long)row->max_num_seqs);
         return;
     }
@@ -95,43 +98,60 @@ static void add_batch(struct vidur_launch *launch, const struct vidur_ranking_ro
              vidur_text_counted(row->batch_size, "request").text);
 }
 
-/* What it leaves out, vLLM may choose by itself, so all is said. */
-static void add_engine(struct vidur_launch *launch, const struct vidur_ranking_row *row)
+/* A knob's column. A file that lacks it may still tell the budget of a batch. */
+static double knob_of(const struct vidur_ranking_row *row,
+                      const struct vidur_scheduler_ops *ops, enum vidur_knob knob)
 {
-    if (row->max_tokens_in_batch > 0)
-        ARGUMENT(launch, " --max-num-batched-tokens %lld",
-                 (long long)row->max_tokens_in_batch);
-    if (!(row->gpu_memory_utilization > 0))
-        return; /* read from a file that lacks these columns */
-    ARGUMENT(launch, " --gpu-memory-utilization %.10g", row->gpu_memory_utilization);
-    ARGUMENT(launch, row->prefix_caching ? " --enable-prefix-caching"
-                                         : " --no-enable-prefix-caching");
-    ARGUMENT(launch,
-             row->async_scheduling ? " --async-scheduling" : " --no-async-scheduling");
+    const double values[] = {0,
+#define X(type, name, def, min) (double)row->name,
+                             VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    return knob == ops->token_budget && !(values[knob] > 0)
+               ? (double)row->max_tokens_in_batch
+               : values[knob];
+}
+
+static bool is_switch(enum vidur_knob knob)
+{
+    static const bool is_bool[] = {false,
+#define X(type, name, def, min) _Generic((type)0, bool : true, default : false),
+                                   VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    return is_bool[knob];
+}
+
+static void add_engine_argument(struct vidur_launch *launch,
+                                const struct vidur_ranking_row *row,
+                                const struct vidur_scheduler_ops *ops,
+                                const struct vidur_engine_argument *argument)
+{
+    const enum vidur_knob knob = argument->knob;
+    const double value = knob_of(row, ops, knob);
+    if (knob == VIDUR_KNOB_NONE)
+        ARGUMENT(launch, " %s", argument->flag);
+    else if (!is_switch(knob) && value > 0)
+        ARGUMENT(launch, " %s %.10g", argument->flag, value);
+    else if (is_switch(knob) && !isnan(row->gpu_memory_utilization)) /* else unknown */
+        ARGUMENT(launch, " %s", value > 0 ? argument->flag : argument->flag_if_off);
 }
 
 static void add_scheduler(struct vidur_launch *launch,
                           const struct vidur_ranking_row *row)
 {
-    const char *scheduler = row->scheduler;
-    if (strcmp(scheduler, "sarathi") == 0 && row->chunk_size > 0) {
-        ARGUMENT(launch, " --enable-chunked-prefill --max-num-batched-tokens %lld",
-                 (long long)row->chunk_size);
-    } else if (strcmp(scheduler, "vllm") == 0) {
-        ARGUMENT(launch, " --no-enable-chunked-prefill");
-        if (row->max_tokens_in_batch > 0)
-            ARGUMENT(launch, " --max-num-batched-tokens %lld",
-                     (long long)row->max_tokens_in_batch);
-        note(launch, "The simulated scheduler runs whole prefills first, as vLLM did "
-                     "before its V1 engine.");
-    } else if (strcmp(scheduler, "vllm_v1") == 0) {
-        add_engine(launch, row);
-    } else {
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(row->scheduler);
+    if (!ops || !ops->engine_arguments) {
         note(launch,
              "The scheduler %s has no equivalent in vLLM: these arguments give its "
              "hardware and limits only.",
-             scheduler);
+             row->scheduler);
+        return;
     }
+    for (const struct vidur_engine_argument *a = ops->engine_arguments; a->flag; a++)
+        add_engine_argument(launch, row, ops, a);
+    if (ops->engine_remark)
+        note(launch, "%s", ops->engine_remark);
 }
 
 static long number_of(const char *fact)

@@ -64,7 +64,7 @@ static bool same_knobs(const struct vidur_ranking_row *a,
     if (isnan(a->gpu_memory_utilization) || isnan(b->gpu_memory_utilization))
         return strcmp(a->scheduler_label, b->scheduler_label) == 0 &&
                a->chunk_size == b->chunk_size;
-#define X(type, name, def, min, users)                                                 \
+#define X(type, name, def, min)                                                        \
     if (strcmp(#name, "max_tokens_in_batch") == 0 || strcmp(#name, "num_blocks") == 0  \
             ? !same_given(a, b, " " #name "=")                                         \
             : a->name != b->name)                                                      \

@@ -1,7 +1,6 @@
 #include "rules.h"
 
 #include "base/text.h"
-#include "knobs.h"
 
 #include <vidur/scheduler.h>
 #include <vidur/simulation_config.h>
@@ -34,14 +33,8 @@ static const char *const field_names[] = {
 #define NAME(name, expression) #name,
     RULE_TEXTS(NAME) RULE_NUMBERS(NAME)
 #undef NAME
-#define X(type, name, def, min, users) #name,
+#define X(type, name, def, min) #name,
         VIDUR_SCHEDULER_KNOBS(X)
-#undef X
-};
-
-static const char *const knob_users[] = {
-#define X(type, name, def, min, users) users,
-    VIDUR_SCHEDULER_KNOBS(X)
 #undef X
 };
 
@@ -55,7 +48,7 @@ enum {
 #define COUNT(name, expression) +1
     NUM_TEXTS = 0 RULE_TEXTS(COUNT),
     NUM_FIELDS = sizeof field_names / sizeof field_names[0],
-    NUM_KNOBS = sizeof knob_users / sizeof knob_users[0]
+    NUM_KNOBS = VIDUR_KNOBS_END - 1
 };
 
 static const char *text_of(const struct rule_subject *s, int field)
@@ -76,7 +69,7 @@ static double number_of(const struct rule_subject *s, int field)
 #define VALUE(name, expression) (double)(expression),
         RULE_NUMBERS(VALUE)
 #undef VALUE
-#define X(type, name, def, min, users) (double)d->scheduler.name,
+#define X(type, name, def, min) (double)d->scheduler.name,
             VIDUR_SCHEDULER_KNOBS(X)
 #undef X
     };
@@ -277,8 +270,9 @@ int rules_check(const struct vidur_yaml_node *node,
 static bool has_field(int field, const struct rule_subject *subject)
 {
     const int knob = field - (NUM_FIELDS - NUM_KNOBS);
-    return knob < 0 ||
-           knob_is_used(knob_users[knob], subject->deployment->scheduler.type);
+    return knob < 0 || vidur_scheduler_uses(
+                           vidur_scheduler_find(subject->deployment->scheduler.type),
+                           (enum vidur_knob)(VIDUR_KNOB_NONE + 1 + knob));
 }
 
 static bool holds(const struct rule_condition *condition,

@@ -4,6 +4,7 @@
 #include "identity.h"
 #include "rules.h"
 
+#include <vidur/scheduler.h>
 #include <vidur/simulation_config.h>
 #include <vidur/simulator.h>
 
@@ -123,16 +124,17 @@ static int check_budget(struct vidur_candidate *c,
                         const struct vidur_workload_config *workload,
                         struct vidur_error *err)
 {
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(scheduler->type);
     const int prompt = longest_prompt(workload);
     char reason[160];
-    if ((strcmp(scheduler->type, "vllm") != 0 &&
-         strcmp(scheduler->type, "lightllm") != 0) ||
-        prompt <= scheduler->max_tokens_in_batch)
+    if (vidur_scheduler_takes_prompt(ops, scheduler, prompt))
         return 0;
     snprintf(reason, sizeof reason,
-             "max_tokens_in_batch %d is below prompts of up to %d tokens (max_seq_len "
+             "%s %.0f is below prompts of up to %d tokens (max_seq_len "
              "%d): longer prompts never run",
-             scheduler->max_tokens_in_batch, prompt, workload->max_tokens);
+             vidur_knob_name(ops->token_budget),
+             vidur_knob_value(scheduler, ops->token_budget), prompt,
+             workload->max_tokens);
     return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
 }
 

@@ -1,9 +1,9 @@
 #include "base/text.h"
-#include "knobs.h"
 #include "results_notes.h"
 #include "study_parts.h"
 
 #include <vidur/ranking.h>
+#include <vidur/scheduler.h>
 #include <vidur/simulation_config.h>
 
 #include <inttypes.h>
@@ -94,10 +94,7 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
     struct vidur_deployment d;
     vidur_space_deployment(study->space, candidate, &d);
     const struct vidur_scheduler_config *s = &d.scheduler;
-    const bool engine = strcmp(s->type, "vllm_v1") == 0;
-    const bool vidur = d.memory_planner == VIDUR_PLANNER_VIDUR ||
-                       (d.memory_planner == VIDUR_PLANNER_BY_SEMANTICS &&
-                        d.semantics == VIDUR_SEMANTICS_VIDUR);
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(s->type);
 #define TEXT(member, value) snprintf(row->member, sizeof row->member, "%s", value)
     snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, c->id);
     TEXT(model, config->models[c->model].name);
@@ -107,15 +104,15 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
     TEXT(scheduler, s->type);
     TEXT(scheduler_label, config->schedulers[c->scheduler].label);
     TEXT(router, d.router);
-    TEXT(memory_planner, engine ? "vllm_v1" : vidur ? "vidur" : "exact");
+    TEXT(memory_planner, vidur_memory_planner_name(&d));
     if (c->table >= 0)
         TEXT(estimator, study->tables[c->table].provenance);
 #undef TEXT
-#define X(type_, name, def, min, users)                                                \
-    row->name = knob_is_used(users, s->type) ? s->name : 0;
+#define X(type_, name, def, min)                                                       \
+    row->name = vidur_scheduler_uses(ops, VIDUR_KNOB_##name) ? s->name : 0;
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
-    if (engine)
+    if (ops->token_budget == VIDUR_KNOB_max_num_batched_tokens)
         row->max_tokens_in_batch = s->max_num_batched_tokens;
     row->tensor_parallel_size = c->tensor_parallel_size;
     row->num_pipeline_stages = c->num_pipeline_stages;

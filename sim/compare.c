@@ -1,6 +1,7 @@
 #include "compare.h"
 
 #include "quantile.h"
+#include "step_model.h"
 
 #include <vidur/csv.h>
 #include <vidur/memory_plan.h>
@@ -152,17 +153,29 @@ static int prepare_trials(struct vidur_comparison *c, struct vidur_error *err)
     return c->stages ? 0 : vidur_fail(err, VIDUR_ENOMEM, "comparison: out of memory");
 }
 
+/* The first scheduler that takes whole steps of an engine. */
+static const char *engine_name(void)
+{
+    const struct vidur_scheduler_ops *ops;
+    int i = 0;
+    while ((ops = vidur_scheduler_at(i)) && !ops->step_model->whole_steps)
+        i++;
+    return ops ? ops->name : "none that is known";
+}
+
 static int open_all(struct vidur_comparison *c, struct vidur_error *err)
 {
     const struct vidur_comparison_options *options = c->options;
     if (vidur_simulation_config_load(&c->config, options->config_path, options->sets,
                                      options->num_sets, err))
         return -1;
-    if (strcmp(c->config.deployment.scheduler.type, "vllm_v1") != 0)
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(c->config.deployment.scheduler.type);
+    if (!ops->step_model->whole_steps)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: scheduler.type: %s; measurements of engines are "
-                          "compared with vllm_v1",
-                          options->config_path, c->config.deployment.scheduler.type);
+                          "compared with %s",
+                          options->config_path, ops->name, engine_name());
     if (vidur_measured_read(options->measured_path, &c->experiments,
                             &c->num_experiments, err) ||
         check_list(c, err))

@@ -32,7 +32,7 @@ struct document {
 #define YAML_TYPE_double  VIDUR_YAML_DOUBLE
 #define YAML_TYPE_bool    VIDUR_YAML_BOOL
 
-#define X(kind, name, def, least, users)                                               \
+#define X(kind, name, def, least)                                                      \
     {.key = #name,                                                                     \
      .type = YAML_TYPE_##kind,                                                         \
      .flags = VIDUR_YAML_MIN,                                                          \

@@ -11,7 +11,7 @@
 
 /* A batch in flight, and what the loop keeps of it. */
 struct lane {
-    struct vidur_batch *batch;
+    struct vidur_live_batch *batch;
     struct vidur_decode_group *group;
     struct vidur_pass *pass;
     int32_t budget; /* renewals that are certain as far as the batch is concerned */
@@ -35,12 +35,12 @@ static struct lane open_lane(const struct cruise *cruise, int32_t index)
     if (at >= pipeline->num_slots)
         at -= pipeline->num_slots;
     const int32_t slot = pipeline->flight[at];
-    struct vidur_batch *batch = &pipeline->batches[slot];
+    struct vidur_live_batch *batch = &pipeline->batches[slot];
     struct lane lane = {.batch = batch,
                         .pass = &pipeline->passes[slot * pipeline->num_stages]};
     if (!vidur_is_renewable(cruise->walk, batch))
         return lane;
-    lane.group = &cruise->replica->groups[batch->group];
+    lane.group = &cruise->replica->groups[batch->seen.group];
     lane.phase = lane.group->phase;
     lane.budget =
         (lane.group->to_completion < batch->step_left ? lane.group->to_completion
@@ -51,7 +51,7 @@ static struct lane open_lane(const struct cruise *cruise, int32_t index)
 
 static void close_lane(const struct cruise *cruise, const struct lane *lane)
 {
-    struct vidur_batch *batch = lane->batch;
+    struct vidur_live_batch *batch = lane->batch;
     struct vidur_decode_group *group = lane->group;
     const int32_t last = cruise->pipeline->num_stages - 1;
     const uint64_t times = (uint64_t)lane->passed;

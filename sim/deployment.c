@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "policy.h"
 #include "router.h"
+#include "step_model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,8 +23,9 @@ void vidur_deployment_defaults(struct vidur_deployment *deployment)
     deployment->memory_planner = VIDUR_PLANNER_BY_SEMANTICS;
     deployment->semantics = VIDUR_SEMANTICS_CORRECTED;
     strcpy(deployment->router, "round_robin");
-    strcpy(scheduler->type, "sarathi");
-#define X(type, name, def, min, users) scheduler->name = def;
+    snprintf(scheduler->type, sizeof scheduler->type, "%s",
+             vidur_scheduler_default()->name);
+#define X(type, name, def, min) scheduler->name = def;
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
 }
@@ -40,11 +42,32 @@ static const char *router_name(int index)
     return ops ? ops->name : NULL;
 }
 
-static bool has_engine(const struct vidur_deployment *deployment)
+_Static_assert(VIDUR_KNOBS_END <= 64, "knobs are bits of a uint64_t");
+
+const char *vidur_knob_name(enum vidur_knob knob)
 {
-    const struct vidur_scheduler_ops *ops =
-        vidur_scheduler_find(deployment->scheduler.type);
-    return ops && strcmp(ops->step_model, "engine") == 0;
+    static const char *const names[] = {"",
+#define X(type, name, def, min) #name,
+                                        VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    return names[knob];
+}
+
+double vidur_knob_value(const struct vidur_scheduler_config *config,
+                        enum vidur_knob knob)
+{
+    switch (knob) {
+#define X(type, name, def, min)                                                        \
+    case VIDUR_KNOB_##name:                                                            \
+        return (double)config->name;
+        VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    case VIDUR_KNOB_NONE:
+    case VIDUR_KNOBS_END:
+        break;
+    }
+    return 0;
 }
 
 int vidur_deployment_default_node(const struct vidur_device_sku *device,
@@ -59,8 +82,9 @@ int vidur_deployment_default_node(const struct vidur_device_sku *device,
 
 int vidur_deployment_batch_cap(const struct vidur_deployment *deployment)
 {
-    return has_engine(deployment) ? deployment->scheduler.max_num_seqs
-                                  : deployment->scheduler.batch_size_cap;
+    const struct vidur_scheduler_config *knobs = &deployment->scheduler;
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(knobs->type);
+    return ops ? (int)vidur_knob_value(knobs, ops->batch_cap) : 0;
 }
 
 static int check_counts(const struct vidur_deployment *deployment,
@@ -89,7 +113,7 @@ static int check_counts(const struct vidur_deployment *deployment,
 static int check_knobs(const struct vidur_scheduler_config *knobs,
                        struct vidur_error *err)
 {
-#define X(type, name, def, min, users)                                                 \
+#define X(type, name, def, min)                                                        \
     if (!((double)knobs->name >= (double)(min)))                                       \
         return vidur_fail(err, VIDUR_EINVAL, "scheduler.%s: %g is below %g", #name,    \
                           (double)knobs->name, (double)(min));
@@ -132,7 +156,8 @@ static int check_tensor_parallel(const struct vidur_deployment *deployment,
     return 0;
 }
 
-static int check_shape(const struct vidur_deployment *deployment,
+static int check_shape(const struct vidur_scheduler_ops *ops,
+                       const struct vidur_deployment *deployment,
                        struct vidur_error *err)
 {
     const int stages = deployment->num_pipeline_stages;
@@ -151,11 +176,12 @@ static int check_shape(const struct vidur_deployment *deployment,
             "cluster.num_pipeline_stages: a replica of %d devices neither "
             "fits in a %s of %d nor fills several",
             devices, deployment->node.name, per_node);
-    if (vidur_deployment_batch_cap(deployment) < stages)
+    const int cap = (int)vidur_knob_value(&deployment->scheduler, ops->batch_cap);
+    if (cap < stages)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "scheduler.batch_size_cap: %d requests cannot be spread over "
+                          "scheduler.%s: %d requests cannot be spread over "
                           "%d pipeline stages; at least one each",
-                          deployment->scheduler.batch_size_cap, stages);
+                          vidur_knob_name(ops->batch_cap), cap, stages);
     return 0;
 }
 
@@ -164,12 +190,13 @@ int vidur_deployment_check(const struct vidur_deployment *deployment,
 {
     const struct vidur_scheduler_ops *ops =
         vidur_scheduler_find(deployment->scheduler.type);
-    if (check_counts(deployment, err) || check_knobs(&deployment->scheduler, err) ||
-        check_shape(deployment, err))
+    if (check_counts(deployment, err) || check_knobs(&deployment->scheduler, err))
         return -1;
     if (!ops)
         return vidur_policy_unknown(scheduler_name, "scheduler.type",
                                     deployment->scheduler.type, err);
+    if (check_shape(ops, deployment, err))
+        return -1;
     if (!vidur_router_find(deployment->router))
         return vidur_policy_unknown(router_name, "router", deployment->router, err);
     return ops->check ? ops->check(deployment, err) : 0;
@@ -190,17 +217,15 @@ uint64_t vidur_deployment_id(const struct vidur_deployment *deployment)
 }
 
 /* Tokens that one iteration can have. */
-static int64_t max_step_tokens(const struct vidur_deployment *deployment,
+static int64_t max_step_tokens(const struct vidur_scheduler_ops *ops,
+                               const struct vidur_deployment *deployment,
                                const struct vidur_memory_plan *plan, int max_tokens)
 {
     const struct vidur_scheduler_config *knobs = &deployment->scheduler;
-    const int64_t decodes = knobs->batch_size_cap / deployment->num_pipeline_stages;
-    int64_t prompt = knobs->max_tokens_in_batch;
-    if (strcmp(knobs->type, "sarathi") == 0)
-        prompt = knobs->chunk_size;
-    else if (has_engine(deployment))
-        prompt = knobs->max_num_batched_tokens;
-    else if (strcmp(knobs->type, "vllm") != 0 && strcmp(knobs->type, "lightllm") != 0)
+    const int64_t cap = (int64_t)vidur_knob_value(knobs, ops->batch_cap);
+    const int64_t decodes = cap / deployment->num_pipeline_stages;
+    const int64_t prompt = (int64_t)vidur_knob_value(knobs, ops->token_budget);
+    if (ops->token_budget == VIDUR_KNOB_NONE)
         return plan->max_batch_size * max_tokens;
     return prompt > decodes ? prompt : decodes;
 }
@@ -214,19 +239,21 @@ void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
                                    int max_tokens,
                                    struct vidur_timetable_request *request)
 {
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(deployment->scheduler.type);
     struct vidur_memory_plan plan;
     const int stages = deployment->num_pipeline_stages;
-    vidur_memory_plan(deployment, max_tokens, &plan);
+    vidur_memory_plan_with(ops, deployment, max_tokens, &plan);
     *request = (struct vidur_timetable_request){
         .model = &deployment->model,
         .device = &deployment->device,
         .node = &deployment->node,
         .tensor_parallel_size = deployment->tensor_parallel_size,
-        .engine = has_engine(deployment),
+        .engine = ops->step_model->whole_steps,
         .pipeline = stages > 1,
         .multi_node = vidur_deployment_is_multi_node(deployment),
         .block_size_tokens = deployment->scheduler.block_size,
-        .max_tokens = round_up(max_step_tokens(deployment, &plan, max_tokens), 8),
+        .max_tokens = round_up(max_step_tokens(ops, deployment, &plan, max_tokens), 8),
         .max_batch_size = vidur_deployment_batch_cap(deployment),
         /* Prompts begun in different batches can meet in one. */
         .max_kv_tokens = round_up(max_tokens, 64) * (stages > 1 ? 2 : 1)};

@@ -14,7 +14,7 @@ static void add_scheduler(struct vidur_sha256 *sha,
 {
     /* As doubles, whatever the knob: none has more than 53 bits. */
     TEXT(type)
-#define X(type, name, def, min, users) vidur_sha256_add_double(sha, (double)s->name);
+#define X(type, name, def, min) vidur_sha256_add_double(sha, (double)s->name);
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
 }

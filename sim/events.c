@@ -104,7 +104,7 @@ static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
     if (stage->batch != VIDUR_NO_BATCH || stage->fifo_count == 0)
         return 0;
     stage->batch = vidur_stage_pop(pipeline, stage);
-    struct vidur_batch *batch = &pipeline->batches[stage->batch];
+    struct vidur_live_batch *batch = &pipeline->batches[stage->batch];
     batch->blocks_at_start = server->replica.allocated_blocks;
     batch->waiting_at_start = server->replica.queue_length;
     if (event->stage == 0)
@@ -123,7 +123,7 @@ static int on_stage_end(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
     struct vidur_server *server = server_of(loop, event);
-    struct vidur_batch *batch = &server->pipeline.batches[event->object];
+    struct vidur_live_batch *batch = &server->pipeline.batches[event->object];
     const bool last = event->stage == server->pipeline.num_stages - 1;
     if (run->options->observer && run->options->observer->batch &&
         vidur_run_observe_batch(run, server, batch, event->stage))
@@ -188,7 +188,7 @@ static int64_t object_of(const struct vidur_run *run, const struct vidur_event *
     if (event->type == VIDUR_EVENT_REQUEST_ARRIVAL)
         return event->object;
     return event->replica >= 0 && event->object >= 0
-               ? run->servers[event->replica].pipeline.batches[event->object].id
+               ? run->servers[event->replica].pipeline.batches[event->object].seen.id
                : -1;
 }
 

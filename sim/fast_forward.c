@@ -5,7 +5,7 @@
 /* How often the batch can run before something may differ, this time included, as far
  * as counts tell. */
 static int64_t count_repeats(const struct vidur_walk *walk,
-                             const struct vidur_batch *batch,
+                             const struct vidur_live_batch *batch,
                              const struct vidur_decode_group *group)
 {
     const struct vidur_run *run = walk->run;
@@ -14,14 +14,14 @@ static int64_t count_repeats(const struct vidur_walk *walk,
     if (times <= 1)
         return times;
     const int64_t scheduler =
-        run->ops->repeats(server->scheduler, &server->replica, batch);
+        run->ops->repeats(server->scheduler, &server->replica, &batch->seen);
     const int64_t step = batch->step.repeats;
     times = scheduler < times ? scheduler : times;
     times = step < times ? step : times;
     if (walk->judges && run->watching && !run->step_ops->repeated_s) {
         const int64_t gaps =
             vidur_slo_watch_gaps_left(&run->watch, batch->step.stage_s[1]);
-        const int64_t harmless = (gaps - 1) / batch->count;
+        const int64_t harmless = (gaps - 1) / batch->seen.count;
         times = harmless < times ? harmless + 1 : times;
     }
     return times;
@@ -87,7 +87,7 @@ static void record(const struct vidur_replica_account *account, double time_s,
 
 /* Iterations that take the same time. */
 static struct passed pass_equal(struct vidur_walk *walk,
-                                const struct vidur_batch *batch,
+                                const struct vidur_live_batch *batch,
                                 const struct vidur_decode_group *group,
                                 const struct bounds *bounds)
 {
@@ -106,7 +106,7 @@ static struct passed pass_equal(struct vidur_walk *walk,
     }
     account->stages[0] = stage;
     if (times > 0)
-        record(account, time_s, times, batch->count);
+        record(account, time_s, times, batch->seen.count);
     return (struct passed){.times = times,
                            .execution_ticks = (uint64_t)times * vidur_ticks(time_s),
                            .model_ticks = (uint64_t)times *
@@ -123,7 +123,7 @@ static bool is_harmless(const struct vidur_walk *walk, double time_s, int64_t co
 
 /* Iterations each of which the step model is asked for. */
 static struct passed pass_growing(struct vidur_walk *walk,
-                                  const struct vidur_batch *batch,
+                                  const struct vidur_live_batch *batch,
                                   const struct vidur_decode_group *group,
                                   const struct bounds *bounds)
 {
@@ -137,12 +137,12 @@ static struct passed pass_growing(struct vidur_walk *walk,
         const double time_s = passed.next_s;
         const double next_s =
             run->step_ops->repeated_s(run->step_model, batch, passed.times + 1);
-        if (!(next_s > 0) || !is_harmless(walk, time_s, batch->count) ||
+        if (!(next_s > 0) || !is_harmless(walk, time_s, batch->seen.count) ||
             !pass_one(replica, group, bounds, time_s, &phase))
             break;
         stage->busy_s += time_s;
         stage->communication_s += batch->step.communication_s[1];
-        record(replica->account, time_s, 1, batch->count);
+        record(replica->account, time_s, 1, batch->seen.count);
         passed.execution_ticks += vidur_ticks(time_s);
         passed.model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
         passed.next_s = next_s;
@@ -152,16 +152,16 @@ static struct passed pass_growing(struct vidur_walk *walk,
 }
 
 static void count_passed(struct vidur_replica_account *account,
-                         const struct vidur_batch *batch, int64_t times)
+                         const struct vidur_live_batch *batch, int64_t times)
 {
-    const int64_t size = batch->count;
+    const int64_t size = batch->seen.count;
     account->num_batches += times;
     account->num_requests += times * size;
     account->num_tokens += times * size;
     account->num_decode_batches += times;
     account->num_decodes += times * size;
     account->num_full += times * (size >= account->full_size);
-    account->num_blocked += times * batch->blocked;
+    account->num_blocked += times * batch->seen.blocked;
     account->num_extrapolated += times * batch->step.extrapolated;
     /* The contexts of the batches formed after this one. */
     account->attention_tokens_squared +=
@@ -177,17 +177,17 @@ static void advance_group(struct vidur_replica *replica,
     vidur_group_advance(replica, group, (int32_t)passed->times);
 }
 
-static void set_time(struct vidur_batch *batch, double time_s)
+static void set_time(struct vidur_live_batch *batch, double time_s)
 {
     batch->step.stage_s[0] = batch->step.stage_s[1] = time_s;
     batch->stage_ticks[0] = batch->stage_ticks[1] = vidur_ticks(time_s);
 }
 
-void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch)
+void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
 {
     struct vidur_run *run = walk->run;
     struct vidur_replica *replica = &walk->server->replica;
-    struct vidur_decode_group *group = &replica->groups[batch->group];
+    struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     if (batch->gaps[0].since_s != replica->now_s)
         return; /* it has paused */
     const struct bounds bounds = {.times = count_repeats(walk, batch, group) - 1,
@@ -213,26 +213,28 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch)
     replica->account->idle_since_s = replica->now_s;
     walk->server->ended_at_s = replica->now_s;
     if (run->ops->repeated)
-        run->ops->repeated(walk->server->scheduler, replica, batch, passed.times);
+        run->ops->repeated(walk->server->scheduler, replica, &batch->seen,
+                           passed.times);
 }
 
-bool vidur_is_renewable(const struct vidur_walk *walk, const struct vidur_batch *batch)
+bool vidur_is_renewable(const struct vidur_walk *walk,
+                        const struct vidur_live_batch *batch)
 {
     const struct vidur_server *server = walk->server;
     const struct vidur_replica *replica = &server->replica;
     if (batch->formed_at_change != vidur_num_changes(replica->account))
         return false;
-    const struct vidur_decode_group *group = &replica->groups[batch->group];
+    const struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     if (group->to_completion <= 1 || batch->step_left <= 1)
         return false;
     const int32_t phase =
         group->phase + 1 == replica->block_size ? 0 : group->phase + 1;
     if (!replica->fixed_blocks && vidur_free_blocks(replica) - group->demand[phase] < 1)
         return false;
-    return walk->run->ops->repeats(server->scheduler, replica, batch) > 1;
+    return walk->run->ops->repeats(server->scheduler, replica, &batch->seen) > 1;
 }
 
-uint64_t vidur_pass_model_ticks(const struct vidur_batch *batch, int32_t last)
+uint64_t vidur_pass_model_ticks(const struct vidur_live_batch *batch, int32_t last)
 {
     const struct vidur_step_time *step = &batch->step;
     return (uint64_t)last * vidur_ticks(step->stage_s[0] - step->cpu_s) +
@@ -251,9 +253,9 @@ double vidur_renewal_bound_s(const struct vidur_walk *walk)
 static void settle_pass(struct vidur_pipeline *pipeline, int32_t slot,
                         struct vidur_replica *replica)
 {
-    const struct vidur_batch *batch = &pipeline->batches[slot];
+    const struct vidur_live_batch *batch = &pipeline->batches[slot];
     const struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
-    struct vidur_decode_group *group = &replica->groups[batch->group];
+    struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     struct vidur_stage_account *account = replica->account->stages;
     const int32_t last = pipeline->num_stages - 1;
     double from_s = group->last_done_s;
@@ -272,7 +274,7 @@ static void settle_pass(struct vidur_pipeline *pipeline, int32_t slot,
 }
 
 void vidur_record_renewed(const struct vidur_replica_account *account,
-                          struct vidur_batch *batch, double now_s)
+                          struct vidur_live_batch *batch, double now_s)
 {
     const double latency_s = now_s - batch->scheduled_at_s;
     if (account->gaps->of_batches) {
@@ -280,18 +282,18 @@ void vidur_record_renewed(const struct vidur_replica_account *account,
     } else {
         const double value_s =
             latency_s + (batch->scheduled_at_s - batch->gaps[0].since_s);
-        vidur_token_gaps_add(account->gaps, value_s, batch->count);
+        vidur_token_gaps_add(account->gaps, value_s, batch->seen.count);
         if (account->watch)
-            vidur_slo_watch_gap(account->watch, value_s, batch->count);
+            vidur_slo_watch_gap(account->watch, value_s, batch->seen.count);
     }
     batch->scheduled_at_s = batch->gaps[0].since_s = now_s;
 }
 
 /* Everything about the first batch in flight ending now and being formed again. */
-static void renew(struct vidur_walk *walk, struct vidur_batch *batch, int32_t slot)
+static void renew(struct vidur_walk *walk, struct vidur_live_batch *batch, int32_t slot)
 {
     struct vidur_replica *replica = &walk->server->replica;
-    struct vidur_decode_group *group = &replica->groups[batch->group];
+    struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     const double now_s = replica->now_s;
 
     settle_pass(&walk->server->pipeline, slot, replica);
@@ -303,7 +305,7 @@ static void renew(struct vidur_walk *walk, struct vidur_batch *batch, int32_t sl
         vidur_blocks_change(replica, demand);
     batch->step_left--;
     batch->renewals++;
-    batch->id = walk->run->next_batch_id++;
+    batch->seen.id = walk->run->next_batch_id++;
     vidur_flight_rotate(&walk->server->pipeline, now_s);
 }
 
@@ -311,14 +313,14 @@ bool vidur_renew(struct vidur_walk *walk)
 {
     const struct vidur_pipeline *pipeline = &walk->server->pipeline;
     const int32_t slot = pipeline->flight[pipeline->flight_begin];
-    struct vidur_batch *batch = &pipeline->batches[slot];
+    struct vidur_live_batch *batch = &pipeline->batches[slot];
     if (!walk->can_renew || !vidur_is_renewable(walk, batch))
         return false;
     renew(walk, batch, slot);
     return true;
 }
 
-void vidur_count_renewals(struct vidur_batch *batch,
+void vidur_count_renewals(struct vidur_live_batch *batch,
                           struct vidur_replica_account *account)
 {
     if (batch->renewals > 0)

@@ -35,7 +35,7 @@ struct vidur_walk {
  * replica.now_s is the time of that start. Every value is equal to the bit to what one
  * iteration after the other gives.
  */
-void vidur_fast_forward(struct vidur_walk *walk, struct vidur_batch *batch);
+void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch);
 
 /* In a pipeline, when the first batch in flight ends now. If the scheduler would form
  * the same batch again, it is formed again and becomes the last in flight: true.
@@ -52,19 +52,20 @@ void vidur_cruise(struct vidur_walk *walk);
 /* Whether the scheduler would form the same batch again when it ends: nothing has
  * changed since it was formed, no request of it completes, its next step takes the same
  * time and the blocks that it needs are free. */
-bool vidur_is_renewable(const struct vidur_walk *walk, const struct vidur_batch *batch);
+bool vidur_is_renewable(const struct vidur_walk *walk,
+                        const struct vidur_live_batch *batch);
 /* The time of the next event other than a batch's end. Only batches that end before it
  * may be renewed. */
 double vidur_renewal_bound_s(const struct vidur_walk *walk);
 /* Records the gap between tokens that ends now, and lets the renewed batch begin the
  * next one. */
 void vidur_record_renewed(const struct vidur_replica_account *account,
-                          struct vidur_batch *batch, double now_s);
+                          struct vidur_live_batch *batch, double now_s);
 /* The batch's time on all stages, without CPU overheads, in ticks. */
-uint64_t vidur_pass_model_ticks(const struct vidur_batch *batch, int32_t last);
+uint64_t vidur_pass_model_ticks(const struct vidur_live_batch *batch, int32_t last);
 
 /* Adds a batch's renewals, which are left out above, to the account. */
-void vidur_count_renewals(struct vidur_batch *batch,
+void vidur_count_renewals(struct vidur_live_batch *batch,
                           struct vidur_replica_account *account);
 
 #endif

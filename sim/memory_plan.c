@@ -1,7 +1,9 @@
 #include <vidur/memory_plan.h>
 
+#include <vidur/scheduler.h>
+
 #include <math.h>
-#include <string.h>
+#include <stddef.h>
 
 enum { BYTES_PER_PARAMETER = 2, BYTES_PER_VALUE = 2 };
 
@@ -72,8 +74,8 @@ static void plan_exact(const struct vidur_deployment *deployment, int max_tokens
 }
 
 /* ENGINE.md section 2. */
-static void plan_engine(const struct vidur_deployment *deployment, int max_tokens,
-                        struct vidur_memory_plan *plan)
+void vidur_memory_plan_engine(const struct vidur_deployment *deployment, int max_tokens,
+                              struct vidur_memory_plan *plan)
 {
     const struct vidur_device_v1 *device = &deployment->device.v1;
     const bool parallel = deployment->tensor_parallel_size > 1;
@@ -90,10 +92,12 @@ static void plan_engine(const struct vidur_deployment *deployment, int max_token
 }
 
 /* Given blocks change nothing about how many requests the planner believes in. */
-static void finish(const struct vidur_deployment *deployment,
+static void finish(const struct vidur_scheduler_ops *ops,
+                   const struct vidur_deployment *deployment,
                    struct vidur_memory_plan *plan)
 {
-    const int64_t cap = vidur_deployment_batch_cap(deployment);
+    const int64_t cap =
+        (int64_t)vidur_knob_value(&deployment->scheduler, ops->batch_cap);
     plan->fits = plan->request_slots > 0;
     if (!plan->fits) {
         plan->num_blocks = plan->request_slots = plan->max_batch_size = 0;
@@ -104,20 +108,44 @@ static void finish(const struct vidur_deployment *deployment,
     plan->max_batch_size = plan->request_slots < cap ? plan->request_slots : cap;
 }
 
-void vidur_memory_plan(const struct vidur_deployment *deployment, int max_tokens,
-                       struct vidur_memory_plan *plan)
+static bool asks_for_vidur(const struct vidur_deployment *deployment)
 {
-    const bool vidur = deployment->memory_planner == VIDUR_PLANNER_VIDUR ||
-                       (deployment->memory_planner == VIDUR_PLANNER_BY_SEMANTICS &&
-                        deployment->semantics == VIDUR_SEMANTICS_VIDUR);
+    return deployment->memory_planner == VIDUR_PLANNER_VIDUR ||
+           (deployment->memory_planner == VIDUR_PLANNER_BY_SEMANTICS &&
+            deployment->semantics == VIDUR_SEMANTICS_VIDUR);
+}
+
+void vidur_memory_plan_with(const struct vidur_scheduler_ops *ops,
+                            const struct vidur_deployment *deployment, int max_tokens,
+                            struct vidur_memory_plan *plan)
+{
     *plan = (struct vidur_memory_plan){
         .available_bytes = deployment->device.memory_gib * bytes_per_gib *
                            (1 - deployment->memory_margin_fraction)};
-    if (strcmp(deployment->scheduler.type, "vllm_v1") == 0)
-        plan_engine(deployment, max_tokens, plan);
-    else if (vidur)
+    if (ops->plan_memory)
+        ops->plan_memory(deployment, max_tokens, plan);
+    else if (asks_for_vidur(deployment))
         plan_vidur(deployment, max_tokens, plan);
     else
         plan_exact(deployment, max_tokens, plan);
-    finish(deployment, plan);
+    finish(ops, deployment, plan);
+}
+
+void vidur_memory_plan(const struct vidur_deployment *deployment, int max_tokens,
+                       struct vidur_memory_plan *plan)
+{
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(deployment->scheduler.type);
+    *plan = (struct vidur_memory_plan){0};
+    if (ops)
+        vidur_memory_plan_with(ops, deployment, max_tokens, plan);
+}
+
+const char *vidur_memory_planner_name(const struct vidur_deployment *deployment)
+{
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(deployment->scheduler.type);
+    if (ops && ops->plan_memory)
+        return ops->name;
+    return asks_for_vidur(deployment) ? "vidur" : "exact";
 }

@@ -8,17 +8,17 @@
 /* What observers see, and the checks of debug builds. */
 
 int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *server,
-                            const struct vidur_batch *batch, int stage)
+                            const struct vidur_live_batch *batch, int stage)
 {
     const struct vidur_observer *observer = run->options->observer;
     const bool last = stage == server->pipeline.num_stages - 1;
-    for (int32_t i = 0; i < batch->num_members; i++)
-        run->observed_ids[i] = batch->member[i];
+    for (int32_t i = 0; i < batch->seen.num_members; i++)
+        run->observed_ids[i] = batch->seen.member[i];
     double parts_s[VIDUR_NUM_STEP_PARTS];
     if (run->step_ops->parts)
         run->step_ops->parts(run->step_model, &server->replica, batch, parts_s);
     const struct vidur_batch_record record = {
-        .batch_id = batch->id,
+        .batch_id = batch->seen.id,
         .replica = server->replica.index,
         .stage = stage,
         .last_stage = last,
@@ -26,22 +26,22 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
         .started_at_s = batch->stage_at_s,
         .ended_at_s = server->replica.now_s,
         .execution_time_s = batch->step.stage_s[last],
-        .size = batch->count,
-        .num_tokens = batch->num_tokens,
-        .num_prefill_tokens = batch->num_prefill_tokens,
-        .num_decode_tokens = batch->num_tokens - batch->num_prefill_tokens,
-        .num_decodes = batch->num_decodes,
-        .num_prefills = batch->num_prefills,
+        .size = batch->seen.count,
+        .num_tokens = batch->seen.num_tokens,
+        .num_prefill_tokens = batch->seen.num_prefill_tokens,
+        .num_decode_tokens = batch->seen.num_tokens - batch->seen.num_prefill_tokens,
+        .num_decodes = batch->seen.num_decodes,
+        .num_prefills = batch->seen.num_prefills,
         .decode_context_tokens = batch->decode_context_tokens,
         .prefill_context_tokens = batch->prefill_context_tokens,
         .prefill_chunk_squares = batch->prefill_chunk_squares,
         .step_parts_s = run->step_ops->parts ? parts_s : NULL,
-        .flops = vidur_stage_flops(run->deployment, batch->num_tokens,
+        .flops = vidur_stage_flops(run->deployment, batch->seen.num_tokens,
                                    batch->attention_tokens_squared),
         .allocated_blocks = batch->blocks_at_start,
         .num_waiting = batch->waiting_at_start,
         .request_ids = run->observed_ids,
-        .request_tokens = batch->member_tokens};
+        .request_tokens = batch->seen.member_tokens};
     if (observer->batch(observer->context, &record))
         return vidur_fail(run->err, VIDUR_EINTR, "the observer stopped the run");
     return 0;

@@ -6,7 +6,7 @@ size_t vidur_pipeline_bytes(const struct vidur_replica_sizes *sizes)
     const size_t slots = (size_t)sizes->batches_at_once;
     return vidur_arena_bytes(stages, sizeof(struct vidur_stage)) +
            stages * vidur_arena_bytes(slots, sizeof(int32_t)) +
-           vidur_arena_bytes(slots, sizeof(struct vidur_batch)) +
+           vidur_arena_bytes(slots, sizeof(struct vidur_live_batch)) +
            vidur_arena_bytes(slots, sizeof(int32_t)) +
            slots * vidur_batch_bytes(sizes->batch_capacity) +
            vidur_arena_bytes(slots * stages, sizeof(struct vidur_pass)) +
@@ -92,7 +92,7 @@ void vidur_flight_turn(struct vidur_pipeline *pipeline, int32_t count)
 void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,
                          struct vidur_replica *replica, double until_s)
 {
-    struct vidur_batch *batch = &pipeline->batches[slot];
+    struct vidur_live_batch *batch = &pipeline->batches[slot];
     const struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
     const int32_t last = pipeline->num_stages - 1;
     for (int32_t i = 0; i <= last && pass[i].start_s <= until_s; i++) {

@@ -27,8 +27,8 @@ struct vidur_pipeline {
     int32_t num_slots; /* batches at once */
     int32_t in_flight;
     struct vidur_stage *stages;
-    struct vidur_batch *batches; /* [num_slots] */
-    int32_t *free_slots;         /* a stack */
+    struct vidur_live_batch *batches; /* [num_slots] */
+    int32_t *free_slots;              /* a stack */
     int32_t num_free;
     /*
      * For the stepper. A batch's way through the stages is settled when it is formed:

@@ -2,6 +2,7 @@
 #define VIDUR_SIM_REPLICA_H
 
 #include "base/arena.h"
+#include "live_batch.h"
 #include "quantile.h"
 
 #include <vidur/scheduler.h>
@@ -209,34 +210,36 @@ int32_t vidur_group_complete(struct vidur_replica *replica,
 /* ---- batches ---- */
 
 size_t vidur_batch_bytes(int32_t capacity);
-void vidur_batch_init(struct vidur_batch *batch, struct vidur_arena *arena,
+void vidur_batch_init(struct vidur_live_batch *batch, struct vidur_arena *arena,
                       int32_t capacity);
 /* Empties it; the rest is set when the batch is scheduled. */
-static inline void vidur_batch_clear(struct vidur_batch *batch)
+static inline void vidur_batch_clear(struct vidur_live_batch *batch)
 {
-    batch->count = batch->num_decodes = batch->num_prefills = batch->num_sampled = 0;
-    batch->num_tokens = batch->num_prefill_tokens = 0;
+    batch->seen.count = batch->seen.num_decodes = batch->seen.num_prefills =
+        batch->num_sampled = 0;
+    batch->seen.num_tokens = batch->seen.num_prefill_tokens = 0;
     batch->decode_context_tokens = batch->prefill_context_tokens = 0;
     batch->prefill_chunk_squares = batch->attention_tokens_squared = 0;
-    batch->blocked = false;
-    batch->tag = 0;
-    batch->group = VIDUR_NO_GROUP;
-    batch->num_members = batch->num_front = batch->num_gaps = 0;
+    batch->seen.blocked = false;
+    batch->seen.tag = 0;
+    batch->seen.group = VIDUR_NO_GROUP;
+    batch->seen.num_members = batch->num_front = batch->num_gaps = 0;
     batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
     batch->renewals = 0;
 }
 /* The batch was formed now. */
-void vidur_batch_scheduled(struct vidur_batch *batch, struct vidur_replica *replica);
+void vidur_batch_scheduled(struct vidur_live_batch *batch,
+                           struct vidur_replica *replica);
 /* Its first stage started at `start_s`: what was before counts as preemption, and its
  * decodes are a group from now on. */
-void vidur_batch_begin(struct vidur_batch *batch, struct vidur_replica *replica,
+void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *replica,
                        double start_s);
 /* Both in one, of a batch that starts on its only stage, the last, when it is formed:
  * the times of others are not set. */
-void vidur_batch_start(struct vidur_batch *batch, struct vidur_replica *replica);
+void vidur_batch_start(struct vidur_live_batch *batch, struct vidur_replica *replica);
 /* It waited between two stages. */
-void vidur_batch_wait(struct vidur_batch *batch, double from_s, double until_s);
-static inline void vidur_batch_leave_stage(struct vidur_batch *batch,
+void vidur_batch_wait(struct vidur_live_batch *batch, double from_s, double until_s);
+static inline void vidur_batch_leave_stage(struct vidur_live_batch *batch,
                                            struct vidur_replica *replica, int stage,
                                            bool last)
 {
@@ -250,9 +253,9 @@ static inline void vidur_batch_leave_stage(struct vidur_batch *batch,
 }
 /* Its last stage ended now: counts tokens, records gaps, completes requests, which are
  * members no more. The scheduler's batch_end comes next. */
-void vidur_batch_finish(struct vidur_batch *batch, struct vidur_replica *replica,
+void vidur_batch_finish(struct vidur_live_batch *batch, struct vidur_replica *replica,
                         double latency_s);
 /* The run ends with the batch in flight: what its stages did so far counts. */
-void vidur_batch_abandon(struct vidur_batch *batch, struct vidur_replica *replica);
+void vidur_batch_abandon(struct vidur_live_batch *batch, struct vidur_replica *replica);
 
 #endif

@@ -15,10 +15,10 @@ static void mark_active(struct vidur_server *server)
 }
 
 /* A batch that is a group alone can be formed again until something changes. */
-static void mark_renewable(struct vidur_server *server, struct vidur_batch *batch)
+static void mark_renewable(struct vidur_server *server, struct vidur_live_batch *batch)
 {
     struct vidur_replica_account *account = server->replica.account;
-    if (batch->num_members > 0 || batch->group == VIDUR_NO_GROUP) {
+    if (batch->seen.num_members > 0 || batch->seen.group == VIDUR_NO_GROUP) {
         account->num_mixed++;
         batch->formed_at_change = -1;
         return;
@@ -32,11 +32,11 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
     const int32_t slot = pipeline->free_slots[pipeline->num_free - 1];
-    struct vidur_batch *batch = &pipeline->batches[slot];
+    struct vidur_live_batch *batch = &pipeline->batches[slot];
 
     vidur_batch_clear(batch);
-    run->ops->next_batch(server->scheduler, &server->replica, batch);
-    if (batch->count == 0)
+    run->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
+    if (batch->seen.count == 0)
         return VIDUR_NO_BATCH;
     run->step_ops->time(run->step_model, &server->replica, batch);
     if (!(batch->step.stage_s[0] > 0 && batch->step.stage_s[1] > 0 &&
@@ -46,7 +46,7 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
     }
     mark_active(server);
     vidur_pipeline_admit(pipeline);
-    batch->id = run->next_batch_id++;
+    batch->seen.id = run->next_batch_id++;
     mark_renewable(server, batch);
     if (starts)
         vidur_batch_start(batch, &server->replica);
@@ -58,7 +58,7 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
 /* With one stage a batch starts when it is formed: its time is free of the clock's
  * rounding, and equal iterations give equal gaps. */
 static double latency_s(const struct vidur_server *server,
-                        const struct vidur_batch *batch)
+                        const struct vidur_live_batch *batch)
 {
     return vidur_pipeline_is_single(&server->pipeline)
                ? batch->step.stage_s[1]
@@ -69,12 +69,12 @@ void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
                          int32_t slot)
 {
     struct vidur_replica *replica = &server->replica;
-    struct vidur_batch *batch = &server->pipeline.batches[slot];
+    struct vidur_live_batch *batch = &server->pipeline.batches[slot];
     vidur_batch_finish(batch, replica, latency_s(server, batch));
     if (run->ops->batch_end)
-        run->ops->batch_end(server->scheduler, replica, batch);
+        run->ops->batch_end(server->scheduler, replica, &batch->seen);
     else
-        vidur_batch_requeue(replica, batch);
+        vidur_batch_requeue(replica, &batch->seen);
     vidur_pipeline_retire(&server->pipeline, slot);
     replica->account->idle_since_s = replica->now_s;
 }

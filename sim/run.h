@@ -113,7 +113,7 @@ void vidur_run_stepper_close(struct vidur_server *server);
 
 /* Tells the observer of a batch that a stage has just ended. */
 int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *server,
-                            const struct vidur_batch *batch, int stage);
+                            const struct vidur_live_batch *batch, int stage);
 
 /* Debug builds, plain stepping: no request or block is lost or counted twice. */
 void vidur_run_check_conservation(const struct vidur_run *run);

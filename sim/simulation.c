@@ -6,6 +6,7 @@
 #include "request_csv.h"
 
 #include <vidur/paths.h>
+#include <vidur/scheduler.h>
 
 #include <math.h>
 #include <string.h>
@@ -134,16 +135,16 @@ static int fail_unfinished(const struct vidur_simulation *simulation, int64_t re
     const int64_t left = metrics->num_requests - metrics->num_completed;
     const int64_t blocks = simulation->plan.num_blocks;
     const int prompt = records->num_prefill_tokens[request];
-    const bool has_limit =
-        strcmp(knobs->type, "vllm") == 0 || strcmp(knobs->type, "lightllm") == 0;
-    if (has_limit && prompt > knobs->max_tokens_in_batch)
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(knobs->type);
+    if (!vidur_scheduler_takes_prompt(ops, knobs, prompt))
         return vidur_fail(
             err, VIDUR_EINVAL,
-            "scheduler.max_tokens_in_batch: %lld of %lld requests "
+            "scheduler.%s: %lld of %lld requests "
             "never finish: request %lld has a prompt of %d tokens, a batch "
-            "at most %d; raise it",
-            (long long)left, (long long)metrics->num_requests, (long long)request,
-            prompt, knobs->max_tokens_in_batch);
+            "at most %.0f; raise it",
+            vidur_knob_name(ops->token_budget), (long long)left,
+            (long long)metrics->num_requests, (long long)request, prompt,
+            vidur_knob_value(knobs, ops->token_budget));
     return vidur_fail(
         err, VIDUR_EINVAL,
         "scheduler.num_blocks: %lld of %lld requests never finish: request %lld has a "

@@ -24,6 +24,12 @@ struct vidur_simulator {
 
 /* ---- Creation ---- */
 
+static int batch_cap(const struct vidur_simulator *simulator)
+{
+    return (int)vidur_knob_value(&simulator->deployment.scheduler,
+                                 simulator->ops->batch_cap);
+}
+
 static void describe_env(struct vidur_simulator *simulator)
 {
     const struct vidur_deployment *deployment = &simulator->deployment;
@@ -34,7 +40,7 @@ static void describe_env(struct vidur_simulator *simulator)
         .plan = &simulator->plan,
         .max_tokens = simulator->max_tokens,
         .blocks_per_request = per_request > 0 ? per_request : 1,
-        .batch_capacity = vidur_deployment_batch_cap(deployment),
+        .batch_capacity = batch_cap(simulator),
         .batches_at_once = simulator->ops->batches_at_once
                                ? simulator->ops->batches_at_once(deployment)
                                : deployment->num_pipeline_stages};
@@ -47,12 +53,7 @@ static int build_step_model(struct vidur_simulator *simulator,
     const struct vidur_step_env env = {.deployment = &simulator->deployment,
                                        .timetable = timetable,
                                        .max_tokens = simulator->max_tokens};
-    simulator->step_ops = vidur_step_model_find(simulator->ops->step_model);
-    if (!simulator->step_ops)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "scheduler '%s' asks for a step model '%s' "
-                          "that does not exist",
-                          simulator->ops->name, simulator->ops->step_model);
+    simulator->step_ops = simulator->ops->step_model;
     simulator->step_model_bytes =
         vidur_arena_bytes(simulator->step_ops->state_bytes(&env), 1);
     simulator->step_model =
@@ -62,6 +63,25 @@ static int build_step_model(struct vidur_simulator *simulator,
     return simulator->step_ops->init(simulator->step_model, &env, err);
 }
 
+/* Facts that no default can stand for. */
+static int check_scheduler(const struct vidur_scheduler_ops *ops,
+                           struct vidur_error *err)
+{
+    const char *missing = NULL;
+    if (!ops->step_model)
+        missing = "step_model";
+    else if (ops->batch_cap == VIDUR_KNOB_NONE)
+        missing = "batch_cap";
+    else if (ops->whole_prompts && ops->token_budget == VIDUR_KNOB_NONE)
+        missing = "token_budget for its whole_prompts";
+    else if (!ops->next_batch)
+        missing = "next_batch";
+    if (!missing)
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL, "scheduler '%s' has no %s; set that member",
+                      ops->name, missing);
+}
+
 static int build(struct vidur_simulator *simulator,
                  const struct vidur_timetable *timetable, struct vidur_error *err)
 {
@@ -69,7 +89,10 @@ static int build(struct vidur_simulator *simulator,
     if (simulator->max_tokens < 1)
         return vidur_fail(err, VIDUR_EINVAL, "workload.max_tokens: %d is below 1",
                           simulator->max_tokens);
-    vidur_memory_plan(deployment, simulator->max_tokens, &simulator->plan);
+    if (check_scheduler(simulator->ops, err))
+        return -1;
+    vidur_memory_plan_with(simulator->ops, deployment, simulator->max_tokens,
+                           &simulator->plan);
     if (!simulator->plan.fits)
         return vidur_fail(
             err, VIDUR_EINVAL,
@@ -263,7 +286,7 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
         .index = index};
     vidur_replica_init(replica, &simulator->arena, &layout->sizes);
     replica->account->full_size =
-        vidur_deployment_batch_cap(deployment) / deployment->num_pipeline_stages;
+        batch_cap(simulator) / deployment->num_pipeline_stages;
     replica->account->gaps = &simulator->gaps;
     replica->account->watch = run->watching ? &run->watch : NULL;
     if (layout->store.num_slots > 0)

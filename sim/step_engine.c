@@ -81,14 +81,15 @@ static double chunk_ms(const struct vidur_engine_table *table, int64_t prefix,
 
 static void add_prefills(const struct engine *engine,
                          const struct vidur_replica *replica,
-                         const struct vidur_batch *batch, struct attention *attention)
+                         const struct vidur_live_batch *batch,
+                         struct attention *attention)
 {
-    for (int32_t i = 0; i < batch->num_members; i++) {
-        const int32_t request = batch->member[i];
+    for (int32_t i = 0; i < batch->seen.num_members; i++) {
+        const int32_t request = batch->seen.member[i];
         if (vidur_request_is_prefilled(replica, request))
             continue;
         const int64_t n = replica->requests->processed_tokens[request];
-        const int64_t tokens = batch->member_tokens[i];
+        const int64_t tokens = batch->seen.member_tokens[i];
         if (tokens <= VIDUR_ENGINE_DECODE_LIKE_TOKENS) {
             attention->rows++;
             attention->row_tokens += n + tokens;
@@ -134,19 +135,20 @@ static bool rows_are_extrapolated(const struct engine *engine,
 
 static struct attention attention_of(const struct engine *engine,
                                      const struct vidur_replica *replica,
-                                     const struct vidur_batch *batch)
+                                     const struct vidur_live_batch *batch)
 {
-    struct attention attention = {.rows = batch->num_decodes,
+    struct attention attention = {.rows = batch->seen.num_decodes,
                                   .row_tokens = batch->decode_context_tokens};
-    if (batch->num_prefills > 0)
+    if (batch->seen.num_prefills > 0)
         add_prefills(engine, replica, batch, &attention);
     return attention;
 }
 
 static double mixed_ms(const struct vidur_engine_table *table,
-                       const struct vidur_batch *batch)
+                       const struct vidur_live_batch *batch)
 {
-    return batch->num_decodes > 0 && batch->num_prefills > 0 ? table->mixed_ms : 0;
+    return batch->seen.num_decodes > 0 && batch->seen.num_prefills > 0 ? table->mixed_ms
+                                                                       : 0;
 }
 
 static double linear_ms(const struct engine *engine, int64_t tokens)
@@ -161,24 +163,24 @@ static double comm_ms(const struct engine *engine, int64_t tokens)
                                           : engine->table->comm_ms[tokens];
 }
 
-static double total_s(const struct engine *engine, const struct vidur_batch *batch,
+static double total_s(const struct engine *engine, const struct vidur_live_batch *batch,
                       const struct attention *attention)
 {
     const struct vidur_engine_table *table = engine->table;
-    double ms = linear_ms(engine, batch->num_tokens);
+    double ms = linear_ms(engine, batch->seen.num_tokens);
     ms += table->head_ms[batch->num_sampled] + rows_ms(engine, attention) +
           attention->chunks_ms + table->step_ms +
-          table->request_ms * (double)batch->count;
+          table->request_ms * (double)batch->seen.count;
     ms += mixed_ms(table, batch);
     return ms * 1e-3;
 }
 
 static void step_time(const void *state, const struct vidur_replica *replica,
-                      struct vidur_batch *batch)
+                      struct vidur_live_batch *batch)
 {
     const struct engine *engine = state;
     const struct vidur_engine_table *table = engine->table;
-    const int64_t tokens = batch->num_tokens;
+    const int64_t tokens = batch->seen.num_tokens;
     struct vidur_step_time *step = &batch->step;
     const struct attention attention = attention_of(engine, replica, batch);
     *step = (struct vidur_step_time){
@@ -195,13 +197,13 @@ static void step_time(const void *state, const struct vidur_replica *replica,
 }
 
 /* The context that a step reads grows with every token. */
-static double repeated_s(const void *state, const struct vidur_batch *batch,
+static double repeated_s(const void *state, const struct vidur_live_batch *batch,
                          int64_t ahead)
 {
-    const struct attention now = {.rows = batch->num_decodes,
+    const struct attention now = {.rows = batch->seen.num_decodes,
                                   .row_tokens = batch->decode_context_tokens};
     struct attention then = now;
-    then.row_tokens += ahead * batch->count;
+    then.row_tokens += ahead * batch->seen.count;
     /* such a step counts differently */
     if (rows_are_extrapolated(state, &then) != rows_are_extrapolated(state, &now))
         return NAN;
@@ -209,11 +211,11 @@ static double repeated_s(const void *state, const struct vidur_batch *batch,
 }
 
 static void step_parts(const void *state, const struct vidur_replica *replica,
-                       const struct vidur_batch *batch, double *parts_s)
+                       const struct vidur_live_batch *batch, double *parts_s)
 {
     const struct engine *engine = state;
     const struct vidur_engine_table *table = engine->table;
-    const int64_t tokens = batch->num_tokens;
+    const int64_t tokens = batch->seen.num_tokens;
     const struct attention attention = attention_of(engine, replica, batch);
     const double ms[VIDUR_NUM_STEP_PARTS] = {
         [VIDUR_STEP_PART_gemm_and_small] =
@@ -223,13 +225,13 @@ static void step_parts(const void *state, const struct vidur_replica *replica,
         [VIDUR_STEP_PART_attention_prefill] = attention.chunks_ms,
         [VIDUR_STEP_PART_output_head] = table->head_ms[batch->num_sampled],
         [VIDUR_STEP_PART_overheads] = table->step_ms +
-                                      table->request_ms * (double)batch->count +
+                                      table->request_ms * (double)batch->seen.count +
                                       mixed_ms(table, batch)};
     for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
         parts_s[i] = ms[i] * 1e-3;
 }
 
-static int fail(const void *state, const struct vidur_batch *batch,
+static int fail(const void *state, const struct vidur_live_batch *batch,
                 struct vidur_error *err)
 {
     const struct vidur_engine_table *table = ((const struct engine *)state)->table;
@@ -238,8 +240,9 @@ static int fail(const void *state, const struct vidur_batch *batch,
         "engine table: a step of %lld tokens and %d requests is beyond its "
         "%lld tokens, %lld requests and %lld tokens of context (or the "
         "operator tables behind it)",
-        (long long)batch->num_tokens, batch->count, (long long)table->linear_limit,
-        (long long)table->head_limit, (long long)table->context_limit);
+        (long long)batch->seen.num_tokens, batch->seen.count,
+        (long long)table->linear_limit, (long long)table->head_limit,
+        (long long)table->context_limit);
 }
 
 static int context_granularity(const void *state)
@@ -261,6 +264,7 @@ static double arrival_delay_s(const void *state)
 
 const struct vidur_step_model_ops vidur_step_engine = {
     .name = "engine",
+    .whole_steps = true,
     .state_bytes = state_bytes,
     .init = init,
     .time = step_time,

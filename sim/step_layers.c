@@ -220,11 +220,11 @@ static inline double cell(const struct vidur_grid_table *grid, int64_t row,
 }
 
 /* Mean context of the decodes, cut to a whole number. */
-static int64_t mean_context(const struct vidur_batch *batch)
+static int64_t mean_context(const struct vidur_live_batch *batch)
 {
     const int64_t sum = batch->decode_context_tokens;
-    return sum <= UINT32_MAX ? (uint32_t)sum / (uint32_t)batch->num_decodes
-                             : sum / batch->num_decodes; /* slower */
+    return sum <= UINT32_MAX ? (uint32_t)sum / (uint32_t)batch->seen.num_decodes
+                             : sum / batch->seen.num_decodes; /* slower */
 }
 
 static int64_t round_up(const struct layers *layers, int64_t context)
@@ -234,41 +234,42 @@ static int64_t round_up(const struct layers *layers, int64_t context)
 }
 
 static inline double decode_ms(const struct layers *layers,
-                               const struct vidur_batch *batch, int32_t *repeats,
+                               const struct vidur_live_batch *batch, int32_t *repeats,
                                int32_t *extrapolated)
 {
-    if (batch->num_decodes == 0)
+    if (batch->seen.num_decodes == 0)
         return 0;
     const int64_t mean = mean_context(batch);
     const int64_t column = round_up(layers, mean);
-    const double ms =
-        cell(&layers->table->attn_decode, batch->num_decodes - 1, column, extrapolated);
+    const double ms = cell(&layers->table->attn_decode, batch->seen.num_decodes - 1,
+                           column, extrapolated);
     *repeats = (int32_t)(column * layers->step - mean + 1);
-    return batch->num_decodes > 1 ? ms * layers->decode_factor : ms;
+    return batch->seen.num_decodes > 1 ? ms * layers->decode_factor : ms;
 }
 
 /* The root of the sum of squared chunks, half to even. */
-static int64_t prefill_column(const struct vidur_batch *batch)
+static int64_t prefill_column(const struct vidur_live_batch *batch)
 {
-    return batch->num_prefills == 1
-               ? batch->num_prefill_tokens - 1
+    return batch->seen.num_prefills == 1
+               ? batch->seen.num_prefill_tokens - 1
                : (int64_t)rint(sqrt((double)batch->prefill_chunk_squares)) - 1;
 }
 
 static inline double prefill_ms(const struct layers *layers,
-                                const struct vidur_batch *batch, int32_t *extrapolated)
+                                const struct vidur_live_batch *batch,
+                                int32_t *extrapolated)
 {
-    if (batch->num_prefills == 0)
+    if (batch->seen.num_prefills == 0)
         return 0;
     const struct vidur_grid_table *grid = &layers->table->attn_prefill;
     int64_t row = round_up(layers, batch->prefill_context_tokens);
     /* Prompts of several batches can meet: their contexts may exceed any prompt's. */
-    if (row >= grid->num_rows && batch->num_prefills > 1) {
+    if (row >= grid->num_rows && batch->seen.num_prefills > 1) {
         row = grid->num_rows - 1;
         ++*extrapolated;
     }
     const double ms = cell(grid, row, prefill_column(batch), extrapolated);
-    return batch->num_prefills > 1 ? ms * layers->prefill_factor : ms;
+    return batch->seen.num_prefills > 1 ? ms * layers->prefill_factor : ms;
 }
 
 static double cpu_time_s(const struct layers *layers, int64_t batch_size)
@@ -279,7 +280,7 @@ static double cpu_time_s(const struct layers *layers, int64_t batch_size)
 }
 
 /* `attention`: of the operators that depend on the number of tokens. */
-static inline void sum_up(const struct layers *layers, struct vidur_batch *batch,
+static inline void sum_up(const struct layers *layers, struct vidur_live_batch *batch,
                           const struct by_tokens *sums, double attention)
 {
     struct vidur_step_time *step = &batch->step;
@@ -290,7 +291,7 @@ static inline void sum_up(const struct layers *layers, struct vidur_batch *batch
     attention += sums->input_norm;
     const double block = attention + sums->mlp + sums->add;
     const double stage_ms = block * layers->num_layers;
-    step->cpu_s = cpu_time_s(layers, batch->count);
+    step->cpu_s = cpu_time_s(layers, batch->seen.count);
     step->stage_s[0] = (stage_ms + sums->send_recv) * 1e-3 + step->cpu_s;
     step->stage_s[1] = stage_ms * 1e-3 + step->cpu_s;
     step->communication_s[0] = sums->communication_s[0];
@@ -299,11 +300,11 @@ static inline void sum_up(const struct layers *layers, struct vidur_batch *batch
 }
 
 static void step_time(const void *state, const struct vidur_replica *replica,
-                      struct vidur_batch *batch)
+                      struct vidur_live_batch *batch)
 {
     (void)replica;
     const struct layers *layers = state;
-    const int64_t tokens = batch->num_tokens, rounded = round_tokens(tokens);
+    const int64_t tokens = batch->seen.num_tokens, rounded = round_tokens(tokens);
     if (rounded <= layers->fused_tokens) {
         sum_up(layers, batch, &layers->by_tokens[rounded / TOKEN_STEP],
                layers->attention_ms[tokens]);
@@ -313,19 +314,19 @@ static void step_time(const void *state, const struct vidur_replica *replica,
     sum_up(layers, batch, &large, attention_ms(layers, tokens, rounded));
 }
 
-static int missing(const struct vidur_batch *batch, const char *op, const char *axes,
-                   const int64_t at[2], struct vidur_error *err)
+static int missing(const struct vidur_live_batch *batch, const char *op,
+                   const char *axes, const int64_t at[2], struct vidur_error *err)
 {
     return vidur_fail(err, VIDUR_EINVAL,
                       "timetable: %s has no time above 0 for %s %lld, %lld, which a "
                       "batch of %d requests and %lld tokens needs; use tables that "
                       "reach it (estimator.max_tokens_per_request, max_batch_size, "
                       "max_prefill_chunk_size)",
-                      op, axes, (long long)at[0], (long long)at[1], batch->count,
-                      (long long)batch->num_tokens);
+                      op, axes, (long long)at[0], (long long)at[1], batch->seen.count,
+                      (long long)batch->seen.num_tokens);
 }
 
-static int fail(const void *state, const struct vidur_batch *batch,
+static int fail(const void *state, const struct vidur_live_batch *batch,
                 struct vidur_error *err)
 {
     const struct layers *layers = state;
@@ -333,7 +334,7 @@ static int fail(const void *state, const struct vidur_batch *batch,
     if (!(decode_ms(layers, batch, &repeats, &extrapolated) >= 0))
         return missing(
             batch, "attn_decode", "batch_size, kv_cache_size",
-            (const int64_t[]){batch->num_decodes,
+            (const int64_t[]){batch->seen.num_decodes,
                               round_up(layers, mean_context(batch)) * layers->step},
             err);
     if (!(prefill_ms(layers, batch, &extrapolated) >= 0))
@@ -343,13 +344,13 @@ static int fail(const void *state, const struct vidur_batch *batch,
             err);
     for (int op = 0; op < VIDUR_FIRST_CPU_OPERATOR; op++)
         if (!(token_ms(layers, (enum vidur_token_operator)op,
-                       round_tokens(batch->num_tokens)) >= 0))
-            return missing(
-                batch, operator_names[op], "num_tokens, rounded",
-                (const int64_t[]){batch->num_tokens, round_tokens(batch->num_tokens)},
-                err);
+                       round_tokens(batch->seen.num_tokens)) >= 0))
+            return missing(batch, operator_names[op], "num_tokens, rounded",
+                           (const int64_t[]){batch->seen.num_tokens,
+                                             round_tokens(batch->seen.num_tokens)},
+                           err);
     return missing(batch, "the sum of all operators", "num_tokens, batch_size",
-                   (const int64_t[]){batch->num_tokens, batch->count}, err);
+                   (const int64_t[]){batch->seen.num_tokens, batch->seen.count}, err);
 }
 
 static int context_granularity(const void *state)

@@ -85,7 +85,7 @@ static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool ar
 static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
 {
     struct vidur_server *server = walk->server;
-    struct vidur_batch *batch = server->pipeline.batches;
+    struct vidur_live_batch *batch = server->pipeline.batches;
     const bool ended = walk->ends_at_s == now_s;
     if (ended) {
         vidur_batch_leave_stage(batch, &server->replica, 0, true);

@@ -70,7 +70,7 @@ static int read_double(const struct vidur_yaml_node *node,
 
 /* ---- Words ---- */
 
-/* "vllm, orca, sarathi" */
+/* "a, b, c" */
 static void list_names(const char *const *names, int count, char *out, size_t size)
 {
     size_t used = 0;

@@ -25,30 +25,46 @@ enum vidur_memory_planner {
 };
 
 /*
- * Scheduler knobs, each used by the schedulers named beside it. Declared once; the list
- * feeds the struct, the YAML schema and the search space.
- * X(type, name, default, minimum, schedulers)
+ * Scheduler knobs. Which of them a scheduler uses, it says itself (knobs in
+ * <vidur/scheduler.h>). Declared once; the list feeds the struct, the YAML schema and
+ * the search space.
+ * X(type, name, default, minimum)
  */
 #define VIDUR_SCHEDULER_KNOBS(X)                                                       \
-    X(int, batch_size_cap, 128, 1, "all but vllm_v1")                                  \
-    X(int, chunk_size, 512, 1, "sarathi")                                              \
-    X(int, max_tokens_in_batch, 4096, 1, "vllm, lightllm")                             \
-    X(int, max_waiting_iters, 10, 0, "lightllm")                                       \
-    X(int, block_size, 16, 1, "all; lightllm needs 1")                                 \
-    X(double, watermark_blocks_fraction, 0.01, 0, "vllm, sarathi, lightllm")           \
-    X(int64_t, num_blocks, 0, 0, "all; 0: from the memory planner")                    \
-    X(int, max_num_batched_tokens, 2048, 1, "vllm_v1")                                 \
-    X(int, max_num_seqs, 128, 1, "vllm_v1")                                            \
-    X(double, gpu_memory_utilization, 0.9, 0, "vllm_v1")                               \
-    X(bool, prefix_caching, true, 0, "vllm_v1")                                        \
-    X(bool, async_scheduling, true, 0, "vllm_v1")
+    X(int, batch_size_cap, 128, 1) /* requests */                                      \
+    X(int, chunk_size, 512, 1)     /* tokens */                                        \
+    X(int, max_tokens_in_batch, 4096, 1)                                               \
+    X(int, max_waiting_iters, 10, 0)                                                   \
+    X(int, block_size, 16, 1) /* tokens */                                             \
+    X(double, watermark_blocks_fraction, 0.01, 0)                                      \
+    X(int64_t, num_blocks, 0, 0) /* 0: from the memory planner */                      \
+    X(int, max_num_batched_tokens, 2048, 1)                                            \
+    X(int, max_num_seqs, 128, 1)                                                       \
+    X(double, gpu_memory_utilization, 0.9, 0)                                          \
+    X(bool, prefix_caching, true, 0)                                                   \
+    X(bool, async_scheduling, true, 0)
+
+/* A knob, where one is spoken of. */
+enum vidur_knob {
+    VIDUR_KNOB_NONE,
+#define X(type, name, def, min) VIDUR_KNOB_##name,
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+        VIDUR_KNOBS_END
+};
 
 struct vidur_scheduler_config {
     char type[24]; /* a name in the scheduler registry */
-#define X(type, name, def, min, users) type name;
+#define X(type, name, def, min) type name;
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
 };
+
+/* As in configurations; "" of VIDUR_KNOB_NONE. */
+const char *vidur_knob_name(enum vidur_knob knob);
+/* 0 of VIDUR_KNOB_NONE; a bool's is 0 or 1. */
+double vidur_knob_value(const struct vidur_scheduler_config *config,
+                        enum vidur_knob knob);
 
 struct vidur_deployment {
     struct vidur_model_spec model;
@@ -80,8 +96,8 @@ int vidur_deployment_default_node(const struct vidur_device_sku *device,
                                   enum vidur_semantics semantics, char *name,
                                   size_t size, struct vidur_error *err);
 
-/* Requests that a replica has in its batches at once, at most: max_num_seqs of vllm_v1,
- * batch_size_cap of the others. */
+/* Requests that a replica has in its batches at once, at most: the scheduler's
+ * batch_cap. 0: there is no such scheduler. */
 int vidur_deployment_batch_cap(const struct vidur_deployment *deployment);
 
 /* A replica spans nodes: TP * PP > devices per node. */

@@ -17,7 +17,7 @@
  * from its list of running requests into a batch, and takes KV blocks for them. The
  * simulator does the rest: time, tokens, completion, bookkeeping. One replica belongs
  * to one thread. The structs are public because they are hot; change them through the
- * functions below.
+ * functions below. This header is all that the author of a scheduler needs.
  *
  * Running items. The running list holds requests that finished an iteration and are not
  * in a batch. For schedulers that set `groups_decodes`, the simulator may keep all
@@ -56,59 +56,22 @@ struct vidur_request_table {
     uint64_t *preempted_ticks;
 };
 
-struct vidur_batch_gap {
-    double since_s; /* when these requests' last iteration ended */
-    int64_t count;
-};
-
-/* A batch's stage time, in seconds; [0] any stage but the last, [1] the last. */
-struct vidur_step_time {
-    double stage_s[2];
-    double communication_s[2];
-    double cpu_s;         /* part of stage_s */
-    int32_t extrapolated; /* lookups beyond the profile's range */
-    /* of a decode batch: how many times in a row, this one included, it would take this
-     * time if it were repeated, every n growing by one */
-    int32_t repeats;
-};
-
+/* What a scheduler reads of a batch; of it, it sets `blocked` and `tag`. The simulator
+ * keeps more behind it. */
 struct vidur_batch {
     int64_t id;
-    double scheduled_at_s;
-    double stage_at_s; /* when it entered its stage's work, or left the one before */
-    /* what its requests add up to; n is taken before this batch */
-    int32_t count;
+    int32_t count; /* requests */
     int32_t num_decodes;
     int32_t num_prefills;
-    int32_t num_sampled; /* requests that get an output token from it */
     int64_t num_tokens;
     int64_t num_prefill_tokens;
-    int64_t decode_context_tokens;    /* sum of n over decodes */
-    int64_t prefill_context_tokens;   /* sum of n, each rounded up to the granularity */
-    int64_t prefill_chunk_squares;    /* sum of chunk^2 */
-    int64_t attention_tokens_squared; /* sum of t * (t + n) over all */
     bool blocked; /* a lack of blocks kept requests out of it, or evicted some */
     int32_t tag;  /* for the scheduler */
     int32_t group;
     int32_t num_members; /* requests beside the group, in the order of being added */
-    int32_t num_front;   /* of these come before the group's */
     int32_t *member;
     int32_t *member_tokens;
     int32_t capacity; /* requests */
-    int32_t num_gaps;
-    struct vidur_batch_gap *gaps;
-    struct vidur_step_time step;
-    uint64_t stage_ticks[2]; /* the step's times */
-    /* summed over its stages so far */
-    uint64_t execution_ticks;
-    uint64_t model_ticks;
-    uint64_t waiting_ticks; /* between stages */
-    int64_t blocks_at_start;
-    int64_t waiting_at_start;
-    /* whether it may be formed again without asking the scheduler */
-    int64_t formed_at_change; /* -1: no */
-    int32_t step_left;        /* iterations of equal time, this one included */
-    int32_t renewals; /* since, and not counted yet; the sums are older by them */
 };
 
 struct vidur_decode_group;
@@ -155,13 +118,52 @@ struct vidur_scheduler_env {
     int32_t running_capacity;   /* requests that can run at once */
 };
 
+/* How a batch's time is composed: of operator times layer by layer, or a whole step at
+ * once as engines take it. */
+struct vidur_step_model_ops;
+extern const struct vidur_step_model_ops vidur_step_layers;
+extern const struct vidur_step_model_ops vidur_step_engine;
+
+/* A bit of the knobs that a scheduler uses. */
+#define VIDUR_USES(knob) (UINT64_C(1) << VIDUR_KNOB_##knob)
+
+/* An argument of `vllm serve`: a flag alone, one with a knob's number, or one of two
+ * for a knob that is a bool. */
+struct vidur_engine_argument {
+    const char *flag;     /* NULL behind the last */
+    enum vidur_knob knob; /* VIDUR_KNOB_NONE: the flag alone */
+    const char *flag_if_off;
+};
+
 struct vidur_scheduler_ops {
     const char *name;
-    const char *step_model; /* how a batch's time is composed: "layers" */
-    bool groups_decodes;    /* next_batch knows groups */
-    bool keeps_blocks;      /* batch_end releases the blocks of completed requests */
-    bool fixed_blocks;      /* decoding never takes blocks */
-    bool shares_prefixes;   /* prompts are taken with vidur_take_prompt */
+    const struct vidur_step_model_ops *step_model;
+
+    /* ---- What the search, the tables and the reports ask ---- */
+    uint64_t knobs; /* VIDUR_USES(...) of each that it uses, the next two included */
+    /* Bounds the requests in a replica's batches, over all stages; every scheduler has
+     * one. */
+    enum vidur_knob batch_cap;
+    /* Bounds a batch's prompt tokens; VIDUR_KNOB_NONE: only the requests in it do. */
+    enum vidur_knob token_budget;
+    bool whole_prompts; /* a prompt longer than the token_budget never runs */
+    /* A batch cap that no batch has reached changed nothing, so that the run stands for
+     * those with larger caps too. */
+    bool batch_cap_felt_only_when_reached;
+    int default_block_size_tokens; /* in a search; 0: as VIDUR_SCHEDULER_KNOBS says */
+    /* Fills the plan's bytes, num_blocks and request_slots; available_bytes is set.
+     * NULL: the deployment's memory_planner does. */
+    void (*plan_memory)(const struct vidur_deployment *deployment, int max_tokens,
+                        struct vidur_memory_plan *plan);
+    /* What starts an engine with this policy; NULL: no engine has it. */
+    const struct vidur_engine_argument *engine_arguments;
+    const char *engine_remark; /* to be said with them; NULL: nothing */
+
+    /* ---- What it does ---- */
+    bool groups_decodes;  /* next_batch knows groups */
+    bool keeps_blocks;    /* batch_end releases the blocks of completed requests */
+    bool fixed_blocks;    /* decoding never takes blocks */
+    bool shares_prefixes; /* prompts are taken with vidur_take_prompt */
     /* NULL: nothing beyond vidur_deployment_check */
     int (*check)(const struct vidur_deployment *deployment, struct vidur_error *err);
     /* batches in flight on a replica; NULL: as many as stages */
@@ -191,6 +193,23 @@ struct vidur_scheduler_ops {
 /* The schedulers that come with the library, in a fixed order; NULL behind the last. */
 const struct vidur_scheduler_ops *vidur_scheduler_at(int index);
 const struct vidur_scheduler_ops *vidur_scheduler_find(const char *name);
+/* Of a configuration that names none. */
+const struct vidur_scheduler_ops *vidur_scheduler_default(void);
+
+static inline bool vidur_scheduler_uses(const struct vidur_scheduler_ops *ops,
+                                        enum vidur_knob knob)
+{
+    return ops->knobs >> knob & 1;
+}
+
+/* Whether a prompt of so many tokens fits into a batch's budget, or can be cut. */
+static inline bool
+vidur_scheduler_takes_prompt(const struct vidur_scheduler_ops *ops,
+                             const struct vidur_scheduler_config *knobs, int64_t tokens)
+{
+    return !ops->whole_prompts ||
+           (double)tokens <= vidur_knob_value(knobs, ops->token_budget);
+}
 
 /* ---- The waiting queue ---- */
 

@@ -179,7 +179,15 @@ static void repeated(void *state, struct vidur_replica *replica,
 
 const struct vidur_scheduler_ops vidur_scheduler_lightllm = {
     .name = "lightllm",
-    .step_model = "layers",
+    .step_model = &vidur_step_layers,
+    .knobs = VIDUR_USES(batch_size_cap) | VIDUR_USES(max_tokens_in_batch) |
+             VIDUR_USES(max_waiting_iters) | VIDUR_USES(block_size) |
+             VIDUR_USES(watermark_blocks_fraction) | VIDUR_USES(num_blocks),
+    .batch_cap = VIDUR_KNOB_batch_size_cap,
+    .token_budget = VIDUR_KNOB_max_tokens_in_batch,
+    .whole_prompts = true,
+    .batch_cap_felt_only_when_reached = true,
+    .default_block_size_tokens = 1, /* the only one it knows */
     .groups_decodes = true,
     .check = check,
     .state_bytes = state_bytes,

@@ -72,7 +72,11 @@ static int64_t repeats(const void *state, const struct vidur_replica *replica,
 
 const struct vidur_scheduler_ops vidur_scheduler_orca = {
     .name = "orca",
-    .step_model = "layers",
+    .step_model = &vidur_step_layers,
+    .knobs =
+        VIDUR_USES(batch_size_cap) | VIDUR_USES(block_size) | VIDUR_USES(num_blocks),
+    .batch_cap = VIDUR_KNOB_batch_size_cap,
+    .batch_cap_felt_only_when_reached = true,
     .groups_decodes = true,
     .fixed_blocks = true,
     .state_bytes = state_bytes,

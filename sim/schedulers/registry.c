@@ -8,6 +8,8 @@ static const struct vidur_scheduler_ops *const schedulers[] = {
     &vidur_scheduler_lightllm, &vidur_scheduler_vllm_v1,
 };
 
+static const struct vidur_scheduler_ops *const by_default = &vidur_scheduler_sarathi;
+
 enum { NUM_SCHEDULERS = sizeof schedulers / sizeof *schedulers };
 
 const struct vidur_scheduler_ops *vidur_scheduler_at(int index)
@@ -21,4 +23,9 @@ const struct vidur_scheduler_ops *vidur_scheduler_find(const char *name)
         if (strcmp(schedulers[i]->name, name) == 0)
             return schedulers[i];
     return NULL;
+}
+
+const struct vidur_scheduler_ops *vidur_scheduler_default(void)
+{
+    return by_default;
 }

@@ -81,9 +81,24 @@ static int64_t repeats(const void *state, const struct vidur_replica *replica,
     return vidur_running_count(replica) == 0 ? INT64_MAX : 1;
 }
 
+static const struct vidur_engine_argument engine_arguments[] = {
+    {.flag = "--no-enable-chunked-prefill"},
+    {.flag = "--max-num-batched-tokens", .knob = VIDUR_KNOB_max_tokens_in_batch},
+    {0}};
+
 const struct vidur_scheduler_ops vidur_scheduler_vllm = {
     .name = "vllm",
-    .step_model = "layers",
+    .step_model = &vidur_step_layers,
+    .knobs = VIDUR_USES(batch_size_cap) | VIDUR_USES(max_tokens_in_batch) |
+             VIDUR_USES(block_size) | VIDUR_USES(watermark_blocks_fraction) |
+             VIDUR_USES(num_blocks),
+    .batch_cap = VIDUR_KNOB_batch_size_cap,
+    .token_budget = VIDUR_KNOB_max_tokens_in_batch,
+    .whole_prompts = true,
+    .batch_cap_felt_only_when_reached = true,
+    .engine_arguments = engine_arguments,
+    .engine_remark = "The simulated scheduler runs whole prefills first, as vLLM did "
+                     "before its V1 engine.",
     .groups_decodes = true,
     .state_bytes = state_bytes,
     .init = init,

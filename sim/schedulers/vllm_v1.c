@@ -310,9 +310,26 @@ static void repeated(void *state, struct vidur_replica *replica,
         plan_ahead(v1, replica, batch);
 }
 
+/* What they leave out, vLLM may choose by itself, so all is said. */
+static const struct vidur_engine_argument engine_arguments[] = {
+    {.flag = "--max-num-batched-tokens", .knob = VIDUR_KNOB_max_num_batched_tokens},
+    {.flag = "--gpu-memory-utilization", .knob = VIDUR_KNOB_gpu_memory_utilization},
+    {"--enable-prefix-caching", VIDUR_KNOB_prefix_caching,
+     "--no-enable-prefix-caching"},
+    {"--async-scheduling", VIDUR_KNOB_async_scheduling, "--no-async-scheduling"},
+    {0}};
+
 const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
     .name = "vllm_v1",
-    .step_model = "engine",
+    .step_model = &vidur_step_engine,
+    .knobs = VIDUR_USES(block_size) | VIDUR_USES(num_blocks) |
+             VIDUR_USES(max_num_batched_tokens) | VIDUR_USES(max_num_seqs) |
+             VIDUR_USES(gpu_memory_utilization) | VIDUR_USES(prefix_caching) |
+             VIDUR_USES(async_scheduling),
+    .batch_cap = VIDUR_KNOB_max_num_seqs, /* steps are padded by it, reached or not */
+    .token_budget = VIDUR_KNOB_max_num_batched_tokens,
+    .plan_memory = vidur_memory_plan_engine,
+    .engine_arguments = engine_arguments,
     .groups_decodes = true,
     .shares_prefixes = true,
     .check = check,

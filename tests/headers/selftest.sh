@@ -11,7 +11,7 @@ failed=0
 fresh_tree()
 {
     rm -rf "${tree:?}"/*
-    mkdir -p "$tree"/{include/vidur,estimator/base,sim,search,tests}
+    mkdir -p "$tree"/{include/vidur,estimator/base,sim/schedulers,search/report,tests}
     echo 'int vidur_error(void);' >"$tree/include/vidur/error.h"
     echo 'int vidur_model(void);' >"$tree/include/vidur/model.h"
     echo 'int vidur_forest(void);' >"$tree/include/vidur/forest.h"
@@ -22,6 +22,10 @@ fresh_tree()
     printf 'static const int k = 1;\nint f(int a)\n{\n    return a + k;\n}\n' \
         >"$tree/search/b.c"
     printf '# Text\n\n## 1. One\n\n### 1.2 Two\n\n## three\n' >"$tree/sim/TEXT.md"
+    printf '/* fifo */\nstatic const struct ops fifo = {.name = "fifo"};\n' \
+        >"$tree/sim/schedulers/fifo.c"
+    printf '/* sjf */\nstatic const struct ops sjf = {.name = "sjf"};\n' \
+        >"$tree/sim/schedulers/sjf.c"
 }
 
 # expect STATUS SCRIPT WHAT: the script's verdict on the tree.
@@ -68,6 +72,12 @@ breach floors.sh estimator/base/text.h '#include <zlib.h>'
 breach floors.sh search/b.c 'void g(void) { printf("x"); }'
 breach floors.sh search/b.c 'void g(void) { fputs("x", stderr); }'
 breach floors.sh search/b.c 'void g(void) { exit(1); }'
+
+breach policies.sh search/b.c 'bool g(const char *s) { return strcmp(s, "fifo") == 0; }'
+breach policies.sh sim/schedulers/sjf.c 'static const char *other = "fifo";'
+breach policies.sh include/vidur/model.h '#define KNOBS(X) X(cap, "all but fifo")'
+breach policies.sh include/vidur/model.h '#define KNOBS(X) X(cap, "sjf, lifo")'
+breach policies.sh search/report/page.js "if (row.scheduler === 'sjf')"
 
 breach format.sh search/b.c 'int   g( void ) ;'
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Every public header compiles alone, twice, as strict C17, with nothing but include/ on
-# the path; the base floor's own headers too. Usage: standalone.sh SOURCE_DIR CC
+# the path; the base floor's own headers too, and the scheduler that comes from outside
+# the library: the public header is all that its author needs. Usage: standalone.sh SOURCE_DIR CC
 . "$(dirname "$0")/files.sh"
 cc=${2:-cc}
 failed=0
@@ -19,4 +20,12 @@ check()
 
 for header in include/vidur/*.h; do check "${header#include/}"; done
 for header in estimator/base/*.h; do check "${header#estimator/}" -Iestimator; done
+for source in tests/unit/sim/one_at_a_time.c; do
+    [ -e "$source" ] || continue # a tree that is none of ours
+    "$cc" -std=c17 -pedantic-errors -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L \
+        -Iinclude -fsyntax-only "$source" || {
+        echo "$source needs more than the public headers"
+        failed=1
+    }
+done
 exit $failed

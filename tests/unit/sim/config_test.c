@@ -244,12 +244,12 @@ static void test_missing_file(void)
 static void test_knob_fields(void)
 {
     const char *const names[] = {
-#define X(type, name, def, min, users) #name,
+#define X(type, name, def, min) #name,
         VIDUR_SCHEDULER_KNOBS(X)
 #undef X
     };
     const size_t offsets[] = {
-#define X(type, name, def, min, users) offsetof(struct vidur_scheduler_config, name),
+#define X(type, name, def, min) offsetof(struct vidur_scheduler_config, name),
         VIDUR_SCHEDULER_KNOBS(X)
 #undef X
     };
@@ -267,7 +267,7 @@ static void test_reference_is_complete(void)
 {
     static const char path[] = VIDUR_TEST_SOURCE_DIR "/configs/simulate-reference.yaml";
     static const char *const keys[] = {
-#define X(type, name, def, min, users) "\n  " #name ":",
+#define X(type, name, def, min) "\n  " #name ":",
         VIDUR_SCHEDULER_KNOBS(X)
 #undef X
 #define X(name, def, what) "\n  " #name ":",

@@ -31,7 +31,7 @@ static void fill(char *text, size_t size)
 #define END_OF(type, text)                                                             \
     (offsetof(type, text) + sizeof(((type *)0)->text) - 1) /* its NUL */
 
-#define X(type, name, def, min, users) +sizeof(type)
+#define X(type, name, def, min) +sizeof(type)
 static const size_t knob_bytes = 0 VIDUR_SCHEDULER_KNOBS(X);
 #undef X
 

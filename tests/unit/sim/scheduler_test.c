@@ -1,3 +1,4 @@
+#include "one_at_a_time.h"
 #include "test.h"
 #include "toy_cluster.h"
 
@@ -194,28 +195,6 @@ static void test_registry(void)
 
 /* ---- A scheduler from outside ---- */
 
-/* One request at a time, first come first served; takes no blocks and keeps no state.
- */
-static void serve_one(void *state, struct vidur_replica *replica,
-                      struct vidur_batch *batch)
-{
-    (void)state;
-    if (vidur_running_count(replica) > 0) {
-        vidur_batch_add(batch, replica, vidur_running_pop(replica), 1);
-    } else if (vidur_queue_head(replica) != VIDUR_NO_REQUEST) {
-        const int32_t request = vidur_queue_pop(replica);
-        vidur_batch_add(batch, replica, request,
-                        replica->requests->prefill_tokens[request]);
-    }
-}
-
-static const struct vidur_scheduler_ops one_at_a_time = {
-    .name = "one_at_a_time",
-    .step_model = "layers",
-    .fixed_blocks = true,
-    .next_batch = serve_one,
-};
-
 static void test_from_outside(void)
 {
     struct vidur_deployment deployment;
@@ -256,21 +235,108 @@ static void test_from_outside_quickly(void)
     toy_timetable_free(table);
 }
 
-static void test_unknown_step_model(void)
+static void refuse(const struct vidur_scheduler_ops *ops, const char *missing)
 {
     struct vidur_error err = {0};
     struct vidur_deployment deployment;
     struct vidur_simulator *simulator;
     struct vidur_timetable *table = one_second();
-    struct vidur_scheduler_ops ops = one_at_a_time;
     const struct vidur_simulator_inputs inputs = {.timetable = table,
                                                   .max_tokens = MAX_TOKENS};
-    ops.step_model = "guesswork";
     toy_deployment(&deployment, "vllm");
     CU_ASSERT_EQUAL(
-        vidur_simulator_create_with(&simulator, &ops, &deployment, &inputs, &err), -1);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "guesswork"));
+        vidur_simulator_create_with(&simulator, ops, &deployment, &inputs, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, ops->name));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, missing));
     toy_timetable_free(table);
+}
+
+/* Facts that no default can stand for. */
+static void test_missing_facts(void)
+{
+    struct vidur_scheduler_ops ops = one_at_a_time;
+    ops.step_model = NULL;
+    refuse(&ops, "step_model");
+    ops = one_at_a_time;
+    ops.batch_cap = VIDUR_KNOB_NONE;
+    refuse(&ops, "batch_cap");
+    ops = one_at_a_time;
+    ops.next_batch = NULL;
+    refuse(&ops, "next_batch");
+    ops = one_at_a_time;
+    ops.whole_prompts = true;
+    refuse(&ops, "token_budget");
+}
+
+/* Every scheduler lists the knobs that its facts speak of, and has its blocks sized. */
+static void test_registered_facts(void)
+{
+    const struct vidur_scheduler_ops *ops;
+    for (int i = 0; (ops = vidur_scheduler_at(i)); i++) {
+        CU_ASSERT_PTR_NOT_NULL(ops->step_model);
+        CU_ASSERT(ops->batch_cap != VIDUR_KNOB_NONE);
+        CU_ASSERT(vidur_scheduler_uses(ops, ops->batch_cap));
+        CU_ASSERT(ops->token_budget == VIDUR_KNOB_NONE ||
+                  vidur_scheduler_uses(ops, ops->token_budget));
+        CU_ASSERT(!ops->whole_prompts || ops->token_budget != VIDUR_KNOB_NONE);
+        CU_ASSERT(vidur_scheduler_uses(ops, VIDUR_KNOB_block_size));
+        CU_ASSERT(vidur_scheduler_uses(ops, VIDUR_KNOB_num_blocks));
+        CU_ASSERT_FALSE(vidur_scheduler_uses(ops, VIDUR_KNOB_NONE));
+        CU_ASSERT_EQUAL(ops->knobs >> VIDUR_KNOBS_END, 0);
+        for (const struct vidur_engine_argument *a = ops->engine_arguments;
+             a && a->flag; a++)
+            CU_ASSERT(a->knob == VIDUR_KNOB_NONE || vidur_scheduler_uses(ops, a->knob));
+    }
+    struct vidur_deployment deployment;
+    vidur_deployment_defaults(&deployment);
+    CU_ASSERT_STRING_EQUAL(deployment.scheduler.type, vidur_scheduler_default()->name);
+}
+
+/* A scheduler from outside keeps its facts, whatever the deployment names. */
+static void plan_nine(const struct vidur_deployment *deployment, int max_tokens,
+                      struct vidur_memory_plan *plan)
+{
+    (void)deployment, (void)max_tokens;
+    plan->num_blocks = plan->request_slots = 9;
+}
+
+static void test_facts_from_outside(void)
+{
+    struct vidur_scheduler_ops ops = one_at_a_time;
+    struct vidur_deployment deployment;
+    struct vidur_memory_plan plan;
+    toy_deployment(&deployment, "vllm");
+    deployment.scheduler.num_blocks = 0;
+    deployment.scheduler.max_num_seqs = 7;
+    ops.batch_cap = VIDUR_KNOB_max_num_seqs;
+    ops.plan_memory = plan_nine;
+    vidur_memory_plan_with(&ops, &deployment, MAX_TOKENS, &plan);
+    CU_ASSERT(plan.fits);
+    CU_ASSERT_EQUAL(plan.num_blocks, 9);
+    CU_ASSERT_EQUAL(plan.max_batch_size, 7);
+    ops.token_budget = VIDUR_KNOB_chunk_size;
+    deployment.scheduler.chunk_size = 10;
+    CU_ASSERT(vidur_scheduler_takes_prompt(&ops, &deployment.scheduler, 11));
+    ops.whole_prompts = true;
+    CU_ASSERT(vidur_scheduler_takes_prompt(&ops, &deployment.scheduler, 10));
+    CU_ASSERT_FALSE(vidur_scheduler_takes_prompt(&ops, &deployment.scheduler, 11));
+    /* One that nobody knows fits nowhere. */
+    snprintf(deployment.scheduler.type, sizeof deployment.scheduler.type, "nobody");
+    vidur_memory_plan(&deployment, MAX_TOKENS, &plan);
+    CU_ASSERT_FALSE(plan.fits);
+    CU_ASSERT_EQUAL(vidur_deployment_batch_cap(&deployment), 0);
+}
+
+static void test_knobs(void)
+{
+    struct vidur_deployment deployment;
+    vidur_deployment_defaults(&deployment);
+    const struct vidur_scheduler_config *knobs = &deployment.scheduler;
+    CU_ASSERT_STRING_EQUAL(vidur_knob_name(VIDUR_KNOB_NONE), "");
+    CU_ASSERT_EQUAL(vidur_knob_value(knobs, VIDUR_KNOB_NONE), 0);
+    CU_ASSERT_STRING_EQUAL(vidur_knob_name(VIDUR_KNOB_chunk_size), "chunk_size");
+    CU_ASSERT_EQUAL(vidur_knob_value(knobs, VIDUR_KNOB_gpu_memory_utilization), 0.9);
+    CU_ASSERT_EQUAL(vidur_knob_value(knobs, VIDUR_KNOB_async_scheduling), 1);
 }
 
 VIDUR_TEST_MAIN("schedulers", {"three requests", test_three_requests},
@@ -280,4 +346,6 @@ VIDUR_TEST_MAIN("schedulers", {"three requests", test_three_requests},
                 {"pipeline", test_pipeline}, {"registry", test_registry},
                 {"from outside", test_from_outside},
                 {"from outside, quickly", test_from_outside_quickly},
-                {"unknown step model", test_unknown_step_model})
+                {"missing facts", test_missing_facts},
+                {"registered facts", test_registered_facts},
+                {"facts from outside", test_facts_from_outside}, {"knobs", test_knobs})

@@ -37,7 +37,7 @@ struct fixture {
     uint8_t flags[MAX_ROWS];
     struct vidur_request_table table;
     struct vidur_replica replica;
-    struct vidur_batch batch;
+    struct vidur_live_batch batch;
 };
 
 static void begin(struct fixture *f)
@@ -82,20 +82,20 @@ static void check_parts(const struct fixture *f)
 /* The last stage's time in ms. */
 static double time_of(struct fixture *f, const struct row *rows, int count)
 {
-    f->batch = (struct vidur_batch){.group = VIDUR_NO_GROUP,
-                                    .member = f->member,
-                                    .member_tokens = f->member_tokens,
-                                    .capacity = MAX_ROWS};
+    f->batch = (struct vidur_live_batch){.seen.group = VIDUR_NO_GROUP,
+                                         .seen.member = f->member,
+                                         .seen.member_tokens = f->member_tokens,
+                                         .seen.capacity = MAX_ROWS};
     for (int i = 0; i < count; i++) {
         f->prefill[i] = rows[i].prompt;
         f->processed[i] = rows[i].n;
         f->flags[i] = rows[i].n > rows[i].prompt ? VIDUR_REQUEST_PREFILLED : 0;
-        vidur_batch_add(&f->batch, &f->replica, i, rows[i].tokens);
+        vidur_batch_add(&f->batch.seen, &f->replica, i, rows[i].tokens);
     }
     vidur_step_engine.time(f->state, &f->replica, &f->batch);
     CU_ASSERT(f->batch.step.stage_s[0] == f->batch.step.stage_s[1] ||
               isnan(f->batch.step.stage_s[1]));
-    if (f->batch.num_tokens <= MAX_STEP)
+    if (f->batch.seen.num_tokens <= MAX_STEP)
         check_parts(f);
     return f->batch.step.stage_s[1] * 1e3;
 }

@@ -62,24 +62,24 @@ static void end(struct setting *s)
 }
 
 /* SIMULATOR.md section 5, written down once more. */
-static double expected_s(const struct setting *s, const struct vidur_batch *b,
+static double expected_s(const struct setting *s, const struct vidur_live_batch *b,
                          bool last)
 {
 #define AT(op, i) (s->token[VIDUR_OP_##op][i])
-    const int64_t t = b->num_tokens, t8 = (t + 7) / 8 * 8;
+    const int64_t t = b->seen.num_tokens, t8 = (t + 7) / 8 * 8;
     const double comm = AT(all_reduce, t8) + (0.02 + 0.003 * pow(2, 1.25));
     double decode = 0, prefill = 0;
-    if (b->num_decodes) {
-        const int64_t mean =
-            (int64_t)floor((double)b->decode_context_tokens / (double)b->num_decodes);
-        decode = s->decode[(b->num_decodes - 1) * KV + (mean + 63) / 64];
-        decode *= b->num_decodes > 1 ? 1 + 0.1 : 1;
+    if (b->seen.num_decodes) {
+        const int64_t mean = (int64_t)floor((double)b->decode_context_tokens /
+                                            (double)b->seen.num_decodes);
+        decode = s->decode[(b->seen.num_decodes - 1) * KV + (mean + 63) / 64];
+        decode *= b->seen.num_decodes > 1 ? 1 + 0.1 : 1;
     }
-    if (b->num_prefills) {
+    if (b->seen.num_prefills) {
         const double root = nearbyint(sqrt((double)b->prefill_chunk_squares));
         prefill =
             s->prefill[b->prefill_context_tokens / 64 * CHUNK + (int64_t)root - 1];
-        prefill *= b->num_prefills > 1 ? 1 + 0.2 : 1;
+        prefill *= b->seen.num_prefills > 1 ? 1 + 0.2 : 1;
     }
     const double attention = AT(attn_pre_proj, t8) + AT(attn_post_proj, t8) +
                              AT(attn_rope, t8) + AT(attn_kv_cache_save, t) + decode +
@@ -91,16 +91,16 @@ static double expected_s(const struct setting *s, const struct vidur_batch *b,
 #undef AT
 }
 
-static struct vidur_batch mixed(void)
+static struct vidur_live_batch mixed(void)
 {
-    return (struct vidur_batch){.count = 5,
-                                .num_decodes = 3,
-                                .num_prefills = 2,
-                                .num_tokens = 3 + 30 + 41,
-                                .num_prefill_tokens = 71,
-                                .decode_context_tokens = 3 * 100 + 2,
-                                .prefill_context_tokens = 64 + 128,
-                                .prefill_chunk_squares = 30 * 30 + 41 * 41};
+    return (struct vidur_live_batch){.seen.count = 5,
+                                     .seen.num_decodes = 3,
+                                     .seen.num_prefills = 2,
+                                     .seen.num_tokens = 3 + 30 + 41,
+                                     .seen.num_prefill_tokens = 71,
+                                     .decode_context_tokens = 3 * 100 + 2,
+                                     .prefill_context_tokens = 64 + 128,
+                                     .prefill_chunk_squares = 30 * 30 + 41 * 41};
 }
 
 static void test_formula(void)
@@ -108,18 +108,20 @@ static void test_formula(void)
     struct setting *s = begin();
     struct vidur_error err = {0};
     CU_ASSERT_EQUAL_FATAL(build(s, &err), 0);
-    struct vidur_batch batches[] = {
-        mixed(),
-        {.count = 1, .num_decodes = 1, .num_tokens = 1, .decode_context_tokens = 64},
-        {.count = 16,
-         .num_decodes = 16,
-         .num_tokens = 16,
-         .decode_context_tokens = 16 * 65 - 1},
-        {.count = 1,
-         .num_prefills = 1,
-         .num_tokens = 256,
-         .num_prefill_tokens = 256,
-         .prefill_chunk_squares = 256 * 256}};
+    struct vidur_live_batch batches[] = {mixed(),
+                                         {.seen.count = 1,
+                                          .seen.num_decodes = 1,
+                                          .seen.num_tokens = 1,
+                                          .decode_context_tokens = 64},
+                                         {.seen.count = 16,
+                                          .seen.num_decodes = 16,
+                                          .seen.num_tokens = 16,
+                                          .decode_context_tokens = 16 * 65 - 1},
+                                         {.seen.count = 1,
+                                          .seen.num_prefills = 1,
+                                          .seen.num_tokens = 256,
+                                          .seen.num_prefill_tokens = 256,
+                                          .prefill_chunk_squares = 256 * 256}};
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         vidur_step_layers.time(s->state, NULL, &batches[i]);
         CU_ASSERT_EQUAL(batches[i].step.stage_s[0], expected_s(s, &batches[i], false));
@@ -138,7 +140,7 @@ static void test_what_does_not_apply(void)
 {
     struct setting *s = begin();
     struct vidur_error err = {0};
-    struct vidur_batch batch = mixed();
+    struct vidur_live_batch batch = mixed();
     s->deployment.model.num_kv_heads = s->deployment.model.num_q_heads;
     s->deployment.tensor_parallel_size = 1;
     s->table.token[VIDUR_OP_all_reduce] = (struct vidur_token_table){0};
@@ -165,11 +167,11 @@ static void test_repeats(void)
     for (int g = 0; g < 3; g++) {
         s->table.kv_granularity_tokens = granularities[g];
         CU_ASSERT_EQUAL_FATAL(build(s, &err), 0);
-        struct vidur_batch batch = {.count = 3,
-                                    .num_decodes = 3,
-                                    .num_tokens = 3,
-                                    .decode_context_tokens =
-                                        3 * granularities[g] + 2 - granularities[g]};
+        struct vidur_live_batch batch = {.seen.count = 3,
+                                         .seen.num_decodes = 3,
+                                         .seen.num_tokens = 3,
+                                         .decode_context_tokens = 3 * granularities[g] +
+                                                                  2 - granularities[g]};
         vidur_step_layers.time(s->state, NULL, &batch);
         const struct vidur_step_time first = batch.step;
         CU_ASSERT(first.repeats >= 1);
@@ -187,7 +189,7 @@ static void test_cpu_overhead(void)
 {
     struct setting *s = begin();
     struct vidur_error err = {0};
-    struct vidur_batch batch = mixed();
+    struct vidur_live_batch batch = mixed();
     CU_ASSERT_EQUAL_FATAL(build(s, &err), 0);
     CU_ASSERT_FALSE(vidur_step_layers.has_cpu_overhead(s->state));
     s->table.overheads.model_cpu_overhead = true;
@@ -196,13 +198,13 @@ static void test_cpu_overhead(void)
     vidur_step_layers.time(s->state, NULL, &batch);
     double sum_ms = 0;
     for (int op = VIDUR_FIRST_CPU_OPERATOR; op < VIDUR_NUM_TOKEN_OPERATORS; op++)
-        sum_ms += s->token[op][batch.count];
+        sum_ms += s->token[op][batch.seen.count];
     CU_ASSERT_EQUAL(batch.step.cpu_s, 1e-3 * sum_ms);
     CU_ASSERT_EQUAL(batch.step.stage_s[1], expected_s(s, &batch, true) + 1e-3 * sum_ms);
     end(s);
 }
 
-static void check_missing(const struct setting *s, struct vidur_batch batch,
+static void check_missing(const struct setting *s, struct vidur_live_batch batch,
                           const char *op)
 {
     struct vidur_error err = {0};
@@ -219,23 +221,23 @@ static void test_beyond_tables(void)
     struct setting *s = begin();
     struct vidur_error err = {0};
     CU_ASSERT_EQUAL_FATAL(build(s, &err), 0);
-    struct vidur_batch batch = mixed();
+    struct vidur_live_batch batch = mixed();
     batch.decode_context_tokens = 3 * KV * 64;
     check_missing(s, batch, "attn_decode");
     batch = mixed();
-    batch.num_prefills = 1;
+    batch.seen.num_prefills = 1;
     batch.prefill_context_tokens = KV * 64;
     check_missing(s, batch, "attn_prefill");
     batch = mixed();
-    batch.num_tokens = TOKENS + 1;
+    batch.seen.num_tokens = TOKENS + 1;
     check_missing(s, batch, "attn_pre_proj");
     s->prefill[0 * CHUNK + 9] = NAN; /* a hole */
     check_missing(s,
-                  (struct vidur_batch){.count = 1,
-                                       .num_prefills = 1,
-                                       .num_tokens = 10,
-                                       .num_prefill_tokens = 10,
-                                       .prefill_chunk_squares = 100},
+                  (struct vidur_live_batch){.seen.count = 1,
+                                            .seen.num_prefills = 1,
+                                            .seen.num_tokens = 10,
+                                            .seen.num_prefill_tokens = 10,
+                                            .prefill_chunk_squares = 100},
                   "attn_prefill");
     end(s);
 }
@@ -246,7 +248,7 @@ static void test_extrapolated(void)
 {
     struct setting *s = begin();
     struct vidur_error err = {0};
-    struct vidur_batch batch = mixed();
+    struct vidur_live_batch batch = mixed();
     s->table.attn_decode.profiled_rows = 2;
     s->table.token[VIDUR_OP_add].profiled_limit = 79;
     CU_ASSERT_EQUAL_FATAL(build(s, &err), 0);
@@ -271,11 +273,11 @@ static void test_large_batches(void)
     for (int op = 0; op < VIDUR_NUM_TOKEN_OPERATORS; op++)
         s->table.token[op] = (struct vidur_token_table){ms, LARGE, LARGE};
     CU_ASSERT_EQUAL_FATAL(build(s, &err), 0);
-    struct vidur_batch batch = mixed();
-    batch.num_tokens = 16384;
+    struct vidur_live_batch batch = mixed();
+    batch.seen.num_tokens = 16384;
     vidur_step_layers.time(s->state, NULL, &batch);
     const double fused_s = batch.step.stage_s[1];
-    batch.num_tokens = 16384 + 8;
+    batch.seen.num_tokens = 16384 + 8;
     vidur_step_layers.time(s->state, NULL, &batch);
     /* 10 operators on tokens, all-reduce twice, 4 layers */
     CU_ASSERT_DOUBLE_EQUAL(batch.step.stage_s[1] - fused_s, 12 * 8e-4 * 4e-3, 1e-12);

@@ -1,0 +1,66 @@
+#ifndef VIDUR_SIM_LIVE_BATCH_H
+#define VIDUR_SIM_LIVE_BATCH_H
+
+#include <vidur/scheduler.h>
+
+/*
+ * A batch as the simulator keeps it: what a scheduler sees, and behind it the sums that
+ * step models ask for, its time, and whether it may be formed again.
+ */
+
+struct vidur_batch_gap {
+    double since_s; /* when these requests' last iteration ended */
+    int64_t count;
+};
+
+/* A batch's stage time, in seconds; [0] any stage but the last, [1] the last. */
+struct vidur_step_time {
+    double stage_s[2];
+    double communication_s[2];
+    double cpu_s;         /* part of stage_s */
+    int32_t extrapolated; /* lookups beyond the profile's range */
+    /* of a decode batch: how many times in a row, this one included, it would take this
+     * time if it were repeated, every n growing by one */
+    int32_t repeats;
+};
+
+struct vidur_live_batch {
+    struct vidur_batch seen; /* by the scheduler; first, so that it leads to the rest */
+    double scheduled_at_s;
+    double stage_at_s; /* when it entered its stage's work, or left the one before */
+    /* what its requests add up to; n is taken before this batch */
+    int32_t num_sampled;              /* requests that get an output token from it */
+    int64_t decode_context_tokens;    /* sum of n over decodes */
+    int64_t prefill_context_tokens;   /* sum of n, each rounded up to the granularity */
+    int64_t prefill_chunk_squares;    /* sum of chunk^2 */
+    int64_t attention_tokens_squared; /* sum of t * (t + n) over all */
+    int32_t num_front; /* members that come before the group's requests */
+    int32_t num_gaps;
+    struct vidur_batch_gap *gaps;
+    struct vidur_step_time step;
+    uint64_t stage_ticks[2]; /* the step's times */
+    /* summed over its stages so far */
+    uint64_t execution_ticks;
+    uint64_t model_ticks;
+    uint64_t waiting_ticks; /* between stages */
+    int64_t blocks_at_start;
+    int64_t waiting_at_start;
+    /* whether it may be formed again without asking the scheduler */
+    int64_t formed_at_change; /* -1: no */
+    int32_t step_left;        /* iterations of equal time, this one included */
+    int32_t renewals; /* since, and not counted yet; the sums are older by them */
+};
+
+/* Every batch that a scheduler is given is one of these. */
+static inline struct vidur_live_batch *vidur_live(struct vidur_batch *seen)
+{
+    return (struct vidur_live_batch *)seen;
+}
+
+static inline const struct vidur_live_batch *
+vidur_live_const(const struct vidur_batch *seen)
+{
+    return (const struct vidur_live_batch *)seen;
+}
+
+#endif

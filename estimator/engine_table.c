@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* vllm_v1.md section 3: constants fitted on H100. */
+/* ENGINE.md section 3: constants fitted on H100. */
 enum { ALL_REDUCES_PER_LAYER = 2, NUM_ARRAYS = 5 };
 
 static const double small_kernel_efficiency = 0.8;

@@ -175,7 +175,8 @@ static int print_errors(const struct against *against, struct vidur_error *err)
     if (vidur_roofline_compare(errors, against->cases, against->num_cases, err))
         return -1;
     fprintf(out, "# roofline of %s (%s) against %d measured profile%s\n",
-            against->device.name, against->node.name, against->num_cases,
+            vidur_text_show(against->device.name).text,
+            vidur_text_show(against->node.name).text, against->num_cases,
             against->num_cases == 1 ? "" : "s");
     fprintf(out, "%-26s %7s %9s %12s %12s\n", "operator", "rows", "mape_%",
             "median_ape_%", "median_ratio");

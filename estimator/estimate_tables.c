@@ -134,8 +134,9 @@ int vidur_estimate_tables(const struct vidur_estimate_job *job, struct vidur_err
         vidur_table_limits(estimator, &request, false);
     const int status = write_tables(folder, timetable, &limits, err);
     if (status == 0)
-        fprintf(job->out, "%s: tables of %s, %s\n", folder, job->config->model.name,
-                timetable->provenance);
+        fprintf(job->out, "%s: tables of %s, %s\n", vidur_text_show(folder).text,
+                vidur_text_show(job->config->model.name).text,
+                vidur_text_show(timetable->provenance).text);
     vidur_timetable_close(timetable);
     return status ? 2 : 0;
 }
@@ -290,7 +291,7 @@ static int predict(const struct vidur_estimate_job *job,
         vidur_timetable_describe(provenance, sizeof provenance, &job->config->estimator,
                                  &request, err))
         return -1;
-    fprintf(job->out, "# %s\n", provenance);
+    fprintf(job->out, "# %s\n", vidur_text_show(provenance).text);
     if (job->config->estimator.source != VIDUR_SOURCE_TABLES &&
         print_regressor_value(job, samples, features, err))
         return -1;

@@ -1,4 +1,6 @@
 #include "estimate_commands.h"
+
+#include "base/text.h"
 #include "profile_roofline.h"
 #include "timetable_internal.h"
 
@@ -11,8 +13,10 @@
 static void print_header(const struct vidur_estimate_job *job, const char *provenance)
 {
     const struct vidur_estimate_config *c = job->config;
-    fprintf(job->out, "# %s on %s (%s), tensor parallel %d, %s\n", c->model.name,
-            c->device.name, c->node.name, c->tensor_parallel_size, provenance);
+    fprintf(job->out, "# %s on %s (%s), tensor parallel %d, %s\n",
+            vidur_text_show(c->model.name).text, vidur_text_show(c->device.name).text,
+            vidur_text_show(c->node.name).text, c->tensor_parallel_size,
+            vidur_text_show(provenance).text);
     fprintf(job->out, "%-26s %6s %8s %10s %8s  %s\n", "operator", "rows", "cv_mape_%",
             "in_smp_%", "seconds", "best");
 }

@@ -11,7 +11,7 @@
  * Timings of single GPU kernels, as curves over one size: the raw material of engine
  * tables. Format: gemm, context_attention, generation_attention, custom_allreduce
  * (.csv or .csv.gz) and system.yaml in one folder; bf16 rows only.
- * Source: vllm_v1.md section 3.
+ * Source: ENGINE.md section 3.
  */
 
 /* Points with ascending x; equal x: the first one read. */

@@ -1,4 +1,7 @@
-#include "spec_digest.h"
+#include "base/hash.h"
+
+#include <vidur/model.h>
+#include <vidur/sku.h>
 
 #define TEXT(member)  vidur_sha256_add_string(sha, spec->member);
 #define WHOLE(member) vidur_sha256_add_int64(sha, (int64_t)spec->member);
@@ -58,3 +61,5 @@ void vidur_node_digest(struct vidur_sha256 *sha, const struct vidur_node_sku *sp
     REAL(inter_node_efficiency)
     REAL(inter_node_latency_us)
 }
+#include <vidur/model.h>
+#include <vidur/sku.h>

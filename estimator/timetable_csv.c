@@ -152,15 +152,14 @@ static int read_table(struct vidur_cache_entry *entry, const char *folder,
                                             .num_columns = file->num_axes + 1};
     file->path = path.text;
     file->csv = vidur_csv_read(path.text, &schema, err);
-    if (!file->csv)
-        return -1;
-    int status;
-    if (vidur_csv_rows(file->csv) == 0)
-        status =
-            vidur_fail(err, VIDUR_EINVAL, "%s: no rows below the header", path.text);
-    else
+    int status = -1;
+    if (file->csv && vidur_csv_rows(file->csv) == 0)
+        vidur_fail(err, VIDUR_EINVAL, "%s: no rows below the header", path.text);
+    else if (file->csv)
         status = fill(file, entry, err);
     vidur_csv_free(file->csv);
+    file->csv = NULL;
+    file->path = NULL;
     return status;
 }
 

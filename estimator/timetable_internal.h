@@ -85,7 +85,7 @@ int vidur_timetable_build(struct vidur_cache_entry *entry,
                           const struct vidur_timetable_request *request,
                           const struct vidur_log *log, struct vidur_error *err);
 
-/* Reads entry's tables from a folder of OPERATOR.csv files (contract.md). */
+/* Reads entry's tables from a folder of OPERATOR.csv files (CONTRACT.md). */
 int vidur_timetable_read_csv(struct vidur_cache_entry *entry,
                              const struct vidur_estimator_config *config,
                              const struct vidur_timetable_request *request,

@@ -2,10 +2,11 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "kernels.h"
-#include "spec_digest.h"
 #include "timetable_internal.h"
 
 #include <stdlib.h>
+#include <vidur/model.h>
+#include <vidur/sku.h>
 
 /* To be raised whenever equal inputs give other tables. Between versions the git commit
  * stands in for it, where the build knows one. */

@@ -69,6 +69,9 @@ int main(int argc, char **argv)
     } else if (args.help) {
         vidur_args_print_help(&spec, stdout);
         status = 0;
+    } else if (args.man) {
+        vidur_args_print_man(&spec, stdout);
+        status = 0;
     } else if (args.version) {
         vidur_args_print_version(&spec, stdout);
         status = 0;

@@ -17,8 +17,7 @@ rm -f "${TMPDIR:-/tmp}/vidur-cmake.$$.log"
 cmake --build "$build" --parallel "$(nproc)" -- --no-print-directory >/dev/null
 
 mkdir -p "$out"
-vidur_allow_root
-mpirun --oversubscribe -n "$ranks" "$build/bin/vidur-search" configs/quickstart.yaml \
+tests/mpi/mpirun.sh "$ranks" "$build/bin/vidur-search" configs/quickstart.yaml \
     -o "$out/results.h5" "$@"
 "$build/bin/vidur-report" "$out/results.h5" --html "$out/report.html" \
     --markdown "$out/report.md" --csv "$out/ranking.csv"

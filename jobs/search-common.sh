@@ -1,9 +1,11 @@
+# shellcheck shell=bash
 # Sourced by search.sbatch, resume.sbatch and search-array.sbatch: runs vidur-search in a
 # Slurm allocation until its work is done.
 #
 #   A rank dies      the search starts again with --resume in the same allocation, at most
-#                    MAX_RESTARTS times. vidur-search itself gives up a candidate that was
-#                    in flight at two deaths, so that one bad candidate ends nothing.
+#                    MAX_RESTARTS times. vidur-search itself gives up a candidate that
+#                    took three runs in a row with it, alone in flight, so that one bad
+#                    candidate ends nothing.
 #   The limit nears  Slurm sends SIGTERM to the batch shell (--signal=B:TERM@...). The search
 #                    stops (status 3), the job is requeued, and its next run resumes.
 #   scancel --batch --signal=TERM JOB does the same at any time; scancel JOB ends it, and
@@ -20,7 +22,8 @@
 #                    VIDUR_DIR was installed with them, or PATH)
 #   VIDUR_LAUNCHER   mpirun (default) or srun
 #   VIDUR_LAUNCHER_OPTIONS  more words for it, e.g. "--map-by numa" or "--mpi=pmix"
-#   MAX_RESTARTS     restarts after deaths in one allocation (default 3)
+#   MAX_RESTARTS     restarts after deaths in one allocation (default 10; a candidate that kills
+#                    its rank takes four deaths to be given up)
 #   MAX_REQUEUES     how often the job may go back to the queue by itself (default 20)
 #   STOP_PATIENCE_S  how long a launcher may take to stop before it is killed (default 15)
 
@@ -104,8 +107,9 @@ vidur_on_stop()
     (
         trap - TERM
         sleep "${STOP_PATIENCE_S:-15}" &
-        trap "kill $!; exit" TERM
-        wait "$!"
+        sleeper=$!
+        trap 'kill "$sleeper"; exit' TERM
+        wait "$sleeper"
         kill -KILL "$vidur_child" 2>/dev/null
     ) &
     vidur_watchdog=$!
@@ -182,11 +186,11 @@ vidur_search()
         # mpirun's 1 may stand for a killed rank: then there is a journal.
         [ "$vidur_status" -ne 1 ] || [ -e "$journal" ] || return 1
         deaths=$((deaths + 1))
-        if [ "$deaths" -gt "${MAX_RESTARTS:-3}" ]; then
+        if [ "$deaths" -gt "${MAX_RESTARTS:-10}" ]; then
             vidur_say "ended with status $vidur_status after $((deaths - 1)) restarts (MAX_RESTARTS); what was finished is in $journal"
             return "$vidur_status"
         fi
-        vidur_say "ended with status $vidur_status; restart $deaths of ${MAX_RESTARTS:-3} in this allocation"
+        vidur_say "ended with status $vidur_status; restart $deaths of ${MAX_RESTARTS:-10} in this allocation"
         resume=yes
     done
 }

@@ -1,6 +1,8 @@
 #include <vidur/ranking.h>
 #include <vidur/scheduler.h>
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,10 +119,11 @@ static void explain_batch_size(const struct vidur_ranking_row *row, char *text,
                                size_t size)
 {
     snprintf(text, size,
-             "%.0f %% of batches are at the cap of %lld requests while %.0f %% of KV "
+             "%.0f %% of batches are at the cap of %s while %.0f %% of KV "
              "blocks are in use: raise batch_size to %lld",
-             100 * row->full_batch_fraction, (long long)row->batch_size,
-             row->memory_usage, (long long)(2 * row->batch_size));
+             100 * row->full_batch_fraction,
+             vidur_text_counted(row->batch_size, "request").text, row->memory_usage,
+             (long long)(2 * row->batch_size));
 }
 
 static double pipeline_strength(const struct vidur_ranking_row *row)

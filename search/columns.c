@@ -1,5 +1,7 @@
 #include "columns.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -98,34 +100,11 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
     return true;
 }
 
-/* Bytes of the UTF-8 character at text, with `left` bytes of room; 0: not one;
- * -1: the beginning of one that the room cuts. */
-static int utf8_length(const unsigned char *text, size_t left)
-{
-    int length = text[0] < 0x80                       ? 1
-                 : text[0] >= 0xC2 && text[0] <= 0xDF ? 2
-                 : (text[0] & 0xF0) == 0xE0           ? 3
-                 : text[0] >= 0xF0 && text[0] <= 0xF4 ? 4
-                                                      : 0;
-    for (int i = 1; i < length; i++) {
-        if ((size_t)i >= left || text[i] == 0)
-            return -1;
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-    }
-    if (length < 3)
-        return length;
-    unsigned lead = text[0], next = text[1];
-    bool wrong = (lead == 0xE0 && next < 0xA0) || (lead == 0xED && next >= 0xA0) ||
-                 (lead == 0xF0 && next < 0x90) || (lead == 0xF4 && next >= 0x90);
-    return wrong ? 0 : length;
-}
-
 void vidur_text_cell_clean(char *text, size_t size)
 {
     size_t i = 0;
     while (i + 1 < size && text[i]) {
-        int length = utf8_length((const unsigned char *)text + i, size - 1 - i);
+        int length = vidur_text_utf8_length(text + i, size - 1 - i);
         if (length < 0)
             break;
         if (length == 0)

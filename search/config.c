@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const seeds_names[] = {"own", "reference", NULL};
 static const char *const capacity_names[] = {"slos", "scheduling_delay", NULL};
 static const char *const tbt_names[] = {"token", "batch", NULL};
 static const char *const latency_names[] = {
@@ -22,7 +21,6 @@ static const char *const latency_names[] = {
     VIDUR_LATENCIES(X)
 #undef X
         NULL};
-static const char *const warm_start_names[] = {"none", "batch_size", NULL};
 
 static const int default_batch_sizes[] = {32, 64, 128, 256, 512};
 static const int default_dimension[] = {1, 2, 4, 8};
@@ -121,9 +119,6 @@ static int read_excludes(const struct vidur_yaml_node *node, void *out,
     VIDUR_YAML_AT(struct vidur_search_cluster, member)
 #define SLO(key_, kind, member)                                                        \
     .key = key_, .type = VIDUR_YAML_##kind, VIDUR_YAML_AT(struct vidur_slo, member)
-#define SEARCH(key_, kind, member)                                                     \
-    .key = key_, .type = VIDUR_YAML_##kind,                                            \
-    VIDUR_YAML_AT(struct vidur_search_settings, member)
 #define ROOT(key_, kind, member)                                                       \
     .key = key_, .type = VIDUR_YAML_##kind,                                            \
     VIDUR_YAML_AT(struct vidur_search_config, member)
@@ -196,55 +191,6 @@ static const struct vidur_yaml_field slo_element = {.key = "",
                                                     .size = sizeof(struct vidur_slo),
                                                     .fields = slo_fields};
 
-static int read_requests(const struct vidur_yaml_node *node, void *out,
-                         struct vidur_error *err)
-{
-    return config_read_requests(node, out, err);
-}
-
-static const struct vidur_yaml_field search_fields[] = {
-    {SEARCH("granularity", DOUBLE, granularity),
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 0.0001, .max = 1},
-    {SEARCH("max_iterations", INT, max_iterations),
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 1, .max = 1000},
-    {SEARCH("seed", CUSTOM, seed), .read = vidur_yaml_read_seed},
-    {SEARCH("seeds", ENUM, seeds), .names = seeds_names},
-    {SEARCH("poisson_truncate", DOUBLE, poisson_truncate), .flags = VIDUR_YAML_MIN,
-     .min = 0},
-    {SEARCH("time_limit_s", DOUBLE, time_limit_s), .flags = VIDUR_YAML_MIN, .min = 0},
-    {SEARCH("sustained_fraction", DOUBLE, sustained_fraction),
-     .flags = VIDUR_YAML_ABOVE | VIDUR_YAML_MAX, .min = 0, .max = 1},
-    {SEARCH("num_requests", CUSTOM, num_requests), .read = read_requests},
-    {SEARCH("max_requests", INT64, max_requests),
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 100, .max = 1e9},
-    {SEARCH("replications", INT, replications),
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 1, .max = VIDUR_MAX_REPLICATIONS},
-    {SEARCH("confirm_top", INT, confirm_top), .flags = VIDUR_YAML_MIN, .min = 0},
-    {SEARCH("stop_early", BOOL, stop_early)},
-    {SEARCH("warm_start", ENUM, warm_start), .names = warm_start_names},
-    {SEARCH("speculate", BOOL, speculate)},
-    {SEARCH("confirm", INT, confirm), .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,
-     .min = 0, .max = 100},
-    {SEARCH("max_deaths", INT, max_deaths), .flags = VIDUR_YAML_MIN, .min = 1},
-    {SEARCH("max_working_ranks", INT, max_working_ranks), .flags = VIDUR_YAML_MIN,
-     .min = 1},
-    {0}};
-
-static const struct vidur_yaml_field target_fields[] = {
-    {.key = "qps",
-     .type = VIDUR_YAML_DOUBLE,
-     VIDUR_YAML_AT(struct vidur_search_target, qps),
-     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE | VIDUR_YAML_MAX,
-     .min = 0,
-     .max = 1e9},
-    {.key = "max_gpus",
-     .type = VIDUR_YAML_INT,
-     VIDUR_YAML_AT(struct vidur_search_target, max_gpus),
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,
-     .min = 1,
-     .max = 1e6},
-    {0}};
-
 static const struct vidur_yaml_field root_fields[] = {
     {LIST("models", models, model_element),
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
@@ -268,11 +214,11 @@ static const struct vidur_yaml_field root_fields[] = {
     {.key = "search",
      .type = VIDUR_YAML_MAPPING,
      VIDUR_YAML_AT(struct vidur_search_config, search),
-     .fields = search_fields},
+     .fields = config_search_fields},
     {.key = "target",
      .type = VIDUR_YAML_MAPPING,
      VIDUR_YAML_AT(struct vidur_search_config, target),
-     .fields = target_fields},
+     .fields = config_target_fields},
     {ROOT("capacity_definition", ENUM, capacity_definition), .names = capacity_names},
     {ROOT("tbt_definition", ENUM, tbt_definition), .names = tbt_names},
     {ROOT("semantics", ENUM, semantics), .names = vidur_semantics_names},
@@ -289,19 +235,7 @@ static void set_defaults(struct vidur_search_config *config)
     vidur_deployment_defaults(&deployment);
     vidur_estimator_config_defaults(&config->estimator);
     config->memory_margin_fraction = deployment.memory_margin_fraction;
-    config->search = (struct vidur_search_settings){.granularity = 0.025,
-                                                    .max_iterations = 20,
-                                                    .seed = 42,
-                                                    .poisson_truncate = -1,
-                                                    .max_requests = 131072,
-                                                    .replications = 1,
-                                                    .confirm_top = 10,
-                                                    .stop_early = true,
-                                                    .warm_start = VIDUR_WARM_BATCH_SIZE,
-                                                    .speculate = true,
-                                                    .max_deaths = 3,
-                                                    .max_working_ranks = 16};
-    config->target.max_gpus = 65536;
+    config_search_defaults(config);
 }
 
 /* What stands for a list that was not given. */
@@ -468,26 +402,6 @@ static int check_slos(const struct vidur_yaml_node *root,
     return 0;
 }
 
-static int check_definition(const struct vidur_yaml_node *root,
-                            const struct vidur_search_config *config,
-                            struct vidur_error *err)
-{
-    if (config->capacity_definition != VIDUR_CAPACITY_SCHEDULING_DELAY)
-        return 0;
-    if (config->target.qps > 0)
-        return vidur_yaml_fail_key(root, "target", err,
-                                   "given beside capacity_definition: "
-                                   "scheduling_delay, which searches the largest "
-                                   "load; leave one out");
-    for (int i = 0; i < config->num_slos; i++)
-        if (config->slos[i].metric == VIDUR_LATENCY_scheduling_delay &&
-            config->slos[i].quantile == 0.99)
-            return 0;
-    return vidur_yaml_fail_key(root, "capacity_definition", err,
-                               "scheduling_delay needs an SLO on the 0.99 quantile of "
-                               "scheduling_delay; add one to slos");
-}
-
 static int complete_all(const struct vidur_yaml_node *root,
                         struct vidur_search_config *config, struct vidur_error *err)
 {
@@ -501,8 +415,9 @@ static int complete_all(const struct vidur_yaml_node *root,
         rules_check(vidur_yaml_get(root, "exclude"), config, config->excludes,
                     config->num_excludes, err))
         return -1;
-    return check_slos(root, config, err) || check_definition(root, config, err) ? -1
-                                                                                : 0;
+    return check_slos(root, config, err) || config_check_definition(root, config, err)
+               ? -1
+               : 0;
 }
 
 /* ---- Files ---- */

@@ -19,6 +19,15 @@ int config_read_traces(const struct vidur_yaml_node *node,
 int config_complete_traces(const struct vidur_yaml_node *node,
                            struct vidur_search_config *config, struct vidur_error *err);
 
+/* `search:` and `target:`. */
+extern const struct vidur_yaml_field config_search_fields[], config_target_fields[];
+void config_search_defaults(struct vidur_search_config *config);
+/* Whether the definition of capacity, SLOs and target go together; all sections are
+ * read. */
+int config_check_definition(const struct vidur_yaml_node *root,
+                            const struct vidur_search_config *config,
+                            struct vidur_error *err);
+
 /* A number of requests, or `auto` (0): a vidur_yaml_reader of an int64_t. */
 int config_read_requests(const struct vidur_yaml_node *node, void *out,
                          struct vidur_error *err);

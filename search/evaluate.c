@@ -169,15 +169,15 @@ int evaluator_simulate(const struct evaluator *e, struct evaluator_run *run,
 {
     const struct vidur_observer observer = {.context = (void *)(uintptr_t)e->pulse,
                                             .progress = on_progress};
+    struct vidur_run_options options = run->options;
     if (e->pulse && e->pulse->beat)
-        run->options.observer = &observer;
+        options.observer = &observer;
     if (e->pulse && e->pulse->stop) {
-        run->options.cancel = e->pulse->stop;
+        options.cancel = e->pulse->stop;
         if (*e->pulse->stop) /* a short run would not look */
             return vidur_fail(err, VIDUR_EINTR, "told to stop");
     }
-    return vidur_simulator_run(run->simulator, run->workload, &run->options, metrics,
-                               err);
+    return vidur_simulator_run(run->simulator, run->workload, &options, metrics, err);
 }
 
 static int take_candidate(struct evaluator *e, const struct evaluator_load *load,

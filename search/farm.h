@@ -109,6 +109,8 @@ struct vidur_farm {
     int64_t num_jobs;                  /* to begin with */
     int max_working_ranks;             /* rank 0 works too on at most this many ranks */
     bool speculate;
+    double stop_patience_s; /* how long ranks may take to answer an early stop before
+                               they are left behind; 0: 0.6 */
     /* Set by a signal handler, or by the farm when another rank stops it. */
     volatile int *stop;
 };

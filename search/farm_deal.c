@@ -26,7 +26,7 @@ static int grow_paths(struct farm_leader *l)
         free(line);
         return vidur_fail(l->error, VIDUR_ENOMEM, "out of memory for jobs in flight");
     }
-    for (int i = 0; i < l->line_count; i++)
+    for (int i = 0; l->max_paths > 0 && i < l->line_count; i++)
         line[i] = l->line[(l->line_first + i) % l->max_paths];
     free(l->line);
     l->line = line;

@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long ranks may take to answer an early stop; they are left behind then. */
-static const double stop_patience_s = 0.6;
-
 static int leader_init(struct farm_leader *l, const struct vidur_farm *farm,
                        const struct farm_link *link, struct vidur_error *err)
 {
@@ -275,6 +272,7 @@ static int lead_all(struct farm_leader *l)
 static int dismiss(struct farm_leader *l, int code)
 {
     int from, got = 0, left = l->link->ranks - 1, naps = 0;
+    const double patience_s = farm_stop_patience_s(l->farm);
     double since_s = code != 0 ? vidur_monotonic_s() : 0;
     l->message.kind = FARM_STOP;
     l->message.code = code;
@@ -296,7 +294,7 @@ static int dismiss(struct farm_leader *l, int code)
         }
         if (since_s == 0 && *l->farm->stop)
             since_s = vidur_monotonic_s();
-        if (since_s > 0 && vidur_monotonic_s() - since_s > stop_patience_s) {
+        if (since_s > 0 && vidur_monotonic_s() - since_s > patience_s) {
             l->stats->abandoned = true;
             return 0;
         }

@@ -3,6 +3,12 @@
 #include <string.h>
 #include <time.h>
 
+double farm_stop_patience_s(const struct vidur_farm *farm)
+{
+    static const double usual_s = 0.6;
+    return farm->stop_patience_s > 0 ? farm->stop_patience_s : usual_s;
+}
+
 size_t farm_message_bytes(const struct farm_message *message)
 {
     return offsetof(struct farm_message, body) + (size_t)message->body_bytes;

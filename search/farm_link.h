@@ -65,6 +65,9 @@ struct farm_link {
                    struct vidur_error *err);
 };
 
+/* For which a farm's rank 0 waits at a stop. */
+double farm_stop_patience_s(const struct vidur_farm *farm);
+
 size_t farm_message_bytes(const struct farm_message *message);
 
 /* Sleeps, longer the more often it is called in a row: 20 us to 1 ms. Start with 0. */

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-/* How long a rank that was told to stop by a signal waits for rank 0's word. */
-static const double stop_patience_s = 0.8;
+/* How much longer than rank 0 waits a rank that was told to stop by a signal waits for
+ * rank 0's word. */
+static const double more_patience_s = 0.2;
 
 /* How long results may wait for others to travel with. */
 static const double result_patience_s = 0.05;
@@ -191,7 +192,8 @@ static bool wait_for_stop(struct worker *w, double *since_s)
         *since_s = vidur_monotonic_s();
         say(w, FARM_STOPPED, -1);
     }
-    return vidur_monotonic_s() - *since_s < stop_patience_s;
+    return vidur_monotonic_s() - *since_s <
+           farm_stop_patience_s(w->farm) + more_patience_s;
 }
 
 static int end(struct worker *w)

@@ -1,10 +1,12 @@
 #include "identity.h"
 
 #include "base/hash.h"
-#include "digest.h"
-#include "spec_digest.h"
 
+#include <vidur/deployment.h>
+#include <vidur/model.h>
 #include <vidur/paths.h>
+#include <vidur/sku.h>
+#include <vidur/workload.h>
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,6 +2,8 @@
 
 #include <vidur/scheduler.h>
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,9 +67,9 @@ static void add_parallelism(struct vidur_launch *launch,
     long in_node = text ? strtol(text, NULL, 10) : 0;
     if (in_node > 0 && row->tensor_parallel_size * row->num_pipeline_stages > in_node)
         note(launch,
-             "A replica spans nodes of %ld devices: start it on a Ray cluster "
+             "A replica spans nodes of %s: start it on a Ray cluster "
              "(--distributed-executor-backend ray).",
-             in_node);
+             vidur_text_counted(in_node, "device").text);
     if (row->num_replicas > 1)
         note(launch,
              "This is one of %lld equal replicas; put a %s load balancer before them "
@@ -90,10 +92,10 @@ static void add_batch(struct vidur_launch *launch, const struct vidur_ranking_ro
     ARGUMENT(launch, " --max-num-seqs %lld", running);
     if (row->num_pipeline_stages > 1)
         note(launch,
-             "--max-num-seqs is batch_size %lld times %lld stages; a cap of %lld "
-             "requests on each micro-batch has no argument.",
+             "--max-num-seqs is batch_size %lld times %lld stages; a cap of %s "
+             "on each micro-batch has no argument.",
              (long long)row->batch_size, (long long)row->num_pipeline_stages,
-             (long long)row->batch_size);
+             vidur_text_counted(row->batch_size, "request").text);
 }
 
 /* A knob's column. A file that lacks it may still tell the budget of a batch. */

@@ -1,6 +1,8 @@
 #ifndef VIDUR_SEARCH_REPORT_H
 #define VIDUR_SEARCH_REPORT_H
 
+#include "report_sizing.h"
+
 #include <vidur/error.h>
 #include <vidur/results.h>
 
@@ -18,8 +20,8 @@ struct vidur_report_options {
     const char *model; /* only this model, workload, device or node SKU; NULL: all */
     const char *trace;
     const char *sku;
-    int top;            /* rows for each model and workload; 0: the format's default */
-    double target_qps;  /* > 0: also what serving this load takes */
+    int top; /* rows for each model and workload; 0: the format's default */
+    struct vidur_report_load load; /* above all: what serving this load takes */
     const char *source; /* the results' file name, to be named; may be NULL */
     bool markdown;      /* vidur_report_compare: Markdown instead of text */
 };
@@ -36,8 +38,10 @@ int vidur_report_answer(FILE *out, const struct vidur_results *results,
                         struct vidur_error *err);
 
 /* Every column of /ranking, a header row, numbers with 17 digits, NaN as empty; `top`
- * rows of each model and workload (default: all). Replaces PATH atomically. */
-int vidur_report_csv(const char *path, const struct vidur_results *results,
+ * rows of each model and workload (default: all). Texts that a spreadsheet would take
+ * for formulas begin with an apostrophe. For a load, columns of what each row takes for
+ * it follow, and the rows of each model and workload come cheapest first. */
+int vidur_report_csv(FILE *out, const struct vidur_results *results,
                      const struct vidur_report_options *options,
                      struct vidur_error *err);
 

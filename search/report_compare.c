@@ -1,5 +1,7 @@
 #include "report_format.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,12 @@ struct comparison {
     int top;
 };
 
+/* Replicas that are part of a candidate; a search for a load finds them. */
+static int64_t replicas_of(const struct vidur_ranking_row *row)
+{
+    return vidur_row_has_target(row) ? 0 : row->num_replicas;
+}
+
 static int compare_content(const struct vidur_ranking_row *a,
                            const struct vidur_ranking_row *b)
 {
@@ -38,7 +46,7 @@ static int compare_content(const struct vidur_ranking_row *a,
                                   {a->tensor_parallel_size, b->tensor_parallel_size},
                                   {a->num_pipeline_stages, b->num_pipeline_stages},
                                   {a->batch_size, b->batch_size},
-                                  {a->num_replicas, b->num_replicas},
+                                  {replicas_of(a), replicas_of(b)},
                                   {a->max_tokens_in_batch, b->max_tokens_in_batch},
                                   {a->block_size, b->block_size}};
     int order = 0;
@@ -76,9 +84,9 @@ static bool is_ok(const struct vidur_ranking_row *row)
 static void add_pair(struct comparison *c, const struct vidur_ranking_row *before,
                      const struct vidur_ranking_row *after)
 {
-    double factor = is_ok(before) && is_ok(after)
-                        ? after->qps_per_dollar / before->qps_per_dollar
-                        : NAN;
+    double factor = is_ok(before) && is_ok(after) ? vidur_row_qps_per_dollar(after) /
+                                                        vidur_row_qps_per_dollar(before)
+                                                  : NAN;
     c->pairs[c->num_pairs++] = (struct pair){before, after, factor};
 }
 
@@ -191,11 +199,10 @@ static void put_group(struct vidur_text_table *table,
         vidur_table_cell(table, "the same");
     else
         put_best(table, after);
-    vidur_table_number(table, vidur_number3(a ? a->qps_per_dollar : NAN));
-    vidur_table_number(table, vidur_number3(b ? b->qps_per_dollar : NAN));
-    vidur_table_number(
-        table,
-        vidur_number_change(a && b ? b->qps_per_dollar / a->qps_per_dollar : NAN));
+    vidur_table_number(table, vidur_number3(a ? vidur_row_qps_per_dollar(a) : NAN));
+    vidur_table_number(table, vidur_number3(b ? vidur_row_qps_per_dollar(b) : NAN));
+    vidur_table_number(table,
+                       vidur_number_change(a && b ? vidur_cost_factor(b, a) : NAN));
 }
 
 static int print_best(const struct comparison *c, struct vidur_error *err)
@@ -251,11 +258,17 @@ static void print_counts(const struct comparison *c, int64_t changed)
         removed += !c->pairs[i].after;
         same += c->pairs[i].before && c->pairs[i].after && !is_changed(&c->pairs[i]);
     }
-    fprintf(
-        c->out,
-        "%lld candidates are the same in both, %lld changed, %lld only before, %lld "
-        "only after.\n",
-        (long long)same, (long long)changed, (long long)removed, (long long)added);
+    fprintf(c->out,
+            "%s %s the same in both, %lld changed, %lld only before, %lld only "
+            "after.\n",
+            vidur_text_counted(same, "candidate").text, same == 1 ? "is" : "are",
+            (long long)changed, (long long)removed, (long long)added);
+}
+
+static struct vidur_number qps_of(const struct vidur_ranking_row *row)
+{
+    return vidur_row_has_target(row) ? vidur_number3(row->target_qps)
+                                     : vidur_number_qps(row);
 }
 
 static void put_change(struct vidur_text_table *table, const struct pair *pair)
@@ -266,10 +279,10 @@ static void put_change(struct vidur_text_table *table, const struct pair *pair)
     vidur_format_configuration(pair->before, text, sizeof text);
     vidur_table_cell(table, text);
     bool ok = !isnan(pair->factor);
-    vidur_table_cell(table, ok ? vidur_number3(pair->before->max_qps).text
-                               : pair->before->status);
-    vidur_table_cell(table, ok ? vidur_number3(pair->after->max_qps).text
-                               : pair->after->status);
+    const struct vidur_number before = qps_of(pair->before),
+                              after = qps_of(pair->after);
+    vidur_table_cell(table, ok ? before.text : pair->before->status);
+    vidur_table_cell(table, ok ? after.text : pair->after->status);
     vidur_table_number(table, vidur_number_change(pair->factor));
     snprintf(text, sizeof text, "%lld -> %lld", (long long)pair->before->rank,
              (long long)pair->after->rank);
@@ -297,8 +310,9 @@ static int print_candidates(const struct comparison *c, struct vidur_error *err)
         put_change(&table, &changed[i]);
     int failed = 0;
     if (count > 0) {
-        fprintf(c->out, "The %lld largest changes:\n%s",
-                (long long)(count < c->top ? count : c->top), c->markdown ? "\n" : "");
+        fprintf(c->out, "The largest %s:\n%s",
+                vidur_text_counted(count < c->top ? count : c->top, "change").text,
+                c->markdown ? "\n" : "");
         failed = vidur_table_print(&table, c->out, c->markdown, "  ", err);
     }
     vidur_table_release(&table);
@@ -319,7 +333,9 @@ int vidur_report_compare(FILE *out, const struct vidur_results *before,
     if (!failed) {
         fputs(c.markdown ? "## Two searches compared\n\n" : "Two searches compared\n",
               out);
-        fprintf(out, "Before: %s, after: %s.\n", before->file_time, after->file_time);
+        fprintf(out, "Before: %s, after: %s.\n",
+                vidur_text_show(before->file_time).text,
+                vidur_text_show(after->file_time).text);
         failed =
             print_best(&c, err) || print_candidates(&c, err) || print_facts(&c, err);
     }

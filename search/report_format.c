@@ -1,5 +1,6 @@
 #include "report_format.h"
 
+#include "base/text.h"
 #include "columns.h"
 
 #include <ctype.h>
@@ -14,6 +15,9 @@ static double nudge(double value)
     return value * (1 + 1e-13);
 }
 
+/* From here on digits before the point say nothing. */
+static const double LARGE = 1e15;
+
 struct vidur_number vidur_number3(double value)
 {
     struct vidur_number number;
@@ -22,7 +26,7 @@ struct vidur_number vidur_number3(double value)
         snprintf(number.text, sizeof number.text, "-");
     else if (value == 0)
         snprintf(number.text, sizeof number.text, "0");
-    else if (size < 0.0001)
+    else if (size < 0.0001 || size >= LARGE)
         snprintf(number.text, sizeof number.text, "%.2e", nudge(value));
     else
         snprintf(number.text, sizeof number.text, "%.*f",
@@ -40,7 +44,10 @@ struct vidur_number vidur_number3(double value)
 struct vidur_number vidur_number_usd(double value)
 {
     struct vidur_number number;
-    snprintf(number.text, sizeof number.text, isfinite(value) ? "%.2f" : "-",
+    snprintf(number.text, sizeof number.text,
+             !isfinite(value)      ? "-"
+             : fabs(value) < LARGE ? "%.2f"
+                                   : "%.2e",
              nudge(value));
     return number;
 }
@@ -73,6 +80,28 @@ struct vidur_number vidur_number_latency(const struct vidur_ranking_row *row,
     return number;
 }
 
+struct vidur_number vidur_number_percent(double value)
+{
+    struct vidur_number number = vidur_number3(value);
+    if (isfinite(value))
+        strcat(number.text, " %");
+    return number;
+}
+
+struct vidur_number vidur_number_qps(const struct vidur_ranking_row *row)
+{
+    struct vidur_number number;
+    char range[48] = "";
+    if (isfinite(row->max_qps_low) && isfinite(row->max_qps_high))
+        snprintf(range, sizeof range, " (%.20s to %.20s)",
+                 vidur_number3(row->max_qps_low).text,
+                 vidur_number3(row->max_qps_high).text);
+    snprintf(number.text, sizeof number.text, "%s%.20s%s%s",
+             row->unbounded ? "\xe2\x89\xa5 " : "", vidur_number3(row->max_qps).text,
+             range, vidur_row_is_burst(row) ? "*" : "");
+    return number;
+}
+
 struct vidur_number vidur_number_change(double factor)
 {
     struct vidur_number number;
@@ -88,9 +117,9 @@ struct vidur_number vidur_number_change(double factor)
 
 void vidur_format_hardware(const struct vidur_ranking_row *row, char *text, size_t size)
 {
-    snprintf(text, size, "%lld x %s (%s): %lld replica%s of TP %lld x PP %lld",
+    snprintf(text, size, "%lld x %s (%s): %s of TP %lld x PP %lld",
              (long long)row->num_gpus, row->device, row->network_device,
-             (long long)row->num_replicas, row->num_replicas == 1 ? "" : "s",
+             vidur_text_counted(row->num_replicas, "replica").text,
              (long long)row->tensor_parallel_size, (long long)row->num_pipeline_stages);
 }
 
@@ -145,9 +174,8 @@ void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,
 void vidur_format_counts(const struct vidur_report_group *group, char *text,
                          size_t size)
 {
-    size_t used =
-        (size_t)snprintf(text, size, "%lld candidate%s", (long long)group->num_rows,
-                         group->num_rows == 1 ? "" : "s");
+    size_t used = (size_t)snprintf(
+        text, size, "%s", vidur_text_counted(group->num_rows, "candidate").text);
     const char *separator = ": ";
     for (int i = 0; i < VIDUR_NUM_STATUSES && used < size; i++) {
         if (group->counts[i] == 0)
@@ -174,22 +202,24 @@ void vidur_table_start(struct vidur_text_table *table, const char *const *header
 
 void vidur_table_cell(struct vidur_text_table *table, const char *text)
 {
+    if (table->failed)
+        return;
     if (table->next == 0 && table->num_rows == table->capacity) {
         int capacity = 2 * table->capacity + 8;
         void *grown = realloc(table->cells, (size_t)(capacity * table->num_columns) *
                                                 sizeof *table->cells);
-        table->failed |= !grown;
-        if (table->failed)
+        if (!grown) {
+            table->failed = true;
             return;
+        }
         table->cells = grown;
         table->capacity = capacity;
     }
-    if (table->failed)
-        return;
     if (table->next == 0)
         table->num_rows++;
     char *cell = table->cells[(table->num_rows - 1) * table->num_columns + table->next];
-    if (snprintf(cell, VIDUR_TABLE_CELL, "%s", text) >= VIDUR_TABLE_CELL) {
+    const struct vidur_text_shown shown = vidur_text_show(text);
+    if (snprintf(cell, VIDUR_TABLE_CELL, "%s", shown.text) >= VIDUR_TABLE_CELL) {
         strcpy(cell + VIDUR_TABLE_CELL - 4, "...");
         vidur_text_cell_clean(cell, VIDUR_TABLE_CELL);
     }
@@ -246,9 +276,10 @@ static void print_aligned(const struct vidur_text_table *table, FILE *out,
     }
 }
 
-void vidur_put_markdown(FILE *out, const char *text)
+void vidur_put_markdown(FILE *out, const char *raw)
 {
-    for (; *text; text++)
+    const struct vidur_text_shown shown = vidur_text_show(raw);
+    for (const char *text = shown.text; *text; text++)
         if (*text == '<')
             fputs("&lt;", out);
         else

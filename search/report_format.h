@@ -11,11 +11,12 @@
  */
 
 struct vidur_number {
-    char text[32];
+    char text[64];
 };
 
-/* Three significant digits without an exponent (0.00456, 12.3, 4567), "0", or "-" where
- * the value is not known. Ties go away from zero. */
+/* Three significant digits without an exponent (0.00456, 12.3, 4567; with one below
+ * 0.0001 and from 1e15 on), "0", or "-" where the value is not known. Ties go away from
+ * zero. */
 struct vidur_number vidur_number3(double value);
 struct vidur_number vidur_number_usd(double value); /* two decimals: 1234.50 */
 struct vidur_number vidur_number_int(int64_t value);
@@ -24,6 +25,11 @@ struct vidur_number vidur_number_time(double value_s);
 /* An ok row's quantile; "not recorded" where its file is too old to have it. */
 struct vidur_number vidur_number_latency(const struct vidur_ranking_row *row,
                                          const struct vidur_report_slo *slo);
+struct vidur_number vidur_number_percent(double value); /* "12.3 %" */
+/* What a row serves at most: "30.2", "30.2 (28.9 to 31.0)" where its search was
+ * replicated, ">= 30.2" (as one sign) where no load failed; with a "*" where it saw a
+ * burst. */
+struct vidur_number vidur_number_qps(const struct vidur_ranking_row *row);
 /* "+12.3 %", "0 %" below 0.05 %, for a factor of 1.123. */
 struct vidur_number vidur_number_change(double factor);
 
@@ -44,14 +50,14 @@ void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,
 void vidur_format_counts(const struct vidur_report_group *group, char *text,
                          size_t size);
 
-/* Text in Markdown: no tag, no end of a table's cell. */
+/* Text in Markdown: no tag, no end of a table's cell, no control character. */
 void vidur_put_markdown(FILE *out, const char *text);
 
 /*
  * A table of short texts, printed once all cells are known: aligned for terminals, or
  * as Markdown. A cell longer than the struct's ends with "...".
  */
-enum { VIDUR_TABLE_MAX_COLUMNS = 20, VIDUR_TABLE_CELL = 512 };
+enum { VIDUR_TABLE_MAX_COLUMNS = 24, VIDUR_TABLE_CELL = 512 };
 
 struct vidur_text_table {
     int num_columns, num_rows, capacity;

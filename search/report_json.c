@@ -4,6 +4,7 @@
 #include "launch.h"
 #include "report_format.h"
 #include "results_layout.h"
+#include "results_notes.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
  *  columns: [{name, unit, description, kind}...], rows: [[cell...]...],
  *  groups: [{model, trace, first, count, best, second, counts}...],   rows by index
  *  skus: [{group, device, node, best, count}...],
+ *  families: [{group, node, gpus_per_replica, devices_per_node, usd_per_gpu_hour,
+ *              sizes: [[replicas, qps, row]...]}...],
  *  matrix: [{served, tuned_for, row, loss}...],                       groups by index
  *  launch: {row index: {command, notes}},
  *  search: {..., ranks: [{probes, wall_s}...]},
@@ -50,7 +53,10 @@ static void put_meta(struct vidur_json_writer *json,
     vidur_json_put_double(json, "elapsed_s", results->elapsed_s);
     vidur_json_put_string(json, "caution", vidur_report_caution(results).text);
     vidur_json_put_string(json, "source", options ? options->source : NULL);
-    vidur_json_put_double(json, "target_qps", options ? options->target_qps : 0);
+    vidur_json_put_double(json, "target_qps", model->load.target_qps);
+    vidur_json_put_double(json, "headroom", model->load.headroom);
+    vidur_json_put_int64(json, "whole_nodes", model->load.whole_nodes);
+    vidur_json_put_string(json, "burst", VIDUR_BURST);
     vidur_json_put_int64(json, "top", options ? options->top : 0);
     vidur_json_end(json);
 }
@@ -179,6 +185,33 @@ static void put_groups(struct vidur_json_writer *json,
     vidur_json_end(json);
 }
 
+/* For sizes at other loads than the one that is asked for. */
+static void put_families(struct vidur_json_writer *json,
+                         const struct vidur_report_model *model)
+{
+    vidur_json_begin_array(json, "families");
+    for (int i = 0; i < model->num_families; i++) {
+        const struct vidur_report_family *family = &model->families[i];
+        vidur_json_begin_object(json, NULL);
+        vidur_json_put_int64(json, "group", family->group);
+        vidur_json_put_string(json, "node", family->network_device);
+        vidur_json_put_int64(json, "gpus_per_replica", family->gpus_per_replica);
+        vidur_json_put_int64(json, "devices_per_node", family->devices_per_node);
+        vidur_json_put_double(json, "usd_per_gpu_hour", family->usd_per_gpu_hour);
+        vidur_json_begin_array(json, "sizes");
+        for (int j = 0; j < family->num_sizes; j++) {
+            vidur_json_begin_array(json, NULL);
+            vidur_json_put_int64(json, NULL, family->sizes[j].replicas);
+            vidur_json_put_double(json, NULL, family->sizes[j].qps);
+            vidur_json_put_int64(json, NULL, index_of(model, family->sizes[j].row));
+            vidur_json_end(json);
+        }
+        vidur_json_end(json);
+        vidur_json_end(json);
+    }
+    vidur_json_end(json);
+}
+
 static void put_matrix(struct vidur_json_writer *json,
                        const struct vidur_report_model *model)
 {
@@ -203,6 +236,9 @@ static bool wants_launch(const struct vidur_report_model *model,
         return true;
     for (int i = 0; i < model->num_skus; i++)
         if (model->skus[i].best == row)
+            return true;
+    for (int i = 0; model->load.target_qps > 0 && i < model->num_groups; i++)
+        if (vidur_report_choose(model, i, NULL).row == row)
             return true;
     return false;
 }
@@ -364,6 +400,7 @@ char *vidur_report_json(const struct vidur_report_model *model,
     put_slos(json, "latencies", model->latencies, model->num_latencies);
     put_rows(json, model);
     put_groups(json, model);
+    put_families(json, model);
     put_matrix(json, model);
     put_launch(json, model);
     put_search(json, model);

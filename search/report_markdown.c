@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "launch.h"
 #include "report_parts.h"
 
@@ -8,69 +9,129 @@
 
 enum { MARKDOWN_TOP = 10 };
 
-static void print_answer_row(struct vidur_text_table *table,
-                             const struct vidur_report_group *group)
+static void put_nothing(struct vidur_text_table *table, const char *why)
+{
+    vidur_table_cell(table, why);
+    while (table->next != 0)
+        vidur_table_cell(table, "-");
+}
+
+static void put_best(struct vidur_text_table *table,
+                     const struct vidur_report_group *group)
 {
     const struct vidur_ranking_row *row = group->best;
     char text[VIDUR_TABLE_CELL];
-    vidur_table_cell(table, group->model);
-    vidur_table_cell(table, group->trace);
-    if (!row) {
-        vidur_table_cell(table, "no candidate can serve it");
-        for (int i = 3; i < table->num_columns; i++)
-            vidur_table_cell(table, "-");
-        return;
-    }
     vidur_format_configuration(row, text, sizeof text);
     vidur_table_cell(table, text);
     vidur_table_number(table, vidur_number_int(row->num_gpus));
-    vidur_table_number(table, vidur_number3(row->max_qps));
-    vidur_table_number(table, vidur_number3(row->qps_per_dollar));
-    vidur_table_number(table, vidur_number3(row->usd_per_million_tokens));
-    vidur_table_number(table, vidur_number3(vidur_usd_per_1000_requests(row)));
+    if (vidur_row_has_target(row)) {
+        vidur_table_number(table, vidur_number_int(row->num_nodes));
+        vidur_table_number(table, vidur_number_usd(row->usd_per_hour));
+        vidur_table_number(table, vidur_number_usd(row->usd_per_month));
+        vidur_table_number(table, vidur_number_percent(row->busy));
+        vidur_table_number(table, vidur_number_percent(100 * row->margin));
+    } else {
+        vidur_table_number(table, vidur_number_qps(row));
+        vidur_table_number(table, vidur_number3(row->qps_per_dollar));
+        vidur_table_number(table, vidur_number3(row->usd_per_million_tokens));
+        vidur_table_number(table, vidur_number3(vidur_usd_per_1000_requests(row)));
+    }
     vidur_table_number(table, group->second ? vidur_number_change(
                                                   vidur_cost_factor(row, group->second))
                                             : vidur_number3(NAN));
 }
 
+static void put_choice(struct vidur_text_table *table,
+                       const struct vidur_report_sizing *sizing)
+{
+    char text[VIDUR_TABLE_CELL];
+    vidur_format_rent(sizing->row, sizing->replicas, text, sizeof text);
+    vidur_table_cell(table, text);
+    vidur_table_number(table, vidur_number_int(sizing->billed_gpus));
+    vidur_table_number(table, vidur_number_usd(sizing->usd_per_hour));
+    vidur_table_number(table,
+                       vidur_number_usd(VIDUR_HOURS_PER_MONTH * sizing->usd_per_hour));
+    vidur_table_number(table, vidur_number3(sizing->capacity_qps));
+    vidur_table_cell(table, sizing->simulated ? "simulated" : "scaled");
+}
+
+static bool has_target(const struct vidur_report_model *model)
+{
+    for (int i = 0; i < model->num_groups; i++)
+        if (model->groups[i].best)
+            return vidur_row_has_target(model->groups[i].best);
+    return false;
+}
+
 static int print_answers(FILE *out, const struct vidur_report_model *model,
                          struct vidur_error *err)
 {
-    static const char *const headers[] = {
+    static const char *const plain[] = {
         "model",  "workload",  "best configuration", "#GPUs",          "#max QPS",
         "#QPS/$", "#$/1M tok", "#$/1k req",          "#second choice", NULL};
+    static const char *const target[] = {
+        "model",          "workload", "best configuration",
+        "#GPUs",          "#nodes",   "#$/hour",
+        "#$/month",       "#busy",    "#margin",
+        "#second choice", NULL};
+    static const char *const sized[] = {"model",        "workload", "rent",
+                                        "#GPUs",        "#$/hour",  "#$/month",
+                                        "#QPS at most", "known by", NULL};
+    const bool has_load = model->load.target_qps > 0;
     struct vidur_text_table table;
-    vidur_table_start(&table, headers);
-    for (int i = 0; i < model->num_groups; i++)
-        print_answer_row(&table, &model->groups[i]);
+    vidur_table_start(&table, has_load ? sized : has_target(model) ? target : plain);
+    for (int i = 0; i < model->num_groups; i++) {
+        const struct vidur_report_group *group = &model->groups[i];
+        const struct vidur_report_sizing sizing = vidur_report_choose(model, i, NULL);
+        vidur_table_cell(&table, group->model);
+        vidur_table_cell(&table, group->trace);
+        if (!group->best)
+            put_nothing(&table, "no candidate can serve it");
+        else if (!has_load)
+            put_best(&table, group);
+        else if (!sizing.row)
+            put_nothing(&table, "nothing that can be rented for it");
+        else
+            put_choice(&table, &sizing);
+    }
     int failed = vidur_table_print(&table, out, true, "", err);
     vidur_table_release(&table);
     return failed;
 }
 
-static void print_slos(FILE *out, const struct vidur_report_model *model,
+static void print_slos(const struct vidur_printer *to,
+                       const struct vidur_report_model *model,
                        const struct vidur_ranking_row *row)
 {
     for (int i = 0; i < model->num_slos; i++) {
         const struct vidur_report_slo *slo = &model->slos[i];
         char name[64];
         vidur_format_slo_name(slo, name, sizeof name);
-        fprintf(out, "%s%s %s (limit %s)", i ? ", " : "Latency at the maximum: ", name,
-                vidur_number_latency(row, slo).text,
+        fputs(i                           ? ", "
+              : vidur_row_has_target(row) ? "Latency at that load: "
+                                          : "Latency at the maximum: ",
+              to->out);
+        vidur_print_text(to, name);
+        fprintf(to->out, " %s (limit %s)", vidur_number_latency(row, slo).text,
                 vidur_number_time(slo->limit_s).text);
     }
-    fputs(model->num_slos > 0 ? ".\n" : "", out);
+    fputs(model->num_slos > 0 ? ".\n" : "", to->out);
 }
 
-static void print_launch(FILE *out, const struct vidur_report_model *model,
+static void print_launch(const struct vidur_printer *to,
+                         const struct vidur_report_model *model,
                          const struct vidur_ranking_row *row)
 {
     struct vidur_launch launch;
     vidur_launch_line(model->results, row, &launch);
-    fprintf(out, "\n```sh\n%s\n```\n", launch.command);
+    fprintf(to->out, "\n```sh\n%s\n```\n", vidur_text_show(launch.command).text);
     for (const char *at = launch.notes; *at;) {
         int length = (int)strcspn(at, "\n");
-        fprintf(out, "- %.*s\n", length, at);
+        char line[sizeof launch.notes];
+        snprintf(line, sizeof line, "%.*s", length, at);
+        fputs("- ", to->out);
+        vidur_print_text(to, line);
+        fputc('\n', to->out);
         at += length + (at[length] == '\n');
     }
 }
@@ -84,8 +145,8 @@ static int print_tables(const struct vidur_printer *to,
     if (vidur_print_ranking(to, model, index, err))
         return -1;
     fputc('\n', to->out);
-    if (to->target_qps > 0)
-        fprintf(to->out, "For %s QPS:\n\n", vidur_number3(to->target_qps).text);
+    if (model->load.target_qps > 0)
+        fprintf(to->out, "For %s QPS:\n\n", vidur_number3(model->load.target_qps).text);
     if (vidur_print_skus(to, model, index, err))
         return -1;
     fputs("\n<details><summary>What limits the candidates</summary>\n\n", to->out);
@@ -93,6 +154,44 @@ static int print_tables(const struct vidur_printer *to,
         return -1;
     fputs("\n</details>\n", to->out);
     return 0;
+}
+
+/* A line of words and texts from the results: WORDS, text, WORDS, text... ends with
+ * NULL. */
+static void print_line(const struct vidur_printer *to, const char *const *parts)
+{
+    for (int i = 0; parts[i]; i++)
+        if (i % 2 == 0)
+            fputs(parts[i], to->out);
+        else
+            vidur_print_text(to, parts[i]);
+}
+
+static void print_best(const struct vidur_printer *to,
+                       const struct vidur_report_model *model, int index)
+{
+    const struct vidur_report_sizing sizing = vidur_report_choose(model, index, NULL);
+    const bool sized = model->load.target_qps > 0 && sizing.row;
+    const struct vidur_ranking_row row =
+        sized ? vidur_sizing_row(&sizing) : *model->groups[index].best;
+    char hardware[VIDUR_TABLE_CELL], engine[VIDUR_TABLE_CELL], why[160],
+        known[128] = "";
+    vidur_format_hardware(&row, hardware, sizeof hardware);
+    vidur_format_engine(&row, engine, sizeof engine);
+    vidur_format_confidence(&row, why, sizeof why);
+    if (sized)
+        vidur_format_known(&sizing, known, sizeof known);
+    print_line(to, (const char *const[]){
+                       sized ? "Cheapest for the load: " : "Best: ", hardware, "; ",
+                       engine, sized ? " (" : ". ", known, sized ? "). " : "", NULL});
+    if (why[0])
+        fprintf(to->out, "Count on %s. ", why);
+    print_slos(to, model, &row);
+    print_line(to, (const char *const[]){"Limited by ", row.bottleneck, ": ",
+                                         row.bottleneck_detail, ".\n", NULL});
+    if (row.reason[0])
+        print_line(to, (const char *const[]){"Mind: ", row.reason, ".\n", NULL});
+    print_launch(to, model, &row);
 }
 
 static int print_group(const struct vidur_printer *to,
@@ -113,16 +212,7 @@ static int print_group(const struct vidur_printer *to,
         fputc('\n', out);
         return vidur_print_limits(to, group, err);
     }
-    vidur_format_hardware(group->best, text, sizeof text);
-    fprintf(out, "Best: %s; ", text);
-    vidur_format_engine(group->best, text, sizeof text);
-    fprintf(out, "%s. ", text);
-    print_slos(out, model, group->best);
-    fprintf(out, "Limited by %s: %s.\n", group->best->bottleneck,
-            group->best->bottleneck_detail);
-    if (group->best->reason[0])
-        fprintf(out, "Mind: %s.\n", group->best->reason);
-    print_launch(out, model, group->best);
+    print_best(to, model, index);
     return print_tables(to, model, index, err);
 }
 
@@ -145,28 +235,9 @@ static int print_matrices(const struct vidur_printer *to,
     return 0;
 }
 
-static void print_provenance(FILE *out, const struct vidur_report_model *model,
-                             const struct vidur_report_options *options)
+static void print_prices(const struct vidur_printer *to,
+                         const struct vidur_results *results)
 {
-    const struct vidur_results *results = model->results;
-    const struct vidur_report_search *search = &model->search;
-    fprintf(out,
-            "\n### How it was found\n\n%lld loads (%lld simulated), %lld of them "
-            "stopped early, %lld bracket violations, in %s on %d rank%s; %lld "
-            "candidates looked up operator "
-            "times beyond the profiles.\n\n",
-            (long long)search->probes, (long long)search->simulated,
-            (long long)search->stopped_early, (long long)search->bracket_violations,
-            vidur_number_time(results->elapsed_s).text, results->ranks,
-            results->ranks == 1 ? "" : "s", (long long)search->extrapolated_rows);
-    fprintf(out,
-            "vidur-search %s (%s), %s, seed %llu, configuration %s (SHA-256 %.12s)",
-            results->creator_version, results->git_commit, results->file_time,
-            (unsigned long long)results->seed, results->config_path,
-            results->config_sha256);
-    if (options && options->source)
-        fprintf(out, ", results %s", options->source);
-    fputs(".\n", out);
     for (int64_t i = 0; i < results->num_facts; i++) {
         const struct vidur_result_fact *fact = &results->facts[i];
         if (strcmp(fact->section, "device") != 0 ||
@@ -176,10 +247,40 @@ static void print_provenance(FILE *out, const struct vidur_report_model *model,
             vidur_results_fact(results, "device", fact->name, "price_source");
         const char *date =
             vidur_results_fact(results, "device", fact->name, "price_date");
-        fprintf(out, "- %s: $%s per GPU-hour (%s%s%s)\n", fact->name, fact->value,
-                from ? from : "source not recorded", date ? ", " : "",
-                date ? date : "");
+        print_line(to, (const char *const[]){
+                           "- ", fact->name, ": $", fact->value, " per GPU-hour (",
+                           from ? from : "source not recorded", date ? ", " : "",
+                           date ? date : "", ")\n", NULL});
     }
+}
+
+static void print_provenance(const struct vidur_printer *to,
+                             const struct vidur_report_model *model,
+                             const struct vidur_report_options *options)
+{
+    const struct vidur_results *results = model->results;
+    const struct vidur_report_search *search = &model->search;
+    const char *source = options ? options->source : NULL;
+    char seed[32];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)results->seed);
+    fprintf(to->out,
+            "\n### How it was found\n\n%s (%lld simulated), %lld of them stopped "
+            "early, %s, in %s on %s; %s with operator times beyond the profiles.\n\n",
+            vidur_text_counted(search->probes, "load").text,
+            (long long)search->simulated, (long long)search->stopped_early,
+            vidur_text_counted(search->bracket_violations, "bracket violation").text,
+            vidur_number_time(results->elapsed_s).text,
+            vidur_text_counted(results->ranks, "rank").text,
+            vidur_text_counted(search->extrapolated_rows, "candidate").text);
+    char sha[16];
+    snprintf(sha, sizeof sha, "%.12s", results->config_sha256);
+    print_line(to,
+               (const char *const[]){
+                   "vidur-search ", results->creator_version, " (", results->git_commit,
+                   "), ", results->file_time, ", seed ", seed, ", configuration ",
+                   results->config_path, " (SHA-256 ", sha, ")", "",
+                   source ? ", results " : "", source ? source : "", ".\n", NULL});
+    print_prices(to, results);
 }
 
 int vidur_report_markdown(FILE *out, const struct vidur_results *results,
@@ -190,12 +291,12 @@ int vidur_report_markdown(FILE *out, const struct vidur_results *results,
     const struct vidur_printer to = {.out = out,
                                      .markdown = true,
                                      .top = options && options->top > 0 ? options->top
-                                                                        : MARKDOWN_TOP,
-                                     .target_qps = options ? options->target_qps : 0};
+                                                                        : MARKDOWN_TOP};
     int failed = vidur_report_model_make(&model, results, options, err);
     if (!failed) {
         fputs("## Deployment search\n\n", out);
-        vidur_print_notes(out, results, "> ");
+        vidur_print_loads(&to, &model);
+        vidur_print_notes(&to, results, "> ");
         fputc('\n', out);
         failed = print_answers(out, &model, err);
     }
@@ -203,7 +304,7 @@ int vidur_report_markdown(FILE *out, const struct vidur_results *results,
         failed = print_group(&to, &model, i, err);
     failed = failed || print_matrices(&to, &model, err);
     if (!failed)
-        print_provenance(out, &model, options);
+        print_provenance(&to, &model, options);
     vidur_report_model_release(&model);
     return failed ? -1 : 0;
 }

@@ -1,6 +1,7 @@
 #include "report_model.h"
 
 #include "columns.h"
+#include "results_notes.h"
 
 #include <vidur/deployment.h>
 
@@ -103,32 +104,33 @@ bool vidur_row_has_no_samples(const struct vidur_ranking_row *row,
            (strcmp(slo->metric, "tpot") == 0 && isnan(row->tpot_p50_s));
 }
 
+bool vidur_row_has_target(const struct vidur_ranking_row *row)
+{
+    return isfinite(row->target_qps);
+}
+
+double vidur_row_qps_per_dollar(const struct vidur_ranking_row *row)
+{
+    return vidur_row_has_target(row) ? row->target_qps / row->usd_per_hour
+                                     : row->qps_per_dollar;
+}
+
+bool vidur_row_is_burst(const struct vidur_ranking_row *row)
+{
+    return vidur_status_of(row) == VIDUR_STATUS_INDEX_OK &&
+           strncmp(row->reason, VIDUR_BURST, sizeof VIDUR_BURST - 1) == 0;
+}
+
 double vidur_usd_per_1000_requests(const struct vidur_ranking_row *row)
 {
-    return row->usd_per_hour / (3.6 * row->max_qps);
+    return row->usd_per_hour /
+           (3.6 * (vidur_row_has_target(row) ? row->target_qps : row->max_qps));
 }
 
 double vidur_cost_factor(const struct vidur_ranking_row *best,
                          const struct vidur_ranking_row *row)
 {
-    return best->qps_per_dollar / row->qps_per_dollar;
-}
-
-struct vidur_report_sizing vidur_report_size(const struct vidur_ranking_row *row,
-                                             double target_qps)
-{
-    struct vidur_report_sizing sizing = {.usd_per_hour = NAN};
-    if (!(row->max_qps > 0) || row->num_replicas < 1 || row->num_gpus < 1 ||
-        !(target_qps > 0))
-        return sizing;
-    double replicas = ceil(target_qps / (row->max_qps / (double)row->num_replicas));
-    if (!(replicas < 1e9))
-        return sizing;
-    sizing.replicas = (int64_t)replicas;
-    sizing.gpus = sizing.replicas * (row->num_gpus / row->num_replicas);
-    sizing.usd_per_hour =
-        row->usd_per_hour / (double)row->num_gpus * (double)sizing.gpus;
-    return sizing;
+    return vidur_row_qps_per_dollar(best) / vidur_row_qps_per_dollar(row);
 }
 
 struct vidur_report_caution vidur_report_caution(const struct vidur_results *results)
@@ -479,8 +481,11 @@ int vidur_report_model_make(struct vidur_report_model *model,
                             struct vidur_error *err)
 {
     *model = (struct vidur_report_model){.results = results};
+    if (options)
+        model->load = options->load;
     if (filter_rows(model, options, err) || make_slos(model, err) ||
-        make_groups(model, err) || make_skus(model, err) || make_cells(model, err))
+        make_groups(model, err) || make_skus(model, err) || make_cells(model, err) ||
+        vidur_report_families_make(model, err))
         return -1;
     return make_search(model, err);
 }
@@ -492,6 +497,9 @@ void vidur_report_model_release(struct vidur_report_model *model)
     free(model->groups);
     free(model->skus);
     free(model->cells);
+    free(model->families);
+    free(model->sizes);
+    free(model->family_of_row);
     free(model->search.rank_probes);
     free(model->search.rank_wall_s);
     *model = (struct vidur_report_model){0};

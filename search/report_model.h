@@ -2,6 +2,7 @@
 #define VIDUR_SEARCH_REPORT_MODEL_H
 
 #include "report.h"
+#include "report_sizing.h"
 #include "slo_columns.h"
 
 #include <stdbool.h>
@@ -91,6 +92,11 @@ struct vidur_report_model {
                                         has one workload */
     int num_cells;
     struct vidur_report_search search;
+    struct vidur_report_load load;
+    struct vidur_report_family *families;
+    int num_families;
+    struct vidur_report_size *sizes; /* of all families */
+    int *family_of_row;              /* -1: it cannot be rented */
 };
 
 /* `options` may be NULL. Release also after a failure. */
@@ -113,21 +119,22 @@ double vidur_row_latency(const struct vidur_ranking_row *row,
 bool vidur_row_has_no_samples(const struct vidur_ranking_row *row,
                               const struct vidur_report_slo *slo);
 
-/* USD for 1,000 requests at max_qps. */
+/* USD for 1,000 requests at max_qps, or at the load that was asked for. */
 double vidur_usd_per_1000_requests(const struct vidur_ranking_row *row);
 
 /* How many times as much a query costs with `row` as with `best`. */
 double vidur_cost_factor(const struct vidur_ranking_row *best,
                          const struct vidur_ranking_row *row);
 
-/* What serving a load takes with whole replicas of a row, each at its share of max_qps.
- */
-struct vidur_report_sizing {
-    int64_t replicas, gpus; /* 0: the row serves nothing */
-    double usd_per_hour;
-};
-struct vidur_report_sizing vidur_report_size(const struct vidur_ranking_row *row,
-                                             double target_qps);
+/* Was the row's cluster made for a load that was asked for? Then its largest load was
+ * not searched, and rows rank by their price. */
+bool vidur_row_has_target(const struct vidur_ranking_row *row);
+
+/* What a row's dollar buys: at the load that was asked for, else at max_qps. */
+double vidur_row_qps_per_dollar(const struct vidur_ranking_row *row);
+
+/* Was its run a burst rather than a load, so that max_qps is too high? */
+bool vidur_row_is_burst(const struct vidur_ranking_row *row);
 
 /* What to say in plain sight where operator times are not measured; "" where they are,
  * as far as the results tell. */

@@ -8,17 +8,30 @@
 /* Where and how they print. */
 struct vidur_printer {
     FILE *out;
-    bool markdown;     /* aligned text otherwise */
-    int top;           /* rows of a ranking */
-    double target_qps; /* > 0: also what this load takes */
+    bool markdown; /* aligned text otherwise */
+    int top;       /* rows of a ranking */
 };
 
-/* The best rows of a group that are ok, as a table. */
+/* What to rent: for the load that is asked for, or for the one that the search was
+ * asked for; a line for each model and workload, nothing where there is no such load.
+ * Ends with an empty line. */
+void vidur_print_loads(const struct vidur_printer *to,
+                       const struct vidur_report_model *model);
+
+/* Text from results in the form at hand. */
+void vidur_print_text(const struct vidur_printer *to, const char *text);
+
+/* How a row's load comes about, where more than one seed or no bound stands behind it;
+ * nothing elsewhere. Ends without a full stop. */
+void vidur_format_confidence(const struct vidur_ranking_row *row, char *text,
+                             size_t size);
+
+/* The best rows of a group that are ok, as a table; below it what its marks mean. */
 int vidur_print_ranking(const struct vidur_printer *to,
                         const struct vidur_report_model *model, int group,
                         struct vidur_error *err);
 
-/* The best of each SKU of a group. */
+/* The best of each SKU of a group; for a load, what is cheapest for it. */
 int vidur_print_skus(const struct vidur_printer *to,
                      const struct vidur_report_model *model, int group,
                      struct vidur_error *err);
@@ -36,7 +49,7 @@ int vidur_print_limits(const struct vidur_printer *to,
 
 /* The caution about operator times and the notes among the facts, one a line, each
  * after `prefix`. */
-void vidur_print_notes(FILE *out, const struct vidur_results *results,
-                       const char *prefix);
+void vidur_print_notes(const struct vidur_printer *to,
+                       const struct vidur_results *results, const char *prefix);
 
 #endif

@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "launch.h"
 #include "report_parts.h"
 
@@ -8,19 +9,26 @@ enum { TERMINAL_TOP = 5 };
 
 /* ---- the end of a search ---- */
 
+static void print_heading(FILE *out, const struct vidur_report_group *group)
+{
+    char counts[256];
+    vidur_format_counts(group, counts, sizeof counts);
+    fprintf(out, "%s, %s: %s\n", vidur_text_show(group->model).text,
+            vidur_text_show(group->trace).text, counts);
+}
+
 static int print_group(const struct vidur_printer *to,
                        const struct vidur_report_model *model, int index,
                        struct vidur_error *err)
 {
     const struct vidur_report_group *group = &model->groups[index];
     FILE *out = to->out;
-    char counts[256];
-    vidur_format_counts(group, counts, sizeof counts);
-    fprintf(out, "%s, %s: %s\n", group->model, group->trace, counts);
+    print_heading(out, group);
     if (!group->best)
         fprintf(out, "  No candidate can serve this workload: %s\n",
-                group->rows[0].reason[0] ? group->rows[0].reason
-                                         : group->rows[0].status);
+                vidur_text_show(group->rows[0].reason[0] ? group->rows[0].reason
+                                                         : group->rows[0].status)
+                    .text);
     return vidur_print_ranking(to, model, index, err);
 }
 
@@ -32,12 +40,14 @@ int vidur_report_terminal(FILE *out, const struct vidur_results *results,
     int failed = vidur_report_model_make(&model, results, options, err);
     const struct vidur_printer to = {
         .out = out, .top = options && options->top > 0 ? options->top : TERMINAL_TOP};
+    if (!failed)
+        vidur_print_loads(&to, &model);
     for (int i = 0; !failed && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
         failed = print_group(&to, &model, i, err);
     }
     if (!failed)
-        vidur_print_notes(out, results, "note: ");
+        vidur_print_notes(&to, results, "note: ");
     vidur_report_model_release(&model);
     return failed;
 }
@@ -51,8 +61,8 @@ static void print_latencies(FILE *out, const struct vidur_report_model *model,
         const struct vidur_report_slo *slo = &model->slos[i];
         char name[64];
         vidur_format_slo_name(slo, name, sizeof name);
-        fprintf(out, "  %-10s%s %s (limit %s)\n", i ? "" : "Latency", name,
-                vidur_number_latency(row, slo).text,
+        fprintf(out, "  %-10s%s %s (limit %s)\n", i ? "" : "Latency",
+                vidur_text_show(name).text, vidur_number_latency(row, slo).text,
                 vidur_number_time(slo->limit_s).text);
     }
 }
@@ -61,7 +71,9 @@ static void print_indented(FILE *out, const char *label, const char *lines)
 {
     while (*lines) {
         int length = (int)strcspn(lines, "\n");
-        fprintf(out, "  %-10s%.*s\n", label, length, lines);
+        char line[1200];
+        snprintf(line, sizeof line, "%.*s", length, lines);
+        fprintf(out, "  %-10s%s\n", label, vidur_text_show(line).text);
         lines += length + (lines[length] == '\n');
         label = "";
     }
@@ -73,45 +85,83 @@ static void print_second(FILE *out, const struct vidur_report_group *group)
     if (!group->second)
         return;
     vidur_format_configuration(group->second, text, sizeof text);
-    fprintf(out, "  %-10s%s, %s a query\n", "Next best", text,
+    fprintf(out, "  %-10s%s, %s a query\n", "Next best", vidur_text_show(text).text,
             vidur_number_change(vidur_cost_factor(group->best, group->second)).text);
 }
 
-static void print_target(FILE *out, const struct vidur_ranking_row *row,
-                         double target_qps)
+/* What a row of the ranking serves and costs. */
+static void print_serves(FILE *out, const struct vidur_ranking_row *row)
 {
-    struct vidur_report_sizing sizing = vidur_report_size(row, target_qps);
-    if (sizing.replicas > 0)
-        fprintf(out, "  %-10s%lld replicas on %lld GPUs for $%s an hour\n", "At load",
-                (long long)sizing.replicas, (long long)sizing.gpus,
-                vidur_number_usd(sizing.usd_per_hour).text);
-}
-
-static void print_best(FILE *out, const struct vidur_report_model *model,
-                       const struct vidur_report_group *group, double target_qps)
-{
-    const struct vidur_ranking_row *row = group->best;
-    char text[512];
-    struct vidur_launch launch;
-    vidur_format_hardware(row, text, sizeof text);
-    fprintf(out, "  %-10s%s\n", "Rent", text);
-    vidur_format_engine(row, text, sizeof text);
-    fprintf(out, "  %-10s%s\n", "Run", text);
-    fprintf(out, "  %-10s%s QPS at most, for $%s an hour: %s QPS per dollar\n",
-            "Serves", vidur_number3(row->max_qps).text,
-            vidur_number_usd(row->usd_per_hour).text,
-            vidur_number3(row->qps_per_dollar).text);
+    const struct vidur_number usd = vidur_number_usd(row->usd_per_hour);
+    char why[160];
+    vidur_format_confidence(row, why, sizeof why);
+    if (vidur_row_has_target(row))
+        fprintf(out, "  %-10s%s QPS, as asked, for $%s an hour, $%s a month\n",
+                "Serves", vidur_number3(row->target_qps).text, usd.text,
+                vidur_number_usd(row->usd_per_month).text);
+    else
+        fprintf(out, "  %-10s%s QPS at most, for $%s an hour: %s QPS per dollar\n",
+                "Serves", vidur_number_qps(row).text, usd.text,
+                vidur_number3(row->qps_per_dollar).text);
+    if (why[0])
+        fprintf(out, "  %-10s%s\n", "Count on", why);
     fprintf(out, "  %-10s$%s per million tokens, $%s per 1,000 requests\n", "Costs",
             vidur_number3(row->usd_per_million_tokens).text,
             vidur_number3(vidur_usd_per_1000_requests(row)).text);
-    print_target(out, row, target_qps);
+}
+
+/* The same of what is rented for a load. */
+static void print_sizing(FILE *out, const struct vidur_report_sizing *sizing,
+                         const struct vidur_report_load *load)
+{
+    char known[128], why[160];
+    vidur_format_known(sizing, known, sizeof known);
+    fprintf(out, "  %-10s%s QPS at most (%s), for $%s an hour\n", "Serves",
+            vidur_number3(sizing->capacity_qps).text, known,
+            vidur_number_usd(sizing->usd_per_hour).text);
+    vidur_format_confidence(sizing->row, why, sizeof why);
+    if (why[0])
+        fprintf(out, "  %-10s%s, with %s\n", "Count on", why,
+                vidur_text_counted(sizing->row->num_replicas, "replica").text);
+    fprintf(out, "  %-10s$%s per 1,000 requests at %s QPS\n", "Costs",
+            vidur_number3(sizing->usd_per_hour / (3.6 * load->target_qps)).text,
+            vidur_number3(load->target_qps).text);
+}
+
+static void print_row(FILE *out, const struct vidur_report_model *model,
+                      const struct vidur_ranking_row *row,
+                      const struct vidur_report_sizing *sizing)
+{
+    char text[512];
+    vidur_format_hardware(row, text, sizeof text);
+    fprintf(out, "  %-10s%s\n", "Rent", vidur_text_show(text).text);
+    vidur_format_engine(row, text, sizeof text);
+    fprintf(out, "  %-10s%s\n", "Run", vidur_text_show(text).text);
+    if (sizing)
+        print_sizing(out, sizing, &model->load);
+    else
+        print_serves(out, row);
     print_latencies(out, model, row);
-    fprintf(out, "  %-10s%s: %s\n", "Limit", row->bottleneck, row->bottleneck_detail);
+    fprintf(out, "  %-10s%s: %s\n", "Limit", vidur_text_show(row->bottleneck).text,
+            vidur_text_show(row->bottleneck_detail).text);
     if (row->reason[0])
-        fprintf(out, "  %-10s%s\n", "Mind", row->reason);
-    print_second(out, group);
-    vidur_launch_line(model->results, row, &launch);
-    print_indented(out, "Launch", launch.command);
+        fprintf(out, "  %-10s%s\n", "Mind", vidur_text_show(row->reason).text);
+}
+
+static void print_best(FILE *out, const struct vidur_report_model *model, int index)
+{
+    const struct vidur_report_group *group = &model->groups[index];
+    struct vidur_ranking_row row = *group->best;
+    struct vidur_launch launch;
+    const struct vidur_report_sizing sizing = vidur_report_choose(model, index, NULL);
+    const bool sized = model->load.target_qps > 0 && sizing.row;
+    if (sized)
+        row = vidur_sizing_row(&sizing);
+    print_row(out, model, &row, sized ? &sizing : NULL);
+    if (!sized)
+        print_second(out, group);
+    vidur_launch_line(model->results, &row, &launch);
+    print_indented(out, "Launch", vidur_text_show(launch.command).text);
     print_indented(out, "", launch.notes);
 }
 
@@ -122,10 +172,8 @@ static int print_answer(const struct vidur_printer *to,
     const struct vidur_report_group *group = &model->groups[index];
     if (!group->best)
         return print_group(to, model, index, err);
-    char counts[256];
-    vidur_format_counts(group, counts, sizeof counts);
-    fprintf(to->out, "%s, %s: %s\n", group->model, group->trace, counts);
-    print_best(to->out, model, group, to->target_qps);
+    print_heading(to->out, group);
+    print_best(to->out, model, index);
     fputc('\n', to->out);
     if (vidur_print_skus(to, model, index, err))
         return -1;
@@ -142,7 +190,7 @@ static int print_matrices(const struct vidur_printer *to,
             continue;
         fprintf(to->out,
                 "\n%s: cost of serving a workload with another's best configuration\n",
-                model->groups[i].model);
+                vidur_text_show(model->groups[i].model).text);
         if (vidur_print_matrix(to, model, i, err))
             return -1;
     }
@@ -154,12 +202,12 @@ int vidur_report_answer(FILE *out, const struct vidur_results *results,
                         struct vidur_error *err)
 {
     struct vidur_report_model model;
-    const struct vidur_printer to = {.out = out,
-                                     .top = options ? options->top : 0,
-                                     .target_qps = options ? options->target_qps : 0};
+    const struct vidur_printer to = {.out = out, .top = options ? options->top : 0};
     int failed = vidur_report_model_make(&model, results, options, err);
     if (!failed)
-        vidur_print_notes(out, results, "note: ");
+        vidur_print_loads(&to, &model);
+    if (!failed)
+        vidur_print_notes(&to, results, "note: ");
     for (int i = 0; !failed && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
         failed = print_answer(&to, &model, i, err);

@@ -18,6 +18,10 @@ struct vidur_h5 {
     void *data;
 };
 
+/* Files are in memory; HDF5 would read, and lose, one of that name: this cannot exist.
+ */
+static const char no_file[] = "/dev/null/results";
+
 /* Every file is closed here, so HDF5 has nothing to do at exit, where it would print
  * about what damaged files left in it. It listens before its first other call only. */
 static struct vidur_h5 *start(void)
@@ -338,8 +342,6 @@ static herr_t udata_free(void *udata)
 
 struct vidur_h5 *vidur_h5_create(void)
 {
-    /* HDF5 would read, and lose, a file of that name: this one cannot exist */
-    static const char name[] = "/dev/null/results";
     struct vidur_h5 *file = start();
     if (!file)
         return NULL;
@@ -355,7 +357,7 @@ struct vidur_h5 *vidur_h5_create(void)
     H5Pset_file_image_callbacks(access, &callbacks);
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     H5Pset_obj_track_times(create, false);
-    file->id = H5Fcreate(name, H5F_ACC_EXCL, create, access);
+    file->id = H5Fcreate(no_file, H5F_ACC_EXCL, create, access);
     H5Pclose(create);
     H5Pclose(access);
     if (file->id > 0)
@@ -395,16 +397,13 @@ static char *get_text(hid_t object, const char *name)
         return NULL;
     char *out = NULL, *text = NULL;
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
-    hid_t type = H5Aget_type(attribute);
-    hid_t space = H5Aget_space(attribute);
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1)
         goto out;
     if (H5Tis_variable_str(type) > 0) {
-        hid_t memory = text_type(H5T_VARIABLE);
-        if (H5Aread(attribute, memory, &text) >= 0 && text)
+        if (H5Aread(attribute, type, &text) >= 0 && text)
             out = strdup(text);
         H5free_memory(text);
-        H5Tclose(memory);
     } else if ((out = calloc(1, H5Tget_size(type) + 1)) &&
                H5Aread(attribute, type, out) < 0) {
         out[0] = 0;
@@ -424,14 +423,12 @@ char *vidur_h5_get_note(struct vidur_h5 *file, const char *path)
     if (set < 0)
         return NULL;
     char *text = NULL, *out = NULL;
-    hid_t type = H5Dget_type(set), memory = text_type(H5T_VARIABLE);
-    hid_t space = H5Dget_space(set);
+    hid_t type = H5Dget_type(set), space = H5Dget_space(set);
     if (H5Tis_variable_str(type) > 0 && H5Sget_simple_extent_npoints(space) == 1 &&
-        H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) >= 0 && text)
+        H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) >= 0 && text)
         out = strdup(text);
     H5free_memory(text);
     H5Sclose(space);
-    H5Tclose(memory);
     H5Tclose(type);
     H5Dclose(set);
     return out;
@@ -584,13 +581,19 @@ static herr_t keep_description(unsigned depth, const H5E_error2_t *error, void *
     return 0;
 }
 
-struct vidur_h5 *vidur_h5_open(const char *path, char *why, size_t size)
+struct vidur_h5 *vidur_h5_open(void *image, size_t image_size, char *why, size_t size)
 {
     struct vidur_h5 *file = start();
     const char *reason = NULL;
-    if (file && (file->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT)) > 0)
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (file && H5Pset_fapl_core(access, (size_t)1 << 20, false) >= 0 &&
+        H5Pset_file_image(access, image, image_size) >= 0)
+        file->id = H5Fopen(no_file, H5F_ACC_RDONLY, access);
+    if (!file || file->id <= 0)
+        H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_description, &reason);
+    H5Pclose(access);
+    if (file && file->id > 0)
         return file;
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_description, &reason);
     snprintf(why, size, "%s", reason ? reason : "HDF5 cannot open it");
     vidur_h5_close(file);
     return NULL;

@@ -9,9 +9,9 @@
 
 /*
  * What results need of HDF5: attributes of the root, texts, and tables whose columns
- * are declared. A file is built in memory, so that HDF5 never meets a full disk. Its
- * 1.8 layout carries checksums in the metadata and every table has one of its own, so
- * that damage is noticed.
+ * are declared. A file is built and read in memory, so that HDF5 never meets a full
+ * disk or a file system without locks. Its 1.8 layout carries checksums in the metadata
+ * and every table has one of its own, so that damage is noticed.
  *
  * Functions return 0, or -1 where HDF5 refuses. HDF5 is not thread-safe: one thread at
  * a time; while a file is open HDF5 prints no errors.
@@ -28,8 +28,10 @@ struct vidur_h5_version vidur_h5_version(void);
 /* An empty file in memory; NULL on failure. */
 struct vidur_h5 *vidur_h5_create(void);
 
-/* An existing file, read-only; NULL on failure, with HDF5's reason in `why`. */
-struct vidur_h5 *vidur_h5_open(const char *path, char *why, size_t size);
+/* The bytes of an existing file, which HDF5 copies and does not change: it neither
+ * locks a file nor reads one that somebody else replaces meanwhile. NULL on failure,
+ * with HDF5's reason in `why`. HDF5 1.10 may crash on bytes that are damaged. */
+struct vidur_h5 *vidur_h5_open(void *image, size_t image_size, char *why, size_t size);
 
 void vidur_h5_close(struct vidur_h5 *file); /* takes NULL */
 

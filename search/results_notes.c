@@ -1,5 +1,7 @@
 #include "results_notes.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,16 +57,17 @@ int results_note_rows(struct vidur_results *results, struct vidur_error *err)
                       "SLO that each breaks.",
                       err);
     snprintf(text, sizeof text,
-             "%lld candidates failed and are not ranked; their reasons say why.",
-             (long long)failed);
+             failed == 1 ? "%s failed and is not ranked; its reason says why."
+                         : "%s failed and are not ranked; their reasons say why.",
+             vidur_text_counted(failed, "candidate").text);
     if (rc == 0 && failed > 0)
         rc = add_note(results, rows_name, text, err);
     const int64_t bursts = count_bursts(results);
-    snprintf(
-        text, sizeof text,
-        "%lld of the ranked candidates saw a burst rather than a steady load: their "
-        "QPS are too high. Raise num_requests.",
-        (long long)bursts);
+    snprintf(text, sizeof text,
+             "%s saw a burst rather than a steady load: %s QPS %s too high. Raise "
+             "num_requests.",
+             vidur_text_counted(bursts, "ranked candidate").text,
+             bursts == 1 ? "its" : "their", bursts == 1 ? "is" : "are");
     if (rc == 0 && bursts > 0)
         rc = add_note(results, rows_name, text, err);
     return rc;

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "identity.h"
 #include "input_notes.h"
@@ -113,15 +114,15 @@ static int resume(struct session *s, struct vidur_error *err)
         vidur_log_warn(s->options->log,
                        "%s: the last %lld bytes were not written whole and are cut",
                        s->journal, (long long)resumed.cut_bytes);
-    vidur_log_info(s->options->log,
-                   "resumed: %lld of %lld candidates are finished, %lld probes kept",
-                   (long long)resumed.candidates, (long long)s->space.num_candidates,
-                   (long long)resumed.probes);
+    vidur_log_info(s->options->log, "resumed: %lld of %s finished, %s kept",
+                   (long long)resumed.candidates,
+                   vidur_text_counted(s->space.num_candidates, "candidate").text,
+                   vidur_text_counted(resumed.probes, "probe").text);
     if (resumed.given_up > 0)
         vidur_log_warn(s->options->log,
-                       "%lld candidates were alone in flight whenever the search died "
-                       "and are given up (search.max_deaths)",
-                       (long long)resumed.given_up);
+                       "%s alone in flight whenever the search died: given up "
+                       "(search.max_deaths)",
+                       vidur_text_counted(resumed.given_up, "candidate").text);
     return 0;
 }
 
@@ -300,8 +301,8 @@ static int write_results(struct session *s, struct vidur_error *err)
 
 static void tell_failed(struct vidur_error *err, int64_t failed, int64_t candidates)
 {
-    vidur_fail(err, VIDUR_EINVAL, "%lld of %lld candidates failed; the results say why",
-               (long long)failed, (long long)candidates);
+    vidur_fail(err, VIDUR_EINVAL, "%lld of %s failed; the results say why",
+               (long long)failed, vidur_text_counted(candidates, "candidate").text);
 }
 
 /* What rank 0 makes of the farm's end. */
@@ -322,10 +323,10 @@ static void conclude(struct session *s, int rc)
     }
     if (outcome->error.code == VIDUR_EINTR) {
         outcome->status = SESSION_INTERRUPTED;
-        vidur_fail(
-            &outcome->error, VIDUR_EINTR,
-            "interrupted; %lld of %lld candidates are finished, --resume goes on",
-            (long long)counts.finished, (long long)counts.candidates);
+        vidur_fail(&outcome->error, VIDUR_EINTR,
+                   "interrupted; %lld of %s finished, --resume goes on",
+                   (long long)counts.finished,
+                   vidur_text_counted(counts.candidates, "candidate").text);
     } else {
         outcome->status = counts.bad_input && counts.probes == 0
                               ? SESSION_BAD_INPUT

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "identity.h"
 
@@ -444,9 +445,8 @@ static int judge_suspects(struct study *study, struct study_resumed *resumed,
             continue;
         }
         snprintf(text, sizeof text,
-                 "alone in flight when the search died, %d time%s; see "
-                 "search.max_deaths",
-                 c->lone_deaths, c->lone_deaths > 1 ? "s" : "");
+                 "alone in flight when the search died, %s; see search.max_deaths",
+                 vidur_text_counted(c->lone_deaths, "time").text);
         free(c->failure);
         c->failure = strdup(text);
         if (!c->failure)

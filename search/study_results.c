@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "results_notes.h"
 #include "study_parts.h"
 
@@ -88,7 +89,6 @@ double study_usd_per_hour(const struct study *study, int64_t path)
 static void fill_candidate(const struct study *study, int64_t candidate, int64_t path,
                            struct vidur_ranking_row *row)
 {
-    enum { HOURS_PER_MONTH = 730 };
     const struct vidur_search_config *config = study->config;
     const struct vidur_candidate *c = &study->space->candidates[candidate];
     struct vidur_deployment d;
@@ -124,7 +124,7 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
     row->num_nodes =
         (row->num_gpus + d.node.devices_per_node - 1) / d.node.devices_per_node;
     row->usd_per_hour = study_usd_per_hour(study, path);
-    row->usd_per_month = HOURS_PER_MONTH * row->usd_per_hour;
+    row->usd_per_month = VIDUR_HOURS_PER_MONTH * row->usd_per_hour;
     row->target_qps = config->target.qps > 0 ? config->target.qps : NAN;
 }
 
@@ -247,8 +247,8 @@ static void explain_unreachable(const struct study *study,
 {
     if (study->config->target.qps > 0)
         snprintf(row->reason, sizeof row->reason,
-                 "%s is not met at %.4g QPS even with %lld replicas", slo, lowest->qps,
-                 (long long)lowest->num_replicas);
+                 "%s is not met at %.4g QPS even with %s", slo, lowest->qps,
+                 vidur_text_counted(lowest->num_replicas, "replica").text);
     else
         snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g QPS", slo,
                  lowest->qps);

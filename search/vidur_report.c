@@ -11,16 +11,23 @@
  * could not be written. */
 
 static const struct vidur_args_option options[] = {
-    {"html", 0, "FILE", "Write the report as one HTML page that works offline."},
-    {"markdown", 0, "FILE", "Write it as Markdown, for a pull request."},
-    {"csv", 0, "FILE", "Write every column of the ranking as CSV."},
+    {"html", 0, "FILE",
+     "Write the report as one HTML page that works offline; - is standard output."},
+    {"markdown", 0, "FILE", "Write it as Markdown, for a pull request; or -."},
+    {"csv", 0, "FILE",
+     "Write every column of the ranking as CSV, with --qps those of its sizes; or -."},
     {"top", 0, "N",
      "Rows of the ranking for each model and workload (default: none in the answer, 10 "
      "in Markdown, all in CSV and HTML)."},
     {"model", 0, "NAME", "Only this model."},
     {"trace", 0, "NAME", "Only this workload."},
     {"sku", 0, "NAME", "Only this device or node, e.g. h100 or h100_dgx."},
-    {"qps", 0, "QPS", "Also say what serving this load takes (requests per second)."},
+    {"qps", 0, "QPS",
+     "Say first what to rent for this load (requests per second): the cheapest of all "
+     "candidates, in whole replicas."},
+    {"headroom", 0, "SHARE",
+     "Size it for --qps times (1 + SHARE), from 0 to less than 10. Default: 0."},
+    {"whole-nodes", 0, NULL, "Price whole nodes, not GPUs, for --qps."},
     {"compare", 0, "OTHER.h5",
      "Say what changed from RESULTS.h5 to OTHER.h5; as Markdown with --markdown."},
     {"merge", 0, NULL,
@@ -52,6 +59,11 @@ static int put_html(FILE *out, const struct job *job, struct vidur_error *err)
 static int put_markdown(FILE *out, const struct job *job, struct vidur_error *err)
 {
     return vidur_report_markdown(out, job->results, job->options, err);
+}
+
+static int put_csv(FILE *out, const struct job *job, struct vidur_error *err)
+{
+    return vidur_report_csv(out, job->results, job->options, err);
 }
 
 static int put_comparison(FILE *out, const struct job *job, struct vidur_error *err)
@@ -95,22 +107,20 @@ static int write_report(struct job *job, const char *path, report_function *put,
     return 0;
 }
 
-static int write_csv(struct job *job, const char *path, struct vidur_error *err)
-{
-    if (vidur_report_csv(path, job->results, job->options, err)) {
-        job->write_failed = err->code == VIDUR_EIO;
-        return -1;
-    }
-    tell(job, path);
-    return 0;
-}
-
 static int write_reports(struct job *job, const struct vidur_args *args,
                          struct vidur_error *err)
 {
     const char *html = vidur_args_value(args, "html");
     const char *markdown = vidur_args_value(args, "markdown");
     const char *csv = vidur_args_value(args, "csv");
+    const char *const paths[] = {html, markdown, csv};
+    int to_stdout = 0;
+    for (int i = 0; i < 3; i++)
+        to_stdout += paths[i] && strcmp(paths[i], "-") == 0;
+    if (to_stdout > 1)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "only one of --html, --markdown and --csv can be -, standard "
+                          "output; give the others a FILE");
     if (job->other && (html || csv))
         return vidur_fail(err, VIDUR_EINVAL,
                           "--compare prints text, or Markdown with --markdown FILE; "
@@ -118,7 +128,7 @@ static int write_reports(struct job *job, const struct vidur_args *args,
     if (markdown &&
         write_report(job, markdown, job->other ? put_comparison : put_markdown, err))
         return -1;
-    if (csv && write_csv(job, csv, err))
+    if (csv && write_report(job, csv, put_csv, err))
         return -1;
     if (html &&
         write_report(job, html, put_html, err)) /* last: it may lack its parts */
@@ -126,6 +136,36 @@ static int write_reports(struct job *job, const struct vidur_args *args,
     if (html || markdown || csv)
         return 0;
     return print_report(job, job->other ? put_comparison : put_answer, err);
+}
+
+static int read_load(const struct vidur_args *args, struct vidur_report_load *load,
+                     struct vidur_error *err)
+{
+    static const double MAX_QPS = 1e9;
+    load->whole_nodes = vidur_args_given(args, "whole-nodes");
+    if (vidur_args_double(args, "qps", &load->target_qps, err) ||
+        vidur_args_double(args, "headroom", &load->headroom, err))
+        return -1;
+    if (!vidur_args_given(args, "qps")) {
+        if (load->whole_nodes || vidur_args_given(args, "headroom"))
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "--headroom and --whole-nodes are about a load; give it "
+                              "with --qps");
+        return 0;
+    }
+    if (!(load->target_qps > 0 && load->target_qps <= MAX_QPS))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--qps: %g; give more than 0, and at most %g",
+                          load->target_qps, MAX_QPS);
+    if (!(load->headroom >= 0 && load->headroom < 10))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--headroom: %g; give a share from 0 to less than 10 (0.1 is "
+                          "10 %%)",
+                          load->headroom);
+    if (vidur_args_given(args, "compare"))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--compare says nothing about a load; leave out --qps");
+    return 0;
 }
 
 static int read_options(const struct vidur_args *args,
@@ -137,15 +177,11 @@ static int read_options(const struct vidur_args *args,
                                       .sku = vidur_args_value(args, "sku"),
                                       .source = args->positional[0],
                                       .markdown = vidur_args_given(args, "markdown")};
-    if (vidur_args_int(args, "top", &report->top, err) ||
-        vidur_args_double(args, "qps", &report->target_qps, err))
+    if (vidur_args_int(args, "top", &report->top, err))
         return -1;
     if (vidur_args_given(args, "top") && report->top < 1)
         return vidur_fail(err, VIDUR_EINVAL, "--top: %d; give 1 or more", report->top);
-    if (vidur_args_given(args, "qps") && !(report->target_qps > 0))
-        return vidur_fail(err, VIDUR_EINVAL, "--qps: %g; give more than 0",
-                          report->target_qps);
-    return 0;
+    return read_load(args, &report->load, err);
 }
 
 static int report(struct job *job, const struct vidur_args *args,
@@ -228,6 +264,8 @@ int main(int argc, char **argv)
     job.quiet = args.quiet;
     if (!failed && args.help)
         vidur_args_print_help(&spec, stdout);
+    else if (!failed && args.man)
+        vidur_args_print_man(&spec, stdout);
     else if (!failed && args.version)
         vidur_args_print_version(&spec, stdout);
     else if (!failed)

@@ -246,11 +246,11 @@ static int print_results(const struct session_outcome *outcome, const char *outp
     long long simulated = 0;
     for (int64_t i = 0; i < results->num_probes; i++)
         simulated += vidur_probe_is_simulated(&results->probes[i]);
-    printf("\n%lld candidates, %lld loads (%lld simulated) in %.1f s on %d "
-           "rank%s\nResults: %s\n",
-           (long long)counts->candidates, (long long)results->num_probes, simulated,
-           outcome->results.elapsed_s, outcome->results.ranks,
-           outcome->results.ranks > 1 ? "s" : "", output);
+    printf("\n%s, %s (%lld simulated) in %.1f s on %s\nResults: %s\n",
+           vidur_text_counted(counts->candidates, "candidate").text,
+           vidur_text_counted(results->num_probes, "load").text, simulated,
+           results->elapsed_s, vidur_text_counted(results->ranks, "rank").text,
+           vidur_text_show(output).text);
     if (fflush(stdout) != 0 || ferror(stdout))
         return vidur_fail(err, VIDUR_EIO, "cannot write to standard output");
     return 0;
@@ -260,11 +260,11 @@ static void tell_verbosely(const struct session_outcome *outcome)
 {
     const struct vidur_farm_stats *farm = &outcome->farm;
     fprintf(stderr,
-            PROGRAM
-            ": %lld steps, %lld of them ahead and not needed; %.2f s of work in "
-            "%.2f s on %d ranks; %lld messages\n",
-            (long long)farm->steps, (long long)farm->wasted, farm->busy_s,
-            farm->elapsed_s, farm->ranks, (long long)farm->messages);
+            PROGRAM ": %s, %lld of them ahead and not needed; %.2f s of work in "
+                    "%.2f s on %s; %s\n",
+            vidur_text_counted(farm->steps, "step").text, (long long)farm->wasted,
+            farm->busy_s, farm->elapsed_s, vidur_text_counted(farm->ranks, "rank").text,
+            vidur_text_counted(farm->messages, "message").text);
 }
 
 /* ---- The program ---- */
@@ -382,6 +382,8 @@ int main(int argc, char **argv)
         status = SESSION_BAD_INPUT;
     } else if (args.help) {
         vidur_args_print_help(&spec, stdout);
+    } else if (args.man) {
+        vidur_args_print_man(&spec, stdout);
     } else if (args.version) {
         vidur_args_print_version(&spec, stdout);
     } else {

@@ -410,9 +410,11 @@ static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *
     return false;
 }
 
-/* Leaves the members that go on. A prompt that has just been worked off joins the
- * group at once, if nobody stands between them: their next batch would have them in
- * this order. */
+/* Keeps the members that have more to do and drops those that are complete. A request
+ * whose prefill ended with this batch joins the batch's group of decodes here, instead
+ * of being a member of the next batch. That is only right if no member that is kept
+ * stands before it: then the next batch would have had the group first and this request
+ * directly behind it, and the order of requests stays what it was. */
 static void finish_members(struct vidur_live_batch *batch,
                            struct vidur_replica *replica)
 {

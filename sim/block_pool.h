@@ -6,7 +6,7 @@
 
 /*
  * KV blocks with identities: reference counts, a queue of free blocks, and a cache of
- * prompt blocks by hash. Source: vllm_v1.md section 2.
+ * prompt blocks by hash. Source: ENGINE.md section 2.
  *
  * A block that nobody holds waits in the queue and keeps what it cached until it is
  * taken from the queue's front; a request that wants its content takes it out again. So

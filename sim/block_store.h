@@ -9,7 +9,7 @@
 /*
  * Which KV blocks each request of a replica holds, where prompts share them: the pool
  * of blocks and a list per request. A replica without a store only counts its blocks.
- * Source: vllm_v1.md section 2.
+ * Source: ENGINE.md section 2.
  */
 struct vidur_block_store {
     struct vidur_block_pool pool;

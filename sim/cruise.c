@@ -1,19 +1,22 @@
 #include "fast_forward.h"
 
 /*
- * The inner loop of renewals in a pipeline: while every batch in flight is a group that
- * is formed again as it was, batches end one after the other and differ in the clock
- * alone. What can be added up afterwards is.
+ * The inner loop of renewals in a pipeline. While every batch in flight is a group that
+ * is formed again as it was, batches end one after the other, in a fixed rotation, and
+ * from one round to the next only times and block counts change. So the loop updates
+ * only times, blocks and token gaps. Everything that grows by the same amount in each
+ * renewal (the group's progress and ticks, the batch's counts) is multiplied by the
+ * number of renewals once the loop has ended: see close_lane.
  */
 
-/* A batch in flight. */
+/* A batch in flight, and what the loop keeps of it. */
 struct lane {
     struct vidur_live_batch *batch;
     struct vidur_decode_group *group;
     struct vidur_pass *pass;
     int32_t budget; /* renewals that are certain as far as the batch is concerned */
-    int32_t passed;
-    int32_t phase; /* of the group's blocks */
+    int32_t passed; /* renewals done in this loop */
+    int32_t phase;  /* of the group's blocks: tokens modulo the block size */
 };
 
 struct cruise {
@@ -63,7 +66,8 @@ static void close_lane(const struct cruise *cruise, const struct lane *lane)
     vidur_group_advance(cruise->replica, group, lane->passed);
 }
 
-/* The pass that ends now, and the way of the next one. */
+/* Accounts for the batch's pass through the stages, which ends now, and settles when
+ * its next pass starts and ends on each stage. */
 static inline void turn(struct cruise *cruise, struct lane *lane, double now_s)
 {
     const int32_t last = cruise->pipeline->num_stages - 1;

@@ -1,9 +1,9 @@
 #include <vidur/deployment.h>
-
 #include <vidur/scheduler.h>
 #include <vidur/simulator.h>
+#include <vidur/workload.h>
 
-#include "digest.h"
+#include "base/hash.h"
 #include "policy.h"
 #include "router.h"
 #include "step_model.h"

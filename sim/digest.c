@@ -1,6 +1,9 @@
-#include "digest.h"
+#include "base/hash.h"
 
-#include "spec_digest.h"
+#include <vidur/deployment.h>
+#include <vidur/model.h>
+#include <vidur/sku.h>
+#include <vidur/workload.h>
 
 #define TEXT(member)  vidur_sha256_add_string(sha, s->member);
 #define WHOLE(member) vidur_sha256_add_int64(sha, (int64_t)s->member);
@@ -94,3 +97,7 @@ void vidur_workload_digest(struct vidur_sha256 *sha,
     REAL(decode_scale_factor)
     REAL(time_scale_factor)
 }
+#include <vidur/deployment.h>
+#include <vidur/model.h>
+#include <vidur/sku.h>
+#include <vidur/workload.h>

@@ -8,7 +8,7 @@
 /*
  * Where a workload's random numbers come from: a stream of its own, or a Mersenne
  * Twister that it may share with others, as the reference's streams are shared
- * (simulator.md section 2). Belongs to one thread.
+ * (SIMULATOR.md section 2). Belongs to one thread.
  */
 struct vidur_draws {
     struct vidur_rng own;

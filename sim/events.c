@@ -5,7 +5,7 @@
 
 /*
  * The reference way to drive a run: a heap of events, one at a time, exactly as
- * simulator.md section 4.4 states. Slow beside stepper.c, and what it is tested with.
+ * SIMULATOR.md section 4.4 states. Slow beside stepper.c, and what it is tested with.
  */
 
 enum { POLL_EVENTS = 1024 };
@@ -79,7 +79,7 @@ static int on_replica_schedule(struct loop *loop, const struct vidur_event *even
         const int32_t slot = vidur_run_form_batch(loop->run, server, false);
         if (slot == VIDUR_NO_BATCH)
             break;
-        if (slot < 0)
+        if (slot == VIDUR_BATCH_FAILED)
             return -1;
         push(loop, VIDUR_EVENT_STAGE_ARRIVAL, loop->now_s,
              &(struct vidur_event){

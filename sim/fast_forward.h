@@ -20,40 +20,48 @@ struct vidur_walk {
     double until_s; /* instants before this may be passed */
     int64_t num_instants;
     bool judges;      /* stops the run when an SLO is lost */
-    double ends_at_s; /* of the batch at work, where there is one at a time */
-    bool alone;       /* one stage, one batch at a time */
-    bool can_skip;    /* and a scheduler that can tell what it will do */
-    bool can_renew;   /* the same in a pipeline */
+    double ends_at_s; /* alone: when the batch at work ends; infinity: there is none */
+    bool alone;       /* the replica has one stage and works on one batch at a time */
+    bool can_skip;    /* alone, and the scheduler can say how often a batch repeats, so
+                         that vidur_fast_forward may be used */
+    bool can_renew;   /* not alone, and the scheduler can say so: vidur_renew and
+                         vidur_cruise may be used */
 };
 
 /*
- * The batch has just been formed and started. Runs it again and again, while
- * nothing arrives, completes, is judged or lacks blocks, but the last time: the batch
- * is then as it was formed for that time, at replica.now_s. Equal to the bit to doing
- * it one by one.
+ * The batch has just been formed and started. Repeats its iteration as long as no
+ * request arrives, completes or lacks a block and no SLO is judged. The last repetition
+ * is left to the caller: on return the batch is formed and started for it, and
+ * replica.now_s is the time of that start. Every value is equal to the bit to what one
+ * iteration after the other gives.
  */
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch);
 
-/* In a pipeline: the first batch in flight ends now. If it would be formed again as it
- * is, does so, and it is the last in flight. Otherwise false, and nothing has changed.
- */
+/* In a pipeline, when the first batch in flight ends now. If the scheduler would form
+ * the same batch again, it is formed again and becomes the last in flight: true.
+ * Otherwise false, and nothing has changed. */
 bool vidur_renew(struct vidur_walk *walk);
 
-/* The same for the batches that end next, one after the other, each at its time, while
- * nothing else happens before or then. Stops behind the one that loses an SLO. */
+/* Renews the batches that end next, one after the other, each at the time of its end,
+ * until one cannot be renewed or another event comes first or at the same time. Stops
+ * after the batch whose end loses an SLO. */
 void vidur_cruise(struct vidur_walk *walk);
 
-/* Parts of these. Whether the scheduler would form the batch, when it ends, as it is:
- * nothing has changed, nobody completes, the step takes the same time and its blocks
- * are free. */
+/* ---- Parts that fast_forward.c and cruise.c share ---- */
+
+/* Whether the scheduler would form the same batch again when it ends: nothing has
+ * changed since it was formed, no request of it completes, its next step takes the same
+ * time and the blocks that it needs are free. */
 bool vidur_is_renewable(const struct vidur_walk *walk,
                         const struct vidur_live_batch *batch);
-/* Renewals at this time or later may be touched by something else. */
+/* The time of the next event other than a batch's end. Only batches that end before it
+ * may be renewed. */
 double vidur_renewal_bound_s(const struct vidur_walk *walk);
-/* The gap that ends now; the batch, formed anew, begins the next one. */
+/* Records the gap between tokens that ends now, and lets the renewed batch begin the
+ * next one. */
 void vidur_record_renewed(const struct vidur_replica_account *account,
                           struct vidur_live_batch *batch, double now_s);
-/* Of all stages, without CPU overheads. */
+/* The batch's time on all stages, without CPU overheads, in ticks. */
 uint64_t vidur_pass_model_ticks(const struct vidur_live_batch *batch, int32_t last);
 
 /* Adds a batch's renewals, which are left out above, to the account. */

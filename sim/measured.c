@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* vllm_v1.md section 4: how inference-perf resolved its shared-prefix profile. */
+/* ENGINE.md section 4: how inference-perf resolved its shared-prefix profile. */
 enum { NUM_GROUPS = 10, NUM_PROMPTS_PER_GROUP = 10 };
 static const double tokens_per_asked_token = 1.047;
 static const double default_prompt_std_tokens = 6;

@@ -39,7 +39,7 @@ static int64_t blocks_per_request(const struct vidur_deployment *deployment,
     return blocks > 0 ? blocks : 1;
 }
 
-/* Whole requests of max_tokens, as simulator.md section 3. */
+/* Whole requests of max_tokens, as SIMULATOR.md section 3. */
 static void plan_vidur(const struct vidur_deployment *deployment, int max_tokens,
                        struct vidur_memory_plan *plan)
 {
@@ -47,8 +47,8 @@ static void plan_vidur(const struct vidur_deployment *deployment, int max_tokens
     /* All layers whatever the number of stages: the reference's quirk. */
     plan->kv_bytes_per_token =
         kv_bytes_per_layer(deployment) * deployment->model.num_layers;
-    plan->param_bytes =
-        layer_bytes(deployment) * (deployment->model.num_layers / stages);
+    const int stage_layers = deployment->model.num_layers / stages;
+    plan->param_bytes = layer_bytes(deployment) * stage_layers;
     const double left = plan->available_bytes - plan->param_bytes;
     plan->request_slots =
         (int64_t)floor(left / (plan->kv_bytes_per_token * max_tokens));
@@ -73,7 +73,7 @@ static void plan_exact(const struct vidur_deployment *deployment, int max_tokens
     plan->request_slots = plan->num_blocks / blocks_per_request(deployment, max_tokens);
 }
 
-/* vllm_v1.md section 2. */
+/* ENGINE.md section 2. */
 void vidur_memory_plan_engine(const struct vidur_deployment *deployment, int max_tokens,
                               struct vidur_memory_plan *plan)
 {

@@ -5,9 +5,10 @@ double vidur_stage_flops(const struct vidur_deployment *deployment, int64_t toke
 {
     const struct vidur_model_spec *model = &deployment->model;
     const int degree = deployment->tensor_parallel_size;
-    const double layers = model->num_layers / deployment->num_pipeline_stages;
+    const int stage_layers = model->num_layers / deployment->num_pipeline_stages;
+    const int device_heads = model->num_q_heads / degree;
+    const double layers = stage_layers, heads = device_heads;
     const double params = layers * (double)vidur_model_layer_params(model, degree);
-    const double heads = model->num_q_heads / degree;
     return 2 * (double)tokens * params +
            4 * layers * heads * model->head_dim * (double)attention;
 }

@@ -4,7 +4,7 @@
 #include <vidur/deployment.h>
 
 /*
- * Model FLOPs of batches and their share of the device's peak; simulator.md section 6.
+ * Model FLOPs of batches and their share of the device's peak; SIMULATOR.md section 6.
  */
 
 /* Floating-point operations of one device of a stage for `tokens` tokens whose sum of

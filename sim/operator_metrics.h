@@ -9,7 +9,7 @@
 /*
  * Where a batch's time goes: the time of every operator on a stage, all of its layers
  * together, as operator_metrics.csv (a row per batch and stage, written as they come)
- * and in total. Looked up anew from the timetable by simulator.md section 5; the sum
+ * and in total. Looked up anew from the timetable by SIMULATOR.md section 5; the sum
  * over operators is the stage's execution time up to rounding.
  *
  * Columns: the token operators, then those on two axes, then what is no kernel. Runs of

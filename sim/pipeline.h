@@ -5,10 +5,11 @@
 
 /*
  * A replica's stages in a row, each a FIFO of batches and one at work, and the batches
- * in flight. Source: simulator.md section 4.3.
+ * in flight. Source: SIMULATOR.md section 4.3.
  */
 
-enum { VIDUR_NO_BATCH = -1 };
+/* In place of a slot: there is no batch; forming one failed. */
+enum { VIDUR_NO_BATCH = -1, VIDUR_BATCH_FAILED = -2 };
 
 struct vidur_stage {
     int32_t batch; /* at work: a slot, or VIDUR_NO_BATCH */

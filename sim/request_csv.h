@@ -8,7 +8,7 @@
 
 /*
  * The metrics of a request: request_metrics.csv and, as distributions, summary.json.
- * Source: simulator.md section 6.
+ * Source: SIMULATOR.md section 6.
  */
 
 /* A request as its metrics see it. Times not reached are NaN. */

@@ -8,7 +8,7 @@
 #include <vidur/workload.h>
 
 /*
- * Which replica an arriving request goes to; simulator.md section 4.1. A static router
+ * Which replica an arriving request goes to; SIMULATOR.md section 4.1. A static router
  * does not look at the replicas, so that each can be simulated alone.
  */
 

@@ -42,7 +42,7 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
     if (!(batch->step.stage_s[0] > 0 && batch->step.stage_s[1] > 0 &&
           batch->step.stage_s[0] < 0x1p16)) {
         run->step_ops->fail(run->step_model, batch, run->err);
-        return -2;
+        return VIDUR_BATCH_FAILED;
     }
     mark_active(server);
     vidur_pipeline_admit(pipeline);

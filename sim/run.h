@@ -11,7 +11,7 @@
 
 /*
  * One run of a simulator. The state of the cluster, and the steps that all ways of
- * driving it share: events.c pops events from a heap, in the order that simulator.md
+ * driving it share: events.c pops events from a heap, in the order that SIMULATOR.md
  * section 4.4 states; stepper.c walks each replica by itself and skips repetitions.
  */
 
@@ -73,7 +73,8 @@ static inline int64_t vidur_arrival_id(const struct vidur_arrivals *arrivals,
 }
 
 /* Forms the server's next batch at replica.now_s, and starts it then where `starts`:
- * its only stage is free. A slot; VIDUR_NO_BATCH: none can be formed; -2: an error. */
+ * its only stage is free. Returns its slot, VIDUR_NO_BATCH where none can be formed, or
+ * VIDUR_BATCH_FAILED with run->err. */
 int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
                              bool starts);
 

@@ -6,7 +6,7 @@
 
 /*
  * Latencies of the requests of one stage of load, as measurements of engines tell them.
- * Source: vllm_v1.md section 4.
+ * Source: ENGINE.md section 4.
  */
 struct vidur_stage_metrics {
     int64_t num_requests; /* of the stage */

@@ -6,7 +6,7 @@
 
 /*
  * The step model `engine`: whole steps of an engine that runs captured graphs, from the
- * tables of <vidur/engine_table.h>, whose formula it follows. Source: vllm_v1.md
+ * tables of <vidur/engine_table.h>, whose formula it follows. Source: ENGINE.md
  * section 3. Where operator tables lie behind the engine table, decode rows are looked
  * up in theirs.
  */

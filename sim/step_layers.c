@@ -5,7 +5,7 @@
 #include <string.h>
 
 /*
- * The step model `layers`: per-operator times of one layer, summed as simulator.md
+ * The step model `layers`: per-operator times of one layer, summed as SIMULATOR.md
  * section 5 says, in its order: it decides the last bits. Sums that depend on the
  * number of tokens alone are added up once, for batches of the usual sizes.
  */
@@ -174,16 +174,18 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
         return vidur_fail(err, VIDUR_EINVAL,
                           "the timetable (%s) has no attention times",
                           env->timetable->provenance);
-    *layers = (struct layers){
-        .table = env->timetable,
-        .fused_tokens = fused_limit(env->timetable),
-        .step = env->timetable->kv_granularity_tokens,
-        .step_bits = vidur_bits_of(env->timetable->kv_granularity_tokens),
-        .num_layers = deployment->model.num_layers / deployment->num_pipeline_stages,
-        .parallel = deployment->tensor_parallel_size > 1,
-        .post_norm = deployment->model.post_attn_norm,
-        .decode_factor = 1,
-        .prefill_factor = 1};
+    const int stage_layers =
+        deployment->model.num_layers / deployment->num_pipeline_stages;
+    *layers = (struct layers){.table = env->timetable,
+                              .fused_tokens = fused_limit(env->timetable),
+                              .step = env->timetable->kv_granularity_tokens,
+                              .step_bits =
+                                  vidur_bits_of(env->timetable->kv_granularity_tokens),
+                              .num_layers = stage_layers,
+                              .parallel = deployment->tensor_parallel_size > 1,
+                              .post_norm = deployment->model.post_attn_norm,
+                              .decode_factor = 1,
+                              .prefill_factor = 1};
     if (layers->parallel)
         layers->launch_ms =
             overheads->nccl_cpu_launch_overhead_ms +

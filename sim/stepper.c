@@ -5,7 +5,7 @@
 /*
  * The quick way to drive a run. Replicas meet in the router only, so each is walked by
  * itself, from one instant at which something happens to the next, without a heap. At
- * an instant the order of simulator.md section 4.4 comes down to: arrivals, stages that
+ * an instant the order of SIMULATOR.md section 4.4 comes down to: arrivals, stages that
  * end, batches that end, schedules, stages that start. Arrivals at a replica that can
  * take no batch wait in the workload until it can.
  */
@@ -44,7 +44,7 @@ static int form_batches(struct vidur_walk *walk)
         const int32_t slot = vidur_run_form_batch(walk->run, walk->server, false);
         if (slot == VIDUR_NO_BATCH)
             return 0;
-        if (slot < 0)
+        if (slot == VIDUR_BATCH_FAILED)
             return -1;
         vidur_flight_add(pipeline, slot, walk->server->replica.now_s);
     }
@@ -95,7 +95,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     const bool lost = ends_run(walk, ended, now_s);
     for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
          asked--)
-        if (vidur_run_form_batch(walk->run, server, true) < VIDUR_NO_BATCH)
+        if (vidur_run_form_batch(walk->run, server, true) == VIDUR_BATCH_FAILED)
             return -1;
     if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
         if (batch->formed_at_change >= 0 && walk->can_skip && !lost)

@@ -1,6 +1,7 @@
 #include "summary.h"
 
 #include "base/json.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "notes.h"
 #include "operator_metrics.h"
@@ -394,12 +395,15 @@ static void print_load_stages(const struct vidur_summary *s, FILE *out)
 static void print_deployment(const struct vidur_summary *s, FILE *out)
 {
     const struct vidur_deployment *d = &s->config->deployment;
-    fprintf(out, "%s on %d x %s: %d replica%s of TP %d, PP %d; %s, %s routing\n",
-            d->model.name, num_gpus(d), d->device.name, d->num_replicas,
-            d->num_replicas == 1 ? "" : "s", d->tensor_parallel_size,
-            d->num_pipeline_stages, d->scheduler.type, d->router);
+    fprintf(out, "%s on %d x %s: %s of TP %d, PP %d; %s, %s routing\n",
+            vidur_text_show(d->model.name).text, num_gpus(d),
+            vidur_text_show(d->device.name).text,
+            vidur_text_counted(d->num_replicas, "replica").text,
+            d->tensor_parallel_size, d->num_pipeline_stages, d->scheduler.type,
+            d->router);
     fprintf(out, "KV blocks per replica: %lld; operator times: %s\n\n",
-            (long long)s->plan->num_blocks, s->timetable->provenance);
+            (long long)s->plan->num_blocks,
+            vidur_text_show(s->timetable->provenance).text);
 }
 
 /* Warnings have been given before. */

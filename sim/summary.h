@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-/* What a run gave, to be told as summary.json and as text; see contract.md. */
+/* What a run gave, to be told as summary.json and as text; see CONTRACT.md. */
 struct vidur_summary {
     const struct vidur_simulation_config *config;
     const struct vidur_memory_plan *plan;

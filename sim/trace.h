@@ -33,7 +33,7 @@ int vidur_trace_open(struct vidur_trace *trace, const char *path,
 int vidur_trace_fail(const char *key, struct vidur_error *err);
 void vidur_trace_close(struct vidur_trace *trace);
 
-/* Tokens scaled and cut to an integer, as simulator.md section 2 does; an error beyond
+/* Tokens scaled and cut to an integer, as SIMULATOR.md section 2 does; an error beyond
  * 2^31 - 1. */
 int vidur_trace_scale_tokens(const struct vidur_trace *trace, int64_t row,
                              const double factor[2], int64_t tokens[2],

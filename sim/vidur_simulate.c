@@ -13,7 +13,7 @@
 
 #define PROGRAM "vidur-simulate"
 
-/* Exit statuses; see contract.md. */
+/* Exit statuses; see CONTRACT.md. */
 enum { DONE = 0, BAD_INPUT = 1, NOT_COMPLETED = 2, INTERRUPTED = 3 };
 
 /* The one thing that a signal handler may touch. */
@@ -278,6 +278,8 @@ int main(int argc, char **argv)
         status = BAD_INPUT;
     } else if (args.help) {
         vidur_args_print_help(&spec, stdout);
+    } else if (args.man) {
+        vidur_args_print_man(&spec, stdout);
     } else if (args.version) {
         vidur_args_print_version(&spec, stdout);
     } else if ((status = check_options(&args)) == DONE) {

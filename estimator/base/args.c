@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "base/version.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -10,9 +11,17 @@
 
 /* What getopt_long returns for the options that every program has; the program's own
  * follow from FIRST_OWN on, in the order of its table. */
-enum { OPT_HELP = 256, OPT_VERSION, OPT_QUIET, OPT_VERBOSE, OPT_SET, FIRST_OWN };
+enum {
+    OPT_HELP = 256,
+    OPT_VERSION,
+    OPT_QUIET,
+    OPT_VERBOSE,
+    OPT_SET,
+    OPT_MAN,
+    FIRST_OWN
+};
 
-enum { NUM_COMMON = 5, MAX_TABLE = VIDUR_ARGS_MAX_OPTIONS + NUM_COMMON + 1 };
+enum { NUM_COMMON = 5, MAX_TABLE = VIDUR_ARGS_MAX_OPTIONS + NUM_COMMON + 2 };
 
 static const struct vidur_args_option common[NUM_COMMON] = {
     {"help", 'h', NULL, "Print this text."},
@@ -22,6 +31,9 @@ static const struct vidur_args_option common[NUM_COMMON] = {
     {"set", 0, "KEY.PATH=VALUE",
      "Override a key of the configuration; VALUE is YAML. May be given many times."},
 };
+
+/* For the build alone; its first letters abbreviate no other option. */
+static const struct vidur_args_option man_option = {"print-man-page", 0, NULL, ""};
 
 struct getopt_tables {
     struct option longs[MAX_TABLE];
@@ -53,6 +65,7 @@ static void make_tables(const struct vidur_args_spec *spec,
             add_option(tables, &count, &common[i], OPT_HELP + i);
     for (int i = 0; i < spec->num_options; i++)
         add_option(tables, &count, &spec->options[i], FIRST_OWN + i);
+    add_option(tables, &count, &man_option, OPT_MAN);
 }
 
 /* The id of an option given by its letter; getopt returns the letter itself. */
@@ -85,7 +98,7 @@ static int fail_option(const struct vidur_args_spec *spec,
     snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
     if (optopt >= OPT_HELP)
         return vidur_fail(err, VIDUR_EINVAL, "--%s takes no value", name);
-    for (; tables->longs[count].name; count++)
+    for (; tables->longs[count].val != OPT_MAN; count++)
         names[count] = tables->longs[count].name;
     return vidur_fail(err, VIDUR_EINVAL,
                       "unknown option --%s; the nearest is --%s, see %s --help", name,
@@ -100,6 +113,9 @@ static void take_option(struct vidur_args *args, int id)
         break;
     case OPT_VERSION:
         args->version = true;
+        break;
+    case OPT_MAN:
+        args->man = true;
         break;
     case OPT_QUIET:
         args->quiet = true;
@@ -140,7 +156,7 @@ static int take_positional(struct vidur_args *args, int argc, char **argv,
     const struct vidur_args_spec *spec = args->spec;
     while (optind < argc)
         args->positional[args->num_positional++] = argv[optind++];
-    if (args->help || args->version)
+    if (args->help || args->version || args->man)
         return 0;
     if (args->num_positional < spec->min_positional)
         return vidur_fail(err, VIDUR_EINVAL, "arguments are missing: %s %s",
@@ -272,4 +288,87 @@ void vidur_args_print_version(const struct vidur_args_spec *spec, FILE *out)
     for (int i = 0; spec->libraries && spec->libraries[i]; i++)
         fprintf(out, ", %s", spec->libraries[i]);
     putc('\n', out);
+}
+
+/* ---- The manual page ---- */
+
+/* In roff, a hyphen that is to be copied is \-, and a line must not start with a
+ * control character. */
+static void put_roff(const char *text, FILE *out)
+{
+    static const struct {
+        char plain;
+        const char *roff;
+    } escapes[] = {{'-', "\\-"},   {'\\', "\\e"},  {'\'', "\\(aq"},
+                   {'`', "\\(ga"}, {'^', "\\(ha"}, {'~', "\\(ti"}};
+    if (*text == '.')
+        fputs("\\&", out);
+    for (; *text; text++) {
+        size_t i = 0;
+        while (i < sizeof escapes / sizeof *escapes && escapes[i].plain != *text)
+            i++;
+        if (i < sizeof escapes / sizeof *escapes)
+            fputs(escapes[i].roff, out);
+        else
+            putc(*text, out);
+    }
+}
+
+static void put_roff_line(const char *text, FILE *out)
+{
+    put_roff(text, out);
+    putc('\n', out);
+}
+
+/* "vidur-test \- tests the command line": the summary's first sentence. */
+static void put_roff_name(const struct vidur_args_spec *spec, FILE *out)
+{
+    char sentence[256];
+    size_t length = strcspn(spec->summary, ".:");
+    snprintf(sentence, sizeof sentence, "%.*s", (int)length, spec->summary);
+    sentence[0] = (char)tolower((unsigned char)sentence[0]);
+    fputs(".SH NAME\n", out);
+    put_roff(spec->program, out);
+    fputs(" \\- ", out);
+    put_roff_line(sentence, out);
+}
+
+static void put_roff_option(const struct vidur_args_option *option, FILE *out)
+{
+    fputs(".TP\n", out);
+    if (option->letter)
+        fprintf(out, "\\fB\\-%c\\fR, ", option->letter);
+    fputs("\\fB\\-\\-", out);
+    put_roff(option->name, out);
+    fputs("\\fR", out);
+    if (option->value) {
+        fputs(" \\fI", out);
+        put_roff(option->value, out);
+        fputs("\\fR", out);
+    }
+    putc('\n', out);
+    put_roff_line(option->help, out);
+}
+
+void vidur_args_print_man(const struct vidur_args_spec *spec, FILE *out)
+{
+    fprintf(out,
+            ".TH \"%s\" 1 \"\" \"vidur\\-search %s\" \"User Commands\"\n.ad l\n.nh\n",
+            spec->program, vidur_version());
+    put_roff_name(spec, out);
+    fputs(".SH SYNOPSIS\n.B ", out);
+    put_roff_line(spec->program, out);
+    put_roff_line(spec->arguments, out);
+    fputs(".SH DESCRIPTION\n", out);
+    put_roff_line(spec->summary, out);
+    fputs(".SH OPTIONS\n", out);
+    for (int i = 0; i < spec->num_options; i++)
+        put_roff_option(&spec->options[i], out);
+    for (int i = 0; i < NUM_COMMON; i++)
+        if (spec->takes_set || OPT_HELP + i != OPT_SET)
+            put_roff_option(&common[i], out);
+    fputs(".SH EXAMPLES\n.nf\n", out);
+    for (int i = 0; i < 4 && spec->examples[i]; i++)
+        put_roff_line(spec->examples[i], out);
+    fputs(".fi\n", out);
 }

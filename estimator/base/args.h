@@ -37,6 +37,7 @@ struct vidur_args_spec {
 
 struct vidur_args {
     bool help, version, quiet, verbose;
+    bool man; /* --print-man-page, which the build calls and --help leaves out */
     const char *values[VIDUR_ARGS_MAX_OPTIONS]; /* as the spec's options; "" for a flag
                                                    given; NULL: not given */
     const char **sets;
@@ -46,8 +47,8 @@ struct vidur_args {
     const struct vidur_args_spec *spec;
 };
 
-/* Texts point into argv. With --help or --version the rest is not checked. Release also
- * after a failure. */
+/* Texts point into argv. With --help, --version or --print-man-page the rest is not
+ * checked. Release also after a failure. */
 int vidur_args_parse(struct vidur_args *args, const struct vidur_args_spec *spec,
                      int argc, char **argv, struct vidur_error *err);
 void vidur_args_release(struct vidur_args *args);
@@ -62,6 +63,8 @@ int vidur_args_int(const struct vidur_args *args, const char *name, int *out,
                    struct vidur_error *err);
 
 void vidur_args_print_help(const struct vidur_args_spec *spec, FILE *out);
+/* The same as a manual page of section 1, in roff. */
+void vidur_args_print_man(const struct vidur_args_spec *spec, FILE *out);
 void vidur_args_print_version(const struct vidur_args_spec *spec, FILE *out);
 
 #endif

@@ -1,6 +1,7 @@
 #include <vidur/csv.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 
 struct vidur_csv_writer {
-    struct vidur_file *file;
+    struct vidur_file *file; /* NULL: the stream is the caller's */
     FILE *out;
     bool in_row;
 };
@@ -30,6 +31,16 @@ struct vidur_csv_writer *vidur_csv_writer_open(const char *path,
     return writer;
 }
 
+struct vidur_csv_writer *vidur_csv_writer_on(FILE *out, struct vidur_error *err)
+{
+    struct vidur_csv_writer *writer = calloc(1, sizeof *writer);
+    if (writer)
+        writer->out = out;
+    else
+        vidur_fail(err, VIDUR_ENOMEM, "out of memory for a CSV");
+    return writer;
+}
+
 static void separate(struct vidur_csv_writer *writer)
 {
     if (writer->in_row)
@@ -46,20 +57,32 @@ static bool must_quote(const char *text)
            strchr(" \t", text[length - 1]);
 }
 
-void vidur_csv_put_string(struct vidur_csv_writer *writer, const char *text)
+/* A cell; `mark` goes before its text. */
+static void put_cell(struct vidur_csv_writer *writer, const char *mark,
+                     const char *text)
 {
     separate(writer);
     if (!must_quote(text)) {
-        fputs(text, writer->out);
+        fprintf(writer->out, "%s%s", mark, text);
         return;
     }
-    putc('"', writer->out);
+    fprintf(writer->out, "\"%s", mark);
     for (; *text; text++) {
         if (*text == '"')
             putc('"', writer->out);
         putc(*text, writer->out);
     }
     putc('"', writer->out);
+}
+
+void vidur_csv_put_string(struct vidur_csv_writer *writer, const char *text)
+{
+    put_cell(writer, "", text);
+}
+
+void vidur_csv_put_text(struct vidur_csv_writer *writer, const char *text)
+{
+    put_cell(writer, vidur_text_is_formula(text) ? "'" : "", text);
 }
 
 void vidur_csv_put_double(struct vidur_csv_writer *writer, double value)
@@ -88,7 +111,7 @@ void vidur_csv_end_row(struct vidur_csv_writer *writer)
 
 int vidur_csv_writer_commit(struct vidur_csv_writer *writer, struct vidur_error *err)
 {
-    const int status = vidur_file_commit(writer->file, err);
+    const int status = writer->file ? vidur_file_commit(writer->file, err) : 0;
     free(writer);
     return status;
 }
@@ -97,6 +120,7 @@ void vidur_csv_writer_discard(struct vidur_csv_writer *writer)
 {
     if (!writer)
         return;
-    vidur_file_discard(writer->file);
+    if (writer->file)
+        vidur_file_discard(writer->file);
     free(writer);
 }

@@ -1,7 +1,10 @@
 #include <vidur/error.h>
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int vidur_fail(struct vidur_error *err, enum vidur_error_code code, const char *fmt,
                ...)
@@ -9,9 +12,11 @@ int vidur_fail(struct vidur_error *err, enum vidur_error_code code, const char *
     if (err) {
         va_list args;
         va_start(args, fmt);
-        err->code = code;
-        vsnprintf(err->text, sizeof err->text, fmt, args);
+        char raw[sizeof err->text]; /* may hold names from anywhere */
+        vsnprintf(raw, sizeof raw, fmt, args);
         va_end(args);
+        err->code = code;
+        vidur_text_escape(raw, err->text, sizeof err->text);
     }
     return -1;
 }
@@ -23,9 +28,11 @@ int vidur_fail_prefix(struct vidur_error *err, const char *fmt, ...)
     struct vidur_error old = *err;
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(err->text, sizeof err->text, fmt, args);
+    char raw[sizeof err->text];
+    vsnprintf(raw, sizeof raw, fmt, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof err->text)
-        snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", old.text);
+    vidur_text_escape(raw, err->text, sizeof err->text);
+    const size_t n = strlen(err->text);
+    snprintf(err->text + n, sizeof err->text - n, ": %s", old.text);
     return -1;
 }

@@ -1,5 +1,7 @@
 #include <vidur/log.h>
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -13,9 +15,9 @@ static void log_write(const struct vidur_log *log, enum vidur_log_level level,
 {
     if (!vidur_log_enabled(log, level))
         return;
-    char text[1024];
-    vsnprintf(text, sizeof text, fmt, args);
-    log->write(log->ctx, level, text);
+    char raw[1024], text[1024];
+    vsnprintf(raw, sizeof raw, fmt, args);
+    log->write(log->ctx, level, vidur_text_escape(raw, text, sizeof text));
 }
 
 void vidur_log_warn(const struct vidur_log *log, const char *fmt, ...)

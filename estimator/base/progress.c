@@ -1,5 +1,7 @@
 #include "base/progress.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -49,7 +51,8 @@ static void format_line(const struct vidur_progress *progress,
     }
     const bool has_text = state->text && state->text[0];
     snprintf(out, size, "%ld%s %s, %.3g/s%s%s%s", state->done, total, progress->unit,
-             rate, left, has_text ? ", " : "", has_text ? state->text : "");
+             rate, left, has_text ? ", " : "",
+             has_text ? vidur_text_show(state->text).text : "");
 }
 
 static void show(struct vidur_progress *progress, const struct state *state)

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -154,6 +155,100 @@ const char *vidur_text_nearest(const char *word, const char *const *known, int c
 size_t vidur_text_mark(const char *text, size_t size)
 {
     return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+int vidur_text_utf8_length(const char *start, size_t left)
+{
+    const unsigned char *text = (const unsigned char *)start;
+    int length = text[0] < 0x80                       ? 1
+                 : text[0] >= 0xC2 && text[0] <= 0xDF ? 2
+                 : (text[0] & 0xF0) == 0xE0           ? 3
+                 : text[0] >= 0xF0 && text[0] <= 0xF4 ? 4
+                                                      : 0;
+    for (int i = 1; i < length; i++) {
+        if ((size_t)i >= left || text[i] == 0)
+            return -1;
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    if (length < 3)
+        return length;
+    unsigned lead = text[0], next = text[1];
+    bool wrong = (lead == 0xE0 && next < 0xA0) || (lead == 0xED && next >= 0xA0) ||
+                 (lead == 0xF0 && next < 0x90) || (lead == 0xF4 && next >= 0x90);
+    return wrong ? 0 : length;
+}
+
+/* The code point of a character of `length` bytes. */
+static unsigned decode(const char *text, int length)
+{
+    static const unsigned char lead_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    unsigned code = (unsigned char)text[0] & lead_bits[length];
+    for (int i = 1; i < length; i++)
+        code = code << 6 | ((unsigned char)text[i] & 0x3F);
+    return code;
+}
+
+/* C0, DEL and C1; the line and paragraph separators and what turns the direction. */
+static bool is_control(unsigned code)
+{
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x061C ||
+           code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
+/* How one character, or a byte that is none, is shown; returns the bytes it takes. */
+static int show_one(const char *text, char *shown, size_t size)
+{
+    const int length = vidur_text_utf8_length(text, SIZE_MAX);
+    const unsigned code = length > 0 ? decode(text, length) : 0;
+    if (length <= 0)
+        snprintf(shown, size, "\\x%02x", (unsigned char)text[0]);
+    else if (!is_control(code))
+        snprintf(shown, size, "%.*s", length, text);
+    else if (code == '\n' || code == '\r' || code == '\t')
+        snprintf(shown, size, "\\%c", code == '\n' ? 'n' : code == '\r' ? 'r' : 't');
+    else if (code < 0x80)
+        snprintf(shown, size, "\\x%02x", code);
+    else
+        snprintf(shown, size, "\\u{%x}", code);
+    return length > 0 ? length : 1;
+}
+
+char *vidur_text_escape(const char *text, char *out, size_t size)
+{
+    size_t used = 0;
+    while (*text) {
+        char shown[16];
+        text += show_one(text, shown, sizeof shown);
+        const size_t length = strlen(shown);
+        if (used + length >= size)
+            break;
+        memcpy(out + used, shown, length);
+        used += length;
+    }
+    out[used] = '\0';
+    return out;
+}
+
+struct vidur_text_shown vidur_text_show(const char *text)
+{
+    struct vidur_text_shown shown;
+    vidur_text_escape(text, shown.text, sizeof shown.text);
+    return shown;
+}
+
+struct vidur_text_count vidur_text_counted(int64_t count, const char *noun)
+{
+    struct vidur_text_count counted;
+    snprintf(counted.text, sizeof counted.text, "%lld %s%s", (long long)count, noun,
+             count == 1 ? "" : "s");
+    return counted;
+}
+
+bool vidur_text_is_formula(const char *text)
+{
+    return text[0] != '\0' && strchr("=+-@\t\r\n", text[0]) != NULL;
 }
 
 void vidur_text_add(struct vidur_text *text, const char *more, size_t length)

@@ -32,6 +32,35 @@ bool vidur_text_other_role(const char *a, const char *b);
  * none. Ties: the first. */
 const char *vidur_text_nearest(const char *word, const char *const *known, int count);
 
+/* Bytes of the UTF-8 character at `text`, with `left` bytes of room; 0: not one;
+ * -1: the beginning of one that the room, or a NUL, cuts. */
+int vidur_text_utf8_length(const char *text, size_t left);
+
+/*
+ * Text as a terminal or a line of Markdown may get it, whatever file or configuration
+ * it comes from: control characters (of ASCII and of Unicode, and those that turn the
+ * direction of writing) become \n, \t, \r, \xHH or \u{HEX}, and so do bytes that are
+ * not UTF-8. Everything else stays. `out` is cut between characters at `size` bytes
+ * and ends with a NUL. Returns `out`.
+ */
+char *vidur_text_escape(const char *text, char *out, size_t size);
+
+/* The same by value, for an argument of printf: cut at 2047 bytes. */
+struct vidur_text_shown {
+    char text[2048];
+};
+struct vidur_text_shown vidur_text_show(const char *text);
+
+/* "1 replica", "2 replicas": for nouns that take an s. */
+struct vidur_text_count {
+    char text[80];
+};
+struct vidur_text_count vidur_text_counted(int64_t count, const char *noun);
+
+/* Whether a spreadsheet would take a cell with this text for a formula: it begins with
+ * = + - @ or a tab, a carriage return or a line feed. */
+bool vidur_text_is_formula(const char *text);
+
 /* Growing text; zero-initialise. After a failed allocation `failed` is set and further
  * additions do nothing. The caller frees `data`, which is NUL-terminated or NULL. */
 struct vidur_text {

@@ -3,7 +3,7 @@
 
 /* What this build is. Constant strings. */
 
-const char *vidur_version(void);    /* "0.1.0" */
+const char *vidur_version(void);    /* "0.2.0" */
 const char *vidur_git_commit(void); /* 12 hexadecimal digits, "-dirty" after them where
                                        the tree had changes, or "unknown" */
 const char *vidur_compiler(void);   /* "gcc 12.2.0" */

@@ -363,6 +363,7 @@ static struct vidur_yaml_node *parse_text(struct loader *l, const char *text,
     if (!node)
         no_memory(l);
 out:
+    l->source = NULL;
     yaml_document_delete(&document);
     yaml_parser_delete(&parser);
     return node;

@@ -27,7 +27,7 @@
  * number falls, so this is the same search over the loads of one replica, target_qps /
  * r for r = max_replicas ... 1: point -r of the lattice.
  *
- * Definition `scheduling_delay`: the reference's search, simulator.md section 8, whose
+ * Definition `scheduling_delay`: the reference's search, SIMULATOR.md section 8, whose
  * predicate is one latency's 0.99 quantile alone and whose path depends on its value.
  * No load passes if start_qps / 1024 does not.
  *

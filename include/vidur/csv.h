@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /*
  * Strict reading of CSV files (RFC 4180, header row, optionally gzipped) into columns,
@@ -98,7 +99,12 @@ struct vidur_csv_writer;
 
 struct vidur_csv_writer *vidur_csv_writer_open(const char *path,
                                                struct vidur_error *err);
+/* The same onto a stream that the caller owns and checks; commit only frees. */
+struct vidur_csv_writer *vidur_csv_writer_on(FILE *out, struct vidur_error *err);
 void vidur_csv_put_string(struct vidur_csv_writer *writer, const char *text);
+/* For texts that people open in a spreadsheet: what it would take for a formula (a text
+ * that begins with = + - @, a tab or a line's end) gets an apostrophe in front. */
+void vidur_csv_put_text(struct vidur_csv_writer *writer, const char *text);
 void vidur_csv_put_double(struct vidur_csv_writer *writer, double value);
 void vidur_csv_put_int64(struct vidur_csv_writer *writer, int64_t value);
 void vidur_csv_put_empty(struct vidur_csv_writer *writer);

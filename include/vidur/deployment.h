@@ -14,10 +14,10 @@
  * Plain data without pointers, so it can be copied, compared and sent.
  */
 
-/* Which of simulator.md section 9's columns holds. */
+/* Which of SIMULATOR.md section 9's columns holds. */
 enum vidur_semantics { VIDUR_SEMANTICS_CORRECTED, VIDUR_SEMANTICS_VIDUR };
 
-/* How many KV blocks a replica has; simulator.md sections 3 and 9. */
+/* How many KV blocks a replica has; SIMULATOR.md sections 3 and 9. */
 enum vidur_memory_planner {
     VIDUR_PLANNER_BY_SEMANTICS, /* exact under corrected, vidur under vidur */
     VIDUR_PLANNER_VIDUR,
@@ -83,7 +83,7 @@ struct vidur_deployment {
 /* Defaults: one replica, TP 1, PP 1, margin 0.1, round-robin, every knob's default. */
 void vidur_deployment_defaults(struct vidur_deployment *deployment);
 
-/* simulator.md section 1's divisibility and node rules, and knobs that contradict each
+/* SIMULATOR.md section 1's divisibility and node rules, and knobs that contradict each
  * other; but for `vidur` also that tensor_parallel_size divides the KV heads or is a
  * multiple of them, as engines ask. Running out of memory is not an error here: see
  * memory_plan.h. */
@@ -107,5 +107,13 @@ bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment);
  * equal deployments have equal ids on every machine, wherever their specs were read
  * from; deployments that could be simulated differently have different ones. */
 uint64_t vidur_deployment_id(const struct vidur_deployment *deployment);
+
+struct vidur_sha256;
+
+/* Adds what simulations of a deployment depend on to a hash, value by value: equal
+ * content gives equal hashes on every machine. A new member is added there; a test
+ * flips every byte of the struct. Prices are left out. */
+void vidur_deployment_digest(struct vidur_sha256 *sha,
+                             const struct vidur_deployment *deployment);
 
 #endif

@@ -11,7 +11,7 @@
 /*
  * Step times of an engine that runs its layers as captured graphs (vLLM V1), frozen
  * into dense tables for one (model, device, node, TP): what the `engine` step model
- * looks up. Source: vllm_v1.md section 3.
+ * looks up. Source: ENGINE.md section 3.
  *
  * A step of x tokens (padded by the step model to a captured graph size), b of them
  * sampled, with decode rows of contexts s_i and prefill chunks c behind prefixes p
@@ -84,7 +84,7 @@ void vidur_engine_constants_defaults(struct vidur_engine_constants *constants);
  * Builds the tables from kernel timings (a folder with gemm, context_attention,
  * generation_attention and custom_allreduce as .csv or .csv.gz, and system.yaml), or
  * from the roofline. Released with vidur_engine_table_free. A shape that the kernel
- * tables lack is filled as vllm_v1.md says for GEMMs; for attention from the nearest
+ * tables lack is filled as ENGINE.md says for GEMMs; for attention from the nearest
  * head count (named in `provenance`); a missing file, head size or device count is an
  * error.
  */

@@ -7,7 +7,8 @@
  * A function that can fail returns 0 or -1 (or a pointer or NULL) and takes a
  * `struct vidur_error *` as its last parameter. The caller owns that struct; it is
  * written on failure only and may be NULL when the caller does not care. The text is
- * one line that names the object and the remedy, without a trailing newline.
+ * one line that names the object and the remedy, without a trailing newline; control
+ * characters of the names in it are escaped (a newline is \n).
  * No function prints, exits or leaves a message in global state. Thread-safe.
  */
 

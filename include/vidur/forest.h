@@ -13,7 +13,7 @@
  * A regressor is selected by cross-validation over a grid of hyperparameters and then
  * fitted to all samples. The same samples, grid and seed give the same bits on any
  * number of threads.
- * Source: simulator.md section 7; Breiman, "Random forests", Machine Learning 45, 2001;
+ * Source: SIMULATOR.md section 7; Breiman, "Random forests", Machine Learning 45, 2001;
  * scikit-learn's RandomForestRegressor, KFold and GridSearchCV for the conventions.
  *
  * Precision. Random forests work on targets rounded to 2^-b of the largest one, b = 52

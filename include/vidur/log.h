@@ -23,7 +23,7 @@ struct vidur_log {
 /* Whether a message of this level would be written: to spare the work of making one. */
 int vidur_log_enabled(const struct vidur_log *log, enum vidur_log_level level);
 
-/* Texts are cut at 1023 bytes. */
+/* Texts are cut at 1023 bytes; control characters in them are escaped. */
 void vidur_log_warn(const struct vidur_log *log, const char *fmt, ...)
     VIDUR_PRINTF(2, 3);
 void vidur_log_info(const struct vidur_log *log, const char *fmt, ...)

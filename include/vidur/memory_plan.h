@@ -4,8 +4,8 @@
 #include <vidur/deployment.h>
 
 /*
- * How a replica's memory is divided; simulator.md section 3 (planners `vidur` and
- * `exact`) and vllm_v1.md section 2 for engines that plan it themselves.
+ * How a replica's memory is divided; SIMULATOR.md section 3 (planners `vidur` and
+ * `exact`) and ENGINE.md section 2 for engines that plan it themselves.
  */
 struct vidur_scheduler_ops;
 

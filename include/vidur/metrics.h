@@ -9,7 +9,7 @@
 /*
  * What one simulation tells: small plain data, sent between ranks and written to
  * results. Per-request and per-batch records are in simulator.h.
- * Source: simulator.md section 6; MLSys'24 paper, section 5.
+ * Source: SIMULATOR.md section 6; MLSys'24 paper, section 5.
  */
 
 struct vidur_distribution {

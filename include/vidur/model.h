@@ -37,7 +37,7 @@ struct vidur_model_spec {
 int vidur_model_load(struct vidur_model_spec *model, const char *reference,
                      struct vidur_error *err);
 
-/* Dimensions are positive and divide each other as simulator.md section 1 asks. */
+/* Dimensions are positive and divide each other as SIMULATOR.md section 1 asks. */
 int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *err);
 
 /* "max_seq_len 8192 is beyond the context of NAME, 4096 tokens: ..." where `key` asks
@@ -46,12 +46,18 @@ void vidur_model_describe_context(const struct vidur_model_spec *model, const ch
                                   int max_tokens, char *out, size_t size);
 
 /* Parameters of one decoder layer held by one of `tensor_parallel_size` devices;
- * simulator.md section 3. Embeddings are not counted. */
+ * SIMULATOR.md section 3. Embeddings are not counted. */
 int64_t vidur_model_layer_params(const struct vidur_model_spec *model,
                                  int tensor_parallel_size);
 
 /* KV heads on one device: ceil(Hkv / TP). */
 int vidur_model_kv_heads_per_device(const struct vidur_model_spec *model,
                                     int tensor_parallel_size);
+
+struct vidur_sha256;
+
+/* Adds what a spec says to a hash, value by value: equal content gives equal hashes on
+ * every machine. A new member is added there; a test flips every byte of the struct. */
+void vidur_model_digest(struct vidur_sha256 *sha, const struct vidur_model_spec *model);
 
 #endif

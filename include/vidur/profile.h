@@ -13,7 +13,7 @@
 /*
  * What was measured (or made up by a roofline): for each operator of one (model,
  * device, node, TP) a list of samples, each one or two features and a time. The
- * regressors of forest.h are fitted to them. Source: simulator.md section 7.
+ * regressors of forest.h are fitted to them. Source: SIMULATOR.md section 7.
  */
 
 /* The operators of a profile: those on one integer, then the two on two. */

@@ -10,11 +10,14 @@
 /*
  * What a search leaves behind: the rows of results.h5, in memory. Columns are declared
  * once, here; the lists feed the structs, the journal, HDF5, CSV and the report.
- * Source: contract.md, "vidur-search".
+ * Source: CONTRACT.md, "vidur-search".
  *
  * X(kind, name, size, unit, description); kinds: TEXT (UTF-8 in `size` bytes, zero
  * filled), INT (int64), REAL (double; NaN where it has no meaning), FLAG (0 or 1).
  */
+
+/* What a month's price is worked out with. */
+enum { VIDUR_HOURS_PER_MONTH = 730 };
 
 /* Of those that got there; p50, p90, p95 and p99 of each of VIDUR_LATENCIES. */
 #define VIDUR_RESULT_LATENCY_COLUMNS(X)                                                \

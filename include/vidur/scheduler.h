@@ -11,7 +11,7 @@
 
 /*
  * What a scheduler sees of a replica, and the table of functions that makes one.
- * Source: simulator.md section 4.2.
+ * Source: SIMULATOR.md section 4.2.
  *
  * A scheduler forms batches: it moves requests from the replica's waiting queue and
  * from its list of running requests into a batch, and takes KV blocks for them. The
@@ -99,7 +99,7 @@ struct vidur_replica {
     bool keeps_blocks; /* the scheduler releases a completed request's blocks */
     bool fixed_blocks; /* a decoding request's blocks do not grow */
     bool grouping;     /* groups may be formed */
-    bool corrected;    /* semantics: simulator.md section 9 */
+    bool corrected;    /* semantics: SIMULATOR.md section 9 */
     int32_t index;
     int32_t num_groups;
     struct vidur_decode_group *groups;
@@ -307,14 +307,27 @@ static inline void vidur_grow_blocks(struct vidur_replica *replica, int32_t requ
 }
 void vidur_release_blocks(struct vidur_replica *replica, int32_t request);
 
-/* With a prefix cache, whole leading blocks of a prompt may be there already (and, held
- * by others, cost nothing). Free blocks that admitting a request takes, or would have
- * taken at an earlier mark, when what has been released since was still held; and
- * taking its prompt's blocks, which sets its processed tokens. */
+/* ---- Prompts and the prefix cache ---- */
+
+/* With a prefix cache, the leading whole blocks of a prompt may be cached already. A
+ * cached block that other requests hold costs no free block; one that nobody holds is
+ * itself among the free blocks and is taken from them. */
+
+/* A mark is a point in time: how often blocks have been released so far. It lets a
+ * scheduler that plans ahead ask what a prompt would have cost back then. 0 without a
+ * prefix cache. */
 uint32_t vidur_release_mark(const struct vidur_replica *replica);
+
+/* How many free blocks admitting the request takes. Blocks released after `mark` count
+ * as held, as they were at that time; with vidur_release_mark it is the cost now. */
 int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request,
                             uint32_t mark);
+
+/* Takes the blocks of the request's prompt. Its processed tokens become those of the
+ * cached blocks: its prefill starts behind them. */
 void vidur_take_prompt(struct vidur_replica *replica, int32_t request);
+
+/* ---- Evictions ---- */
 
 /* Evicts: its tokens become a prompt to be computed again, its blocks are free, and it
  * goes to the front of the queue. The request is in no list. */

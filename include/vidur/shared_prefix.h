@@ -9,7 +9,7 @@
  * A workload whose prompts share prefixes: groups of prompts that begin with the
  * group's system prompt, sent over and over in a fixed cycle, in stages of constant
  * load. The load generator that published measurements of vLLM were made with. Source:
- * vllm_v1.md section 4.
+ * ENGINE.md section 4.
  */
 
 enum { VIDUR_MAX_LOAD_STAGES = 64, VIDUR_MAX_PROMPT_QUANTILES = 32 };

@@ -12,7 +12,7 @@
 /*
  * The configuration of one simulation: one deployment at one load, as vidur-simulate
  * and vidur-estimate read it; the parts are read by vidur-search too.
- * Source: contract.md, "vidur-simulate".
+ * Source: CONTRACT.md, "vidur-simulate".
  */
 
 /*

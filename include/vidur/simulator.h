@@ -9,7 +9,7 @@
 
 /*
  * One serving cluster under one load, simulated event by event.
- * Source: simulator.md sections 4 to 6.
+ * Source: SIMULATOR.md sections 4 to 6.
  *
  * A simulator is built once for a deployment and used for many runs (probes): it owns
  * one arena that grows to the largest run and is reused, so that a run allocates

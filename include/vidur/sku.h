@@ -23,7 +23,7 @@ struct vidur_roofline_efficiency {
     double elementwise_launch_us;        /* floor of an element-wise kernel */
 };
 
-/* Memory and peaks as the V1 engine model uses them (vllm_v1.md sections 2 and 3). */
+/* Memory and peaks as the V1 engine model uses them (ENGINE.md sections 2 and 3). */
 struct vidur_device_v1 {
     double usable_memory_gib;
     double memory_bandwidth_gb_per_s;
@@ -75,5 +75,14 @@ int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
  * Fails with VIDUR_EINVAL where that leaves none or several. Thread-safe. */
 int vidur_node_sku_default(const char *device, char *name, size_t size,
                            struct vidur_error *err);
+
+struct vidur_sha256;
+
+/* Adds what specs say to a hash, value by value: equal content gives equal hashes on
+ * every machine. A new member is added there; a test flips every byte of the struct.
+ * Prices are left out: no time and no metric depends on them. */
+void vidur_device_digest(struct vidur_sha256 *sha,
+                         const struct vidur_device_sku *device);
+void vidur_node_digest(struct vidur_sha256 *sha, const struct vidur_node_sku *node);
 
 #endif

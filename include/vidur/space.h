@@ -14,7 +14,7 @@
 
 /*
  * What is searched: a configuration, and the candidates that it spans.
- * Source: contract.md, "vidur-search"; the keys are those of Vidur's config explorer
+ * Source: CONTRACT.md, "vidur-search"; the keys are those of Vidur's config explorer
  * and more.
  *
  * Both are read-only once they are built and may then be shared by threads.

@@ -15,7 +15,7 @@
  * of every operator over every size that a batch can have, in dense tables. A timetable
  * is frozen when it is opened, shared by all simulators of a process (and, mapped from
  * the cache file, by all processes of a node) and never written again.
- * Source: simulator.md sections 5 and 7.
+ * Source: SIMULATOR.md sections 5 and 7.
  *
  * The structs below are hot data and therefore public.
  */
@@ -71,7 +71,7 @@ struct vidur_grid_table {
     int64_t profiled_columns;
 };
 
-/* Corrections that the step model applies to looked-up times; contract.md. */
+/* Corrections that the step model applies to looked-up times; CONTRACT.md. */
 struct vidur_step_overheads {
     double nccl_cpu_launch_overhead_ms;
     double nccl_cpu_skew_overhead_per_device_ms;
@@ -155,7 +155,7 @@ struct vidur_timetable_request {
     const struct vidur_device_sku *device;
     const struct vidur_node_sku *node;
     int tensor_parallel_size;
-    bool engine;              /* times of whole engine steps; vllm_v1.md */
+    bool engine;              /* times of whole engine steps; ENGINE.md */
     bool pipeline;            /* send_recv is needed */
     bool multi_node;          /* the multi-node send_recv rule */
     int block_size_tokens;    /* which rows of attention.csv; 0: any */

@@ -11,7 +11,7 @@
 
 /*
  * The requests of a run: when they arrive and how many tokens they bring and ask for.
- * Source: simulator.md section 2.
+ * Source: SIMULATOR.md section 2.
  *
  * A workload belongs to the thread that may call vidur_workload_set_qps on it; between
  * such calls any number of threads may read it.
@@ -20,7 +20,7 @@
 enum vidur_workload_type {
     VIDUR_WORKLOAD_SYNTHETIC,    /* lengths + arrivals */
     VIDUR_WORKLOAD_TRACE_REPLAY, /* a file with arrival times and lengths */
-    VIDUR_WORKLOAD_SHARED_PREFIX /* vllm_v1.md section 4 */
+    VIDUR_WORKLOAD_SHARED_PREFIX /* ENGINE.md section 4 */
 };
 
 enum vidur_seeds {
@@ -114,7 +114,7 @@ int vidur_arrivals_config_read(const struct vidur_yaml_node *section,
                                struct vidur_error *err);
 
 /*
- * Settles what is left to the semantics (simulator.md section 9). Poisson gaps that
+ * Settles what is left to the semantics (SIMULATOR.md section 9). Poisson gaps that
  * nothing is said about are cut at 3 / qps under `vidur` and not cut under `corrected`.
  * Under `corrected` a replay's times count from its first request, and cutting more
  * than 1 % of the requests is an error unless cut_long_requests; under `vidur`, as in a
@@ -167,5 +167,14 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
                          struct vidur_error *err);
 
 void vidur_workload_destroy(struct vidur_workload *workload);
+
+struct vidur_sha256;
+
+/* Adds what simulations under a workload depend on to a hash, value by value: equal
+ * content gives equal hashes on every machine. A new member is added there; a test
+ * flips every byte of the struct. The rate (arrivals.qps) and the paths of files, whose
+ * contents count, are the caller's. */
+void vidur_workload_digest(struct vidur_sha256 *sha,
+                           const struct vidur_workload_config *workload);
 
 #endif

@@ -54,7 +54,7 @@ function axis(title, values, options) {
 }
 
 function describe(row) {
-  return [configuration(row), `${num3(row.max_qps)} QPS, ${num3(row.qps_per_dollar)} QPS per dollar`,
+  return [configuration(row), `${hasTarget(row) ? num3(row.target_qps) : qpsText(row)} QPS, ${num3(row.value)} QPS per dollar`,
     data.latencies.map((slo) => `${slo.title} ${time(row[slo.column])}`).join(", "),
     `limited by ${row.bottleneck}`];
 }
@@ -128,11 +128,11 @@ function sloOf(usual) {
 
 function drawPareto(id, list, best, slo) {
   const column = slo.column;
-  const sets = scatterSets(list, column, "qps_per_dollar");
+  const sets = scatterSets(list, column, "value");
   const points = sets.flatMap((set) => set.data);
   const edge = front(points);
   const top = Math.max(0, ...points.map((point) => point.y));
-  sets.push(ring(best, column, "qps_per_dollar"));
+  sets.push(ring(best, column, "value"));
   sets.push(line("Pareto front", edge.map(({ x, y }) => ({ x, y })), style("--ink")));
   if (known(slo.limit_s)) {
     sets.push(line(`SLO ${time(slo.limit_s)}`, [{ x: slo.limit_s, y: 0 }, { x: slo.limit_s, y: top * 1.04 }],
@@ -152,9 +152,9 @@ function drawPareto(id, list, best, slo) {
 function drawTrade(list, best, x_slo, y_slo) {
   const x = x_slo.column, y = y_slo.column;
   const sets = scatterSets(list.slice().reverse(), x, y); /* the best on top */
-  const values = list.map((row) => row.qps_per_dollar).filter(known);
+  const values = list.map((row) => row.value).filter(known);
   const low = Math.min(...values), high = Math.max(...values);
-  const color = (point) => rampColor(high > low ? (rows[point.row].qps_per_dollar - low) / (high - low) : 1);
+  const color = (point) => rampColor(high > low ? (rows[point.row].value - low) / (high - low) : 1);
   sets.forEach((set) => {
     set.backgroundColor = set.data.map(color);
     set.borderColor = set.borderColor === style("--ink") ? style("--muted") : set.backgroundColor;
@@ -218,9 +218,9 @@ function bars(id, labels, values, colors, title, summary, tooltip) {
 
 function drawSkus(skus) {
   const list = skus.filter((sku) => sku.best >= 0);
-  bars("chart-sku", list.map((sku) => sku.node), list.map((sku) => rows[sku.best].qps_per_dollar),
+  bars("chart-sku", list.map((sku) => sku.node), list.map((sku) => rows[sku.best].value),
     list.map((sku) => seriesColor(sku.node)), "QPS per dollar",
-    "Best QPS per dollar: " + list.map((sku) => `${sku.node} ${num3(rows[sku.best].qps_per_dollar)}`).join(", "),
+    "Best QPS per dollar: " + list.map((sku) => `${sku.node} ${num3(rows[sku.best].value)}`).join(", "),
     (item) => describe(rows[list[item.dataIndex].best]));
 }
 
@@ -231,7 +231,7 @@ function drawCost(skus, target, most) {
   const sets = list.map((sku, at) => ({
     label: sku.node, stepped: "before", borderColor: seriesColor(sku.node), backgroundColor: seriesColor(sku.node),
     borderWidth: 2, borderDash: [[], [8, 3], [3, 3], [8, 3, 2, 3]][at % 4], pointRadius: 0, pointStyle: "line",
-    data: loads.map((qps) => ({ x: qps, y: sizeFor(rows[sku.best], qps).usd_per_hour })), showLine: true,
+    data: loads.map((qps) => ({ x: qps, y: chooseFor(sku.group, sku.node, qps).usd_per_hour })), showLine: true,
   }));
   const top = Math.max(0, ...sets.flatMap((set) => set.data.map((point) => point.y)));
   if (target > 0 && target <= most)

@@ -27,13 +27,16 @@ function num3(value) {
   if (!known(value)) return "-";
   if (value === 0) return "0";
   const size = Math.abs(nudge(value));
-  if (size < 0.0001) return nudge(value).toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
+  if (size < 0.0001 || size >= 1e15) return nudge(value).toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3
     : size >= 0.01 ? 4 : size >= 0.001 ? 5 : 6;
   return nudge(value).toFixed(digits);
 }
 
-const usd = (value) => (known(value) ? nudge(value).toFixed(2) : "-");
+function usd(value) {
+  if (!known(value)) return "-";
+  return Math.abs(value) < 1e15 ? nudge(value).toFixed(2) : nudge(value).toExponential(2);
+}
 
 function time(value) {
   if (!known(value)) return "-";
@@ -48,7 +51,41 @@ function change(factor) {
 }
 
 const percent = (value) => (known(value) ? num3(value) + " %" : "-");
+const percentOf = (share) => percent(known(share) ? 100 * share : null);
 const grouped = (value) => (known(value) ? Math.round(value).toLocaleString("en-US") : "-");
+
+/* Rows whose cluster was made for a load: their largest one was not searched. */
+const hasTarget = (row) => known(row.target_qps);
+const isBurst = (row) => isOk(row) && row.reason.startsWith(data.meta.burst);
+const qpsPerDollar = (row) => (hasTarget(row) ? row.target_qps / row.usd_per_hour : row.qps_per_dollar);
+rows.forEach((row) => { row.value = qpsPerDollar(row); });
+
+/* What a row serves at most, with its marks; as vidur_number_qps. */
+function qpsText(row) {
+  const range = known(row.max_qps_low) && known(row.max_qps_high)
+    ? ` (${num3(row.max_qps_low)} to ${num3(row.max_qps_high)})` : "";
+  return (row.unbounded ? "\u2265 " : "") + num3(row.max_qps) + range + (isBurst(row) ? "*" : "");
+}
+
+/* How sure the number is; as vidur_format_confidence. */
+function confidence(row) {
+  const parts = [];
+  if (known(row.max_qps_low))
+    parts.push(`${num3(row.max_qps_low)} QPS, at which the SLOs hold in all ${plural(row.replications, "replication")}`);
+  if (row.unbounded) parts.push("no load that was tried failed, so the maximum may be higher");
+  return parts.join("; ");
+}
+
+/* What the marks in a ranking mean, for those that are in it. */
+function marks(list) {
+  return [
+    [list.some(isBurst), `* ${data.meta.burst}: these QPS are too high; raise num_requests`],
+    [list.some((row) => row.unbounded),
+      "\u2265: at least; no load that was tried failed, so the maximum may be higher"],
+    [list.some((row) => known(row.max_qps_low) && known(row.max_qps_high)),
+      "(a to b): the least and the largest of the replications; the SLOs hold in all of them at the least"],
+  ].filter(([there]) => there).map(([, text]) => text);
+}
 
 /* ---- words ---- */
 
@@ -96,16 +133,113 @@ function latencyText(row, slo) {
   return ["tbt", "tpot"].includes(slo.metric) && !known(row[`${slo.metric}_p50_s`]) ? "nothing to measure" : "not recorded";
 }
 
-const usdPerThousand = (row) => row.usd_per_hour / (3.6 * row.max_qps);
-const costFactor = (best, row) => best.qps_per_dollar / row.qps_per_dollar;
+const usdPerThousand = (row) => row.usd_per_hour / (3.6 * (hasTarget(row) ? row.target_qps : row.max_qps));
+const costFactor = (best, row) => best.value / row.value;
 
-/* Whole replicas for a load; as vidur_report_size. */
-function sizeFor(row, qps) {
-  if (!(row.max_qps > 0) || row.num_replicas < 1 || row.num_gpus < 1 || !(qps > 0)) return null;
-  const replicas = Math.ceil(qps / (row.max_qps / row.num_replicas));
-  if (!(replicas < 1e9)) return null;
-  const gpus = replicas * Math.trunc(row.num_gpus / row.num_replicas);
-  return { replicas, gpus, usd_per_hour: row.usd_per_hour / row.num_gpus * gpus };
+/* ---- what to rent for a load, by the rules of report_sizing.h, operation by operation ---- */
+
+const HOURS_PER_MONTH = 730, MAX_REPLICAS = 1e9, MAX_GPUS = 2 ** 53;
+const noSizing = { row: null, usd_per_hour: NaN, capacity_qps: NaN };
+
+data.families.forEach((family) => {
+  family.sizes = family.sizes.map(([replicas, qps, row]) => ({ replicas, qps, row: rows[row] }));
+});
+
+/* As the options of vidur-report were given, but for the load itself. */
+const loadOf = (target) => ({
+  target_qps: target, headroom: data.meta.headroom, whole_nodes: data.meta.whole_nodes === 1,
+});
+const loadQps = (load) => load.target_qps * (1 + load.headroom);
+const replicasFor = (qps, at) => Math.max(Math.ceil(qps * at.replicas / at.qps * (1 - 1e-12)), 1);
+const rateOf = (size) => size.qps / size.replicas;
+
+function scaleBelow(family, i) {
+  const above = family.sizes[i];
+  return i > 0 && rateOf(family.sizes[i - 1]) <= rateOf(above) ? family.sizes[i - 1] : above;
+}
+
+function priceOf(family, load, replicas, from) {
+  const gpus = replicas * family.gpus_per_replica, per_node = family.devices_per_node;
+  const nodes = per_node > 0 ? Math.ceil(gpus / per_node) : 0;
+  const billed_gpus = load.whole_nodes ? nodes * per_node : gpus;
+  if (!(replicas <= MAX_REPLICAS) || !(gpus < MAX_GPUS) || !(billed_gpus < MAX_GPUS)) return noSizing;
+  return {
+    row: from.row, replicas, gpus, nodes, billed_gpus, usd_per_hour: family.usd_per_gpu_hour * billed_gpus,
+    capacity_qps: from.qps * replicas / from.replicas, simulated: replicas === from.replicas,
+  };
+}
+
+function familySizing(family, load) {
+  const qps = loadQps(load);
+  let last = null;
+  for (let i = 0; i < family.sizes.length; i++) {
+    const size = family.sizes[i], from = scaleBelow(family, i);
+    const replicas = Math.max(replicasFor(qps, from), last ? last.replicas + 1 : 1);
+    if (replicas < size.replicas) return priceOf(family, load, replicas, from);
+    if (size.qps >= qps) return priceOf(family, load, size.replicas, size);
+    last = size;
+  }
+  return priceOf(family, load, Math.max(replicasFor(qps, last), last.replicas + 1), last);
+}
+
+const microUsd = (value) => Math.floor(value * 1e6 + 0.5);
+
+function compareSizings(a, b) {
+  if (!a.row || !b.row) return !a.row - !b.row;
+  const x = microUsd(a.usd_per_hour), y = microUsd(b.usd_per_hour);
+  if (x !== y) return x < y ? -1 : 1;
+  if (a.gpus !== b.gpus) return a.gpus < b.gpus ? -1 : 1;
+  if (a.capacity_qps !== b.capacity_qps) return a.capacity_qps > b.capacity_qps ? -1 : 1;
+  return (a.row.candidate_id > b.row.candidate_id) - (a.row.candidate_id < b.row.candidate_id);
+}
+
+/* The best choice of a group, and of one node SKU where one is named. */
+function chooseFor(group, node, target) {
+  let best = noSizing;
+  if (!(target > 0)) return best;
+  const load = loadOf(target);
+  data.families.filter((family) => family.group === group && (!node || family.node === node)).forEach((family) => {
+    const sizing = familySizing(family, load);
+    if (compareSizings(sizing, best) < 0) best = sizing;
+  });
+  return best;
+}
+
+const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+const rentText = (row, replicas) => `${counted(replicas, "replica")} of TP${row.tensor_parallel_size} ` +
+  `PP${row.num_pipeline_stages} on ${row.network_device}, ${row.scheduler_text}, batch ${row.batch_size}`;
+const knownBy = (sizing) => (sizing.simulated ? "simulated"
+  : `scaled from ${counted(sizing.row.num_replicas, "replica")}, not simulated`);
+
+function priceText(sizing) {
+  const whole = sizing.billed_gpus > sizing.gpus
+    ? ` on ${counted(sizing.nodes, "node")}, paid whole (${counted(sizing.billed_gpus, "GPU")})` : "";
+  return `${counted(sizing.gpus, "GPU")}${whole}, $${usd(sizing.usd_per_hour)} an hour, ` +
+    `$${usd(HOURS_PER_MONTH * sizing.usd_per_hour)} a month`;
+}
+
+function sizingText(sizing, load) {
+  if (!sizing.row) return "nothing in these results can be rented for it";
+  return `rent ${rentText(sizing.row, sizing.replicas)}: ${priceText(sizing)}; uses ` +
+    `${percent(100 * load.target_qps / sizing.capacity_qps)} of ${num3(sizing.capacity_qps)} QPS (${knownBy(sizing)})`;
+}
+
+function targetText(row) {
+  return `rent ${rentText(row, row.num_replicas)}: ` +
+    `${priceText({ gpus: row.num_gpus, billed_gpus: row.num_gpus, usd_per_hour: row.usd_per_hour })}; busy ` +
+    `${percent(row.busy)} of the time, ${percentOf(row.margin)} within the worst SLO's limit (simulated)`;
+}
+
+/* "For 50.0 QPS: rent ..."; as print_load of report_parts.c. */
+function loadText(group, node, target) {
+  if (target > 0) {
+    const load = loadOf(target);
+    const headroom = load.headroom > 0
+      ? ` (sized for ${num3(loadQps(load))}: ${percent(100 * load.headroom)} headroom)` : "";
+    return `For ${num3(target)} QPS${headroom}: ${sizingText(chooseFor(group.index, node, target), load)}`;
+  }
+  const best = rowAt(group.best);
+  return best && hasTarget(best) ? `For ${num3(best.target_qps)} QPS: ${targetText(best)}` : "";
 }
 
 const factsOf = (section) => data.facts.filter((fact) => fact[0] === section);

@@ -38,7 +38,8 @@ function choose(group) {
 function defaultTarget() {
   if (data.meta.target_qps > 0) return data.meta.target_qps;
   const best = rowAt(theGroup().best);
-  return best ? +(2 * best.max_qps).toPrecision(1) : 0;
+  if (!best) return 0;
+  return hasTarget(best) ? best.target_qps : +(2 * best.max_qps).toPrecision(1);
 }
 
 function chooseByName() {
@@ -105,6 +106,7 @@ function start() {
   setTarget(state.target, "start");
   listen();
   listenPrint();
+  drawLoads();
   drawEverything();
   drawProvenance();
 }

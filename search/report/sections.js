@@ -34,6 +34,30 @@ function copyText(node, button) {
 
 /* ---- 1. answer ---- */
 
+/* What to rent, above everything: for the load that vidur-report or the search was asked for. */
+function drawLoads() {
+  const target = data.meta.target_qps;
+  const list = data.groups.map((group) => [group, loadText(group, "", target)]).filter(([, text]) => text);
+  $("loads").hidden = !list.length;
+  $("loads").replaceChildren(el("h2", null, "What to rent"), ...list.map(([group, text]) =>
+    el("p", null, el("strong", null, `${group.model}, ${group.trace}`), el("br"), el("span", null, text))));
+}
+
+const targetColumns = [
+  { title: "Nodes", number: true, text: (row) => grouped(row.num_nodes) },
+  { title: "$/hour", number: true, text: (row) => usd(row.usd_per_hour) },
+  { title: "$/month", number: true, text: (row) => usd(row.usd_per_month) },
+  { title: "Busy", number: true, text: (row) => percent(row.busy) },
+  { title: "Margin", number: true, text: (row) => percentOf(row.margin) },
+];
+const capacityColumns = [
+  { title: "Max QPS", number: true, text: qpsText },
+  { title: "QPS/$", number: true, text: (row) => num3(row.qps_per_dollar) },
+  { title: "$/1M tok", number: true, text: (row) => num3(row.usd_per_million_tokens) },
+  { title: "$/1k req.", number: true, text: (row) => num3(usdPerThousand(row)) },
+];
+const anyTarget = rows.some(hasTarget);
+
 function drawAnswers() {
   const columns = [
     { title: "Model", text: (group) => group.model },
@@ -44,11 +68,9 @@ function drawAnswers() {
         best ? configuration(best) : "no candidate can serve it");
     } },
     { title: "GPUs", number: true, text: (group) => (rowAt(group.best) ? grouped(rowAt(group.best).num_gpus) : "-") },
-    { title: "Max QPS", number: true, text: (group) => num3(group.best >= 0 ? rows[group.best].max_qps : null) },
-    { title: "QPS/$", number: true, text: (group) => num3(group.best >= 0 ? rows[group.best].qps_per_dollar : null) },
-    { title: "$/1M tok", number: true,
-      text: (group) => num3(group.best >= 0 ? rows[group.best].usd_per_million_tokens : null) },
-    { title: "$/1k req.", number: true, text: (group) => num3(group.best >= 0 ? usdPerThousand(rows[group.best]) : null) },
+    ...(anyTarget ? targetColumns : capacityColumns).map((column) => ({
+      title: column.title, number: true, text: (group) => (group.best >= 0 ? column.text(rows[group.best]) : "-"),
+    })),
     { title: "2nd choice", number: true,
       text: (group) => (group.second >= 0 ? change(costFactor(rows[group.best], rows[group.second])) : "-") },
   ];
@@ -85,15 +107,20 @@ function drawBest() {
   }
   const second = groupRows().filter(isOk).slice(1).find((row) => !isSameChoice(best, row));
   const list = el("dl.tiles");
-  tiles(list, [["Maximum load", num3(best.max_qps), "QPS"], ["QPS per dollar", num3(best.qps_per_dollar)],
-    ["Price", `$${usd(best.usd_per_hour)}`, "per hour"], ["Million tokens", `$${num3(best.usd_per_million_tokens)}`],
-    ["1,000 requests", `$${num3(usdPerThousand(best))}`], ["GPUs", grouped(best.num_gpus)]]);
+  tiles(list, [...(hasTarget(best)
+    ? [["Load asked for", num3(best.target_qps), "QPS"], ["Replicas", grouped(best.num_replicas)],
+      ["Busy", percent(best.busy)], ["Margin", percentOf(best.margin)],
+      ["Price", `$${usd(best.usd_per_month)}`, "per month"]]
+    : [["Maximum load", qpsText(best), "QPS"], ["QPS per dollar", num3(best.qps_per_dollar)]]),
+  ["Price", `$${usd(best.usd_per_hour)}`, "per hour"], ["Million tokens", `$${num3(best.usd_per_million_tokens)}`],
+  ["1,000 requests", `$${num3(usdPerThousand(best))}`], ["GPUs", grouped(best.num_gpus)]]);
   const facts = el("dl.pairs");
   pairs(facts, [["Rent", hardware(best)], ["Run", `${best.scheduler_text}, batch size ${best.batch_size}`],
-    ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
+    ["Count on", confidence(best)], ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
     ["Next best", second ? `${configuration(second)}: ${change(costFactor(best, second))} a query` : "none"],
     ["Candidates", counts(group)]]);
-  $("best").replaceChildren(title, list, facts, el("h3", null, "Latency at the maximum load, against the SLOs"),
+  $("best").replaceChildren(title, list, facts,
+    el("h3", null, `Latency at the ${hasTarget(best) ? "load asked for" : "maximum load"}, against the SLOs`),
     sloBars(best), el("h3", null, "Launch"), launchBlock(best));
 }
 
@@ -106,9 +133,15 @@ const rankingColumns = [
   { key: "num_replicas", title: "Repl.", number: true }, { key: "tensor_parallel_size", title: "TP", number: true },
   { key: "num_pipeline_stages", title: "PP", number: true }, { key: "scheduler_text", title: "Scheduler" },
   { key: "batch_size", title: "Batch", number: true },
-  { key: "max_qps", title: "Max QPS", number: true, down: true, text: (row) => num3(row.max_qps) },
-  { key: "qps_per_dollar", title: "QPS/$", number: true, down: true, text: (row) => num3(row.qps_per_dollar) },
-  { key: "usd_per_million_tokens", title: "$/1M tok", number: true, text: (row) => num3(row.usd_per_million_tokens) },
+  { key: "max_qps", title: "Max QPS", number: true, down: true, text: qpsText, target: false },
+  { key: "qps_per_dollar", title: "QPS/$", number: true, down: true, text: (row) => num3(row.qps_per_dollar), target: false },
+  { key: "usd_per_million_tokens", title: "$/1M tok", number: true, text: (row) => num3(row.usd_per_million_tokens), target: false },
+  { key: "num_gpus", title: "GPUs", number: true, text: (row) => String(row.num_gpus), target: true },
+  { key: "num_nodes", title: "Nodes", number: true, text: (row) => String(row.num_nodes), target: true },
+  { key: "usd_per_hour", title: "$/hour", number: true, text: (row) => usd(row.usd_per_hour), target: true },
+  { key: "usd_per_month", title: "$/month", number: true, text: (row) => usd(row.usd_per_month), target: true },
+  { key: "busy", title: "Busy", number: true, text: (row) => percent(row.busy), target: true },
+  { key: "margin", title: "Margin", number: true, down: true, text: (row) => percentOf(row.margin), target: true },
   ...data.latencies.map((slo) => ({
     key: slo.column, title: slo.header, number: true, text: (row) => time(row[slo.column]),
   })),
@@ -174,13 +207,15 @@ function bodyRow(columns, row) {
 
 function drawRanking() {
   const all = $("all-groups").checked;
-  const columns = rankingColumns.filter((column) => all || !column.groups);
+  const columns = rankingColumns.filter((column) => (all || !column.groups) &&
+    (column.target === undefined || column.target === anyTarget));
   const list = filteredRows().sort(compareBy(state.sort.key, state.sort.down));
   const shown = list.slice(0, state.shown);
   const body = shown.map((row) => bodyRow(columns, row));
   if (!list.length) body.push(el("tr", null, el("td.empty", { colspan: columns.length }, "No candidate matches.")));
   $("candidates").replaceChildren(el("caption.visually-hidden", null, "All candidates"),
     el("thead", null, el("tr", null, ...columns.map(headCell))), el("tbody", null, ...body));
+  $("marks").replaceChildren(...marks(shown.filter(isOk)).map((text) => el("p.muted", null, text)));
   $("shown").textContent = `${shown.length} of ${all ? rows.length : theGroup().count} candidates`;
   $("more").hidden = shown.length === list.length;
   $("more").textContent = `Show all ${list.length} rows`;
@@ -206,7 +241,9 @@ function showDetail(row) {
     ["Status", isOk(row) ? `ok, rank ${row.rank}` + (row.pareto ? ", on a Pareto front" : "") : statusWords[row.status]],
     [isOk(row) ? "Mind" : "Reason", row.reason], ["Limited by", row.bottleneck_detail ? `${row.bottleneck}: ${row.bottleneck_detail}` : row.bottleneck],
     ["SLO that ends it", sloTitle(row.limiting_slo)],
-    ...(isOk(row) ? [["Maximum load", `${num3(row.max_qps)} QPS for $${usd(row.usd_per_hour)} per hour: ${num3(row.qps_per_dollar)} QPS per dollar`],
+    ...(isOk(row) ? [[hasTarget(row) ? "Load asked for" : "Maximum load", `${hasTarget(row) ? num3(row.target_qps) : qpsText(row)} QPS ` +
+        `for $${usd(row.usd_per_hour)} per hour: ${num3(row.value)} QPS per dollar`],
+      ["Count on", confidence(row)],
       ["Cost", `$${num3(row.usd_per_million_tokens)} per million tokens, $${num3(usdPerThousand(row))} per 1,000 requests`],
       ["MFU, KV used, busy", `${percent(row.mfu)}, ${percent(row.memory_usage)}, ${percent(row.busy)}`],
       ["Mean batch", `${num3(row.mean_batch_size)} requests, ${num3(row.mean_tokens_per_batch)} tokens`],
@@ -237,21 +274,26 @@ function drawFronts() {
 
 const mostQps = () => +Math.max(sliderTop(), 1.25 * state.target).toPrecision(2);
 
+/* As price_change of report_parts.c. */
+const priceChange = (price, cheapest) => change(price > cheapest ? price / cheapest : 1);
+
 function drawSizing() {
-  const list = groupSkus().map((sku) => ({ sku, row: rowAt(sku.best) }))
-    .map((item) => Object.assign(item, { size: item.row ? sizeFor(item.row, state.target) : null }));
-  const least = Math.min(...list.filter((item) => item.size).map((item) => item.size.usd_per_hour));
-  const sized = (text) => (item) => (item.size ? text(item) : "-");
+  const target = state.target, list = groupSkus().map((sku) => ({ sku, size: chooseFor(state.group, sku.node, target) }));
+  const cheapest = chooseFor(state.group, state.sku, target).usd_per_hour;
+  const sized = (text) => (item) => (item.size.row ? text(item.size) : "-");
+  $("choice").textContent = target > 0 ? loadText(theGroup(), state.sku, target) : "";
   fillTable($("sizing"), "What each SKU takes for the load", [
     { title: "SKU", text: (item) => item.sku.node },
-    { title: "Best configuration", config: true, text: (item) => (item.row ? shortConfiguration(item.row) : "no configuration serves this") },
-    { title: "QPS/replica", number: true, text: (item) => (item.row ? num3(item.row.max_qps / item.row.num_replicas) : "-") },
-    { title: "QPS/$", number: true, text: (item) => num3(item.row ? item.row.qps_per_dollar : null) },
-    { title: "Replicas", number: true, text: sized((item) => grouped(item.size.replicas)) },
-    { title: "GPUs", number: true, text: sized((item) => grouped(item.size.gpus)) },
-    { title: "$/hour", number: true, text: sized((item) => usd(item.size.usd_per_hour)) },
-    { title: "$/month", number: true, text: sized((item) => grouped(730 * item.size.usd_per_hour)) },
-    { title: "vs cheapest", number: true, text: sized((item) => change(item.size.usd_per_hour / least)) },
+    { title: "Cheapest for the load", config: true,
+      text: (item) => (item.size.row ? shortConfiguration(item.size.row)
+        : item.sku.best < 0 ? "no configuration serves this" : "nothing that can be rented for it") },
+    { title: "Replicas", number: true, text: sized((size) => String(size.replicas)) },
+    { title: "GPUs", number: true, text: sized((size) => String(size.billed_gpus)) },
+    { title: "$/hour", number: true, text: sized((size) => usd(size.usd_per_hour)) },
+    { title: "$/month", number: true, text: sized((size) => usd(HOURS_PER_MONTH * size.usd_per_hour)) },
+    { title: "QPS at most", number: true, text: sized((size) => num3(size.capacity_qps)) },
+    { title: "Costs", number: true, text: sized((size) => priceChange(size.usd_per_hour, cheapest)) },
+    { title: "Known by", text: sized((size) => (size.simulated ? "simulated" : "scaled")) },
   ], list);
 }
 
@@ -261,8 +303,10 @@ function drawSkuSection() {
   drawCost(groupSkus(), state.target, mostQps());
 }
 
+const capacity = (row) => (known(row.max_qps) ? row.max_qps : row.target_qps || 0);
+
 /* The slider is logarithmic: 0..1 is 0.01..1 of four times the best SKU's maximum. */
-const sliderTop = () => 4 * Math.max(0.25, ...groupSkus().map((sku) => (sku.best >= 0 ? rows[sku.best].max_qps : 0)));
+const sliderTop = () => 4 * Math.max(0.25, ...groupSkus().map((sku) => (sku.best >= 0 ? capacity(rows[sku.best]) : 0)));
 const targetAtSlider = (share) => sliderTop() * 10 ** (2 * (share - 1));
 
 function setTarget(qps, from) {

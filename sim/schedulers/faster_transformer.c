@@ -5,7 +5,7 @@
 /*
  * FasterTransformer: request-level batching. A batch admitted together decodes together
  * until its last request completes, and holds the blocks of all its requests until
- * then. Source: simulator.md sections 4.2 and 9.
+ * then. Source: SIMULATOR.md sections 4.2 and 9.
  */
 
 /* A batch between admission and its last completion. */

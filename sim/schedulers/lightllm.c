@@ -3,7 +3,7 @@
 /*
  * LightLLM: blocks of one token; prompts are admitted by an estimate of the largest
  * number of blocks that the running requests will ever hold together, and interrupt
- * the decodes at most once in max_waiting_iters iterations. Source: simulator.md
+ * the decodes at most once in max_waiting_iters iterations. Source: SIMULATOR.md
  * sections 4.2 and 9.
  */
 

@@ -2,7 +2,7 @@
 
 /*
  * Orca: iteration-level batching, prompts and decodes mixed, blocks for the longest
- * possible sequence reserved at admission. Source: simulator.md section 4.2; OSDI'22.
+ * possible sequence reserved at admission. Source: SIMULATOR.md section 4.2; OSDI'22.
  */
 
 struct orca {

@@ -4,7 +4,7 @@
 
 /*
  * Sarathi-Serve: prompts are cut into chunks that share batches with the decodes, so
- * that no decode waits for a whole prompt. Source: simulator.md section 4.2; OSDI'24.
+ * that no decode waits for a whole prompt. Source: SIMULATOR.md section 4.2; OSDI'24.
  */
 
 struct sarathi {

@@ -3,7 +3,7 @@
 /*
  * vLLM before its V1 engine: prefills first, whole prompts, in batches of their own;
  * otherwise one token of every running request, evicting the latest when blocks run
- * out. Source: simulator.md section 4.2; vLLM, SOSP'23.
+ * out. Source: SIMULATOR.md section 4.2; vLLM, SOSP'23.
  */
 
 struct vllm {

@@ -6,7 +6,7 @@
 /*
  * vLLM's V1 engine: one token budget a step for decodes, chunks of prompts begun and
  * new prompts, in this order; a prefix cache; preemption by recomputation. Source:
- * vllm_v1.md section 1.
+ * ENGINE.md section 1.
  *
  * With async scheduling a step is fixed when the one before it starts, so a new request
  * waits for the running step and for the one that is fixed already. Which requests
@@ -17,10 +17,12 @@
  * starts; a request is preempted when the step that it is in has ended.
  */
 
+/* How far the next step has been decided. */
 enum plan_state {
-    UNPLANNED, /* the next step is fixed when it starts */
-    PLANNED,
-    OPEN /* it would be empty: whatever arrives first fixes it */
+    UNPLANNED, /* not at all: the step is planned when it starts */
+    PLANNED,   /* its prompts are in the running list, its lack of blocks is known */
+    OPEN       /* with what was known then it would have been empty; the engine waits
+                  for the first request to arrive and plans it for that one */
 };
 
 struct vllm_v1 {
@@ -31,7 +33,8 @@ struct vllm_v1 {
     enum plan_state state;
     bool blocked;         /* for lack of blocks a prompt was not admitted */
     int64_t lacks_blocks; /* to be had by preemption */
-    /* As they were when it was left open. */
+    /* In state OPEN: free blocks, requests that held blocks and the count of released
+     * blocks at the time the step was left open. */
     int64_t open_free_blocks;
     int64_t open_holders;
     uint32_t open_mark;
@@ -85,7 +88,7 @@ struct outlook {
     int64_t free_blocks;
     int64_t holders; /* requests that run or are about to end */
     double until_s;  /* requests that reach the engine later are not seen */
-    uint32_t mark;   /* of released blocks that are seen to be free */
+    uint32_t mark; /* blocks released after this count of releases still appear held */
 };
 
 /* From the waiting queue to the running list, first come first served. */
@@ -171,9 +174,13 @@ static void plan_ahead(struct vllm_v1 *v1, struct vidur_replica *replica,
     v1->open_mark = outlook.mark;
 }
 
-/* A step left open is fixed by the first request to arrive, if that fits beside those
- * that are about to end, and then without those that arrive later. A request that
- * waited already when it was left open does not fit now either. */
+/* Plans a step that was left open. The engine planned it when the first request
+ * arrived, while the step before was still at work: with the blocks that were free when
+ * it was left open, and for requests that had arrived by then. If nothing arrived
+ * before now, or the first request did not fit beside those that were about to end, the
+ * step is planned when it starts, like any other. A request that was waiting already
+ * when the step was left open did not fit then and does not fit with the same blocks.
+ */
 static void plan_open(struct vllm_v1 *v1, struct vidur_replica *replica)
 {
     const int32_t head = vidur_queue_head(replica);

@@ -107,7 +107,7 @@ def output_and_peak(command, env):
 def search(build, config, ranks, sets=()):
     """Seconds, candidates, simulations and peak memory of a rank, in MB."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["mpirun", "--oversubscribe", "-n", str(ranks),
+        command = [os.path.join(ROOT, "tests", "mpi", "mpirun.sh"), str(ranks),
                    os.path.join(build, "bin", "vidur-search"),
                    os.path.join(ROOT, "configs", config), "-o", os.path.join(folder, "r.h5")]
         for assignment in sets:

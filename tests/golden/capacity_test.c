@@ -71,7 +71,7 @@ static void test_reference_search(void)
     struct expected expected = {.num_probes = 0};
     volatile int stop = 0;
     if (!shared)
-        vidur_test_skip("no shared folder with the reference's runs");
+        vidur_test_skip_golden();
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
     snprintf(config, sizeof config, "%s/golden/capacity-a30/search.yaml", shared);
     snprintf(facts, sizeof facts, "%s/golden/capacity-a30/expected.json", shared);

@@ -206,7 +206,7 @@ static void run_case(const char *name)
 static void test_all(void)
 {
     if (!vidur_test_shared_dir())
-        vidur_test_skip("the reference's runs are not here");
+        vidur_test_skip_golden();
     printf("\n  largest relative deviation from the reference\n");
     for (int i = 0; i < NUM_GOLDEN_CASES; i++)
         run_case(golden_cases[i]);

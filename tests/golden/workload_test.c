@@ -71,7 +71,7 @@ static void test_golden_requests_to_the_bit(void)
 {
     const char *folder = vidur_test_shared_dir();
     if (!folder)
-        vidur_test_skip("no comparison data beside the source tree");
+        vidur_test_skip_golden();
     char path[1024];
     snprintf(path, sizeof path, "%s/golden", folder);
     DIR *dir = opendir(path);

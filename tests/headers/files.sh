@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the checks of this folder, which get the source tree as their argument.
 
 source_dir=${1:?usage: $0 SOURCE_DIR}

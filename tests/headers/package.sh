@@ -44,5 +44,6 @@ cmake --build "$work/cpp/build" >/dev/null
 
 for program in estimate simulate search report; do
     "$work/prefix/bin/vidur-$program" --version >/dev/null
+    grep -q "^vidur.-$program .- " "$work/prefix/share/man/man1/vidur-$program.1"
 done
 echo "the package of $build serves a program outside the tree"

@@ -25,6 +25,7 @@ fresh_tree()
         >"$tree/sim/schedulers/fifo.c"
     printf '/* sjf */\nstatic const struct ops sjf = {.name = "sjf"};\n' \
         >"$tree/sim/schedulers/sjf.c"
+    printf '# Text\n\n## 1. One\n\n### 1.2 Two\n\n## three\n' >"$tree/sim/TEXT.md"
 }
 
 # expect STATUS SCRIPT WHAT: the script's verdict on the tree.
@@ -86,6 +87,18 @@ breach sizes.sh search/b.c 'int g(int a, int b, int c, int d, int e, int h)' '{'
     '    return a + b + c + d + e + h;' '}'
 breach sizes.sh search/b.c 'int g(void)' '{' "$(yes '    ;' | head -n 100)" '    return 0;' '}'
 breach sizes.sh search/b.c $(seq -f '/* %g */' 700)
+
+breach citations.sh search/b.c '/* TEXT.md section 3. */'
+breach citations.sh search/b.c '/* Source: TEXT.md' ' * sections 1 and 2. */'
+breach citations.sh search/b.c '/* Source: TEXT.md sections' ' * 1 to 1.3. */'
+breach citations.sh search/b.c '/* NONE.md section 1. */'
+breach citations.sh search/b.c '/* TEXT.md, "four". */'
+breach citations.sh search/b.c '/* As NONE.md says. */'
+breach citations.sh sim/TEXT.md 'See TEXT.md section 4.'
+fresh_tree
+printf '/* TEXT.md sections 1 to 1.2; TEXT.md\n * section 1. TEXT.md, "three". */\n' \
+    >>"$tree/search/b.c"
+expect 0 citations.sh "sections that exist"
 
 fresh_tree
 printf 'static const struct {\n    int a;\n} table[] = {{1}};\n' >>"$tree/search/b.c"

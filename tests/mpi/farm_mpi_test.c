@@ -15,6 +15,7 @@ static int run(bool speculate, struct vidur_farm_stats *stats, struct vidur_erro
 {
     struct vidur_farm farm = toy_farm(&toy);
     farm.speculate = speculate;
+    farm.stop_patience_s = 600; /* no rank is left behind, however slow */
     return vidur_farm_run_mpi(&farm, stats, err);
 }
 

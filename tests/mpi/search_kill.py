@@ -37,7 +37,7 @@ class Kill(Search):
         self.steps = len(self.whole["probes"]) + 2 * len(self.whole["ranking"])
         self.journal = self.path("r.h5.journal")
 
-    def start(self, *args):
+    def start_job(self, *args):
         with open(self.path("log"), "a") as log:
             return subprocess.Popen([*mpirun(RANKS), self.program, "a.yaml", "-o", "r.h5",
                                      "-q", *args], cwd=self.folder, stdout=log,
@@ -75,7 +75,7 @@ class Kill(Search):
         while sum(killed.values()) < KILLS:
             everything = draw.random() < 0.5
             steps = draw.randint(0, int(0.9 * self.steps))
-            if self.kill_at(self.start(), steps, everything, draw):
+            if self.kill_at(self.start_job(), steps, everything, draw):
                 killed[everything] += 1
                 self.assertGreaterEqual(steps_in(self.journal), steps)
                 kept += steps > 0
@@ -89,7 +89,7 @@ class Kill(Search):
         draw = random.Random(7)
         for death in range(8):
             steps = steps_in(self.journal) + draw.randint(1, self.steps // 10)
-            process = self.start(*(["--resume"] if death else []))
+            process = self.start_job(*(["--resume"] if death else []))
             if not self.kill_at(process, steps, death % 2 == 0, draw):
                 break
         self.finish()

@@ -34,7 +34,7 @@ class KillJob(Search):
         self.whole = read(self.path("whole.h5"))
         self.journal = self.path("r.h5.journal")
 
-    def start(self, ranks, *args):
+    def start_job(self, ranks, *args):
         with open(self.path("log"), "a") as log:
             return subprocess.Popen([*mpirun(ranks), self.program, "a.yaml", "-o", "r.h5",
                                      *args], cwd=self.folder, stdout=log,
@@ -47,7 +47,7 @@ class KillJob(Search):
         deaths = 0
         while deaths < KILLS:
             wanted = steps_in(self.journal) + draw.randint(1, steps // 12)
-            process = self.start(ranks, *args, *(["--resume"] if deaths else []))
+            process = self.start_job(ranks, *args, *(["--resume"] if deaths else []))
             if not wait_until(lambda: steps_in(self.journal) >= wanted, process):
                 self.assertEqual(process.returncode, 0, self.log())
                 return deaths
@@ -89,7 +89,7 @@ class KillJob(Search):
         deaths = 0
         while deaths < KILLS:
             before = steps_in(self.journal)
-            process = self.start(2, *few, *(["--resume"] if deaths else []))
+            process = self.start_job(2, *few, *(["--resume"] if deaths else []))
             if not wait_until(lambda: steps_in(self.journal) > before, process):
                 break
             kill_job(process)

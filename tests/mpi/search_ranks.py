@@ -47,9 +47,11 @@ class Ranks(Search):
                "traces.0.num_requests=30000"]
         rows = self.compare(*few)
         self.assertEqual(len(rows["ranking"]), 2)
-        told = self.run_on(4, 1, "ahead.h5", *few)
-        ahead = int(told.split(" steps, ")[1].split()[0])
-        self.assertGreater(ahead, 0, told)
+        for _ in range(50):  # at once, unless the machine gives all its time to one rank
+            told = self.run_on(4, 1, "ahead.h5", *few)
+            if int(told.split(" steps, ")[1].split()[0]) > 0:
+                break
+        self.assertGreater(int(told.split(" steps, ")[1].split()[0]), 0, told)
 
     def test_without_tables_on_disk(self):
         """Every rank then builds its own."""

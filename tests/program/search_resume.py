@@ -6,12 +6,11 @@ goes on once they are as they were. Prices may change.
 
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import unittest
 
-from search_support import (SMALL, Search, differences, read, steps_in,  # noqa: E402
-                            wait_until)
+from search_support import SMALL, Search, differences, read, steps_in
 
 PROGRAM, SOURCE = sys.argv[1:3]
 Search.program = PROGRAM
@@ -62,18 +61,9 @@ class Resume(Search):
     def run_program(self, *args, **kwargs):
         return super().run_program(*args, env=self.env, **kwargs)
 
-    def begin(self, *args):
+    def begin(self):
         """A search that is killed once it has got somewhere, and is not over."""
-        for _ in range(50):
-            process = subprocess.Popen([PROGRAM, "a.yaml", "-q", "-o", "r.h5", *args],
-                                       cwd=self.folder, env=self.env)
-            found = wait_until(lambda: steps_in(self.journal) > 3, process)
-            process.kill()
-            process.wait()
-            if found and os.path.exists(self.journal):
-                return
-            os.unlink(self.path("r.h5"))
-        self.fail("every search was over before it could be killed")
+        self.begin_and_stop(signal.SIGKILL, steps=4, env=self.env)
 
     def edit(self, name, old, new):
         """Returns the text before."""
@@ -125,8 +115,12 @@ class Resume(Search):
         prices = {round(row["usd_per_hour"] / row["num_gpus"], 6) for row in rows
                   if row["device"] == b"h100" or row["device"] == "h100"}
         self.assertEqual(prices, {usd})
-        self.assertEqual(sorted((row["candidate_id"], row["max_qps"]) for row in rows),
-                         sorted((row["candidate_id"], row["max_qps"]) for row in whole))
+        # Other prices, other best candidates, which are searched with more seeds.
+        whole = {row["candidate_id"]: row for row in whole}
+        for row in rows:
+            before = whole[row["candidate_id"]]
+            if row["replications"] == before["replications"]:
+                self.assertEqual(row["max_qps"], before["max_qps"])
 
     def test_prices(self):
         """Nothing simulated is lost by them, and the results have the new ones."""

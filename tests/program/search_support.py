@@ -33,6 +33,11 @@ estimator: {source: roofline, cache_dir: cache, num_estimators: 20, max_depth: 1
             max_prefill_chunk_size: 512, max_batch_size: 64}
 """
 
+# So much to do that no test waits for its end: 1,024 candidates of 400,000 requests.
+ENDLESS = SMALL.replace("num_requests: 2000", "num_requests: 400000").replace(
+    "batch_sizes: [4, 16, 64]", f"batch_sizes: {list(range(1, 65))}") + \
+    "search: {warm_start: none}\n"
+
 # Columns that may differ between runs of one search.
 NOT_COMPARED = ("wall_s", "mpi_rank")
 
@@ -184,6 +189,27 @@ class Search(unittest.TestCase):
         done = self.run_program("a.yaml", *args, **kwargs)
         self.assertEqual(done.returncode, status, done.stderr)
         return done
+
+    def start(self, *args, output="r.h5", before=(), **kwargs):
+        """A search that runs beside the test."""
+        return subprocess.Popen([*before, self.program, "a.yaml", "-q", "-o", output, *args],
+                                cwd=self.folder, stderr=subprocess.DEVNULL, **kwargs)
+
+    def begin_and_stop(self, number, *args, steps=1, **kwargs):
+        """A search that got a signal once its journal held so many steps: its status. One
+        that was over before is begun again."""
+        journal = self.path("r.h5.journal")
+        for _ in range(50):
+            process = self.start(*args, **kwargs)
+            wait_until(lambda: os.path.exists(journal) and steps_in(journal) >= steps,
+                       process)
+            process.send_signal(number)
+            status = process.wait()
+            if os.path.exists(journal):
+                return status
+            self.assertEqual(status, 0)
+            os.unlink(self.path("r.h5"))
+        self.fail("every search was over before it could be stopped")
 
     def files(self):
         return sorted(name for name in os.listdir(self.folder)

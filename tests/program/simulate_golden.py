@@ -3,7 +3,7 @@
     simulate_golden.py VIDUR-SIMULATE GOLDEN-FOLDER
 
 Every cell of request_metrics.csv and of the batch sequence must agree within 1e-9
-relative. Exits 77 (skipped) where there is no folder. Prints the largest deviation of
+relative. Exits 77 (skipped) where there is no folder, 1 with VIDUR_REQUIRE_GOLDEN=1. Prints the largest deviation of
 each case.
 """
 
@@ -90,7 +90,10 @@ def run_case(program, folder, out):
 def main():
     program, golden = sys.argv[1:]
     if not os.path.isdir(golden):
-        print(f"skipped: no {golden}")
+        if os.environ.get("VIDUR_REQUIRE_GOLDEN") == "1":
+            print(f"VIDUR_REQUIRE_GOLDEN=1, but there is no comparison data in {golden}")
+            return 1
+        print("skipped: comparison data absent")
         return 77
     failed = 0
     cases = sorted(name for name in os.listdir(golden)

@@ -18,7 +18,7 @@ def verdict_of(browser, page, profile):
     dom = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
          f"--user-data-dir={profile}", "--dump-dom", f"file://{page}"],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120).stdout
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=1200).stdout
     found = re.search(r'<pre id="verdict">(.*?)</pre>', dom, re.DOTALL)
     return found.group(1) if found else None
 

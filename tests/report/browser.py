@@ -9,7 +9,7 @@ import tempfile
 import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "chromium-headless-shell")
-TIMEOUT_S = 60
+TIMEOUT_S = 600
 
 
 def find():

@@ -44,8 +44,9 @@ def number(text):
 class Report:
     """The page and what it must show, from the CSV."""
 
-    def __init__(self, page, paths):
+    def __init__(self, page, paths, program, results):
         self.page = page
+        self.program, self.results = program, results
         with open(paths["csv"], newline="") as f:
             self.rows = list(csv.DictReader(f))
         with open(paths["md"]) as f:
@@ -141,14 +142,15 @@ def check_numbers(report):
     check(report.page.run("data.slos.map((slo) => slo.header)") == latencies[:report.page.run("data.slos.length")],
           "latencies:", latencies)
     titles = report.page.run("[...document.querySelectorAll('#candidates thead th')].map((th) => th.textContent)")
-    check(titles[10:10 + len(latencies)] == latencies, "the ranking's latencies:", titles)
+    before = 13 if any(r["target_qps"] for r in report.rows) else 10  # GPUs to margin, or QPS to price
+    check(titles[before:before + len(latencies)] == latencies, "the ranking's latencies:", titles)
     for group in report.groups:
         choose_group(report, group)
         top = [[re.sub(r"^-$", "", c) for c in row] for row in report.table("#candidates")[:10]]
         for row, source in zip(top, report.of(group)):
             if source["status"] != "ok":
                 continue
-            cells = row[:10 + len(latencies)]
+            cells = row[:before + len(latencies)]
             check("| " + " | ".join(cells) + " |" in report.markdown, "not in the Markdown:", cells)
 
 
@@ -176,8 +178,9 @@ def check_answers(report):
 def check_sorting(report):
     report.choose("#all-groups", True)
     report.page.run("document.querySelector('#all-groups').checked = true; drawRanking()")
+    first = ("$/hour", "usd_per_hour") if any(r["target_qps"] for r in report.rows) else ("Max QPS", "max_qps")
     latencies = report.page.run("data.latencies.map((slo) => [slo.title, slo.column])")
-    for title, column in [("Max QPS", "max_qps")] + latencies:
+    for title, column in [first] + latencies:
         key = f'#candidates th[data-key="{column}"]'
         orders = []
         for _ in range(2):
@@ -277,31 +280,87 @@ def check_keyboard(report):
         check(page.run("document.activeElement.id") == after, "Tab after", before)
 
 
-def check_sizing(report):
-    group = report.groups[0]
-    choose_group(report, group)
+def sized_rows(report, options):
+    """What vidur-report computes for a load: the first row of each SKU, by group."""
+    done = subprocess.run([report.program, report.results, "-q", "--csv", "-", *options], check=True,
+                          capture_output=True, text=True)
     best = {}
-    for row in report.of(group):
-        if row["status"] == "ok":
-            best.setdefault(row["network_device"], row)
-    report.middle("#target")
-    for target in (37.5, 0.3, 1234):
-        report.page.type("#target", str(target))
-        shown = {row[0]: row for row in report.table("#sizing")}
-        for sku, row in best.items():
-            per_replica = float(row["max_qps"]) / int(row["num_replicas"])
-            replicas = math.ceil(target / per_replica)
-            gpus = replicas * (int(row["num_gpus"]) // int(row["num_replicas"]))
-            price = float(row["usd_per_hour"]) / int(row["num_gpus"]) * gpus
-            cells = shown[sku]
-            check(cells[4:6] == [f"{replicas:,}", f"{gpus:,}"], "sizing of", sku, cells, replicas, gpus)
-            check(abs(float(cells[6]) - price) < 0.006, "price of", sku, cells, price)
+    for row in csv.DictReader(done.stdout.splitlines()):
+        best.setdefault((row["model"], row["trace"]), {}).setdefault(row["network_device"], row)
+    return best
+
+
+def terminal_lines(report, options):
+    """The line of each group at the top of the terminal's report."""
+    text = subprocess.run([report.program, report.results, *options], check=True, capture_output=True,
+                          text=True).stdout.splitlines()
+    return [line.strip() for line in text[1:2 * len(report.groups):2]]
+
+
+def check_sizing(report):
+    """The field for a load gives what vidur-report --qps computes, for every group and SKU."""
+    for target in (0.3, 50, 1234):
+        lines = terminal_lines(report, ["--qps", str(target)])
+        sized = sized_rows(report, ["--qps", str(target)])
+        for group, line in zip(report.groups, lines):
+            choose_group(report, group)
+            report.middle("#target")
+            report.page.type("#target", str(target))
+            check(report.text("#choice") == line, "choice:", report.text("#choice"), line)
+            for cells in report.table("#sizing"):
+                row = sized[group].get(cells[0])
+                if not row or not row["load_replicas"]:
+                    check(cells[2] == "-", "sizing of", cells)
+                    continue
+                check(cells[2:4] == [row["load_replicas"], row["load_billed_gpus"]], "sizing:", cells, row)
+                check(abs(float(cells[4]) - float(row["load_usd_per_hour"])) < 0.006, "price:", cells, row)
+                check(cells[8] == row["load_known_by"], "known by:", cells, row)
         line = report.page.run("Chart.getChart('chart-cost').data.datasets.find((s) => s.helper).data[0].x")
         check(line == target, "the cost chart marks", line)
+    check_every_size(report)
+    choose_group(report, report.groups[0])
     slider = report.page.run("document.querySelector('#target-slider').value")
     report.choose("#target-slider", "500")
     check(report.page.run("document.querySelector('#target').value") != "1234" and slider != "500",
           "the slider does not move the field")
+
+
+def check_every_size(report):
+    """familySizing of the page is vidur_family_sizing, number by number."""
+    for target in (0.01, 1, 7.25, 60, 333, 98765.4321):
+        done = subprocess.run([report.program, report.results, "-q", "--csv", "-", "--qps", repr(target)],
+                              check=True, capture_output=True, text=True)
+        rows = {(r["candidate_id"], r["model"], r["trace"]): r for r in csv.DictReader(done.stdout.splitlines())}
+        sizes = report.page.run(f"""data.families.map((family) => {{
+            const size = familySizing(family, loadOf({target!r}));
+            return [family.sizes.map(({{row}}) => [row.candidate_id, row.model, row.trace]),
+              size.row && [size.replicas, size.gpus, size.billed_gpus, size.usd_per_hour, size.capacity_qps,
+                size.row.candidate_id]]; }})""")
+        check(sizes, "no families")
+        for members, size in sizes:
+            for member in members:
+                row = rows[tuple(member)]
+                names = ("replicas", "gpus", "billed_gpus", "usd_per_hour", "capacity_qps")
+                want = [float(row["load_" + name]) for name in names] if row["load_replicas"] else None
+                check((size and size[:5]) == want, "size of", member, size, want)
+                check(not size or size[5] == row["load_candidate_id"], "known by", member, size)
+
+
+def check_load_given(report, paths):
+    """With --qps and its options the page begins with the terminal's lines."""
+    options = ["--qps", "42", "--headroom", "0.25", "--whole-nodes"]
+    try:
+        lines = terminal_lines(report, options)
+    except subprocess.CalledProcessError:  # made-up results may lack facts of nodes
+        options.pop()
+        lines = terminal_lines(report, options)
+    subprocess.run([report.program, report.results, "-q", "--html", paths["html"], *options], check=True)
+    report.page.open("file://" + os.path.abspath(paths["html"]))
+    report.page.frame()
+    shown = report.page.run("[...document.querySelectorAll('#loads span')].map((node) => node.innerText)")
+    check(shown == lines, "the top of the page:", shown, lines)
+    first = report.page.run("document.querySelector('main').compareDocumentPosition(document.querySelector('#loads'))")
+    check(first & 2, "the load's answer is not above the report")
 
 
 def check_matrix_and_limits(report):
@@ -360,10 +419,10 @@ def main(program, results, folder):
     check(os.path.getsize(paths["html"]) < LIMIT_BYTES or len(open(paths["csv"]).readlines()) > 600,
           "the page is too large")
     with browser.Browser(chromium) as page:
-        report = Report(page, paths)
+        report = Report(page, paths, program, results)
         steps = [check_quiet, check_pixels, check_numbers, check_answers, check_sorting, check_filters,
                  check_hovering, check_keyboard, check_sizing, check_matrix_and_limits,
-                 lambda r: check_themes(r, folder), check_quiet]
+                 lambda r: check_themes(r, folder), check_quiet, lambda r: check_load_given(r, paths)]
         for step in steps:
             step(report)
     print(f"{len(report.rows)} candidates in {len(report.groups)} groups: every check passed")

@@ -1,7 +1,10 @@
 """Runs vidur-report as a user would: outputs, exit statuses, errors for bad files.
 
-check_program.py vidur-report make_results FOLDER
+check_program.py vidur-report make_results FOLDER no_locks.so
 """
+import csv
+import fcntl
+import io
 import os
 import shutil
 import subprocess
@@ -71,7 +74,58 @@ def foreign_hdf5(folder, whole):
     yield path, "/ranking cannot be read"
 
 
-def main(report, make_results, folder):
+def check_locks(report, whole, no_locks):
+    """A lock of another program, or a file system without locks, is no damage."""
+    answer = run(report, whole).stdout
+    with open(whole, "r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert run(report, whole).stdout == answer
+    without = {**ENVIRONMENT, "LD_PRELOAD": no_locks, "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    done = subprocess.run([report, whole], capture_output=True, text=True, env=without)
+    assert done.returncode == 0 and done.stdout == answer, done.stderr
+
+
+def check_load(report, make_results, whole, folder):
+    """Every form begins with what to rent, and all say the same."""
+    options = [whole, "--model", "llama-2-7b", "--trace", "chat", "--qps", "20", "--headroom", "0.1"]
+    lines = run(report, *options).stdout.splitlines()
+    assert lines[0] == "llama-2-7b, chat:", lines[0]
+    rent = lines[1].strip()
+    assert rent.startswith("For 20.0 QPS (sized for 22.0: 10.0 % headroom): rent "), rent
+    markdown = run(report, *options, "--markdown", "-")
+    assert markdown.stdout.splitlines()[2] == "- llama-2-7b, chat: **" + rent.replace(": rent", "**: rent") + ".", markdown
+    assert markdown.stderr == "", markdown.stderr
+    plain = run(report, *options, "--csv", "-")
+    rows = list(csv.DictReader(plain.stdout.splitlines()))
+    assert plain.stderr == "" and float(rows[0]["load_qps"]) == 20 * 1.1
+    assert f"rent {rows[0]['load_replicas']} replica" in rent, (rent, rows[0])
+    assert f": {rows[0]['load_gpus']} GPU" in rent
+    assert f"${float(rows[0]['load_usd_per_hour']):.2f} an hour" in rent
+    prices = [float(row["load_usd_per_hour"]) for row in rows if row["load_usd_per_hour"]]
+    assert prices == sorted(prices) and len(prices) == sum(row["status"] == "ok" for row in rows)
+    target = os.path.join(folder, "target.h5")
+    run(make_results, target, "60", "1", "target")
+    assert run(report, target).stdout.splitlines()[1].startswith("  For 50.0 QPS: rent ")
+    one = run(report, whole, "--model", "llama-2-7b", "--trace", "chat", "--qps", "0.001").stdout
+    assert "rent 1 replica of" in one and "1 GPU, " in one, one
+
+
+def check_hostile(report, make_results, folder):
+    """Names from a file reach neither a terminal nor a spreadsheet as they are."""
+    path = os.path.join(folder, "attack.h5")
+    run(make_results, path, "40", "1", "attack")
+    for options in ([], ["--qps", "5"], ["--markdown", "-"], ["--compare", path]):
+        done = run(report, path, *options)
+        assert not any(ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160 for c in done.stdout + done.stderr), options
+    error = run(report, path, "--model", "x\x1b[2Jy", status=1).stderr
+    assert "\x1b" not in error and "@node\\x1b]0;x" in error, error
+    text = subprocess.run([report, path, "--csv", "-"], capture_output=True, check=True).stdout.decode()
+    for row in csv.DictReader(io.StringIO(text, newline="")):
+        assert all(value[:1] not in ("=", "+", "@", "\t", "\r") for value in row.values()), row
+        assert row["reason"].startswith("'-1")
+
+
+def main(report, make_results, folder, no_locks):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     whole, other = (os.path.join(folder, name) for name in ("whole.h5", "other-seed.h5"))
@@ -82,7 +136,8 @@ def main(report, make_results, folder):
     assert "HDF5 1." in run(report, "--version").stdout
     answer = run(report, whole).stdout
     assert answer.count("  Rent  ") == 6, answer
-    assert run(report, whole, "--trace", "chat", "--qps", "20").stdout.count("  At load ") == 2
+    check_load(report, make_results, whole, folder)
+    check_hostile(report, make_results, folder)
     comparison = run(report, whole, "--compare", other).stdout
     assert "Best configurations" in comparison and "Candidates" in comparison
     assert run(report, whole, "--compare", other, "--markdown", "-").stdout.startswith("## Two searches")
@@ -99,6 +154,7 @@ def main(report, make_results, folder):
              if not line.startswith("note: ")] for path in (merged, whole)]
     assert told[0] == told[1], told
 
+    check_locks(report, whole, no_locks)
     for path, message in damaged_files(folder, whole):
         error = run(report, path, status=1).stderr
         assert path in error and message in error, (path, error)
@@ -106,7 +162,15 @@ def main(report, make_results, folder):
     for options, message in (
             ([], "arguments are missing"), ([whole, other], "several results need --merge"),
             ([whole, "--top", "0"], "--top"), ([whole, "--top", "x"], "--top"),
-            ([whole, "--qps", "-1"], "--qps"), ([whole, "--qps", "nan"], "--qps"),
+            ([whole, "--qps", "-1"], "--qps: -1; give more than 0"), ([whole, "--qps", "nan"], "--qps"),
+            ([whole, "--qps", "0"], "--qps: 0; give more than 0"), ([whole, "--qps", "inf"], "--qps"),
+            ([whole, "--qps", "1e300"], "at most 1e+09"), ([whole, "--qps", "1e400"], "--qps"),
+            ([whole, "--qps", "5", "--headroom", "10"], "from 0 to less than 10"),
+            ([whole, "--qps", "5", "--headroom", "-0.1"], "from 0 to less than 10"),
+            ([whole, "--headroom", "0.1"], "give it with --qps"),
+            ([whole, "--whole-nodes"], "give it with --qps"),
+            ([whole, "--compare", other, "--qps", "5"], "leave out --qps"),
+            ([whole, "--csv", "-", "--markdown", "-"], "only one of"),
             ([whole, "--modell", "x"], "nearest is --model"),
             ([whole, "--model", "gpt"], "there are models llama-2-70b, llama-2-7b"),
             ([whole, "-o", "x"], "--output goes with --merge"),
@@ -127,4 +191,4 @@ def main(report, make_results, folder):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

@@ -1,5 +1,7 @@
 #include "synthetic_results.h"
 
+#include "results_notes.h"
+
 #include <vidur/ranking.h>
 
 #include <math.h>
@@ -314,6 +316,13 @@ static void add_candidate(struct vidur_results *results, int index, uint64_t *st
     vidur_find_bottleneck(row);
 }
 
+static void rank(struct vidur_results *results)
+{
+    if (vidur_rank(results->ranking, results->num_ranking, NULL) ||
+        vidur_mark_pareto(results->ranking, results->num_ranking, NULL))
+        abort();
+}
+
 void synthetic_results(struct vidur_results *results, int num_candidates, uint64_t seed)
 {
     uint64_t state = seed;
@@ -335,9 +344,101 @@ void synthetic_results(struct vidur_results *results, int num_candidates, uint64
     add_entity_facts(results);
     for (int i = 0; i < num_candidates; i++)
         add_candidate(results, i, &state);
-    if (vidur_rank(results->ranking, results->num_ranking, NULL) ||
-        vidur_mark_pareto(results->ranking, results->num_ranking, NULL))
+    rank(results);
+}
+
+/* ---- what other searches leave ---- */
+
+static bool is_ok(const struct vidur_ranking_row *row)
+{
+    return strcmp(row->status, VIDUR_STATUS_OK) == 0;
+}
+
+void synthetic_replicate(struct vidur_results *results)
+{
+    for (int64_t i = 0; i < results->num_ranking; i++) {
+        struct vidur_ranking_row *row = &results->ranking[i];
+        if (!is_ok(row))
+            continue;
+        row->replications = 5;
+        row->max_qps_low = (0.9 + 0.01 * (double)(i % 8)) * row->max_qps;
+        row->max_qps_high = (1.01 + 0.01 * (double)(i % 5)) * row->max_qps;
+        row->unbounded = i % 7 == 0;
+        if (i % 11 == 0)
+            SET(row->reason, VIDUR_BURST ": it serves 50 % of the tokens per second");
+    }
+    rank(results);
+}
+
+void synthetic_resize(struct vidur_results *results, uint64_t seed)
+{
+    uint64_t state = seed;
+    const int64_t count = results->num_ranking;
+    results->ranking =
+        realloc(results->ranking, (size_t)(2 * count + 1) * sizeof *results->ranking);
+    if (!results->ranking)
         abort();
+    for (int64_t i = 0; i < count; i += 2) {
+        const struct vidur_ranking_row *whole = &results->ranking[i];
+        const double factor = 0.45 + 0.1 * uniform(&state);
+        if (!is_ok(whole) || whole->num_replicas < 2)
+            continue;
+        struct vidur_ranking_row *half = &results->ranking[results->num_ranking++];
+        *half = *whole;
+        half->num_replicas /= 2;
+        half->num_gpus /= 2;
+        half->usd_per_hour /= 2;
+        half->max_qps *= factor;
+        half->qps_per_dollar = half->max_qps / half->usd_per_hour;
+        half->num_probes = 0;
+        half->candidate_id[0] = half->candidate_id[0] == 'f' ? 'e' : 'f';
+    }
+    rank(results);
+}
+
+void synthetic_retarget(struct vidur_results *results, double target_qps)
+{
+    for (int64_t i = 0; i < results->num_ranking; i++) {
+        struct vidur_ranking_row *row = &results->ranking[i];
+        row->target_qps = target_qps;
+        if (!is_ok(row))
+            continue;
+        const double rate = row->max_qps / (double)row->num_replicas;
+        const int64_t gpus = row->num_gpus / row->num_replicas;
+        const double usd = row->usd_per_hour / (double)row->num_gpus;
+        row->num_replicas = (int64_t)ceil(target_qps / rate);
+        row->num_gpus = row->num_replicas * gpus;
+        row->num_nodes = (row->num_gpus + 7) / 8;
+        row->usd_per_hour = usd * (double)row->num_gpus;
+        row->usd_per_month = 730 * row->usd_per_hour;
+        row->busy = 100 * target_qps / rate / (double)row->num_replicas;
+        row->margin = 0.01 * (double)(i % 40);
+        row->qps_per_dollar = target_qps / row->usd_per_hour;
+        row->max_qps = NAN;
+    }
+    rank(results);
+    for (int64_t i = 0; i < results->num_ranking; i++)
+        results->ranking[i].qps_per_dollar = NAN;
+}
+
+void synthetic_attack(struct vidur_results *results)
+{
+    static const char name[] = "=cmd|'/C calc'!A0 \x1b[2J<img src=x>\n| # x";
+    for (int64_t i = 0; i < results->num_ranking; i++) {
+        struct vidur_ranking_row *row = &results->ranking[i];
+        SET(row->trace, name);
+        SET(row->network_device, "@node\x1b]0;x\x07<b>");
+        SET(row->scheduler_label, "+s\r\x1b[31m\xc2\x9b");
+        SET(row->reason, "-1\ttab\nline </script><script>alert(1)</script>");
+        SET(row->bottleneck, "=b\x1b[0m");
+        SET(row->bottleneck_detail, "\t=1\x7f");
+    }
+    for (int64_t i = 0; i < results->num_facts; i++)
+        if (strcmp(results->facts[i].section, "note") == 0 ||
+            strcmp(results->facts[i].key, "price_source") == 0)
+            SET(results->facts[i].value, "n\x1b[5m\r<b>x</b>");
+    SET(results->config_path, "c\x1b[2J.yaml");
+    rank(results);
 }
 
 static void drop_slos(struct vidur_results *results)

@@ -13,9 +13,26 @@
 void synthetic_results(struct vidur_results *results, int num_candidates,
                        uint64_t seed);
 
-/* Puts others in the place of the SLOs of such results: the 0.95 quantile of TTFT,
- * which every row has, the 0.75 quantile of normalised end-to-end latency and the 0.999
- * quantile of TPOT, which only SLOs bring along. Rows are filled. */
+/* Changes to such results, after which they are ranked anew: what other searches leave.
+ */
+
+/* Puts others in the place of their SLOs: the 0.95 quantile of TTFT, which every row
+ * has, the 0.75 quantile of normalised end-to-end latency and the 0.999 quantile of
+ * TPOT, which only SLOs bring along. Rows are filled. */
 void synthetic_other_slos(struct vidur_results *results);
+
+/* Five seeds each: max_qps_low and max_qps_high; one row in seven is unbounded, one in
+ * eleven a burst. */
+void synthetic_replicate(struct vidur_results *results);
+
+/* Every second deployment of several replicas is there on half its GPUs too, where a
+ * replica serves 0.9 to 1.1 times as much. */
+void synthetic_resize(struct vidur_results *results, uint64_t seed);
+
+/* A search for a load: each row has the replicas that serve it, and ranks by price. */
+void synthetic_retarget(struct vidur_results *results, double target_qps);
+
+/* Names and reasons that attack terminals, Markdown, HTML and spreadsheets. */
+void synthetic_attack(struct vidur_results *results);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 int vidur_test_run(const char *suite, const struct vidur_test_case *cases, int count)
@@ -29,6 +30,17 @@ void vidur_test_skip(const char *why)
     printf("\nskipped: %s\n", why);
     fflush(stdout);
     exit(CU_get_number_of_failures() > 0 ? 1 : 77);
+}
+
+void vidur_test_skip_golden(void)
+{
+    const char *required = getenv("VIDUR_REQUIRE_GOLDEN");
+    if (!required || strcmp(required, "1") != 0)
+        vidur_test_skip("comparison data absent");
+    printf("\nVIDUR_REQUIRE_GOLDEN=1, but there is no comparison data in %s\n",
+           VIDUR_TEST_SHARED_DIR);
+    fflush(stdout);
+    exit(1);
 }
 
 const char *vidur_test_shared_dir(void)

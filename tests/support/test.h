@@ -22,6 +22,11 @@ int vidur_test_run(const char *suite, const struct vidur_test_case *cases, int c
 /* Says why on stdout and ends the program with status 77: for data that is not here. */
 void vidur_test_skip(const char *why);
 
+/* The same where the comparison data beside the source tree is absent; with
+ * VIDUR_REQUIRE_GOLDEN=1 in the environment that is a failure, status 1. jobs/test.sh
+ * counts the tests that were skipped so. */
+void vidur_test_skip_golden(void);
+
 /* The folder of comparison data beside the source tree, or NULL where it is absent. */
 const char *vidur_test_shared_dir(void);
 

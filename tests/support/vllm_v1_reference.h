@@ -7,7 +7,7 @@
 
 /*
  * A V1 engine simulated the slow way: step by step, request by request, with linear
- * searches, straight from vllm_v1.md sections 1 to 3. One replica. What the scheduler,
+ * searches, straight from ENGINE.md sections 1 to 3. One replica. What the scheduler,
  * the step model and the block store are compared with.
  */
 

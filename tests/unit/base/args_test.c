@@ -177,6 +177,61 @@ static void test_help_text(void)
     free(text);
 }
 
+static void test_man_page(void)
+{
+    static const struct vidur_args_option hard[] = {
+        {"dot-dash", 'd', "A-B", ".hidden is the suffix, C:\\temp the folder."}};
+    const struct vidur_args_spec other = {.program = "vidur-test",
+                                          .arguments = "'A`^~",
+                                          .summary = ".Starts with a dot: so it does.",
+                                          .options = hard,
+                                          .num_options = 1,
+                                          .examples = {".x"}};
+    static const char *const parts[] = {
+        ".TH \"vidur-test\" 1 \"\" ",
+        ".SH SYNOPSIS\n.B vidur\\-test\n\\(aqA\\(ga\\(ha\\(ti\n",
+        ".SH DESCRIPTION\n\\&.Starts with a dot: so it does.\n",
+        ".TP\n\\fB\\-d\\fR, \\fB\\-\\-dot\\-dash\\fR \\fIA\\-B\\fR\n"
+        "\\&.hidden is the suffix, C:\\etemp the folder.\n",
+        ".TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\n",
+        ".SH EXAMPLES\n.nf\n\\&.x\n.fi\n"};
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    vidur_args_print_man(&other, out);
+    fclose(out);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, parts[i]));
+    CU_ASSERT_PTR_NULL(strstr(text, "\\-\\-set")); /* it takes none */
+    free(text);
+
+    text = printed(vidur_args_print_man);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, ".SH NAME\nvidur\\-test \\- tests the command line\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\\-\\-set\\fR \\fIKEY.PATH=VALUE"));
+    free(text);
+}
+
+static void test_hidden_option(void)
+{
+    struct vidur_args args;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(parse(&args, "--print-man-page", NULL), 0);
+    CU_ASSERT(args.man && !args.help && !args.version);
+    vidur_args_release(&args);
+    /* It is nobody's nearest option, and no abbreviation became ambiguous. */
+    CU_ASSERT_EQUAL(parse(&args, "a --print-man-pag=x", &err), -1);
+    CU_ASSERT_PTR_NULL(strstr(err.text, "nearest is --print"));
+    vidur_args_release(&args);
+    CU_ASSERT_EQUAL(parse(&args, "--he", NULL), 0);
+    CU_ASSERT_TRUE(args.help);
+    vidur_args_release(&args);
+    char *text = printed(vidur_args_print_help);
+    CU_ASSERT_PTR_NULL(strstr(text, "print-man-page"));
+    free(text);
+}
+
 static void test_version_text(void)
 {
     char expected[400];
@@ -196,4 +251,6 @@ VIDUR_TEST_MAIN("args", {"all options", test_all_options},
                 {"dashes end options", test_dashes_end_options},
                 {"help needs nothing else", test_help_needs_nothing_else},
                 {"errors", test_errors}, {"bad numbers", test_bad_numbers},
-                {"help text", test_help_text}, {"version text", test_version_text})
+                {"help text", test_help_text}, {"man page", test_man_page},
+                {"hidden option", test_hidden_option},
+                {"version text", test_version_text})

@@ -34,6 +34,17 @@ static void test_long_text_is_cut_not_overrun(void)
     CU_ASSERT_EQUAL(strlen(err.text), sizeof err.text - 1);
 }
 
+static void test_names_cannot_control_a_terminal(void)
+{
+    struct vidur_error err = {0};
+    vidur_fail(&err, VIDUR_EINVAL, "model %s: unknown", "x\x1b[2J\ny");
+    CU_ASSERT_STRING_EQUAL(err.text, "model x\\x1b[2J\\ny: unknown");
+    vidur_fail_prefix(&err, "file %s", "a\rb");
+    CU_ASSERT_STRING_EQUAL(err.text, "file a\\rb: model x\\x1b[2J\\ny: unknown");
+}
+
 VIDUR_TEST_MAIN("error", {"fail fills code and text", test_fail_fills_code_and_text},
                 {"prefix goes in front", test_prefix_goes_in_front},
-                {"long text is cut", test_long_text_is_cut_not_overrun})
+                {"long text is cut", test_long_text_is_cut_not_overrun},
+                {"names cannot control a terminal",
+                 test_names_cannot_control_a_terminal})

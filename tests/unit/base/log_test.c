@@ -35,6 +35,14 @@ static void test_levels(void)
     }
 }
 
+static void test_names_cannot_control_a_terminal(void)
+{
+    struct heard heard = {0};
+    const struct vidur_log log = {hear, &heard, VIDUR_LOG_INFO};
+    vidur_log_info(&log, "model %s", "a\x1b[2Jb");
+    CU_ASSERT_STRING_EQUAL(heard.text, "model a\\x1b[2Jb");
+}
+
 static void test_silence(void)
 {
     const struct vidur_log nobody = {0};
@@ -55,5 +63,7 @@ static void test_long_text_is_cut(void)
     CU_ASSERT_EQUAL(strlen(heard.text), 1023);
 }
 
-VIDUR_TEST_MAIN("log", {"levels", test_levels}, {"silence", test_silence},
-                {"long text is cut", test_long_text_is_cut})
+VIDUR_TEST_MAIN("log", {"levels", test_levels},
+                {"names cannot control a terminal",
+                 test_names_cannot_control_a_terminal},
+                {"silence", test_silence}, {"long text is cut", test_long_text_is_cut})

@@ -78,11 +78,13 @@ static void test_finish_ends_the_line(void)
 {
     struct captured c;
     start(&c, VIDUR_PROGRESS_TERMINAL);
-    c.progress.start_s = vidur_monotonic_s();
+    /* So long ago that what the machine takes shows in the seconds alone. */
+    c.progress.start_s = vidur_monotonic_s() - 36000;
     vidur_progress_finish(&c.progress, 10, 10, "best x");
     fclose(c.out);
     CU_ASSERT_PTR_NOT_NULL(strstr(c.text, "10/10 candidates, "));
-    CU_ASSERT_PTR_NOT_NULL(strstr(c.text, "took 0:00, best x\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(c.text, "took 10:0"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(c.text, ", best x\n"));
     free(c.text);
 }
 

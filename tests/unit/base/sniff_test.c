@@ -27,16 +27,10 @@ static void test_formats(void)
 
 static void test_text_is_let_through(void)
 {
-    static const char *const texts[] = {"",
-                                        "a,b\n1,2\n",
-                                        "\xef\xbb\xbf"
-                                        "a,b\n",
-                                        "\"{a}\",b\n",
-                                        "PAR,1\n",
-                                        "ORCA,x\n",
-                                        "\xc3\xa9,b\r\n",
-                                        "PK",
-                                        "a\tb\f\n"};
+    static const char *const texts[] = {
+        "",        "a,b\n1,2\n", "\357\273\277a,b\n", "\"{a}\",b\n",
+        "PAR,1\n", "ORCA,x\n",   "\xc3\xa9,b\r\n",    "PK",
+        "a\tb\f\n"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         CU_ASSERT_PTR_NULL(vidur_sniff(texts[i], strlen(texts[i])));
     CU_ASSERT_PTR_NULL(vidur_sniff("a\0b", 3)); /* readers know its line */

@@ -187,7 +187,61 @@ static void test_intern(void)
     vidur_intern_fini(&set);
 }
 
+static void test_escape(void)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {{"", ""},
+                 {"llama 2 <7b> caf\xc3\xa9 \xe2\x89\xa5 \xf0\x9f\x98\x80",
+                  "llama 2 <7b> caf\xc3\xa9 \xe2\x89\xa5 \xf0\x9f\x98\x80"},
+                 {"a\x1b[2Jb", "a\\x1b[2Jb"},
+                 {"a\nb\tc\rd", "a\\nb\\tc\\rd"},
+                 {"\x07\x7f", "\\x07\\x7f"},
+                 {"\xc2\x9b"
+                  "2J",
+                  "\\u{9b}2J"}, /* a control sequence's start in eight bits */
+                 {"\xe2\x80\xae"
+                  "abc",
+                  "\\u{202e}abc"},              /* right to left */
+                 {"\xe2\x80\xa8", "\\u{2028}"}, /* a line separator */
+                 {"\xff\xc3", "\\xff\\xc3"},
+                 {"\xc2\xa0", "\xc2\xa0"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char out[64];
+        CU_ASSERT_PTR_EQUAL(vidur_text_escape(cases[i].in, out, sizeof out), out);
+        CU_ASSERT_STRING_EQUAL(out, cases[i].out);
+        CU_ASSERT_STRING_EQUAL(vidur_text_show(cases[i].in).text, cases[i].out);
+    }
+    char out[6];
+    CU_ASSERT_STRING_EQUAL(vidur_text_escape("abc\x1b", out, sizeof out), "abc");
+    CU_ASSERT_STRING_EQUAL(vidur_text_escape("abcd\xc3\xa9", out, sizeof out), "abcd");
+    CU_ASSERT_STRING_EQUAL(vidur_text_escape("a\x1b", out, sizeof out), "a\\x1b");
+    CU_ASSERT_STRING_EQUAL(vidur_text_escape("abcdef", out, sizeof out), "abcde");
+}
+
+static void test_counts(void)
+{
+    CU_ASSERT_STRING_EQUAL(vidur_text_counted(1, "replica").text, "1 replica");
+    CU_ASSERT_STRING_EQUAL(vidur_text_counted(0, "GPU").text, "0 GPUs");
+    CU_ASSERT_STRING_EQUAL(vidur_text_counted(-1, "node").text, "-1 nodes");
+    CU_ASSERT_STRING_EQUAL(vidur_text_counted(INT64_MAX, "request").text,
+                           "9223372036854775807 requests");
+}
+
+static void test_formulas(void)
+{
+    static const char *const formulas[] = {"=1+1", "+1",   "-x",  "@SUM(A1)",
+                                           "\t=1", "\r=1", "\n=1"};
+    static const char *const others[] = {"", "llama", "2*2", " =1", "'=1"};
+    for (size_t i = 0; i < sizeof formulas / sizeof formulas[0]; i++)
+        CU_ASSERT_TRUE(vidur_text_is_formula(formulas[i]));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        CU_ASSERT_FALSE(vidur_text_is_formula(others[i]));
+}
+
 VIDUR_TEST_MAIN("text", {"doubles", test_doubles}, {"int64s", test_int64s},
                 {"bools", test_bools}, {"distance", test_distance},
                 {"nearest", test_nearest}, {"roles", test_roles},
-                {"growing text", test_growing_text}, {"interned strings", test_intern})
+                {"growing text", test_growing_text}, {"interned strings", test_intern},
+                {"escapes", test_escape}, {"counts", test_counts},
+                {"formulas of spreadsheets", test_formulas})

@@ -18,7 +18,7 @@ static void assert_contains(const char *text, const char *part)
 
 static void test_known_models(void)
 {
-    /* simulator.md section 1 */
+    /* SIMULATOR.md section 1 */
     static const struct {
         const char *name;
         int layers, q, kv, dim, hidden;

@@ -524,7 +524,7 @@ static void test_real_profiles(void)
 {
     const char *root = vidur_test_shared_dir();
     if (!root)
-        vidur_test_skip("no comparison data beside the source tree");
+        vidur_test_skip_golden();
     test_a30(root);
     test_two_folders(root);
 }

@@ -19,7 +19,7 @@ static void assert_contains(const char *text, const char *part)
 
 static void test_known_devices(void)
 {
-    /* simulator.md section 1; data/README.md */
+    /* SIMULATOR.md section 1; data/README.md */
     static const struct {
         const char *name;
         double tflops, gib, usd;

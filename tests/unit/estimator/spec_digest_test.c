@@ -1,7 +1,10 @@
 #include "test.h"
 
+#include "base/hash.h"
 #include "flip.h"
-#include "spec_digest.h"
+
+#include <vidur/model.h>
+#include <vidur/sku.h>
 
 #include <stdalign.h>
 #include <string.h>

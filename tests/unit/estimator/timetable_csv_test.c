@@ -355,7 +355,7 @@ static void test_golden_tables(void)
                                         "qwen2-7b-a30-tp1-ft", "qwen2-7b-a30-tp1-orca"};
     const char *shared = vidur_test_shared_dir();
     if (!shared)
-        vidur_test_skip("no comparison data beside the source tree");
+        vidur_test_skip_golden();
     for (int i = 0; i < 5; i++) {
         struct vidur_estimator_config config;
         struct vidur_timetable *t;

@@ -257,7 +257,7 @@ static void test_a30_profile(void)
     struct vidur_timetable *t;
     struct vidur_error err = {0};
     if (!shared)
-        vidur_test_skip("no comparison data beside the source tree");
+        vidur_test_skip_golden();
     vidur_estimator_config_defaults(&config);
     config.source = VIDUR_SOURCE_PROFILES;
     config.num_profiles = 1;

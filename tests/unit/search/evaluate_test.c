@@ -223,7 +223,8 @@ static void test_same_simulations(void)
             CU_ASSERT_EQUAL(probe_at(evaluator, c, qps, &smaller, NULL), 0);
             memcpy(larger.row.candidate_id, smaller.row.candidate_id,
                    sizeof larger.row.candidate_id);
-            CU_ASSERT_TRUE(larger.peak_batch_size >= larger.row.mean_batch_size);
+            CU_ASSERT_TRUE((double)larger.peak_batch_size >=
+                           larger.row.mean_batch_size);
             CU_ASSERT_TRUE(larger.peak_holders >= larger.peak_batch_size);
             if (evaluator_is_same(&space, c, &larger)) {
                 CU_ASSERT_TRUE(equal(&larger.row, &smaller.row));

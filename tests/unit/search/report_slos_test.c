@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* What reports say of SLOs, whichever quantiles they are on. */
 
@@ -161,33 +160,61 @@ static void test_other_slos_in_every_format(void)
     vidur_results_destroy(&results);
 }
 
-/* The quantile of an SLO is a column of the CSV. */
+/* The quantile of an SLO is a column of the CSV; what a load takes comes behind it. */
 static void test_csv_of_other_slos(void)
 {
-    char path[] = "/tmp/vidur-report-XXXXXX";
     static const struct vidur_csv_column wanted[] = {
         {"tpot_p99_9_s", VIDUR_CSV_DOUBLE, VIDUR_CSV_EMPTY_OK},
         {"e2e_normalized_p75_s", VIDUR_CSV_DOUBLE, VIDUR_CSV_EMPTY_OK}};
     const struct vidur_csv_schema schema = {wanted, 2, false};
+    const struct vidur_report_options options = {.load = {.target_qps = 20}};
     struct vidur_results results;
     struct vidur_error err = {0};
     int known = 0;
-    close(mkstemp(path));
     synthetic_results(&results, 90, 1);
     synthetic_other_slos(&results);
-    CU_ASSERT_EQUAL_FATAL(vidur_report_csv(path, &results, NULL, &err), 0);
-    struct vidur_csv *csv = vidur_csv_read(path, &schema, &err);
+    char *text = print(vidur_report_csv, &results, NULL, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    struct vidur_csv *csv = vidur_csv_parse("csv", text, strlen(text), &schema, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(csv);
     for (int64_t i = 0; i < vidur_csv_rows(csv); i++)
         known += vidur_csv_doubles(csv, 0)[i] == results.ranking[i].slo_s[1] &&
                  vidur_csv_doubles(csv, 1)[i] == results.ranking[i].slo_s[0];
     CU_ASSERT_TRUE(known > 30);
     vidur_csv_free(csv);
+    free(text);
+    text = print(vidur_report_csv, &results, &options, &err);
+    check_has(text, ",e2e_normalized_p75_s,tpot_p99_9_s,load_qps,load_replicas,");
+    free(text);
     vidur_results_destroy(&results);
-    unlink(path);
+}
+
+/* The widest ranking: of a search for a load, with as many SLOs as there can be. */
+static void test_ranking_of_a_load(void)
+{
+    struct vidur_results results;
+    synthetic_results(&results, 60, 1);
+    synthetic_other_slos(&results);
+    for (int i = 0; i < 5; i++) {
+        char name[48], quantile[8];
+        snprintf(name, sizeof name, "e2e_p%d", 10 + i);
+        snprintf(quantile, sizeof quantile, "0.%d", 10 + i);
+        vidur_results_add_fact(&results,
+                               (struct vidur_fact){"slo", name, "metric", "e2e"}, NULL);
+        vidur_results_add_fact(
+            &results, (struct vidur_fact){"slo", name, "quantile", quantile}, NULL);
+    }
+    synthetic_retarget(&results, 50);
+    char *text = print(vidur_report_markdown, &results, NULL, NULL);
+    check_has(text, "| GPUs | nodes | $/hour | $/month | busy | margin | TTFT P95 | "
+                    "TPOT P99.9 | E2E/tok P75 | E2E P10 | E2E P11 | E2E P12 | E2E P13 "
+                    "| E2E P14 | limited by |\n");
+    free(text);
+    vidur_results_destroy(&results);
 }
 
 VIDUR_TEST_MAIN("SLOs in reports", {"latencies of SLOs", test_latencies},
                 {"columns of latencies", test_latency_columns},
                 {"other SLOs in every format", test_other_slos_in_every_format},
-                {"CSV of other SLOs", test_csv_of_other_slos})
+                {"CSV of other SLOs", test_csv_of_other_slos},
+                {"ranking of a load", test_ranking_of_a_load})

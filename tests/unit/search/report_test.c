@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* What a report function prints; the caller frees it. NULL when it fails. */
 typedef int printer(FILE *out, const struct vidur_results *results,
@@ -69,6 +68,8 @@ static void test_numbers(void)
                  {0.000123456, "0.000123"},
                  {1.23456e-7, "1.23e-07"},
                  {123456789.0, "123456789"},
+                 {1e15, "1.00e+15"},
+                 {-2.5e300, "-2.50e+300"},
                  {NAN, "-"},
                  {INFINITY, "-"},
                  {-INFINITY, "-"}};
@@ -77,6 +78,10 @@ static void test_numbers(void)
     CU_ASSERT_STRING_EQUAL(vidur_number_usd(35.36).text, "35.36");
     CU_ASSERT_STRING_EQUAL(vidur_number_usd(0.125).text, "0.13");
     CU_ASSERT_STRING_EQUAL(vidur_number_usd(NAN).text, "-");
+    CU_ASSERT_STRING_EQUAL(vidur_number_usd(1e300).text, "1.00e+300");
+    CU_ASSERT_STRING_EQUAL(vidur_number_time(1e300).text, "1.00e+300 s");
+    CU_ASSERT_STRING_EQUAL(vidur_number_percent(12.345).text, "12.3 %");
+    CU_ASSERT_STRING_EQUAL(vidur_number_percent(NAN).text, "-");
     CU_ASSERT_STRING_EQUAL(vidur_number_time(1.92).text, "1.92 s");
     CU_ASSERT_STRING_EQUAL(vidur_number_time(0.1024).text, "102 ms");
     CU_ASSERT_STRING_EQUAL(vidur_number_time(1).text, "1.00 s");
@@ -124,15 +129,9 @@ static void test_derived_values(void)
     CU_ASSERT_DOUBLE_EQUAL(vidur_cost_factor(&row, &worse), 1.25, 1e-15);
     /* 32 USD buy 3600 s x 8 requests: 1.11 USD a thousand */
     CU_ASSERT_DOUBLE_EQUAL(vidur_usd_per_1000_requests(&row), 32 / 28.8, 1e-15);
-    struct vidur_report_sizing sizing = vidur_report_size(&row, 12);
-    CU_ASSERT_EQUAL(sizing.replicas, 3); /* 4 QPS each */
-    CU_ASSERT_EQUAL(sizing.gpus, 24);
-    CU_ASSERT_EQUAL(sizing.usd_per_hour, 48);
-    CU_ASSERT_EQUAL(vidur_report_size(&row, 12.001).replicas, 4);
-    CU_ASSERT_EQUAL(vidur_report_size(&row, 0).replicas, 0);
-    CU_ASSERT_EQUAL(vidur_report_size(&row, NAN).replicas, 0);
-    row.max_qps = NAN;
-    CU_ASSERT_EQUAL(vidur_report_size(&row, 12).replicas, 0);
+    row.target_qps = 4; /* a search for a load: its own QPS count */
+    CU_ASSERT_DOUBLE_EQUAL(vidur_usd_per_1000_requests(&row), 32 / 14.4, 1e-15);
+    CU_ASSERT_EQUAL(vidur_row_qps_per_dollar(&row), 0.125);
 }
 
 static void test_words(void)
@@ -415,10 +414,12 @@ static void test_answer(void)
     struct vidur_results results;
     synthetic_results(&results, 450, 1);
     struct vidur_report_options options = {
-        .model = "llama-2-70b", .top = 3, .target_qps = 40};
+        .model = "llama-2-70b", .top = 3, .load = {.target_qps = 40}};
     char *text = print(vidur_report_answer, &results, &options, NULL);
     CU_ASSERT_EQUAL(count_of(text, "  Rent  "), 3);
-    CU_ASSERT_EQUAL(count_of(text, "  At load "), 3);
+    CU_ASSERT_EQUAL(count_of(text, "  For 40.0 QPS: rent "), 3);
+    CU_ASSERT_PTR_EQUAL(strstr(text, "llama-2-70b, arxiv:\n  For 40.0 QPS: rent "),
+                        text);
     CU_ASSERT_EQUAL(count_of(text, "vllm serve meta-llama/Llama-2-70b-hf"), 3);
     CU_ASSERT_EQUAL(count_of(text, "TTFT P90 "), 3 + 3); /* SLOs and table headers */
     check_has(text, "with another's best configuration");
@@ -452,7 +453,6 @@ static void test_markdown(void)
 
 static void test_csv(void)
 {
-    char path[] = "/tmp/vidur-report-XXXXXX";
     int count;
     const struct vidur_column *columns = vidur_ranking_columns(&count);
     static const struct vidur_csv_column wanted[] = {
@@ -463,10 +463,10 @@ static void test_csv(void)
     const struct vidur_csv_schema schema = {wanted, 4, false};
     struct vidur_results results;
     struct vidur_error err = {0};
-    close(mkstemp(path));
     synthetic_results(&results, 450, 1);
-    CU_ASSERT_EQUAL_FATAL(vidur_report_csv(path, &results, NULL, &err), 0);
-    struct vidur_csv *csv = vidur_csv_read(path, &schema, &err);
+    char *text = print(vidur_report_csv, &results, NULL, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    struct vidur_csv *csv = vidur_csv_parse("csv", text, strlen(text), &schema, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(csv);
     CU_ASSERT_EQUAL(vidur_csv_rows(csv), 450);
     for (int64_t i = 0; i < vidur_csv_rows(csv); i++) {
@@ -480,17 +480,17 @@ static void test_csv(void)
         CU_ASSERT_EQUAL(vidur_csv_int64s(csv, 3)[i], row->pareto);
     }
     vidur_csv_free(csv);
+    free(text);
     CU_ASSERT_TRUE(count > 60 && columns);
     struct vidur_report_options options = {.top = 2};
-    CU_ASSERT_EQUAL_FATAL(vidur_report_csv(path, &results, &options, &err), 0);
-    csv = vidur_csv_read(path, &schema, &err);
+    text = print(vidur_report_csv, &results, &options, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    csv = vidur_csv_parse("csv", text, strlen(text), &schema, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(csv);
     CU_ASSERT_EQUAL(vidur_csv_rows(csv), 12);
     vidur_csv_free(csv);
-    CU_ASSERT_EQUAL(vidur_report_csv("/nowhere/x.csv", &results, NULL, &err), -1);
-    CU_ASSERT_EQUAL(err.code, VIDUR_EIO);
+    free(text);
     vidur_results_destroy(&results);
-    unlink(path);
 }
 
 static void test_html(void)

@@ -79,12 +79,16 @@ static bool has_column(const char *path, const char *table, const char *name)
     struct vidur_table wanted = {table, &column, 1, sizeof(double)};
     void *rows = NULL;
     int64_t count;
+    size_t size;
     char why[160];
-    struct vidur_h5 *file = vidur_h5_open(path, why, sizeof why);
+    char *bytes = vidur_file_read(path, 0, &size, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+    struct vidur_h5 *file = vidur_h5_open(bytes, size, why, sizeof why);
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     const bool has = vidur_h5_get_table(file, &wanted, &rows, &count) == 0;
     free(rows);
     vidur_h5_close(file);
+    free(bytes);
     return has;
 }
 

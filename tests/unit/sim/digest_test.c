@@ -1,7 +1,10 @@
 #include "test.h"
 
-#include "digest.h"
+#include "base/hash.h"
 #include "flip.h"
+
+#include <vidur/deployment.h>
+#include <vidur/workload.h>
 
 #include <stdlib.h>
 #include <string.h>

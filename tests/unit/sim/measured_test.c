@@ -78,7 +78,7 @@ static void test_published_measurements(void)
 {
     const char *shared = vidur_test_shared_dir();
     if (!shared)
-        vidur_test_skip("no measurements here");
+        vidur_test_skip_golden();
     char path[1024];
     snprintf(path, sizeof path, "%s/measured/vllm-h100.json", shared);
     struct vidur_measured_experiment *e = NULL;

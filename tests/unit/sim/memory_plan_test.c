@@ -104,7 +104,7 @@ static void test_given_blocks(void)
     CU_ASSERT(plan.num_blocks >= plan.request_slots);
 }
 
-/* vllm_v1.md section 2: floor((0.9 * 79.1 GiB - weights / TP - a) / (16 * KV bytes of a
+/* ENGINE.md section 2: floor((0.9 * 79.1 GiB - weights / TP - a) / (16 * KV bytes of a
  * token)). */
 static void test_engine(void)
 {

@@ -61,7 +61,7 @@ static void end(struct setting *s)
     free(s);
 }
 
-/* simulator.md section 5, written down once more. */
+/* SIMULATOR.md section 5, written down once more. */
 static double expected_s(const struct setting *s, const struct vidur_live_batch *b,
                          bool last)
 {

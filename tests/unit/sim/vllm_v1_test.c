@@ -10,7 +10,7 @@
 #include <string.h>
 
 /*
- * vllm_v1.md section 1 by hand: every step takes a second, so that times say which step
+ * ENGINE.md section 1 by hand: every step takes a second, so that times say which step
  * a request was in.
  */
 

@@ -1,8 +1,8 @@
 #include "launch.h"
 
-#include "base/text.h"
-
 #include <vidur/scheduler.h>
+
+#include "base/text.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -57,10 +57,4 @@ static inline struct vidur_live_batch *vidur_live(struct vidur_batch *seen)
     return (struct vidur_live_batch *)seen;
 }
 
-static inline const struct vidur_live_batch *
-vidur_live_const(const struct vidur_batch *seen)
-{
-    return (const struct vidur_live_batch *)seen;
-}
-
 #endif

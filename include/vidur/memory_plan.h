@@ -5,7 +5,7 @@
 
 /*
  * How a replica's memory is divided; SIMULATOR.md section 3 (planners `vidur` and
- * `exact`) and ENGINE.md section 2 for the V1 engine.
+ * `exact`) and ENGINE.md section 2 for engines that plan it themselves.
  */
 struct vidur_scheduler_ops;
 

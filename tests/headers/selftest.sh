@@ -21,11 +21,11 @@ fresh_tree()
     printf '#include "base/text.h"\n#include <vidur/model.h>\n' >"$tree/sim/a.c"
     printf 'static const int k = 1;\nint f(int a)\n{\n    return a + k;\n}\n' \
         >"$tree/search/b.c"
-    printf '# Text\n\n## 1. One\n\n### 1.2 Two\n\n## three\n' >"$tree/sim/TEXT.md"
     printf '/* fifo */\nstatic const struct ops fifo = {.name = "fifo"};\n' \
         >"$tree/sim/schedulers/fifo.c"
     printf '/* sjf */\nstatic const struct ops sjf = {.name = "sjf"};\n' \
         >"$tree/sim/schedulers/sjf.c"
+    printf '# Text\n\n## 1. One\n\n### 1.2 Two\n\n## three\n' >"$tree/sim/TEXT.md"
 }
 
 # expect STATUS SCRIPT WHAT: the script's verdict on the tree.

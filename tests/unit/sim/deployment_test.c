@@ -42,6 +42,9 @@ static void test_defaults(void)
     X(d.scheduler.batch_size_cap = 0, "scheduler.batch_size_cap: 0 is below 1")        \
     X((d.scheduler.batch_size_cap = 3, d.num_pipeline_stages = 4),                     \
       "scheduler.batch_size_cap: 3 requests cannot be spread")                         \
+    X((strcpy(d.scheduler.type, "vllm_v1"), d.scheduler.max_num_seqs = 3,              \
+       d.num_pipeline_stages = 4),                                                     \
+      "scheduler.max_num_seqs: 3 requests cannot be spread")                           \
     X(d.scheduler.watermark_blocks_fraction = 1,                                       \
       "scheduler.watermark_blocks_fraction: 1 is not")                                 \
     X(d.scheduler.watermark_blocks_fraction = 0.0 / 0.0,                               \

@@ -129,7 +129,21 @@ static void test_engine(void)
     }
 }
 
+/* The deployment's choice, except where the scheduler brings its own rule. */
+static void test_names(void)
+{
+    struct vidur_deployment d = load("meta-llama/Llama-2-7b-hf", "h100", 1, 1);
+    CU_ASSERT_STRING_EQUAL(vidur_memory_planner_name(&d), "exact");
+    d.semantics = VIDUR_SEMANTICS_VIDUR;
+    CU_ASSERT_STRING_EQUAL(vidur_memory_planner_name(&d), "vidur");
+    d.memory_planner = VIDUR_PLANNER_EXACT;
+    CU_ASSERT_STRING_EQUAL(vidur_memory_planner_name(&d), "exact");
+    strcpy(d.scheduler.type, "vllm_v1");
+    CU_ASSERT_STRING_EQUAL(vidur_memory_planner_name(&d), "vllm_v1");
+}
+
 VIDUR_TEST_MAIN("memory plan", {"the reference's numbers", test_vidur},
                 {"the V1 engine", test_engine}, {"exact", test_exact},
                 {"planner follows semantics", test_planner_follows_semantics},
-                {"infeasible", test_infeasible}, {"given blocks", test_given_blocks})
+                {"infeasible", test_infeasible}, {"given blocks", test_given_blocks},
+                {"names", test_names})

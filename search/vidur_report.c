@@ -207,6 +207,8 @@ static int report(struct job *job, const struct vidur_args *args,
         job->options = &report_options;
         failed = write_reports(job, args, err);
     }
+    job->results = job->other = NULL;
+    job->options = NULL;
     vidur_results_destroy(&results);
     vidur_results_destroy(&other);
     return failed ? -1 : 0;

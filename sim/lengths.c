@@ -115,8 +115,8 @@ static int zipf_check(const struct vidur_lengths_config *config, int max_tokens,
 static double zeta(double count, double theta)
 {
     double sum = 0;
-    for (double i = 1; i < count; i++)
-        sum += 1.0 / pow(i, theta);
+    for (int64_t i = 1; (double)i < count; i++)
+        sum += 1.0 / pow((double)i, theta);
     return sum;
 }
 

@@ -44,9 +44,13 @@ class KillJob(Search):
         with open(self.path("log")) as file:
             return file.read()
 
+    def is_over(self):
+        """Not where it was killed with its results written and its journal still there."""
+        return os.path.exists(self.path("r.h5")) and not os.path.exists(self.journal)
+
     def finish(self, whole, ranks, *args):
         """The search that was killed, or was over before it could be, ends well."""
-        if not os.path.exists(self.path("r.h5")):
+        if not self.is_over():
             self.search("-q", "-o", "r.h5", "--resume", *args, before=mpirun(ranks))
         self.assertEqual(differences(whole, read(self.path("r.h5"))), [])
         self.assertFalse(os.path.exists(self.journal))
@@ -70,7 +74,7 @@ class KillJob(Search):
                 self.assertEqual(process.returncode, 0, self.log())
             if deaths == KILLS:
                 break
-            if os.path.exists(self.path("r.h5")):
+            if self.is_over():
                 self.finish(whole, ranks, *args)
         self.assertEqual(deaths, KILLS)
         self.finish(whole, ranks, *args)

@@ -73,15 +73,15 @@ class Kill(Search):
         killed = {True: 0, False: 0}
         kept = 0
         while sum(killed.values()) < KILLS:
-            everything = draw.random() < 0.5
+            everything = sum(killed.values()) % 2 == 0
             steps = draw.randint(0, int(0.9 * self.steps))
             if self.kill_at(self.start_job(), steps, everything, draw):
                 killed[everything] += 1
-                self.assertGreaterEqual(steps_in(self.journal), steps)
-                kept += steps > 0
+                if os.path.exists(self.journal):  # it was not just at its end
+                    self.assertGreaterEqual(steps_in(self.journal), steps)
+                    kept += steps > 0
             self.finish()
             os.unlink(self.path("r.h5"))
-        self.assertGreater(min(killed.values()), 4)
         self.assertGreater(kept, 5, "the kills came before anything was done")
 
     def test_killed_again_and_again(self):

@@ -239,14 +239,14 @@ class Signals(Search):
     def kill_alone(self):
         """One candidate, in flight at a death and alone in flight at the next one."""
         self.begin_and_stop(signal.SIGKILL, steps=0)
-        leases = lambda: search_support.read_journal(self.path("r.h5.journal"))["lease"]
+        count = lambda kind: search_support.read_journal(self.path("r.h5.journal"))[kind]
         for _ in range(2):
-            before = leases()
+            before = count("lease")
             process = self.start("--resume")
-            found = wait_until(lambda: leases() > before, process)
+            wait_until(lambda: count("lease") > before, process)
             process.kill()
             process.wait()
-            if not found or not os.path.exists(self.path("r.h5.journal")):
+            if count("lease") == before or count("finish") > 0:
                 return False
         return True
 
@@ -256,7 +256,7 @@ class Signals(Search):
         for _ in range(50):
             if self.kill_alone():
                 break
-            os.unlink(self.path("r.h5")) # it was over before it could be killed
+            self.start_over()  # it was over before it could be killed
         ways = [word for way in ("max_deaths=1", "speculate=false", "max_working_ranks=2")
                 for word in ("--set", "search." + way)]
         done = self.search("-o", "r.h5", "--resume", *ways, status=2)

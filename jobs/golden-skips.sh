@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by test.sh.
 
 # vidur_tell_golden_skips LOG: one line on the tests of a ctest log that were skipped because

@@ -20,12 +20,11 @@ check()
 
 for header in include/vidur/*.h; do check "${header#include/}"; done
 for header in estimator/base/*.h; do check "${header#estimator/}" -Iestimator; done
-for source in tests/unit/sim/one_at_a_time.c; do
-    [ -e "$source" ] || continue # a tree that is none of ours
-    "$cc" -std=c17 -pedantic-errors -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L \
-        -Iinclude -fsyntax-only "$source" || {
-        echo "$source needs more than the public headers"
-        failed=1
-    }
-done
+source=tests/unit/sim/one_at_a_time.c # not there: a tree that is none of ours
+if [ -e "$source" ] &&
+    ! "$cc" -std=c17 -pedantic-errors -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L \
+        -Iinclude -fsyntax-only "$source"; then
+    echo "$source needs more than the public headers"
+    failed=1
+fi
 exit $failed

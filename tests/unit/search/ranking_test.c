@@ -89,5 +89,26 @@ static void test_large(void)
     vidur_results_destroy(&results);
 }
 
+/* Who has no upper bound may serve anything, or nothing: never before one that has
+ * both; of one price, the larger margin goes first. */
+static void test_bounds_and_margins(void)
+{
+    struct vidur_ranking_row rows[] = {
+        make((struct example){"a", "m", "t", "ok", 9, 900}),
+        make((struct example){"b", "m", "t", "ok", 1, 10}),
+        make((struct example){"c", "m", "t", "ok", 1, 10}),
+        make((struct example){"d", "m", "t", "ok", 2, 20})};
+    rows[0].unbounded = 1;
+    rows[1].margin = 0.1;
+    rows[2].margin = 0.2;
+    CU_ASSERT_EQUAL(vidur_rank(rows, 4, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(rows[0].candidate_id, "d");
+    CU_ASSERT_STRING_EQUAL(rows[1].candidate_id, "c");
+    CU_ASSERT_STRING_EQUAL(rows[2].candidate_id, "b");
+    CU_ASSERT_STRING_EQUAL(rows[3].candidate_id, "a");
+    CU_ASSERT_EQUAL(rows[3].rank, 4);
+}
+
 VIDUR_TEST_MAIN("ranking", {"order and ranks, whatever the order on entry", test_order},
-                {"none and one", test_small}, {"many rows", test_large})
+                {"none and one", test_small}, {"many rows", test_large},
+                {"bounds and margins", test_bounds_and_margins})

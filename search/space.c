@@ -149,6 +149,13 @@ static int judge(const struct vidur_space *space, struct vidur_candidate *c,
                  wanted, space->config->clusters[c->cluster].num_gpus);
         return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
     }
+    if (space->config->target.qps > 0 && wanted > space->config->target.max_gpus) {
+        char reason[128];
+        snprintf(reason, sizeof reason,
+                 "a replica takes %d GPUs; target.max_gpus is %d", wanted,
+                 space->config->target.max_gpus);
+        return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
+    }
     if (vidur_deployment_check(deployment, &why) != 0)
         return set_reason(c, VIDUR_CANDIDATE_INVALID, why.text, err);
     const struct vidur_workload_config *workload =

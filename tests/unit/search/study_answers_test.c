@@ -235,6 +235,20 @@ static void test_target_out_of_reach(void)
     session_release(&outcome);
 }
 
+/* A replica that alone takes more than the target may grow to is refused. */
+static void test_replicas_beyond_the_target(void)
+{
+    struct session_outcome outcome;
+    run("target: {qps: 1, max_gpus: 1}\nsearch: {confirm_top: 0}\n", NULL, 0, &outcome);
+    for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
+        const struct vidur_ranking_row *row = &outcome.results.ranking[i];
+        const bool fits = row->tensor_parallel_size == 1;
+        CU_ASSERT_EQUAL(strcmp(row->status, VIDUR_STATUS_INVALID) != 0, fits);
+        CU_ASSERT_EQUAL(strstr(row->reason, "target.max_gpus is 1") == NULL, fits);
+    }
+    session_release(&outcome);
+}
+
 /* As many requests as a steady state needs: the answer is that of many more. */
 static void test_requests_as_many_as_needed(void)
 {
@@ -299,5 +313,6 @@ VIDUR_TEST_MAIN("study_answers", {"loads are sustained", test_loads_are_sustaine
                 {"all may be replicated", test_all_may_be_replicated},
                 {"the least replicas for a target", test_least_replicas_for_a_target},
                 {"a target out of reach", test_target_out_of_reach},
+                {"replicas beyond the target", test_replicas_beyond_the_target},
                 {"requests as many as needed", test_requests_as_many_as_needed},
                 {"time limits", test_time_limits})

@@ -25,11 +25,7 @@ static void put_best(struct vidur_text_table *table,
     vidur_table_cell(table, text);
     vidur_table_number(table, vidur_number_int(row->num_gpus));
     if (vidur_row_has_target(row)) {
-        vidur_table_number(table, vidur_number_int(row->num_nodes));
-        vidur_table_number(table, vidur_number_usd(row->usd_per_hour));
-        vidur_table_number(table, vidur_number_usd(row->usd_per_month));
-        vidur_table_number(table, vidur_number_percent(row->busy));
-        vidur_table_number(table, vidur_number_percent(100 * row->margin));
+        vidur_table_target(table, row);
     } else {
         vidur_table_number(table, vidur_number_qps(row));
         vidur_table_number(table, vidur_number3(row->qps_per_dollar));

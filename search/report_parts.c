@@ -128,6 +128,16 @@ static void start_ranking(struct vidur_text_table *table,
     vidur_table_start(table, headers);
 }
 
+void vidur_table_target(struct vidur_text_table *table,
+                        const struct vidur_ranking_row *row)
+{
+    vidur_table_number(table, vidur_number_int(row->num_nodes));
+    vidur_table_number(table, vidur_number_usd(row->usd_per_hour));
+    vidur_table_number(table, vidur_number_usd(row->usd_per_month));
+    vidur_table_number(table, vidur_number_percent(row->busy));
+    vidur_table_number(table, vidur_number_percent(100 * row->margin));
+}
+
 /* A row of the ranking from its price on. */
 static void put_measured(struct vidur_text_table *table,
                          const struct vidur_report_model *model,
@@ -135,11 +145,7 @@ static void put_measured(struct vidur_text_table *table,
 {
     if (target) {
         vidur_table_number(table, vidur_number_int(row->num_gpus));
-        vidur_table_number(table, vidur_number_int(row->num_nodes));
-        vidur_table_number(table, vidur_number_usd(row->usd_per_hour));
-        vidur_table_number(table, vidur_number_usd(row->usd_per_month));
-        vidur_table_number(table, vidur_number_percent(row->busy));
-        vidur_table_number(table, vidur_number_percent(100 * row->margin));
+        vidur_table_target(table, row);
     } else {
         vidur_table_number(table, vidur_number_qps(row));
         vidur_table_number(table, vidur_number3(row->qps_per_dollar));
@@ -257,11 +263,7 @@ static void put_target(struct vidur_text_table *table,
     put_short_configuration(table, row);
     vidur_table_number(table, vidur_number_int(row->num_replicas));
     vidur_table_number(table, vidur_number_int(row->num_gpus));
-    vidur_table_number(table, vidur_number_int(row->num_nodes));
-    vidur_table_number(table, vidur_number_usd(row->usd_per_hour));
-    vidur_table_number(table, vidur_number_usd(row->usd_per_month));
-    vidur_table_number(table, vidur_number_percent(row->busy));
-    vidur_table_number(table, vidur_number_percent(100 * row->margin));
+    vidur_table_target(table, row);
     vidur_table_number(table, price_change(row->usd_per_hour, best->usd_per_hour));
 }
 

@@ -52,4 +52,8 @@ int vidur_print_limits(const struct vidur_printer *to,
 void vidur_print_notes(const struct vidur_printer *to,
                        const struct vidur_results *results, const char *prefix);
 
+/* Cells of a row whose load was given: nodes, USD an hour and a month, busy, margin. */
+void vidur_table_target(struct vidur_text_table *table,
+                        const struct vidur_ranking_row *row);
+
 #endif

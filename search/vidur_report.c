@@ -1,7 +1,7 @@
 #include "base/args.h"
 #include "base/file.h"
-#include "report.h"
-#include "results_h5.h"
+#include "report/report.h"
+#include "results/results_h5.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
 #include "base/args.h"
 #include "base/progress.h"
 #include "base/text.h"
-#include "report.h"
-#include "report_model.h"
-#include "session.h"
+#include "report/report.h"
+#include "report/report_model.h"
+#include "study/session.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 #ifndef VIDUR_METRICS_H
 #define VIDUR_METRICS_H
 
+#include <vidur/distribution.h>
 #include <vidur/slo.h>
 
 #include <stdbool.h>
@@ -11,12 +12,6 @@
  * results. Per-request and per-batch records are in simulator.h.
  * Source: SIMULATOR.md section 6; MLSys'24 paper, section 5.
  */
-
-struct vidur_distribution {
-    int64_t count;
-    double mean, min, max; /* 0 when count is 0 */
-    double p50, p90, p95, p99;
-};
 
 /* Whether what is served keeps up with what is offered, over the second half of the
  * arrivals. */

@@ -1,6 +1,6 @@
 # cmake -D OUTPUT=FILE.c -D "ASSETS=NAME=PATH;..." -P embed.cmake
 # Writes a C file that holds the files' bytes; see report_assets.h.
-set(text "#include \"report_assets.h\"\n\n#include <string.h>\n\n")
+set(text "#include \"report/report_assets.h\"\n\n#include <string.h>\n\n")
 set(table "")
 set(index 0)
 foreach(asset IN LISTS ASSETS)

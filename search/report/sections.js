@@ -89,7 +89,7 @@ function sloBars(row) {
   }));
 }
 
-/* As is_same_choice of search/report_model.c: only a batch cap differs, and makes no difference. */
+/* As is_same_choice of search/report/report_model.c: only a batch cap differs, and makes no difference. */
 const choiceKeys = ["device", "network_device", "scheduler", "router", "memory_planner", "tensor_parallel_size",
   "num_pipeline_stages", "num_replicas", "chunk_size", "max_tokens_in_batch", "block_size", "max_waiting_iters",
   "watermark_blocks_fraction", "gpu_memory_utilization", "prefix_caching", "async_scheduling"];

@@ -1,6 +1,6 @@
 #include "registry.h"
 
-#include "replica.h"
+#include "replica/replica.h"
 
 /*
  * FasterTransformer: request-level batching. A batch admitted together decodes together

@@ -13,7 +13,7 @@
  * chains of five, fifty jobs a rank, heaviest first by what they will take.
  */
 
-#include "farm_link.h"
+#include "farm/farm_link.h"
 
 #include <vidur/results.h>
 

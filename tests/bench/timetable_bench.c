@@ -9,7 +9,7 @@
  */
 #define _DEFAULT_SOURCE
 
-#include "estimate_config.h"
+#include "program/estimate_config.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "test.h"
 
 #include "base/json.h"
-#include "session.h"
+#include "study/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "golden_case.h"
 
-#include "request_csv.h"
+#include "tell/request_csv.h"
 #include "toy_cluster.h"
 
 #include <vidur/csv.h>

@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "compare.h"
+#include "compare/compare.h"
 
 #include <math.h>
 #include <stdio.h>

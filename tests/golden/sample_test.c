@@ -1,7 +1,7 @@
 #include "test.h"
 
-#include "request_csv.h"
 #include "sample_cases.h"
+#include "tell/request_csv.h"
 #include "toy_cluster.h"
 
 #include <vidur/csv.h>

@@ -1,10 +1,11 @@
 #!/bin/bash
-# The floors: who may include what, and who may print. Usage: floors.sh SOURCE_DIR
+# The floors and their rooms: who may include what, and who may print.
+# Usage: floors.sh SOURCE_DIR
 . "$(dirname "$0")/files.sh"
 
 # The floor of every public header; a new one is added here.
 declare -A floor_of
-for h in error log rng csv paths; do floor_of[$h]=0; done
+for h in error log rng csv paths distribution; do floor_of[$h]=0; done
 for h in model sku profile forest timetable engine_table; do floor_of[$h]=1; done
 for h in deployment memory_plan workload shared_prefix scheduler metrics slo simulator \
     simulation_config; do floor_of[$h]=2; done
@@ -12,6 +13,15 @@ for h in capacity space ranking results; do floor_of[$h]=3; done
 
 # What floor 2 sees of floor 1: the tables and the specs.
 sim_sees=" model sku timetable engine_table "
+
+# The rooms (folders) of a floor, from the lowest: a file may include its own room's
+# headers and those of rooms before it. What lies on the floor itself is above them all.
+declare -A rooms_of=(
+    [estimator]="base specs samples forest tables program"
+    [sim]="load replica schedulers steps deploy tell drive compare program"
+    [search]="results space farm report study"
+)
+max_sources_in_room=30
 
 # Libraries behind one file each: a pattern of their headers, then the folders that may
 # use them, in each of which one file does.
@@ -79,6 +89,43 @@ check_quoted()
     complain "$file includes \"$name\", which is not its floor's"
 }
 
+# The place of a room in its floor; the floor itself comes last.
+rank_of()
+{
+    local floor_folder=$1 room=$2 rank=0 other
+    for other in ${rooms_of[$floor_folder]}; do
+        [ "$other" = "$room" ] && break
+        rank=$((rank + 1))
+    done
+    echo $rank
+}
+
+# A quoted header of a room further up in the same floor.
+check_rooms()
+{
+    local file=$1 name=$2
+    local floor_folder=${file%%/*} room=${file#*/} other=${name%%/*}
+    [ -e "$floor_folder/$name" ] || return
+    room=${room%%/*}
+    if [ "$(rank_of "$floor_folder" "$other")" -gt "$(rank_of "$floor_folder" "$room")" ]; then
+        complain "$file (room $room) includes $name of a room above it"
+    fi
+}
+
+check_room_sizes()
+{
+    local floor_folder room count
+    for floor_folder in "${!rooms_of[@]}"; do
+        while read -r room; do
+            [[ " ${rooms_of[$floor_folder]} " == *" ${room##*/} "* ]] ||
+                complain "$room is no room; add it to tests/headers/floors.sh"
+            count=$(find "$room" -maxdepth 1 -name '*.c' | wc -l)
+            [ "$count" -le $max_sources_in_room ] ||
+                complain "$room has $count sources; at most $max_sources_in_room"
+        done < <(find "$floor_folder" -mindepth 1 -maxdepth 1 -type d)
+    done
+}
+
 check_sources()
 {
     local file include floor folder name
@@ -89,7 +136,10 @@ check_sources()
             name=${include#<vidur/}
             check_public "$file" "$floor" "${name%.h}"
             ;;
-        '"'*) check_quoted "$file" "${include#\"}" ;;
+        '"'*)
+            check_quoted "$file" "${include#\"}"
+            check_rooms "$file" "${include#\"}"
+            ;;
         esac
     done < <(includes_of "${sources[@]}")
 }
@@ -149,6 +199,7 @@ check_silence()
 
 mapfile -t sources < <(c_files | grep -E '^(estimator|sim|search)/')
 check_sources
+check_room_sizes
 check_public_headers
 for entry in "${wrapped[@]}"; do
     read -r pattern folders <<<"$entry"

@@ -11,7 +11,7 @@ failed=0
 fresh_tree()
 {
     rm -rf "${tree:?}"/*
-    mkdir -p "$tree"/{include/vidur,estimator/base,sim/schedulers,search/report,tests}
+    mkdir -p "$tree"/{include/vidur,estimator/base,sim/{load,schedulers},search/report,tests}
     echo 'int vidur_error(void);' >"$tree/include/vidur/error.h"
     echo 'int vidur_model(void);' >"$tree/include/vidur/model.h"
     echo 'int vidur_forest(void);' >"$tree/include/vidur/forest.h"
@@ -21,6 +21,9 @@ fresh_tree()
     printf '#include "base/text.h"\n#include <vidur/model.h>\n' >"$tree/sim/a.c"
     printf 'static const int k = 1;\nint f(int a)\n{\n    return a + k;\n}\n' \
         >"$tree/search/b.c"
+    echo 'int vidur_load(void);' >"$tree/sim/load/draws.h"
+    echo 'int vidur_registry(void);' >"$tree/sim/schedulers/registry.h"
+    echo '#include "load/draws.h"' >"$tree/sim/schedulers/registry.c"
     printf '/* fifo */\nstatic const struct ops fifo = {.name = "fifo"};\n' \
         >"$tree/sim/schedulers/fifo.c"
     printf '/* sjf */\nstatic const struct ops sjf = {.name = "sjf"};\n' \
@@ -50,6 +53,7 @@ breach()
     shift 2
     fresh_tree
     expect 0 "$script" "a sound tree"
+    mkdir -p "$(dirname "$tree/$file")"
     printf '%s\n' "$@" >>"$tree/$file"
     expect 1 "$script" "$file: $1"
 }
@@ -66,6 +70,8 @@ breach floors.sh estimator/base/text.h '#include <vidur/model.h>'
 breach floors.sh sim/a.c '#include <vidur/space.h>'
 breach floors.sh sim/a.c '#include <vidur/forest.h>'
 breach floors.sh sim/a.c '#include "b.h"'
+breach floors.sh sim/load/draws.h '#include "schedulers/registry.h"'
+breach floors.sh sim/attic/a.c 'int vidur_attic(void);'
 breach floors.sh sim/a.c '#include <yaml.h>'
 breach floors.sh estimator/base/text.c '#include <yaml.h>'
 breach floors.sh estimator/base/text.h '#include <zlib.h>'

@@ -20,7 +20,7 @@ check()
 
 for header in include/vidur/*.h; do check "${header#include/}"; done
 for header in estimator/base/*.h; do check "${header#estimator/}" -Iestimator; done
-source=tests/unit/sim/one_at_a_time.c # not there: a tree that is none of ours
+source=tests/unit/sim/schedulers/one_at_a_time.c # not there: a tree that is none of ours
 if [ -e "$source" ] &&
     ! "$cc" -std=c17 -pedantic-errors -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L \
         -Iinclude -fsyntax-only "$source"; then

@@ -46,7 +46,7 @@ NOT_COMPARED = ("wall_s", "mpi_rank")
 # takes, and only a failing test waits for it.
 PATIENCE_S = 600
 
-# Records of the journal, by their types (search/study_record.c).
+# Records of the journal, by their types (search/study/study_record.c).
 RECORDS = {2: "end", 3: "table", 4: "lease", 5: "bound", 6: "probe", 7: "finish", 8: "lost"}
 
 

@@ -1,6 +1,6 @@
 #include "synthetic_results.h"
 
-#include "results_notes.h"
+#include "results/results_notes.h"
 
 #include <vidur/ranking.h>
 

@@ -1,7 +1,7 @@
 #ifndef VIDUR_TOY_FARM_H
 #define VIDUR_TOY_FARM_H
 
-#include "farm.h"
+#include "farm/farm.h"
 
 #include <stdatomic.h>
 

@@ -1,0 +1,63 @@
+#include "base/policy.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_NAMES = 32, MAX_LIST = 512 };
+
+int vidur_policy_find(vidur_policy_names *names, const char *name)
+{
+    for (int i = 0; names(i); i++)
+        if (strcmp(names(i), name) == 0)
+            return i;
+    return -1;
+}
+
+/* "'x' is not known; did you mean 'y'? (a, b, c)" */
+static void describe_unknown(vidur_policy_names *names, const char *name,
+                             char text[MAX_LIST])
+{
+    const char *known[MAX_NAMES];
+    int count = 0;
+    while (count < MAX_NAMES && names(count)) {
+        known[count] = names(count);
+        count++;
+    }
+    const char *nearest = vidur_text_nearest(name, known, count);
+    int n = snprintf(text, MAX_LIST, "'%.64s' is not known; did you mean '%s'? (", name,
+                     nearest ? nearest : "");
+    for (int i = 0; i < count && n < MAX_LIST; i++)
+        n += snprintf(text + n, (size_t)(MAX_LIST - n), "%s%s", known[i],
+                      i + 1 < count ? ", " : ")");
+}
+
+int vidur_policy_unknown(vidur_policy_names *names, const char *key, const char *name,
+                         struct vidur_error *err)
+{
+    char text[MAX_LIST];
+    describe_unknown(names, name, text);
+    return vidur_fail(err, VIDUR_EINVAL, "%s: %s", key, text);
+}
+
+int vidur_policy_read_type(const struct vidur_yaml_node *section,
+                           vidur_policy_names *names, char *type, size_t size,
+                           struct vidur_error *err)
+{
+    if (vidur_yaml_kind(section) != VIDUR_YAML_IS_MAPPING)
+        return vidur_yaml_fail(section, err,
+                               "not a mapping; keys and values are wanted");
+    const struct vidur_yaml_node *node = vidur_yaml_get(section, "type");
+    if (node &&
+        vidur_policy_find(names,
+                          vidur_yaml_scalar(node) ? vidur_yaml_scalar(node) : "") < 0) {
+        char text[MAX_LIST];
+        describe_unknown(names, vidur_yaml_scalar(node) ? vidur_yaml_scalar(node) : "",
+                         text);
+        return vidur_yaml_fail(node, err, "%s", text);
+    }
+    if (node)
+        snprintf(type, size, "%s", vidur_yaml_scalar(node));
+    return 0;
+}

@@ -1,0 +1,93 @@
+/* vidur-estimate: trains, judges and prints the operator times of one deployment. */
+
+#include "base/args.h"
+#include "program/estimate_commands.h"
+#include "tables/cache.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct vidur_args_option options[] = {
+    {"output", 'o', "DIR", "tables: the folder to write OPERATOR.csv files to."},
+    {"against", 0, "DIR",
+     "validate, fit: a folder of measured profiles to compare the roofline with."},
+    {"models", 0, "NAME,...",
+     "validate --against, fit: the models to compare. Default: the configuration's."},
+    {"tp", 0, "N,...",
+     "validate --against, fit: the tensor parallel sizes to compare. Default: the "
+     "configuration's."},
+};
+
+static const struct vidur_args_spec spec_without_libraries = {
+    .program = "vidur-estimate",
+    .arguments = "train|validate|tables|fit CONFIG.yaml, or predict CONFIG.yaml "
+                 "OPERATOR FEATURE=VALUE...",
+    .summary =
+        "Estimates operator times of a model on a GPU. `train` selects and fits one "
+        "regressor per operator and prints rows, hyperparameters, errors (mean "
+        "absolute percentage, cross-validated and in sample) and seconds. `validate` "
+        "adds the error of every fold and the worst samples; with --against it prints "
+        "the roofline's error on measured profiles. `tables` writes the tables that "
+        "the simulator looks times up in, one CSV per operator, in ms. `predict` "
+        "prints one time in ms, from the regressor and from the table. `fit` prints "
+        "the "
+        "roofline efficiencies with the least error on measured profiles. CONFIG.yaml "
+        "is vidur-simulate's. Finished tables are cached in estimator.cache_dir "
+        "(default $XDG_CACHE_HOME/vidur-search or ~/.cache/vidur-search; an empty text "
+        "switches the cache off).",
+    .options = options,
+    .num_options = sizeof options / sizeof options[0],
+    .takes_set = true,
+    .min_positional = 2,
+    .max_positional = 8,
+    .examples = {"vidur-estimate train configs/simulate-reference.yaml "
+                 "--set estimator.profiles=my-profiles",
+                 "vidur-estimate predict configs/simulate-reference.yaml attn_decode "
+                 "batch_size=32 kv_cache_size=1024",
+                 NULL},
+};
+
+static void print_log(void *ctx, enum vidur_log_level level, const char *text)
+{
+    fprintf(ctx, "vidur-estimate: %s%s\n", level == VIDUR_LOG_WARN ? "warning: " : "",
+            text);
+}
+
+int main(int argc, char **argv)
+{
+    char hdf5[32];
+    vidur_cache_hdf5_version(hdf5, sizeof hdf5);
+    const char *const libraries[] = {hdf5, NULL};
+    struct vidur_args_spec spec = spec_without_libraries;
+    struct vidur_args args;
+    struct vidur_error err = {0};
+    int status = 1;
+
+    spec.libraries = libraries;
+    if (vidur_args_parse(&args, &spec, argc, argv, &err)) {
+        fprintf(stderr, "vidur-estimate: %s\n", err.text);
+    } else if (args.help) {
+        vidur_args_print_help(&spec, stdout);
+        status = 0;
+    } else if (args.man) {
+        vidur_args_print_man(&spec, stdout);
+        status = 0;
+    } else if (args.version) {
+        vidur_args_print_version(&spec, stdout);
+        status = 0;
+    } else {
+        const struct vidur_log log = {.write = args.quiet ? NULL : print_log,
+                                      .ctx = stderr,
+                                      .level = args.verbose ? VIDUR_LOG_DEBUG
+                                                            : VIDUR_LOG_WARN};
+        status = vidur_estimate_run(&args, stdout, &log, &err);
+        if (status)
+            fprintf(stderr, "vidur-estimate: %s\n", err.text);
+    }
+    vidur_args_release(&args);
+    if (fflush(stdout) && status == 0) {
+        perror("vidur-estimate: standard output");
+        status = 2;
+    }
+    return status;
+}

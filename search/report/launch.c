@@ -1,0 +1,204 @@
+#include "report/launch.h"
+
+#include <vidur/scheduler.h>
+
+#include "base/text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void append(char *text, size_t size, const char *fmt, ...) VIDUR_PRINTF(3, 4);
+
+static void append(char *text, size_t size, const char *fmt, ...)
+{
+    size_t used = strlen(text);
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text + used, size - used, fmt, args);
+    va_end(args);
+}
+
+#define ARGUMENT(launch, ...)                                                          \
+    append((launch)->command, sizeof(launch)->command, __VA_ARGS__)
+
+static void note(struct vidur_launch *launch, const char *fmt, ...) VIDUR_PRINTF(2, 3);
+
+static void note(struct vidur_launch *launch, const char *fmt, ...)
+{
+    size_t used = strlen(launch->notes);
+    if (used > 0 && used + 1 < sizeof launch->notes) {
+        launch->notes[used++] = '\n';
+        launch->notes[used] = 0;
+    }
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(launch->notes + used, sizeof launch->notes - used, fmt, args);
+    va_end(args);
+}
+
+/* The identifier goes into a shell: anything unusual is quoted. */
+static void add_identifier(struct vidur_launch *launch, const char *identifier)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789._/-";
+    if (strspn(identifier, plain) == strlen(identifier) && identifier[0] != '-') {
+        ARGUMENT(launch, " %s", identifier);
+        return;
+    }
+    ARGUMENT(launch, " '");
+    for (; *identifier; identifier++)
+        ARGUMENT(launch, *identifier == '\'' ? "'\\%c'" : "%c", *identifier);
+    ARGUMENT(launch, "'");
+}
+
+static void add_parallelism(struct vidur_launch *launch,
+                            const struct vidur_results *results,
+                            const struct vidur_ranking_row *row)
+{
+    ARGUMENT(launch, " --tensor-parallel-size %lld",
+             (long long)row->tensor_parallel_size);
+    ARGUMENT(launch, " --pipeline-parallel-size %lld",
+             (long long)row->num_pipeline_stages);
+    const char *text =
+        vidur_results_fact(results, "node", row->network_device, "devices_per_node");
+    long in_node = text ? strtol(text, NULL, 10) : 0;
+    if (in_node > 0 && row->tensor_parallel_size * row->num_pipeline_stages > in_node)
+        note(launch,
+             "A replica spans nodes of %s: start it on a Ray cluster "
+             "(--distributed-executor-backend ray).",
+             vidur_text_counted(in_node, "device").text);
+    if (row->num_replicas > 1)
+        note(launch,
+             "This is one of %lld equal replicas; put a %s load balancer before them "
+             "(no engine argument).",
+             (long long)row->num_replicas,
+             strcmp(row->router, "lor") == 0      ? "least-outstanding-requests"
+             : strcmp(row->router, "random") == 0 ? "random"
+                                                  : "round-robin");
+}
+
+/* The requests that hold KV blocks at once are batch_size for each pipeline stage; the
+ * engine's limit counts all of them. */
+static void add_batch(struct vidur_launch *launch, const struct vidur_ranking_row *row)
+{
+    long long running = (long long)(row->batch_size * row->num_pipeline_stages);
+    if (row->max_num_seqs > 0) { /* a limit over all stages already */
+        ARGUMENT(launch, " --max-num-seqs %lld", (long long)row->max_num_seqs);
+        return;
+    }
+    ARGUMENT(launch, " --max-num-seqs %lld", running);
+    if (row->num_pipeline_stages > 1)
+        note(launch,
+             "--max-num-seqs is batch_size %lld times %lld stages; a cap of %s "
+             "on each micro-batch has no argument.",
+             (long long)row->batch_size, (long long)row->num_pipeline_stages,
+             vidur_text_counted(row->batch_size, "request").text);
+}
+
+/* A knob's column. A file that lacks it may still tell the budget of a batch. */
+static double knob_of(const struct vidur_ranking_row *row,
+                      const struct vidur_scheduler_ops *ops, enum vidur_knob knob)
+{
+    const double values[] = {0,
+#define X(type, name, def, min) (double)row->name,
+                             VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    return knob == ops->token_budget && !(values[knob] > 0)
+               ? (double)row->max_tokens_in_batch
+               : values[knob];
+}
+
+static bool is_switch(enum vidur_knob knob)
+{
+    static const bool is_bool[] = {false,
+#define X(type, name, def, min) _Generic((type)0, bool : true, default : false),
+                                   VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    return is_bool[knob];
+}
+
+static void add_engine_argument(struct vidur_launch *launch,
+                                const struct vidur_ranking_row *row,
+                                const struct vidur_scheduler_ops *ops,
+                                const struct vidur_engine_argument *argument)
+{
+    const enum vidur_knob knob = argument->knob;
+    const double value = knob_of(row, ops, knob);
+    if (knob == VIDUR_KNOB_NONE)
+        ARGUMENT(launch, " %s", argument->flag);
+    else if (!is_switch(knob) && value > 0)
+        ARGUMENT(launch, " %s %.10g", argument->flag, value);
+    else if (is_switch(knob) && !isnan(row->gpu_memory_utilization)) /* else unknown */
+        ARGUMENT(launch, " %s", value > 0 ? argument->flag : argument->flag_if_off);
+}
+
+static void add_scheduler(struct vidur_launch *launch,
+                          const struct vidur_ranking_row *row)
+{
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(row->scheduler);
+    if (!ops || !ops->engine_arguments) {
+        note(launch,
+             "The scheduler %s has no equivalent in vLLM: these arguments give its "
+             "hardware and limits only.",
+             row->scheduler);
+        return;
+    }
+    for (const struct vidur_engine_argument *a = ops->engine_arguments; a->flag; a++)
+        add_engine_argument(launch, row, ops, a);
+    if (ops->engine_remark)
+        note(launch, "%s", ops->engine_remark);
+}
+
+static long number_of(const char *fact)
+{
+    return fact ? strtol(fact, NULL, 10) : 0;
+}
+
+/* The engine refuses to start with more than the model's context. */
+static void add_length(struct vidur_launch *launch, const struct vidur_results *results,
+                       const struct vidur_ranking_row *row)
+{
+    const long longest =
+        number_of(vidur_results_fact(results, "trace", row->trace, "max_tokens"));
+    const long context = number_of(
+        vidur_results_fact(results, "model", row->model, "max_position_embeddings"));
+    const bool too_long = context > 0 && longest > context;
+    if (longest > 0)
+        ARGUMENT(launch, " --max-model-len %ld", too_long ? context : longest);
+    if (too_long)
+        note(launch,
+             "The workload has requests of up to %ld tokens; the model's context takes "
+             "%ld.",
+             longest, context);
+}
+
+static void add_memory(struct vidur_launch *launch, const struct vidur_results *results,
+                       const struct vidur_ranking_row *row)
+{
+    if (row->block_size > 0)
+        ARGUMENT(launch, " --block-size %lld", (long long)row->block_size);
+    add_length(launch, results, row);
+    if (row->num_blocks > 0)
+        note(launch,
+             "The engine sizes its KV cache itself; the simulation had %lld blocks "
+             "(--num-gpu-blocks-override %lld pins that).",
+             (long long)row->num_blocks, (long long)row->num_blocks);
+}
+
+void vidur_launch_line(const struct vidur_results *results,
+                       const struct vidur_ranking_row *row, struct vidur_launch *launch)
+{
+    *launch = (struct vidur_launch){"vllm serve", ""};
+    const char *identifier =
+        vidur_results_fact(results, "model", row->model, "identifier");
+    add_identifier(launch, identifier ? identifier : row->model);
+    add_parallelism(launch, results, row);
+    add_batch(launch, row);
+    add_scheduler(launch, row);
+    add_memory(launch, results, row);
+}

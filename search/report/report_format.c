@@ -1,0 +1,321 @@
+#include "report/report_format.h"
+
+#include "base/text.h"
+#include "results/columns.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Moves exact ties (2.5, 8.125) off the middle, so that every printf and every
+ * JavaScript rounds them alike. */
+static double nudge(double value)
+{
+    return value * (1 + 1e-13);
+}
+
+/* From here on digits before the point say nothing. */
+static const double LARGE = 1e15;
+
+struct vidur_number vidur_number3(double value)
+{
+    struct vidur_number number;
+    double size = fabs(nudge(value));
+    if (!isfinite(value))
+        snprintf(number.text, sizeof number.text, "-");
+    else if (value == 0)
+        snprintf(number.text, sizeof number.text, "0");
+    else if (size < 0.0001 || size >= LARGE)
+        snprintf(number.text, sizeof number.text, "%.2e", nudge(value));
+    else
+        snprintf(number.text, sizeof number.text, "%.*f",
+                 size >= 100     ? 0
+                 : size >= 10    ? 1
+                 : size >= 1     ? 2
+                 : size >= 0.1   ? 3
+                 : size >= 0.01  ? 4
+                 : size >= 0.001 ? 5
+                                 : 6,
+                 nudge(value));
+    return number;
+}
+
+struct vidur_number vidur_number_usd(double value)
+{
+    struct vidur_number number;
+    snprintf(number.text, sizeof number.text,
+             !isfinite(value)      ? "-"
+             : fabs(value) < LARGE ? "%.2f"
+                                   : "%.2e",
+             nudge(value));
+    return number;
+}
+
+struct vidur_number vidur_number_int(int64_t value)
+{
+    struct vidur_number number;
+    snprintf(number.text, sizeof number.text, "%lld", (long long)value);
+    return number;
+}
+
+struct vidur_number vidur_number_time(double value_s)
+{
+    bool small = value_s < 1;
+    struct vidur_number number = vidur_number3(small ? 1e3 * value_s : value_s);
+    if (isfinite(value_s))
+        strcat(number.text, small ? " ms" : " s");
+    return number;
+}
+
+struct vidur_number vidur_number_latency(const struct vidur_ranking_row *row,
+                                         const struct vidur_report_slo *slo)
+{
+    const double value = vidur_row_latency(row, slo);
+    struct vidur_number number = vidur_number_time(value);
+    if (isnan(value))
+        snprintf(number.text, sizeof number.text, "%s",
+                 vidur_row_has_no_samples(row, slo) ? "nothing to measure"
+                                                    : "not recorded");
+    return number;
+}
+
+struct vidur_number vidur_number_percent(double value)
+{
+    struct vidur_number number = vidur_number3(value);
+    if (isfinite(value))
+        strcat(number.text, " %");
+    return number;
+}
+
+struct vidur_number vidur_number_qps(const struct vidur_ranking_row *row)
+{
+    struct vidur_number number;
+    char range[48] = "";
+    if (isfinite(row->max_qps_low) && isfinite(row->max_qps_high))
+        snprintf(range, sizeof range, " (%.20s to %.20s)",
+                 vidur_number3(row->max_qps_low).text,
+                 vidur_number3(row->max_qps_high).text);
+    snprintf(number.text, sizeof number.text, "%s%.20s%s%s",
+             row->unbounded ? "\xe2\x89\xa5 " : "", vidur_number3(row->max_qps).text,
+             range, vidur_row_is_burst(row) ? "*" : "");
+    return number;
+}
+
+struct vidur_number vidur_number_change(double factor)
+{
+    struct vidur_number number;
+    double percent = 100 * (factor - 1);
+    if (!isfinite(percent))
+        snprintf(number.text, sizeof number.text, "-");
+    else if (fabs(percent) < 0.05)
+        snprintf(number.text, sizeof number.text, "0 %%");
+    else
+        snprintf(number.text, sizeof number.text, "%+.1f %%", nudge(percent));
+    return number;
+}
+
+void vidur_format_hardware(const struct vidur_ranking_row *row, char *text, size_t size)
+{
+    snprintf(text, size, "%lld x %s (%s): %s of TP %lld x PP %lld",
+             (long long)row->num_gpus, row->device, row->network_device,
+             vidur_text_counted(row->num_replicas, "replica").text,
+             (long long)row->tensor_parallel_size, (long long)row->num_pipeline_stages);
+}
+
+void vidur_format_engine(const struct vidur_ranking_row *row, char *text, size_t size)
+{
+    const char *label = row->scheduler_label[0] ? row->scheduler_label : row->scheduler;
+    snprintf(text, size, "%s, batch size %lld", label, (long long)row->batch_size);
+}
+
+void vidur_format_configuration(const struct vidur_ranking_row *row, char *text,
+                                size_t size)
+{
+    const char *label = row->scheduler_label[0] ? row->scheduler_label : row->scheduler;
+    snprintf(text, size, "%lld x TP%lld PP%lld on %s, %s, batch %lld",
+             (long long)row->num_replicas, (long long)row->tensor_parallel_size,
+             (long long)row->num_pipeline_stages, row->network_device, label,
+             (long long)row->batch_size);
+}
+
+static bool is_acronym(const char *metric)
+{
+    static const char *const acronyms[] = {"ttft", "tbt", "tpot", "e2e"};
+    for (size_t i = 0; i < sizeof acronyms / sizeof acronyms[0]; i++)
+        if (strcmp(metric, acronyms[i]) == 0)
+            return true;
+    return false;
+}
+
+void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_t size)
+{
+    const bool acronym = is_acronym(slo->metric);
+    char percentile[64];
+    slo_percentile(slo->quantile, percentile, sizeof percentile);
+    snprintf(text, size, "%s P%s", slo->metric, percentile);
+    for (char *at = text; *at && *at != ' '; at++)
+        *at = *at == '_' ? ' ' : acronym ? (char)toupper((unsigned char)*at) : *at;
+}
+
+void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,
+                             size_t size)
+{
+    char percentile[64];
+    slo_percentile(slo->quantile, percentile, sizeof percentile);
+    if (strcmp(slo->metric, "scheduling_delay") == 0)
+        snprintf(text, size, "delay P%s", percentile);
+    else if (strcmp(slo->metric, "e2e_normalized") == 0)
+        snprintf(text, size, "E2E/tok P%s", percentile);
+    else
+        vidur_format_slo_name(slo, text, size);
+}
+
+void vidur_format_counts(const struct vidur_report_group *group, char *text,
+                         size_t size)
+{
+    size_t used = (size_t)snprintf(
+        text, size, "%s", vidur_text_counted(group->num_rows, "candidate").text);
+    const char *separator = ": ";
+    for (int i = 0; i < VIDUR_NUM_STATUSES && used < size; i++) {
+        if (group->counts[i] == 0)
+            continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%lld %s", separator,
+                                 (long long)group->counts[i],
+                                 vidur_status_words((enum vidur_status)i));
+        separator = ", ";
+    }
+}
+
+/* ---- tables ---- */
+
+void vidur_table_start(struct vidur_text_table *table, const char *const *headers)
+{
+    *table = (struct vidur_text_table){0};
+    while (headers[table->num_columns] && table->num_columns < VIDUR_TABLE_MAX_COLUMNS)
+        table->num_columns++;
+    for (int i = 0; i < table->num_columns; i++) {
+        table->numeric[i] = headers[i][0] == '#';
+        vidur_table_cell(table, headers[i] + table->numeric[i]);
+    }
+}
+
+void vidur_table_cell(struct vidur_text_table *table, const char *text)
+{
+    if (table->failed)
+        return;
+    if (table->next == 0 && table->num_rows == table->capacity) {
+        int capacity = 2 * table->capacity + 8;
+        void *grown = realloc(table->cells, (size_t)(capacity * table->num_columns) *
+                                                sizeof *table->cells);
+        if (!grown) {
+            table->failed = true;
+            return;
+        }
+        table->cells = grown;
+        table->capacity = capacity;
+    }
+    if (table->next == 0)
+        table->num_rows++;
+    char *cell = table->cells[(table->num_rows - 1) * table->num_columns + table->next];
+    const struct vidur_text_shown shown = vidur_text_show(text);
+    if (snprintf(cell, VIDUR_TABLE_CELL, "%s", shown.text) >= VIDUR_TABLE_CELL) {
+        strcpy(cell + VIDUR_TABLE_CELL - 4, "...");
+        vidur_text_cell_clean(cell, VIDUR_TABLE_CELL);
+    }
+    table->next = (table->next + 1) % table->num_columns;
+}
+
+void vidur_table_number(struct vidur_text_table *table, struct vidur_number number)
+{
+    vidur_table_cell(table, number.text);
+}
+
+/* Characters of UTF-8 text. */
+static int display_width(const char *text)
+{
+    int width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xC0) != 0x80;
+    return width;
+}
+
+static void pad(FILE *out, int count)
+{
+    fprintf(out, "%*s", count > 0 ? count : 0, "");
+}
+
+static void print_cell(const struct vidur_text_table *table, FILE *out, int column,
+                       const char *text, int width)
+{
+    int room = width - display_width(text);
+    if (table->numeric[column])
+        pad(out, room);
+    fputs(text, out);
+    if (!table->numeric[column] && column + 1 < table->num_columns)
+        pad(out, room);
+}
+
+static void print_aligned(const struct vidur_text_table *table, FILE *out,
+                          const char *indent)
+{
+    int widths[VIDUR_TABLE_MAX_COLUMNS] = {0};
+    for (int i = 0; i < table->num_rows * table->num_columns; i++) {
+        int width = display_width(table->cells[i]);
+        int *widest = &widths[i % table->num_columns];
+        *widest = width > *widest ? width : *widest;
+    }
+    for (int row = 0; row < table->num_rows; row++) {
+        fputs(indent, out);
+        for (int column = 0; column < table->num_columns; column++) {
+            fputs(column ? "  " : "", out);
+            print_cell(table, out, column,
+                       table->cells[row * table->num_columns + column], widths[column]);
+        }
+        fputc('\n', out);
+    }
+}
+
+void vidur_put_markdown(FILE *out, const char *raw)
+{
+    const struct vidur_text_shown shown = vidur_text_show(raw);
+    for (const char *text = shown.text; *text; text++)
+        if (*text == '<')
+            fputs("&lt;", out);
+        else
+            fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
+}
+
+static void print_markdown(const struct vidur_text_table *table, FILE *out)
+{
+    for (int row = 0; row < table->num_rows; row++) {
+        for (int column = 0; column < table->num_columns; column++) {
+            fputs("| ", out);
+            const char *text = table->cells[row * table->num_columns + column];
+            vidur_put_markdown(out, text);
+            fputc(' ', out);
+        }
+        fputs("|\n", out);
+        for (int column = 0; row == 0 && column < table->num_columns; column++)
+            fputs(table->numeric[column] ? "| ---: " : "| --- ", out);
+        fputs(row == 0 ? "|\n" : "", out);
+    }
+}
+
+int vidur_table_print(const struct vidur_text_table *table, FILE *out, bool markdown,
+                      const char *indent, struct vidur_error *err)
+{
+    if (table->failed)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a report's table");
+    if (markdown)
+        print_markdown(table, out);
+    else
+        print_aligned(table, out, indent);
+    return 0;
+}
+
+void vidur_table_release(struct vidur_text_table *table)
+{
+    free(table->cells);
+    *table = (struct vidur_text_table){0};
+}

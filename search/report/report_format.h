@@ -1,0 +1,79 @@
+#ifndef VIDUR_SEARCH_REPORT_FORMAT_H
+#define VIDUR_SEARCH_REPORT_FORMAT_H
+
+#include "report/report_model.h"
+
+#include <stdio.h>
+
+/*
+ * How reports write values, the same in every format. search/report/report.js follows
+ * the same rules; a test compares them. Pure functions but for the table's stream.
+ */
+
+struct vidur_number {
+    char text[64];
+};
+
+/* Three significant digits without an exponent (0.00456, 12.3, 4567; with one below
+ * 0.0001 and from 1e15 on), "0", or "-" where the value is not known. Ties go away from
+ * zero. */
+struct vidur_number vidur_number3(double value);
+struct vidur_number vidur_number_usd(double value); /* two decimals: 1234.50 */
+struct vidur_number vidur_number_int(int64_t value);
+/* Seconds with their unit: "1.92 s", "102 ms" below 1 s. */
+struct vidur_number vidur_number_time(double value_s);
+/* An ok row's quantile; "not recorded" where its file is too old to have it. */
+struct vidur_number vidur_number_latency(const struct vidur_ranking_row *row,
+                                         const struct vidur_report_slo *slo);
+struct vidur_number vidur_number_percent(double value); /* "12.3 %" */
+/* What a row serves at most: "30.2", "30.2 (28.9 to 31.0)" where its search was
+ * replicated, ">= 30.2" (as one sign) where no load failed; with a "*" where it saw a
+ * burst. */
+struct vidur_number vidur_number_qps(const struct vidur_ranking_row *row);
+/* "+12.3 %", "0 %" below 0.05 %, for a factor of 1.123. */
+struct vidur_number vidur_number_change(double factor);
+
+/* "16 x h100 (h100_dgx): 4 replicas of TP 4 x PP 1" */
+void vidur_format_hardware(const struct vidur_ranking_row *row, char *text,
+                           size_t size);
+/* "sarathi chunk_size=512, batch size 128" */
+void vidur_format_engine(const struct vidur_ranking_row *row, char *text, size_t size);
+/* One line: "4 x TP4 PP1 on h100_dgx, sarathi chunk_size=512, batch 128" */
+void vidur_format_configuration(const struct vidur_ranking_row *row, char *text,
+                                size_t size);
+/* "ttft_p90" -> "TTFT P90", "tpot_p99.9" -> "TPOT P99.9"; unknown names stay. */
+void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_t size);
+/* The same for the header of a narrow column: "delay P99", "E2E/tok P75". */
+void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,
+                             size_t size);
+/* "84 candidates: 61 ok, 12 too large for memory, 3 failed" */
+void vidur_format_counts(const struct vidur_report_group *group, char *text,
+                         size_t size);
+
+/* Text in Markdown: no tag, no end of a table's cell, no control character. */
+void vidur_put_markdown(FILE *out, const char *text);
+
+/*
+ * A table of short texts, printed once all cells are known: aligned for terminals, or
+ * as Markdown. A cell longer than the struct's ends with "...".
+ */
+enum { VIDUR_TABLE_MAX_COLUMNS = 24, VIDUR_TABLE_CELL = 512 };
+
+struct vidur_text_table {
+    int num_columns, num_rows, capacity;
+    bool numeric[VIDUR_TABLE_MAX_COLUMNS]; /* aligned to the right */
+    char (*cells)[VIDUR_TABLE_CELL];       /* row 0 is the header */
+    int next;                              /* column of the next cell */
+    bool failed;                           /* out of memory */
+};
+
+/* `headers` ends with NULL; those that begin with '#' are numeric (the '#' is left
+ * out). */
+void vidur_table_start(struct vidur_text_table *table, const char *const *headers);
+void vidur_table_cell(struct vidur_text_table *table, const char *text);
+void vidur_table_number(struct vidur_text_table *table, struct vidur_number number);
+int vidur_table_print(const struct vidur_text_table *table, FILE *out, bool markdown,
+                      const char *indent, struct vidur_error *err);
+void vidur_table_release(struct vidur_text_table *table);
+
+#endif

@@ -1,0 +1,59 @@
+#ifndef VIDUR_SEARCH_REPORT_PARTS_H
+#define VIDUR_SEARCH_REPORT_PARTS_H
+
+#include "report/report_format.h"
+
+/* Parts that the terminal's and the Markdown report share. */
+
+/* Where and how they print. */
+struct vidur_printer {
+    FILE *out;
+    bool markdown; /* aligned text otherwise */
+    int top;       /* rows of a ranking */
+};
+
+/* What to rent: for the load that is asked for, or for the one that the search was
+ * asked for; a line for each model and workload, nothing where there is no such load.
+ * Ends with an empty line. */
+void vidur_print_loads(const struct vidur_printer *to,
+                       const struct vidur_report_model *model);
+
+/* Text from results in the form at hand. */
+void vidur_print_text(const struct vidur_printer *to, const char *text);
+
+/* How a row's load comes about, where more than one seed or no bound stands behind it;
+ * nothing elsewhere. Ends without a full stop. */
+void vidur_format_confidence(const struct vidur_ranking_row *row, char *text,
+                             size_t size);
+
+/* The best rows of a group that are ok, as a table; below it what its marks mean. */
+int vidur_print_ranking(const struct vidur_printer *to,
+                        const struct vidur_report_model *model, int group,
+                        struct vidur_error *err);
+
+/* The best of each SKU of a group; for a load, what is cheapest for it. */
+int vidur_print_skus(const struct vidur_printer *to,
+                     const struct vidur_report_model *model, int group,
+                     struct vidur_error *err);
+
+/* Whether group `first` begins a model that has a mis-configuration matrix, and that
+ * matrix. */
+bool vidur_has_matrix(const struct vidur_report_model *model, int first);
+int vidur_print_matrix(const struct vidur_printer *to,
+                       const struct vidur_report_model *model, int first,
+                       struct vidur_error *err);
+
+/* What limits how many of a group's rows. */
+int vidur_print_limits(const struct vidur_printer *to,
+                       const struct vidur_report_group *group, struct vidur_error *err);
+
+/* The caution about operator times and the notes among the facts, one a line, each
+ * after `prefix`. */
+void vidur_print_notes(const struct vidur_printer *to,
+                       const struct vidur_results *results, const char *prefix);
+
+/* Cells of a row whose load was given: nodes, USD an hour and a month, busy, margin. */
+void vidur_table_target(struct vidur_text_table *table,
+                        const struct vidur_ranking_row *row);
+
+#endif

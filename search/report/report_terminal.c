@@ -1,0 +1,218 @@
+#include "base/text.h"
+#include "report/launch.h"
+#include "report/report_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { TERMINAL_TOP = 5 };
+
+/* ---- the end of a search ---- */
+
+static void print_heading(FILE *out, const struct vidur_report_group *group)
+{
+    char counts[256];
+    vidur_format_counts(group, counts, sizeof counts);
+    fprintf(out, "%s, %s: %s\n", vidur_text_show(group->model).text,
+            vidur_text_show(group->trace).text, counts);
+}
+
+static int print_group(const struct vidur_printer *to,
+                       const struct vidur_report_model *model, int index,
+                       struct vidur_error *err)
+{
+    const struct vidur_report_group *group = &model->groups[index];
+    FILE *out = to->out;
+    print_heading(out, group);
+    if (!group->best)
+        fprintf(out, "  No candidate can serve this workload: %s\n",
+                vidur_text_show(group->rows[0].reason[0] ? group->rows[0].reason
+                                                         : group->rows[0].status)
+                    .text);
+    return vidur_print_ranking(to, model, index, err);
+}
+
+int vidur_report_terminal(FILE *out, const struct vidur_results *results,
+                          const struct vidur_report_options *options,
+                          struct vidur_error *err)
+{
+    struct vidur_report_model model;
+    int failed = vidur_report_model_make(&model, results, options, err);
+    const struct vidur_printer to = {
+        .out = out, .top = options && options->top > 0 ? options->top : TERMINAL_TOP};
+    if (!failed)
+        vidur_print_loads(&to, &model);
+    for (int i = 0; !failed && i < model.num_groups; i++) {
+        fputs(i ? "\n" : "", out);
+        failed = print_group(&to, &model, i, err);
+    }
+    if (!failed)
+        vidur_print_notes(&to, results, "note: ");
+    vidur_report_model_release(&model);
+    return failed;
+}
+
+/* ---- the answer ---- */
+
+static void print_latencies(FILE *out, const struct vidur_report_model *model,
+                            const struct vidur_ranking_row *row)
+{
+    for (int i = 0; i < model->num_slos; i++) {
+        const struct vidur_report_slo *slo = &model->slos[i];
+        char name[64];
+        vidur_format_slo_name(slo, name, sizeof name);
+        fprintf(out, "  %-10s%s %s (limit %s)\n", i ? "" : "Latency",
+                vidur_text_show(name).text, vidur_number_latency(row, slo).text,
+                vidur_number_time(slo->limit_s).text);
+    }
+}
+
+static void print_indented(FILE *out, const char *label, const char *lines)
+{
+    while (*lines) {
+        int length = (int)strcspn(lines, "\n");
+        char line[1200];
+        snprintf(line, sizeof line, "%.*s", length, lines);
+        fprintf(out, "  %-10s%s\n", label, vidur_text_show(line).text);
+        lines += length + (lines[length] == '\n');
+        label = "";
+    }
+}
+
+static void print_second(FILE *out, const struct vidur_report_group *group)
+{
+    char text[VIDUR_TABLE_CELL];
+    if (!group->second)
+        return;
+    vidur_format_configuration(group->second, text, sizeof text);
+    fprintf(out, "  %-10s%s, %s a query\n", "Next best", vidur_text_show(text).text,
+            vidur_number_change(vidur_cost_factor(group->best, group->second)).text);
+}
+
+/* What a row of the ranking serves and costs. */
+static void print_serves(FILE *out, const struct vidur_ranking_row *row)
+{
+    const struct vidur_number usd = vidur_number_usd(row->usd_per_hour);
+    char why[160];
+    vidur_format_confidence(row, why, sizeof why);
+    if (vidur_row_has_target(row))
+        fprintf(out, "  %-10s%s QPS, as asked, for $%s an hour, $%s a month\n",
+                "Serves", vidur_number3(row->target_qps).text, usd.text,
+                vidur_number_usd(row->usd_per_month).text);
+    else
+        fprintf(out, "  %-10s%s QPS at most, for $%s an hour: %s QPS per dollar\n",
+                "Serves", vidur_number_qps(row).text, usd.text,
+                vidur_number3(row->qps_per_dollar).text);
+    if (why[0])
+        fprintf(out, "  %-10s%s\n", "Count on", why);
+    fprintf(out, "  %-10s$%s per million tokens, $%s per 1,000 requests\n", "Costs",
+            vidur_number3(row->usd_per_million_tokens).text,
+            vidur_number3(vidur_usd_per_1000_requests(row)).text);
+}
+
+/* The same of what is rented for a load. */
+static void print_sizing(FILE *out, const struct vidur_report_sizing *sizing,
+                         const struct vidur_report_load *load)
+{
+    char known[128], why[160];
+    vidur_format_known(sizing, known, sizeof known);
+    fprintf(out, "  %-10s%s QPS at most (%s), for $%s an hour\n", "Serves",
+            vidur_number3(sizing->capacity_qps).text, known,
+            vidur_number_usd(sizing->usd_per_hour).text);
+    vidur_format_confidence(sizing->row, why, sizeof why);
+    if (why[0])
+        fprintf(out, "  %-10s%s, with %s\n", "Count on", why,
+                vidur_text_counted(sizing->row->num_replicas, "replica").text);
+    fprintf(out, "  %-10s$%s per 1,000 requests at %s QPS\n", "Costs",
+            vidur_number3(sizing->usd_per_hour / (3.6 * load->target_qps)).text,
+            vidur_number3(load->target_qps).text);
+}
+
+static void print_row(FILE *out, const struct vidur_report_model *model,
+                      const struct vidur_ranking_row *row,
+                      const struct vidur_report_sizing *sizing)
+{
+    char text[512];
+    vidur_format_hardware(row, text, sizeof text);
+    fprintf(out, "  %-10s%s\n", "Rent", vidur_text_show(text).text);
+    vidur_format_engine(row, text, sizeof text);
+    fprintf(out, "  %-10s%s\n", "Run", vidur_text_show(text).text);
+    if (sizing)
+        print_sizing(out, sizing, &model->load);
+    else
+        print_serves(out, row);
+    print_latencies(out, model, row);
+    fprintf(out, "  %-10s%s: %s\n", "Limit", vidur_text_show(row->bottleneck).text,
+            vidur_text_show(row->bottleneck_detail).text);
+    if (row->reason[0])
+        fprintf(out, "  %-10s%s\n", "Mind", vidur_text_show(row->reason).text);
+}
+
+static void print_best(FILE *out, const struct vidur_report_model *model, int index)
+{
+    const struct vidur_report_group *group = &model->groups[index];
+    struct vidur_ranking_row row = *group->best;
+    struct vidur_launch launch;
+    const struct vidur_report_sizing sizing = vidur_report_choose(model, index, NULL);
+    const bool sized = model->load.target_qps > 0 && sizing.row;
+    if (sized)
+        row = vidur_sizing_row(&sizing);
+    print_row(out, model, &row, sized ? &sizing : NULL);
+    if (!sized)
+        print_second(out, group);
+    vidur_launch_line(model->results, &row, &launch);
+    print_indented(out, "Launch", vidur_text_show(launch.command).text);
+    print_indented(out, "", launch.notes);
+}
+
+static int print_answer(const struct vidur_printer *to,
+                        const struct vidur_report_model *model, int index,
+                        struct vidur_error *err)
+{
+    const struct vidur_report_group *group = &model->groups[index];
+    if (!group->best)
+        return print_group(to, model, index, err);
+    print_heading(to->out, group);
+    print_best(to->out, model, index);
+    fputc('\n', to->out);
+    if (vidur_print_skus(to, model, index, err))
+        return -1;
+    fputs(to->top > 0 ? "\n" : "", to->out);
+    return vidur_print_ranking(to, model, index, err);
+}
+
+static int print_matrices(const struct vidur_printer *to,
+                          const struct vidur_report_model *model,
+                          struct vidur_error *err)
+{
+    for (int i = 0; i < model->num_groups; i++) {
+        if (!vidur_has_matrix(model, i))
+            continue;
+        fprintf(to->out,
+                "\n%s: cost of serving a workload with another's best configuration\n",
+                vidur_text_show(model->groups[i].model).text);
+        if (vidur_print_matrix(to, model, i, err))
+            return -1;
+    }
+    return 0;
+}
+
+int vidur_report_answer(FILE *out, const struct vidur_results *results,
+                        const struct vidur_report_options *options,
+                        struct vidur_error *err)
+{
+    struct vidur_report_model model;
+    const struct vidur_printer to = {.out = out, .top = options ? options->top : 0};
+    int failed = vidur_report_model_make(&model, results, options, err);
+    if (!failed)
+        vidur_print_loads(&to, &model);
+    if (!failed)
+        vidur_print_notes(&to, results, "note: ");
+    for (int i = 0; !failed && i < model.num_groups; i++) {
+        fputs(i ? "\n" : "", out);
+        failed = print_answer(&to, &model, i, err);
+    }
+    failed = failed || print_matrices(&to, &model, err);
+    vidur_report_model_release(&model);
+    return failed ? -1 : 0;
+}

@@ -1,0 +1,190 @@
+#include "space/config_parts.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/section.h"
+
+#include <vidur/simulation_config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* `traces:`: what is asked of the candidates. */
+
+/* As the reference's search has it, which knows no `auto`. */
+enum { REFERENCE_REQUESTS = 16000 };
+
+/* A number of requests in an int64_t; neither a number nor `auto`. */
+enum { REQUESTS_AUTO = 0, REQUESTS_NOT_GIVEN = -1 };
+
+int config_read_requests(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    const char *text = vidur_yaml_scalar(node);
+    int64_t count = REQUESTS_AUTO;
+    if (!text || strcmp(text, "auto") != 0) {
+        if (vidur_yaml_as_int64(node, &count, err) != 0)
+            return -1;
+        if (count < 1 || count > 1000000000)
+            return vidur_yaml_fail(node, err,
+                                   "%lld; give 1 to 1e9, or auto for as many as a "
+                                   "steady state needs",
+                                   (long long)count);
+    }
+    *(int64_t *)out = count;
+    return 0;
+}
+
+static int read_lengths(const struct vidur_yaml_node *node, void *out,
+                        struct vidur_error *err)
+{
+    return vidur_lengths_config_read(node, out, err);
+}
+
+static int read_arrivals(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    return vidur_arrivals_config_read(node, out, err);
+}
+
+#define KEY(key_, kind, member)                                                        \
+    .key = key_, .type = VIDUR_YAML_##kind,                                            \
+    VIDUR_YAML_AT(struct vidur_search_trace, member)
+
+static const struct vidur_yaml_field trace_fields[] = {
+    {KEY("name", STRING, name), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
+    {KEY("trace_file", PATH, workload.lengths.file)},
+    {KEY("lengths", CUSTOM, workload.lengths), .read = read_lengths},
+    {KEY("arrivals", CUSTOM, workload.arrivals), .read = read_arrivals},
+    {KEY("max_seq_len", INT, workload.max_tokens), .flags = VIDUR_YAML_MIN, .min = 2},
+    {KEY("cut_long_requests", BOOL, workload.cut_long_requests)},
+    {KEY("num_requests", CUSTOM, workload.num_requests), .read = config_read_requests},
+    {KEY("start_qps", DOUBLE, start_qps), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {0}};
+
+static int read_trace(const struct vidur_yaml_node *node,
+                      struct vidur_search_trace *trace, struct vidur_error *err)
+{
+    vidur_workload_config_defaults(&trace->workload);
+    trace->workload.num_requests = REQUESTS_NOT_GIVEN;
+    trace->workload.arrivals.qps = 1; /* until a probe says */
+    trace->start_qps = 1;
+    if (vidur_yaml_read(node, trace_fields, trace, err) != 0)
+        return -1;
+    const bool file = vidur_yaml_get(node, "trace_file") != NULL;
+    const bool lengths = vidur_yaml_get(node, "lengths") != NULL;
+    if (file && lengths)
+        return vidur_yaml_fail_key(node, "lengths", err,
+                                   "given beside trace_file; give one of them");
+    if (!file && !lengths)
+        return vidur_yaml_fail_key(node, "trace_file", err,
+                                   "missing; give it, or lengths as vidur-simulate "
+                                   "takes them");
+    return 0;
+}
+
+int config_read_traces(const struct vidur_yaml_node *node,
+                       struct vidur_search_config *config, struct vidur_error *err)
+{
+    const int count = vidur_yaml_count(node);
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE || count == 0)
+        return vidur_yaml_fail(
+            node, err, "a list is needed, like [{name: chat, trace_file: chat.csv}]");
+    config->traces = calloc((size_t)count, sizeof *config->traces);
+    if (!config->traces)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for traces");
+    config->num_traces = count;
+    for (int i = 0; i < count; i++)
+        if (read_trace(vidur_yaml_item(node, i), &config->traces[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+/* ---- Once all sections are read ---- */
+
+static int hash_file(const char *path, uint64_t *hash, struct vidur_error *err)
+{
+    size_t size;
+    if (!path[0])
+        return 0;
+    char *bytes = vidur_file_read(path, 0, &size, err);
+    if (!bytes)
+        return -1;
+    *hash = vidur_fnv1a(*hash, bytes, size);
+    free(bytes);
+    return 0;
+}
+
+/* Where the number of requests is left to the search, the most that it may need. */
+static void settle_requests(const struct vidur_search_config *config,
+                            struct vidur_search_trace *trace)
+{
+    int64_t *count = &trace->workload.num_requests;
+    const bool reference =
+        config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY ||
+        config->semantics == VIDUR_SEMANTICS_VIDUR ||
+        config->search.seeds == VIDUR_SEEDS_REFERENCE;
+    if (*count == REQUESTS_NOT_GIVEN)
+        *count = config->search.num_requests;
+    if (*count != REQUESTS_AUTO)
+        return;
+    trace->auto_requests = !reference;
+    *count = reference ? REFERENCE_REQUESTS : config->search.max_requests;
+}
+
+static int complete(const struct vidur_yaml_node *node,
+                    const struct vidur_search_config *config,
+                    struct vidur_search_trace *trace, struct vidur_error *err)
+{
+    struct vidur_workload_config *workload = &trace->workload;
+    settle_requests(config, trace);
+    workload->seed = config->search.seed;
+    workload->seeds = config->search.seeds;
+    if (config->search.poisson_truncate >= 0 && workload->arrivals.truncate < 0)
+        workload->arrivals.truncate = config->search.poisson_truncate;
+    vidur_workload_config_complete(workload, config->semantics);
+    if (strcmp(workload->arrivals.type, "poisson") != 0 &&
+        strcmp(workload->arrivals.type, "gamma") != 0)
+        return vidur_yaml_fail_key(node, "arrivals", err,
+                                   "%s arrivals have no rate to search over; use "
+                                   "poisson or gamma",
+                                   workload->arrivals.type);
+    if (vidur_workload_config_check(workload, err) != 0)
+        return config_locate(node, "workload.", err);
+    trace->content = VIDUR_FNV1A_INIT;
+    if (hash_file(workload->lengths.file, &trace->content, err) != 0)
+        return config_fail_at(
+            node, vidur_yaml_get(node, "trace_file") ? "trace_file" : "lengths", err);
+    return 0;
+}
+
+int config_fail_workload(const struct vidur_search_config *config, int trace,
+                         struct vidur_error *err)
+{
+    static const char limit[] = "workload.max_tokens: ";
+    const struct vidur_yaml_node *traces =
+        vidur_yaml_get(vidur_yaml_root(config->doc), "traces");
+    const struct vidur_yaml_node *item = vidur_yaml_item(traces, trace);
+    if (!err || strncmp(err->text, limit, sizeof limit - 1) != 0)
+        return config_locate(item, "workload.", err);
+    memmove(err->text, err->text + sizeof limit - 1,
+            strlen(err->text + sizeof limit - 1) + 1);
+    return config_fail_at(item, "max_seq_len", err);
+}
+
+int config_complete_traces(const struct vidur_yaml_node *node,
+                           struct vidur_search_config *config, struct vidur_error *err)
+{
+    for (int i = 0; i < config->num_traces; i++) {
+        const struct vidur_yaml_node *item = vidur_yaml_item(node, i);
+        if (complete(item, config, &config->traces[i], err) != 0)
+            return -1;
+        for (int earlier = 0; earlier < i; earlier++)
+            if (strcmp(config->traces[earlier].name, config->traces[i].name) == 0)
+                return vidur_yaml_fail_key(item, "name", err,
+                                           "'%s' is taken by an earlier trace",
+                                           config->traces[i].name);
+    }
+    return 0;
+}

@@ -1,0 +1,417 @@
+#include "study/evaluate_parts.h"
+
+#include "base/hash.h"
+#include "base/progress.h"
+#include "results/slo_columns.h"
+#include "space/config_parts.h"
+
+#include <vidur/capacity.h>
+#include <vidur/scheduler.h>
+#include <vidur/simulator.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of the time limit, what is left to requests that have arrived; and how few requests
+ * are a load at all. */
+static const double limit_share_of_arrivals = 0.5;
+enum { FEWEST_REQUESTS = 100 };
+
+/* Which place of slo_s each SLO's quantile goes to; -1: another column has it. */
+static void place_slos(const struct vidur_search_config *config, int *places)
+{
+    struct slo_columns columns = {0};
+    for (int i = 0; i < config->num_slos; i++)
+        slo_columns_add(&columns, config->slos[i].metric, config->slos[i].quantile);
+    for (int i = 0; i < config->num_slos; i++) {
+        char name[VIDUR_SLO_COLUMN_NAME];
+        slo_column_name(vidur_latency_name(config->slos[i].metric),
+                        config->slos[i].quantile, name, sizeof name);
+        places[i] = slo_columns_find(&columns, name);
+    }
+}
+
+int evaluator_create(struct evaluator **out, const struct vidur_space *space,
+                     const struct evaluator_options *options, struct vidur_error *err)
+{
+    const struct vidur_search_config *config = space->config;
+    struct evaluator *e = calloc(1, sizeof *e);
+    *out = NULL;
+    if (!e)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for an evaluator");
+    *e = (struct evaluator){.space = space,
+                            .options = *options,
+                            .estimator = config->estimator,
+                            .candidate = -1};
+    place_slos(config, e->slo_places);
+    if (e->estimator.threads == 0)
+        e->estimator.threads = options->threads;
+    e->workloads = calloc((size_t)config->num_traces, sizeof *e->workloads);
+    e->timetables = calloc((size_t)space->num_tables + 1, sizeof *e->timetables);
+    int rc = e->workloads && e->timetables
+                 ? 0
+                 : vidur_fail(err, VIDUR_ENOMEM, "out of memory for an evaluator");
+    for (int i = 0; rc == 0 && i < config->num_traces; i++)
+        if (vidur_workload_create(&e->workloads[i], &config->traces[i].workload, err))
+            rc = config_fail_workload(config, i, err);
+    if (rc != 0) {
+        evaluator_destroy(e);
+        return -1;
+    }
+    *out = e;
+    return 0;
+}
+
+void evaluator_destroy(struct evaluator *e)
+{
+    if (!e)
+        return;
+    vidur_simulator_destroy(e->simulator);
+    for (int i = 0; e->workloads && i < e->space->config->num_traces; i++)
+        vidur_workload_destroy(e->workloads[i]);
+    for (int i = 0; i < e->num_replicates; i++)
+        vidur_workload_destroy(e->replicates[i].workload);
+    for (int i = 0; e->timetables && i < e->space->num_tables; i++)
+        vidur_timetable_close(e->timetables[i]);
+    free(e->workloads);
+    free(e->replicates);
+    free(e->timetables);
+    free(e);
+}
+
+void evaluator_set_pulse(struct evaluator *e, const struct evaluator_pulse *pulse)
+{
+    e->pulse = pulse;
+}
+
+const struct vidur_workload *evaluator_workload(const struct evaluator *e, int trace)
+{
+    return e->workloads[trace];
+}
+
+/* Another seed for the same workload; depends on nothing but the two. */
+static uint64_t replicate_seed(uint64_t seed, int replication)
+{
+    const uint64_t of = (uint64_t)replication;
+    uint64_t hash = vidur_fnv1a_string(VIDUR_FNV1A_INIT, "replication");
+    hash = vidur_fnv1a(hash, &seed, sizeof seed);
+    return vidur_fnv1a(hash, &of, sizeof of);
+}
+
+static struct vidur_workload *find_workload(struct evaluator *e, int trace,
+                                            int replication, struct vidur_error *err)
+{
+    if (replication == 0)
+        return e->workloads[trace];
+    for (int i = 0; i < e->num_replicates; i++)
+        if (e->replicates[i].trace == trace &&
+            e->replicates[i].replication == replication)
+            return e->replicates[i].workload;
+    struct replicate *more =
+        realloc(e->replicates, ((size_t)e->num_replicates + 1) * sizeof *e->replicates);
+    if (!more) {
+        vidur_fail(err, VIDUR_ENOMEM, "out of memory for a workload");
+        return NULL;
+    }
+    e->replicates = more;
+    struct replicate *new = &more[e->num_replicates];
+    struct vidur_workload_config config = e->space->config->traces[trace].workload;
+    config.seed = replicate_seed(config.seed, replication);
+    *new = (struct replicate){.trace = trace, .replication = replication};
+    if (vidur_workload_create(&new->workload, &config, err) != 0)
+        return NULL;
+    e->num_replicates++;
+    return new->workload;
+}
+
+int64_t evaluator_memory_bytes(const struct evaluator *e)
+{
+    return e->simulator ? vidur_simulator_memory_bytes(e->simulator) : 0;
+}
+
+const struct vidur_timetable *evaluator_timetable(struct evaluator *e, int table,
+                                                  struct vidur_error *err)
+{
+    if (!e->timetables[table] &&
+        vidur_timetable_open(&e->timetables[table], &e->estimator,
+                             &e->space->tables[table], e->options.log, err) != 0)
+        return NULL;
+    return e->timetables[table];
+}
+
+int evaluator_open_table(struct evaluator *e, int table, struct evaluator_table *out,
+                         struct vidur_error *err)
+{
+    const struct vidur_timetable *timetable = evaluator_timetable(e, table, err);
+    if (!timetable)
+        return -1;
+    memset(out, 0, sizeof *out);
+    snprintf(out->key, sizeof out->key, "%s", timetable->key);
+    snprintf(out->provenance, sizeof out->provenance, "%s", timetable->provenance);
+    return 0;
+}
+
+/* ---- Simulations ---- */
+
+static int on_progress(void *context, double time_s, int64_t num_completed)
+{
+    const struct evaluator_pulse *pulse = context;
+    (void)time_s, (void)num_completed;
+    pulse->beat(pulse->self);
+    return 0;
+}
+
+int evaluator_simulate(const struct evaluator *e, struct evaluator_run *run,
+                       struct vidur_metrics *metrics, struct vidur_error *err)
+{
+    const struct vidur_observer observer = {.context = (void *)(uintptr_t)e->pulse,
+                                            .progress = on_progress};
+    struct vidur_run_options options = run->options;
+    if (e->pulse && e->pulse->beat)
+        options.observer = &observer;
+    if (e->pulse && e->pulse->stop) {
+        options.cancel = e->pulse->stop;
+        if (*e->pulse->stop) /* a short run would not look */
+            return vidur_fail(err, VIDUR_EINTR, "told to stop");
+    }
+    return vidur_simulator_run(run->simulator, run->workload, &options, metrics, err);
+}
+
+static int take_candidate(struct evaluator *e, const struct evaluator_load *load,
+                          struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[load->candidate];
+    const int replicas = load->num_replicas > 0 ? load->num_replicas : c->num_replicas;
+    struct vidur_deployment deployment;
+    if (e->candidate == load->candidate && e->num_replicas == replicas)
+        return 0;
+    const struct vidur_timetable *timetable = evaluator_timetable(e, c->table, err);
+    if (!timetable)
+        return -1;
+    vidur_simulator_destroy(e->simulator);
+    e->simulator = NULL;
+    e->candidate = -1;
+    vidur_space_deployment(e->space, load->candidate, &deployment);
+    deployment.num_replicas = replicas;
+    if (vidur_simulator_create(&e->simulator, &deployment, timetable,
+                               e->workloads[c->trace]->max_tokens, err) != 0)
+        return -1;
+    e->candidate = load->candidate;
+    e->num_replicas = replicas;
+    return 0;
+}
+
+/* ---- The time limit ---- */
+
+static int64_t arrivals_until(const struct vidur_workload *workload, double time_s)
+{
+    int64_t count = 0;
+    while (count < workload->num_requests && workload->arrived_at_s[count] <= time_s)
+        count++;
+    return count;
+}
+
+/* Leaves the last requests out, so that those before them have time to be served; false
+ * where too few would remain. */
+static bool shorten(struct vidur_workload *first, double limit_s)
+{
+    const int64_t count = arrivals_until(first, limit_share_of_arrivals * limit_s);
+    if (count < FEWEST_REQUESTS || count == first->num_requests)
+        return false;
+    first->num_requests = count;
+    return true;
+}
+
+/* Runs that the limit would cut are made shorter instead. */
+static int simulate_in_time(const struct evaluator *e, struct evaluator_run *run,
+                            struct vidur_workload *first, struct vidur_metrics *metrics,
+                            struct vidur_error *err)
+{
+    const double limit_s = run->options.time_limit_s;
+    const bool reference =
+        e->space->config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY;
+    if (!(limit_s > 0) || reference)
+        return evaluator_simulate(e, run, metrics, err);
+    const bool too_long = first->arrived_at_s[first->num_requests - 1] > limit_s;
+    const bool is_short = too_long && shorten(first, limit_s);
+    if (evaluator_simulate(e, run, metrics, err) != 0)
+        return -1;
+    if (!metrics->time_limited || is_short || !shorten(first, limit_s))
+        return 0;
+    return evaluator_simulate(e, run, metrics, err);
+}
+
+int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
+                  struct vidur_metrics *metrics, struct vidur_error *err)
+{
+    const struct vidur_search_config *config = e->space->config;
+    const int trace = e->space->candidates[load->candidate].trace;
+    struct vidur_workload *workload = find_workload(e, trace, load->replication, err);
+    struct vidur_workload first;
+    /* The reference's search looks at how late an overloaded run is. */
+    const bool may_stop =
+        config->search.stop_early &&
+        config->capacity_definition != VIDUR_CAPACITY_SCHEDULING_DELAY;
+    if (!workload || take_candidate(e, load, err) != 0)
+        return -1;
+    const int64_t count =
+        load->num_requests > 0 ? load->num_requests : workload->num_requests;
+    if (vidur_workload_offer(workload, count, load->qps, &first, err) != 0)
+        return -1;
+    struct evaluator_run run = {
+        .simulator = e->simulator,
+        .workload = &first,
+        .options = {.slos = config->slos,
+                    .num_slos = config->num_slos,
+                    .stop_early = may_stop,
+                    .tbt_definition = config->tbt_definition,
+                    .time_limit_s = config->search.time_limit_s,
+                    .sustained_fraction = config->search.sustained_fraction}};
+    return simulate_in_time(e, &run, &first, metrics, err);
+}
+
+static bool is_sustained(const struct evaluator *e, const struct vidur_metrics *metrics)
+{
+    return metrics->sustained.kept_up ||
+           e->space->config->semantics == VIDUR_SEMANTICS_VIDUR;
+}
+
+bool evaluator_is_feasible(const struct evaluator *e,
+                           const struct vidur_metrics *metrics)
+{
+    return metrics->violated_slo < 0 && !metrics->time_limited &&
+           is_sustained(e, metrics);
+}
+
+/* A run that was stopped before anything was measured tells nothing. */
+static double known(const struct vidur_distribution *latency, double value)
+{
+    return latency->count > 0 ? value : NAN;
+}
+
+static void fill_latencies(struct vidur_probe_row *row,
+                           const struct vidur_metrics *metrics)
+{
+    const struct vidur_distribution *latency = metrics->latency;
+#define QUANTILES(name)                                                                \
+    row->name##_p50_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p50);      \
+    row->name##_p90_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p90);      \
+    row->name##_p95_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p95);      \
+    row->name##_p99_s =                                                                \
+        known(&latency[VIDUR_LATENCY_##name], latency[VIDUR_LATENCY_##name].p99)
+    QUANTILES(ttft);
+    QUANTILES(tbt);
+    QUANTILES(tpot);
+    QUANTILES(e2e);
+    QUANTILES(e2e_normalized);
+    QUANTILES(scheduling_delay);
+#undef QUANTILES
+}
+
+static void fill_slos(const struct evaluator *e, const struct vidur_metrics *metrics,
+                      struct vidur_probe_row *row)
+{
+    for (int i = 0; i < VIDUR_MAX_SLOS; i++)
+        row->slo_s[i] = NAN;
+    for (int i = 0; i < e->space->config->num_slos; i++)
+        if (e->slo_places[i] >= 0)
+            row->slo_s[e->slo_places[i]] = metrics->slo_value[i];
+}
+
+static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *metrics)
+{
+#define SAME(name) row->name = metrics->name
+    SAME(mfu);
+    SAME(memory_usage);
+    SAME(busy);
+    SAME(output_tokens_per_s);
+    SAME(total_tokens_per_s);
+    SAME(mean_batch_size);
+    SAME(mean_decode_batch_size);
+    SAME(mean_tokens_per_batch);
+    SAME(prefill_token_fraction);
+    SAME(communication_time_fraction);
+    SAME(pipeline_idle_fraction);
+    SAME(full_batch_fraction);
+    SAME(blocked_on_memory_fraction);
+    SAME(mean_waiting_requests);
+    SAME(num_batches);
+    SAME(simulated_time_s);
+#undef SAME
+    row->num_requests = metrics->num_requests;
+    row->preemptions = metrics->num_restarts;
+    row->extrapolated = metrics->num_extrapolated;
+    row->simulated_requests = metrics->num_arrived;
+}
+
+static void fill_verdict(const struct evaluator *e, struct vidur_probe_row *row,
+                         const struct vidur_metrics *metrics)
+{
+    row->time_limited = metrics->time_limited;
+    row->stopped_early = metrics->stopped_early;
+    row->feasible = evaluator_is_feasible(e, metrics);
+    if (metrics->violated_slo >= 0)
+        vidur_slo_name(&e->space->config->slos[metrics->violated_slo],
+                       row->violated_slo, sizeof row->violated_slo);
+    else if (metrics->time_limited)
+        snprintf(row->violated_slo, sizeof row->violated_slo, "time_limit_s");
+    else if (!is_sustained(e, metrics))
+        snprintf(row->violated_slo, sizeof row->violated_slo, VIDUR_SUSTAINED);
+}
+
+static double find_margin(const struct vidur_search_config *config,
+                          const struct vidur_metrics *metrics)
+{
+    double worst = 0;
+    for (int i = 0; i < config->num_slos; i++)
+        worst = fmax(worst, metrics->slo_value[i] / config->slos[i].limit_s);
+    return 1 - worst;
+}
+
+int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
+                    struct evaluator_probed *out, struct vidur_error *err)
+{
+    struct vidur_probe_row *row = &out->row;
+    struct vidur_metrics metrics;
+    const double begin_s = vidur_monotonic_s();
+    if (evaluator_run(e, load, &metrics, err) != 0)
+        return -1;
+    memset(out, 0, sizeof *out);
+    out->peak_batch_size = metrics.peak_batch_size;
+    out->peak_holders = metrics.peak_holders;
+    out->asked_requests = load->num_requests;
+    out->sustained = is_sustained(e, &metrics);
+    out->margin = find_margin(e->space->config, &metrics);
+    out->mean_e2e_s = known(&metrics.latency[VIDUR_LATENCY_e2e],
+                            metrics.latency[VIDUR_LATENCY_e2e].mean);
+    snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64,
+             e->space->candidates[load->candidate].id);
+    row->qps = load->qps;
+    row->replication = load->replication;
+    row->num_replicas = e->num_replicas;
+    fill_verdict(e, row, &metrics);
+    fill_latencies(row, &metrics);
+    fill_slos(e, &metrics, row);
+    fill_load(row, &metrics);
+    row->mpi_rank = e->options.rank;
+    row->wall_s = vidur_monotonic_s() - begin_s;
+    return 0;
+}
+
+bool evaluator_is_same(const struct vidur_space *space, int64_t candidate,
+                       const struct evaluator_probed *probed)
+{
+    const struct vidur_candidate *c = &space->candidates[candidate];
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(space->config->schedulers[c->scheduler].config.type);
+    if (!ops->batch_cap_felt_only_when_reached)
+        return false;
+    return probed->peak_batch_size < c->batch_size &&
+           probed->peak_holders < (int64_t)c->batch_size * c->num_pipeline_stages;
+}

@@ -1,0 +1,186 @@
+#include "study/evaluate_parts.h"
+
+#include <vidur/capacity.h>
+#include <vidur/scheduler.h>
+
+#include <math.h>
+#include <string.h>
+
+/* Where a capacity search may begin: the bound on what a candidate serves, a pilot, the
+ * number of requests. */
+
+/* How often the bound's requests fill the batch, and how many they are at least. */
+enum { BOUND_BATCHES = 4, BOUND_REQUESTS = 512 };
+
+/* The pilot's share of the requests, and how few it makes do with. */
+enum {
+    PILOT_SHARE = 16,
+    PILOT_SHARE_OF_AUTO = 4,
+    PILOT_REQUESTS = 500,
+    PILOT_ITERATIONS = 20,
+    PILOT_STRIDE = 2
+};
+static const double pilot_granularity = 0.1;
+
+/* A search for a steady state begins with a part of the requests that it is expected to
+ * need, so that two answers can be compared; how many it needs in any case. */
+enum { FIRST_PART = 4, FEWEST_AUTO_REQUESTS = 8192 };
+
+/* All requests are there from the start, for any simulation's purpose. */
+static const double saturating_qps = 1e9;
+
+static int64_t bound_requests(const struct vidur_deployment *deployment,
+                              int64_t available, int max_tokens)
+{
+    struct vidur_memory_plan plan;
+    vidur_memory_plan(deployment, max_tokens, &plan);
+    int64_t count = BOUND_BATCHES * plan.max_batch_size;
+    if (count < BOUND_REQUESTS)
+        count = BOUND_REQUESTS;
+    return count < available ? count : available;
+}
+
+/* Where lengths are drawn from a trace, only the workload tells. */
+static int check_prompts(const struct vidur_scheduler_config *scheduler,
+                         const struct vidur_workload *workload, struct vidur_error *err)
+{
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(scheduler->type);
+    int longest = 0;
+    if (!ops->whole_prompts)
+        return 0;
+    for (int64_t i = 0; i < workload->num_requests; i++)
+        if (workload->num_prefill_tokens[i] > longest)
+            longest = workload->num_prefill_tokens[i];
+    if (vidur_scheduler_takes_prompt(ops, scheduler, longest))
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "%s %.0f is below the longest prompt of %d tokens, "
+                      "which never runs; raise it",
+                      vidur_knob_name(ops->token_budget),
+                      vidur_knob_value(scheduler, ops->token_budget), longest);
+}
+
+/* What a saturated replica comes to. */
+struct saturated {
+    double qps;
+    int64_t in_flight; /* requests that it worked on at once */
+};
+
+static int saturate(struct evaluator *e, int64_t candidate, struct saturated *out,
+                    struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    struct vidur_workload *workload = e->workloads[c->trace];
+    const struct vidur_timetable *timetable = evaluator_timetable(e, c->table, err);
+    struct vidur_deployment deployment;
+    struct vidur_metrics metrics;
+    struct vidur_workload first;
+    if (!timetable)
+        return -1;
+    vidur_space_deployment(e->space, candidate, &deployment);
+    if (check_prompts(&deployment.scheduler, workload, err) != 0)
+        return -1;
+    deployment.num_replicas = 1;
+    const int64_t count =
+        bound_requests(&deployment, workload->num_requests, workload->max_tokens);
+    struct evaluator_run run = {.workload = &first};
+    if (vidur_workload_offer(workload, count, saturating_qps, &first, err) != 0)
+        return -1;
+    int rc = vidur_simulator_create(&run.simulator, &deployment, timetable,
+                                    workload->max_tokens, err);
+    if (rc == 0)
+        rc = evaluator_simulate(e, &run, &metrics, err);
+    vidur_simulator_destroy(run.simulator);
+    if (rc != 0)
+        return -1;
+    *out = (struct saturated){metrics.requests_per_s, metrics.peak_holders};
+    if (!(out->qps > 0 && isfinite(out->qps)))
+        return vidur_fail(err, VIDUR_EINVAL, "no request was served at any load");
+    return 0;
+}
+
+struct pilot {
+    struct evaluator *evaluator;
+    struct evaluator_load load;
+};
+
+static int probe_pilot(void *context, double qps,
+                       struct vidur_capacity_outcome *outcome, struct vidur_error *err)
+{
+    struct pilot *pilot = context;
+    struct vidur_metrics metrics;
+    pilot->load.qps = qps;
+    if (evaluator_run(pilot->evaluator, &pilot->load, &metrics, err) != 0)
+        return -1;
+    outcome->feasible = evaluator_is_feasible(pilot->evaluator, &metrics);
+    return 0;
+}
+
+/* Leaves *start_qps alone where the workload is too short for a pilot, or nothing
+ * passes. */
+static int find_start(struct pilot *pilot, double bound_qps, double *start_qps,
+                      struct vidur_error *err)
+{
+    const struct vidur_capacity_options options = {.definition = VIDUR_CAPACITY_SLOS,
+                                                   .granularity = pilot_granularity,
+                                                   .max_iterations = PILOT_ITERATIONS,
+                                                   .anchor_qps = bound_qps,
+                                                   .first_stride = PILOT_STRIDE};
+    struct vidur_capacity search;
+    struct vidur_capacity_answer answer;
+    if (pilot->load.num_requests < PILOT_REQUESTS)
+        return 0;
+    if (vidur_capacity_begin(&search, &options, err) != 0 ||
+        vidur_capacity_run(&search, probe_pilot, pilot, err) != 0)
+        return -1;
+    vidur_capacity_answer(&search, &answer);
+    if (answer.found) /* so few requests may be served at any rate */
+        *start_qps = fmin(answer.max_qps, bound_qps);
+    return 0;
+}
+
+int64_t evaluator_requests_for(double in_flight)
+{
+    const double wanted = fmin(EVALUATOR_STEADY_TURNOVERS * in_flight, 0x1p40);
+    int64_t count = FEWEST_AUTO_REQUESTS;
+    while ((double)count < wanted)
+        count *= 2;
+    return count;
+}
+
+/* The requests that a search begins with. */
+static int64_t first_requests(const struct evaluator *e, int64_t candidate,
+                              const struct saturated *saturated)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    const struct vidur_search_config *config = e->space->config;
+    const int64_t most = e->workloads[c->trace]->num_requests;
+    const double target_qps = config->target.qps;
+    const double replicas =
+        target_qps > 0 ? target_qps / saturated->qps : c->num_replicas;
+    if (!config->traces[c->trace].auto_requests)
+        return most;
+    const int64_t count =
+        evaluator_requests_for((double)saturated->in_flight * replicas) / FIRST_PART;
+    return count < most ? count : most;
+}
+
+int evaluator_bound(struct evaluator *e, int64_t candidate, bool pilot,
+                    struct evaluator_bound *out, struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    const struct vidur_search_config *config = e->space->config;
+    const int share =
+        config->traces[c->trace].auto_requests ? PILOT_SHARE_OF_AUTO : PILOT_SHARE;
+    struct saturated saturated;
+    *out = (struct evaluator_bound){0};
+    if (saturate(e, candidate, &saturated, err) != 0)
+        return -1;
+    out->qps = saturated.qps * (config->target.qps > 0 ? 1 : c->num_replicas);
+    out->num_requests = first_requests(e, candidate, &saturated);
+    if (!pilot || config->target.qps > 0) /* the bound says with how many to begin */
+        return 0;
+    struct pilot search = {
+        e, {.candidate = candidate, .num_requests = out->num_requests / share}};
+    return find_start(&search, out->qps, &out->start_qps, err);
+}

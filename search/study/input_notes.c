@@ -1,0 +1,100 @@
+#include "study/input_notes.h"
+
+#include "study/study_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where notes go to. */
+struct listener {
+    const struct vidur_log *log;   /* or NULL */
+    struct vidur_results *results; /* or NULL */
+    struct vidur_error *err;
+    int rc;
+};
+
+static void hear(struct listener *l, bool is_warning, const char *text)
+{
+    if (l->log && is_warning)
+        vidur_log_warn(l->log, "%s", text);
+    else if (l->log)
+        vidur_log_info(l->log, "%s", text);
+    if (l->results && l->rc == 0)
+        l->rc = vidur_results_add_fact(
+            l->results, (struct vidur_fact){"note", "", "text", text}, l->err);
+}
+
+static void tell_cut(struct listener *l, const struct study *study)
+{
+    const struct vidur_search_config *config = study->config;
+    char cut[128], text[256];
+    for (int i = 0; i < config->num_traces; i++) {
+        vidur_workload_describe_cut(evaluator_workload(study->evaluator, i), cut,
+                                    sizeof cut);
+        snprintf(text, sizeof text, "trace %s: %s and are cut to that (max_seq_len)",
+                 config->traces[i].name, cut);
+        if (cut[0])
+            hear(l, true, text);
+    }
+}
+
+static bool is_paired(const struct vidur_space *space, int model, int trace)
+{
+    for (int64_t i = 0; i < space->num_candidates; i++)
+        if (space->candidates[i].model == model && space->candidates[i].trace == trace)
+            return true;
+    return false;
+}
+
+static void tell_context(struct listener *l, const struct study *study)
+{
+    const struct vidur_search_config *config = study->config;
+    char beyond[192], text[256];
+    for (int m = 0; m < config->num_models; m++)
+        for (int t = 0; t < config->num_traces; t++) {
+            vidur_model_describe_context(&config->models[m].spec, "max_seq_len",
+                                         config->traces[t].workload.max_tokens, beyond,
+                                         sizeof beyond);
+            if (!beyond[0] || !is_paired(study->space, m, t))
+                continue;
+            snprintf(text, sizeof text, "trace %s: %s", config->traces[t].name, beyond);
+            hear(l, true, text);
+        }
+}
+
+static void tell_nodes(struct listener *l, const struct vidur_search_config *config)
+{
+    char text[128];
+    for (int i = 0; i < config->num_clusters; i++) {
+        const struct vidur_search_cluster *cluster = &config->clusters[i];
+        bool told = !cluster->default_node;
+        for (int j = 0; j < i; j++)
+            told |= config->clusters[j].default_node &&
+                    strcmp(config->clusters[j].node.name, cluster->node.name) == 0;
+        snprintf(text, sizeof text, "network_device: %s (default)", cluster->node.name);
+        if (!told)
+            hear(l, false, text);
+    }
+}
+
+static int tell(struct listener *l, const struct study *study)
+{
+    tell_cut(l, study);
+    tell_context(l, study);
+    tell_nodes(l, study->config);
+    return l->rc;
+}
+
+void input_notes_log(const struct study *study, const struct vidur_log *log)
+{
+    struct listener listener = {.log = log};
+    tell(&listener, study);
+}
+
+int input_notes_add(const struct study *study, struct vidur_results *results,
+                    struct vidur_error *err)
+{
+    struct listener listener = {.results = results, .err = err};
+    return tell(&listener, study);
+}

@@ -1,0 +1,288 @@
+#define _XOPEN_SOURCE 700 /* realpath */
+
+#include "results/results_notes.h"
+#include "space/identity.h"
+#include "study/input_notes.h"
+#include "study/study_parts.h"
+
+#include <vidur/simulation_config.h>
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* The search's circumstances, for reports; results.h lists the keys they know. */
+
+struct facts {
+    struct vidur_results *results;
+    const char *section;
+    const char *name;
+    struct vidur_error *err;
+    int rc;
+};
+
+static void add_text(struct facts *f, const char *key, const char *value)
+{
+    if (f->rc == 0 && value[0])
+        f->rc = vidur_results_add_fact(
+            f->results, (struct vidur_fact){f->section, f->name, key, value}, f->err);
+}
+
+static void add_number(struct facts *f, const char *key, double value)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (!isnan(value))
+        add_text(f, key, text);
+}
+
+static void add_slos(struct facts *f, const struct vidur_search_config *config)
+{
+    char name[48];
+    f->section = "slo";
+    f->name = name;
+    for (int i = 0; i < config->num_slos; i++) {
+        const struct vidur_slo *slo = &config->slos[i];
+        vidur_slo_name(slo, name, sizeof name);
+        add_text(f, "metric", vidur_latency_name(slo->metric));
+        add_number(f, "quantile", slo->quantile);
+        add_number(f, "limit_s", slo->limit_s);
+    }
+    f->name = "";
+}
+
+/* What vLLM is to load: a name on a hub, or the folder that a config.json lies in. */
+static void add_identifier(struct facts *f, const struct vidur_search_model *model)
+{
+    char path[PATH_MAX], value[256]; /* what a launch line has room for */
+    const char *suffix = strrchr(model->identifier, '.');
+    if (!suffix || strcasecmp(suffix, ".json") != 0) {
+        add_text(f, "identifier", model->spec.name);
+        return;
+    }
+    char *end = realpath(model->identifier, path) ? strrchr(path, '/') : NULL;
+    if (end)
+        *end = 0;
+    if (end && strlen(path) < sizeof value)
+        snprintf(value, sizeof value, "%s", path[0] ? path : "/");
+    else
+        snprintf(value, sizeof value, "/PATH/TO/%.96s", model->spec.name);
+    add_text(f, "identifier", value);
+}
+
+static void add_models(struct facts *f, const struct vidur_search_config *config)
+{
+    f->section = "model";
+    for (int i = 0; i < config->num_models; i++) {
+        f->name = config->models[i].name;
+        add_identifier(f, &config->models[i]);
+        add_number(f, "num_layers", config->models[i].spec.num_layers);
+        add_number(f, "embedding_dim", config->models[i].spec.embedding_dim);
+        add_number(f, "max_position_embeddings",
+                   config->models[i].spec.max_position_embeddings);
+    }
+}
+
+static void describe_lengths(const struct vidur_lengths_config *l, int max_tokens,
+                             char *out, size_t size)
+{
+    if (strcmp(l->type, "fixed") == 0)
+        snprintf(out, size, "fixed, %d prompt and %d output tokens", l->prefill_tokens,
+                 l->decode_tokens);
+    else if (strcmp(l->type, "trace") == 0)
+        snprintf(out, size, "trace");
+    else
+        snprintf(out, size, "%s, %d to %d tokens, prompt:output %g", l->type,
+                 l->min_tokens, max_tokens, l->prefill_to_decode_ratio);
+}
+
+static void describe_arrivals(const struct vidur_arrivals_config *a, char *out,
+                              size_t size)
+{
+    if (strcmp(a->type, "gamma") == 0)
+        snprintf(out, size, "gamma, coefficient of variation %g", a->cv);
+    else if (a->truncate > 0)
+        snprintf(out, size, "%s, gaps cut at %g / QPS", a->type, a->truncate);
+    else
+        snprintf(out, size, "%s", a->type);
+}
+
+static double mean_of(const int32_t *values, int64_t count)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += values[i];
+    return count ? (double)sum / (double)count : NAN;
+}
+
+static void add_traces(struct facts *f, const struct study *study)
+{
+    char text[256];
+    f->section = "trace";
+    for (int i = 0; i < study->config->num_traces; i++) {
+        const struct vidur_search_trace *trace = &study->config->traces[i];
+        const struct vidur_workload_config *config = &trace->workload;
+        const struct vidur_workload *w = evaluator_workload(study->evaluator, i);
+        f->name = trace->name;
+        add_text(f, "file", config->lengths.file);
+        describe_lengths(&config->lengths, config->max_tokens, text, sizeof text);
+        add_text(f, "lengths", text);
+        describe_arrivals(&config->arrivals, text, sizeof text);
+        add_text(f, "arrivals", text);
+        add_number(f, "num_requests", (double)w->num_requests);
+        add_number(f, "cut_requests", (double)w->num_cut);
+        add_number(f, "max_tokens", config->max_tokens);
+        add_number(f, "prefill_tokens_mean",
+                   mean_of(w->num_prefill_tokens, w->num_requests));
+        add_number(f, "decode_tokens_mean",
+                   mean_of(w->num_decode_tokens, w->num_requests));
+        if (strstr(config->lengths.file, "synthetic"))
+            add_text(f, "note", "synthetic lengths, drawn to published statistics");
+    }
+}
+
+/* A device that several clusters rent is told once, with the first one's price. */
+static void add_clusters(struct facts *f, const struct vidur_search_config *config)
+{
+    for (int i = 0; i < config->num_clusters; i++) {
+        const struct vidur_search_cluster *cluster = &config->clusters[i];
+        f->name = cluster->device.name;
+        f->section = "device";
+        if (!vidur_results_fact(f->results, "device", f->name, "usd_per_gpu_hour")) {
+            add_number(f, "usd_per_gpu_hour", cluster->usd_per_gpu_hour);
+            add_text(f, "price_source",
+                     cluster->own_price ? "the configuration"
+                                        : cluster->device.price_source);
+            add_text(f, "price_date",
+                     cluster->own_price ? "" : cluster->device.price_date);
+            add_number(f, "memory_gib", cluster->device.memory_gib);
+            add_number(f, "peak_fp16_tflops", cluster->device.peak_fp16_tflops);
+        }
+        f->name = cluster->node.name;
+        f->section = "node";
+        if (!vidur_results_fact(f->results, "node", f->name, "device")) {
+            add_text(f, "device", cluster->device.name);
+            add_number(f, "devices_per_node", cluster->node.devices_per_node);
+        }
+    }
+}
+
+/* What the timetables were made from, by their provenance (timetable.h). */
+struct origin {
+    bool synthetic, other;  /* kinds that occur */
+    const char *provenance; /* the first */
+    const char *stand_in;   /* the first where something stands in; or NULL */
+};
+
+static struct origin find_origin(const struct study *study)
+{
+    struct origin origin = {.provenance = ""};
+    for (int i = 0; i < study->space->num_tables; i++) {
+        const char *text = study->tables[i].provenance;
+        const bool synthetic = strstr(text, "synthetic roofline") != NULL;
+        if (!text[0])
+            continue;
+        if (!origin.provenance[0])
+            origin.provenance = text;
+        if (!origin.stand_in && strncmp(text, "profiles ", 9) == 0 && strchr(text, ';'))
+            origin.stand_in = text;
+        origin.synthetic |= synthetic;
+        origin.other |= !synthetic;
+    }
+    return origin;
+}
+
+/* What the timetables that were opened are made from. */
+static void add_times(struct facts *f, const struct study *study)
+{
+    const int count = study->space->num_tables;
+    const char **keys = malloc(((size_t)count + 1) * sizeof *keys);
+    char times[65];
+    if (!keys)
+        return;
+    for (int i = 0; i < count; i++)
+        keys[i] = study->tables[i].key;
+    if (identity_times(study->space, keys, times, NULL) == 0)
+        add_text(f, "times_sha256", times);
+    free(keys);
+}
+
+static void add_estimator(struct facts *f, const struct study *study)
+{
+    static const char *const sources[] = {"auto", "roofline", "profiles", "tables",
+                                          "kernels"};
+    const struct vidur_estimator_config *e = &study->config->estimator;
+    f->section = "estimator";
+    f->name = "";
+    const struct origin origin = find_origin(study);
+    const bool mixed = origin.synthetic && origin.other;
+    add_text(f, "source",
+             e->source != VIDUR_SOURCE_AUTO ? sources[e->source]
+             : mixed                        ? "auto"
+             : origin.synthetic             ? "roofline"
+                                            : "profiles");
+    add_text(f, "description",
+             mixed ? "a synthetic roofline for some candidates, other sources for "
+                     "others (column estimator); ranks across the two mislead, one "
+                     "estimator.source for all avoids it"
+                   : origin.provenance);
+    if (origin.stand_in) {
+        char note[256];
+        snprintf(note, sizeof note, "Not all operator times are measured: %s.",
+                 origin.stand_in);
+        f->section = "note";
+        add_text(f, "text", note);
+        f->section = "estimator";
+    }
+    if (e->source == VIDUR_SOURCE_PROFILES || e->source == VIDUR_SOURCE_AUTO)
+        for (int i = 0; i < e->num_profiles; i++)
+            add_text(f, i ? "more_profiles" : "profiles", e->profiles[i]);
+    if (e->source == VIDUR_SOURCE_TABLES)
+        add_text(f, "tables", e->tables);
+    if (e->source == VIDUR_SOURCE_KERNELS)
+        add_text(f, "kernels", e->kernels);
+    add_text(f, "regressor", e->regressor);
+    add_times(f, study);
+}
+
+static void add_search(struct facts *f, const struct study *study)
+{
+    const struct vidur_search_config *c = study->config;
+    const bool reference = c->search.seeds == VIDUR_SEEDS_REFERENCE;
+    f->section = "search";
+    f->name = "";
+    add_text(f, "semantics", vidur_semantics_names[c->semantics]);
+    add_text(f, "capacity_definition",
+             c->capacity_definition == VIDUR_CAPACITY_SLOS ? "slos"
+                                                           : "scheduling_delay");
+    add_text(f, "tbt_definition",
+             c->tbt_definition == VIDUR_TBT_TOKEN ? "token" : "batch");
+    add_text(f, "seeds", reference ? "reference" : "own");
+    add_number(f, "granularity", c->search.granularity);
+    add_number(f, "max_iterations", c->search.max_iterations);
+    add_number(f, "time_limit_s", c->search.time_limit_s);
+    add_text(f, "warm_start",
+             c->search.warm_start == VIDUR_WARM_BATCH_SIZE ? "batch_size" : "none");
+    add_number(f, "confirm", c->search.confirm);
+    add_number(f, "candidates_excluded", (double)study->space->num_excluded);
+    add_number(f, "candidates_listed_twice", (double)study->space->num_duplicates);
+}
+
+int study_add_facts(const struct study *study, struct vidur_results *results,
+                    struct vidur_error *err)
+{
+    struct facts facts = {.results = results, .name = "", .err = err};
+    add_slos(&facts, study->config);
+    add_models(&facts, study->config);
+    add_traces(&facts, study);
+    add_clusters(&facts, study->config);
+    add_estimator(&facts, study);
+    add_search(&facts, study);
+    return facts.rc || input_notes_add(study, results, err)
+               ? -1
+               : results_note_rows(results, err);
+}

@@ -1,0 +1,163 @@
+#ifndef VIDUR_SEARCH_STUDY_PARTS_H
+#define VIDUR_SEARCH_STUDY_PARTS_H
+
+#include "study/journal.h"
+#include "study/study.h"
+
+/* What the files study*.c share. */
+
+/* One step's result, sent between ranks. */
+enum study_step { STUDY_TABLE, STUDY_BOUND, STUDY_PROBE };
+
+struct study_result {
+    int64_t kind;
+    union {
+        struct evaluator_bound bound;
+        struct evaluator_table table;
+        struct evaluator_probed probed;
+    };
+};
+
+_Static_assert(sizeof(struct study_result) <= VIDUR_FARM_MAX_RESULT_BYTES,
+               "raise VIDUR_FARM_MAX_RESULT_BYTES");
+
+/* A job's state, sent between ranks. */
+struct study_state {
+    int64_t candidate; /* -1: the job is a table */
+    int64_t num_requests;
+    int32_t replication;
+    int32_t growths;      /* how often the number of requests has grown */
+    int32_t first_stride; /* of the search, in points */
+    bool ended;           /* by a record of its end, or a table that is open */
+    bool anchored;        /* `capacity` has begun */
+    double start_qps;     /* a neighbour's answer; 0: none, a pilot finds one */
+    double bound_qps;     /* known once anchored */
+    double pass_e2e_s;    /* mean, at the highest load that passed */
+    double last_qps;      /* the answer with fewer requests, of a replica; 0: none */
+    struct vidur_capacity capacity;
+};
+
+_Static_assert(sizeof(struct study_state) <= VIDUR_FARM_MAX_STATE_BYTES,
+               "raise VIDUR_FARM_MAX_STATE_BYTES");
+
+/* Rank 0: all that is known of one capacity search. The first paths are the candidates'
+ * own, in their order; behind them are those of further replications. */
+struct study_path {
+    int64_t candidate;
+    int replication;
+    int64_t next; /* the path of the candidate's next replication; -1: none */
+    struct evaluator_probed *probes; /* in the path's order */
+    int num_probes, max_probes;
+    struct evaluator_bound bound; /* qps 0: not known */
+    int num_steps;                /* bound and probes recorded */
+    bool leased;                  /* given out in this session */
+    bool leased_alone;            /* with nothing else in flight */
+    bool finished;
+    char *failure;     /* why it was given up; NULL */
+    bool suspect;      /* was in flight at a death, ... */
+    int suspect_steps; /* ... with so many steps recorded: one more clears it */
+    int lone_deaths;   /* that it was alone in flight at, in a row at that step */
+    struct vidur_capacity_answer answer; /* once finished */
+    int64_t num_requests;                /* that the answer was found with */
+};
+
+struct study {
+    const struct vidur_space *space;
+    const struct vidur_search_config *config;
+    struct study_options options;
+    struct evaluator *evaluator;
+    /* rank 0 */
+    struct vidur_farm_job *jobs; /* tables, then paths */
+    struct study_path *paths;
+    int64_t num_paths, max_paths;
+    struct evaluator_table *tables;
+    struct journal *journal;
+    bool sync; /* something finished since the last commit */
+    double committed_s;
+    int64_t num_finished, num_probes, num_borrowed;
+    bool bad_input;
+    double best_qps_per_dollar;
+    char best[160];
+};
+
+/* The path of a candidate's replication, which is made if there is none yet (then all
+ * before it are, too); -1: error. */
+int64_t study_add_path(struct study *study, int64_t candidate, int replication,
+                       struct vidur_error *err);
+
+/* The farm's jobs to begin with; again once a journal has brought replications. */
+int study_list_jobs(struct study *study, struct vidur_error *err);
+
+/* study_confirm.c: once all paths are finished, those that are to be searched with more
+ * seeds get paths for them. */
+int study_add_replications(struct study *study, struct vidur_error *err);
+
+/* The finished replications of a candidate. The one with the median of their answers
+ * speaks for it; where a target is to be met, the one that needs most replicas. */
+struct study_replications {
+    int count;
+    int64_t speaker;          /* the path whose answer is the candidate's */
+    double low_qps, high_qps; /* 0: that seed finds no load */
+};
+void study_find_replications(const struct study *study, int64_t candidate,
+                             struct study_replications *out);
+
+/* Journal records. */
+int study_note_session(struct study *study, struct vidur_error *err);
+int study_note_table(struct study *study, int table, struct vidur_error *err);
+int study_note_lease(struct study *study, int64_t path, struct vidur_error *err);
+int study_note_result(struct study *study, int64_t path,
+                      const struct study_result *result, struct vidur_error *err);
+/* The rank that had it in flight is gone. */
+int study_note_lost(struct study *study, int64_t path, struct vidur_error *err);
+int study_note_finish(struct study *study, int64_t path, struct vidur_error *err);
+
+/* Keeps a result in memory. */
+int study_keep_result(struct study *study, int64_t path,
+                      const struct study_result *result, struct vidur_error *err);
+
+/* ---- study_path.c ---- */
+
+/* The farm's functions. */
+bool study_next(void *context, const void *state, uint64_t *step);
+void study_tell(void *context, void *state, const void *result);
+bool study_suppose(void *context, const void *state, int which, void *after);
+int study_run(void *context, const struct vidur_farm_step *at,
+              const struct vidur_farm_pulse *pulse, void *result,
+              struct vidur_error *err);
+
+/* From the bound, and a neighbour's answer where one is known, to the first load. */
+void study_take_bound(const struct study *study, struct study_state *state,
+                      const struct evaluator_bound *bound);
+/* The first load of a state whose bound, start, stride and requests are set. */
+void study_begin_capacity(const struct study *study, struct study_state *state);
+
+/* What the next probe simulates. */
+struct evaluator_load study_load(const struct study *study,
+                                 const struct study_state *state);
+
+/* The probe that is a finished path's answer, and the one that broke an SLO just above
+ * it; NULL: none. */
+const struct evaluator_probed *study_best_probe(const struct study *study,
+                                                int64_t path);
+const struct vidur_probe_row *study_limiting_row(const struct study *study,
+                                                 int64_t path);
+
+/* USD per hour of what a path's answer rents. */
+double study_usd_per_hour(const struct study *study, int64_t path);
+
+/* The rows of all candidates, ranked, and which candidate each is of
+ * ([num_candidates]).
+ */
+int study_rank(const struct study *study, struct vidur_ranking_row *rows,
+               int64_t *order, struct vidur_error *err);
+
+/* One ranking row, without rank, Pareto flag and bottleneck. */
+void study_fill_row(const struct study *study, int64_t candidate,
+                    struct vidur_ranking_row *row);
+
+/* What a report shows beside the rows. */
+int study_add_facts(const struct study *study, struct vidur_results *results,
+                    struct vidur_error *err);
+
+#endif

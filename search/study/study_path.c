@@ -1,0 +1,249 @@
+#include "study/study_parts.h"
+
+#include <math.h>
+
+/*
+ * The path of one capacity search: which step comes next, and where a result leads.
+ * Pure: any rank can follow it, and a journal can be replayed.
+ *
+ * Where the number of requests is `auto`, the search is repeated with more of them,
+ * from the answer that it had, until the arrivals last many times as long as a request
+ * stays and the answer is that of the search before, or there are no more.
+ */
+
+static const uint64_t bound_step = 0;
+static const uint64_t table_step = UINT64_MAX;
+
+/* How far the first step from a start goes, in parts of the load: a neighbour's answer
+ * is often the answer, a pilot's is near it, the bound is neither. */
+static const double stride_from_pilot = 0.1, stride_from_bound = 0.2;
+
+/* Answers with more and with fewer requests that are so near are the same. */
+static const double stable_part = 0.05;
+
+/* By how much the number of requests grows where the answer was not stable. */
+enum { GROWTH = 4 };
+
+static const struct vidur_candidate *candidate_of(const struct study *study,
+                                                  const struct study_state *s)
+{
+    return &study->space->candidates[s->candidate];
+}
+
+static enum study_step kind_of(const struct study_state *s)
+{
+    return s->candidate < 0 ? STUDY_TABLE : s->anchored ? STUDY_PROBE : STUDY_BOUND;
+}
+
+bool study_next(void *context, const void *state, uint64_t *step)
+{
+    const struct study_state *s = state;
+    double qps;
+    (void)context;
+    if (s->ended)
+        return false;
+    if (kind_of(s) != STUDY_PROBE) {
+        *step = s->candidate < 0 ? table_step : bound_step;
+        return true;
+    }
+    if (!vidur_capacity_next(&s->capacity, &qps))
+        return false;
+    *step = vidur_capacity_name(&s->capacity) + ((uint64_t)s->growths << 40);
+    return true;
+}
+
+static double delay_limit(const struct vidur_search_config *config)
+{
+    for (int i = 0; i < config->num_slos; i++)
+        if (config->slos[i].metric == VIDUR_LATENCY_scheduling_delay &&
+            config->slos[i].quantile == 0.99)
+            return config->slos[i].limit_s;
+    return NAN;
+}
+
+/* Lattice points in a relative step. */
+static int points_in(const struct vidur_search_config *config, double part)
+{
+    return (int)fmax(1, floor(log(1 + part) / log(1 + config->search.granularity)));
+}
+
+/* The replicas that share a load of `target` QPS so that each has `qps`. */
+static int replicas_for(double target_qps, double qps, int most)
+{
+    return (int)fmin(fmax(ceil(target_qps / qps * (1 - 1e-9)), 1), most);
+}
+
+static void aim_at_target(const struct study *study, const struct study_state *s,
+                          struct vidur_capacity_options *options)
+{
+    const struct vidur_candidate *c = candidate_of(study, s);
+    const struct vidur_search_target *target = &study->config->target;
+    const double qps = s->start_qps > 0 ? s->start_qps : s->bound_qps;
+    options->definition = VIDUR_CAPACITY_REPLICAS;
+    options->target_qps = target->qps;
+    options->max_replicas =
+        target->max_gpus / (c->tensor_parallel_size * c->num_pipeline_stages);
+    options->start_replicas = replicas_for(target->qps, qps, options->max_replicas);
+    options->first_stride = 1;
+    options->confirm = 0;
+}
+
+void study_begin_capacity(const struct study *study, struct study_state *s)
+{
+    const struct vidur_search_config *config = study->config;
+    struct vidur_capacity_options options = {.definition = config->capacity_definition,
+                                             .granularity = config->search.granularity,
+                                             .max_iterations =
+                                                 config->search.max_iterations,
+                                             .anchor_qps = s->bound_qps,
+                                             .start_qps = s->start_qps,
+                                             .first_stride = s->first_stride,
+                                             .confirm = config->search.confirm,
+                                             .delay_limit_s = delay_limit(config)};
+    if (config->target.qps > 0)
+        aim_at_target(study, s, &options);
+    else if (options.definition == VIDUR_CAPACITY_SCHEDULING_DELAY)
+        options.start_qps = config->traces[candidate_of(study, s)->trace].start_qps;
+    /* Options are checked when the configuration is read, so that this cannot fail on
+     * one rank alone. */
+    s->anchored = vidur_capacity_begin(&s->capacity, &options, NULL) == 0;
+    s->ended = !s->anchored;
+}
+
+void study_take_bound(const struct study *study, struct study_state *s,
+                      const struct evaluator_bound *bound)
+{
+    s->bound_qps = bound->qps;
+    s->num_requests = bound->num_requests;
+    s->first_stride = 1;
+    if (!(s->start_qps > 0)) {
+        s->start_qps = bound->start_qps;
+        s->first_stride =
+            points_in(study->config,
+                      bound->start_qps > 0 ? stride_from_pilot : stride_from_bound);
+    }
+    study_begin_capacity(study, s);
+}
+
+/* The requests in flight at the answer, by Little's law. */
+static double in_flight(const struct study *study, const struct study_state *s,
+                        const struct vidur_capacity_answer *answer)
+{
+    const double target_qps = study->config->target.qps;
+    return (target_qps > 0 ? target_qps : answer->max_qps) * s->pass_e2e_s;
+}
+
+static bool is_stable(const struct study_state *s,
+                      const struct vidur_capacity_answer *answer)
+{
+    return s->last_qps > 0 && fabs(answer->max_qps / s->last_qps - 1) <=
+                                  fmax(stable_part, s->capacity.options.granularity);
+}
+
+/* Goes on with more requests, where a search has ended with too few. */
+static void grow(const struct study *study, struct study_state *s)
+{
+    const int trace = candidate_of(study, s)->trace;
+    const int64_t most = evaluator_workload(study->evaluator, trace)->num_requests;
+    struct vidur_capacity_answer answer;
+    vidur_capacity_answer(&s->capacity, &answer);
+    if (!study->config->traces[trace].auto_requests || s->replication > 0 ||
+        !answer.found || s->num_requests >= most)
+        return;
+    int64_t wanted = evaluator_requests_for(in_flight(study, s, &answer));
+    if (answer.unbounded || !is_stable(s, &answer))
+        wanted = wanted > GROWTH * s->num_requests ? wanted : GROWTH * s->num_requests;
+    if (wanted <= s->num_requests)
+        return;
+    s->num_requests = wanted < most ? wanted : most;
+    s->last_qps = s->start_qps = answer.max_qps;
+    s->first_stride = 1;
+    s->growths++;
+    study_begin_capacity(study, s);
+}
+
+static void tell_probe(const struct study *study, struct study_state *s,
+                       const struct evaluator_probed *probed)
+{
+    struct vidur_capacity_outcome outcome = {.feasible = probed->row.feasible,
+                                             .delay_s =
+                                                 probed->row.scheduling_delay_p99_s};
+    struct vidur_capacity_answer answer;
+    double qps, more;
+    if (!vidur_capacity_next(&s->capacity, &qps))
+        return;
+    if (study->config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY)
+        outcome.feasible = !probed->row.time_limited && probed->sustained &&
+                           outcome.delay_s <= delay_limit(study->config);
+    vidur_capacity_tell(&s->capacity, &outcome);
+    vidur_capacity_answer(&s->capacity, &answer);
+    if (answer.found && answer.max_qps == qps)
+        s->pass_e2e_s = probed->mean_e2e_s;
+    if (!vidur_capacity_next(&s->capacity, &more))
+        grow(study, s);
+}
+
+void study_tell(void *context, void *state, const void *result)
+{
+    const struct study *study = context;
+    const struct study_result *r = result;
+    struct study_state *s = state;
+    switch (kind_of(s)) {
+    case STUDY_TABLE:
+        s->ended = true;
+        break;
+    case STUDY_BOUND:
+        study_take_bound(study, s, &r->bound);
+        break;
+    case STUDY_PROBE:
+        tell_probe(study, s, &r->probed);
+        break;
+    }
+}
+
+bool study_suppose(void *context, const void *state, int which, void *after)
+{
+    const struct study_state *s = state;
+    struct study_state *a = after;
+    (void)context;
+    if (kind_of(s) != STUDY_PROBE || s->ended)
+        return false;
+    *a = *s;
+    return vidur_capacity_suppose(&s->capacity, which, &a->capacity);
+}
+
+struct evaluator_load study_load(const struct study *study, const struct study_state *s)
+{
+    struct evaluator_load load = {.candidate = s->candidate,
+                                  .replication = s->replication,
+                                  .num_replicas = vidur_capacity_replicas(&s->capacity),
+                                  .num_requests = s->num_requests};
+    vidur_capacity_next(&s->capacity, &load.qps);
+    if (study->config->target.qps > 0)
+        load.qps = study->config->target.qps;
+    return load;
+}
+
+int study_run(void *context, const struct vidur_farm_step *at,
+              const struct vidur_farm_pulse *pulse, void *result,
+              struct vidur_error *err)
+{
+    struct study *study = context;
+    struct study_result *r = result;
+    const struct study_state *s = at->state;
+    const struct evaluator_pulse own = {pulse->beat, pulse->self, pulse->stop};
+    int rc = 0;
+    *r = (struct study_result){.kind = kind_of(s)};
+    evaluator_set_pulse(study->evaluator, &own);
+    if (r->kind == STUDY_TABLE) {
+        rc = evaluator_open_table(study->evaluator, (int)at->job, &r->table, err);
+    } else if (r->kind == STUDY_BOUND) {
+        rc = evaluator_bound(study->evaluator, s->candidate, !(s->start_qps > 0),
+                             &r->bound, err);
+    } else {
+        const struct evaluator_load load = study_load(study, s);
+        rc = evaluator_probe(study->evaluator, &load, &r->probed, err);
+    }
+    evaluator_set_pulse(study->evaluator, NULL);
+    return rc;
+}

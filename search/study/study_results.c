@@ -1,0 +1,443 @@
+#include "base/text.h"
+#include "results/results_notes.h"
+#include "study/study_parts.h"
+
+#include <vidur/ranking.h>
+#include <vidur/scheduler.h>
+#include <vidur/simulation_config.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- From a path to an answer ---- */
+
+static bool is_reference_search(const struct study *study)
+{
+    return study->config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY;
+}
+
+/* Whether a probe is of the search that gave the answer: earlier ones had fewer
+ * requests. */
+static bool is_of_answer(const struct study_path *p,
+                         const struct evaluator_probed *probe)
+{
+    return probe->asked_requests == p->num_requests;
+}
+
+/* The load of one replica, where their number is what is searched. */
+static double load_of(const struct study *study, const struct evaluator_probed *probe)
+{
+    return study->config->target.qps > 0
+               ? study->config->target.qps / (double)probe->row.num_replicas
+               : probe->row.qps;
+}
+
+const struct evaluator_probed *study_best_probe(const struct study *study, int64_t path)
+{
+    const struct study_path *p = &study->paths[path];
+    const struct evaluator_probed *best = NULL;
+    if (!p->answer.found)
+        return NULL;
+    for (int i = 0; i < p->num_probes; i++) {
+        const struct evaluator_probed *probe = &p->probes[i];
+        /* The reference filters all its runs by the other SLOs afterwards. */
+        if (probe->row.feasible && is_of_answer(p, probe) &&
+            (is_reference_search(study) ? !best || probe->row.qps > best->row.qps
+                                        : load_of(study, probe) == p->answer.max_qps))
+            best = probe;
+    }
+    return best;
+}
+
+const struct vidur_probe_row *study_limiting_row(const struct study *study,
+                                                 int64_t path)
+{
+    const struct study_path *p = &study->paths[path];
+    const struct evaluator_probed *best = study_best_probe(study, path);
+    const struct evaluator_probed *limiting = NULL;
+    for (int i = 0; i < p->num_probes; i++) {
+        const struct evaluator_probed *probe = &p->probes[i];
+        const double load = load_of(study, probe);
+        if (!probe->row.feasible && is_of_answer(p, probe) &&
+            (!best || load > load_of(study, best)) &&
+            (!limiting || load < load_of(study, limiting)))
+            limiting = probe;
+    }
+    return limiting ? &limiting->row : NULL;
+}
+
+static int replicas_of(const struct study *study, int64_t path)
+{
+    const struct evaluator_probed *best = study_best_probe(study, path);
+    const int64_t candidate = study->paths[path].candidate;
+    return best ? (int)best->row.num_replicas
+                : study->space->candidates[candidate].num_replicas;
+}
+
+double study_usd_per_hour(const struct study *study, int64_t path)
+{
+    const int64_t candidate = study->paths[path].candidate;
+    return vidur_space_usd_per_hour(study->space, candidate) /
+           study->space->candidates[candidate].num_replicas * replicas_of(study, path);
+}
+
+/* ---- Rows ---- */
+
+static void fill_candidate(const struct study *study, int64_t candidate, int64_t path,
+                           struct vidur_ranking_row *row)
+{
+    const struct vidur_search_config *config = study->config;
+    const struct vidur_candidate *c = &study->space->candidates[candidate];
+    struct vidur_deployment d;
+    vidur_space_deployment(study->space, candidate, &d);
+    const struct vidur_scheduler_config *s = &d.scheduler;
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(s->type);
+#define TEXT(member, value) snprintf(row->member, sizeof row->member, "%s", value)
+    snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64, c->id);
+    TEXT(model, config->models[c->model].name);
+    TEXT(trace, config->traces[c->trace].name);
+    TEXT(device, d.device.name);
+    TEXT(network_device, d.node.name);
+    TEXT(scheduler, s->type);
+    TEXT(scheduler_label, config->schedulers[c->scheduler].label);
+    TEXT(router, d.router);
+    TEXT(memory_planner, vidur_memory_planner_name(&d));
+    if (c->table >= 0)
+        TEXT(estimator, study->tables[c->table].provenance);
+#undef TEXT
+#define X(type_, name, def, min)                                                       \
+    row->name = vidur_scheduler_uses(ops, VIDUR_KNOB_##name) ? s->name : 0;
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    if (ops->token_budget == VIDUR_KNOB_max_num_batched_tokens)
+        row->max_tokens_in_batch = s->max_num_batched_tokens;
+    row->tensor_parallel_size = c->tensor_parallel_size;
+    row->num_pipeline_stages = c->num_pipeline_stages;
+    row->batch_size = c->batch_size;
+    row->num_blocks = c->num_blocks;
+    row->num_replicas = replicas_of(study, path);
+    row->num_gpus =
+        row->num_replicas * c->tensor_parallel_size * c->num_pipeline_stages;
+    row->num_nodes =
+        (row->num_gpus + d.node.devices_per_node - 1) / d.node.devices_per_node;
+    row->usd_per_hour = study_usd_per_hour(study, path);
+    row->usd_per_month = VIDUR_HOURS_PER_MONTH * row->usd_per_hour;
+    row->target_qps = config->target.qps > 0 ? config->target.qps : NAN;
+}
+
+/* Columns that probes and rankings share. */
+static void copy_measured(struct vidur_ranking_row *row,
+                          const struct vidur_probe_row *probe)
+{
+#define COPY(kind, name, size, unit, description) row->name = probe->name;
+    VIDUR_RESULT_LATENCY_COLUMNS(COPY)
+    VIDUR_RESULT_LOAD_COLUMNS(COPY)
+#undef COPY
+    memcpy(row->slo_s, probe->slo_s, sizeof row->slo_s);
+}
+
+/* Prompt and output tokens of a request. At a steady max_qps they cost what max_qps
+ * costs; total_tokens_per_s includes the tail of a run, in which nothing arrives. */
+static double mean_tokens(const struct study *study, int64_t candidate)
+{
+    const int trace = study->space->candidates[candidate].trace;
+    const struct vidur_workload *w = evaluator_workload(study->evaluator, trace);
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < w->num_requests; i++)
+        tokens += w->num_prefill_tokens[i] + w->num_decode_tokens[i];
+    return (double)tokens / (double)w->num_requests;
+}
+
+/* A run whose requests stay for a good part of it: a queue that grows all the while may
+ * still be short when arrivals end. */
+static void judge_steadiness(const struct evaluator_probed *best,
+                             struct vidur_ranking_row *row)
+{
+    const double window_s = (double)best->row.num_requests / best->row.qps;
+    if (!(window_s < EVALUATOR_LEAST_TURNOVERS * best->mean_e2e_s))
+        return;
+    snprintf(row->reason, sizeof row->reason,
+             VIDUR_BURST ": requests arrive for %.3g s and stay for %.3g s; raise "
+                         "num_requests (auto: max_requests), the capacity may be lower",
+             window_s, best->mean_e2e_s);
+}
+
+static void fill_answer(const struct study *study, int64_t candidate,
+                        const struct study_replications *replications,
+                        struct vidur_ranking_row *row)
+{
+    const int64_t path = replications->speaker;
+    const struct study_path *p = &study->paths[path];
+    const struct evaluator_probed *probe = study_best_probe(study, path);
+    const struct vidur_probe_row *best = &probe->row;
+    const struct vidur_probe_row *limiting = study_limiting_row(study, path);
+    copy_measured(row, best);
+    row->max_qps = best->qps;
+    row->num_requests = best->num_requests;
+    row->replications = replications->count;
+    row->margin = probe->margin;
+    row->unbounded = !limiting && !(study->config->target.qps > 0);
+    if (replications->count > 1 && !(study->config->target.qps > 0)) {
+        row->max_qps_low = replications->low_qps;
+        row->max_qps_high = replications->high_qps;
+    }
+    row->qps_per_dollar = best->qps / row->usd_per_hour;
+    row->usd_per_million_tokens =
+        row->usd_per_hour / 3600 / (best->qps * mean_tokens(study, candidate)) * 1e6;
+    if (limiting)
+        memcpy(row->limiting_slo, limiting->violated_slo, sizeof row->limiting_slo);
+    if (p->answer.unbounded)
+        snprintf(row->reason, sizeof row->reason,
+                 "every load up to %.4g QPS passes: the workload is too short to "
+                 "overload it",
+                 best->qps);
+    else if (p->answer.exhausted)
+        snprintf(row->reason, sizeof row->reason,
+                 "max_iterations ended the search: the answer lies between %.6g and "
+                 "%.6g QPS",
+                 best->qps, limiting ? limiting->qps : INFINITY);
+    else
+        judge_steadiness(probe, row);
+}
+
+/* No load passed: did time_limit_s or max_iterations keep the search from finding out?
+ */
+static bool ended_by_time_limit(const struct study *study, int64_t path)
+{
+    const struct vidur_probe_row *lowest = study_limiting_row(study, path);
+    return !study->paths[path].answer.found && lowest && lowest->time_limited;
+}
+
+static const char *find_status(const struct study *study, int64_t path)
+{
+    static const char *const rejected[] = {
+        [VIDUR_CANDIDATE_INFEASIBLE_MEMORY] = VIDUR_STATUS_INFEASIBLE_MEMORY,
+        [VIDUR_CANDIDATE_INVALID] = VIDUR_STATUS_INVALID};
+    const struct study_path *p = &study->paths[path];
+    const struct vidur_candidate *v = &study->space->candidates[p->candidate];
+    if (v->status != VIDUR_CANDIDATE_RUNNABLE)
+        return rejected[v->status];
+    if (p->failure)
+        return VIDUR_STATUS_FAILED;
+    if (study_best_probe(study, path))
+        return VIDUR_STATUS_OK;
+    /* found: the reference's predicate passed somewhere, but never all SLOs. */
+    if (!p->answer.found &&
+        (!p->answer.unreachable || ended_by_time_limit(study, path)))
+        return VIDUR_STATUS_FAILED;
+    return VIDUR_STATUS_SLO_UNREACHABLE;
+}
+
+static void explain_time_limit(const struct study *study,
+                               const struct vidur_probe_row *lowest,
+                               struct vidur_ranking_row *row)
+{
+    snprintf(row->reason, sizeof row->reason,
+             "search.time_limit_s %g cuts the run at %.3g QPS before its requests are "
+             "served; raise it",
+             study->config->search.time_limit_s, lowest->qps);
+}
+
+static void explain_unreachable(const struct study *study,
+                                const struct vidur_probe_row *lowest, const char *slo,
+                                struct vidur_ranking_row *row)
+{
+    if (study->config->target.qps > 0)
+        snprintf(row->reason, sizeof row->reason,
+                 "%s is not met at %.4g QPS even with %s", slo, lowest->qps,
+                 vidur_text_counted(lowest->num_replicas, "replica").text);
+    else
+        snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g QPS", slo,
+                 lowest->qps);
+}
+
+static void fill_unmet(const struct study *study, int64_t path,
+                       struct vidur_ranking_row *row)
+{
+    const struct study_path *p = &study->paths[path];
+    const struct vidur_probe_row *lowest = study_limiting_row(study, path);
+    const bool by_delay = is_reference_search(study) && !p->answer.found;
+    if (!lowest)
+        return;
+    const char *slo = by_delay ? "scheduling_delay_p99" : lowest->violated_slo;
+    snprintf(row->limiting_slo, sizeof row->limiting_slo, "%s", slo);
+    if (ended_by_time_limit(study, path))
+        explain_time_limit(study, lowest, row);
+    else if (strcmp(row->status, VIDUR_STATUS_FAILED) == 0)
+        snprintf(
+            row->reason, sizeof row->reason,
+            "search.max_iterations %d ended the search at %.3g QPS, where %s is not "
+            "met; raise it",
+            study->config->search.max_iterations, lowest->qps, slo);
+    else
+        explain_unreachable(study, lowest, slo, row);
+}
+
+void study_fill_row(const struct study *study, int64_t candidate,
+                    struct vidur_ranking_row *row)
+{
+    const struct vidur_candidate *v = &study->space->candidates[candidate];
+    struct study_replications replications;
+    int count;
+    const struct vidur_column *columns = vidur_ranking_columns(&count);
+    study_find_replications(study, candidate, &replications);
+    const int64_t path = replications.speaker;
+    const struct study_path *p = &study->paths[path];
+    vidur_row_clear(columns, count, row);
+    fill_candidate(study, candidate, path, row);
+    for (int64_t i = candidate; i >= 0; i = study->paths[i].next)
+        row->num_probes += study->paths[i].num_probes;
+    row->bracket_violations = p->answer.num_violations;
+    snprintf(row->status, sizeof row->status, "%s", find_status(study, path));
+    if (v->status != VIDUR_CANDIDATE_RUNNABLE)
+        snprintf(row->reason, sizeof row->reason, "%s", v->reason);
+    else if (p->failure)
+        snprintf(row->reason, sizeof row->reason, "%s", p->failure);
+    else if (study_best_probe(study, path))
+        fill_answer(study, candidate, &replications, row);
+    else
+        fill_unmet(study, path, row);
+    const struct vidur_workload *w = evaluator_workload(study->evaluator, v->trace);
+    row->cut_requests = vidur_workload_num_cut(
+        w, row->num_requests > 0 ? row->num_requests : w->num_requests);
+    if (p->num_probes > 0)
+        vidur_find_bottleneck(row);
+}
+
+void study_count(const struct study *study, struct study_counts *counts)
+{
+    *counts =
+        (struct study_counts){.candidates = study->space->num_candidates,
+                              .probes = study->num_probes,
+                              .borrowed = study->num_borrowed,
+                              .bad_input = study->bad_input,
+                              .memory_bytes = evaluator_memory_bytes(study->evaluator)};
+    for (int64_t i = 0; i < study->space->num_candidates; i++) {
+        const struct study_path *c = &study->paths[i];
+        const char *status = find_status(study, i);
+        counts->finished += c->finished;
+        if (strcmp(status, VIDUR_STATUS_INFEASIBLE_MEMORY) == 0)
+            counts->infeasible++;
+        else if (strcmp(status, VIDUR_STATUS_INVALID) == 0)
+            counts->invalid++;
+        else if (!c->finished)
+            counts->failed += c->failure != NULL;
+        else if (strcmp(status, VIDUR_STATUS_FAILED) == 0)
+            counts->failed++;
+        else if (strcmp(status, VIDUR_STATUS_OK) == 0)
+            counts->ok++;
+        else
+            counts->unreachable++;
+    }
+}
+
+/* ---- All of it ---- */
+
+/* A candidate's place in the ranking, to order the probes by. */
+struct place {
+    char candidate_id[24];
+    int64_t position;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    return strcmp(((const struct place *)a)->candidate_id,
+                  ((const struct place *)b)->candidate_id);
+}
+
+/* Candidates' indices in the order of the ranking. */
+static int order_candidates(const struct study *study,
+                            const struct vidur_results *results, int64_t *order,
+                            struct vidur_error *err)
+{
+    const size_t count = (size_t)results->num_ranking;
+    struct place *places = calloc(count + 1, sizeof *places);
+    if (!places)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for results");
+    for (size_t i = 0; i < count; i++) {
+        memcpy(places[i].candidate_id, results->ranking[i].candidate_id,
+               sizeof places[i].candidate_id);
+        places[i].position = (int64_t)i;
+    }
+    qsort(places, count, sizeof *places, compare_places);
+    for (size_t i = 0; i < count; i++) {
+        struct place key = {{0}, 0};
+        snprintf(key.candidate_id, sizeof key.candidate_id, "%016" PRIx64,
+                 study->space->candidates[i].id);
+        const struct place *found =
+            bsearch(&key, places, count, sizeof *places, compare_places);
+        order[found->position] = (int64_t)i;
+    }
+    free(places);
+    return 0;
+}
+
+static void take_probes(const struct study *study, int64_t candidate,
+                        struct vidur_results *results)
+{
+    int64_t probe = 0;
+    for (int64_t i = candidate; i >= 0; i = study->paths[i].next)
+        for (int k = 0; k < study->paths[i].num_probes; k++) {
+            struct vidur_probe_row *row = &results->probes[results->num_probes++];
+            *row = study->paths[i].probes[k].row;
+            row->probe = probe++;
+        }
+}
+
+int study_rank(const struct study *study, struct vidur_ranking_row *rows,
+               int64_t *order, struct vidur_error *err)
+{
+    const int64_t count = study->space->num_candidates;
+    const struct vidur_results ranked = {.ranking = rows, .num_ranking = count};
+    for (int64_t i = 0; i < count; i++)
+        study_fill_row(study, i, &rows[i]);
+    if (vidur_rank(rows, count, err) != 0)
+        return -1;
+    return order_candidates(study, &ranked, order, err);
+}
+
+static int fill_rows(const struct study *study, struct vidur_results *results,
+                     int64_t *order, struct vidur_error *err)
+{
+    if (study_rank(study, results->ranking, order, err) != 0 ||
+        vidur_mark_pareto(results->ranking, results->num_ranking, err) != 0)
+        return -1;
+    for (int64_t i = 0; i < results->num_ranking; i++)
+        take_probes(study, order[i], results);
+    return 0;
+}
+
+static int fill_results(const struct study *study, struct vidur_results *results,
+                        struct vidur_error *err)
+{
+    const size_t count = (size_t)study->space->num_candidates;
+    int64_t *order = calloc(count + 1, sizeof *order);
+    results->num_ranking = study->space->num_candidates;
+    results->ranking = calloc(count + 1, sizeof *results->ranking);
+    results->probes = calloc((size_t)study->num_probes + 1, sizeof *results->probes);
+    const int rc = order && results->ranking && results->probes
+                       ? fill_rows(study, results, order, err)
+                       : vidur_fail(err, VIDUR_ENOMEM, "out of memory for results");
+    free(order);
+    return rc;
+}
+
+int study_results(const struct study *study, struct vidur_results *results,
+                  struct vidur_error *err)
+{
+    const struct vidur_search_config *config = study->config;
+    memset(results, 0, sizeof *results);
+    snprintf(results->config_path, sizeof results->config_path, "%s", config->path);
+    snprintf(results->config_sha256, sizeof results->config_sha256, "%s",
+             config->sha256);
+    results->seed = config->search.seed;
+    results->config_text = strdup(config->text);
+    if (!results->config_text)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for results");
+    if (fill_results(study, results, err) != 0)
+        return -1;
+    return study_add_facts(study, results, err);
+}

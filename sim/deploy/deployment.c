@@ -1,0 +1,265 @@
+#include <vidur/deployment.h>
+#include <vidur/scheduler.h>
+#include <vidur/simulator.h>
+#include <vidur/workload.h>
+
+#include "base/hash.h"
+#include "base/policy.h"
+#include "replica/router.h"
+#include "steps/step_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+void vidur_deployment_defaults(struct vidur_deployment *deployment)
+{
+    struct vidur_scheduler_config *scheduler = &deployment->scheduler;
+    memset(deployment, 0, sizeof *deployment);
+    deployment->num_replicas = 1;
+    deployment->tensor_parallel_size = 1;
+    deployment->num_pipeline_stages = 1;
+    deployment->memory_margin_fraction = 0.1;
+    deployment->memory_planner = VIDUR_PLANNER_BY_SEMANTICS;
+    deployment->semantics = VIDUR_SEMANTICS_CORRECTED;
+    strcpy(deployment->router, "round_robin");
+    snprintf(scheduler->type, sizeof scheduler->type, "%s",
+             vidur_scheduler_default()->name);
+#define X(type, name, def, min) scheduler->name = def;
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+}
+
+static const char *scheduler_name(int index)
+{
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_at(index);
+    return ops ? ops->name : NULL;
+}
+
+static const char *router_name(int index)
+{
+    const struct vidur_router_ops *ops = vidur_router_at(index);
+    return ops ? ops->name : NULL;
+}
+
+_Static_assert(VIDUR_KNOBS_END <= 64, "knobs are bits of a uint64_t");
+
+const char *vidur_knob_name(enum vidur_knob knob)
+{
+    static const char *const names[] = {"",
+#define X(type, name, def, min) #name,
+                                        VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    };
+    return names[knob];
+}
+
+double vidur_knob_value(const struct vidur_scheduler_config *config,
+                        enum vidur_knob knob)
+{
+    switch (knob) {
+#define X(type, name, def, min)                                                        \
+    case VIDUR_KNOB_##name:                                                            \
+        return (double)config->name;
+        VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    case VIDUR_KNOB_NONE:
+    case VIDUR_KNOBS_END:
+        break;
+    }
+    return 0;
+}
+
+int vidur_deployment_default_node(const struct vidur_device_sku *device,
+                                  enum vidur_semantics semantics, char *name,
+                                  size_t size, struct vidur_error *err)
+{
+    if (semantics == VIDUR_SEMANTICS_CORRECTED)
+        return vidur_node_sku_default(device->name, name, size, err);
+    snprintf(name, size, "%s_pairwise_nvlink", device->name);
+    return 0;
+}
+
+int vidur_deployment_batch_cap(const struct vidur_deployment *deployment)
+{
+    const struct vidur_scheduler_config *knobs = &deployment->scheduler;
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(knobs->type);
+    return ops ? (int)vidur_knob_value(knobs, ops->batch_cap) : 0;
+}
+
+static int check_counts(const struct vidur_deployment *deployment,
+                        struct vidur_error *err)
+{
+    const struct {
+        const char *key;
+        int value;
+    } counts[] = {
+        {"cluster.num_replicas", deployment->num_replicas},
+        {"cluster.tensor_parallel_size", deployment->tensor_parallel_size},
+        {"cluster.num_pipeline_stages", deployment->num_pipeline_stages},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (counts[i].value < 1)
+            return vidur_fail(err, VIDUR_EINVAL, "%s: %d is below 1", counts[i].key,
+                              counts[i].value);
+    const double margin = deployment->memory_margin_fraction;
+    if (!(margin >= 0 && margin < 1))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.memory_margin_fraction: %g is not in [0, 1)",
+                          margin);
+    return 0;
+}
+
+static int check_knobs(const struct vidur_scheduler_config *knobs,
+                       struct vidur_error *err)
+{
+#define X(type, name, def, min)                                                        \
+    if (!((double)knobs->name >= (double)(min)))                                       \
+        return vidur_fail(err, VIDUR_EINVAL, "scheduler.%s: %g is below %g", #name,    \
+                          (double)knobs->name, (double)(min));
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    if (!(knobs->watermark_blocks_fraction < 1))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "scheduler.watermark_blocks_fraction: %g is not below 1",
+                          knobs->watermark_blocks_fraction);
+    return 0;
+}
+
+static int check_tensor_parallel(const struct vidur_deployment *deployment,
+                                 struct vidur_error *err)
+{
+    const struct vidur_model_spec *model = &deployment->model;
+    const int degree = deployment->tensor_parallel_size;
+    if (model->num_q_heads % degree)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.tensor_parallel_size: %d does not divide %d query "
+                          "heads of %s",
+                          degree, model->num_q_heads, model->name);
+    if (model->embedding_dim % degree)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.tensor_parallel_size: %d does not divide the "
+                          "embedding dimension %d of %s",
+                          degree, model->embedding_dim, model->name);
+    /* The reference rounds the heads of a device up instead. */
+    if (deployment->semantics == VIDUR_SEMANTICS_CORRECTED &&
+        model->num_kv_heads % degree && degree % model->num_kv_heads)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.tensor_parallel_size: %d neither divides the %d KV "
+                          "heads of %s nor is a multiple of them; engines refuse it",
+                          degree, model->num_kv_heads, model->name);
+    if (model->max_tensor_parallel_size && degree > model->max_tensor_parallel_size)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.tensor_parallel_size: %s runs on at most %d devices "
+                          "in parallel, not %d",
+                          model->name, model->max_tensor_parallel_size, degree);
+    return 0;
+}
+
+static int check_shape(const struct vidur_scheduler_ops *ops,
+                       const struct vidur_deployment *deployment,
+                       struct vidur_error *err)
+{
+    const int stages = deployment->num_pipeline_stages;
+    const int devices = deployment->tensor_parallel_size * stages;
+    const int per_node = deployment->node.devices_per_node;
+    if (check_tensor_parallel(deployment, err))
+        return -1;
+    if (deployment->model.num_layers % stages)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.num_pipeline_stages: %d does not divide %d layers "
+                          "of %s",
+                          stages, deployment->model.num_layers, deployment->model.name);
+    if (devices > per_node && devices % per_node)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "cluster.num_pipeline_stages: a replica of %d devices neither "
+            "fits in a %s of %d nor fills several",
+            devices, deployment->node.name, per_node);
+    const int cap = (int)vidur_knob_value(&deployment->scheduler, ops->batch_cap);
+    if (cap < stages)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "scheduler.%s: %d requests cannot be spread over "
+                          "%d pipeline stages; at least one each",
+                          vidur_knob_name(ops->batch_cap), cap, stages);
+    return 0;
+}
+
+int vidur_deployment_check(const struct vidur_deployment *deployment,
+                           struct vidur_error *err)
+{
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(deployment->scheduler.type);
+    if (check_counts(deployment, err) || check_knobs(&deployment->scheduler, err))
+        return -1;
+    if (!ops)
+        return vidur_policy_unknown(scheduler_name, "scheduler.type",
+                                    deployment->scheduler.type, err);
+    if (check_shape(ops, deployment, err))
+        return -1;
+    if (!vidur_router_find(deployment->router))
+        return vidur_policy_unknown(router_name, "router", deployment->router, err);
+    return ops->check ? ops->check(deployment, err) : 0;
+}
+
+bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment)
+{
+    return deployment->tensor_parallel_size * deployment->num_pipeline_stages >
+           deployment->node.devices_per_node;
+}
+
+uint64_t vidur_deployment_id(const struct vidur_deployment *deployment)
+{
+    struct vidur_sha256 sha;
+    vidur_sha256_init(&sha);
+    vidur_deployment_digest(&sha, deployment);
+    return vidur_sha256_uint64(&sha);
+}
+
+/* Tokens that one iteration can have. */
+static int64_t max_step_tokens(const struct vidur_scheduler_ops *ops,
+                               const struct vidur_deployment *deployment,
+                               const struct vidur_memory_plan *plan, int max_tokens)
+{
+    const struct vidur_scheduler_config *knobs = &deployment->scheduler;
+    const int64_t cap = (int64_t)vidur_knob_value(knobs, ops->batch_cap);
+    const int64_t decodes = cap / deployment->num_pipeline_stages;
+    const int64_t prompt = (int64_t)vidur_knob_value(knobs, ops->token_budget);
+    if (ops->token_budget == VIDUR_KNOB_NONE)
+        return plan->max_batch_size * max_tokens;
+    return prompt > decodes ? prompt : decodes;
+}
+
+static int64_t round_up(int64_t value, int64_t step)
+{
+    return (value + step - 1) / step * step;
+}
+
+void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
+                                   int max_tokens,
+                                   struct vidur_timetable_request *request)
+{
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(deployment->scheduler.type);
+    struct vidur_memory_plan plan;
+    const int stages = deployment->num_pipeline_stages;
+    vidur_memory_plan_with(ops, deployment, max_tokens, &plan);
+    *request = (struct vidur_timetable_request){
+        .model = &deployment->model,
+        .device = &deployment->device,
+        .node = &deployment->node,
+        .tensor_parallel_size = deployment->tensor_parallel_size,
+        .engine = ops->step_model->whole_steps,
+        .pipeline = stages > 1,
+        .multi_node = vidur_deployment_is_multi_node(deployment),
+        .block_size_tokens = deployment->scheduler.block_size,
+        .max_tokens = round_up(max_step_tokens(ops, deployment, &plan, max_tokens), 8),
+        .max_batch_size = vidur_deployment_batch_cap(deployment),
+        /* Prompts begun in different batches can meet in one. */
+        .max_kv_tokens = round_up(max_tokens, 64) * (stages > 1 ? 2 : 1)};
+    /* The root of the sum of squares: chunks add up to max_tokens of the step, and none
+     * is longer than a request. */
+    const double longest = fmin(max_tokens, (double)request->max_tokens);
+    request->max_chunk_tokens =
+        (int64_t)ceil(sqrt((double)request->max_tokens * longest));
+}

@@ -1,0 +1,263 @@
+#include "drive/run.h"
+
+#include <assert.h>
+#include <math.h>
+
+/*
+ * The reference way to drive a run: a heap of events, one at a time, exactly as
+ * SIMULATOR.md section 4.4 states. Slow beside stepper.c, and what it is tested with.
+ */
+
+enum { POLL_EVENTS = 1024 };
+
+struct loop {
+    struct vidur_run *run;
+    const struct vidur_arrivals *arrivals;
+    int64_t next_arrival; /* index */
+    int64_t next_routed;
+    double now_s;
+    bool ended_batch;
+};
+
+typedef int event_handler(struct loop *loop, const struct vidur_event *event);
+
+static void push(struct loop *loop, enum vidur_event_type type, double time_s,
+                 const struct vidur_event *about)
+{
+    vidur_event_push(&loop->run->events, (struct vidur_event){.time_s = time_s,
+                                                              .type = type,
+                                                              .replica = about->replica,
+                                                              .stage = about->stage,
+                                                              .object = about->object});
+}
+
+static struct vidur_server *server_of(const struct loop *loop,
+                                      const struct vidur_event *event)
+{
+    struct vidur_server *server = &loop->run->servers[event->replica];
+    server->replica.now_s = loop->now_s;
+    return server;
+}
+
+static int on_arrival(struct loop *loop, const struct vidur_event *event)
+{
+    loop->next_arrival++;
+    loop->run->num_arrived++;
+    push(loop, VIDUR_EVENT_GLOBAL_SCHEDULE, loop->now_s,
+         &(struct vidur_event){.replica = -1, .stage = -1, .object = event->object});
+    return 0;
+}
+
+static int on_global_schedule(struct loop *loop, const struct vidur_event *event)
+{
+    struct vidur_run *run = loop->run;
+    (void)event;
+    for (int32_t i = 0; i < run->num_servers; i++)
+        run->touched[i] = false;
+    for (; loop->next_routed < loop->next_arrival; loop->next_routed++) {
+        const int32_t target =
+            loop->arrivals->server >= 0
+                ? loop->arrivals->server
+                : run->router->pick(&run->router_state, run->replicas);
+        struct vidur_server *server = &run->servers[target];
+        server->replica.now_s = loop->now_s;
+        vidur_queue_push_back(&server->replica, (int32_t)vidur_arrival_id(
+                                                    loop->arrivals, loop->next_routed));
+        run->touched[target] = true;
+    }
+    for (int32_t i = 0; i < run->num_servers; i++)
+        if (run->touched[i])
+            push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
+                 &(struct vidur_event){.replica = i, .stage = -1, .object = -1});
+    return 0;
+}
+
+static int on_replica_schedule(struct loop *loop, const struct vidur_event *event)
+{
+    struct vidur_server *server = server_of(loop, event);
+    while (server->pipeline.in_flight < server->pipeline.num_slots) {
+        const int32_t slot = vidur_run_form_batch(loop->run, server, false);
+        if (slot == VIDUR_NO_BATCH)
+            break;
+        if (slot == VIDUR_BATCH_FAILED)
+            return -1;
+        push(loop, VIDUR_EVENT_STAGE_ARRIVAL, loop->now_s,
+             &(struct vidur_event){
+                 .replica = event->replica, .stage = 0, .object = slot});
+    }
+    return 0;
+}
+
+static int on_stage_arrival(struct loop *loop, const struct vidur_event *event)
+{
+    struct vidur_pipeline *pipeline = &server_of(loop, event)->pipeline;
+    vidur_stage_push(pipeline, &pipeline->stages[event->stage], event->object);
+    push(loop, VIDUR_EVENT_STAGE_SCHEDULE, loop->now_s, event);
+    return 0;
+}
+
+static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
+{
+    struct vidur_server *server = server_of(loop, event);
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    struct vidur_stage *stage = &pipeline->stages[event->stage];
+    if (stage->batch != VIDUR_NO_BATCH || stage->fifo_count == 0)
+        return 0;
+    stage->batch = vidur_stage_pop(pipeline, stage);
+    struct vidur_live_batch *batch = &pipeline->batches[stage->batch];
+    batch->blocks_at_start = server->replica.allocated_blocks;
+    batch->waiting_at_start = server->replica.queue_length;
+    if (event->stage == 0)
+        vidur_batch_begin(batch, &server->replica, loop->now_s);
+    else
+        vidur_batch_wait(batch, batch->stage_at_s, loop->now_s);
+    batch->stage_at_s = loop->now_s;
+    const bool last = event->stage == pipeline->num_stages - 1;
+    push(loop, VIDUR_EVENT_STAGE_END, loop->now_s + batch->step.stage_s[last],
+         &(struct vidur_event){
+             .replica = event->replica, .stage = event->stage, .object = stage->batch});
+    return 0;
+}
+
+static int on_stage_end(struct loop *loop, const struct vidur_event *event)
+{
+    struct vidur_run *run = loop->run;
+    struct vidur_server *server = server_of(loop, event);
+    struct vidur_live_batch *batch = &server->pipeline.batches[event->object];
+    const bool last = event->stage == server->pipeline.num_stages - 1;
+    if (run->options->observer && run->options->observer->batch &&
+        vidur_run_observe_batch(run, server, batch, event->stage))
+        return -1;
+    server->pipeline.stages[event->stage].batch = VIDUR_NO_BATCH;
+    vidur_batch_leave_stage(batch, &server->replica, event->stage, last);
+    batch->stage_at_s = loop->now_s;
+    push(loop, VIDUR_EVENT_STAGE_SCHEDULE, loop->now_s, event);
+    struct vidur_event next = *event;
+    next.stage = last ? -1 : event->stage + 1;
+    push(loop, last ? VIDUR_EVENT_BATCH_END : VIDUR_EVENT_STAGE_ARRIVAL, loop->now_s,
+         &next);
+    return 0;
+}
+
+static int on_batch_end(struct loop *loop, const struct vidur_event *event)
+{
+    vidur_run_end_batch(loop->run, server_of(loop, event), event->object);
+    push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
+         &(struct vidur_event){.replica = event->replica, .stage = -1, .object = -1});
+    loop->ended_batch = true;
+    return 0;
+}
+
+static event_handler *const handlers[VIDUR_NUM_EVENT_TYPES] = {
+    [VIDUR_EVENT_REQUEST_ARRIVAL] = on_arrival,
+    [VIDUR_EVENT_GLOBAL_SCHEDULE] = on_global_schedule,
+    [VIDUR_EVENT_REPLICA_SCHEDULE] = on_replica_schedule,
+    [VIDUR_EVENT_STAGE_ARRIVAL] = on_stage_arrival,
+    [VIDUR_EVENT_STAGE_SCHEDULE] = on_stage_schedule,
+    [VIDUR_EVENT_STAGE_END] = on_stage_end,
+    [VIDUR_EVENT_BATCH_END] = on_batch_end,
+};
+
+/* Arrivals were created first: of events at one time they come first. */
+static bool peek_event(struct loop *loop, struct vidur_event *event)
+{
+    struct vidur_run *run = loop->run;
+    double arrival_s = INFINITY;
+    int64_t id = -1;
+    if (loop->next_arrival < loop->arrivals->count) {
+        id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
+        arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
+    }
+    if (run->events.count == 0 && !(arrival_s < INFINITY))
+        return false; /* or a stage of load waits for requests that never end */
+    if (run->events.count > 0 && run->events.events[0].time_s < arrival_s) {
+        *event = run->events.events[0];
+    } else {
+        *event = (struct vidur_event){.time_s = arrival_s,
+                                      .id = loop->next_arrival,
+                                      .type = VIDUR_EVENT_REQUEST_ARRIVAL,
+                                      .replica = -1,
+                                      .stage = -1,
+                                      .object = (int32_t)id};
+    }
+    return true;
+}
+
+static int64_t object_of(const struct vidur_run *run, const struct vidur_event *event)
+{
+    if (event->type == VIDUR_EVENT_REQUEST_ARRIVAL)
+        return event->object;
+    return event->replica >= 0 && event->object >= 0
+               ? run->servers[event->replica].pipeline.batches[event->object].seen.id
+               : -1;
+}
+
+static int observe_event(struct vidur_run *run, const struct vidur_event *event)
+{
+    const struct vidur_observer *observer = run->options->observer;
+    if (!observer || !observer->event)
+        return 0;
+    const struct vidur_event_record record = {.type = event->type,
+                                              .time_s = event->time_s,
+                                              .event_id = event->id,
+                                              .replica = event->replica,
+                                              .stage = event->stage,
+                                              .object_id = object_of(run, event)};
+    if (observer->event(observer->context, &record))
+        return vidur_fail(run->err, VIDUR_EINTR, "the observer stopped the run");
+    return 0;
+}
+
+static int handle(struct loop *loop, const struct vidur_event *event)
+{
+    struct vidur_run *run = loop->run;
+    loop->now_s = event->time_s;
+    if (event->replica >= 0)
+        run->servers[event->replica].ended_at_s = event->time_s;
+    if (observe_event(run, event) || handlers[event->type](loop, event))
+        return -1;
+#ifndef NDEBUG
+    vidur_run_check_conservation(run);
+#endif
+    return 0;
+}
+
+static void cut(struct vidur_run *run, const struct vidur_arrivals *arrivals)
+{
+    run->time_limited = true;
+    for (int32_t i = 0; i < run->num_servers; i++)
+        if (arrivals->server < 0 || arrivals->server == i)
+            run->servers[i].ended_at_s = run->limit_s;
+}
+
+/* SLOs are judged when all has happened at an instant at which a batch ended. */
+static bool lost_before(struct loop *loop, double next_s)
+{
+    if (!loop->ended_batch || next_s == loop->now_s)
+        return false;
+    loop->ended_batch = false;
+    return vidur_run_lost(loop->run, loop->now_s);
+}
+
+int vidur_run_events(struct vidur_run *run, const struct vidur_arrivals *arrivals)
+{
+    struct loop loop = {.run = run, .arrivals = arrivals};
+    struct vidur_event event;
+    run->events.count = 0;
+    run->events.next_id = arrivals->count;
+    for (int64_t i = 0; peek_event(&loop, &event); i++) {
+        if (lost_before(&loop, event.time_s))
+            return 0;
+        if (event.time_s > run->limit_s) {
+            cut(run, arrivals);
+            return 0;
+        }
+        if (event.type != VIDUR_EVENT_REQUEST_ARRIVAL)
+            vidur_event_pop(&run->events);
+        if (handle(&loop, &event) ||
+            (i % POLL_EVENTS == 0 && vidur_run_poll(run, loop.now_s)))
+            return -1;
+    }
+    lost_before(&loop, INFINITY);
+    return 0;
+}

@@ -1,0 +1,71 @@
+#ifndef VIDUR_SIM_FAST_FORWARD_H
+#define VIDUR_SIM_FAST_FORWARD_H
+
+#include "drive/run.h"
+
+/*
+ * Skipping repetitions: while a replica's batch is one group of decodes that would be
+ * formed again and again, iterations differ in the clock and the blocks alone.
+ */
+
+enum { VIDUR_MAX_LANES = 64 }; /* batches in flight that may be renewed */
+
+/* One replica on its way through a run. */
+struct vidur_walk {
+    struct vidur_run *run;
+    struct vidur_server *server;
+    const struct vidur_arrivals *arrivals; /* NULL: a router delivers them */
+    int64_t next_arrival;                  /* index */
+    double next_arrival_s;
+    double until_s; /* instants before this may be passed */
+    int64_t num_instants;
+    bool judges;      /* stops the run when an SLO is lost */
+    double ends_at_s; /* alone: when the batch at work ends; infinity: there is none */
+    bool alone;       /* the replica has one stage and works on one batch at a time */
+    bool can_skip;    /* alone, and the scheduler can say how often a batch repeats, so
+                         that vidur_fast_forward may be used */
+    bool can_renew;   /* not alone, and the scheduler can say so: vidur_renew and
+                         vidur_cruise may be used */
+};
+
+/*
+ * The batch has just been formed and started. Repeats its iteration as long as no
+ * request arrives, completes or lacks a block and no SLO is judged. The last repetition
+ * is left to the caller: on return the batch is formed and started for it, and
+ * replica.now_s is the time of that start. Every value is equal to the bit to what one
+ * iteration after the other gives.
+ */
+void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch);
+
+/* In a pipeline, when the first batch in flight ends now. If the scheduler would form
+ * the same batch again, it is formed again and becomes the last in flight: true.
+ * Otherwise false, and nothing has changed. */
+bool vidur_renew(struct vidur_walk *walk);
+
+/* Renews the batches that end next, one after the other, each at the time of its end,
+ * until one cannot be renewed or another event comes first or at the same time. Stops
+ * after the batch whose end loses an SLO. */
+void vidur_cruise(struct vidur_walk *walk);
+
+/* ---- Parts that fast_forward.c and cruise.c share ---- */
+
+/* Whether the scheduler would form the same batch again when it ends: nothing has
+ * changed since it was formed, no request of it completes, its next step takes the same
+ * time and the blocks that it needs are free. */
+bool vidur_is_renewable(const struct vidur_walk *walk,
+                        const struct vidur_live_batch *batch);
+/* The time of the next event other than a batch's end. Only batches that end before it
+ * may be renewed. */
+double vidur_renewal_bound_s(const struct vidur_walk *walk);
+/* Records the gap between tokens that ends now, and lets the renewed batch begin the
+ * next one. */
+void vidur_record_renewed(const struct vidur_replica_account *account,
+                          struct vidur_live_batch *batch, double now_s);
+/* The batch's time on all stages, without CPU overheads, in ticks. */
+uint64_t vidur_pass_model_ticks(const struct vidur_live_batch *batch, int32_t last);
+
+/* Adds a batch's renewals, which are left out above, to the account. */
+void vidur_count_renewals(struct vidur_live_batch *batch,
+                          struct vidur_replica_account *account);
+
+#endif

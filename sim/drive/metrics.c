@@ -1,0 +1,244 @@
+#include "drive/run.h"
+
+#include "drive/sustained.h"
+#include "steps/mfu.h"
+
+#include <math.h>
+
+/* ---- Verdicts ---- */
+
+/* Requests that have not got as far as the latency needs, and have waited longer than
+ * its limit or will wait for ever. */
+static int64_t late_unfinished(const struct vidur_run *run, const struct vidur_slo *slo)
+{
+    const bool cut = run->time_limited || run->stopped_early;
+    int64_t late = 0;
+    for (int64_t i = 0; i < run->requests.count; i++) {
+        const double value =
+            vidur_request_latency(&run->requests, run->workload, slo->metric, i);
+        const bool completed = run->requests.flags[i] & VIDUR_REQUEST_DONE;
+        const double waited = run->ended_at_s - run->requests.arrived_at_s[i];
+        const double tokens = slo->metric == VIDUR_LATENCY_e2e_normalized
+                                  ? run->workload->num_decode_tokens[i]
+                                  : 1;
+        const bool from_arrival = slo->metric != VIDUR_LATENCY_tpot;
+        if (isnan(value) && !completed)
+            late += !cut || (from_arrival && waited / tokens > slo->limit_s);
+    }
+    return late;
+}
+
+/* A quantile that a distribution has already; NaN: it has not. */
+static double known_quantile(const struct vidur_distribution *d, double quantile)
+{
+    return quantile == 0.5    ? d->p50
+           : quantile == 0.9  ? d->p90
+           : quantile == 0.95 ? d->p95
+           : quantile == 0.99 ? d->p99
+           : quantile == 1    ? d->max
+                              : NAN;
+}
+
+/* NaN where nothing was measured. `scratch` holds the samples of `d`. */
+static double slo_value(const struct vidur_run *run, const struct vidur_slo *slo,
+                        const struct vidur_distribution *d, double *scratch)
+{
+    const bool by_gap = slo->metric == VIDUR_LATENCY_tbt;
+    const bool all_there =
+        by_gap || run->stopped_early || d->count == run->requests.count;
+    const int64_t late = all_there ? 0 : late_unfinished(run, slo);
+    if (d->count + late == 0)
+        return NAN;
+    const double known = late > 0 ? NAN : known_quantile(d, slo->quantile);
+    if (!isnan(known))
+        return known;
+    if (by_gap)
+        return vidur_weighted_quantile(run->gaps->values, run->gaps->count,
+                                       slo->quantile);
+    for (int64_t i = 0; i < late; i++)
+        scratch[d->count + i] = INFINITY;
+    const double value = vidur_quantile(scratch, d->count + late, slo->quantile);
+    if (late > 0) /* the samples are among the late ones now */
+        vidur_request_latencies(&run->requests, run->workload, slo->metric, scratch);
+    /* an interpolation with a late one may be no number */
+    return isnan(value) ? INFINITY : value;
+}
+
+/* The latencies, and what the SLOs on them come to. */
+static void fill_latencies(const struct vidur_run *run, double *scratch,
+                           struct vidur_metrics *metrics)
+{
+    for (int i = 0; i < VIDUR_MAX_SLOS; i++)
+        metrics->slo_value[i] = NAN;
+    for (int m = 0; m < VIDUR_NUM_LATENCIES; m++) {
+        const enum vidur_latency metric = (enum vidur_latency)m;
+        struct vidur_distribution *d = &metrics->latency[metric];
+        if (metric == VIDUR_LATENCY_tbt)
+            vidur_distribution_of_weighted(d, run->gaps->values, run->gaps->count);
+        else
+            vidur_distribution_of(d, scratch,
+                                  vidur_request_latencies(&run->requests, run->workload,
+                                                          metric, scratch));
+        for (int i = 0; i < run->options->num_slos; i++)
+            if (run->options->slos[i].metric == metric)
+                metrics->slo_value[i] =
+                    slo_value(run, &run->options->slos[i], d, scratch);
+    }
+}
+
+/* The run has come to its end with requests that wait for ever: no deployment to
+ * rent, whatever the others saw. */
+static bool is_stuck(const struct vidur_run *run)
+{
+    if (run->time_limited || run->stopped_early)
+        return false;
+    for (int64_t i = 0; i < run->requests.count; i++)
+        if (!(run->requests.flags[i] & VIDUR_REQUEST_DONE))
+            return true;
+    return false;
+}
+
+static int violated_slo(const struct vidur_run *run, const double *values)
+{
+    if (run->stopped_early)
+        return run->watch.lost;
+    for (int i = 0; i < run->options->num_slos; i++)
+        if (values[i] > run->options->slos[i].limit_s)
+            return i;
+    return run->options->num_slos > 0 && is_stuck(run) ? 0 : -1;
+}
+
+/* ---- Totals ---- */
+
+struct totals {
+    struct vidur_replica_account account;
+    struct vidur_stage_account stage; /* summed over stages */
+    double span_s;                    /* over replicas */
+};
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void add_counts(struct vidur_replica_account *sum,
+                       const struct vidur_replica_account *account)
+{
+    sum->peak_batch_size = larger(sum->peak_batch_size, account->peak_batch_size);
+    sum->peak_holders = larger(sum->peak_holders, account->peak_holders);
+#define X(name) sum->name += account->name;
+    X(block_seconds)
+    X(waited_s)
+    X(active_s)
+    X(num_completed)
+    X(num_restarts)
+    X(num_batches)
+    X(num_requests)
+    X(num_tokens)
+    X(num_prefill_tokens)
+    X(num_decode_batches)
+    X(num_decodes)
+    X(num_full)
+    X(num_blocked)
+    X(num_extrapolated)
+    X(attention_tokens_squared)
+#undef X
+}
+
+static struct totals sum_up(const struct vidur_run *run)
+{
+    struct totals totals = {0};
+    for (int32_t i = 0; i < run->num_servers; i++) {
+        const struct vidur_server *server = &run->servers[i];
+        const struct vidur_replica_account *account = server->replica.account;
+        add_counts(&totals.account, account);
+        for (int32_t j = 0; j < server->pipeline.num_stages; j++) {
+            totals.stage.busy_s += account->stages[j].busy_s;
+            totals.stage.communication_s += account->stages[j].communication_s;
+        }
+        totals.span_s += server->ended_at_s;
+    }
+    return totals;
+}
+
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : 0;
+}
+
+static void fill_rates(const struct vidur_run *run, struct vidur_metrics *metrics)
+{
+    int64_t output = 0, total = 0;
+    for (int64_t i = 0; i < run->requests.count; i++)
+        if (run->requests.flags[i] & VIDUR_REQUEST_DONE) {
+            output += run->workload->num_decode_tokens[i];
+            total += run->workload->num_prefill_tokens[i] +
+                     run->workload->num_decode_tokens[i];
+        }
+    const double time_s = run->ended_at_s;
+    metrics->simulated_time_s = time_s;
+    metrics->requests_per_s = ratio((double)metrics->num_completed, time_s);
+    metrics->output_tokens_per_s = ratio((double)output, time_s);
+    metrics->total_tokens_per_s = ratio((double)total, time_s);
+}
+
+static void fill_utilization(const struct vidur_run *run, const struct totals *totals,
+                             struct vidur_metrics *metrics)
+{
+    const int stages = run->deployment->num_pipeline_stages;
+    const double stage_span_s = totals->span_s * stages;
+    /* Every stage runs every batch. */
+    const double flops =
+        stages * vidur_stage_flops(run->deployment, totals->account.num_tokens,
+                                   totals->account.attention_tokens_squared);
+    metrics->mfu = vidur_mfu_percent(run->deployment, flops, stage_span_s);
+    metrics->busy = 100 * ratio(totals->stage.busy_s, stage_span_s);
+    metrics->memory_usage = 100 * ratio(totals->account.block_seconds,
+                                        totals->span_s * (double)run->plan->num_blocks);
+    metrics->communication_time_fraction =
+        ratio(totals->stage.communication_s, totals->stage.busy_s);
+    const double active_s = totals->account.active_s * stages;
+    metrics->pipeline_idle_fraction =
+        stages == 1 ? 0 : fmax(0, ratio(active_s - totals->stage.busy_s, active_s));
+    metrics->mean_waiting_requests =
+        ratio(totals->account.waited_s, totals->span_s / run->num_servers);
+}
+
+static void fill_batches(const struct vidur_replica_account *sum,
+                         struct vidur_metrics *metrics)
+{
+    const double batches = (double)sum->num_batches;
+    metrics->num_batches = sum->num_batches;
+    metrics->mean_batch_size = ratio((double)sum->num_requests, batches);
+    metrics->mean_tokens_per_batch = ratio((double)sum->num_tokens, batches);
+    metrics->mean_decode_batch_size =
+        ratio((double)sum->num_decodes, (double)sum->num_decode_batches);
+    metrics->prefill_token_fraction =
+        ratio((double)sum->num_prefill_tokens, (double)sum->num_tokens);
+    metrics->full_batch_fraction = ratio((double)sum->num_full, batches);
+    metrics->blocked_on_memory_fraction = ratio((double)sum->num_blocked, batches);
+}
+
+void vidur_run_metrics(struct vidur_run *run, double *scratch,
+                       struct vidur_metrics *metrics)
+{
+    const struct totals totals = sum_up(run);
+    *metrics =
+        (struct vidur_metrics){.num_requests = run->requests.count,
+                               .num_arrived = run->num_arrived,
+                               .num_completed = totals.account.num_completed,
+                               .num_restarts = totals.account.num_restarts,
+                               .num_extrapolated = totals.account.num_extrapolated,
+                               .peak_batch_size = totals.account.peak_batch_size,
+                               .peak_holders = totals.account.peak_holders,
+                               .stopped_early = run->stopped_early,
+                               .time_limited = run->time_limited};
+    fill_rates(run, metrics);
+    fill_utilization(run, &totals, metrics);
+    fill_batches(&totals.account, metrics);
+    fill_latencies(run, scratch, metrics);
+    metrics->violated_slo = violated_slo(run, metrics->slo_value);
+    if (!run->stopped_early && !run->time_limited)
+        vidur_judge_sustained(&run->requests, run->options->sustained_fraction,
+                              &metrics->sustained);
+}

@@ -1,0 +1,127 @@
+#include "drive/run.h"
+
+#include "replica/block_store.h"
+#include "steps/mfu.h"
+
+#include <assert.h>
+
+/* What observers see, and the checks of debug builds. */
+
+int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *server,
+                            const struct vidur_live_batch *batch, int stage)
+{
+    const struct vidur_observer *observer = run->options->observer;
+    const bool last = stage == server->pipeline.num_stages - 1;
+    for (int32_t i = 0; i < batch->seen.num_members; i++)
+        run->observed_ids[i] = batch->seen.member[i];
+    double parts_s[VIDUR_NUM_STEP_PARTS];
+    if (run->step_ops->parts)
+        run->step_ops->parts(run->step_model, &server->replica, batch, parts_s);
+    const struct vidur_batch_record record = {
+        .batch_id = batch->seen.id,
+        .replica = server->replica.index,
+        .stage = stage,
+        .last_stage = last,
+        .scheduled_at_s = batch->scheduled_at_s,
+        .started_at_s = batch->stage_at_s,
+        .ended_at_s = server->replica.now_s,
+        .execution_time_s = batch->step.stage_s[last],
+        .size = batch->seen.count,
+        .num_tokens = batch->seen.num_tokens,
+        .num_prefill_tokens = batch->seen.num_prefill_tokens,
+        .num_decode_tokens = batch->seen.num_tokens - batch->seen.num_prefill_tokens,
+        .num_decodes = batch->seen.num_decodes,
+        .num_prefills = batch->seen.num_prefills,
+        .decode_context_tokens = batch->decode_context_tokens,
+        .prefill_context_tokens = batch->prefill_context_tokens,
+        .prefill_chunk_squares = batch->prefill_chunk_squares,
+        .step_parts_s = run->step_ops->parts ? parts_s : NULL,
+        .flops = vidur_stage_flops(run->deployment, batch->seen.num_tokens,
+                                   batch->attention_tokens_squared),
+        .allocated_blocks = batch->blocks_at_start,
+        .num_waiting = batch->waiting_at_start,
+        .request_ids = run->observed_ids,
+        .request_tokens = batch->seen.member_tokens};
+    if (observer->batch(observer->context, &record))
+        return vidur_fail(run->err, VIDUR_EINTR, "the observer stopped the run");
+    return 0;
+}
+
+#ifndef NDEBUG
+
+enum { CHECK_ALL = 2048, CHECK_EVERY = 1024 };
+
+static int64_t count_running(const struct vidur_server *server)
+{
+    const struct vidur_replica *replica = &server->replica;
+    int64_t count = 0;
+    for (int32_t i = replica->running_begin; i < replica->running_end; i++)
+        count += vidur_item_is_group(replica->running[i])
+                     ? replica->groups[~replica->running[i]].count
+                     : 1;
+    return count;
+}
+
+static bool slot_is_free(const struct vidur_pipeline *pipeline, int32_t slot)
+{
+    for (int32_t i = 0; i < pipeline->num_free; i++)
+        if (pipeline->free_slots[i] == slot)
+            return true;
+    return false;
+}
+
+static int64_t count_in_flight(const struct vidur_server *server)
+{
+    int64_t count = 0;
+    for (int32_t slot = 0; slot < server->pipeline.num_slots; slot++)
+        if (!slot_is_free(&server->pipeline, slot))
+            count += server->pipeline.batches[slot].count;
+    return count;
+}
+
+/* Shared blocks count once for the replica, but for each of their holders. */
+static void check_store(const struct vidur_replica *replica)
+{
+    const struct vidur_block_pool *pool = &replica->store->pool;
+    int64_t holders = 0, slots = 0, queued = 0;
+    for (int32_t i = 0; i < pool->num_blocks; i++)
+        holders += pool->blocks[i].holders;
+    for (int32_t i = pool->blocks[pool->num_blocks].next; i != pool->num_blocks;
+         i = pool->blocks[i].next)
+        queued++;
+    for (int64_t i = 0; i < replica->requests->count; i++)
+        if (replica->store->slot_of[i] >= 0)
+            slots += replica->requests->blocks[i];
+    assert(replica->allocated_blocks == vidur_block_store_allocated(replica->store));
+    assert(queued == pool->num_free);
+    assert(holders == slots);
+}
+
+void vidur_run_check_conservation(const struct vidur_run *run)
+{
+    int64_t requests = 0, routed = 0, allocated = 0, held = 0;
+    if (run->requests.count > CHECK_ALL && run->events.next_id % CHECK_EVERY)
+        return;
+    for (int32_t i = 0; i < run->num_servers; i++) {
+        const struct vidur_server *server = &run->servers[i];
+        routed += server->replica.account->num_assigned;
+        allocated += server->replica.allocated_blocks;
+        assert(server->replica.allocated_blocks <= server->replica.num_blocks);
+        requests += server->replica.queue_length + count_running(server) +
+                    count_in_flight(server) + server->replica.account->num_completed;
+    }
+    /* Such a scheduler keeps requests and blocks of its own between iterations. */
+    if (run->ops->keeps_blocks)
+        return;
+    assert(requests == routed);
+    for (int32_t i = 0; i < run->num_servers; i++)
+        if (run->servers[i].replica.store)
+            check_store(&run->servers[i].replica);
+    if (run->servers[0].replica.store)
+        return;
+    for (int64_t i = 0; i < run->requests.count; i++)
+        held += run->requests.blocks[i];
+    assert(held == allocated);
+}
+
+#endif

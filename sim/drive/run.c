@@ -1,0 +1,193 @@
+#include "drive/run.h"
+
+#include <math.h>
+
+enum { REPORT_BATCHES = 100000 };
+
+static void mark_active(struct vidur_server *server)
+{
+    struct vidur_replica_account *account = server->replica.account;
+    const double now = server->replica.now_s;
+    if (server->pipeline.in_flight > 0 || now == account->idle_since_s)
+        return; /* no pause */
+    account->active_s += account->idle_since_s - account->active_since_s;
+    account->active_since_s = now;
+}
+
+/* A batch that is a group alone can be formed again until something changes. */
+static void mark_renewable(struct vidur_server *server, struct vidur_live_batch *batch)
+{
+    struct vidur_replica_account *account = server->replica.account;
+    if (batch->seen.num_members > 0 || batch->seen.group == VIDUR_NO_GROUP) {
+        account->num_mixed++;
+        batch->formed_at_change = -1;
+        return;
+    }
+    batch->formed_at_change = vidur_num_changes(account);
+    batch->step_left = batch->step.repeats;
+}
+
+int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
+                             bool starts)
+{
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    const int32_t slot = pipeline->free_slots[pipeline->num_free - 1];
+    struct vidur_live_batch *batch = &pipeline->batches[slot];
+
+    vidur_batch_clear(batch);
+    run->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
+    if (batch->seen.count == 0)
+        return VIDUR_NO_BATCH;
+    run->step_ops->time(run->step_model, &server->replica, batch);
+    if (!(batch->step.stage_s[0] > 0 && batch->step.stage_s[1] > 0 &&
+          batch->step.stage_s[0] < 0x1p16)) {
+        run->step_ops->fail(run->step_model, batch, run->err);
+        return VIDUR_BATCH_FAILED;
+    }
+    mark_active(server);
+    vidur_pipeline_admit(pipeline);
+    batch->seen.id = run->next_batch_id++;
+    mark_renewable(server, batch);
+    if (starts)
+        vidur_batch_start(batch, &server->replica);
+    else
+        vidur_batch_scheduled(batch, &server->replica);
+    return slot;
+}
+
+/* With one stage a batch starts when it is formed: its time is free of the clock's
+ * rounding, and equal iterations give equal gaps. */
+static double latency_s(const struct vidur_server *server,
+                        const struct vidur_live_batch *batch)
+{
+    return vidur_pipeline_is_single(&server->pipeline)
+               ? batch->step.stage_s[1]
+               : server->replica.now_s - batch->scheduled_at_s;
+}
+
+void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
+                         int32_t slot)
+{
+    struct vidur_replica *replica = &server->replica;
+    struct vidur_live_batch *batch = &server->pipeline.batches[slot];
+    vidur_batch_finish(batch, replica, latency_s(server, batch));
+    if (run->ops->batch_end)
+        run->ops->batch_end(server->scheduler, replica, &batch->seen);
+    else
+        vidur_batch_requeue(replica, &batch->seen);
+    vidur_pipeline_retire(&server->pipeline, slot);
+    replica->account->idle_since_s = replica->now_s;
+}
+
+static int64_t num_completed(const struct vidur_run *run)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < run->num_servers; i++)
+        count += run->servers[i].replica.account->num_completed;
+    return count;
+}
+
+int vidur_run_poll(struct vidur_run *run, double now_s)
+{
+    const struct vidur_observer *observer = run->options->observer;
+    if (run->options->cancel && *run->options->cancel)
+        return vidur_fail(run->err, VIDUR_EINTR, "the simulation was cancelled");
+    if (run->gaps->out_of_memory)
+        return vidur_fail(run->err, VIDUR_ENOMEM, "no memory for the gaps of tokens");
+    if (run->next_batch_id < run->next_report)
+        return 0;
+    run->next_report = run->next_batch_id + REPORT_BATCHES;
+    if (observer && observer->progress &&
+        observer->progress(observer->context, now_s, num_completed(run)))
+        return vidur_fail(run->err, VIDUR_EINTR, "the observer stopped the run");
+    return 0;
+}
+
+/* ---- Stages of load ---- */
+
+static void move_stage(struct vidur_run *run, int32_t stage, double now_s)
+{
+    const struct vidur_load_stages *stages = &run->workload->stages;
+    const double late_s = fmax(0, now_s - stages->start_s[stage]);
+    for (int64_t i = stages->first_request[stage]; i < stages->first_request[stage + 1];
+         i++) {
+        /* rounding must not take it back before now */
+        run->moved_arrivals_s[i] = fmax(now_s, run->workload->arrived_at_s[i] + late_s);
+        run->seen_at_s[i] = run->moved_arrivals_s[i] + run->arrival_delay_s;
+    }
+}
+
+/* What was not reached keeps its nominal times. */
+static void settle_stages(struct vidur_run *run)
+{
+    const struct vidur_load_stages *stages = &run->workload->stages;
+    if (!run->moved_arrivals_s)
+        return;
+    for (int64_t i = stages->first_request[run->load_stage + 1];
+         i < run->requests.count; i++)
+        run->moved_arrivals_s[i] = run->workload->arrived_at_s[i];
+}
+
+double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double now_s)
+{
+    const struct vidur_load_stages *stages = &run->workload->stages;
+    const int32_t next = run->load_stage + 1;
+    if (next < stages->count && request == stages->first_request[next]) {
+        if (num_completed(run) < request)
+            return INFINITY;
+        move_stage(run, next, now_s);
+        run->load_stage = next;
+    }
+    return run->requests.seen_at_s[request];
+}
+
+/* ---- The end ---- */
+
+static void abandon_batches(struct vidur_pipeline *pipeline,
+                            struct vidur_replica *replica)
+{
+    for (int32_t slot = 0; slot < pipeline->num_slots; slot++) {
+        bool busy = true;
+        for (int32_t i = 0; i < pipeline->num_free; i++)
+            busy = busy && pipeline->free_slots[i] != slot;
+        if (busy)
+            vidur_batch_abandon(&pipeline->batches[slot], replica);
+    }
+}
+
+static void close_server(struct vidur_run *run, struct vidur_server *server)
+{
+    struct vidur_replica *replica = &server->replica;
+    struct vidur_replica_account *account = replica->account;
+    struct vidur_pipeline *pipeline = &server->pipeline;
+
+    replica->now_s = run->stopped_early ? server->ended_at_s : run->ended_at_s;
+    server->ended_at_s = replica->now_s;
+    if (!run->stepping)
+        vidur_run_stepper_close(server);
+    abandon_batches(pipeline, replica);
+    for (int32_t i = 0; i < replica->num_groups; i++)
+        if (replica->groups[i].in_use)
+            vidur_group_dissolve(replica, i, replica->groups[i].member);
+    vidur_blocks_change(replica, 0);
+    for (int32_t r = replica->queue_head; r != VIDUR_NO_REQUEST;
+         r = replica->requests->next[r])
+        account->waited_s += replica->requests->num_restarts[r]
+                                 ? replica->now_s
+                                 : replica->now_s - run->requests.seen_at_s[r];
+    account->active_s +=
+        (pipeline->in_flight > 0 ? replica->now_s : account->idle_since_s) -
+        account->active_since_s;
+}
+
+void vidur_run_close(struct vidur_run *run)
+{
+    settle_stages(run);
+    run->ended_at_s = 0;
+    for (int32_t i = 0; i < run->num_servers; i++)
+        run->ended_at_s = fmax(run->ended_at_s, run->servers[i].ended_at_s);
+    if (run->time_limited)
+        run->ended_at_s = run->limit_s;
+    for (int32_t i = 0; i < run->num_servers; i++)
+        close_server(run, &run->servers[i]);
+}

@@ -1,0 +1,128 @@
+#ifndef VIDUR_SIM_RUN_H
+#define VIDUR_SIM_RUN_H
+
+#include "drive/event_queue.h"
+#include "replica/pipeline.h"
+#include "replica/router.h"
+#include "replica/slo_watch.h"
+#include "steps/step_model.h"
+
+#include <vidur/simulator.h>
+
+/*
+ * One run of a simulator. The state of the cluster, and the steps that all ways of
+ * driving it share: events.c pops events from a heap, in the order that SIMULATOR.md
+ * section 4.4 states; stepper.c walks each replica by itself and skips repetitions.
+ */
+
+struct vidur_server {
+    struct vidur_replica replica;
+    struct vidur_pipeline pipeline;
+    void *scheduler; /* the policy's state */
+    double ended_at_s;
+};
+
+struct vidur_run {
+    const struct vidur_deployment *deployment;
+    const struct vidur_memory_plan *plan;
+    const struct vidur_scheduler_ops *ops;
+    const struct vidur_step_model_ops *step_ops;
+    const void *step_model;
+    const struct vidur_workload *workload;
+    const struct vidur_run_options *options;
+    struct vidur_request_table requests;
+    struct vidur_server *servers;
+    int32_t num_servers;
+    const struct vidur_replica **replicas; /* the servers', for the router */
+    const struct vidur_router_ops *router;
+    struct vidur_router_state router_state;
+    struct vidur_token_gaps *gaps;
+    struct vidur_slo_watch watch;
+    struct vidur_event_queue events;
+    int64_t *observed_ids;    /* [batch capacity] for observers */
+    bool *touched;            /* [num_servers] scratch */
+    struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
+    double *moved_arrivals_s; /* the table's, where stages of load move them */
+    double *seen_at_s;        /* the table's, where they differ from arrivals */
+    double arrival_delay_s;   /* between the two */
+    int32_t load_stage;       /* that arrivals have come to */
+    double limit_s;           /* infinity: none */
+    double ended_at_s;
+    int64_t next_batch_id;
+    int64_t num_arrived;
+    int64_t next_report; /* batches */
+    bool stopped_early;
+    bool time_limited;
+    bool watching; /* stop early */
+    bool stepping; /* by events, not by the stepper */
+    struct vidur_error *err;
+};
+
+/* Requests that one loop brings in, in order; ids NULL: 0 .. count-1. `server`: where
+ * they go, or -1: the router says. */
+struct vidur_arrivals {
+    const int32_t *ids;
+    int64_t count;
+    int32_t server;
+};
+
+static inline int64_t vidur_arrival_id(const struct vidur_arrivals *arrivals,
+                                       int64_t index)
+{
+    return arrivals->ids ? arrivals->ids[index] : index;
+}
+
+/* Forms the server's next batch at replica.now_s, and starts it then where `starts`:
+ * its only stage is free. Returns its slot, VIDUR_NO_BATCH where none can be formed, or
+ * VIDUR_BATCH_FAILED with run->err. */
+int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
+                             bool starts);
+
+/* The last stage ended: bookkeeping, scheduler, slot. */
+void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
+                         int32_t slot);
+
+/* When the request, the next to arrive, reaches the router: infinity while the stage of
+ * load before its own has not drained; then the whole stage is moved to begin at now_s.
+ */
+double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double now_s);
+
+/* Progress and cancellation; to be called now and then. -1 and run->err. */
+int vidur_run_poll(struct vidur_run *run, double now_s);
+
+/* True when the run is to stop because an SLO is lost. */
+static inline bool vidur_run_lost(struct vidur_run *run, double now_s)
+{
+    if (!run->watching || !vidur_slo_watch_is_due(&run->watch, now_s) ||
+        !vidur_slo_watch_judge(&run->watch, &run->requests, now_s))
+        return false;
+    run->stopped_early = true;
+    return true;
+}
+
+/* Bytes of a walk, for the run's memory. */
+size_t vidur_walk_bytes(void);
+
+/* The two ways to drive a run: 0, or -1 and run->err. Both end at the time limit or
+ * when an SLO is lost. */
+int vidur_run_events(struct vidur_run *run, const struct vidur_arrivals *arrivals);
+int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arrivals);
+
+/* Accounts for batches that the stepper left in flight, until replica.now_s. */
+void vidur_run_stepper_close(struct vidur_server *server);
+
+/* Tells the observer of a batch that a stage has just ended. */
+int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *server,
+                            const struct vidur_live_batch *batch, int stage);
+
+/* Debug builds, plain stepping: no request or block is lost or counted twice. */
+void vidur_run_check_conservation(const struct vidur_run *run);
+
+/* Hands groups and batches in flight back to their requests and closes the accounts. */
+void vidur_run_close(struct vidur_run *run);
+
+/* Everything in *metrics; reorders the gaps, uses `scratch` ([num_requests]). */
+void vidur_run_metrics(struct vidur_run *run, double *scratch,
+                       struct vidur_metrics *metrics);
+
+#endif

@@ -1,0 +1,282 @@
+#include "drive/fast_forward.h"
+
+#include <math.h>
+
+/*
+ * The quick way to drive a run. Replicas meet in the router only, so each is walked by
+ * itself, from one instant at which something happens to the next, without a heap. At
+ * an instant the order of SIMULATOR.md section 4.4 comes down to: arrivals, stages that
+ * end, batches that end, schedules, stages that start. Arrivals at a replica that can
+ * take no batch wait in the workload until it can.
+ */
+
+enum { POLL_INSTANTS = 1024 };
+
+/* After the last arrival, replicas behind a router that looks at them are compared with
+ * the SLOs this often. */
+static const double drain_slice_s = 10;
+
+/* Queues what has arrived until now; true if something arrives just now. */
+static bool take_arrivals(struct vidur_walk *walk, double now_s)
+{
+    const double *seen = walk->run->requests.seen_at_s;
+    bool just_now = false;
+    while (walk->next_arrival_s <= now_s) {
+        vidur_queue_push_back(
+            &walk->server->replica,
+            (int32_t)vidur_arrival_id(walk->arrivals, walk->next_arrival));
+        just_now = walk->next_arrival_s == now_s;
+        walk->next_arrival++;
+        walk->run->num_arrived++;
+        walk->next_arrival_s =
+            walk->next_arrival < walk->arrivals->count
+                ? seen[vidur_arrival_id(walk->arrivals, walk->next_arrival)]
+                : INFINITY;
+    }
+    return just_now;
+}
+
+/* As many batches as fit; -1: an error. */
+static int form_batches(struct vidur_walk *walk)
+{
+    struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    while (pipeline->in_flight < pipeline->num_slots) {
+        const int32_t slot = vidur_run_form_batch(walk->run, walk->server, false);
+        if (slot == VIDUR_NO_BATCH)
+            return 0;
+        if (slot == VIDUR_BATCH_FAILED)
+            return -1;
+        vidur_flight_add(pipeline, slot, walk->server->replica.now_s);
+    }
+    return 0;
+}
+
+static void end_first(struct vidur_walk *walk, double now_s)
+{
+    struct vidur_server *server = walk->server;
+    const int32_t slot = vidur_flight_remove(&server->pipeline);
+    vidur_flight_settle(&server->pipeline, slot, &server->replica, now_s);
+    vidur_count_renewals(&server->pipeline.batches[slot], server->replica.account);
+    vidur_run_end_batch(walk->run, server, slot);
+}
+
+static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
+{
+    return ended && walk->judges && vidur_run_lost(walk->run, now_s);
+}
+
+static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool arrived)
+{
+    const bool ended = vidur_flight_next_end_s(&walk->server->pipeline) == now_s;
+    const bool renewed = ended && vidur_renew(walk);
+    if (ended && !renewed)
+        end_first(walk, now_s);
+    const bool lost = ends_run(walk, ended, now_s);
+    /* An arrival and a batch's end each ask for a schedule. */
+    if ((arrived && form_batches(walk)) || (ended && !renewed && form_batches(walk)))
+        return -1;
+    if (!renewed || lost)
+        return lost;
+    vidur_cruise(walk);
+    return ends_run(walk, true, walk->server->replica.now_s);
+}
+
+/* The same where one stage works on one batch at a time: nothing ever queues. */
+static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool arrived)
+{
+    struct vidur_server *server = walk->server;
+    struct vidur_live_batch *batch = server->pipeline.batches;
+    const bool ended = walk->ends_at_s == now_s;
+    if (ended) {
+        vidur_batch_leave_stage(batch, &server->replica, 0, true);
+        walk->ends_at_s = INFINITY;
+        vidur_run_end_batch(walk->run, server, 0);
+    }
+    const bool lost = ends_run(walk, ended, now_s);
+    for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
+         asked--)
+        if (vidur_run_form_batch(walk->run, server, true) == VIDUR_BATCH_FAILED)
+            return -1;
+    if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
+        if (batch->formed_at_change >= 0 && walk->can_skip && !lost)
+            vidur_fast_forward(walk, batch);
+        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
+    }
+    return lost;
+}
+
+/* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. `alone`,
+ * here and below, is walk->alone, known where the code is compiled. */
+static inline int do_instant(struct vidur_walk *walk, double now_s, bool arrived,
+                             bool alone)
+{
+    struct vidur_server *server = walk->server;
+    server->replica.now_s = server->ended_at_s = now_s;
+    if (walk->next_arrival_s <= now_s && take_arrivals(walk, now_s))
+        arrived = true;
+    const int status = alone ? do_instant_alone(walk, now_s, arrived)
+                             : do_instant_in_pipeline(walk, now_s, arrived);
+    if (status || ++walk->num_instants % POLL_INSTANTS)
+        return status;
+    return vidur_run_poll(walk->run, server->replica.now_s);
+}
+
+static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
+{
+    const struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    for (;;) {
+        double next = alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
+        if (pipeline->in_flight < pipeline->num_slots && walk->next_arrival_s < next)
+            next = walk->next_arrival_s;
+        if (!(next < until_s))
+            return 0;
+        if (next > walk->run->limit_s) {
+            walk->run->time_limited = true;
+            walk->server->ended_at_s = walk->run->limit_s;
+            take_arrivals(walk, walk->run->limit_s);
+            return 0;
+        }
+        const int status = do_instant(walk, next, false, alone);
+        if (status)
+            return status;
+    }
+}
+
+/* All instants before `until_s`, and the time limit. */
+static int walk_to(struct vidur_walk *walk, double until_s)
+{
+    walk->until_s = until_s;
+    return walk->alone ? do_instants(walk, until_s, true)
+                       : do_instants(walk, until_s, false);
+}
+
+static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *server,
+                               const struct vidur_arrivals *arrivals)
+{
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    const bool alone = vidur_pipeline_is_single(pipeline);
+    return (struct vidur_walk){
+        .run = run,
+        .server = server,
+        .arrivals = arrivals,
+        .next_arrival_s = arrivals && arrivals->count > 0
+                              ? run->requests.seen_at_s[vidur_arrival_id(arrivals, 0)]
+                              : INFINITY,
+        .judges = arrivals != NULL,
+        .alone = alone,
+        .ends_at_s = INFINITY,
+        .can_skip = alone && run->ops->repeats && server->replica.grouping,
+        .can_renew = pipeline->num_stages > 1 &&
+                     pipeline->num_slots == pipeline->num_stages &&
+                     pipeline->num_slots <= VIDUR_MAX_LANES && run->ops->repeats &&
+                     server->replica.grouping};
+}
+
+static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)
+{
+    struct vidur_walk walk = begin(run, &run->servers[arrivals->server], arrivals);
+    return walk_to(&walk, INFINITY) < 0 ? -1 : 0;
+}
+
+/* ---- Replicas behind a router that looks at them ---- */
+
+/* Everybody up to `until_s`; what the watch counts is then settled up to there. */
+static int walk_all(struct vidur_walk *walks, int32_t count, double until_s)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (walk_to(&walks[i], until_s))
+            return -1;
+    return 0;
+}
+
+/* Requests that arrive together, from index `first`; returns the index behind them. */
+static int64_t route_together(struct vidur_run *run, int64_t first, double now_s)
+{
+    int64_t i = first;
+    for (int32_t s = 0; s < run->num_servers; s++) {
+        run->touched[s] = false;
+        run->servers[s].replica.now_s = now_s;
+    }
+    for (; i < run->requests.count && run->requests.seen_at_s[i] == now_s; i++) {
+        const int32_t s = run->router->pick(&run->router_state, run->replicas);
+        vidur_queue_push_back(&run->servers[s].replica, (int32_t)i);
+        run->touched[s] = true;
+        run->num_arrived++;
+    }
+    return i;
+}
+
+static int deliver(struct vidur_run *run, struct vidur_walk *walks, double now_s)
+{
+    for (int32_t s = 0; s < run->num_servers; s++)
+        if (run->touched[s] && do_instant(&walks[s], now_s, true, walks[s].alone) < 0)
+            return -1;
+    return 0;
+}
+
+static bool any_busy(const struct vidur_run *run)
+{
+    for (int32_t s = 0; s < run->num_servers; s++)
+        if (run->servers[s].pipeline.in_flight > 0)
+            return true;
+    return false;
+}
+
+static int drain(struct vidur_run *run, struct vidur_walk *walks, double now_s)
+{
+    while (run->watching && any_busy(run) && !run->time_limited) {
+        now_s += drain_slice_s;
+        if (walk_all(walks, run->num_servers, now_s))
+            return -1;
+        if (vidur_run_lost(run, now_s))
+            return 0;
+    }
+    return walk_all(walks, run->num_servers, INFINITY);
+}
+
+static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
+{
+    const double *seen = run->requests.seen_at_s;
+    double now_s = 0;
+    for (int64_t i = 0; i < run->requests.count;) {
+        now_s = seen[i];
+        if (now_s > run->limit_s)
+            run->time_limited = true;
+        if (walk_all(walks, run->num_servers, now_s))
+            return -1;
+        if (run->time_limited || vidur_run_lost(run, now_s))
+            return 0;
+        i = route_together(run, i, now_s);
+        if (deliver(run, walks, now_s))
+            return -1;
+    }
+    return drain(run, walks, now_s);
+}
+
+void vidur_run_stepper_close(struct vidur_server *server)
+{
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    struct vidur_replica *replica = &server->replica;
+    if (vidur_pipeline_is_single(pipeline))
+        return;
+    for (int32_t i = 0; i < pipeline->in_flight; i++) {
+        const int32_t at = (pipeline->flight_begin + i) % pipeline->num_slots;
+        const int32_t slot = pipeline->flight[at];
+        vidur_count_renewals(&pipeline->batches[slot], replica->account);
+        vidur_flight_settle(pipeline, slot, replica, replica->now_s);
+    }
+}
+
+size_t vidur_walk_bytes(void)
+{
+    return sizeof(struct vidur_walk);
+}
+
+int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arrivals)
+{
+    if (arrivals->server >= 0)
+        return walk_alone(run, arrivals);
+    for (int32_t s = 0; s < run->num_servers; s++)
+        run->walks[s] = begin(run, &run->servers[s], NULL);
+    return walk_together(run, run->walks);
+}

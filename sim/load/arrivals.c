@@ -1,0 +1,217 @@
+#include "load/arrivals.h"
+
+#include "base/policy.h"
+#include "base/yaml.h"
+#include "load/trace.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY(name, kind)                                                                \
+    .key = #name, .type = VIDUR_YAML_##kind,                                           \
+    VIDUR_YAML_AT(struct vidur_arrivals_config, name)
+
+static int check_rate(const struct vidur_arrivals_config *config,
+                      struct vidur_error *err)
+{
+    if (!(config->qps > 0))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.arrivals.qps: missing; %s arrivals need requests "
+                          "per second above 0",
+                          config->type);
+    return 0;
+}
+
+/* ---- Poisson: exponential gaps, optionally cut ---- */
+
+static const struct vidur_yaml_field poisson_fields[] = {
+    {KEY(type, STRING)},
+    {KEY(qps, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {KEY(truncate, DOUBLE), .flags = VIDUR_YAML_MIN, .min = 0},
+    {0},
+};
+
+static double poisson_draw(const struct vidur_arrivals_config *config,
+                           struct vidur_draws *draws)
+{
+    (void)config;
+    return -log(1.0 - vidur_draws_uniform(draws));
+}
+
+static double poisson_gap(const struct vidur_arrivals_config *config, double drawn)
+{
+    double gap_s = drawn / config->qps;
+    if (config->truncate <= 0)
+        return gap_s;
+    double longest_s = 1.0 / config->qps * config->truncate;
+    return gap_s < longest_s ? gap_s : longest_s;
+}
+
+/* ---- Gamma: as Poisson, with another coefficient of variation ---- */
+
+static const struct vidur_yaml_field gamma_fields[] = {
+    {KEY(type, STRING)},
+    {KEY(qps, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {KEY(cv, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {0},
+};
+
+static double gamma_shape(const struct vidur_arrivals_config *config)
+{
+    return 1.0 / (config->cv * config->cv);
+}
+
+static double gamma_draw(const struct vidur_arrivals_config *config,
+                         struct vidur_draws *draws)
+{
+    return vidur_rng_gamma(&draws->own, gamma_shape(config), 1.0);
+}
+
+static double gamma_gap(const struct vidur_arrivals_config *config, double drawn)
+{
+    return drawn * (1.0 / (config->qps * gamma_shape(config)));
+}
+
+/* ---- Static: everybody at time 0 ---- */
+
+static const struct vidur_yaml_field static_fields[] = {{KEY(type, STRING)}, {0}};
+
+static double static_gap(const struct vidur_arrivals_config *config, double drawn)
+{
+    (void)config;
+    (void)drawn;
+    return 0;
+}
+
+/* ---- Trace: differences between the times of a file ---- */
+
+static const struct vidur_yaml_field trace_fields[] = {
+    {KEY(type, STRING)},
+    {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
+    {KEY(column, STRING), .flags = VIDUR_YAML_FILLED},
+    {"start_time", VIDUR_YAML_DOUBLE, VIDUR_YAML_MIN,
+     VIDUR_YAML_AT(struct vidur_arrivals_config, start_time_s), .min = 0},
+    {"end_time", VIDUR_YAML_DOUBLE, VIDUR_YAML_MIN,
+     VIDUR_YAML_AT(struct vidur_arrivals_config, end_time_s), .min = 0},
+    {KEY(time_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {0},
+};
+
+static int trace_check(const struct vidur_arrivals_config *config,
+                       struct vidur_error *err)
+{
+    if (!config->file[0])
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.arrivals.file: missing; a CSV file with a column "
+                          "of times");
+    if (config->end_time_s > 0 && config->end_time_s <= config->start_time_s)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.arrivals.end_time: %g is not after start_time %g; "
+                          "rows from start_time up to end_time count",
+                          config->end_time_s, config->start_time_s);
+    return 0;
+}
+
+static int trace_gaps(const struct vidur_arrivals_config *config,
+                      const struct vidur_trace *trace, double **gaps, int64_t *count,
+                      struct vidur_error *err)
+{
+    int64_t first = 0;
+    int64_t end = trace->num_rows;
+    while (first < end && trace->time_s[first] < config->start_time_s)
+        first++;
+    while (end > first && config->end_time_s > 0 &&
+           trace->time_s[end - 1] >= config->end_time_s)
+        end--;
+    if (end - first < 2)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: %lld rows from start_time %g to end_time %g; two or "
+                          "more are needed to have gaps",
+                          config->file, (long long)(end - first), config->start_time_s,
+                          config->end_time_s);
+    *count = end - first - 1;
+    *gaps = malloc((size_t)*count * sizeof **gaps);
+    if (!*gaps)
+        return vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", config->file);
+    double scale = config->time_scale_factor;
+    for (int64_t i = 0; i < *count; i++) /* scaled, then subtracted */
+        (*gaps)[i] =
+            trace->time_s[first + i + 1] * scale - trace->time_s[first + i] * scale;
+    return 0;
+}
+
+static int trace_load(const struct vidur_arrivals_config *config, double **gaps,
+                      int64_t *count, struct vidur_error *err)
+{
+    struct vidur_trace trace;
+    int status =
+        vidur_trace_open(&trace, config->file, config->column, VIDUR_TRACE_TIMES, err);
+    if (status)
+        vidur_trace_fail("workload.arrivals.file", err);
+    else
+        status = trace_gaps(config, &trace, gaps, count, err);
+    vidur_trace_close(&trace);
+    return status;
+}
+
+/* ---- The table ---- */
+
+static const struct vidur_arrivals_policy policies[] = {
+    {.name = "poisson",
+     .has_rate = true,
+     .in_reference = true,
+     .fields = poisson_fields,
+     .check = check_rate,
+     .draw = poisson_draw,
+     .gap = poisson_gap},
+    {.name = "gamma",
+     .has_rate = true,
+     .fields = gamma_fields,
+     .check = check_rate,
+     .draw = gamma_draw,
+     .gap = gamma_gap},
+    {.name = "static",
+     .in_reference = true,
+     .fields = static_fields,
+     .gap = static_gap},
+    {.name = "trace",
+     .in_reference = true,
+     .fields = trace_fields,
+     .check = trace_check,
+     .load = trace_load},
+};
+
+enum { NUM_POLICIES = sizeof policies / sizeof policies[0] };
+
+static const char *policy_name(int index)
+{
+    return index < NUM_POLICIES ? policies[index].name : NULL;
+}
+
+const struct vidur_arrivals_policy *vidur_arrivals_find(const char *name)
+{
+    int index = vidur_policy_find(policy_name, name);
+    return index < 0 ? NULL : &policies[index];
+}
+
+int vidur_arrivals_check(const struct vidur_arrivals_config *config,
+                         struct vidur_error *err)
+{
+    const struct vidur_arrivals_policy *policy = vidur_arrivals_find(config->type);
+    if (!policy)
+        return vidur_policy_unknown(policy_name, "workload.arrivals.type", config->type,
+                                    err);
+    return policy->check ? policy->check(config, err) : 0;
+}
+
+int vidur_arrivals_config_read(const struct vidur_yaml_node *section,
+                               struct vidur_arrivals_config *arrivals,
+                               struct vidur_error *err)
+{
+    if (vidur_policy_read_type(section, policy_name, arrivals->type,
+                               sizeof arrivals->type, err))
+        return -1;
+    return vidur_yaml_read(section, vidur_arrivals_find(arrivals->type)->fields,
+                           arrivals, err);
+}

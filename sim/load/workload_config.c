@@ -1,0 +1,312 @@
+#include <vidur/workload.h>
+
+#include "base/section.h"
+#include "base/yaml.h"
+#include "load/arrivals.h"
+#include "load/lengths.h"
+
+#include <string.h>
+
+enum { DEFAULT_MAX_TOKENS = 4096, DEFAULT_MIN_TOKENS = 1024 };
+
+void vidur_workload_config_defaults(struct vidur_workload_config *config)
+{
+    *config = (struct vidur_workload_config){
+        .type = VIDUR_WORKLOAD_SYNTHETIC,
+        .seed = 42,
+        .seeds = VIDUR_SEEDS_OWN,
+        .max_tokens = DEFAULT_MAX_TOKENS,
+        .lengths = {.type = "trace",
+                    .min_tokens = DEFAULT_MIN_TOKENS,
+                    .prefill_to_decode_ratio = 20,
+                    .theta = 0.6,
+                    .prefill_scale_factor = 1,
+                    .decode_scale_factor = 1},
+        .arrivals = {.type = "poisson",
+                     .cv = 1,
+                     .truncate = -1,
+                     .column = "arrived_at",
+                     .time_scale_factor = 1},
+        .shared_prefix = {.num_groups = 10, .num_prompts_per_group = 10},
+        .prefill_scale_factor = 1,
+        .decode_scale_factor = 1,
+        .time_scale_factor = 1,
+    };
+}
+
+void vidur_workload_config_complete(struct vidur_workload_config *config,
+                                    enum vidur_semantics semantics)
+{
+    config->corrected = semantics == VIDUR_SEMANTICS_CORRECTED;
+    if (config->arrivals.truncate < 0)
+        config->arrivals.truncate = semantics == VIDUR_SEMANTICS_VIDUR ? 3 : 0;
+}
+
+/* ---- Checks ---- */
+
+static int check_extent(const struct vidur_workload_config *config, bool endless,
+                        struct vidur_error *err)
+{
+    if (config->num_requests > 0 && config->duration_s > 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.duration_s: given beside num_requests; give one of "
+                          "them");
+    if (endless && config->num_requests <= 0 && !(config->duration_s > 0))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.num_requests: missing; give it or duration_s, 1 or "
+                          "more");
+    if (config->max_tokens < 2)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.max_tokens: %d; 2 or more, a prompt and an output "
+                          "token",
+                          config->max_tokens);
+    return 0;
+}
+
+static int check_reference(const struct vidur_workload_config *config,
+                           const struct vidur_arrivals_policy *arrivals,
+                           struct vidur_error *err)
+{
+    if (config->seeds != VIDUR_SEEDS_REFERENCE)
+        return 0;
+    if (config->seed > UINT32_MAX)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.seed: above 4294967295; seeds: reference takes 32 "
+                          "bits");
+    if (arrivals && !arrivals->in_reference)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.seeds: reference does not cover %s arrivals; use "
+                          "own",
+                          arrivals->name);
+    return 0;
+}
+
+static int check_synthetic(const struct vidur_workload_config *config,
+                           struct vidur_error *err)
+{
+    if (vidur_arrivals_check(&config->arrivals, err))
+        return -1;
+    const struct vidur_arrivals_policy *arrivals =
+        vidur_arrivals_find(config->arrivals.type);
+    if (!arrivals->draw && !arrivals->load && config->num_requests <= 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.num_requests: missing; %s arrivals all come at "
+                          "once, whatever duration_s says",
+                          arrivals->name);
+    if (check_extent(config, arrivals->load == NULL, err) ||
+        check_reference(config, arrivals, err))
+        return -1;
+    return vidur_lengths_check(&config->lengths, config->max_tokens, err);
+}
+
+static int check_replay(const struct vidur_workload_config *config,
+                        struct vidur_error *err)
+{
+    if (!config->file[0])
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.file: missing; a CSV file with columns arrived_at, "
+                          "num_prefill_tokens and num_decode_tokens");
+    if (check_extent(config, false, err))
+        return -1;
+    return check_reference(config, NULL, err);
+}
+
+static int check_shared_prefix(const struct vidur_workload_config *config,
+                               struct vidur_error *err)
+{
+    if (config->num_requests > 0 || config->duration_s > 0)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "workload.%s: the stages of shared_prefix say how many requests "
+            "there are; leave it out",
+            config->num_requests > 0 ? "num_requests" : "duration_s");
+    if (config->seeds == VIDUR_SEEDS_REFERENCE)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.seeds: reference does not cover shared_prefix; use "
+                          "own");
+    return vidur_shared_prefix_check(&config->shared_prefix, config->max_tokens, err);
+}
+
+int vidur_workload_config_check(const struct vidur_workload_config *config,
+                                struct vidur_error *err)
+{
+    switch (config->type) {
+    case VIDUR_WORKLOAD_SYNTHETIC:
+        return check_synthetic(config, err);
+    case VIDUR_WORKLOAD_TRACE_REPLAY:
+        return check_replay(config, err);
+    case VIDUR_WORKLOAD_SHARED_PREFIX:
+        return check_shared_prefix(config, err);
+    }
+    return vidur_fail(
+        err, VIDUR_EINVAL,
+        "workload.type: not known; use synthetic, trace_replay or shared_prefix");
+}
+
+/* ---- Reading ---- */
+
+static int read_lengths(const struct vidur_yaml_node *node, void *out,
+                        struct vidur_error *err)
+{
+    return vidur_lengths_config_read(node, out, err);
+}
+
+static int read_arrivals(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    return vidur_arrivals_config_read(node, out, err);
+}
+
+static const char *const seeds_names[] = {"own", "reference", NULL};
+
+#define KEY(name, kind)                                                                \
+    .key = #name, .type = VIDUR_YAML_##kind,                                           \
+    VIDUR_YAML_AT(struct vidur_workload_config, name)
+
+static const struct vidur_yaml_field common_fields[] = {
+    {KEY(seed, CUSTOM), .read = vidur_yaml_read_seed},
+    {KEY(seeds, ENUM), .names = seeds_names},
+    {KEY(num_requests, INT64), .flags = VIDUR_YAML_MIN, .min = 1},
+    {KEY(duration_s, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {KEY(max_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 2},
+    {KEY(cut_long_requests, BOOL)},
+    {0},
+};
+
+static const struct vidur_yaml_field synthetic_fields[] = {
+    {KEY(lengths, CUSTOM), .read = read_lengths},
+    {KEY(arrivals, CUSTOM), .read = read_arrivals},
+    {0},
+};
+
+static const struct vidur_yaml_field replay_fields[] = {
+    {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
+    {KEY(prefill_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {KEY(decode_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {KEY(time_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {0},
+};
+
+#define PREFIX_KEY(name, kind)                                                         \
+    .key = #name, .type = VIDUR_YAML_##kind,                                           \
+    VIDUR_YAML_AT(struct vidur_workload_config, shared_prefix.name)
+
+static const struct vidur_yaml_field load_stage_fields[] = {
+    {.key = "rate",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE,
+     VIDUR_YAML_AT(struct vidur_load_stage, rate_qps)},
+    {.key = "duration_s",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE,
+     VIDUR_YAML_AT(struct vidur_load_stage, duration_s)},
+    {0},
+};
+
+static const struct vidur_yaml_field load_stage = {.key = "",
+                                                   .type = VIDUR_YAML_MAPPING,
+                                                   .size =
+                                                       sizeof(struct vidur_load_stage),
+                                                   .fields = load_stage_fields};
+
+/* [probability, tokens] */
+static int read_quantile(const struct vidur_yaml_node *node, void *out,
+                         struct vidur_error *err)
+{
+    struct vidur_prompt_quantile *quantile = out;
+    if (vidur_yaml_count(node) != 2)
+        return vidur_yaml_fail(node, err, "not a pair; write [probability, tokens]");
+    if (vidur_yaml_as_double(vidur_yaml_item(node, 0), &quantile->quantile, err) ||
+        vidur_yaml_as_double(vidur_yaml_item(node, 1), &quantile->tokens, err))
+        return -1;
+    if (!(quantile->quantile >= 0 && quantile->quantile <= 1) ||
+        !(quantile->tokens >= 1))
+        return vidur_yaml_fail(node, err,
+                               "[%g, %g]; a probability in [0, 1] and 1 token or more",
+                               quantile->quantile, quantile->tokens);
+    return 0;
+}
+
+static const struct vidur_yaml_field quantile_element = {
+    .key = "",
+    .type = VIDUR_YAML_CUSTOM,
+    .size = sizeof(struct vidur_prompt_quantile),
+    .read = read_quantile};
+
+static const struct vidur_yaml_field prompt_fields[] = {
+    {.key = "mean",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_ABOVE,
+     VIDUR_YAML_AT(struct vidur_shared_prefix_config, prompt_mean_tokens)},
+    {.key = "std",
+     .type = VIDUR_YAML_DOUBLE,
+     .flags = VIDUR_YAML_MIN,
+     VIDUR_YAML_AT(struct vidur_shared_prefix_config, prompt_std_tokens)},
+    {.key = "quantiles",
+     .type = VIDUR_YAML_ARRAY,
+     .flags = VIDUR_YAML_FILLED,
+     VIDUR_YAML_LIST(struct vidur_shared_prefix_config, quantiles, num_quantiles),
+     .element = &quantile_element,
+     .max_count = VIDUR_MAX_PROMPT_QUANTILES},
+    {0},
+};
+
+static const char *const stage_arrivals_names[] = {"exponential_filled", "poisson",
+                                                   "static", NULL};
+
+static const struct vidur_yaml_field stage_arrivals_fields[] = {
+    {.key = "type",
+     .type = VIDUR_YAML_ENUM,
+     VIDUR_YAML_AT(struct vidur_shared_prefix_config, arrivals),
+     .names = stage_arrivals_names},
+    {0},
+};
+
+static const struct vidur_yaml_field shared_prefix_fields[] = {
+    {PREFIX_KEY(num_groups, INT), .flags = VIDUR_YAML_MIN, .min = 1},
+    {PREFIX_KEY(num_prompts_per_group, INT), .flags = VIDUR_YAML_MIN, .min = 1},
+    {PREFIX_KEY(system_prompt_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 0},
+    {PREFIX_KEY(output_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 1},
+    {.key = "prompt_tokens",
+     .type = VIDUR_YAML_MAPPING,
+     .flags = VIDUR_YAML_REQUIRED,
+     VIDUR_YAML_AT(struct vidur_workload_config, shared_prefix),
+     .fields = prompt_fields},
+    {.key = "arrivals",
+     .type = VIDUR_YAML_MAPPING,
+     VIDUR_YAML_AT(struct vidur_workload_config, shared_prefix),
+     .fields = stage_arrivals_fields},
+    {.key = "stages",
+     .type = VIDUR_YAML_ARRAY,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
+     VIDUR_YAML_LIST(struct vidur_workload_config, shared_prefix.stages,
+                     shared_prefix.num_stages),
+     .element = &load_stage,
+     .max_count = VIDUR_MAX_LOAD_STAGES},
+    {0},
+};
+
+static const struct vidur_yaml_variant types[] = {
+    {"synthetic", VIDUR_WORKLOAD_SYNTHETIC, synthetic_fields},
+    {"trace_replay", VIDUR_WORKLOAD_TRACE_REPLAY, replay_fields},
+    {"shared_prefix", VIDUR_WORKLOAD_SHARED_PREFIX, shared_prefix_fields},
+    {0},
+};
+
+static const struct vidur_yaml_union by_type = {
+    .tag_key = "type",
+    .tag_offset = offsetof(struct vidur_workload_config, type),
+    .variants = types,
+    .common = common_fields,
+};
+
+int vidur_workload_config_read(const struct vidur_yaml_node *section,
+                               struct vidur_workload_config *config,
+                               struct vidur_error *err)
+{
+    if (vidur_yaml_read_union(section, &by_type, config, err))
+        return -1;
+    if (vidur_workload_config_check(config, err))
+        return vidur_section_locate(section, "workload.", err);
+    return 0;
+}

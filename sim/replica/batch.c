@@ -1,0 +1,461 @@
+#include "replica/replica.h"
+#include "replica/slo_watch.h"
+
+#include <math.h>
+
+/* ---- Forming ---- */
+
+size_t vidur_batch_bytes(int32_t capacity)
+{
+    const size_t n = (size_t)capacity;
+    return 2 * vidur_arena_bytes(n, sizeof(int32_t)) +
+           vidur_arena_bytes(n + 1, sizeof(struct vidur_batch_gap));
+}
+
+void vidur_batch_init(struct vidur_live_batch *batch, struct vidur_arena *arena,
+                      int32_t capacity)
+{
+    const size_t n = (size_t)capacity;
+    *batch = (struct vidur_live_batch){.seen.capacity = capacity,
+                                       .seen.group = VIDUR_NO_GROUP};
+    batch->seen.member = vidur_arena_alloc(arena, n, sizeof *batch->seen.member);
+    batch->seen.member_tokens =
+        vidur_arena_alloc(arena, n, sizeof *batch->seen.member_tokens);
+    batch->gaps = vidur_arena_alloc(arena, n + 1, sizeof *batch->gaps);
+}
+
+static void add_prefill(struct vidur_live_batch *batch,
+                        const struct vidur_replica *replica, int32_t request, int32_t n,
+                        int32_t tokens)
+{
+    const int32_t step = replica->context_granularity;
+    batch->seen.num_prefills++;
+    batch->seen.num_prefill_tokens += tokens;
+    batch->prefill_chunk_squares += (int64_t)tokens * tokens;
+    if (n > 0)
+        batch->prefill_context_tokens += (int64_t)(n + step - 1) / step * step;
+    batch->num_sampled += n + tokens == replica->requests->prefill_tokens[request];
+}
+
+void vidur_batch_add(struct vidur_batch *seen, struct vidur_replica *replica,
+                     int32_t request, int32_t tokens)
+{
+    struct vidur_live_batch *batch = vidur_live(seen);
+    const int32_t n = replica->requests->processed_tokens[request];
+    batch->seen.member[batch->seen.num_members] = request;
+    batch->seen.member_tokens[batch->seen.num_members++] = tokens;
+    batch->seen.count++;
+    batch->seen.num_tokens += tokens;
+    batch->attention_tokens_squared += (int64_t)tokens * (tokens + n);
+    if (vidur_request_is_prefilled(replica, request)) {
+        batch->seen.num_decodes++;
+        batch->num_sampled++;
+        batch->decode_context_tokens += n;
+    } else {
+        add_prefill(batch, replica, request, n, tokens);
+    }
+}
+
+static void put_group(struct vidur_live_batch *batch, struct vidur_replica *replica,
+                      int32_t item)
+{
+    const struct vidur_decode_group *group = &replica->groups[~item];
+    const int64_t demand = vidur_group_demand(replica, group);
+    if (demand && replica->store)
+        vidur_group_grow(replica, group);
+    if (demand)
+        vidur_blocks_change(replica, demand);
+    batch->seen.group = ~item;
+    batch->seen.count = batch->seen.num_decodes = batch->num_sampled = group->count;
+    batch->seen.num_tokens = group->count;
+    batch->decode_context_tokens = group->context_tokens;
+    batch->attention_tokens_squared = group->context_tokens + group->count;
+}
+
+bool vidur_batch_add_group(struct vidur_batch *batch, struct vidur_replica *replica,
+                           int32_t group_item, int32_t limit)
+{
+    const struct vidur_decode_group *group = &replica->groups[~group_item];
+    if (batch->count > 0 || group->count > limit)
+        return false;
+    if (!replica->fixed_blocks &&
+        vidur_free_blocks(replica) - vidur_group_demand(replica, group) < 1)
+        return false;
+    put_group(vidur_live(batch), replica, group_item);
+    return true;
+}
+
+int64_t vidur_running_demand(const struct vidur_replica *replica, int64_t *demand)
+{
+    const struct vidur_request_table *table = replica->requests;
+    int64_t count = 0;
+    *demand = 0;
+    for (int32_t i = replica->running_begin; i < replica->running_end; i++) {
+        const int32_t item = replica->running[i];
+        if (vidur_item_is_group(item)) {
+            count += replica->groups[~item].count;
+            *demand += vidur_group_demand(replica, &replica->groups[~item]);
+        } else {
+            count++;
+            *demand += table->processed_tokens[item] >
+                       (int64_t)table->blocks[item] * replica->block_size;
+        }
+    }
+    return count;
+}
+
+struct vidur_batch_outlook vidur_batch_look_ahead(const struct vidur_batch *batch,
+                                                  const struct vidur_replica *replica)
+{
+    const struct vidur_request_table *table = replica->requests;
+    struct vidur_batch_outlook outlook = {0};
+    if (batch->group >= 0)
+        vidur_group_look_ahead(replica, &replica->groups[batch->group], &outlook);
+    for (int32_t i = 0; i < batch->num_members; i++) {
+        const int32_t request = batch->member[i];
+        const int32_t prompt = table->prefill_tokens[request];
+        int32_t n = table->processed_tokens[request] + batch->member_tokens[i];
+        n += n == prompt;
+        if (n < prompt) {
+            outlook.prompt_tokens += prompt - n;
+        } else if (n < prompt + table->decode_tokens[request]) {
+            outlook.decodes++;
+            outlook.decode_blocks +=
+                n > (int64_t)table->blocks[request] * replica->block_size;
+        }
+    }
+    return outlook;
+}
+
+/* Position of the largest group among the running items, or behind the last one. */
+static int32_t largest_group(const struct vidur_replica *replica)
+{
+    int32_t best = replica->running_end, size = 0;
+    for (int32_t i = replica->running_begin; i < replica->running_end; i++) {
+        const int32_t item = replica->running[i];
+        if (vidur_item_is_group(item) && replica->groups[~item].count > size) {
+            best = i;
+            size = replica->groups[~item].count;
+        }
+    }
+    return best;
+}
+
+/* Adds the running items at these positions, request by request. */
+static void add_items(struct vidur_live_batch *batch, struct vidur_replica *replica,
+                      int32_t begin, int32_t end)
+{
+    for (int32_t i = begin; i < end; i++) {
+        const int32_t item = replica->running[i];
+        const int32_t *request = &item;
+        int32_t count = 1;
+        if (vidur_item_is_group(item)) {
+            request = replica->groups[~item].member;
+            count = replica->groups[~item].count;
+            vidur_group_dissolve(replica, ~item, replica->groups[~item].member);
+        }
+        for (int32_t j = 0; j < count; j++) {
+            if (!replica->fixed_blocks)
+                vidur_grow_blocks(replica, request[j]);
+            vidur_batch_add(&batch->seen, replica, request[j], 1);
+        }
+    }
+}
+
+bool vidur_batch_add_running(struct vidur_batch *seen, struct vidur_replica *replica,
+                             int32_t limit)
+{
+    struct vidur_live_batch *batch = vidur_live(seen);
+    int64_t demand;
+    if (!replica->grouping || vidur_running_count(replica) == 0)
+        return false;
+    if (vidur_running_demand(replica, &demand) > limit ||
+        (!replica->fixed_blocks && vidur_free_blocks(replica) - demand < 1))
+        return false;
+    const int32_t base = largest_group(replica);
+    if (base < replica->running_end)
+        put_group(batch, replica, replica->running[base]);
+    add_items(batch, replica, replica->running_begin, base);
+    batch->num_front = batch->seen.num_members;
+    add_items(batch, replica, base + 1, replica->running_end);
+    replica->running_begin = replica->running_end = 0;
+    return true;
+}
+
+static void add_gap(struct vidur_live_batch *batch, double since_s, int64_t count)
+{
+    for (int32_t i = batch->num_gaps; i-- > 0;)
+        if (batch->gaps[i].since_s == since_s) {
+            batch->gaps[i].count += count;
+            return;
+        }
+    batch->gaps[batch->num_gaps++] = (struct vidur_batch_gap){since_s, count};
+}
+
+static void count_peaks(const struct vidur_live_batch *batch,
+                        const struct vidur_replica *replica)
+{
+    struct vidur_replica_account *account = replica->account;
+    if (batch->seen.count > account->peak_batch_size)
+        account->peak_batch_size = batch->seen.count;
+    /* Requests are admitted while a batch is formed, and only then. */
+    if (replica->num_holders > account->peak_holders)
+        account->peak_holders = replica->num_holders;
+}
+
+static void count_batch(const struct vidur_live_batch *batch,
+                        struct vidur_replica_account *account)
+{
+    account->num_batches++;
+    account->num_requests += batch->seen.count;
+    account->num_tokens += batch->seen.num_tokens;
+    account->num_prefill_tokens += batch->seen.num_prefill_tokens;
+    account->num_decode_batches += batch->seen.num_decodes > 0;
+    account->num_decodes += batch->seen.num_decodes;
+    account->num_full += batch->seen.count >= account->full_size;
+    account->num_blocked += batch->seen.blocked;
+    account->attention_tokens_squared += batch->attention_tokens_squared;
+    account->num_extrapolated += batch->step.extrapolated;
+}
+
+static inline void account_for(struct vidur_live_batch *batch,
+                               struct vidur_replica *replica)
+{
+    batch->scheduled_at_s = replica->now_s;
+    if (batch->seen.group >= 0)
+        batch->gaps[batch->num_gaps++] =
+            (struct vidur_batch_gap){replica->groups[batch->seen.group].last_done_s,
+                                     replica->groups[batch->seen.group].count};
+    count_peaks(batch, replica);
+    count_batch(batch, replica->account);
+}
+
+static inline void schedule_member(struct vidur_live_batch *batch,
+                                   const struct vidur_replica *replica, int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    if (vidur_request_is_prefilled(replica, request))
+        add_gap(batch, table->last_done_s[request], 1);
+    else if (isnan(table->scheduled_at_s[request]))
+        table->scheduled_at_s[request] = replica->now_s;
+}
+
+void vidur_batch_scheduled(struct vidur_live_batch *batch,
+                           struct vidur_replica *replica)
+{
+    account_for(batch, replica);
+    for (int i = 0; i < 2; i++)
+        batch->stage_ticks[i] = vidur_ticks(batch->step.stage_s[i]);
+    for (int32_t i = 0; i < batch->seen.num_members; i++)
+        schedule_member(batch, replica, batch->seen.member[i]);
+}
+
+/* ---- Running ---- */
+
+/* Decoding members, if there are any, join the batch's group. */
+static void group_decodes(struct vidur_live_batch *batch, struct vidur_replica *replica)
+{
+    int32_t kept = 0;
+    if (!replica->grouping || batch->seen.num_members == batch->seen.num_prefills)
+        return;
+    if (batch->seen.group == VIDUR_NO_GROUP)
+        batch->seen.group = vidur_group_new(replica);
+    if (batch->seen.group == VIDUR_NO_GROUP)
+        return; /* they stay members */
+    vidur_group_join_front(replica, &replica->groups[batch->seen.group],
+                           batch->seen.member, batch->num_front);
+    for (int32_t i = batch->num_front; i < batch->seen.num_members; i++) {
+        const int32_t request = batch->seen.member[i];
+        if (!vidur_request_is_prefilled(replica, request)) {
+            batch->seen.member[kept] = request;
+            batch->seen.member_tokens[kept++] = batch->seen.member_tokens[i];
+            continue;
+        }
+        vidur_group_join(replica, &replica->groups[batch->seen.group], request);
+    }
+    batch->num_front = 0;
+    batch->seen.num_members = kept;
+}
+
+static inline void begin_group(const struct vidur_live_batch *batch,
+                               struct vidur_replica *replica, double start_s)
+{
+    struct vidur_decode_group *group = &replica->groups[batch->seen.group];
+    if (group->last_done_s != start_s)
+        group->preempted_ticks += vidur_ticks(start_s - group->last_done_s);
+}
+
+static inline void begin_member(struct vidur_request_table *table, int32_t request,
+                                double start_s)
+{
+    const double last_s = table->last_done_s[request];
+    if (last_s >= 0 && last_s != start_s)
+        table->preempted_ticks[request] += vidur_ticks(start_s - last_s);
+}
+
+void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *replica,
+                       double start_s)
+{
+    if (batch->seen.group >= 0)
+        begin_group(batch, replica, start_s);
+    for (int32_t i = 0; i < batch->seen.num_members; i++)
+        begin_member(replica->requests, batch->seen.member[i], start_s);
+    group_decodes(batch, replica);
+}
+
+void vidur_batch_start(struct vidur_live_batch *batch, struct vidur_replica *replica)
+{
+    account_for(batch, replica);
+    batch->stage_ticks[1] = vidur_ticks(batch->step.stage_s[1]);
+    if (batch->seen.group >= 0)
+        begin_group(batch, replica, replica->now_s);
+    for (int32_t i = 0; i < batch->seen.num_members; i++) {
+        schedule_member(batch, replica, batch->seen.member[i]);
+        begin_member(replica->requests, batch->seen.member[i], replica->now_s);
+    }
+    group_decodes(batch, replica);
+}
+
+void vidur_batch_wait(struct vidur_live_batch *batch, double from_s, double until_s)
+{
+    if (until_s != from_s)
+        batch->waiting_ticks += vidur_ticks(until_s - from_s);
+}
+
+/* ---- Ending ---- */
+
+static void complete(struct vidur_replica *replica, int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    table->flags[request] |= VIDUR_REQUEST_DONE;
+    table->completed_at_s[request] = replica->now_s;
+    replica->account->num_completed++;
+    if (!replica->keeps_blocks)
+        vidur_release_blocks(replica, request);
+    if (replica->account->watch)
+        vidur_slo_watch_completed(replica->account->watch, table, request);
+}
+
+static void record_gaps(struct vidur_live_batch *batch,
+                        const struct vidur_replica_account *account, double latency_s)
+{
+    if (account->gaps->of_batches) {
+        vidur_token_gaps_add(account->gaps, latency_s, 1);
+        return;
+    }
+    for (int32_t i = 0; i < batch->num_gaps; i++) {
+        const struct vidur_batch_gap *gap = &batch->gaps[i];
+        const double value_s = latency_s + (batch->scheduled_at_s - gap->since_s);
+        vidur_token_gaps_add(account->gaps, value_s, gap->count);
+        if (account->watch)
+            vidur_slo_watch_gap(account->watch, value_s, gap->count);
+    }
+}
+
+static void apply_ticks(const struct vidur_live_batch *batch,
+                        struct vidur_request_table *table, int32_t request)
+{
+    table->execution_ticks[request] += batch->execution_ticks;
+    table->preempted_ticks[request] += batch->waiting_ticks;
+    if (table->model_ticks)
+        table->model_ticks[request] += batch->model_ticks;
+}
+
+static void apply_group_ticks(const struct vidur_live_batch *batch,
+                              struct vidur_decode_group *group)
+{
+    group->execution_ticks += batch->execution_ticks;
+    group->preempted_ticks += batch->waiting_ticks;
+    group->model_ticks += batch->model_ticks;
+}
+
+static void finish_group(struct vidur_live_batch *batch, struct vidur_replica *replica)
+{
+    struct vidur_decode_group *group = &replica->groups[batch->seen.group];
+    apply_group_ticks(batch, group);
+    group->last_done_s = replica->now_s;
+    vidur_group_advance(replica, group, 1);
+    if (group->to_completion > 0)
+        return;
+    int32_t *done = batch->seen.member + batch->seen.num_members;
+    const int32_t count = vidur_group_complete(replica, group, done);
+    for (int32_t i = 0; i < count; i++)
+        complete(replica, done[i]);
+    if (group->count == 0) {
+        group->in_use = false;
+        batch->seen.group = VIDUR_NO_GROUP;
+    }
+}
+
+/* Whether it goes on. */
+static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *replica,
+                          int32_t request, int32_t tokens)
+{
+    struct vidur_request_table *table = replica->requests;
+    const int32_t prefill = table->prefill_tokens[request];
+    int32_t n = table->processed_tokens[request] + tokens;
+
+    if (n == prefill) {
+        table->flags[request] |= VIDUR_REQUEST_PREFILLED;
+        n++; /* the prefill's last step yields the first output token */
+        if (isnan(table->prefill_completed_at_s[request]))
+            table->prefill_completed_at_s[request] = replica->now_s;
+    }
+    table->processed_tokens[request] = n;
+    table->last_done_s[request] = replica->now_s;
+    apply_ticks(batch, table, request);
+    if (n < prefill + table->decode_tokens[request])
+        return true;
+    complete(replica, request);
+    return false;
+}
+
+/* Keeps the members that have more to do and drops those that are complete. A request
+ * whose prefill ended with this batch joins the batch's group of decodes here, instead
+ * of being a member of the next batch. That is only right if no member that is kept
+ * stands before it: then the next batch would have had the group first and this request
+ * directly behind it, and the order of requests stays what it was. */
+static void finish_members(struct vidur_live_batch *batch,
+                           struct vidur_replica *replica)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < batch->seen.num_members; i++) {
+        const int32_t request = batch->seen.member[i];
+        if (!finish_member(batch, replica, request, batch->seen.member_tokens[i]))
+            continue;
+        if (kept == 0 && batch->seen.group >= 0 &&
+            vidur_request_is_prefilled(replica, request))
+            vidur_group_join(replica, &replica->groups[batch->seen.group], request);
+        else
+            batch->seen.member[kept++] = request;
+    }
+    batch->seen.num_members = kept;
+}
+
+void vidur_batch_finish(struct vidur_live_batch *batch, struct vidur_replica *replica,
+                        double latency_s)
+{
+    record_gaps(batch, replica->account, latency_s);
+    if (batch->seen.group >= 0)
+        finish_group(batch, replica);
+    finish_members(batch, replica);
+}
+
+void vidur_batch_abandon(struct vidur_live_batch *batch, struct vidur_replica *replica)
+{
+    if (batch->seen.group >= 0)
+        apply_group_ticks(batch, &replica->groups[batch->seen.group]);
+    for (int32_t i = 0; i < batch->seen.num_members; i++)
+        apply_ticks(batch, replica->requests, batch->seen.member[i]);
+}
+
+void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch)
+{
+    vidur_running_reserve_back(replica, batch->num_members + 1);
+    int32_t *end = replica->running + replica->running_end;
+    if (batch->group >= 0)
+        *end++ = ~batch->group;
+    for (int32_t i = 0; i < batch->num_members; i++)
+        *end++ = batch->member[i];
+    replica->running_end = (int32_t)(end - replica->running);
+}

@@ -1,0 +1,155 @@
+#include "replica/block_store.h"
+
+static int32_t slot_capacity(const struct vidur_block_store_sizes *sizes)
+{
+    return sizes->max_tokens / sizes->block_size + 2;
+}
+
+size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
+                               int64_t num_requests)
+{
+    const size_t slots = (size_t)sizes->num_slots;
+    return vidur_arena_bytes(1, sizeof(struct vidur_block_store)) +
+           vidur_arena_bytes(vidur_block_pool_bytes(sizes->num_blocks), 1) +
+           vidur_arena_bytes((size_t)num_requests, sizeof(int32_t)) +
+           2 * vidur_arena_bytes(slots, sizeof(int32_t)) +
+           vidur_arena_bytes(slots * (size_t)slot_capacity(sizes), sizeof(int32_t));
+}
+
+struct vidur_block_store *
+vidur_block_store_new(struct vidur_arena *arena,
+                      const struct vidur_block_store_sizes *sizes,
+                      const struct vidur_workload *workload)
+{
+    const size_t slots = (size_t)sizes->num_slots;
+    struct vidur_block_store *store = vidur_arena_alloc(arena, 1, sizeof *store);
+    *store = (struct vidur_block_store){.workload = workload,
+                                        .block_size = sizes->block_size,
+                                        .blocks_per_slot = slot_capacity(sizes)};
+    vidur_block_pool_init(
+        &store->pool,
+        vidur_arena_alloc(arena, vidur_block_pool_bytes(sizes->num_blocks), 1),
+        sizes->num_blocks);
+    const size_t requests = (size_t)workload->num_requests;
+    store->slot_of = vidur_arena_alloc(arena, requests, sizeof(int32_t));
+    for (size_t i = 0; i < requests; i++)
+        store->slot_of[i] = -1;
+    store->held = vidur_arena_alloc(arena, slots, sizeof(int32_t));
+    store->free_slots = vidur_arena_alloc(arena, slots, sizeof(int32_t));
+    store->blocks = vidur_arena_alloc(arena, slots * (size_t)store->blocks_per_slot,
+                                      sizeof(int32_t));
+    for (int32_t i = sizes->num_slots; i-- > 0;)
+        store->free_slots[store->num_free_slots++] = i;
+    return store;
+}
+
+/* Walks the chain of hashes of a prompt's full blocks: the system prompt's blocks are
+ * the group's, the others the prompt's own. */
+struct chain {
+    uint64_t hash;
+    uint64_t group, prompt;
+    int32_t shared_blocks;
+    int32_t index;
+};
+
+static struct chain begin_chain(const struct vidur_block_store *store, int32_t request)
+{
+    const struct vidur_prompts *prompts = &store->workload->prompts;
+    const int32_t prompt = prompts->prompt[request];
+    return (struct chain){
+        .group = (uint64_t)(prompt / prompts->num_prompts_per_group) * 2 + 1,
+        .prompt = (uint64_t)prompt * 2,
+        .shared_blocks = prompts->system_prompt_tokens / store->block_size};
+}
+
+static uint64_t next_hash(struct chain *chain)
+{
+    const uint64_t content =
+        chain->index < chain->shared_blocks ? chain->group : chain->prompt;
+    chain->hash = vidur_block_hash(chain->hash, content, (uint64_t)chain->index++);
+    return chain->hash;
+}
+
+static int32_t full_prompt_blocks(const struct vidur_block_store *store,
+                                  int32_t request)
+{
+    return store->workload->num_prefill_tokens[request] / store->block_size;
+}
+
+static int32_t most_hits(const struct vidur_block_store *store, int32_t request,
+                         int32_t prompt_tokens)
+{
+    const int32_t before_last = (prompt_tokens - 1) / store->block_size;
+    const int32_t full = full_prompt_blocks(store, request);
+    return full < before_last ? full : before_last;
+}
+
+struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *store,
+                                               int32_t request, int32_t prompt_tokens,
+                                               uint32_t mark)
+{
+    const int32_t most = most_hits(store, request, prompt_tokens);
+    struct chain chain = begin_chain(store, request);
+    struct vidur_prefix_hit hit = {0};
+    while (hit.blocks < most) {
+        const int32_t index = vidur_block_pool_find(&store->pool, next_hash(&chain));
+        if (index == VIDUR_NO_BLOCK)
+            break;
+        const struct vidur_block *block = &store->pool.blocks[index];
+        hit.blocks++;
+        hit.unheld +=
+            block->holders == 0 && (int32_t)(block->released_after - mark) < 0;
+    }
+    return hit;
+}
+
+static int32_t *list_of(struct vidur_block_store *store, int32_t request)
+{
+    return store->blocks + (int64_t)store->slot_of[request] * store->blocks_per_slot;
+}
+
+int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request,
+                                int32_t prompt_tokens)
+{
+    const int32_t wanted = (prompt_tokens + store->block_size - 1) / store->block_size;
+    const int32_t most = most_hits(store, request, prompt_tokens);
+    const int32_t full = full_prompt_blocks(store, request);
+    const int32_t slot = store->free_slots[--store->num_free_slots];
+    struct chain chain = begin_chain(store, request);
+    store->slot_of[request] = slot;
+    int32_t *list = list_of(store, request);
+    int32_t hits = 0;
+    while (hits < most) {
+        struct chain next = chain;
+        list[hits] = vidur_block_pool_find(&store->pool, next_hash(&next));
+        if (list[hits] == VIDUR_NO_BLOCK)
+            break;
+        vidur_block_pool_hold(&store->pool, list[hits++]);
+        chain = next;
+    }
+    for (int32_t i = hits; i < wanted; i++) {
+        list[i] = vidur_block_pool_take(&store->pool);
+        if (i < full)
+            vidur_block_pool_name(&store->pool, list[i], next_hash(&chain));
+    }
+    store->held[slot] = wanted;
+    return hits;
+}
+
+void vidur_block_store_grow(struct vidur_block_store *store, int32_t request)
+{
+    const int32_t slot = store->slot_of[request];
+    list_of(store, request)[store->held[slot]++] = vidur_block_pool_take(&store->pool);
+}
+
+void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
+                               int32_t processed_tokens)
+{
+    const int32_t slot = store->slot_of[request];
+    const int32_t *list = list_of(store, request);
+    for (int32_t i = processed_tokens / store->block_size; i < store->held[slot]; i++)
+        vidur_block_pool_forget(&store->pool, list[i]);
+    vidur_block_pool_release(&store->pool, list, store->held[slot]);
+    store->slot_of[request] = -1;
+    store->free_slots[store->num_free_slots++] = slot;
+}

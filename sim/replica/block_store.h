@@ -1,0 +1,68 @@
+#ifndef VIDUR_SIM_BLOCK_STORE_H
+#define VIDUR_SIM_BLOCK_STORE_H
+
+#include "base/arena.h"
+#include "replica/block_pool.h"
+
+#include <vidur/workload.h>
+
+/*
+ * Which KV blocks each request of a replica holds, where prompts share them: the pool
+ * of blocks and a list per request. A replica without a store only counts its blocks.
+ * Source: ENGINE.md section 2.
+ */
+struct vidur_block_store {
+    struct vidur_block_pool pool;
+    const struct vidur_workload *workload; /* prompts and their lengths */
+    int32_t block_size;
+    int32_t blocks_per_slot;
+    int32_t *slot_of;    /* [requests]; -1: holds none */
+    int32_t *held;       /* [slots] blocks in a slot's list */
+    int32_t *blocks;     /* [slots][blocks_per_slot] */
+    int32_t *free_slots; /* a stack */
+    int32_t num_free_slots;
+};
+
+struct vidur_block_store_sizes {
+    int32_t num_blocks;
+    int32_t num_slots; /* requests that hold blocks at once */
+    int32_t block_size;
+    int32_t max_tokens; /* of a request */
+};
+
+size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
+                               int64_t num_requests);
+struct vidur_block_store *
+vidur_block_store_new(struct vidur_arena *arena,
+                      const struct vidur_block_store_sizes *sizes,
+                      const struct vidur_workload *workload);
+
+/* Leading blocks of a request's prompt that are in the cache, at most the whole blocks
+ * before its last token; and how many of them nobody holds. `prompt_tokens`: what it
+ * has to compute, which after a restart includes tokens it had generated. */
+struct vidur_prefix_hit {
+    int32_t blocks;
+    int32_t unheld; /* since before `mark`, a count of releases */
+};
+struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *store,
+                                               int32_t request, int32_t prompt_tokens,
+                                               uint32_t mark);
+
+/* Gives a request without blocks its prompt's: those found in the cache are held, the
+ * others taken, and the full blocks of the prompt named. The pool has enough. Returns
+ * how many were found. */
+int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request,
+                                int32_t prompt_tokens);
+
+/* One more block. */
+void vidur_block_store_grow(struct vidur_block_store *store, int32_t request);
+/* All of them. Prompt blocks beyond the tokens that were processed cache nothing. */
+void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
+                               int32_t processed_tokens);
+
+static inline int64_t vidur_block_store_allocated(const struct vidur_block_store *store)
+{
+    return store->pool.num_blocks - store->pool.num_free;
+}
+
+#endif

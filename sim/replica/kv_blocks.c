@@ -1,0 +1,91 @@
+#include "replica/block_store.h"
+#include "replica/replica.h"
+
+void vidur_take_blocks(struct vidur_replica *replica, int32_t request, int64_t count)
+{
+    int32_t *held = &replica->requests->blocks[request];
+    if (*held == 0)
+        replica->num_holders++;
+    *held += (int32_t)count;
+    if (replica->store)
+        for (int64_t i = 0; i < count; i++)
+            vidur_block_store_grow(replica->store, request);
+    vidur_blocks_change(replica, count);
+}
+
+void vidur_release_blocks(struct vidur_replica *replica, int32_t request)
+{
+    int32_t *held = &replica->requests->blocks[request];
+    if (*held == 0)
+        return;
+    replica->num_holders--;
+    int64_t freed = *held;
+    if (replica->store) { /* what others share stays */
+        const int32_t before = replica->store->pool.num_free;
+        vidur_block_store_release(replica->store, request,
+                                  replica->requests->processed_tokens[request]);
+        freed = replica->store->pool.num_free - before;
+    }
+    vidur_blocks_change(replica, -freed);
+    *held = 0;
+}
+
+uint32_t vidur_release_mark(const struct vidur_replica *replica)
+{
+    return replica->store ? replica->store->pool.num_releases : 0;
+}
+
+int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request,
+                            uint32_t mark)
+{
+    const int32_t prompt = replica->requests->prefill_tokens[request];
+    const int64_t blocks = vidur_blocks_for(replica, prompt);
+    if (!replica->store)
+        return blocks;
+    const struct vidur_prefix_hit hit =
+        vidur_block_store_find(replica->store, request, prompt, mark);
+    return blocks - (hit.blocks - hit.unheld);
+}
+
+void vidur_take_prompt(struct vidur_replica *replica, int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    const int32_t prompt = table->prefill_tokens[request];
+    const int64_t blocks = vidur_blocks_for(replica, prompt);
+    if (!replica->store) {
+        vidur_take_blocks(replica, request, blocks);
+        return;
+    }
+    const int64_t before = vidur_block_store_allocated(replica->store);
+    const int32_t hits = vidur_block_store_admit(replica->store, request, prompt);
+    table->processed_tokens[request] = hits * replica->block_size;
+    table->blocks[request] = (int32_t)blocks;
+    replica->num_holders++;
+    vidur_blocks_change(replica, vidur_block_store_allocated(replica->store) - before);
+}
+
+/* Evicts the last running request. */
+static void evict_last(struct vidur_replica *replica)
+{
+    int32_t item = vidur_running_pop_last(replica);
+    if (vidur_item_is_group(item)) {
+        vidur_running_push_back(replica, item);
+        vidur_running_unpack_all(replica);
+        item = vidur_running_pop_last(replica);
+    }
+    vidur_request_restart(replica, item);
+}
+
+bool vidur_evict_for(struct vidur_replica *replica, struct vidur_batch *batch,
+                     int32_t request)
+{
+    while (vidur_free_blocks(replica) < 1) {
+        batch->blocked = true;
+        if (vidur_running_count(replica) == 0) {
+            vidur_request_restart(replica, request);
+            return false;
+        }
+        evict_last(replica);
+    }
+    return true;
+}

@@ -1,0 +1,106 @@
+#include "replica/pipeline.h"
+
+size_t vidur_pipeline_bytes(const struct vidur_replica_sizes *sizes)
+{
+    const size_t stages = (size_t)sizes->num_stages;
+    const size_t slots = (size_t)sizes->batches_at_once;
+    return vidur_arena_bytes(stages, sizeof(struct vidur_stage)) +
+           stages * vidur_arena_bytes(slots, sizeof(int32_t)) +
+           vidur_arena_bytes(slots, sizeof(struct vidur_live_batch)) +
+           vidur_arena_bytes(slots, sizeof(int32_t)) +
+           slots * vidur_batch_bytes(sizes->batch_capacity) +
+           vidur_arena_bytes(slots * stages, sizeof(struct vidur_pass)) +
+           vidur_arena_bytes(stages, sizeof(double)) +
+           vidur_arena_bytes(slots, sizeof(int32_t));
+}
+
+void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *arena,
+                         const struct vidur_replica_sizes *sizes)
+{
+    const size_t slots = (size_t)sizes->batches_at_once;
+    *pipeline = (struct vidur_pipeline){.num_stages = sizes->num_stages,
+                                        .num_slots = sizes->batches_at_once};
+    pipeline->stages =
+        vidur_arena_alloc(arena, (size_t)sizes->num_stages, sizeof *pipeline->stages);
+    for (int32_t i = 0; i < sizes->num_stages; i++)
+        pipeline->stages[i] = (struct vidur_stage){
+            .batch = VIDUR_NO_BATCH,
+            .fifo = vidur_arena_alloc(arena, slots, sizeof(int32_t))};
+    pipeline->passes = vidur_arena_alloc(arena, slots * (size_t)sizes->num_stages,
+                                         sizeof *pipeline->passes);
+    pipeline->free_at_s =
+        vidur_arena_zalloc(arena, (size_t)sizes->num_stages, sizeof(double));
+    pipeline->flight = vidur_arena_alloc(arena, slots, sizeof *pipeline->flight);
+    pipeline->batches = vidur_arena_alloc(arena, slots, sizeof *pipeline->batches);
+    pipeline->free_slots = vidur_arena_alloc(arena, slots, sizeof(int32_t));
+    for (int32_t i = sizes->batches_at_once; i-- > 0;) {
+        vidur_batch_init(&pipeline->batches[i], arena, sizes->batch_capacity);
+        pipeline->free_slots[pipeline->num_free++] = i;
+    }
+}
+
+/* ---- Flight ---- */
+
+static void plan_pass(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
+{
+    const struct vidur_step_time *step = &pipeline->batches[slot].step;
+    const int32_t last = pipeline->num_stages - 1;
+    struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
+    double ready_s = now_s;
+    for (int32_t i = 0; i <= last; i++) {
+        const double free_s = pipeline->free_at_s[i];
+        pass[i].start_s = ready_s > free_s ? ready_s : free_s;
+        ready_s = pass[i].start_s + step->stage_s[i == last];
+        pass[i].end_s = pipeline->free_at_s[i] = ready_s;
+    }
+}
+
+void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
+{
+    int32_t at = pipeline->flight_begin + pipeline->in_flight - 1;
+    if (at >= pipeline->num_slots)
+        at -= pipeline->num_slots;
+    pipeline->flight[at] = slot;
+    plan_pass(pipeline, slot, now_s);
+}
+
+int32_t vidur_flight_remove(struct vidur_pipeline *pipeline)
+{
+    const int32_t slot = pipeline->flight[pipeline->flight_begin];
+    if (++pipeline->flight_begin == pipeline->num_slots)
+        pipeline->flight_begin = 0;
+    return slot;
+}
+
+void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s)
+{
+    const int32_t slot = vidur_flight_remove(pipeline);
+    vidur_flight_add(pipeline, slot, now_s);
+}
+
+void vidur_flight_turn(struct vidur_pipeline *pipeline, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t slot = vidur_flight_remove(pipeline);
+        int32_t at = pipeline->flight_begin + pipeline->in_flight - 1;
+        if (at >= pipeline->num_slots)
+            at -= pipeline->num_slots;
+        pipeline->flight[at] = slot;
+    }
+}
+
+void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,
+                         struct vidur_replica *replica, double until_s)
+{
+    struct vidur_live_batch *batch = &pipeline->batches[slot];
+    const struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
+    const int32_t last = pipeline->num_stages - 1;
+    for (int32_t i = 0; i <= last && pass[i].start_s <= until_s; i++) {
+        if (i == 0)
+            vidur_batch_begin(batch, replica, pass[0].start_s);
+        else
+            vidur_batch_wait(batch, pass[i - 1].end_s, pass[i].start_s);
+        if (pass[i].end_s <= until_s)
+            vidur_batch_leave_stage(batch, replica, i, i == last);
+    }
+}

@@ -1,0 +1,110 @@
+#ifndef VIDUR_SIM_PIPELINE_H
+#define VIDUR_SIM_PIPELINE_H
+
+#include "replica/replica.h"
+
+/*
+ * A replica's stages in a row, each a FIFO of batches and one at work, and the batches
+ * in flight. Source: SIMULATOR.md section 4.3.
+ */
+
+/* In place of a slot: there is no batch; forming one failed. */
+enum { VIDUR_NO_BATCH = -1, VIDUR_BATCH_FAILED = -2 };
+
+struct vidur_stage {
+    int32_t batch; /* at work: a slot, or VIDUR_NO_BATCH */
+    int32_t *fifo; /* ring of slots */
+    int32_t fifo_begin, fifo_count;
+};
+
+/* A batch on a stage. */
+struct vidur_pass {
+    double start_s, end_s;
+};
+
+struct vidur_pipeline {
+    int32_t num_stages;
+    int32_t num_slots; /* batches at once */
+    int32_t in_flight;
+    struct vidur_stage *stages;
+    struct vidur_live_batch *batches; /* [num_slots] */
+    int32_t *free_slots;              /* a stack */
+    int32_t num_free;
+    /*
+     * For the stepper. A batch's way through the stages is settled when it is formed:
+     * nothing that comes later overtakes it.
+     */
+    struct vidur_pass *passes; /* [num_slots][num_stages] */
+    double *free_at_s;         /* [num_stages] when the last batch formed leaves */
+    int32_t *flight;           /* ring of slots in the order of forming and of ending */
+    int32_t flight_begin;
+};
+
+size_t vidur_pipeline_bytes(const struct vidur_replica_sizes *sizes);
+void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *arena,
+                         const struct vidur_replica_sizes *sizes);
+
+/* A batch in flight: a slot is taken and given back. */
+static inline int32_t vidur_pipeline_admit(struct vidur_pipeline *pipeline)
+{
+    pipeline->in_flight++;
+    return pipeline->free_slots[--pipeline->num_free];
+}
+
+static inline void vidur_pipeline_retire(struct vidur_pipeline *pipeline, int32_t slot)
+{
+    pipeline->in_flight--;
+    pipeline->free_slots[pipeline->num_free++] = slot;
+}
+
+/* One stage that works on one batch at a time. */
+static inline bool vidur_pipeline_is_single(const struct vidur_pipeline *pipeline)
+{
+    return pipeline->num_stages == 1 && pipeline->num_slots == 1;
+}
+
+/* When the first batch in flight ends; infinity: there is none. */
+static inline double vidur_flight_next_end_s(const struct vidur_pipeline *pipeline)
+{
+    if (pipeline->in_flight == 0)
+        return INFINITY;
+    const int32_t slot = pipeline->flight[pipeline->flight_begin];
+    return pipeline->passes[(slot + 1) * pipeline->num_stages - 1].end_s;
+}
+
+/* The batch, formed now and counted as in flight, gets its way through the stages. */
+void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s);
+
+/* The first batch in flight, which is formed again now, becomes the last. */
+void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s);
+
+/* The first `count` batches become the last ones, in their order. */
+void vidur_flight_turn(struct vidur_pipeline *pipeline, int32_t count);
+
+/* Takes the first batch out, before it is retired. */
+int32_t vidur_flight_remove(struct vidur_pipeline *pipeline);
+
+/* Accounts for what a batch did in its stages until `until_s`. */
+void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,
+                         struct vidur_replica *replica, double until_s);
+
+static inline void vidur_stage_push(const struct vidur_pipeline *pipeline,
+                                    struct vidur_stage *stage, int32_t slot)
+{
+    int32_t end = stage->fifo_begin + stage->fifo_count++;
+    if (end >= pipeline->num_slots)
+        end -= pipeline->num_slots;
+    stage->fifo[end] = slot;
+}
+
+static inline int32_t vidur_stage_pop(const struct vidur_pipeline *pipeline,
+                                      struct vidur_stage *stage)
+{
+    const int32_t slot = stage->fifo[stage->fifo_begin];
+    stage->fifo_count--;
+    if (++stage->fifo_begin == pipeline->num_slots)
+        stage->fifo_begin = 0;
+    return slot;
+}
+
+#endif

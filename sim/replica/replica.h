@@ -1,0 +1,261 @@
+#ifndef VIDUR_SIM_REPLICA_H
+#define VIDUR_SIM_REPLICA_H
+
+#include "base/arena.h"
+#include "base/quantile.h"
+#include "replica/live_batch.h"
+
+#include <vidur/scheduler.h>
+#include <vidur/workload.h>
+
+#include <math.h>
+
+/*
+ * The inside of a replica: decode groups, batches in flight and accounts. The struct
+ * itself is in <vidur/scheduler.h>, as are the functions that schedulers call.
+ */
+
+/* Per-request durations are summed in units of 2^-47 s, as integers: their sums do not
+ * depend on order or grouping, so stepping and fast-forwarding give equal bits. They
+ * wrap at 2^17 s, 36 hours, which the records make good for preemption. */
+static inline uint64_t vidur_ticks(double seconds)
+{
+    return seconds < 0x1p16 ? (uint64_t)(int64_t)(seconds * 0x1p47 + 0.5) /* quicker */
+                            : (uint64_t)(fmod(seconds, 0x1p17) * 0x1p47 + 0.5);
+}
+
+static inline double vidur_ticks_to_s(uint64_t ticks)
+{
+    return (double)ticks * 0x1p-47;
+}
+
+/*
+ * Decoding requests that are always batched together. A member's n, durations and
+ * blocks are kept relative to the group's counters while it is in (n at join minus
+ * `iteration`, and so on), so that an iteration touches the group alone. Members stand
+ * at places in batch order, with gaps where some have left, and in a calendar of the
+ * iterations that complete them, so that a completion touches nobody else.
+ */
+struct vidur_decode_group {
+    bool in_use;
+    int32_t count;
+    int32_t to_completion; /* iterations until a member completes, at least */
+    int32_t phase;         /* iteration modulo block size */
+    uint32_t iteration;
+    int64_t context_tokens; /* sum of n */
+    double last_done_s;
+    uint64_t execution_ticks, model_ticks, preempted_ticks;
+    int32_t num_places;  /* twice the members that there can be */
+    int32_t front, back; /* places in use: front .. back - 1 */
+    int32_t *member;     /* [place]; VIDUR_NO_REQUEST: a gap */
+    int32_t *demand;     /* blocks wanted by an iteration of each phase */
+    /* the calendar: who completes at iterations of this remainder, linked by `next` */
+    int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, or VIDUR_NO_REQUEST */
+    uint64_t *is_occupied; /* [VIDUR_CALENDAR_WORDS] a bit for each that is one */
+};
+
+enum { VIDUR_CALENDAR_DAYS = 1024, VIDUR_CALENDAR_WORDS = VIDUR_CALENDAR_DAYS / 64 };
+
+struct vidur_stage_account {
+    double busy_s;
+    double communication_s;
+};
+
+/* What a replica's run adds up to. */
+struct vidur_replica_account {
+    double block_seconds; /* integral of allocated blocks */
+    double blocks_changed_at_s;
+    double waited_s;                               /* integral of the queue's length */
+    double active_s, active_since_s, idle_since_s; /* with a batch in flight */
+    int64_t num_assigned;
+    int64_t num_completed;
+    int64_t num_restarts;
+    int64_t num_batches;
+    int64_t num_requests; /* over batches */
+    int64_t num_tokens, num_prefill_tokens;
+    int64_t num_decode_batches, num_decodes;
+    int64_t num_full, num_blocked;
+    int64_t num_mixed; /* batches that were more than a group formed again */
+    int64_t peak_batch_size, peak_holders;
+    int64_t num_extrapolated;
+    int64_t attention_tokens_squared;
+    int32_t full_size; /* a batch of this many requests is full */
+    struct vidur_stage_account *stages;
+    struct vidur_token_gaps *gaps; /* shared by the replicas */
+    struct vidur_slo_watch *watch; /* likewise; NULL: nobody asks */
+};
+
+/* Weighted samples of gaps between tokens (or of batch times), over a run. */
+struct vidur_token_gaps {
+    bool of_batches;
+    struct vidur_weighted_value *values;
+    int64_t count, capacity;
+    bool out_of_memory;
+};
+
+/* Grows whenever something happens that may change what the scheduler does next. */
+static inline int64_t vidur_num_changes(const struct vidur_replica_account *account)
+{
+    return account->num_assigned + account->num_completed + account->num_restarts +
+           account->num_mixed;
+}
+
+void vidur_token_gaps_reset(struct vidur_token_gaps *gaps);
+/* Makes room for more; false where there is none. */
+bool vidur_token_gaps_grow(struct vidur_token_gaps *gaps);
+
+/* Equal gaps in a row are one sample. */
+static inline void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double value,
+                                        int64_t weight)
+{
+    if (gaps->count > 0 && gaps->values[gaps->count - 1].value == value)
+        gaps->values[gaps->count - 1].weight += weight;
+    else if (gaps->count < gaps->capacity || vidur_token_gaps_grow(gaps))
+        gaps->values[gaps->count++] = (struct vidur_weighted_value){value, weight};
+}
+
+/* ---- requests ---- */
+
+size_t vidur_requests_bytes(int64_t count, bool cpu_overhead);
+/* Fails where a request has no prompt or output tokens or arrivals go backwards. */
+int vidur_requests_init(struct vidur_request_table *table, struct vidur_arena *arena,
+                        const struct vidur_workload *workload, bool cpu_overhead,
+                        struct vidur_error *err);
+
+/* ---- replica ---- */
+
+struct vidur_replica_sizes {
+    int32_t num_stages;
+    int32_t batch_capacity;
+    int32_t batches_at_once;
+    int32_t running_capacity;
+    int32_t block_size;
+    bool grouping;
+};
+
+/* Logarithm of a power of two, else -1. */
+int vidur_bits_of(int64_t size);
+
+size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes);
+/* Carves the arrays and empties the replica; scalars that describe it are the
+ * caller's. */
+void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena,
+                        const struct vidur_replica_sizes *sizes);
+
+/* Moves the running items so that `front` fit before them; 0: many behind them. */
+void vidur_running_move(struct vidur_replica *replica, int32_t front);
+
+/* Makes sure that `count` items fit behind the running ones. */
+static inline void vidur_running_reserve_back(struct vidur_replica *replica,
+                                              int32_t count)
+{
+    if (replica->running_begin == replica->running_end)
+        replica->running_begin = replica->running_end = 0;
+    else if (replica->running_end + count > replica->running_capacity)
+        vidur_running_move(replica, 0);
+}
+
+/* Accounts for the time since the last change of `allocated_blocks`, then changes it.
+ */
+static inline void vidur_blocks_change(struct vidur_replica *replica, int64_t delta)
+{
+    struct vidur_replica_account *account = replica->account;
+    account->block_seconds += (double)replica->allocated_blocks *
+                              (replica->now_s - account->blocks_changed_at_s);
+    account->blocks_changed_at_s = replica->now_s;
+    replica->allocated_blocks += delta;
+}
+
+/* ---- groups ---- */
+
+/* VIDUR_NO_GROUP when all are in use. */
+int32_t vidur_group_new(struct vidur_replica *replica);
+void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
+                      int32_t request);
+/* The same for several, in front of the members. */
+void vidur_group_join_front(struct vidur_replica *replica,
+                            struct vidur_decode_group *group, const int32_t *requests,
+                            int32_t count);
+/* Blocks that the group's next iteration takes. */
+static inline int64_t vidur_group_demand(const struct vidur_replica *replica,
+                                         const struct vidur_decode_group *group)
+{
+    return replica->fixed_blocks ? 0 : group->demand[group->phase];
+}
+/* Hands every member its own values back, in order, into `out`; frees the group. */
+void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *out);
+/* `times` iterations have ended, none of which completed a member before the last. */
+static inline void vidur_group_advance(struct vidur_replica *replica,
+                                       struct vidur_decode_group *group, int32_t times)
+{
+    group->iteration += (uint32_t)times;
+    group->context_tokens += (int64_t)group->count * times;
+    group->to_completion -= times;
+    group->phase =
+        times == 1 ? group->phase + 1 == replica->block_size ? 0 : group->phase + 1
+                   : (int32_t)((group->phase + (int64_t)times) % replica->block_size);
+}
+/* Adds what the members will ask for after the group's next iteration. */
+void vidur_group_look_ahead(const struct vidur_replica *replica,
+                            const struct vidur_decode_group *group,
+                            struct vidur_batch_outlook *outlook);
+/* Takes the block, each its own, of the members that need one now. */
+void vidur_group_grow(struct vidur_replica *replica,
+                      const struct vidur_decode_group *group);
+/* Takes the members that are complete out of the group and returns how many; their ids
+ * are in `out`. */
+int32_t vidur_group_complete(struct vidur_replica *replica,
+                             struct vidur_decode_group *group, int32_t *out);
+
+/* ---- batches ---- */
+
+size_t vidur_batch_bytes(int32_t capacity);
+void vidur_batch_init(struct vidur_live_batch *batch, struct vidur_arena *arena,
+                      int32_t capacity);
+/* Empties it; the rest is set when the batch is scheduled. */
+static inline void vidur_batch_clear(struct vidur_live_batch *batch)
+{
+    batch->seen.count = batch->seen.num_decodes = batch->seen.num_prefills =
+        batch->num_sampled = 0;
+    batch->seen.num_tokens = batch->seen.num_prefill_tokens = 0;
+    batch->decode_context_tokens = batch->prefill_context_tokens = 0;
+    batch->prefill_chunk_squares = batch->attention_tokens_squared = 0;
+    batch->seen.blocked = false;
+    batch->seen.tag = 0;
+    batch->seen.group = VIDUR_NO_GROUP;
+    batch->seen.num_members = batch->num_front = batch->num_gaps = 0;
+    batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
+    batch->renewals = 0;
+}
+/* The batch was formed now. */
+void vidur_batch_scheduled(struct vidur_live_batch *batch,
+                           struct vidur_replica *replica);
+/* Its first stage started at `start_s`: what was before counts as preemption, and its
+ * decodes are a group from now on. */
+void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *replica,
+                       double start_s);
+/* Both in one, of a batch that starts on its only stage, the last, when it is formed:
+ * the times of others are not set. */
+void vidur_batch_start(struct vidur_live_batch *batch, struct vidur_replica *replica);
+/* It waited between two stages. */
+void vidur_batch_wait(struct vidur_live_batch *batch, double from_s, double until_s);
+static inline void vidur_batch_leave_stage(struct vidur_live_batch *batch,
+                                           struct vidur_replica *replica, int stage,
+                                           bool last)
+{
+    struct vidur_stage_account *account = &replica->account->stages[stage];
+    const double time_s = batch->step.stage_s[last];
+    account->busy_s += time_s;
+    account->communication_s += batch->step.communication_s[last];
+    batch->execution_ticks += batch->stage_ticks[last];
+    if (replica->requests->model_ticks)
+        batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
+}
+/* Its last stage ended now: counts tokens, records gaps, completes requests, which are
+ * members no more. The scheduler's batch_end comes next. */
+void vidur_batch_finish(struct vidur_live_batch *batch, struct vidur_replica *replica,
+                        double latency_s);
+/* The run ends with the batch in flight: what its stages did so far counts. */
+void vidur_batch_abandon(struct vidur_live_batch *batch, struct vidur_replica *replica);
+
+#endif

@@ -1,0 +1,76 @@
+#include "replica/router.h"
+
+#include <string.h>
+
+void vidur_router_init(struct vidur_router_state *state,
+                       const struct vidur_deployment *deployment,
+                       const struct vidur_workload *workload)
+{
+    state->num_replicas = deployment->num_replicas;
+    state->counter = 0;
+    state->corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED;
+    state->reference = workload->reference_rng != NULL;
+    if (state->reference)
+        state->twister = *workload->reference_rng;
+    else
+        vidur_rng_init(&state->rng, workload->seed, vidur_rng_stream("router", 0));
+}
+
+static int32_t pick_next(struct vidur_router_state *state,
+                         const struct vidur_replica *const *replicas)
+{
+    (void)replicas;
+    const int32_t replica = state->counter++;
+    if (state->counter == state->num_replicas)
+        state->counter = 0;
+    return replica;
+}
+
+static int32_t pick_random(struct vidur_router_state *state,
+                           const struct vidur_replica *const *replicas)
+{
+    (void)replicas;
+    const uint32_t count = (uint32_t)state->num_replicas;
+    return (int32_t)(state->reference ? vidur_mt19937_below(&state->twister, count)
+                                      : vidur_rng_below(&state->rng, count));
+}
+
+/* The reference counts waiting requests alone. */
+static int64_t outstanding(const struct vidur_router_state *state,
+                           const struct vidur_replica *replica)
+{
+    return state->corrected
+               ? replica->account->num_assigned - replica->account->num_completed
+               : replica->queue_length;
+}
+
+static int32_t pick_least_outstanding(struct vidur_router_state *state,
+                                      const struct vidur_replica *const *replicas)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < state->num_replicas; i++)
+        if (outstanding(state, replicas[i]) < outstanding(state, replicas[best]))
+            best = i;
+    return best;
+}
+
+static const struct vidur_router_ops routers[] = {
+    {.name = "round_robin", .is_static = true, .pick = pick_next},
+    {.name = "random", .is_static = true, .pick = pick_random},
+    {.name = "lor", .is_static = false, .pick = pick_least_outstanding},
+};
+
+enum { NUM_ROUTERS = sizeof routers / sizeof *routers };
+
+const struct vidur_router_ops *vidur_router_find(const char *name)
+{
+    for (int i = 0; i < NUM_ROUTERS; i++)
+        if (strcmp(routers[i].name, name) == 0)
+            return &routers[i];
+    return NULL;
+}
+
+const struct vidur_router_ops *vidur_router_at(int index)
+{
+    return index >= 0 && index < NUM_ROUTERS ? &routers[index] : NULL;
+}

@@ -1,0 +1,40 @@
+#ifndef VIDUR_SIM_ROUTER_H
+#define VIDUR_SIM_ROUTER_H
+
+#include "replica/replica.h"
+
+#include <vidur/deployment.h>
+#include <vidur/rng.h>
+#include <vidur/workload.h>
+
+/*
+ * Which replica an arriving request goes to; SIMULATOR.md section 4.1. A static router
+ * does not look at the replicas, so that each can be simulated alone.
+ */
+
+/* The state of any router; small enough to be shared. */
+struct vidur_router_state {
+    int32_t num_replicas;
+    int32_t counter;
+    bool corrected;
+    bool reference; /* draws from `twister` */
+    struct vidur_rng rng;
+    struct vidur_mt19937 twister;
+};
+
+struct vidur_router_ops {
+    const char *name;
+    bool is_static; /* pick ignores the replicas, which may then be NULL */
+    int32_t (*pick)(struct vidur_router_state *state,
+                    const struct vidur_replica *const *replicas);
+};
+
+/* NULL: there is none of that name / behind the last. */
+const struct vidur_router_ops *vidur_router_find(const char *name);
+const struct vidur_router_ops *vidur_router_at(int index);
+
+void vidur_router_init(struct vidur_router_state *state,
+                       const struct vidur_deployment *deployment,
+                       const struct vidur_workload *workload);
+
+#endif

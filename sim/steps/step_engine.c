@@ -1,0 +1,277 @@
+#include "steps/step_model.h"
+
+#include <vidur/simulator.h>
+
+#include <math.h>
+
+/*
+ * The step model `engine`: whole steps of an engine that runs captured graphs, from the
+ * tables of <vidur/engine_table.h>, whose formula it follows. Source: ENGINE.md
+ * section 3. Where operator tables lie behind the engine table, decode rows are looked
+ * up in theirs.
+ */
+
+enum { NUM_GRAPH_TOKENS = 512 };
+
+struct engine {
+    const struct vidur_engine_table *table;
+    const struct vidur_grid_table *decode; /* ms a layer; NULL: linear in the context */
+    int kv_granularity_tokens;
+    double num_layers;
+    /* Of padded steps, [1 .. graph_tokens]; beyond it, the table's own. */
+    int64_t graph_tokens;
+    double linear_ms[NUM_GRAPH_TOKENS + 1];
+    double comm_ms[NUM_GRAPH_TOKENS + 1];
+};
+
+static size_t state_bytes(const struct vidur_step_env *env)
+{
+    (void)env;
+    return sizeof(struct engine);
+}
+
+static int init(void *state, const struct vidur_step_env *env, struct vidur_error *err)
+{
+    const struct vidur_timetable *timetable = env->timetable;
+    const struct vidur_engine_table *table = timetable->engine;
+    const int max_num_seqs = env->deployment->scheduler.max_num_seqs;
+    if (!table)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "the timetable (%s) has no engine steps, which scheduler %s "
+                          "needs",
+                          timetable->provenance, env->deployment->scheduler.type);
+    struct engine *engine = state;
+    *engine = (struct engine){
+        .table = table,
+        .decode = timetable->attn_decode.ms ? &timetable->attn_decode : NULL,
+        .kv_granularity_tokens = timetable->kv_granularity_tokens,
+        .num_layers = env->deployment->model.num_layers,
+        .graph_tokens = table->linear_limit < NUM_GRAPH_TOKENS ? table->linear_limit
+                                                               : NUM_GRAPH_TOKENS};
+    for (int64_t tokens = 1; tokens <= engine->graph_tokens; tokens++) {
+        int64_t padded = vidur_engine_padded_tokens(tokens, max_num_seqs);
+        if (padded > table->linear_limit)
+            padded = table->linear_limit;
+        engine->linear_ms[tokens] = table->linear_ms[padded];
+        engine->comm_ms[tokens] = table->comm_ms[padded];
+    }
+    return 0;
+}
+
+/* Contexts that a step reads, and the chunks that attention works on as prompts. */
+struct attention {
+    int64_t rows, row_tokens;
+    int64_t num_chunks;
+    double chunks_ms;
+    int32_t extrapolated;
+};
+
+/* NaN beyond the table. */
+static double chunk_ms(const struct vidur_engine_table *table, int64_t prefix,
+                       int64_t chunk)
+{
+    const int64_t end = prefix + chunk;
+    if (end > table->context_limit)
+        return NAN;
+    const double s = (double)end, p = (double)prefix;
+    const double share = (s * s - p * p) / (s * s);
+    return fmax(fmax(table->context_ms[end] * share, table->context_ms[chunk]),
+                table->decode1_ms[end]);
+}
+
+static void add_prefills(const struct engine *engine,
+                         const struct vidur_replica *replica,
+                         const struct vidur_live_batch *batch,
+                         struct attention *attention)
+{
+    for (int32_t i = 0; i < batch->seen.num_members; i++) {
+        const int32_t request = batch->seen.member[i];
+        if (vidur_request_is_prefilled(replica, request))
+            continue;
+        const int64_t n = replica->requests->processed_tokens[request];
+        const int64_t tokens = batch->seen.member_tokens[i];
+        if (tokens <= VIDUR_ENGINE_DECODE_LIKE_TOKENS) {
+            attention->rows++;
+            attention->row_tokens += n + tokens;
+        } else {
+            attention->num_chunks++;
+            attention->chunks_ms += chunk_ms(engine->table, n, tokens);
+            attention->extrapolated += n + tokens > engine->table->profiled_context;
+        }
+    }
+}
+
+/* Column of the mean context of decode rows, rounded up. */
+static int64_t decode_column(const struct engine *engine,
+                             const struct attention *attention)
+{
+    const int64_t step = engine->kv_granularity_tokens;
+    return (attention->row_tokens / attention->rows + step - 1) / step;
+}
+
+static double rows_ms(const struct engine *engine, const struct attention *attention)
+{
+    const struct vidur_grid_table *grid = engine->decode;
+    if (attention->rows == 0)
+        return 0;
+    if (!grid)
+        return engine->table->decode_launch_ms +
+               engine->table->decode_ms_per_token * (double)attention->row_tokens;
+    const int64_t column = decode_column(engine, attention);
+    if (attention->rows > grid->num_rows || column >= grid->num_columns)
+        return NAN;
+    return engine->num_layers *
+           grid->ms[(attention->rows - 1) * grid->num_columns + column];
+}
+
+static bool rows_are_extrapolated(const struct engine *engine,
+                                  const struct attention *attention)
+{
+    const struct vidur_grid_table *grid = engine->decode;
+    return grid && attention->rows > 0 &&
+           (attention->rows > grid->profiled_rows ||
+            decode_column(engine, attention) >= grid->profiled_columns);
+}
+
+static struct attention attention_of(const struct engine *engine,
+                                     const struct vidur_replica *replica,
+                                     const struct vidur_live_batch *batch)
+{
+    struct attention attention = {.rows = batch->seen.num_decodes,
+                                  .row_tokens = batch->decode_context_tokens};
+    if (batch->seen.num_prefills > 0)
+        add_prefills(engine, replica, batch, &attention);
+    return attention;
+}
+
+static double mixed_ms(const struct vidur_engine_table *table,
+                       const struct vidur_live_batch *batch)
+{
+    return batch->seen.num_decodes > 0 && batch->seen.num_prefills > 0 ? table->mixed_ms
+                                                                       : 0;
+}
+
+static double linear_ms(const struct engine *engine, int64_t tokens)
+{
+    return tokens <= engine->graph_tokens ? engine->linear_ms[tokens]
+                                          : engine->table->linear_ms[tokens];
+}
+
+static double comm_ms(const struct engine *engine, int64_t tokens)
+{
+    return tokens <= engine->graph_tokens ? engine->comm_ms[tokens]
+                                          : engine->table->comm_ms[tokens];
+}
+
+static double total_s(const struct engine *engine, const struct vidur_live_batch *batch,
+                      const struct attention *attention)
+{
+    const struct vidur_engine_table *table = engine->table;
+    double ms = linear_ms(engine, batch->seen.num_tokens);
+    ms += table->head_ms[batch->num_sampled] + rows_ms(engine, attention) +
+          attention->chunks_ms + table->step_ms +
+          table->request_ms * (double)batch->seen.count;
+    ms += mixed_ms(table, batch);
+    return ms * 1e-3;
+}
+
+static void step_time(const void *state, const struct vidur_replica *replica,
+                      struct vidur_live_batch *batch)
+{
+    const struct engine *engine = state;
+    const struct vidur_engine_table *table = engine->table;
+    const int64_t tokens = batch->seen.num_tokens;
+    struct vidur_step_time *step = &batch->step;
+    const struct attention attention = attention_of(engine, replica, batch);
+    *step = (struct vidur_step_time){
+        .repeats = INT32_MAX, /* see repeated_s */
+        .extrapolated = attention.extrapolated + (tokens > table->profiled_tokens) +
+                        rows_are_extrapolated(engine, &attention)};
+    if (tokens > table->linear_limit || batch->num_sampled > table->head_limit) {
+        step->stage_s[0] = step->stage_s[1] = NAN;
+        return;
+    }
+    step->stage_s[0] = step->stage_s[1] = total_s(engine, batch, &attention);
+    step->communication_s[0] = step->communication_s[1] =
+        comm_ms(engine, tokens) * 1e-3;
+}
+
+/* The context that a step reads grows with every token. */
+static double repeated_s(const void *state, const struct vidur_live_batch *batch,
+                         int64_t ahead)
+{
+    const struct attention now = {.rows = batch->seen.num_decodes,
+                                  .row_tokens = batch->decode_context_tokens};
+    struct attention then = now;
+    then.row_tokens += ahead * batch->seen.count;
+    /* such a step counts differently */
+    if (rows_are_extrapolated(state, &then) != rows_are_extrapolated(state, &now))
+        return NAN;
+    return total_s(state, batch, &then);
+}
+
+static void step_parts(const void *state, const struct vidur_replica *replica,
+                       const struct vidur_live_batch *batch, double *parts_s)
+{
+    const struct engine *engine = state;
+    const struct vidur_engine_table *table = engine->table;
+    const int64_t tokens = batch->seen.num_tokens;
+    const struct attention attention = attention_of(engine, replica, batch);
+    const double ms[VIDUR_NUM_STEP_PARTS] = {
+        [VIDUR_STEP_PART_gemm_and_small] =
+            linear_ms(engine, tokens) - comm_ms(engine, tokens),
+        [VIDUR_STEP_PART_all_reduce] = comm_ms(engine, tokens),
+        [VIDUR_STEP_PART_attention_decode] = rows_ms(engine, &attention),
+        [VIDUR_STEP_PART_attention_prefill] = attention.chunks_ms,
+        [VIDUR_STEP_PART_output_head] = table->head_ms[batch->num_sampled],
+        [VIDUR_STEP_PART_overheads] = table->step_ms +
+                                      table->request_ms * (double)batch->seen.count +
+                                      mixed_ms(table, batch)};
+    for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
+        parts_s[i] = ms[i] * 1e-3;
+}
+
+static int fail(const void *state, const struct vidur_live_batch *batch,
+                struct vidur_error *err)
+{
+    const struct vidur_engine_table *table = ((const struct engine *)state)->table;
+    return vidur_fail(
+        err, VIDUR_EINVAL,
+        "engine table: a step of %lld tokens and %d requests is beyond its "
+        "%lld tokens, %lld requests and %lld tokens of context (or the "
+        "operator tables behind it)",
+        (long long)batch->seen.num_tokens, batch->seen.count,
+        (long long)table->linear_limit, (long long)table->head_limit,
+        (long long)table->context_limit);
+}
+
+static int context_granularity(const void *state)
+{
+    (void)state;
+    return 1;
+}
+
+static bool has_cpu_overhead(const void *state)
+{
+    (void)state;
+    return false;
+}
+
+static double arrival_delay_s(const void *state)
+{
+    return ((const struct engine *)state)->table->t_api_ms * 1e-3;
+}
+
+const struct vidur_step_model_ops vidur_step_engine = {
+    .name = "engine",
+    .whole_steps = true,
+    .state_bytes = state_bytes,
+    .init = init,
+    .time = step_time,
+    .repeated_s = repeated_s,
+    .parts = step_parts,
+    .fail = fail,
+    .context_granularity = context_granularity,
+    .has_cpu_overhead = has_cpu_overhead,
+    .arrival_delay_s = arrival_delay_s,
+};

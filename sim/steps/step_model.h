@@ -1,0 +1,50 @@
+#ifndef VIDUR_SIM_STEP_MODEL_H
+#define VIDUR_SIM_STEP_MODEL_H
+
+#include "replica/live_batch.h"
+
+#include <vidur/scheduler.h>
+#include <vidur/timetable.h>
+
+/*
+ * How long a batch takes on a stage, composed from looked-up times: a table of
+ * functions per way to compose them. A scheduler points to the one it goes with.
+ */
+
+struct vidur_step_env {
+    const struct vidur_deployment *deployment;
+    const struct vidur_timetable *timetable;
+    int max_tokens; /* of a request */
+};
+
+struct vidur_step_model_ops {
+    const char *name;
+    bool whole_steps; /* it looks up an engine's steps, which the timetable must have */
+    size_t (*state_bytes)(const struct vidur_step_env *env);
+    /* Once per simulator; `state` is uninitialised memory, which nothing needs to
+     * release. */
+    int (*init)(void *state, const struct vidur_step_env *env, struct vidur_error *err);
+    /* Fills batch->step from the batch's sums and members, which are not in a group yet
+     * or decode there. */
+    void (*time)(const void *state, const struct vidur_replica *replica,
+                 struct vidur_live_batch *batch);
+    /* Of a batch that is one group of decodes: its time in seconds if it is repeated,
+     * `ahead` iterations from now, to the bit as `time` would say it then; not above 0:
+     * ask then. NULL: step.repeats says how long it stays the same. */
+    double (*repeated_s)(const void *state, const struct vidur_live_batch *batch,
+                         int64_t ahead);
+    /* The same time by its parts, VIDUR_NUM_STEP_PARTS of them, for a batch that has
+     * not ended; NULL: it is made of operators. */
+    void (*parts)(const void *state, const struct vidur_replica *replica,
+                  const struct vidur_live_batch *batch, double *parts_s);
+    /* After a time that is not above 0: what is missing; returns -1. */
+    int (*fail)(const void *state, const struct vidur_live_batch *batch,
+                struct vidur_error *err);
+    /* Prefill contexts are rounded up to a multiple of this in a batch's sums. */
+    int (*context_granularity)(const void *state);
+    bool (*has_cpu_overhead)(const void *state);
+    /* From a request's arrival until the scheduler sees it; NULL: at once. */
+    double (*arrival_delay_s)(const void *state);
+};
+
+#endif

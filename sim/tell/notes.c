@@ -1,0 +1,41 @@
+#include "tell/notes.h"
+
+#include <stdio.h>
+
+static int add(struct vidur_note *notes, int count, bool is_warning)
+{
+    notes[count].is_warning = is_warning;
+    return notes[count].text[0] ? count + 1 : count;
+}
+
+int vidur_notes_of(const struct vidur_simulation_config *config,
+                   const struct vidur_workload *workload,
+                   struct vidur_note notes[VIDUR_MAX_NOTES])
+{
+    const struct vidur_deployment *deployment = &config->deployment;
+    char cut[128];
+    int count = 0;
+    vidur_workload_describe_cut(workload, cut, sizeof cut);
+    snprintf(notes[count].text, sizeof notes->text, "%s%s", cut,
+             cut[0] ? " and are cut to that (workload.max_tokens)" : "");
+    count = add(notes, count, true);
+    vidur_model_describe_context(&deployment->model, "workload.max_tokens",
+                                 config->workload.max_tokens, notes[count].text,
+                                 sizeof notes->text);
+    count = add(notes, count, true);
+    snprintf(notes[count].text, sizeof notes->text,
+             config->default_node ? "network_device: %s (default)" : "%.0s",
+             deployment->node.name);
+    return add(notes, count, false);
+}
+
+void vidur_notes_warn(const struct vidur_simulation_config *config,
+                      const struct vidur_workload *workload,
+                      const struct vidur_log *log)
+{
+    struct vidur_note notes[VIDUR_MAX_NOTES];
+    const int count = vidur_notes_of(config, workload, notes);
+    for (int i = 0; i < count; i++)
+        if (notes[i].is_warning)
+            vidur_log_warn(log, "%s", notes[i].text);
+}

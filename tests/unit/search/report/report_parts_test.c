@@ -1,0 +1,246 @@
+#include "report/report.h"
+#include "report/report_assets.h"
+#include "synthetic_results.h"
+#include "test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What all forms of a report say of newer kinds of results, and of hostile ones. */
+
+typedef int printer(FILE *out, const struct vidur_results *results,
+                    const struct vidur_report_options *options,
+                    struct vidur_error *err);
+
+static const struct {
+    const char *name;
+    printer *put;
+} forms[] = {{"ranking", vidur_report_terminal},
+             {"answer", vidur_report_answer},
+             {"Markdown", vidur_report_markdown},
+             {"CSV", vidur_report_csv},
+             {"HTML", vidur_report_html}};
+enum { RANKING, ANSWER, MARKDOWN, CSV, HTML, NUM_FORMS };
+
+static char *print(int form, const struct vidur_results *results,
+                   const struct vidur_report_options *options)
+{
+    char *text = NULL;
+    size_t size = 0;
+    struct vidur_error err = {0};
+    FILE *out = open_memstream(&text, &size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    if (forms[form].put(out, results, options, &err)) {
+        printf("\n%s: %s\n", forms[form].name, err.text);
+        CU_FAIL("a report failed");
+    }
+    fclose(out);
+    return text;
+}
+
+static void check_has(int form, const char *text, const char *part, bool wanted)
+{
+    if ((strstr(text, part) != NULL) != wanted) {
+        printf("\n%s %s: %s\n", forms[form].name, wanted ? "lacks" : "has", part);
+        CU_FAIL("a text is wrong");
+    }
+}
+
+static int num_forms(void)
+{
+    return vidur_report_asset("chart.js") ? NUM_FORMS : HTML;
+}
+
+/* ---- replicated, unbounded, bursts ---- */
+
+/* The first row of the first group has every mark. */
+static void make_marked(struct vidur_results *results,
+                        struct vidur_report_options *only)
+{
+    synthetic_results(results, 60, 1);
+    synthetic_replicate(results);
+    struct vidur_ranking_row *row = results->ranking;
+    while (row->rank != 1)
+        row++;
+    row->max_qps = 30.2;
+    row->max_qps_low = 28.9;
+    row->max_qps_high = 31;
+    row->unbounded = 1;
+    snprintf(row->reason, sizeof row->reason,
+             "the workload is a burst rather than a load: 50 %%");
+    *only = (struct vidur_report_options){
+        .model = row->model, .trace = row->trace, .top = 1};
+}
+
+static void test_marks(void)
+{
+    struct vidur_results results;
+    struct vidur_report_options only;
+    make_marked(&results, &only);
+    for (int form = RANKING; form <= MARKDOWN; form++) {
+        char *text = print(form, &results, &only);
+        check_has(form, text, "\xe2\x89\xa5 30.2 (28.9 to 31.0)*", true);
+        check_has(form, text, "* the workload is a burst rather than a load: these ",
+                  true);
+        check_has(form, text, "\xe2\x89\xa5: at least; no load that was tried failed",
+                  true);
+        check_has(form, text, "(a to b): the least and the largest of the replications",
+                  true);
+        if (form != RANKING)
+            check_has(form, text,
+                      "28.9 QPS, at which the SLOs hold in all 5 replications; no load",
+                      true);
+        free(text);
+    }
+    only.load.target_qps = 28.9; /* the load that all replications hold */
+    char *text = print(ANSWER, &results, &only);
+    check_has(ANSWER, text, " of 28.9 QPS (simulated)", true);
+    free(text);
+    vidur_results_destroy(&results);
+}
+
+static void test_no_marks(void)
+{
+    struct vidur_results results;
+    synthetic_results(&results, 60, 1);
+    for (int form = RANKING; form <= MARKDOWN; form++) {
+        char *text = print(form, &results, NULL);
+        check_has(form, text, "burst", false);
+        check_has(form, text, "\xe2\x89\xa5", false);
+        check_has(form, text, "replications", false);
+        free(text);
+    }
+    vidur_results_destroy(&results);
+}
+
+/* ---- a search for a load ---- */
+
+static void test_target(void)
+{
+    struct vidur_results results;
+    synthetic_results(&results, 60, 1);
+    synthetic_retarget(&results, 50);
+    for (int form = 0; form < num_forms(); form++) {
+        char *text = print(form, &results, NULL);
+        if (form <= MARKDOWN) {
+            check_has(form, text, "For 50.0 QPS", true);
+            check_has(form, text, "SLO's limit (simulated)", true);
+            check_has(form, text, "margin", true);
+            check_has(form, text, "QPS/$", false);
+            check_has(form, text, "nan", false);
+        }
+        free(text);
+    }
+    const struct vidur_report_options other = {.load.target_qps = 100};
+    char *text = print(ANSWER, &results, &other);
+    check_has(ANSWER, text, "For 100 QPS: rent ", true);
+    check_has(ANSWER, text, ", not simulated)", true);
+    check_has(ANSWER, text, "For 50.0 QPS", false);
+    free(text);
+    vidur_results_destroy(&results);
+}
+
+static void test_target_compared(void)
+{
+    struct vidur_results before, after;
+    char *text = NULL;
+    size_t size = 0;
+    synthetic_results(&before, 60, 1);
+    synthetic_results(&after, 60, 1);
+    synthetic_retarget(&before, 50);
+    synthetic_retarget(&after, 50);
+    for (int64_t i = 0; i < after.num_ranking; i++)
+        if (after.ranking[i].rank == 1)
+            after.ranking[i].usd_per_hour /= 2;
+    FILE *out = open_memstream(&text, &size);
+    CU_ASSERT_EQUAL(vidur_report_compare(out, &before, &after, NULL, NULL), 0);
+    fclose(out);
+    check_has(ANSWER, text, "6 changed, 0 only before", true);
+    check_has(ANSWER, text, "+100.0 %", true);
+    free(text);
+    vidur_results_destroy(&before);
+    vidur_results_destroy(&after);
+}
+
+/* ---- names that attack ---- */
+
+static bool is_clean(const char *text)
+{
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if ((c < 0x20 && c != '\n') || c == 0x7f ||
+            (c == 0xc2 && (unsigned char)text[1] < 0xa0))
+            return false;
+    }
+    return true;
+}
+
+static void test_attacks(void)
+{
+    struct vidur_results results;
+    synthetic_results(&results, 60, 1);
+    synthetic_attack(&results);
+    const struct vidur_report_options plain = {.source = "a\x1b[2Jb.h5", .top = 20},
+                                      sized = {.load.target_qps = 50};
+    for (int form = RANKING; form <= MARKDOWN; form++) {
+        for (int i = 0; i < 2; i++) {
+            char *text = print(form, &results, i ? &sized : &plain);
+            CU_ASSERT_TRUE(is_clean(text));
+            check_has(form, text, "\\x1b[2J", true);
+            if (form == MARKDOWN) {
+                check_has(form, text, "<img", false);
+                check_has(form, text, "<script", false);
+                check_has(form, text, "<b>", false);
+            }
+            free(text);
+        }
+    }
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    CU_ASSERT_EQUAL(vidur_report_compare(out, &results, &results, NULL, NULL), 0);
+    fclose(out);
+    CU_ASSERT_TRUE(is_clean(text));
+    free(text);
+    vidur_results_destroy(&results);
+}
+
+static void test_formulas(void)
+{
+    struct vidur_results results;
+    synthetic_results(&results, 60, 1);
+    synthetic_attack(&results);
+    for (int64_t i = 0; i < results.num_ranking; i++)
+        results.ranking[i].margin = -0.5;
+    char *text = print(CSV, &results, NULL);
+    check_has(CSV, text, ",'=cmd|'/C calc'!A0 ", false); /* quoted: it has a newline */
+    check_has(CSV, text, ",\"'=cmd|'/C calc'!A0 ", true);
+    check_has(CSV, text, ",'@node", true);
+    check_has(CSV, text, ",\"'+s\r", true);
+    check_has(CSV, text, ",\"'-1\t", true);
+    check_has(CSV, text, ",'=b", true);
+    check_has(CSV, text, ",\"'\t=1", true);
+    check_has(CSV, text, ",-0.5,", true); /* a number */
+    check_has(CSV, text, ",=", false);
+    check_has(CSV, text, ",@", false);
+    check_has(CSV, text, ",+", false);
+    check_has(CSV, text, ",\"=", false);
+    free(text);
+    if (num_forms() > HTML) {
+        text = print(HTML, &results, NULL);
+        check_has(HTML, text, "<img", false);
+        check_has(HTML, text, "\\u003cimg", true);
+        check_has(HTML, text, "\x1b", false);
+        free(text);
+    }
+    vidur_results_destroy(&results);
+}
+
+VIDUR_TEST_MAIN("parts of a report", {"marks of a ranking", test_marks},
+                {"no marks where there is nothing to say", test_no_marks},
+                {"a search for a load", test_target},
+                {"two searches for a load", test_target_compared},
+                {"names cannot control a terminal", test_attacks},
+                {"cells are no formulas", test_formulas})

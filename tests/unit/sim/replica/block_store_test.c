@@ -1,0 +1,213 @@
+#include "test.h"
+
+#include "replica/block_store.h"
+
+#include <string.h>
+
+/*
+ * Prompts of blocks of 4 tokens: groups of two that share a system prompt of 9 tokens,
+ * so of two whole blocks.
+ */
+
+enum { NUM_REQUESTS = 8, BLOCK = 4 };
+
+struct fixture {
+    struct vidur_arena arena;
+    struct vidur_workload workload;
+    struct vidur_block_store *store;
+    int32_t prefill[NUM_REQUESTS], decode[NUM_REQUESTS], prompt[NUM_REQUESTS];
+};
+
+static void begin(struct fixture *f, int32_t num_blocks)
+{
+    static const int32_t prompts[NUM_REQUESTS] = {0, 0, 1, 2, 3, 0, 1, 2};
+    static const int32_t lengths[] = {17, 20, 18, 12}; /* by prompt */
+    memset(f, 0, sizeof *f);
+    for (int i = 0; i < NUM_REQUESTS; i++) {
+        f->prompt[i] = prompts[i];
+        f->prefill[i] = lengths[prompts[i]];
+        f->decode[i] = 10;
+    }
+    f->workload = (struct vidur_workload){.num_requests = NUM_REQUESTS,
+                                          .max_tokens = 64,
+                                          .num_prefill_tokens = f->prefill,
+                                          .num_decode_tokens = f->decode,
+                                          .prompts = {.prompt = f->prompt,
+                                                      .num_prompts = 4,
+                                                      .num_prompts_per_group = 2,
+                                                      .system_prompt_tokens = 9}};
+    const struct vidur_block_store_sizes sizes = {.num_blocks = num_blocks,
+                                                  .num_slots = 4,
+                                                  .block_size = BLOCK,
+                                                  .max_tokens = 64};
+    const size_t bytes = vidur_block_store_bytes(&sizes, NUM_REQUESTS);
+    CU_ASSERT_EQUAL_FATAL(vidur_arena_reserve(&f->arena, bytes, NULL), 0);
+    f->store = vidur_block_store_new(&f->arena, &sizes, &f->workload);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f->store);
+}
+
+static void end(struct fixture *f)
+{
+    vidur_arena_fini(&f->arena);
+}
+
+static int32_t admit(struct fixture *f, int32_t request)
+{
+    return vidur_block_store_admit(f->store, request, f->prefill[request]);
+}
+
+/* When all of it has been computed. */
+static void release(struct fixture *f, int32_t request)
+{
+    vidur_block_store_release(f->store, request, f->prefill[request] + 1);
+}
+
+static struct vidur_prefix_hit find(const struct fixture *f, int32_t request)
+{
+    return vidur_block_store_find(f->store, request, f->prefill[request],
+                                  f->store->pool.num_releases);
+}
+
+static int64_t allocated(const struct fixture *f)
+{
+    return vidur_block_store_allocated(f->store);
+}
+
+static void test_hits(void)
+{
+    struct fixture f;
+    begin(&f, 40);
+    CU_ASSERT_EQUAL(find(&f, 0).blocks, 0);
+    CU_ASSERT_EQUAL(admit(&f, 0), 0);
+    CU_ASSERT_EQUAL(allocated(&f), 5);      /* 17 tokens */
+    CU_ASSERT_EQUAL(find(&f, 1).blocks, 4); /* the same prompt, whole blocks */
+    CU_ASSERT_EQUAL(find(&f, 2).blocks, 2); /* of its group: the system prompt's */
+    CU_ASSERT_EQUAL(find(&f, 3).blocks, 0); /* of another group */
+    CU_ASSERT_EQUAL(admit(&f, 2), 2);
+    CU_ASSERT_EQUAL(allocated(&f), 8); /* 3 of 5 are its own */
+    /* 20 tokens fill 5 blocks, but the last token is to be computed. */
+    CU_ASSERT_EQUAL(find(&f, 6).blocks, 4);
+    CU_ASSERT_EQUAL(admit(&f, 6), 4);
+    CU_ASSERT_EQUAL(allocated(&f), 9);
+    end(&f);
+}
+
+static void test_shared_blocks_count_their_holders(void)
+{
+    struct fixture f;
+    begin(&f, 40);
+    admit(&f, 0);
+    admit(&f, 1);
+    CU_ASSERT_EQUAL(allocated(&f), 6);
+    CU_ASSERT_EQUAL(find(&f, 5).unheld, 0);
+    release(&f, 0);
+    CU_ASSERT_EQUAL(allocated(&f), 5); /* only its last one is free */
+    CU_ASSERT_EQUAL(find(&f, 5).unheld, 0);
+    release(&f, 1);
+    CU_ASSERT_EQUAL(allocated(&f), 0);
+    CU_ASSERT_EQUAL(find(&f, 5).blocks, 4);
+    CU_ASSERT_EQUAL(find(&f, 5).unheld, 4);
+    CU_ASSERT_EQUAL(f.store->num_free_slots, 4);
+    end(&f);
+}
+
+/* Released since a mark: they count as held for who looks from there. */
+static void test_marks(void)
+{
+    struct fixture f;
+    begin(&f, 40);
+    admit(&f, 0);
+    admit(&f, 3);
+    release(&f, 3);
+    const uint32_t mark = f.store->pool.num_releases;
+    release(&f, 0);
+    CU_ASSERT_EQUAL(vidur_block_store_find(f.store, 5, 17, mark).blocks, 4);
+    CU_ASSERT_EQUAL(vidur_block_store_find(f.store, 5, 17, mark).unheld, 0);
+    CU_ASSERT_EQUAL(vidur_block_store_find(f.store, 7, 18, mark).unheld, 4);
+    CU_ASSERT_EQUAL(find(&f, 5).unheld, 4);
+    end(&f);
+}
+
+/* The tail of what was released first goes first. */
+static void test_eviction_order(void)
+{
+    struct fixture f;
+    begin(&f, 12);
+    admit(&f, 0); /* 5 blocks, 4 of them named */
+    admit(&f, 3); /* 5 of another group */
+    release(&f, 0);
+    release(&f, 3);
+    /* In the queue: 2 never used, 5 of the first, 5 of the second. */
+    CU_ASSERT_EQUAL(admit(&f, 4), 2); /* 3 blocks: two hits of its group, one new */
+    CU_ASSERT_EQUAL(f.store->pool.num_evictions, 0);
+    for (int i = 0; i < 2; i++)
+        vidur_block_store_grow(f.store, 4); /* the second unused, a nameless tail */
+    CU_ASSERT_EQUAL(f.store->pool.num_evictions, 0);
+    CU_ASSERT_EQUAL(find(&f, 0).blocks, 4);
+    for (int32_t left = 3; left >= 0; left--) {
+        vidur_block_store_grow(f.store, 4);
+        CU_ASSERT_EQUAL(find(&f, 0).blocks, left);
+    }
+    CU_ASSERT_EQUAL(f.store->pool.num_evictions, 4);
+    CU_ASSERT_EQUAL(find(&f, 7).blocks, 4); /* the second's are all there still */
+    vidur_block_store_grow(f.store, 4);
+    CU_ASSERT_EQUAL(f.store->pool.num_evictions, 4);
+    vidur_block_store_grow(f.store, 4);
+    CU_ASSERT_EQUAL(find(&f, 7).blocks, 3);
+    end(&f);
+}
+
+/* Recomputed with what it had generated: only the prompt's blocks are found. */
+static void test_restart(void)
+{
+    struct fixture f;
+    begin(&f, 40);
+    admit(&f, 0);
+    vidur_block_store_grow(f.store, 0);
+    vidur_block_store_release(f.store, 0, 24);
+    CU_ASSERT_EQUAL(allocated(&f), 0);
+    const struct vidur_prefix_hit hit =
+        vidur_block_store_find(f.store, 0, 24, f.store->pool.num_releases);
+    CU_ASSERT_EQUAL(hit.blocks, 4);
+    CU_ASSERT_EQUAL(hit.unheld, 4);
+    CU_ASSERT_EQUAL(vidur_block_store_admit(f.store, 0, 24), 4);
+    CU_ASSERT_EQUAL(allocated(&f), 6);
+    end(&f);
+}
+
+/* Blocks that a preempted prompt had not come to cache nothing. */
+static void test_uncomputed_blocks_are_forgotten(void)
+{
+    struct fixture f;
+    begin(&f, 40);
+    admit(&f, 0);
+    vidur_block_store_release(f.store, 0, 11);
+    CU_ASSERT_EQUAL(find(&f, 5).blocks, 2);
+    admit(&f, 5);
+    release(&f, 5);
+    CU_ASSERT_EQUAL(find(&f, 1).blocks, 4);
+    end(&f);
+}
+
+/* A prompt shorter than the last whole block of another of the same name. */
+static void test_short_prompts(void)
+{
+    struct fixture f;
+    begin(&f, 40);
+    f.prefill[0] = 4;
+    f.prefill[1] = 3;
+    admit(&f, 0);
+    CU_ASSERT_EQUAL(allocated(&f), 1);
+    CU_ASSERT_EQUAL(find(&f, 1).blocks, 0);
+    CU_ASSERT_EQUAL(find(&f, 5).blocks, 1);
+    CU_ASSERT_EQUAL(admit(&f, 1), 0);
+    CU_ASSERT_EQUAL(allocated(&f), 2);
+    end(&f);
+}
+
+VIDUR_TEST_MAIN("block store", {"hits", test_hits},
+                {"shared blocks", test_shared_blocks_count_their_holders},
+                {"marks", test_marks}, {"eviction order", test_eviction_order},
+                {"restart", test_restart},
+                {"uncomputed blocks", test_uncomputed_blocks_are_forgotten},
+                {"short prompts", test_short_prompts})

@@ -1,0 +1,105 @@
+#include "test.h"
+#include "toy_cluster.h"
+
+#include "replica/router.h"
+
+#include <string.h>
+
+enum { REPLICAS = 4, DRAWS = 4000 };
+
+static const struct vidur_router_ops *begin(const char *name,
+                                            struct vidur_router_state *state,
+                                            const struct vidur_workload *workload)
+{
+    struct vidur_deployment deployment;
+    toy_deployment(&deployment, "vllm");
+    deployment.num_replicas = REPLICAS;
+    vidur_router_init(state, &deployment, workload);
+    return vidur_router_find(name);
+}
+
+static void test_registry(void)
+{
+    int count = 0;
+    while (vidur_router_at(count))
+        count++;
+    CU_ASSERT_EQUAL(count, 3);
+    CU_ASSERT_PTR_NULL(vidur_router_find("roundrobin"));
+    CU_ASSERT(vidur_router_find("random")->is_static);
+    CU_ASSERT_FALSE(vidur_router_find("lor")->is_static);
+}
+
+static void test_round_robin(void)
+{
+    const struct vidur_workload workload = {.seed = 1};
+    struct vidur_router_state state;
+    const struct vidur_router_ops *ops = begin("round_robin", &state, &workload);
+    for (int32_t i = 0; i < 3 * REPLICAS; i++)
+        CU_ASSERT_EQUAL(ops->pick(&state, NULL), i % REPLICAS);
+}
+
+/* Own streams: uniform, repeatable, and another seed gives another sequence. */
+static void test_random(void)
+{
+    struct vidur_workload workload = {.seed = 1};
+    struct vidur_router_state a, b, other;
+    int counts[REPLICAS] = {0}, equal = 0;
+    const struct vidur_router_ops *ops = begin("random", &a, &workload);
+    begin("random", &b, &workload);
+    workload.seed = 2;
+    begin("random", &other, &workload);
+    for (int i = 0; i < DRAWS; i++) {
+        const int32_t pick = ops->pick(&a, NULL);
+        CU_ASSERT_FATAL(pick >= 0 && pick < REPLICAS);
+        CU_ASSERT_EQUAL(ops->pick(&b, NULL), pick);
+        equal += ops->pick(&other, NULL) == pick;
+        counts[pick]++;
+    }
+    for (int i = 0; i < REPLICAS; i++) /* five standard deviations */
+        CU_ASSERT(counts[i] > DRAWS / REPLICAS - 137 &&
+                  counts[i] < DRAWS / REPLICAS + 137);
+    CU_ASSERT(equal < DRAWS / 2);
+}
+
+/* The reference's stream is copied: the workload's stays where it is. */
+static void test_random_reference(void)
+{
+    struct vidur_mt19937 stream, expected;
+    struct vidur_router_state state;
+    vidur_mt19937_seed(&stream, 42);
+    expected = stream;
+    const struct vidur_workload workload = {.seed = 42, .reference_rng = &stream};
+    const struct vidur_router_ops *ops = begin("random", &state, &workload);
+    for (int i = 0; i < 100; i++)
+        CU_ASSERT_EQUAL(ops->pick(&state, NULL),
+                        (int32_t)vidur_mt19937_below(&expected, REPLICAS));
+    CU_ASSERT_EQUAL(stream.used, workload.reference_rng->used);
+}
+
+static void test_least_outstanding(void)
+{
+    const struct vidur_workload workload = {.seed = 1};
+    struct vidur_router_state state;
+    struct vidur_replica_account accounts[REPLICAS] = {0};
+    struct vidur_replica replicas[REPLICAS] = {0};
+    const struct vidur_replica *list[REPLICAS];
+    const struct vidur_router_ops *ops = begin("lor", &state, &workload);
+    const int64_t waiting[REPLICAS] = {2, 1, 1, 3};
+    const int64_t running[REPLICAS] = {0, 5, 2, 0};
+    for (int i = 0; i < REPLICAS; i++) {
+        replicas[i].queue_length = waiting[i];
+        replicas[i].account = &accounts[i];
+        accounts[i].num_assigned = 10 + waiting[i] + running[i];
+        accounts[i].num_completed = 10;
+        list[i] = &replicas[i];
+    }
+    state.corrected = true; /* waiting and running: 2 6 3 3 */
+    CU_ASSERT_EQUAL(ops->pick(&state, list), 0);
+    state.corrected = false; /* waiting alone; the lowest index of equals */
+    CU_ASSERT_EQUAL(ops->pick(&state, list), 1);
+}
+
+VIDUR_TEST_MAIN("router", {"registry", test_registry},
+                {"round robin", test_round_robin}, {"random", test_random},
+                {"random, the reference's stream", test_random_reference},
+                {"least outstanding", test_least_outstanding})

@@ -196,9 +196,9 @@ vidur_estimate_request(const struct vidur_estimate_config *config)
 int vidur_estimate_check_tp(const struct vidur_model_spec *model, int tp,
                             struct vidur_error *err)
 {
-    if (model->num_q_heads % tp)
+    if (model->kinds[0].num_q_heads % tp)
         return vidur_fail(err, VIDUR_EINVAL, "%d does not divide %d query heads of %s",
-                          tp, model->num_q_heads, model->name);
+                          tp, model->kinds[0].num_q_heads, model->name);
     if (model->embedding_dim % tp)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%d does not divide the embedding dimension %d of %s", tp,

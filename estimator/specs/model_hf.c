@@ -70,16 +70,16 @@ static int read_sizes(const struct vidur_json_node *root,
         int *out;
     } required[] = {{"hidden_size", &model->embedding_dim},
                     {"num_hidden_layers", &model->num_layers},
-                    {"num_attention_heads", &model->num_q_heads},
-                    {"intermediate_size", &model->mlp_hidden_dim},
+                    {"num_attention_heads", &model->kinds[0].num_q_heads},
+                    {"intermediate_size", &model->kinds[0].mlp_hidden_dim},
                     {"vocab_size", &model->vocab_size},
                     {"max_position_embeddings", &model->max_position_embeddings}};
     for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
         if (read_required(root, required[i].key, required[i].out, err))
             return -1;
-    if (read_derivable(root, "num_key_value_heads", &model->num_kv_heads, err))
+    if (read_derivable(root, "num_key_value_heads", &model->kinds[0].num_kv_heads, err))
         return -1;
-    return read_derivable(root, "head_dim", &model->head_dim, err);
+    return read_derivable(root, "head_dim", &model->kinds[0].head_dim, err);
 }
 
 /* Keys under which published configurations state their number of experts. */
@@ -123,28 +123,6 @@ static int refuse_types(const struct vidur_json_node *root, struct vidur_error *
                                    "%s is no dense transformer (experts or state-space "
                                    "layers); only dense models are supported",
                                    type);
-    return 0;
-}
-
-/* quantization_config, or a type of 8 bits or fewer: "float8_e4m3fn", "int8". */
-static int read_quantization(const struct vidur_json_node *top,
-                             const struct vidur_json_node *root,
-                             struct vidur_model_spec *model, struct vidur_error *err)
-{
-    static const char *const keys[] = {"torch_dtype", "dtype"};
-    model->quantized = vidur_json_has(top, "quantization_config") ||
-                       vidur_json_has(root, "quantization_config");
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        if (!vidur_json_has(root, keys[i]))
-            continue;
-        struct vidur_json_node node = vidur_json_get(root, keys[i]);
-        const char *type = vidur_json_as_string(&node, err);
-        if (!type)
-            return -1;
-        if (strncmp(type, "float8", 6) == 0 || strncmp(type, "fp8", 3) == 0 ||
-            strcmp(type, "int8") == 0 || strcmp(type, "uint8") == 0)
-            model->quantized = true;
-    }
     return 0;
 }
 
@@ -249,8 +227,10 @@ int vidur_model_read_hf(struct vidur_model_spec *model, const char *path,
     }
     if (refuse_types(&root, err) || read_sizes(&root, model, err) ||
         refuse_experts(&root, err) || read_shape(&root, model, err) ||
-        read_quantization(&top, &root, model, err) || read_name(&top, path, model, err))
+        read_name(&top, path, model, err))
         goto out;
+    model->num_kinds = 1;
+    model->kinds[0].count = model->num_layers;
     status = 0;
 out:
     vidur_json_free(doc);

@@ -56,6 +56,8 @@ static const struct vidur_yaml_field v1_fields[] = {
     POSITIVE(device_sku, "usable_memory_gib", v1.usable_memory_gib, 0),
     POSITIVE(device_sku, "memory_bandwidth_gb_per_s", v1.memory_bandwidth_gb_per_s, 0),
     POSITIVE(device_sku, "peak_bf16_tflops", v1.peak_bf16_tflops, 0),
+    POSITIVE(device_sku, "peak_fp8_tflops", v1.peak_fp8_tflops, 0),
+    POSITIVE(device_sku, "peak_fp4_tflops", v1.peak_fp4_tflops, 0),
     LATENCY(device_sku, "activation_gib_tp1", v1.activation_gib_tp1),
     LATENCY(device_sku, "activation_gib", v1.activation_gib),
     {.key = NULL}};
@@ -177,6 +179,18 @@ int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
                           "node needs the bandwidth between its pairs",
                           reference);
     return 0;
+}
+
+struct vidur_relative_peaks vidur_device_peaks(const struct vidur_device_sku *device)
+{
+    const struct vidur_device_v1 *v1 = &device->v1;
+    const double fp8 =
+        v1->peak_fp8_tflops > 0 ? v1->peak_fp8_tflops : v1->peak_bf16_tflops;
+    const double fp4 = v1->peak_fp4_tflops > 0 ? v1->peak_fp4_tflops : fp8;
+    return (struct vidur_relative_peaks){
+        .of = {[VIDUR_PEAK_bf16] = 1,
+               [VIDUR_PEAK_fp8] = fp8 / v1->peak_bf16_tflops,
+               [VIDUR_PEAK_fp4] = fp4 / v1->peak_bf16_tflops}};
 }
 
 /* ---- The node of a device ---- */

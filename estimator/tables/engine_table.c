@@ -99,12 +99,13 @@ static void fill_shape(struct shape *s, const struct vidur_engine_request *reque
     s->model = m;
     s->node = request->node;
     s->tensor_parallel_size = tp;
-    s->q_heads = m->num_q_heads / tp;
-    s->kv_heads = vidur_model_kv_heads_per_device(m, tp);
-    int64_t d = m->embedding_dim, f = m->mlp_hidden_dim / tp;
-    int64_t attention = (int64_t)s->q_heads * m->head_dim;
+    s->q_heads = m->kinds[0].num_q_heads / tp;
+    s->kv_heads = (m->kinds[0].num_kv_heads + tp - 1) / tp;
+    int64_t d = m->embedding_dim, f = m->kinds[0].mlp_hidden_dim / tp;
+    int64_t attention = (int64_t)s->q_heads * m->kinds[0].head_dim;
     const int64_t gemm[NUM_GEMMS][2] = {
-        [GEMM_QKV] = {(s->q_heads + 2 * s->kv_heads) * (int64_t)m->head_dim, d},
+        [GEMM_QKV] = {(s->q_heads + 2 * s->kv_heads) * (int64_t)m->kinds[0].head_dim,
+                      d},
         [GEMM_OUT] = {d, attention},
         [GEMM_GATE_UP] = {(m->use_gated_mlp ? 2 : 1) * f, d},
         [GEMM_DOWN] = {d, f},
@@ -112,7 +113,7 @@ static void fill_shape(struct shape *s, const struct vidur_engine_request *reque
     for (int i = 0; i < NUM_GEMMS; i++)
         for (int j = 0; j < 2; j++)
             s->gemm[i][j] = gemm[i][j];
-    s->kv_bytes_per_token_layer = 2.0 * 2 * s->kv_heads * m->head_dim;
+    s->kv_bytes_per_token_layer = 2.0 * 2 * s->kv_heads * m->kinds[0].head_dim;
     s->bandwidth = request->device->v1.memory_bandwidth_gb_per_s * 1e9;
     s->peak = request->device->v1.peak_bf16_tflops * 1e12;
 }
@@ -146,7 +147,7 @@ static int open_kernels(struct source *source,
     for (int i = 0; i < NUM_GEMMS; i++)
         source->gemm[i] =
             vidur_kernels_gemm(source->kernels, s->gemm[i][0], s->gemm[i][1]);
-    int head_dim = s->model->head_dim;
+    int head_dim = s->model->kinds[0].head_dim;
     source->context =
         vidur_kernels_context(source->kernels, head_dim, s->q_heads, s->kv_heads);
     source->generation =
@@ -196,8 +197,8 @@ static double small_ms(const struct source *source, double tokens)
     if (!source->kernels)
         return m->num_layers * roofline_layer_ms;
     double d = m->embedding_dim,
-           f = (double)m->mlp_hidden_dim / s->tensor_parallel_size;
-    double rotary = 4 * tokens * (s->q_heads + 2 * s->kv_heads) * m->head_dim;
+           f = (double)m->kinds[0].mlp_hidden_dim / s->tensor_parallel_size;
+    double rotary = 4 * tokens * (s->q_heads + 2 * s->kv_heads) * m->kinds[0].head_dim;
     double add_norms = 2 * bytes_ms(s, 8 * d * tokens);
     double layer = add_norms + bytes_ms(s, 6 * tokens * f) + bytes_ms(s, rotary);
     return m->num_layers * layer + bytes_ms(s, 4 * d * tokens);
@@ -236,7 +237,7 @@ static double context_ms(const struct source *source, double tokens)
     if (source->kernels)
         return vidur_curve_at(source->context, tokens, 2) * s->q_heads /
                source->context->key[1];
-    double flops = 2.0 * s->q_heads * s->model->head_dim * tokens * tokens;
+    double flops = 2.0 * s->q_heads * s->model->kinds[0].head_dim * tokens * tokens;
     return flops / (roofline_compute_efficiency * s->peak) * 1e3;
 }
 
@@ -368,12 +369,12 @@ static int check(const struct vidur_engine_request *request, struct vidur_error 
     if (request->max_tokens < 1 || request->max_batch_size < 1 ||
         request->max_context_tokens < 1)
         return vidur_fail(err, VIDUR_EINVAL, "engine table: limits must be positive");
-    if (request->model->num_q_heads % request->tensor_parallel_size != 0)
+    if (request->model->kinds[0].num_q_heads % request->tensor_parallel_size != 0)
         return vidur_fail(
             err, VIDUR_EINVAL,
             "engine table: tensor_parallel_size %d does not divide the %d "
             "query heads of %s",
-            request->tensor_parallel_size, request->model->num_q_heads,
+            request->tensor_parallel_size, request->model->kinds[0].num_q_heads,
             request->model->name);
     if (!(v1->memory_bandwidth_gb_per_s > 0) || !(v1->peak_bf16_tflops > 0))
         return vidur_fail(err, VIDUR_EINVAL,

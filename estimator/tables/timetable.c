@@ -233,12 +233,6 @@ int vidur_timetable_open(struct vidur_timetable **out,
     struct vidur_estimator_config decided;
     if (vidur_timetable_decide(&decided, config, request, log, err))
         return -1;
-    if (request->model->quantized)
-        vidur_log_warn(
-            log,
-            "%s: its config.json quantizes the weights; memory and times are "
-            "those of 16-bit weights",
-            request->model->name);
     return open_decided(out, &decided, request, log, err);
 }
 

@@ -48,9 +48,9 @@ static void add_grid(struct vidur_sha256 *sha,
 /* Not its name: files are found by it, and their contents count. */
 static void add_model(struct vidur_sha256 *sha, const struct vidur_model_spec *model)
 {
-    const int sizes[] = {model->num_q_heads,    model->num_kv_heads,
-                         model->head_dim,       model->embedding_dim,
-                         model->mlp_hidden_dim, model->use_gated_mlp,
+    const int sizes[] = {model->kinds[0].num_q_heads,    model->kinds[0].num_kv_heads,
+                         model->kinds[0].head_dim,       model->embedding_dim,
+                         model->kinds[0].mlp_hidden_dim, model->use_gated_mlp,
                          model->post_attn_norm};
     add_list(sha, sizes, (int)(sizeof sizes / sizeof sizes[0]));
 }

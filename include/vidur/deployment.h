@@ -3,6 +3,7 @@
 
 #include <vidur/error.h>
 #include <vidur/model.h>
+#include <vidur/shard.h>
 #include <vidur/sku.h>
 
 #include <stdbool.h>
@@ -73,6 +74,7 @@ struct vidur_deployment {
     int num_replicas;
     int tensor_parallel_size;
     int num_pipeline_stages;
+    bool expert_parallel; /* experts go whole to the GPUs of the TP group */
     double memory_margin_fraction;
     enum vidur_memory_planner memory_planner;
     enum vidur_semantics semantics;
@@ -82,6 +84,9 @@ struct vidur_deployment {
 
 /* Defaults: one replica, TP 1, PP 1, margin 0.1, round-robin, every knob's default. */
 void vidur_deployment_defaults(struct vidur_deployment *deployment);
+
+/* How its replicas are cut over devices. */
+struct vidur_cut vidur_deployment_cut(const struct vidur_deployment *deployment);
 
 /* SIMULATOR.md section 1's divisibility and node rules, and knobs that contradict each
  * other; but for `vidur` also that tensor_parallel_size divides the KV heads or is a

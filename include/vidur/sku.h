@@ -2,6 +2,7 @@
 #define VIDUR_SKU_H
 
 #include <vidur/error.h>
+#include <vidur/precision.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +28,9 @@ struct vidur_roofline_efficiency {
 struct vidur_device_v1 {
     double usable_memory_gib;
     double memory_bandwidth_gb_per_s;
-    double peak_bf16_tflops;
+    double peak_bf16_tflops; /* dense, as the others */
+    double peak_fp8_tflops;  /* 0: no units of its own, as bf16 */
+    double peak_fp4_tflops;
     double activation_gib_tp1; /* `a` of the memory rule, TP 1 */
     double activation_gib;     /* the same, TP > 1 */
 };
@@ -75,6 +78,9 @@ int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
  * Fails with VIDUR_EINVAL where that leaves none or several. Thread-safe. */
 int vidur_node_sku_default(const char *device, char *name, size_t size,
                            struct vidur_error *err);
+
+/* The peaks of its formats relative to bf16's; 1 where it has no units for one. */
+struct vidur_relative_peaks vidur_device_peaks(const struct vidur_device_sku *device);
 
 struct vidur_sha256;
 

@@ -126,28 +126,23 @@ static int check_knobs(const struct vidur_scheduler_config *knobs,
     return 0;
 }
 
+struct vidur_cut vidur_deployment_cut(const struct vidur_deployment *deployment)
+{
+    return (struct vidur_cut){.tensor = deployment->tensor_parallel_size,
+                              .pipeline = deployment->num_pipeline_stages,
+                              .expert = deployment->expert_parallel};
+}
+
 static int check_tensor_parallel(const struct vidur_deployment *deployment,
                                  struct vidur_error *err)
 {
     const struct vidur_model_spec *model = &deployment->model;
     const int degree = deployment->tensor_parallel_size;
-    if (model->num_q_heads % degree)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %d does not divide %d query "
-                          "heads of %s",
-                          degree, model->num_q_heads, model->name);
-    if (model->embedding_dim % degree)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %d does not divide the "
-                          "embedding dimension %d of %s",
-                          degree, model->embedding_dim, model->name);
-    /* The reference rounds the heads of a device up instead. */
-    if (deployment->semantics == VIDUR_SEMANTICS_CORRECTED &&
-        model->num_kv_heads % degree && degree % model->num_kv_heads)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %d neither divides the %d KV "
-                          "heads of %s nor is a multiple of them; engines refuse it",
-                          degree, model->num_kv_heads, model->name);
+    const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    /* The reference rounds the KV heads of a device up. */
+    const bool as_engines = deployment->semantics == VIDUR_SEMANTICS_CORRECTED;
+    if (vidur_shard_check(model, &cut, as_engines, err))
+        return -1;
     if (model->max_tensor_parallel_size && degree > model->max_tensor_parallel_size)
         return vidur_fail(err, VIDUR_EINVAL,
                           "cluster.tensor_parallel_size: %s runs on at most %d devices "

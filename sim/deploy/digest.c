@@ -27,6 +27,7 @@ void vidur_deployment_digest(struct vidur_sha256 *sha, const struct vidur_deploy
     WHOLE(num_replicas)
     WHOLE(tensor_parallel_size)
     WHOLE(num_pipeline_stages)
+    WHOLE(expert_parallel)
     REAL(memory_margin_fraction)
     WHOLE(memory_planner)
     WHOLE(semantics)

@@ -39,11 +39,11 @@ static void test_known_models(void)
         CU_ASSERT_STRING_EQUAL(err.text, "");
         CU_ASSERT_STRING_EQUAL(model.name, expected[i].name);
         CU_ASSERT_EQUAL(model.num_layers, expected[i].layers);
-        CU_ASSERT_EQUAL(model.num_q_heads, expected[i].q);
-        CU_ASSERT_EQUAL(model.num_kv_heads, expected[i].kv);
+        CU_ASSERT_EQUAL(model.kinds[0].num_q_heads, expected[i].q);
+        CU_ASSERT_EQUAL(model.kinds[0].num_kv_heads, expected[i].kv);
         CU_ASSERT_EQUAL(model.embedding_dim, expected[i].dim);
-        CU_ASSERT_EQUAL(model.mlp_hidden_dim, expected[i].hidden);
-        CU_ASSERT_EQUAL(model.head_dim, expected[i].dim / expected[i].q);
+        CU_ASSERT_EQUAL(model.kinds[0].mlp_hidden_dim, expected[i].hidden);
+        CU_ASSERT_EQUAL(model.kinds[0].head_dim, expected[i].dim / expected[i].q);
         const bool phi = strstr(expected[i].name, "phi") != NULL;
         CU_ASSERT_EQUAL(model.use_gated_mlp, !phi);
         CU_ASSERT_EQUAL(model.post_attn_norm, !phi);
@@ -91,8 +91,8 @@ static void test_yaml_defaults(void)
                               "use_gated_mlp: true\n",
                               &err),
                     0);
-    CU_ASSERT_EQUAL(m.num_kv_heads, 4);
-    CU_ASSERT_EQUAL(m.head_dim, 16);
+    CU_ASSERT_EQUAL(m.kinds[0].num_kv_heads, 4);
+    CU_ASSERT_EQUAL(m.kinds[0].head_dim, 16);
     CU_ASSERT_TRUE(m.post_attn_norm);
     CU_ASSERT_FALSE(m.tie_word_embeddings);
 }
@@ -166,11 +166,11 @@ static void test_hf_llama(void)
     CU_ASSERT_EQUAL(vidur_model_load(&spec, "meta-llama/Meta-Llama-3-8B", NULL), 0);
     CU_ASSERT_STRING_EQUAL(m.name, spec.name);
     CU_ASSERT_EQUAL(m.num_layers, spec.num_layers);
-    CU_ASSERT_EQUAL(m.num_q_heads, spec.num_q_heads);
-    CU_ASSERT_EQUAL(m.num_kv_heads, spec.num_kv_heads);
-    CU_ASSERT_EQUAL(m.head_dim, spec.head_dim);
+    CU_ASSERT_EQUAL(m.kinds[0].num_q_heads, spec.kinds[0].num_q_heads);
+    CU_ASSERT_EQUAL(m.kinds[0].num_kv_heads, spec.kinds[0].num_kv_heads);
+    CU_ASSERT_EQUAL(m.kinds[0].head_dim, spec.kinds[0].head_dim);
     CU_ASSERT_EQUAL(m.embedding_dim, spec.embedding_dim);
-    CU_ASSERT_EQUAL(m.mlp_hidden_dim, spec.mlp_hidden_dim);
+    CU_ASSERT_EQUAL(m.kinds[0].mlp_hidden_dim, spec.kinds[0].mlp_hidden_dim);
     CU_ASSERT_EQUAL(m.vocab_size, spec.vocab_size);
     CU_ASSERT_EQUAL(m.max_position_embeddings, spec.max_position_embeddings);
     CU_ASSERT_EQUAL(m.use_gated_mlp, spec.use_gated_mlp);
@@ -206,8 +206,8 @@ static void test_hf_defaults_and_families(void)
         CU_ASSERT_EQUAL(load_text(&m, "some-model/config.json", text, &err), 0);
         CU_ASSERT_STRING_EQUAL(err.text, "");
         CU_ASSERT_STRING_EQUAL(m.name, "some-model");
-        CU_ASSERT_EQUAL(m.num_kv_heads, cases[i].kv);
-        CU_ASSERT_EQUAL(m.head_dim, cases[i].head_dim);
+        CU_ASSERT_EQUAL(m.kinds[0].num_kv_heads, cases[i].kv);
+        CU_ASSERT_EQUAL(m.kinds[0].head_dim, cases[i].head_dim);
         CU_ASSERT_EQUAL(m.use_gated_mlp, cases[i].gated);
         CU_ASSERT_EQUAL(m.post_attn_norm, cases[i].norm);
         CU_ASSERT_EQUAL(m.tie_word_embeddings, cases[i].tied);
@@ -253,29 +253,6 @@ static void test_hf_missing_keys(void)
     }
 }
 
-static void test_hf_quantization(void)
-{
-    static const struct {
-        const char *extra;
-        bool quantized;
-    } cases[] = {
-        {"\"torch_dtype\": \"bfloat16\"", false},
-        {"\"torch_dtype\": \"float8_e4m3fn\"", true},
-        {"\"dtype\": \"int8\"", true},
-        {"\"quantization_config\": null", false},
-        {"\"quantization_config\": {\"quant_method\": \"awq\"}", true},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char text[1024];
-        struct vidur_model_spec m;
-        struct vidur_error err;
-        snprintf(text, sizeof text, "{\"hidden_act\": \"silu\", %s, " HF_SIZES "}",
-                 cases[i].extra);
-        CU_ASSERT_EQUAL(load_text(&m, "hf/config.json", text, &err), 0);
-        CU_ASSERT_EQUAL(m.quantized, cases[i].quantized);
-    }
-}
-
 static void test_hf_refusals(void)
 {
     static const struct {
@@ -291,8 +268,6 @@ static void test_hf_refusals(void)
          "num_key_value_heads: 0; 1 or more"},
         {"{\"hidden_act\": \"silu\", \"head_dim\": -1, " HF_SIZES "}",
          "head_dim: -1; 1 or more"},
-        {"{\"hidden_act\": \"silu\", \"torch_dtype\": 16, " HF_SIZES "}",
-         "torch_dtype"},
         {"{\"hidden_act\": \"silu\", \"is_encoder_decoder\": true, " HF_SIZES "}",
          "decoder-only"},
         {"{\"hidden_act\": 3, " HF_SIZES "}", "hidden_act"},
@@ -309,29 +284,6 @@ static void test_hf_refusals(void)
         CU_ASSERT_EQUAL(load_text(&m, "hf/config.json", cases[i].text, &err), -1);
         assert_contains(err.text, cases[i].message);
     }
-}
-
-/* ---- Parameters ---- */
-
-static void test_parameters(void)
-{
-    struct vidur_model_spec m;
-    CU_ASSERT_EQUAL(vidur_model_load(&m, "meta-llama/Llama-2-70b-hf", NULL), 0);
-    /* q and o 8192 x 8192, k and v 8192 x 1024, three 8192 x 28672 */
-    const int64_t whole = 2LL * 8192 * 8192 + 2LL * 8192 * 1024 + 3LL * 8192 * 28672;
-    CU_ASSERT_EQUAL(vidur_model_layer_params(&m, 1), whole);
-    CU_ASSERT_EQUAL(vidur_model_layer_params(&m, 8), whole / 8);
-    /* KV heads are replicated beyond 8 devices, so a share is more than a 16th. */
-    CU_ASSERT_EQUAL(vidur_model_kv_heads_per_device(&m, 16), 1);
-    CU_ASSERT_EQUAL(vidur_model_layer_params(&m, 16), 8192LL * 128 * (4 + 2) +
-                                                          8192LL * 128 * 4 +
-                                                          3LL * 8192 * 28672 / 16);
-    CU_ASSERT_EQUAL(vidur_model_load(&m, "microsoft/phi-2", NULL), 0);
-    CU_ASSERT_EQUAL(vidur_model_layer_params(&m, 1),
-                    4LL * 2560 * 2560 + 2LL * 2560 * 10240);
-    CU_ASSERT_EQUAL(vidur_model_load(&m, "Qwen/Qwen-2-7B", NULL), 0);
-    CU_ASSERT_EQUAL(vidur_model_kv_heads_per_device(&m, 1), 4);
-    CU_ASSERT_EQUAL(vidur_model_kv_heads_per_device(&m, 7), 1);
 }
 
 static void test_context(void)
@@ -366,6 +318,5 @@ VIDUR_TEST_MAIN("model", {"set up", set_up}, {"known models", test_known_models}
                 {"hf defaults and families", test_hf_defaults_and_families},
                 {"hf multimodal", test_hf_multimodal_reads_the_text_model},
                 {"hf missing keys", test_hf_missing_keys},
-                {"hf quantization", test_hf_quantization},
-                {"hf refusals", test_hf_refusals}, {"parameters", test_parameters},
-                {"context", test_context}, {"clean up", clean_up})
+                {"hf refusals", test_hf_refusals}, {"context", test_context},
+                {"clean up", clean_up})

@@ -12,49 +12,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct vidur_model_spec llama_2_7b = {"meta-llama/Llama-2-7b-hf",
-                                                   32,
-                                                   32,
-                                                   32,
-                                                   128,
-                                                   4096,
-                                                   11008,
-                                                   32000,
-                                                   4096,
-                                                   0,
-                                                   true,
-                                                   true,
-                                                   false,
-                                                   false};
-static const struct vidur_model_spec llama_2_70b = {"meta-llama/Llama-2-70b-hf",
-                                                    80,
-                                                    64,
-                                                    8,
-                                                    128,
-                                                    8192,
-                                                    28672,
-                                                    32000,
-                                                    4096,
-                                                    0,
-                                                    true,
-                                                    true,
-                                                    false,
-                                                    false};
-static const struct vidur_model_spec codellama_34b = {
-    "codellama/CodeLlama-34b-Instruct-hf",
-    48,
-    64,
-    8,
-    128,
-    8192,
-    22016,
-    32000,
-    16384,
-    0,
-    true,
-    true,
-    false,
-    false};
+/* A dense model of one kind of layers with 128 dims a head. */
+#define DENSE(name_, layers, q_heads, kv_heads, dim, mlp, context)                     \
+    {                                                                                  \
+        .name = name_, .num_layers = layers,                                           \
+        .kinds = {{.count = layers,                                                    \
+                   .num_q_heads = q_heads,                                             \
+                   .num_kv_heads = kv_heads,                                           \
+                   .head_dim = 128,                                                    \
+                   .mlp_hidden_dim = mlp}},                                            \
+        .num_kinds = 1, .embedding_dim = dim, .vocab_size = 32000,                     \
+        .max_position_embeddings = context, .use_gated_mlp = true,                     \
+        .post_attn_norm = true                                                         \
+    }
+
+static const struct vidur_model_spec llama_2_7b =
+    DENSE("meta-llama/Llama-2-7b-hf", 32, 32, 32, 4096, 11008, 4096);
+static const struct vidur_model_spec llama_2_70b =
+    DENSE("meta-llama/Llama-2-70b-hf", 80, 64, 8, 8192, 28672, 4096);
+static const struct vidur_model_spec codellama_34b =
+    DENSE("codellama/CodeLlama-34b-Instruct-hf", 48, 64, 8, 8192, 22016, 16384);
 static const struct vidur_device_sku h100 = {.name = "h100",
                                              .v1 = {.usable_memory_gib = 79.1,
                                                     .memory_bandwidth_gb_per_s = 3350,

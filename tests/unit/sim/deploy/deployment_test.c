@@ -68,10 +68,10 @@ static void test_kv_heads(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct vidur_deployment d = toy();
         struct vidur_error err = {0};
-        d.model.num_q_heads = 40;
+        d.model.kinds[0].num_q_heads = 40;
         d.model.embedding_dim = 640;
         d.node.devices_per_node = 40;
-        d.model.num_kv_heads = cases[i].heads;
+        d.model.kinds[0].num_kv_heads = cases[i].heads;
         d.tensor_parallel_size = cases[i].degree;
         CU_ASSERT_EQUAL(vidur_deployment_check(&d, &err), cases[i].starts ? 0 : -1);
         if (!cases[i].starts)

@@ -49,11 +49,12 @@ static void test_deployment(void)
     FILL(d.router);
     FILL(d.scheduler.type);
     const struct flip flip = {&d, sizeof d, digest_deployment, kept, 6};
-    const size_t own = 3 * sizeof(int) + sizeof(double) +
+    const size_t own = 3 * sizeof(int) + sizeof(bool) + sizeof(double) +
                        sizeof(enum vidur_memory_planner) +
                        sizeof(enum vidur_semantics) + sizeof d.router;
-    const size_t model = sizeof d.model.name + 9 * sizeof(int) + 4 * sizeof(bool);
-    const size_t device = sizeof d.device.name + 15 * sizeof(double);
+    const size_t model = sizeof d.model.name + 6 * sizeof(int) + sizeof d.model.kinds +
+                         4 * sizeof(bool) + sizeof d.model.precision;
+    const size_t device = sizeof d.device.name + 17 * sizeof(double);
     const size_t node = sizeof d.node.name + sizeof d.node.device + sizeof(int) +
                         sizeof(bool) + 8 * sizeof(double);
     const size_t seen =

@@ -49,6 +49,27 @@ void vidur_model_digest(struct vidur_sha256 *sha, const struct vidur_model_spec 
     WHOLE(precision.kv_cache)
 }
 
+static void add_engine_roofline(struct vidur_sha256 *sha,
+                                const struct vidur_engine_roofline *spec)
+{
+    TEXT(fitted_on)
+    for (int i = 0; i < VIDUR_NUM_DTYPES; i++) {
+        REAL(gemm[i].memory)
+        REAL(gemm[i].compute)
+        REAL(gemm[i].launch_us)
+        REAL(experts[i].memory)
+        REAL(experts[i].compute)
+        REAL(experts[i].launch_us)
+        REAL(experts[i].token_ns)
+    }
+    REAL(prefill.compute)
+    REAL(prefill.launch_us)
+    REAL(all_reduce.latency_us)
+    REAL(all_reduce.growth)
+    REAL(all_reduce.link)
+    REAL(all_reduce_skew_us)
+}
+
 /* Not usd_per_gpu_hour, price_source and price_date. */
 void vidur_device_digest(struct vidur_sha256 *sha, const struct vidur_device_sku *spec)
 {
@@ -70,6 +91,8 @@ void vidur_device_digest(struct vidur_sha256 *sha, const struct vidur_device_sku
     REAL(v1.peak_fp4_tflops)
     REAL(v1.activation_gib_tp1)
     REAL(v1.activation_gib)
+    add_engine_roofline(sha, &spec->engine);
+    TEXT(kernel_system)
 }
 
 void vidur_node_digest(struct vidur_sha256 *sha, const struct vidur_node_sku *spec)

@@ -155,12 +155,15 @@ struct vidur_timetable_request {
     const struct vidur_device_sku *device;
     const struct vidur_node_sku *node;
     int tensor_parallel_size;
-    bool engine;              /* times of whole engine steps; ENGINE.md */
-    bool pipeline;            /* send_recv is needed */
-    bool multi_node;          /* the multi-node send_recv rule */
-    int block_size_tokens;    /* which rows of attention.csv; 0: any */
-    int64_t max_tokens;       /* tokens in one iteration */
-    int64_t max_batch_size;   /* decodes in one iteration */
+    bool expert_parallel; /* experts go whole to the devices of the TP group */
+    struct vidur_kernel_library *library; /* source kernels: kept between timetables;
+                                             NULL: read for this one */
+    bool engine;                          /* times of whole engine steps; ENGINE.md */
+    bool pipeline;                        /* send_recv is needed */
+    bool multi_node;                      /* the multi-node send_recv rule */
+    int block_size_tokens;                /* which rows of attention.csv; 0: any */
+    int64_t max_tokens;                   /* tokens in one iteration */
+    int64_t max_batch_size;               /* decodes in one iteration */
     int64_t max_kv_tokens;    /* mean (decode) or summed (prefill) context of a batch */
     int64_t max_chunk_tokens; /* root of the sum of squared prefill chunks */
 };

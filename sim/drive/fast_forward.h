@@ -17,7 +17,7 @@ struct vidur_walk {
     const struct vidur_arrivals *arrivals; /* NULL: a router delivers them */
     int64_t next_arrival;                  /* index */
     double next_arrival_s;
-    double until_s; /* instants before this may be passed */
+    double until_s; /* instants before this may be skipped */
     int64_t num_instants;
     bool judges;      /* stops the run when an SLO is lost */
     double ends_at_s; /* alone: when the batch at work ends; infinity: there is none */
@@ -38,8 +38,8 @@ struct vidur_walk {
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch);
 
 /* In a pipeline, when the first batch in flight ends now. If the scheduler would form
- * the same batch again, it is formed again and becomes the last in flight: true.
- * Otherwise false, and nothing has changed. */
+ * the same batch again, it is renewed: formed again as it was, without asking, as the
+ * last in flight. True. Otherwise false, and nothing has changed. */
 bool vidur_renew(struct vidur_walk *walk);
 
 /* Renews the batches that end next, one after the other, each at the time of its end,
@@ -47,24 +47,8 @@ bool vidur_renew(struct vidur_walk *walk);
  * after the batch whose end loses an SLO. */
 void vidur_cruise(struct vidur_walk *walk);
 
-/* ---- Parts that fast_forward.c and cruise.c share ---- */
-
-/* Whether the scheduler would form the same batch again when it ends: nothing has
- * changed since it was formed, no request of it completes, its next step takes the same
- * time and the blocks that it needs are free. */
-bool vidur_is_renewable(const struct vidur_walk *walk,
-                        const struct vidur_live_batch *batch);
-/* The time of the next event other than a batch's end. Only batches that end before it
- * may be renewed. */
-double vidur_renewal_bound_s(const struct vidur_walk *walk);
-/* Records the gap between tokens that ends now, and lets the renewed batch begin the
- * next one. */
-void vidur_record_renewed(const struct vidur_replica_account *account,
-                          struct vidur_live_batch *batch, double now_s);
-/* The batch's time on all stages, without CPU overheads, in ticks. */
-uint64_t vidur_pass_model_ticks(const struct vidur_live_batch *batch, int32_t last);
-
-/* Adds a batch's renewals, which are left out above, to the account. */
+/* Adds a batch's renewals, which the two above leave out, to the account. To be called
+ * before the batch is anything else than renewed. */
 void vidur_count_renewals(struct vidur_live_batch *batch,
                           struct vidur_replica_account *account);
 

@@ -17,7 +17,7 @@ struct vidur_stage {
     int32_t fifo_begin, fifo_count;
 };
 
-/* A batch on a stage. */
+/* A batch's stay on a stage. */
 struct vidur_pass {
     double start_s, end_s;
 };
@@ -63,6 +63,47 @@ static inline bool vidur_pipeline_is_single(const struct vidur_pipeline *pipelin
     return pipeline->num_stages == 1 && pipeline->num_slots == 1;
 }
 
+/* A batch's passes, one a stage. */
+static inline struct vidur_pass *vidur_passes_of(const struct vidur_pipeline *pipeline,
+                                                 int32_t slot)
+{
+    return &pipeline->passes[slot * pipeline->num_stages];
+}
+
+/* Settles when a batch that is formed now is on each stage: it follows the last one. */
+static inline void vidur_plan_passes(const struct vidur_pipeline *pipeline,
+                                     struct vidur_pass *pass,
+                                     const struct vidur_step_time *step, double now_s)
+{
+    const int32_t last = pipeline->num_stages - 1;
+    double ready_s = now_s;
+    for (int32_t i = 0; i <= last; i++) {
+        const double free_s = pipeline->free_at_s[i];
+        pass[i].start_s = ready_s > free_s ? ready_s : free_s;
+        ready_s = pass[i].start_s + step->stage_s[i == last];
+        pass[i].end_s = pipeline->free_at_s[i] = ready_s;
+    }
+}
+
+/* A batch that is a group and nothing else has ended: its waits, and what it did on
+ * each stage. Its ticks of execution are left to vidur_account_ways. */
+static inline void vidur_account_passes(const struct vidur_pipeline *pipeline,
+                                        const struct vidur_pass *pass,
+                                        const struct vidur_live_batch *batch,
+                                        const struct vidur_replica *replica)
+{
+    struct vidur_decode_group *group = &replica->groups[batch->seen.group];
+    struct vidur_stage_account *stages = replica->account->stages;
+    const int32_t last = pipeline->num_stages - 1;
+    double from_s = group->last_done_s;
+    for (int32_t i = 0; i <= last; i++) {
+        vidur_account_wait(&group->ticks.preempted, from_s, pass[i].start_s);
+        from_s = pass[i].end_s;
+        vidur_account_stage(&stages[i], batch->step.stage_s[i == last],
+                            batch->step.communication_s[i == last]);
+    }
+}
+
 /* When the first batch in flight ends; infinity: there is none. */
 static inline double vidur_flight_next_end_s(const struct vidur_pipeline *pipeline)
 {
@@ -75,11 +116,8 @@ static inline double vidur_flight_next_end_s(const struct vidur_pipeline *pipeli
 /* The batch, formed now and counted as in flight, gets its way through the stages. */
 void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s);
 
-/* The first batch in flight, which is formed again now, becomes the last. */
-void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s);
-
 /* The first `count` batches become the last ones, in their order. */
-void vidur_flight_turn(struct vidur_pipeline *pipeline, int32_t count);
+void vidur_flight_rotate(struct vidur_pipeline *pipeline, int32_t count);
 
 /* Takes the first batch out, before it is retired. */
 int32_t vidur_flight_remove(struct vidur_pipeline *pipeline);

@@ -99,6 +99,27 @@ static void close_lane(const struct cruise *cruise, const struct lane *lane)
     vidur_group_advance(cruise->replica, lane->group, lane->renewals);
 }
 
+/* Accounts for the batch's passes, the last of which ends now, and plans the next ones.
+ */
+static inline void renew_passes(struct cruise *cruise, struct lane *lane, double now_s)
+{
+    const int32_t last = cruise->pipeline->num_stages - 1;
+    const struct vidur_step_time *step = &lane->batch->step;
+    struct vidur_stage_account *stages = cruise->replica->account->stages;
+    struct vidur_decode_group *group = lane->group;
+    double *free_at_s = cruise->pipeline->free_at_s;
+    double from_s = group->last_done_s, ready_s = now_s;
+    for (int32_t i = 0; i <= last; i++) {
+        struct vidur_pass *pass = &lane->pass[i];
+        const double time_s = step->stage_s[i == last];
+        vidur_account_wait(&group->ticks.preempted, from_s, pass->start_s);
+        vidur_account_stage(&stages[i], time_s, step->communication_s[i == last]);
+        from_s = pass->end_s;
+        ready_s = vidur_plan_pass(pass, &free_at_s[i], ready_s, time_s);
+    }
+    group->last_done_s = now_s;
+}
+
 /* True if the batch that ends next could be renewed, and was. */
 static inline bool renew_lane(struct cruise *cruise, struct lane *lane)
 {
@@ -122,9 +143,7 @@ static inline bool renew_lane(struct cruise *cruise, struct lane *lane)
     vidur_account_gaps(replica->account, lane->batch,
                        now_s - lane->batch->scheduled_at_s, 1);
     lane->batch->scheduled_at_s = lane->batch->gaps[0].since_s = now_s;
-    vidur_account_passes(cruise->pipeline, lane->pass, lane->batch, replica);
-    lane->group->last_done_s = now_s;
-    vidur_plan_passes(cruise->pipeline, lane->pass, &lane->batch->step, now_s);
+    renew_passes(cruise, lane, now_s);
     lane->renewals++;
     return true;
 }

@@ -93,9 +93,10 @@ static struct skipped skip_equal(struct vidur_walk *walk,
          times++)
         vidur_account_stage(&stage, time_s, communication_s);
     account->stages[0] = stage;
-    if (times > 0)
+    if (times > 0) {
         vidur_account_gaps(account, batch, time_s, times);
-    vidur_account_execution(&group->ticks, time_s, batch->step.cpu_s, times);
+        vidur_account_execution(&group->ticks, time_s, batch->step.cpu_s, times);
+    }
     return (struct skipped){.times = times, .next_s = time_s};
 }
 

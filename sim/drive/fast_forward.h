@@ -17,7 +17,7 @@ struct vidur_walk {
     const struct vidur_arrivals *arrivals; /* NULL: a router delivers them */
     int64_t next_arrival;                  /* index */
     double next_arrival_s;
-    double until_s; /* instants before this may be skipped */
+    double until_s; /* instants before this may be passed */
     int64_t num_instants;
     bool judges;      /* stops the run when an SLO is lost */
     double ends_at_s; /* alone: when the batch at work ends; infinity: there is none */

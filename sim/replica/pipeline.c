@@ -41,14 +41,25 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
 
 /* ---- Flight ---- */
 
+/* The batch's way through the stages; it starts now, or when the first is free. */
+static void plan_passes(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
+{
+    const struct vidur_step_time *step = &pipeline->batches[slot].step;
+    struct vidur_pass *pass = vidur_passes_of(pipeline, slot);
+    const int32_t last = pipeline->num_stages - 1;
+    double ready_s = now_s;
+    for (int32_t i = 0; i <= last; i++)
+        ready_s = vidur_plan_pass(&pass[i], &pipeline->free_at_s[i], ready_s,
+                                  step->stage_s[i == last]);
+}
+
 void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
 {
     int32_t at = pipeline->flight_begin + pipeline->in_flight - 1;
     if (at >= pipeline->num_slots)
         at -= pipeline->num_slots;
     pipeline->flight[at] = slot;
-    vidur_plan_passes(pipeline, vidur_passes_of(pipeline, slot),
-                      &pipeline->batches[slot].step, now_s);
+    plan_passes(pipeline, slot, now_s);
 }
 
 int32_t vidur_flight_remove(struct vidur_pipeline *pipeline)

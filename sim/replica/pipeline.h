@@ -70,38 +70,13 @@ static inline struct vidur_pass *vidur_passes_of(const struct vidur_pipeline *pi
     return &pipeline->passes[slot * pipeline->num_stages];
 }
 
-/* Settles when a batch that is formed now is on each stage: it follows the last one. */
-static inline void vidur_plan_passes(const struct vidur_pipeline *pipeline,
-                                     struct vidur_pass *pass,
-                                     const struct vidur_step_time *step, double now_s)
+/* Settles a pass of a batch that leaves the stage before at ready_s: it follows the
+ * batch that leaves this one at *free_at_s. Returns when it ends. */
+static inline double vidur_plan_pass(struct vidur_pass *pass, double *free_at_s,
+                                     double ready_s, double time_s)
 {
-    const int32_t last = pipeline->num_stages - 1;
-    double ready_s = now_s;
-    for (int32_t i = 0; i <= last; i++) {
-        const double free_s = pipeline->free_at_s[i];
-        pass[i].start_s = ready_s > free_s ? ready_s : free_s;
-        ready_s = pass[i].start_s + step->stage_s[i == last];
-        pass[i].end_s = pipeline->free_at_s[i] = ready_s;
-    }
-}
-
-/* A batch that is a group and nothing else has ended: its waits, and what it did on
- * each stage. Its ticks of execution are left to vidur_account_ways. */
-static inline void vidur_account_passes(const struct vidur_pipeline *pipeline,
-                                        const struct vidur_pass *pass,
-                                        const struct vidur_live_batch *batch,
-                                        const struct vidur_replica *replica)
-{
-    struct vidur_decode_group *group = &replica->groups[batch->seen.group];
-    struct vidur_stage_account *stages = replica->account->stages;
-    const int32_t last = pipeline->num_stages - 1;
-    double from_s = group->last_done_s;
-    for (int32_t i = 0; i <= last; i++) {
-        vidur_account_wait(&group->ticks.preempted, from_s, pass[i].start_s);
-        from_s = pass[i].end_s;
-        vidur_account_stage(&stages[i], batch->step.stage_s[i == last],
-                            batch->step.communication_s[i == last]);
-    }
+    pass->start_s = ready_s > *free_at_s ? ready_s : *free_at_s;
+    return pass->end_s = *free_at_s = pass->start_s + time_s;
 }
 
 /* When the first batch in flight ends; infinity: there is none. */

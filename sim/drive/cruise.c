@@ -30,7 +30,7 @@ struct cruise {
 
 /* Whether the scheduler would form the same batch again when it ends: nothing has
  * changed since it was formed, no request of it completes, its next step takes the same
- * time and the blocks that it needs are free. */
+ * time, the blocks that it needs are free, and the scheduler does not count. */
 static bool is_renewable(const struct vidur_walk *walk,
                          const struct vidur_live_batch *batch)
 {
@@ -45,7 +45,8 @@ static bool is_renewable(const struct vidur_walk *walk,
         group->phase + 1 == replica->block_size ? 0 : group->phase + 1;
     if (!replica->fixed_blocks && vidur_free_blocks(replica) - group->demand[phase] < 1)
         return false;
-    return walk->run->ops->repeats(server->scheduler, replica, &batch->seen) > 1;
+    return walk->run->ops->repeats(server->scheduler, replica, &batch->seen) ==
+           INT64_MAX;
 }
 
 /* The time of the next event other than a batch's end. Only batches that end before it

@@ -24,8 +24,9 @@ struct vidur_walk {
     bool alone;       /* the replica has one stage and works on one batch at a time */
     bool can_skip;    /* alone, and the scheduler can say how often a batch repeats, so
                          that vidur_fast_forward may be used */
-    bool can_renew;   /* not alone, and the scheduler can say so: vidur_renew and
-                         vidur_cruise may be used */
+    bool can_renew;   /* not alone, the scheduler can say so and keeps no count of its
+                         own, and a step's time stays: vidur_renew and vidur_cruise may
+                         be used */
 };
 
 /*

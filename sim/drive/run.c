@@ -4,7 +4,8 @@
 
 enum { REPORT_BATCHES = 100000 };
 
-/* A batch that is a group alone can be formed again until something changes. */
+/* A batch that is one group and nothing else can be formed again until something
+ * changes. */
 static void mark_renewable(struct vidur_server *server, struct vidur_live_batch *batch)
 {
     struct vidur_replica_account *account = server->replica.account;
@@ -153,7 +154,7 @@ static void close_server(struct vidur_run *run, struct vidur_server *server)
 
     replica->now_s = run->stopped_early ? server->ended_at_s : run->ended_at_s;
     server->ended_at_s = replica->now_s;
-    if (!run->stepping)
+    if (!run->by_events)
         vidur_run_stepper_close(server);
     abandon_batches(pipeline, replica);
     for (int32_t i = 0; i < replica->num_groups; i++)

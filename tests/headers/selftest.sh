@@ -11,7 +11,7 @@ failed=0
 fresh_tree()
 {
     rm -rf "${tree:?}"/*
-    mkdir -p "$tree"/{include/vidur,estimator/base,sim/{load,schedulers},search/report,tests}
+    mkdir -p "$tree"/{include/vidur,estimator/base,sim/{load,replica,schedulers},search/report,tests}
     echo 'int vidur_error(void);' >"$tree/include/vidur/error.h"
     echo 'int vidur_model(void);' >"$tree/include/vidur/model.h"
     echo 'int vidur_forest(void);' >"$tree/include/vidur/forest.h"
@@ -24,6 +24,8 @@ fresh_tree()
     echo 'int vidur_load(void);' >"$tree/sim/load/draws.h"
     echo 'int vidur_registry(void);' >"$tree/sim/schedulers/registry.h"
     echo '#include "load/draws.h"' >"$tree/sim/schedulers/registry.c"
+    printf '/* a sum */\n#define VIDUR_ACCOUNT_BATCHES(X) X(num_batches, 1)\n' \
+        >"$tree/sim/replica/account.h"
     printf '/* fifo */\nstatic const struct ops fifo = {.name = "fifo"};\n' \
         >"$tree/sim/schedulers/fifo.c"
     printf '/* sjf */\nstatic const struct ops sjf = {.name = "sjf"};\n' \
@@ -83,6 +85,8 @@ breach policies.sh search/b.c 'bool g(const char *s) { return strcmp(s, "fifo") 
 breach policies.sh sim/schedulers/sjf.c 'static const char *other = "fifo";'
 breach policies.sh include/vidur/model.h '#define KNOBS(X) X(cap, "all but fifo")'
 breach policies.sh include/vidur/model.h '#define KNOBS(X) X(cap, "sjf, lifo")'
+breach policies.sh sim/a.c 'void g(struct a *account) { account->num_batches += 2; }'
+breach policies.sh sim/a.c 'void g(struct a *account) { account->stages[1].busy_s = 2; }'
 breach policies.sh search/report/page.js "if (row.scheduler === 'sjf')"
 
 breach format.sh search/b.c 'int   g( void ) ;'

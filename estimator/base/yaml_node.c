@@ -170,6 +170,22 @@ int vidur_yaml_fail_key(const struct vidur_yaml_node *mapping, const char *key,
     return fail_at(mapping, key, err, text);
 }
 
+int vidur_yaml_fail_missing(const struct vidur_yaml_node *mapping, const char *key,
+                            struct vidur_error *err)
+{
+    return vidur_yaml_fail_key(mapping, key, err, "missing; this key needs a value");
+}
+
+int vidur_yaml_fail_unknown(const struct vidur_yaml_node *mapping, const char *key,
+                            const char *const *names, int count,
+                            struct vidur_error *err)
+{
+    const char *nearest = vidur_text_nearest(key, names, count);
+    return vidur_yaml_fail_key(mapping, key, err,
+                               "unknown key; the nearest known one is '%s'",
+                               nearest ? nearest : "");
+}
+
 /* ---- Scalars ---- */
 
 const char *vidur_yaml_scalar(const struct vidur_yaml_node *node)

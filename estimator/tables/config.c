@@ -30,8 +30,7 @@ struct section {
 
 #define PATH_MEMBER(key_, member_)                                                     \
     {                                                                                  \
-        .key = key_, .type = VIDUR_YAML_PATH,                                          \
-        VIDUR_YAML_AT(struct section, config.member_)                                  \
+        VIDUR_YAML_KEY(key_, PATH, struct section, config.member_)                     \
     }
 #define COUNT(key_, member_, min_, max_)                                               \
     {                                                                                  \
@@ -53,27 +52,14 @@ struct section {
 
 static const struct vidur_yaml_field profile_element = {
     .key = "", .type = VIDUR_YAML_PATH, .size = sizeof((config *)0)->profiles[0]};
-static const struct vidur_yaml_field trees_element = {.key = "",
-                                                      .type = VIDUR_YAML_INT,
-                                                      .flags = VIDUR_YAML_MIN |
-                                                               VIDUR_YAML_MAX,
-                                                      .size = sizeof(int),
-                                                      .min = 1,
-                                                      .max = MAX_TREES};
-static const struct vidur_yaml_field depth_element = {.key = "",
-                                                      .type = VIDUR_YAML_INT,
-                                                      .flags = VIDUR_YAML_MIN |
-                                                               VIDUR_YAML_MAX,
-                                                      .size = sizeof(int),
-                                                      .min = 1,
-                                                      .max = MAX_DEPTH};
-static const struct vidur_yaml_field split_element = {.key = "",
-                                                      .type = VIDUR_YAML_INT,
-                                                      .flags = VIDUR_YAML_MIN |
-                                                               VIDUR_YAML_MAX,
-                                                      .size = sizeof(int),
-                                                      .min = 2,
-                                                      .max = MAX_LIMIT};
+#define WHOLE_ELEMENT(min_, max_)                                                      \
+    {                                                                                  \
+        .key = "", .type = VIDUR_YAML_INT, .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,   \
+        .size = sizeof(int), .min = (min_), .max = (max_)                              \
+    }
+static const struct vidur_yaml_field trees_element = WHOLE_ELEMENT(1, MAX_TREES);
+static const struct vidur_yaml_field depth_element = WHOLE_ELEMENT(1, MAX_DEPTH);
+static const struct vidur_yaml_field split_element = WHOLE_ELEMENT(2, MAX_LIMIT);
 
 /* An empty text switches the cache off; anything else is a path. */
 static int read_cache_dir(const struct vidur_yaml_node *node, void *out,
@@ -263,4 +249,20 @@ int vidur_estimator_config_read(const struct vidur_yaml_node *node, config *out,
     if (check_cpu_overhead(node, out, err))
         return -1;
     return check_paths(node, out, err);
+}
+
+static int read_section(const struct vidur_yaml_node *node, void *out,
+                        struct vidur_error *err)
+{
+    return vidur_estimator_config_read(node, out, err);
+}
+
+const struct vidur_yaml_field *vidur_estimator_section(void)
+{
+    static const struct vidur_yaml_field fields[] = {{.key = "estimator",
+                                                      .type = VIDUR_YAML_CUSTOM,
+                                                      .size = sizeof(config),
+                                                      .read = read_section},
+                                                     {0}};
+    return fields;
 }

@@ -2,6 +2,7 @@
 
 #include "tables/kernels.h"
 
+#include <vidur/spec_config.h>
 #include <vidur/timetable.h>
 
 #include <math.h>
@@ -368,13 +369,9 @@ static int check(const struct vidur_engine_request *request, struct vidur_error 
     if (request->max_tokens < 1 || request->max_batch_size < 1 ||
         request->max_context_tokens < 1)
         return vidur_fail(err, VIDUR_EINVAL, "engine table: limits must be positive");
-    if (request->model->num_q_heads % request->tensor_parallel_size != 0)
-        return vidur_fail(
-            err, VIDUR_EINVAL,
-            "engine table: tensor_parallel_size %d does not divide the %d "
-            "query heads of %s",
-            request->tensor_parallel_size, request->model->num_q_heads,
-            request->model->name);
+    if (vidur_check_tensor_parallel(request->model, request->tensor_parallel_size,
+                                    VIDUR_SEMANTICS_VIDUR, err) != 0)
+        return vidur_fail_prefix(err, "engine table: tensor_parallel_size");
     if (!(v1->memory_bandwidth_gb_per_s > 0) || !(v1->peak_bf16_tflops > 0))
         return vidur_fail(err, VIDUR_EINVAL,
                           "device %s: v1.memory_bandwidth_gb_per_s and "

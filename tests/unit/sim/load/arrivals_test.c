@@ -207,7 +207,7 @@ static void test_rate_is_needed(void)
     config.arrivals.qps = NAN;
     assert_error(&config, "workload.arrivals.qps");
     config = fixed_lengths("poisn", 5);
-    assert_error(&config, "did you mean 'poisson'?");
+    assert_error(&config, "the nearest is 'poisson' of ");
 }
 
 VIDUR_TEST_MAIN("arrivals", {"Poisson moments", test_poisson_moments},

@@ -102,6 +102,14 @@ typedef const struct vidur_yaml_field *vidur_yaml_part(void);
 typedef int vidur_yaml_reader(const struct vidur_yaml_node *node, void *out,
                               struct vidur_error *err);
 
+/* Such a reader of what `function` reads into its own type of struct. */
+#define VIDUR_YAML_READER(name, function)                                              \
+    static int name(const struct vidur_yaml_node *node, void *out,                     \
+                    struct vidur_error *err)                                           \
+    {                                                                                  \
+        return function(node, out, err);                                               \
+    }
+
 /* One key of a mapping, or one element of a sequence (then key is "" and offset 0).
  * Tables end with {0}. Offsets are relative to the struct that
  * the table describes; use the macros below. */

@@ -160,17 +160,25 @@ static void default_cache_dir(char *out, size_t size)
         out[0] = '\0';
 }
 
+/* The grid of hyperparameters is the reference's. */
+static void default_grid(config *out)
+{
+    struct vidur_regressor_grid grid;
+    vidur_regressor_grid_defaults(&grid);
+#define COPY(list)                                                                     \
+    memcpy(out->list, grid.list, sizeof out->list);                                    \
+    out->num_##list = grid.num_##list
+    COPY(num_estimators);
+    COPY(max_depth);
+    COPY(min_samples_split);
+#undef COPY
+    memcpy(out->regressor, grid.regressor, sizeof out->regressor);
+    out->k_fold_cv_splits = grid.k_fold_splits;
+}
+
 void vidur_estimator_config_defaults(config *out)
 {
     *out = (config){.source = VIDUR_SOURCE_AUTO,
-                    .regressor = "random_forest",
-                    .num_estimators = {250, 500, 750},
-                    .num_num_estimators = 3,
-                    .max_depth = {8, 16, 32},
-                    .num_max_depth = 3,
-                    .min_samples_split = {2, 5, 10},
-                    .num_min_samples_split = 3,
-                    .k_fold_cv_splits = 10,
                     .max_tokens_per_request = 4096,
                     .max_batch_size = 128,
                     .max_prefill_chunk_size = 4096,
@@ -178,6 +186,7 @@ void vidur_estimator_config_defaults(config *out)
                     .overheads = {.nccl_cpu_launch_overhead_ms = 0.02,
                                   .attention_decode_batching_overhead_fraction = 0.1,
                                   .attention_prefill_batching_overhead_fraction = 0.1}};
+    default_grid(out);
     vidur_engine_constants_defaults(&out->engine);
     default_cache_dir(out->cache_dir, sizeof out->cache_dir);
 }
@@ -251,11 +260,7 @@ int vidur_estimator_config_read(const struct vidur_yaml_node *node, config *out,
     return check_paths(node, out, err);
 }
 
-static int read_section(const struct vidur_yaml_node *node, void *out,
-                        struct vidur_error *err)
-{
-    return vidur_estimator_config_read(node, out, err);
-}
+VIDUR_YAML_READER(read_section, vidur_estimator_config_read)
 
 const struct vidur_yaml_field *vidur_estimator_section(void)
 {

@@ -24,17 +24,8 @@ static const struct vidur_slo default_slos[] = {
     {VIDUR_LATENCY_tbt, 0.99, 0.2},
     {VIDUR_LATENCY_scheduling_delay, 0.99, 5.0}};
 
-static int read_schedulers(const struct vidur_yaml_node *node, void *out,
-                           struct vidur_error *err)
-{
-    return config_read_schedulers(node, out, err);
-}
-
-static int read_traces(const struct vidur_yaml_node *node, void *out,
-                       struct vidur_error *err)
-{
-    return config_read_traces(node, out, err);
-}
+VIDUR_YAML_READER(read_schedulers, config_read_schedulers)
+VIDUR_YAML_READER(read_traces, config_read_traces)
 
 static int read_includes(const struct vidur_yaml_node *node, void *out,
                          struct vidur_error *err)

@@ -145,17 +145,8 @@ int vidur_workload_config_check(const struct vidur_workload_config *config,
 
 /* ---- Reading ---- */
 
-static int read_lengths(const struct vidur_yaml_node *node, void *out,
-                        struct vidur_error *err)
-{
-    return vidur_lengths_config_read(node, out, err);
-}
-
-static int read_arrivals(const struct vidur_yaml_node *node, void *out,
-                         struct vidur_error *err)
-{
-    return vidur_arrivals_config_read(node, out, err);
-}
+VIDUR_YAML_READER(read_lengths, vidur_lengths_config_read)
+VIDUR_YAML_READER(read_arrivals, vidur_arrivals_config_read)
 
 const char *const vidur_seeds_names[] = {"own", "reference", NULL};
 

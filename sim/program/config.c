@@ -17,17 +17,8 @@ struct document {
 
 /* ---- The document ---- */
 
-static int read_scheduler(const struct vidur_yaml_node *node, void *out,
-                          struct vidur_error *err)
-{
-    return vidur_scheduler_config_read(node, out, err);
-}
-
-static int read_workload(const struct vidur_yaml_node *node, void *out,
-                         struct vidur_error *err)
-{
-    return vidur_workload_config_read(node, out, err);
-}
+VIDUR_YAML_READER(read_scheduler, vidur_scheduler_config_read)
+VIDUR_YAML_READER(read_workload, vidur_workload_config_read)
 
 #define KEY(key, kind, member) VIDUR_YAML_KEY(key, kind, struct document, member)
 #define KEYS(member, part)     VIDUR_YAML_KEYS(struct document, member, part)

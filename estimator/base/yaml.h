@@ -235,7 +235,8 @@ int vidur_yaml_as_string(const struct vidur_yaml_node *node, char *out, size_t s
                          struct vidur_error *err);
 int vidur_yaml_as_path(const struct vidur_yaml_node *node, char *out, size_t size,
                        struct vidur_error *err);
-/* A name as it is or, where it ends like a file (.yaml, .yml, .json), a path. */
+/* A name as it is or, where it ends like a file (.yaml, .yml, .json, in capitals,
+ * too), a path. */
 int vidur_yaml_as_reference(const struct vidur_yaml_node *node, char *out, size_t size,
                             struct vidur_error *err);
 /* A seed of random numbers: a vidur_yaml_reader of an uint64_t. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- Building ---- */
 
@@ -292,7 +293,7 @@ int vidur_yaml_as_reference(const struct vidur_yaml_node *node, char *out, size_
     const size_t n = text ? strlen(text) : 0;
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         const size_t length = strlen(suffixes[i]);
-        if (n > length && strcmp(text + n - length, suffixes[i]) == 0)
+        if (n > length && strcasecmp(text + n - length, suffixes[i]) == 0)
             return vidur_yaml_as_path(node, out, size, err);
     }
     return vidur_yaml_as_string(node, out, size, err);

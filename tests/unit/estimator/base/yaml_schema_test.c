@@ -391,6 +391,28 @@ static void test_parts(void)
     }
 }
 
+/* Where a text ends like a file it is a path, relative to the configuration. */
+static void test_references(void)
+{
+    static const struct {
+        const char *text, *spec;
+    } cases[] = {{"spec: a100", "a100"},
+                 {"spec: a.yaml", "d/a.yaml"},
+                 {"spec: a.YAML", "d/a.YAML"},
+                 {"spec: a.Json", "d/a.Json"},
+                 {"spec: yaml", "yaml"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct whole whole = {0};
+        struct vidur_yaml *doc =
+            vidur_yaml_parse("d/a.yaml", cases[i].text, strlen(cases[i].text), NULL);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+        const struct vidur_yaml_node *root = vidur_yaml_root(doc);
+        CU_ASSERT_EQUAL(vidur_yaml_read(root, &whole_fields[1], &whole, NULL), 0);
+        CU_ASSERT_STRING_EQUAL(whole.spec, cases[i].spec);
+        vidur_yaml_free(doc);
+    }
+}
+
 VIDUR_TEST_MAIN("yaml schema", {"everything", test_everything},
                 {"defaults stay", test_defaults_stay},
                 {"one stands for a list", test_one_stands_for_a_list},
@@ -398,4 +420,4 @@ VIDUR_TEST_MAIN("yaml schema", {"everything", test_everything},
                 {"bad input", test_bad_input},
                 {"missing values of the root", test_missing_values_of_the_root},
                 {"union keeps its default tag", test_union_keeps_its_default_tag},
-                {"parts", test_parts})
+                {"parts", test_parts}, {"references", test_references})

@@ -31,6 +31,11 @@ bool vidur_text_other_role(const char *a, const char *b);
 /* The known word nearest to `word`, never one of the other role; NULL when there is
  * none. Ties: the first. */
 const char *vidur_text_nearest(const char *word, const char *const *known, int count);
+/* "a, b, c", cut where it is too long. */
+void vidur_text_list(const char *const *words, int count, char *out, size_t size);
+/* "'x' is not known; the nearest is 'y' of a, b, c" */
+void vidur_text_unknown(const char *word, const char *const *known, int count,
+                        char *out, size_t size);
 
 /* Bytes of the UTF-8 character at `text`, with `left` bytes of room; 0: not one;
  * -1: the beginning of one that the room, or a NUL, cuts. */

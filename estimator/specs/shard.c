@@ -77,7 +77,7 @@ static int check_query_heads(const struct vidur_model_spec *model, int tp,
     for (int i = 0; i < model->num_kinds; i++)
         if (model->kinds[i].num_q_heads % tp)
             return vidur_fail(err, VIDUR_EINVAL,
-                              "cluster.tensor_parallel_size: %d does not divide %d "
+                              "%d does not divide %d "
                               "query heads of %s",
                               tp, model->kinds[i].num_q_heads, model->name);
     return 0;
@@ -90,7 +90,7 @@ static int check_kv_heads(const struct vidur_model_spec *model,
     if (k->attention == VIDUR_ATTENTION_GQA && k->num_kv_heads % tp &&
         tp % k->num_kv_heads)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %d neither divides the %d KV "
+                          "%d neither divides the %d KV "
                           "heads of %s nor is a multiple of them; engines refuse it",
                           tp, k->num_kv_heads, model->name);
     return 0;
@@ -102,11 +102,10 @@ static int check_blocks(const struct vidur_model_spec *model, const char *what,
 {
     if (width % (tp * BLOCK) == 0)
         return 0;
-    return vidur_fail(
-        err, VIDUR_EINVAL,
-        "cluster.tensor_parallel_size: %d leaves %g of the %d columns of %s's %s "
-        "to a device; fp8_block weights need a multiple of %d",
-        tp, (double)width / tp, width, model->name, what, BLOCK);
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "%d leaves %g of the %d columns of %s's %s "
+                      "to a device; fp8_block weights need a multiple of %d",
+                      tp, (double)width / tp, width, model->name, what, BLOCK);
 }
 
 static int check_feed_forward(const struct vidur_model_spec *model,
@@ -117,15 +116,14 @@ static int check_feed_forward(const struct vidur_model_spec *model,
     if (k->num_experts > 0 && cut->expert && k->num_experts % tp)
         return vidur_fail(
             err, VIDUR_EINVAL,
-            "cluster.expert_parallel: %d devices do not divide the %d experts of "
+            "%d devices do not divide the %d experts (expert_parallel) of "
             "%s",
             tp, k->num_experts, model->name);
     if (k->num_experts > 0 && !cut->expert && k->expert_hidden_dim % tp)
-        return vidur_fail(
-            err, VIDUR_EINVAL,
-            "cluster.tensor_parallel_size: %d does not divide the %d columns of "
-            "%s's experts; expert_parallel: true keeps experts whole",
-            tp, k->expert_hidden_dim, model->name);
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%d does not divide the %d columns of "
+                          "%s's experts; expert_parallel: true keeps experts whole",
+                          tp, k->expert_hidden_dim, model->name);
     if (k->num_experts > 0 && !cut->expert &&
         model->precision.experts == VIDUR_DTYPE_fp8_block &&
         check_blocks(model, "experts", k->expert_hidden_dim, tp, err))
@@ -143,7 +141,7 @@ int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_c
         return -1;
     if (model->embedding_dim % cut->tensor)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %d does not divide the "
+                          "%d does not divide the "
                           "embedding dimension %d of %s",
                           cut->tensor, model->embedding_dim, model->name);
     for (int i = 0; i < model->num_kinds; i++) {
@@ -154,8 +152,8 @@ int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_c
         has_experts |= k->num_experts > 0;
     }
     if (cut->expert && !has_experts)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.expert_parallel: %s has no experts", model->name);
+        return vidur_fail(err, VIDUR_EINVAL, "%s has no experts for expert_parallel",
+                          model->name);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "tables/kernel_library.h"
 #include "tables/price.h"
 
+#include <vidur/spec_config.h>
 #include <vidur/timetable.h>
 
 #include <math.h>

@@ -138,6 +138,7 @@ struct vidur_estimator_config {
 };
 
 struct vidur_yaml_node;
+struct vidur_yaml_field;
 
 void vidur_estimator_config_defaults(struct vidur_estimator_config *config);
 
@@ -147,6 +148,10 @@ void vidur_estimator_config_defaults(struct vidur_estimator_config *config);
 int vidur_estimator_config_read(const struct vidur_yaml_node *section,
                                 struct vidur_estimator_config *config,
                                 struct vidur_error *err);
+
+/* The key `estimator:` of a document (VIDUR_YAML_PART), for a struct
+ * vidur_estimator_config. */
+const struct vidur_yaml_field *vidur_estimator_section(void);
 
 /* What a timetable is wanted for. The limits say what a configuration can reach; tables
  * are built to cover them. */

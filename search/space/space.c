@@ -447,16 +447,17 @@ static int descending(const void *a, const void *b)
 static int count_points(const struct vidur_search_config *config, int64_t *points,
                         struct vidur_error *err)
 {
-    const double product = (double)config->num_models * config->num_traces *
-                           config->num_clusters * config->num_tp_dimensions *
-                           config->num_pp_dimensions * config->num_schedulers *
-                           config->num_routers * config->num_memory_planners;
-    if (product * config->num_batch_sizes > 1e8)
+    double product = (double)config->num_models * config->num_traces *
+                     config->num_clusters * config->num_schedulers;
+#define X(key, type, member, ...) product *= config->num_##member;
+    VIDUR_SEARCH_LISTS(X)
+#undef X
+    if (product > 1e8)
         return vidur_yaml_fail(vidur_yaml_root(config->doc), err,
                                "the space has %.0f points; at most 100 million are "
                                "supported",
-                               product * config->num_batch_sizes);
-    *points = (int64_t)product;
+                               product);
+    *points = (int64_t)product / config->num_batch_sizes;
     return 0;
 }
 

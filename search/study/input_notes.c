@@ -68,9 +68,9 @@ static void tell_nodes(struct listener *l, const struct vidur_search_config *con
     char text[128];
     for (int i = 0; i < config->num_clusters; i++) {
         const struct vidur_search_cluster *cluster = &config->clusters[i];
-        bool told = !cluster->default_node;
+        bool told = !cluster->hardware.default_node;
         for (int j = 0; j < i; j++)
-            told |= config->clusters[j].default_node &&
+            told |= config->clusters[j].hardware.default_node &&
                     strcmp(config->clusters[j].node.name, cluster->node.name) == 0;
         snprintf(text, sizeof text, "network_device: %s (default)", cluster->node.name);
         if (!told)

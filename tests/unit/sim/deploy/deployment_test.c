@@ -83,29 +83,6 @@ static void test_kv_heads(void)
     }
 }
 
-static void test_default_node(void)
-{
-    static const struct {
-        const char *device, *corrected, *vidur;
-    } cases[] = {{"a100", "a100_dgx", "a100_pairwise_nvlink"},
-                 {"a40", "a40_pairwise_nvlink", "a40_pairwise_nvlink"},
-                 {"l40s", "l40s_pcie", "l40s_pairwise_nvlink"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct vidur_device_sku device = {0};
-        char name[64];
-        strcpy(device.name, cases[i].device);
-        CU_ASSERT_EQUAL(vidur_deployment_default_node(&device,
-                                                      VIDUR_SEMANTICS_CORRECTED, name,
-                                                      sizeof name, NULL),
-                        0);
-        CU_ASSERT_STRING_EQUAL(name, cases[i].corrected);
-        CU_ASSERT_EQUAL(vidur_deployment_default_node(&device, VIDUR_SEMANTICS_VIDUR,
-                                                      name, sizeof name, NULL),
-                        0);
-        CU_ASSERT_STRING_EQUAL(name, cases[i].vidur);
-    }
-}
-
 static void check_message(const char *expected, const struct vidur_deployment *d)
 {
     struct vidur_error err = {0};
@@ -188,6 +165,5 @@ static void test_table_limits(void)
 }
 
 VIDUR_TEST_MAIN("deployment", {"defaults", test_defaults}, {"KV heads", test_kv_heads},
-                {"default node", test_default_node}, {"check", test_check},
-                {"multi-node", test_multi_node}, {"id", test_id},
+                {"check", test_check}, {"multi-node", test_multi_node}, {"id", test_id},
                 {"table limits", test_table_limits})

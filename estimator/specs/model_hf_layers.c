@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { MAX_LAYERS = 4096 };
+enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 24 };
 
 /* ---- Attention ---- */
 
@@ -134,6 +134,8 @@ static int read_windows(struct hf_config *config, struct hf_plan *plan,
 static int read_shared(struct hf_config *config, struct hf_plan *plan,
                        struct vidur_error *err)
 {
+    static const char *const names =
+        "n_shared_experts num_shared_experts moe_num_shared_experts";
     const struct hf_family *family = config->family;
     int count = family->num_shared;
     if (family->shared == HF_SHARED_ONE)
@@ -142,10 +144,13 @@ static int read_shared(struct hf_config *config, struct hf_plan *plan,
         plan->shared_dim = plan->dense_dim;
     if (family->shared != HF_SHARED_BY_KEY)
         return 0;
-    if (hf_read_int(config,
-                    "n_shared_experts num_shared_experts moe_num_shared_experts",
-                    &count, err))
+    if (hf_read_int(config, names, &count, err))
         return -1;
+    if (count < 0 || (plan->expert_dim > 0 && count > MAX_WIDTH / plan->expert_dim)) {
+        const struct vidur_json_node node = hf_find(&config->text, names);
+        return vidur_json_fail(&node, err, "%d; shared experts are few, or none",
+                               count);
+    }
     plan->shared_dim = count > 0 ? count * plan->expert_dim : family->shared_dim;
     return hf_read_int(config,
                        "shared_expert_intermediate_size shared_intermediate_size",

@@ -64,14 +64,17 @@ struct vidur_model_spec {
 
 /*
  * Reads a model by reference: the name of a spec in data/models (by its `name` or its
- * file name), a path to such a YAML spec, or a path to a Hugging Face config.json.
- * Fails with VIDUR_EIO/VIDUR_EPARSE/VIDUR_EINVAL and, for an unknown name, names the
- * nearest known one. Thread-safe.
+ * file name), a path to such a YAML spec, or a path to a Hugging Face config.json, with
+ * its precision. A spec may be a variant of another one (`variant_of`): its sizes, in
+ * another precision. Fails with VIDUR_EIO/VIDUR_EPARSE/VIDUR_EINVAL: for an unknown
+ * name it names the nearest known one, for layers that are not built what they are.
+ * Thread-safe.
  */
 int vidur_model_load(struct vidur_model_spec *model, const char *reference,
                      struct vidur_error *err);
 
-/* Dimensions are positive and divide each other as SIMULATOR.md section 1 asks. */
+/* Sizes are positive, KV heads divide query heads, a token meets no more experts than
+ * there are, and the kinds' counts add up to num_layers. */
 int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *err);
 
 /* "max_seq_len 8192 is beyond the context of NAME, 4096 tokens: ..." where `key` asks

@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <dirent.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -281,5 +282,58 @@ static void test_by_hand(void)
     }
 }
 
+/* The specs that ship say what these files say. */
+static void test_specs_agree(void)
+{
+    static const struct {
+        const char *file, *name;
+    } cases[] = {
+        {"meta-llama--Meta-Llama-3.1-8B", "meta-llama/Llama-3.1-8B"},
+        {"meta-llama--Meta-Llama-3.1-70B", "meta-llama/Llama-3.1-70B"},
+        {"nvidia--Llama-3.1-70B-Instruct-FP8", "nvidia/Llama-3.1-70B-Instruct-FP8"},
+        {"Qwen--Qwen3-8B", "Qwen/Qwen3-8B"},
+        {"inference-sim--qwen3-14b", "Qwen/Qwen3-14B"},
+        {"Qwen--Qwen3-32B", "Qwen/Qwen3-32B"},
+        {"Qwen--Qwen3-32B-FP8", "Qwen/Qwen3-32B-FP8"},
+        {"Qwen--Qwen3-30B-A3B", "Qwen/Qwen3-30B-A3B"},
+        {"Qwen--Qwen3-235B-A22B", "Qwen/Qwen3-235B-A22B"},
+        {"Qwen--Qwen3-235B-A22B-FP8", "Qwen/Qwen3-235B-A22B-FP8"},
+        {"nvidia--Qwen3-235B-A22B-NVFP4", "nvidia/Qwen3-235B-A22B-NVFP4"},
+        {"mistralai--Mixtral-8x7B-v0.1", "mistralai/Mixtral-8x7B-v0.1"},
+        {"openai--gpt-oss-20b", "openai/gpt-oss-20b"},
+        {"openai--gpt-oss-120b", "openai/gpt-oss-120b"},
+        {"deepseek-ai--DeepSeek-V3", "deepseek-ai/DeepSeek-V3"},
+        {"deepseek-ai--DeepSeek-R1", "deepseek-ai/DeepSeek-R1"},
+        {"moonshotai--Kimi-K2.5", "moonshotai/Kimi-K2.5"},
+        {"nvidia--Kimi-K2.5-NVFP4", "nvidia/Kimi-K2.5-NVFP4"},
+        {"meta-llama--Llama-4-Scout-17B-16E-Instruct",
+         "meta-llama/Llama-4-Scout-17B-16E-Instruct"},
+        {"MiniMaxAI--MiniMax-M2.5", "MiniMaxAI/MiniMax-M2.5"},
+        {"nvidia--MiniMax-M2.5-NVFP4", "nvidia/MiniMax-M2.5-NVFP4"},
+        {"inference-sim--codellama-34b-instruct-hf",
+         "codellama/CodeLlama-34b-Instruct-hf"},
+        {"inference-sim--llama-2-7b-hf", "meta-llama/Llama-2-7b-hf"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_model_spec file, spec;
+        struct vidur_error err;
+        CU_ASSERT_EQUAL_FATAL(load(cases[i].file, &file, &err), 0);
+        CU_ASSERT_EQUAL_FATAL(vidur_model_load(&spec, cases[i].name, &err), 0);
+        memcpy(file.name, spec.name, sizeof file.name);
+        CU_ASSERT_STRING_EQUAL(file.note, spec.note);
+        memcpy(file.note, spec.note, sizeof file.note);
+        const bool equal =
+            memcmp(&file, &spec, offsetof(struct vidur_model_spec, post_attn_norm)) ==
+                0 &&
+            file.tie_word_embeddings == spec.tie_word_embeddings &&
+            file.qk_norm_all_heads == spec.qk_norm_all_heads &&
+            memcmp(&file.precision, &spec.precision, sizeof file.precision) == 0;
+        CU_ASSERT_TRUE(equal);
+        if (!equal)
+            printf("\n  %s is not as its file\n", cases[i].name);
+    }
+}
+
 VIDUR_TEST_MAIN("model_configs", {"each is read or refused", test_each},
-                {"all are known", test_all}, {"by hand", test_by_hand})
+                {"all are known", test_all}, {"by hand", test_by_hand},
+                {"specs agree", test_specs_agree})

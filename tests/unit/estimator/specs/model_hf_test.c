@@ -168,6 +168,12 @@ static void test_hf_refusals(void)
          "hidden_size_per_layer_input: per-layer embeddings: not built"},
         {"{\"model_type\": \"minimax_m2\", \"attn_type_list\": [1, 0], " HF_SIZES "}",
          "attn_type_list.1: 0: linear attention, which is not built"},
+        {"{\"model_type\": \"glm4_moe\", \"n_shared_experts\": 16777216, " HF_SIZES "}",
+         "n_shared_experts: 16777216; shared experts are few"},
+        {"{\"model_type\": \"llama\", \"hidden_size\": 8, \"num_hidden_layers\": 5000, "
+         "\"num_attention_heads\": 2, \"intermediate_size\": 8, \"vocab_size\": 8, "
+         "\"max_position_embeddings\": 8}",
+         "num_hidden_layers: 5000; at most 4096 are read"},
         {"{\"model_type\": \"new\", \"kv_lora_rank\": 512, " HF_SIZES "}",
          "kv_lora_rank: latent attention of a model type that is not known"},
         {"{\"model_type\": \"llama\", \"layer_types\": "

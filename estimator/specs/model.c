@@ -64,6 +64,7 @@ static const struct vidur_yaml_field model_fields[] = {
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
      VIDUR_YAML_AT(model_spec, name)},
     {.key = "description", .type = VIDUR_YAML_ELSEWHERE},
+    {.key = "note", .type = VIDUR_YAML_STRING, VIDUR_YAML_AT(model_spec, note)},
     {.key = "layers", .type = VIDUR_YAML_ELSEWHERE},
     {.key = "precision",
      .type = VIDUR_YAML_CUSTOM,
@@ -80,20 +81,45 @@ static const struct vidur_yaml_field model_fields[] = {
     SWITCH(qk_norm_all_heads, 0),
     {.key = NULL}};
 
+/* Of a spec that is another one, kept in another precision. */
+static const struct vidur_yaml_field variant_fields[] = {
+    {.key = "variant_of", .type = VIDUR_YAML_ELSEWHERE},
+    {.key = "name",
+     .type = VIDUR_YAML_STRING,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
+     VIDUR_YAML_AT(model_spec, name)},
+    {.key = "description", .type = VIDUR_YAML_ELSEWHERE},
+    {.key = "note", .type = VIDUR_YAML_STRING, VIDUR_YAML_AT(model_spec, note)},
+    {.key = "precision",
+     .type = VIDUR_YAML_CUSTOM,
+     .flags = VIDUR_YAML_REQUIRED,
+     .read = read_precision,
+     VIDUR_YAML_AT(model_spec, precision)},
+    {.key = NULL}};
+
 enum {
     NUM_KIND_FIELDS = sizeof kind_fields / sizeof kind_fields[0] - 1,
     NUM_MODEL_FIELDS = sizeof model_fields / sizeof model_fields[0] - 1
 };
 
 /* What a kind may leave to be derived from the rest. */
-static void derive(const struct vidur_model_spec *model, struct vidur_layer_kind *kind)
+static int derive(const struct vidur_model_spec *model, struct vidur_layer_kind *kind,
+                  struct vidur_error *err)
 {
     if (kind->attention == VIDUR_ATTENTION_MLA)
         kind->num_kv_heads = 1;
     else if (kind->num_kv_heads == 0)
         kind->num_kv_heads = kind->num_q_heads;
-    if (kind->head_dim == 0 && kind->num_q_heads > 0)
-        kind->head_dim = model->embedding_dim / kind->num_q_heads;
+    if (kind->head_dim != 0 || kind->num_q_heads <= 0)
+        return 0;
+    kind->head_dim = model->embedding_dim / kind->num_q_heads;
+    if (kind->attention == VIDUR_ATTENTION_MLA ||
+        model->embedding_dim % kind->num_q_heads == 0)
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "embedding_dim: %d is not a multiple of num_q_heads %d; head_dim "
+                      "must be given",
+                      model->embedding_dim, kind->num_q_heads);
 }
 
 static int read_kinds(const struct vidur_yaml_node *root,
@@ -123,8 +149,8 @@ static int read_kinds(const struct vidur_yaml_node *root,
 
 /* The keys of a model and of the kind that its layers share are in one mapping: a table
  * of both, with the kind's offsets moved to where it lies in the model. */
-static int read_yaml(struct vidur_model_spec *model, const char *path,
-                     struct vidur_error *err)
+static int read_whole(struct vidur_model_spec *model,
+                      const struct vidur_yaml_node *root, struct vidur_error *err)
 {
     struct vidur_yaml_field fields[NUM_MODEL_FIELDS + NUM_KIND_FIELDS];
     memcpy(fields, model_fields, NUM_MODEL_FIELDS * sizeof fields[0]);
@@ -134,13 +160,47 @@ static int read_yaml(struct vidur_model_spec *model, const char *path,
     }
     fields[NUM_MODEL_FIELDS + NUM_KIND_FIELDS - 1] =
         (struct vidur_yaml_field){.key = NULL};
-    struct vidur_yaml *doc = vidur_yaml_load(path, err);
+    return vidur_yaml_read(root, fields, model, err) || read_kinds(root, model, err)
+               ? -1
+               : 0;
+}
+
+/* The specs that are being read, each a variant of the next. */
+struct chain {
+    const char *path;
+    const struct chain *above;
+};
+
+enum { MAX_CHAIN = 8 };
+
+static int load(struct vidur_model_spec *model, const char *reference,
+                const struct chain *above, struct vidur_error *err);
+
+static int read_variant(struct vidur_model_spec *model,
+                        const struct vidur_yaml_node *root, const struct chain *chain,
+                        struct vidur_error *err)
+{
+    const struct vidur_yaml_node *node = vidur_yaml_get(root, "variant_of");
+    char base[VIDUR_PATH_MAX];
+    if (vidur_yaml_as_string(node, base, sizeof base, err))
+        return -1;
+    if (load(model, base, chain, err)) {
+        struct vidur_error why = *err;
+        return vidur_yaml_fail(node, err, "%s", why.text);
+    }
+    return vidur_yaml_read(root, variant_fields, model, err);
+}
+
+static int read_yaml(struct vidur_model_spec *model, const struct chain *chain,
+                     struct vidur_error *err)
+{
+    struct vidur_yaml *doc = vidur_yaml_load(chain->path, err);
     if (!doc)
         return -1;
     const struct vidur_yaml_node *root = vidur_yaml_root(doc);
-    int status = vidur_yaml_read(root, fields, model, err);
-    if (status == 0)
-        status = read_kinds(root, model, err);
+    const int status = vidur_yaml_get(root, "variant_of")
+                           ? read_variant(model, root, chain, err)
+                           : read_whole(model, root, err);
     vidur_yaml_free(doc);
     return status;
 }
@@ -151,24 +211,46 @@ static bool has_suffix(const char *text, const char *suffix)
     return n >= m && strcmp(text + n - m, suffix) == 0;
 }
 
-int vidur_model_load(struct vidur_model_spec *model, const char *reference,
-                     struct vidur_error *err)
+/* A variant that is, over others or not, one of itself. */
+static int check_chain(const struct chain *chain, struct vidur_error *err)
+{
+    int length = 1;
+    for (const struct chain *c = chain->above; c; c = c->above, length++)
+        if (strcmp(c->path, chain->path) == 0 || length == MAX_CHAIN)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "%s is a variant of itself, or of a variant of too many "
+                              "variants (at most %d)",
+                              chain->path, MAX_CHAIN);
+    return 0;
+}
+
+static int load(struct vidur_model_spec *model, const char *reference,
+                const struct chain *above, struct vidur_error *err)
 {
     struct vidur_path path;
-    if (vidur_path_spec(NULL, "models", reference, &path, err))
+    if (vidur_path_spec(above ? above->path : NULL, "models", reference, &path, err))
+        return -1;
+    const struct chain chain = {path.text, above};
+    if (check_chain(&chain, err))
         return -1;
     memset(model, 0, sizeof *model);
     model->post_attn_norm = true;
-    int status = has_suffix(path.text, ".json")
-                     ? vidur_model_read_hf(model, path.text, err)
-                     : read_yaml(model, path.text, err);
-    if (status)
+    if (has_suffix(path.text, ".json") ? vidur_model_read_hf(model, path.text, err)
+                                       : read_yaml(model, &chain, err))
         return -1;
     for (int i = 0; i < model->num_kinds; i++)
-        derive(model, &model->kinds[i]);
+        if (derive(model, &model->kinds[i], err))
+            return vidur_fail_prefix(err, "%s", path.text);
     if (vidur_model_check(model, err))
         return vidur_fail_prefix(err, "%s", path.text);
     return 0;
+}
+
+int vidur_model_load(struct vidur_model_spec *model, const char *reference,
+                     struct vidur_error *err)
+{
+    struct vidur_error own = {0};
+    return load(model, reference, NULL, err ? err : &own);
 }
 
 struct size {
@@ -191,8 +273,7 @@ static int check_sizes(const struct size *sizes, size_t count, struct vidur_erro
     return 0;
 }
 
-static int check_kind(const struct vidur_model_spec *model,
-                      const struct vidur_layer_kind *k, struct vidur_error *err)
+static int check_kind(const struct vidur_layer_kind *k, struct vidur_error *err)
 {
     const bool mla = k->attention == VIDUR_ATTENTION_MLA, moe = k->num_experts > 0;
     const struct size sizes[] = {{"count", k->count, true},
@@ -211,10 +292,6 @@ static int check_kind(const struct vidur_model_spec *model,
                                  {"expert_hidden_dim", k->expert_hidden_dim, moe}};
     if (check_sizes(sizes, sizeof sizes / sizeof sizes[0], err))
         return -1;
-    if (!mla && model->embedding_dim % k->num_q_heads)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "embedding_dim: %d is not a multiple of num_q_heads %d",
-                          model->embedding_dim, k->num_q_heads);
     if (k->num_q_heads % k->num_kv_heads)
         return vidur_fail(err, VIDUR_EINVAL,
                           "num_q_heads: %d is not a multiple of num_kv_heads %d",
@@ -241,7 +318,7 @@ int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *
                           model->max_tensor_parallel_size);
     int layers = 0;
     for (int i = 0; i < model->num_kinds; i++) {
-        if (check_kind(model, &model->kinds[i], err))
+        if (check_kind(&model->kinds[i], err))
             return -1;
         layers += model->kinds[i].count;
     }

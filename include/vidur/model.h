@@ -34,7 +34,8 @@ struct vidur_layer_kind {
      * chosen by an index of so many bytes a token; 0: dense */
     int index_tokens;
     int index_head_dim;
-    /* Feed-forward: an MLP, experts, or experts beside an MLP (shared experts) */
+    /* Feed-forward: an MLP, experts, or experts beside an MLP: shared experts, whose
+     * widths add up, or Gemma 4's MLP */
     int mlp_hidden_dim; /* 0: no MLP */
     int num_experts;    /* 0: none */
     int experts_per_token;
@@ -55,21 +56,25 @@ struct vidur_model_spec {
     bool use_gated_mlp;
     bool post_attn_norm;      /* false for parallel blocks (phi-2) */
     bool tie_word_embeddings; /* output head shares the embedding's weights */
-    bool qk_norm_all_heads;   /* q and k are normalised over all heads: one more
-                                 all-reduce a layer */
+    bool qk_norm_all_heads;   /* q and k are normalised over all heads, not each by
+                                 itself: one more all-reduce a layer */
     struct vidur_precision precision;
+    char note[256]; /* for people: what is approximate or left out, else "" */
 };
 
 /*
  * Reads a model by reference: the name of a spec in data/models (by its `name` or its
- * file name), a path to such a YAML spec, or a path to a Hugging Face config.json.
- * Fails with VIDUR_EIO/VIDUR_EPARSE/VIDUR_EINVAL and, for an unknown name, names the
- * nearest known one. Thread-safe.
+ * file name), a path to such a YAML spec, or a path to a Hugging Face config.json, with
+ * its precision. A spec may be a variant of another one (`variant_of`): its sizes, in
+ * another precision. Fails with VIDUR_EIO/VIDUR_EPARSE/VIDUR_EINVAL: for an unknown
+ * name it names the nearest known one, for layers that are not built what they are.
+ * Thread-safe.
  */
 int vidur_model_load(struct vidur_model_spec *model, const char *reference,
                      struct vidur_error *err);
 
-/* Dimensions are positive and divide each other as SIMULATOR.md section 1 asks. */
+/* Sizes are positive, KV heads divide query heads, a token meets no more experts than
+ * there are, and the kinds' counts add up to num_layers. */
 int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *err);
 
 /* "max_seq_len 8192 is beyond the context of NAME, 4096 tokens: ..." where `key` asks
@@ -83,8 +88,9 @@ bool vidur_model_is_uniform_dense(const struct vidur_model_spec *model);
 
 struct vidur_sha256;
 
-/* Adds what a spec says to a hash, value by value: equal content gives equal hashes on
- * every machine. A new member is added there; a test flips every byte of the struct. */
+/* Adds what a spec says to a hash, value by value, but for its note: equal content
+ * gives equal hashes on every machine. A new member is added there; a test flips every
+ * byte of the struct. */
 void vidur_model_digest(struct vidur_sha256 *sha, const struct vidur_model_spec *model);
 
 #endif

@@ -78,8 +78,21 @@ static void tell_nodes(struct listener *l, const struct vidur_search_config *con
     }
 }
 
+/* What is approximate or left out in the models. */
+static void tell_models(struct listener *l, const struct vidur_search_config *config)
+{
+    char text[384];
+    for (int m = 0; m < config->num_models; m++) {
+        snprintf(text, sizeof text, "model %s: %s", config->models[m].name,
+                 config->models[m].spec.note);
+        if (config->models[m].spec.note[0])
+            hear(l, false, text);
+    }
+}
+
 static int tell(struct listener *l, const struct study *study)
 {
+    tell_models(l, study->config);
     tell_cut(l, study);
     tell_context(l, study);
     tell_nodes(l, study->config);

@@ -27,9 +27,9 @@ static const double roofline_all_reduce_growth = 0.654;
 static const double roofline_link_efficiency = 2.0 / 3; /* 300 of H100's 450 GB/s */
 
 static const struct vidur_engine_constants kernel_defaults = {
-    .eta = 0.91, .t0_us = 10, .c_ar_us = 1.9, .t_api_ms = 7.6};
+    .eta = 0.91, .t0_us = 10, .c_ar_us = 1.9, .tokenise_us = 10, .t_api_ms = 2};
 static const struct vidur_engine_constants roofline_defaults = {
-    .eta = 0.79, .t0_us = 0, .c_ar_us = 0, .t_api_ms = 7.7};
+    .eta = 0.79, .t0_us = 0, .c_ar_us = 0, .tokenise_us = 10, .t_api_ms = 2};
 
 /* What a GPU holds of the model, and how fast it is. */
 struct shape {
@@ -59,7 +59,7 @@ struct source {
 void vidur_engine_constants_defaults(struct vidur_engine_constants *constants)
 {
     *constants = (struct vidur_engine_constants){
-        .eta = NAN, .t0_us = NAN, .c_ar_us = NAN, .t_api_ms = NAN};
+        .eta = NAN, .t0_us = NAN, .c_ar_us = NAN, .tokenise_us = NAN, .t_api_ms = NAN};
 }
 
 int64_t vidur_engine_padded_tokens(int64_t tokens, int max_num_seqs)
@@ -89,6 +89,7 @@ static void fill_constants(struct source *source,
     source->constants.eta = or_default(asked->eta, def->eta);
     source->constants.t0_us = or_default(asked->t0_us, def->t0_us);
     source->constants.c_ar_us = or_default(asked->c_ar_us, def->c_ar_us);
+    source->constants.tokenise_us = or_default(asked->tokenise_us, def->tokenise_us);
     source->constants.t_api_ms = or_default(asked->t_api_ms, def->t_api_ms);
 }
 
@@ -320,6 +321,7 @@ static void fill_scalars(const struct source *source, struct vidur_engine_table 
     table->step_ms = c->step_us * 1e-3;
     table->request_ms = c->request_us * 1e-3;
     table->mixed_ms = layers * c->mixed_layer_us * 1e-3;
+    table->tokenise_ms = c->tokenise_us * 1e-3;
     table->t_api_ms = c->t_api_ms;
     table->profiled_context = table->context_limit;
     table->profiled_tokens = table->linear_limit;

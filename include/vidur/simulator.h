@@ -115,6 +115,7 @@ enum vidur_event_type {
     VIDUR_EVENT_STAGE_SCHEDULE,
     VIDUR_EVENT_STAGE_END,
     VIDUR_EVENT_BATCH_END,
+    VIDUR_EVENT_REQUEST_SEEN, /* by the scheduler, behind a front end */
     VIDUR_NUM_EVENT_TYPES
 };
 
@@ -122,9 +123,10 @@ struct vidur_event_record {
     enum vidur_event_type type;
     double time_s;
     int64_t event_id;
-    int replica;       /* -1: none */
-    int stage;         /* -1: none */
-    int64_t object_id; /* request of an arrival, batch of a batch's event, else -1 */
+    int replica; /* -1: none */
+    int stage;   /* -1: none */
+    int64_t
+        object_id; /* request of a request's event, batch of a batch's event, else -1 */
 };
 
 /* Sees a run as it goes; any member may be NULL. An observer switches fast-forward off

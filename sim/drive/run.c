@@ -103,6 +103,38 @@ int vidur_run_poll(struct vidur_run *run, double now_s)
     return 0;
 }
 
+/* ---- Front ends ---- */
+
+void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
+                     int32_t request)
+{
+    const struct vidur_request_table *table = &run->requests;
+    struct vidur_front_end *front = &server->front_end;
+    if (run->has_front_end) {
+        front->free_at_s = fmax(table->arrived_at_s[request], front->free_at_s) +
+                           run->front_end.per_prompt_token_s *
+                               run->workload->num_prefill_tokens[request];
+        run->seen_at_s[request] = front->free_at_s + run->front_end.delay_s;
+    }
+    table->next[request] = VIDUR_NO_REQUEST;
+    if (front->head == VIDUR_NO_REQUEST)
+        front->head = request;
+    else
+        table->next[front->tail] = request;
+    front->tail = request;
+    server->replica.num_coming++;
+}
+
+void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server)
+{
+    struct vidur_front_end *front = &server->front_end;
+    const int32_t request = front->head;
+    front->head = run->requests.next[request];
+    server->replica.num_coming--;
+    vidur_queue_push_back(&server->replica, request);
+    run->num_arrived++;
+}
+
 /* ---- Stages of load ---- */
 
 static void move_stage(struct vidur_run *run, int32_t stage, double now_s)
@@ -110,11 +142,8 @@ static void move_stage(struct vidur_run *run, int32_t stage, double now_s)
     const struct vidur_load_stages *stages = &run->workload->stages;
     const double late_s = fmax(0, now_s - stages->start_s[stage]);
     for (int64_t i = stages->first_request[stage]; i < stages->first_request[stage + 1];
-         i++) {
-        /* rounding must not take it back before now */
+         i++) /* rounding must not take it back before now */
         run->moved_arrivals_s[i] = fmax(now_s, run->workload->arrived_at_s[i] + late_s);
-        run->seen_at_s[i] = run->moved_arrivals_s[i] + run->arrival_delay_s;
-    }
 }
 
 /* What was not reached keeps its nominal times. */
@@ -138,7 +167,7 @@ double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double n
         move_stage(run, next, now_s);
         run->load_stage = next;
     }
-    return run->requests.seen_at_s[request];
+    return run->requests.arrived_at_s[request];
 }
 
 /* ---- The end ---- */

@@ -47,9 +47,9 @@ static const struct vidur_args_option options[] = {
      "experiment, the rest from the configuration."},
     {"experiments", 0, "ID,...", "Only these. Default: all."},
     {"fit", 0, "NAME,...",
-     "Change these constants of the step model (eta, t0, c_ar, t_api) to those with "
-     "the "
-     "least squared relative errors of TPOT and TTFT, and print them as YAML."},
+     "Change these constants of the step model (eta, t0, c_ar, tokenise, t_api) to "
+     "those with the least squared relative errors of TPOT and TTFT, and print them as "
+     "YAML."},
 };
 
 static const char *const libraries[] = {VIDUR_HDF5, NULL};

@@ -74,19 +74,23 @@ static void draw_deployment(struct vidur_rng *rng, struct vidur_deployment *depl
 static void draw_times(struct vidur_rng *rng, struct toy_step_times *times)
 {
     if (chance(rng, 40)) {
-        *times = (struct toy_step_times){.fixed_ms = 125,
-                                         .api_ms = chance(rng, 50) ? 125 : 0};
+        *times =
+            (struct toy_step_times){.fixed_ms = 125,
+                                    .tokenise_ms = chance(rng, 30) ? 1000. / 512 : 0,
+                                    .api_ms = chance(rng, 50) ? 125 : 0};
         return;
     }
-    *times = (struct toy_step_times){.fixed_ms = 1 + vidur_rng_uniform(rng),
-                                     .per_token_ms = 0.01 * vidur_rng_uniform(rng),
-                                     .per_sampled_ms = 0.01 * vidur_rng_uniform(rng),
-                                     .launch_ms = vidur_rng_uniform(rng),
-                                     .per_context_ms = 1e-3 * vidur_rng_uniform(rng),
-                                     .per_square_ms = 1e-5 * vidur_rng_uniform(rng),
-                                     .row_ms = 1e-3 * vidur_rng_uniform(rng),
-                                     .mixed_ms = chance(rng, 50) ? 0.1 : 0,
-                                     .api_ms = chance(rng, 50) ? 7.6 : 0};
+    *times = (struct toy_step_times){
+        .fixed_ms = 1 + vidur_rng_uniform(rng),
+        .per_token_ms = 0.01 * vidur_rng_uniform(rng),
+        .per_sampled_ms = 0.01 * vidur_rng_uniform(rng),
+        .launch_ms = vidur_rng_uniform(rng),
+        .per_context_ms = 1e-3 * vidur_rng_uniform(rng),
+        .per_square_ms = 1e-5 * vidur_rng_uniform(rng),
+        .row_ms = 1e-3 * vidur_rng_uniform(rng),
+        .mixed_ms = chance(rng, 50) ? 0.1 : 0,
+        .tokenise_ms = chance(rng, 50) ? 0.1 * vidur_rng_uniform(rng) : 0,
+        .api_ms = chance(rng, 50) ? 7.6 : 0};
 }
 
 static void draw_prompts(struct vidur_rng *rng, struct scenario *s)

@@ -33,7 +33,10 @@ struct world {
     int64_t arrived, completed; /* of the input's ids */
     int stage;
     double delay_s;
-    bool in_flight; /* the last step, which ends at last_end_s */
+    double tokenise_s; /* per prompt token */
+    int64_t tokenised; /* of the input's ids: requests whose prompts are, from which */
+    double tokenised_at_s, seen_at_s; /* follows when the last is seen */
+    bool in_flight;                   /* the last step, which ends at last_end_s */
     double last_end_s;
     int64_t lacks; /* blocks, for the next step */
 };
@@ -212,7 +215,14 @@ static double next_arrival_s(struct world *w)
             w->out[i].arrived_at_s =
                 fmax(w->last_end_s, w->input->workload->arrived_at_s[i] + late_s);
     }
-    return w->out[id].arrived_at_s + w->delay_s;
+    if (w->tokenised == w->arrived) {
+        const double begin_s = fmax(w->tokenised_at_s, w->out[id].arrived_at_s);
+        w->tokenised_at_s =
+            begin_s + w->tokenise_s * w->input->workload->num_prefill_tokens[id];
+        w->seen_at_s = w->tokenised_at_s + w->delay_s;
+        w->tokenised++;
+    }
+    return w->seen_at_s;
 }
 
 /* ---- Steps ---- */
@@ -405,6 +415,7 @@ void v1_reference_run(const struct v1_reference_input *input,
                       .tally = tally,
                       .num_blocks = (int32_t)input->knobs->num_blocks,
                       .block_size = input->knobs->block_size,
+                      .tokenise_s = input->table->tokenise_ms * 1e-3,
                       .delay_s = input->table->t_api_ms * 1e-3};
     w.requests = calloc(n, sizeof *w.requests);
     w.blocks = calloc((size_t)w.num_blocks, sizeof *w.blocks);

@@ -150,7 +150,8 @@ struct vidur_run_options {
      * what chance explains */
     double sustained_fraction;
     /* Event by event: the slow path that tests compare with, to the bit (but that, with
-     * stop_early and a router that looks at the replicas, runs end at other times). */
+     * stop_early and a router that looks at the replicas, or a closed loop over
+     * several, runs end at other times). */
     bool plain_stepping;
     const struct vidur_observer *observer; /* may be NULL */
     const volatile int

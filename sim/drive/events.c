@@ -17,6 +17,7 @@ struct loop {
     int64_t next_routed;
     double now_s;
     bool ended_batch;
+    bool arriving; /* the last event was an arrival */
 };
 
 typedef int event_handler(struct loop *loop, const struct vidur_event *event);
@@ -173,8 +174,8 @@ static event_handler *const handlers[VIDUR_NUM_EVENT_TYPES] = {
 };
 
 /* Of events at one time arrivals come first, as if they had all been created before the
- * run, then what schedulers see. False: there is none, or a stage of load waits for
- * requests that never end. */
+ * run, then what schedulers see; but those of a closed loop come last, all together.
+ * False: there is none, or arrivals wait for requests that never end. */
 static bool peek_event(struct loop *loop, struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
@@ -193,7 +194,10 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
     if (loop->next_arrival < loop->arrivals->count) {
         const int64_t id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
         const double arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
-        if (arrival_s <= event->time_s && arrival_s < INFINITY)
+        const bool wins = run->workload->concurrency == 0 || loop->arriving
+                              ? arrival_s <= event->time_s
+                              : arrival_s < event->time_s;
+        if (wins && arrival_s < INFINITY)
             *event = (struct vidur_event){.time_s = arrival_s,
                                           .id = loop->next_arrival,
                                           .type = VIDUR_EVENT_REQUEST_ARRIVAL,
@@ -240,6 +244,7 @@ static int handle(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
     loop->now_s = event->time_s;
+    loop->arriving = event->type == VIDUR_EVENT_REQUEST_ARRIVAL;
     if (event->replica >= 0)
         run->servers[event->replica].ended_at_s = event->time_s;
     if (observe_event(run, event) || handlers[event->type](loop, event))

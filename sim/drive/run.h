@@ -50,12 +50,14 @@ struct vidur_run {
     int64_t *observed_ids;    /* [batch capacity] for observers */
     bool *touched;            /* [num_servers] scratch of events.c; all false */
     struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
-    double *moved_arrivals_s; /* the table's, where stages of load move them */
+    double *moved_arrivals_s; /* the table's, where the run decides on them */
     double *seen_at_s;        /* the table's, where they differ from arrivals */
     struct vidur_front_end_times front_end; /* between the two, */
     bool has_front_end;                     /* where there is something */
-    int32_t load_stage;                     /* that arrivals have come to */
-    double limit_s;                         /* infinity: none */
+    int64_t num_sent, num_routed; /* closed loop: requests whose arrival is known, and
+                                     those of them that a replica was given */
+    int32_t load_stage;           /* that arrivals have come to */
+    double limit_s;               /* infinity: none */
     double ended_at_s;
     int64_t next_batch_id;
     int64_t num_arrived;
@@ -108,8 +110,9 @@ static inline double vidur_run_next_seen_s(const struct vidur_run *run,
 /* Moves it to the scheduler's queue. */
 void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server);
 
-/* When the request, the next to arrive, does: infinity while the stage of
- * load before its own has not drained; then the whole stage is moved to begin at now_s.
+/* When the request, the next to arrive, does: infinity while nobody knows, in a closed
+ * loop or while the stage of load before its own has not drained; then the whole stage
+ * is moved to begin at now_s.
  */
 double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double now_s);
 

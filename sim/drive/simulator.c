@@ -225,7 +225,8 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
     if (simulator->step_ops->front_end)
         layout.front_end = simulator->step_ops->front_end(simulator->step_model);
     layout.by_server = simulator->router->is_static && !observed &&
-                       layout.num_servers > 1 && workload->stages.count < 2;
+                       layout.num_servers > 1 && workload->stages.count < 2 &&
+                       workload->concurrency == 0;
     /* All requests can arrive together; per server: schedules, and per batch in flight
      * a few events. */
     if (layout.stepping)
@@ -301,18 +302,23 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
     run->replicas[index] = replica;
 }
 
-/* Room for when requests arrive, where stages of load move them, and for when
- * schedulers see them, where front ends say it. */
+/* Room for when requests arrive, where stages of load or completions say it, and for
+ * when schedulers see them, where front ends say it. */
 static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
                            const struct vidur_front_end_times *front_end)
 {
     struct vidur_request_table *table = &run->requests;
     const size_t count = (size_t)table->count;
-    if (run->workload->stages.count > 1) {
+    const bool closed = run->workload->concurrency > 0;
+    if (closed || run->workload->stages.count > 1) {
         run->moved_arrivals_s =
             vidur_arena_alloc(&simulator->arena, count, sizeof(double));
         memcpy(run->moved_arrivals_s, table->arrived_at_s, count * sizeof(double));
-        for (size_t i = (size_t)run->workload->stages.first_request[1]; i < count; i++)
+        const int64_t known = closed ? run->workload->concurrency
+                                     : run->workload->stages.first_request[1];
+        if (closed)
+            run->num_sent = known < table->count ? known : table->count;
+        for (size_t i = (size_t)known; i < count; i++)
             run->moved_arrivals_s[i] = INFINITY; /* nobody knows yet */
         table->arrived_at_s = run->moved_arrivals_s;
     }

@@ -48,6 +48,23 @@ static int form_batches(struct vidur_walk *walk)
     return 0;
 }
 
+/* After a batch's end. A closed loop's completions send requests: one replica gets them
+ * all, among several the router chooses when everything has happened at this instant.
+ */
+static void pass_on(struct vidur_walk *walk, double now_s)
+{
+    struct vidur_run *run = walk->run;
+    if (run->num_routed == run->num_sent)
+        return;
+    if (run->num_servers > 1) {
+        walk->until_s = now_s;
+        return;
+    }
+    while (run->num_routed < run->num_sent)
+        vidur_run_route(run, walk->server, (int32_t)run->num_routed++);
+    look_ahead(walk);
+}
+
 static void end_first(struct vidur_walk *walk, double now_s)
 {
     struct vidur_server *server = walk->server;
@@ -55,6 +72,7 @@ static void end_first(struct vidur_walk *walk, double now_s)
     vidur_flight_settle(&server->pipeline, slot, &server->replica, now_s);
     vidur_count_renewals(&server->pipeline.batches[slot], server->replica.account);
     vidur_run_end_batch(walk->run, server, slot);
+    pass_on(walk, now_s);
 }
 
 static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
@@ -88,6 +106,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
         vidur_batch_leave_stage(batch, &server->replica, 0, true);
         walk->ends_at_s = INFINITY;
         vidur_run_end_batch(walk->run, server, 0);
+        pass_on(walk, now_s);
     }
     const bool lost = ends_run(walk, ended, now_s);
     for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
@@ -95,7 +114,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
         if (vidur_run_form_batch(walk->run, server, true) == VIDUR_BATCH_FAILED)
             return -1;
     if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
-        if (batch->formed_at_change >= 0 && walk->can_skip && !lost)
+        if (batch->formed_at_change >= 0 && walk->can_skip && !walk->run->stopped_early)
             vidur_fast_forward(walk, batch);
         walk->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
     }
@@ -116,13 +135,20 @@ static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
     return vidur_run_poll(walk->run, server->replica.now_s);
 }
 
-static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
+/* When something happens next; infinity: never. */
+static inline double next_instant_s(const struct vidur_walk *walk, bool alone)
 {
     const struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    const double ends_s = alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
+    return pipeline->in_flight < pipeline->num_slots
+               ? fmin(ends_s, walk->next_arrival_s)
+               : ends_s;
+}
+
+static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
+{
     for (;;) {
-        double next = alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
-        if (pipeline->in_flight < pipeline->num_slots && walk->next_arrival_s < next)
-            next = walk->next_arrival_s;
+        const double next = next_instant_s(walk, alone);
         if (!(next < until_s))
             return 0;
         if (next > walk->run->limit_s) {
@@ -132,8 +158,13 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
             return 0;
         }
         const int status = do_instant(walk, next, alone);
-        if (status)
+        if (status < 0)
             return status;
+        /* What a closed loop sends at the last instant still belongs to it. */
+        if (walk->run->stopped_early && next_instant_s(walk, alone) > next) {
+            take_arrivals(walk, next);
+            return 1;
+        }
     }
 }
 
@@ -168,8 +199,11 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
 static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
     struct vidur_server *server = &run->servers[arrivals->server];
-    for (int64_t i = 0; i < arrivals->count; i++)
+    const bool closed = run->workload->concurrency > 0;
+    const int64_t known = closed ? run->num_sent : arrivals->count;
+    for (int64_t i = 0; i < known; i++)
         vidur_run_route(run, server, (int32_t)vidur_arrival_id(arrivals, i));
+    run->num_routed = run->num_sent;
     struct vidur_walk walk = begin(run, server, true);
     return walk_to(&walk, INFINITY) < 0 ? -1 : 0;
 }
@@ -249,6 +283,59 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
     return drain(run, walks, now_s);
 }
 
+/* ---- Replicas in a closed loop ---- */
+
+/* What completions have sent until now. */
+static void route_sent(struct vidur_run *run)
+{
+    while (run->num_routed < run->num_sent) {
+        const int32_t s = run->router->pick(&run->router_state, run->replicas);
+        vidur_run_route(run, &run->servers[s], (int32_t)run->num_routed++);
+        look_ahead(&run->walks[s]);
+    }
+}
+
+/* The first instant of all replicas. Whoever has it alone may pass instants until
+ * `others_s`: nobody else completes a request before. */
+static double first_instant_s(const struct vidur_run *run, double *others_s)
+{
+    double first_s = INFINITY;
+    *others_s = INFINITY;
+    for (int32_t s = 0; s < run->num_servers; s++) {
+        const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
+        *others_s = fmin(*others_s, fmax(next_s, first_s));
+        first_s = fmin(first_s, next_s);
+    }
+    return first_s;
+}
+
+/* Completions bind the replicas together: from one instant to the next of all. */
+static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
+{
+    double now_s, others_s;
+    route_sent(run);
+    while ((now_s = first_instant_s(run, &others_s)) < INFINITY) {
+        if (now_s > run->limit_s) {
+            run->time_limited = true;
+            take_all(walks, run->num_servers, run->limit_s);
+            return 0;
+        }
+        for (int32_t s = 0; s < run->num_servers; s++) {
+            if (next_instant_s(&walks[s], walks[s].alone) != now_s)
+                continue;
+            walks[s].until_s = others_s;
+            if (do_instant(&walks[s], now_s, walks[s].alone) < 0)
+                return -1;
+        }
+        route_sent(run);
+        if (vidur_run_lost(run, now_s)) {
+            take_all(walks, run->num_servers, now_s);
+            return 0;
+        }
+    }
+    return 0;
+}
+
 void vidur_run_stepper_close(struct vidur_server *server)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
@@ -274,5 +361,6 @@ int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arriva
         return walk_alone(run, arrivals);
     for (int32_t s = 0; s < run->num_servers; s++)
         run->walks[s] = begin(run, &run->servers[s], false);
-    return walk_together(run, run->walks);
+    return run->workload->concurrency > 0 ? walk_in_step(run, run->walks)
+                                          : walk_together(run, run->walks);
 }

@@ -89,6 +89,7 @@ static const struct vidur_yaml_field constant_fields[] = {
      .max = 1},
     CONSTANT(t0_us),
     CONSTANT(c_ar_us),
+    CONSTANT(tokenise_us),
     CONSTANT(t_api_ms),
     CONSTANT(sampler_ms_per_million_logits),
     CONSTANT(step_us),

@@ -13,7 +13,7 @@
 
 /* ENGINE.md section 3: constants fitted on H100; c_ar is the device's own. */
 static const struct vidur_engine_constants defaults = {
-    .eta = 0.91, .t0_us = 10, .c_ar_us = NAN, .t_api_ms = 7.6};
+    .eta = 0.91, .t0_us = 10, .c_ar_us = NAN, .tokenise_us = 10, .t_api_ms = 2};
 
 enum { ALL_REDUCES_PER_LAYER = 2 };
 
@@ -29,7 +29,7 @@ struct builder {
 void vidur_engine_constants_defaults(struct vidur_engine_constants *constants)
 {
     *constants = (struct vidur_engine_constants){
-        .eta = NAN, .t0_us = NAN, .c_ar_us = NAN, .t_api_ms = NAN};
+        .eta = NAN, .t0_us = NAN, .c_ar_us = NAN, .tokenise_us = NAN, .t_api_ms = NAN};
 }
 
 int64_t vidur_engine_padded_tokens(int64_t tokens, int max_num_seqs)
@@ -58,6 +58,7 @@ constants_of(const struct vidur_engine_constants *asked,
     c.eta = or_default(asked->eta, defaults.eta);
     c.t0_us = or_default(asked->t0_us, defaults.t0_us);
     c.c_ar_us = or_default(asked->c_ar_us, device->engine.all_reduce_skew_us);
+    c.tokenise_us = or_default(asked->tokenise_us, defaults.tokenise_us);
     c.t_api_ms = or_default(asked->t_api_ms, defaults.t_api_ms);
     return c;
 }
@@ -287,6 +288,7 @@ static void add_overheads(const struct builder *b, struct vidur_engine_table *ta
     table->step_ms = c->step_us * 1e-3;
     table->request_ms = c->request_us * 1e-3;
     table->mixed_ms = b->request->model->num_layers * c->mixed_layer_us * 1e-3;
+    table->tokenise_ms = c->tokenise_us * 1e-3;
     table->t_api_ms = c->t_api_ms;
     table->profiled_context = table->context_limit;
     table->profiled_tokens = table->linear_limit;

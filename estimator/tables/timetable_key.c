@@ -202,14 +202,10 @@ static int add_kernels(struct vidur_sha256 *sha,
 static void add_constants(struct vidur_sha256 *sha,
                           const struct vidur_engine_constants *c)
 {
-    const double numbers[] = {c->eta,
-                              c->t0_us,
-                              c->c_ar_us,
-                              c->t_api_ms,
-                              c->sampler_ms_per_million_logits,
-                              c->step_us,
-                              c->request_us,
-                              c->mixed_layer_us};
+    const double numbers[] = {
+        c->eta,         c->t0_us,      c->c_ar_us,
+        c->tokenise_us, c->t_api_ms,   c->sampler_ms_per_million_logits,
+        c->step_us,     c->request_us, c->mixed_layer_us};
     add_doubles(sha, numbers, sizeof numbers / sizeof numbers[0]);
 }
 

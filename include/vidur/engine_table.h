@@ -34,10 +34,11 @@ struct vidur_timetable;
 
 /* Fitted constants; NaN means the default of the source of times. */
 struct vidur_engine_constants {
-    double eta;      /* share of peak HBM bandwidth in decode attention */
-    double t0_us;    /* per layer: attention launch and KV write */
-    double c_ar_us;  /* per all-reduce and device beyond the first: rank skew */
-    double t_api_ms; /* HTTP, tokenisation and streaming, before the engine */
+    double eta;         /* share of peak HBM bandwidth in decode attention */
+    double t0_us;       /* per layer: attention launch and KV write */
+    double c_ar_us;     /* per all-reduce and device beyond the first: rank skew */
+    double tokenise_us; /* per prompt token, one request after the other */
+    double t_api_ms;    /* from there to the engine: HTTP and streaming */
     double sampler_ms_per_million_logits;
     double step_us;
     double request_us;
@@ -87,6 +88,7 @@ struct vidur_engine_table {
     double step_ms;
     double request_ms;
     double mixed_ms;
+    double tokenise_ms; /* per prompt token */
     double t_api_ms;
     struct vidur_engine_constants constants; /* that it was made with; none is NaN */
     char provenance[256];

@@ -14,7 +14,7 @@
  */
 
 /* Whether what is served keeps up with what is offered, over the second half of the
- * arrivals. */
+ * arrivals. A closed loop always does: nothing is counted then. */
 struct vidur_sustained {
     int64_t offered; /* requests that arrived in it */
     int64_t served;  /* completed in it */

@@ -37,7 +37,7 @@ enum vidur_request_flag {
 struct vidur_request_table {
     int64_t count;
     const double *arrived_at_s;
-    const double *seen_at_s;   /* when it reaches the router, not before it arrived */
+    const double *seen_at_s;   /* by the scheduler, not before it arrived */
     int32_t *prefill_tokens;   /* P */
     int32_t *decode_tokens;    /* Dn */
     int32_t *processed_tokens; /* n; not while in a group */
@@ -84,6 +84,7 @@ struct vidur_replica {
     /* waiting requests: a linked list */
     int32_t queue_head, queue_tail;
     int64_t queue_length;
+    int64_t num_coming; /* given to the replica, not seen by its scheduler yet */
     /* running items: a deque, running[running_begin .. running_end - 1] */
     int32_t *running;
     int32_t running_begin, running_end, running_capacity;

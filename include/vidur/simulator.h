@@ -116,6 +116,7 @@ enum vidur_event_type {
     VIDUR_EVENT_STAGE_SCHEDULE,
     VIDUR_EVENT_STAGE_END,
     VIDUR_EVENT_BATCH_END,
+    VIDUR_EVENT_REQUEST_SEEN, /* by the scheduler, behind a front end */
     VIDUR_NUM_EVENT_TYPES
 };
 
@@ -123,9 +124,10 @@ struct vidur_event_record {
     enum vidur_event_type type;
     double time_s;
     int64_t event_id;
-    int replica;       /* -1: none */
-    int stage;         /* -1: none */
-    int64_t object_id; /* request of an arrival, batch of a batch's event, else -1 */
+    int replica; /* -1: none */
+    int stage;   /* -1: none */
+    int64_t
+        object_id; /* request of a request's event, batch of a batch's event, else -1 */
 };
 
 /* Sees a run as it goes; any member may be NULL. An observer switches fast-forward off
@@ -149,7 +151,8 @@ struct vidur_run_options {
      * what chance explains */
     double sustained_fraction;
     /* Event by event: the slow path that tests compare with, to the bit (but that, with
-     * stop_early and a router that looks at the replicas, runs end at other times). */
+     * stop_early and a router that looks at the replicas, or a closed loop over
+     * several, runs end at other times). */
     bool plain_stepping;
     const struct vidur_observer *observer; /* may be NULL */
     const volatile int

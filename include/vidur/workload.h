@@ -44,7 +44,8 @@ struct vidur_lengths_config {
 
 /* Keys of `arrivals:`; `type` names an entry of the arrival registry. */
 struct vidur_arrivals_config {
-    char type[24]; /* poisson | gamma | static | trace */
+    char type[24];       /* poisson | gamma | static | trace | closed_loop */
+    int64_t concurrency; /* clients of a closed loop */
     double qps;
     double cv;
     double truncate; /* cuts Poisson gaps at truncate / qps; 0: no cut; below 0: not
@@ -82,6 +83,11 @@ struct vidur_workload {
     int64_t num_requests;
     int64_t num_cut; /* of them: longer than max_tokens, and cut to it */
     int max_tokens;
+    /* Clients of a closed loop, each of which sends the next request when its last one
+     * has ended: the first `concurrency` requests arrive at 0, request i at the time of
+     * completion number i - concurrency + 1, whatever arrived_at_s says. 0: an open
+     * loop, whose requests arrive on their own. */
+    int64_t concurrency;
     double start_s; /* what a file calls the time 0 of arrived_at_s; else 0 */
     const double *arrived_at_s;
     const int32_t *num_prefill_tokens;

@@ -22,6 +22,7 @@ static const struct constant constants[] = {
     {"eta", offsetof(struct vidur_engine_constants, eta), 0.1, 1},
     {"t0", offsetof(struct vidur_engine_constants, t0_us), 5, INFINITY},
     {"c_ar", offsetof(struct vidur_engine_constants, c_ar_us), 1, INFINITY},
+    {"tokenise", offsetof(struct vidur_engine_constants, tokenise_us), 1, INFINITY},
     {"t_api", offsetof(struct vidur_engine_constants, t_api_ms), 1, INFINITY},
 };
 
@@ -61,7 +62,7 @@ static int choose_word(struct calibration *calibration, const char *word, size_t
     }
     return vidur_fail(err, VIDUR_EINVAL,
                       "--fit: '%s' is not known; did you mean '%s'? (eta, t0, c_ar, "
-                      "t_api, with commas between them)",
+                      "tokenise, t_api, with commas between them)",
                       copy, vidur_text_nearest(copy, known, NUM_CONSTANTS));
 }
 
@@ -172,8 +173,8 @@ void vidur_comparison_print_constants(const struct vidur_comparison *comparison,
     vidur_comparison_resolved(comparison, &c);
     fprintf(out,
             "estimator:\n  constants: {eta: %.4g, t0_us: %.4g, c_ar_us: %.4g, "
-            "t_api_ms: %.4g",
-            c.eta, c.t0_us, c.c_ar_us, c.t_api_ms);
+            "tokenise_us: %.4g, t_api_ms: %.4g",
+            c.eta, c.t0_us, c.c_ar_us, c.tokenise_us, c.t_api_ms);
     const struct {
         const char *key;
         double value;

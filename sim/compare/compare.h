@@ -90,9 +90,9 @@ int vidur_comparison_write(const struct vidur_comparison *comparison, const char
 /* ---- Fitting the constants ---- */
 
 /*
- * Changes the constants named in `names` (eta, t0, c_ar, t_api; comma-separated) to
- * those with the least sum of squared relative errors of mean TPOT and mean TTFT over
- * all stages, and runs once more with them.
+ * Changes the constants named in `names` (eta, t0, c_ar, tokenise, t_api;
+ * comma-separated) to those with the least sum of squared relative errors of mean TPOT
+ * and mean TTFT over all stages, and runs once more with them.
  */
 struct vidur_calibration {
     double rms_before, rms; /* of these errors */

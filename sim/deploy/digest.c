@@ -52,6 +52,8 @@ static void add_arrivals(struct vidur_sha256 *sha,
                          const struct vidur_arrivals_config *s)
 {
     TEXT(type)
+    if (s->concurrency != 0) /* an open loop's digest does not know of it */
+        WHOLE(concurrency)
     REAL(cv)
     REAL(truncate)
     TEXT(column)

@@ -17,6 +17,7 @@ struct loop {
     int64_t next_routed;
     double now_s;
     bool ended_batch;
+    bool arriving; /* the last event was an arrival */
 };
 
 typedef int event_handler(struct loop *loop, const struct vidur_event *event);
@@ -42,7 +43,17 @@ static struct vidur_server *server_of(const struct loop *loop,
 static int on_arrival(struct loop *loop, const struct vidur_event *event)
 {
     loop->next_arrival++;
-    loop->run->num_arrived++;
+    push(loop, VIDUR_EVENT_GLOBAL_SCHEDULE, loop->now_s,
+         &(struct vidur_event){.replica = -1, .stage = -1, .object = event->object});
+    return 0;
+}
+
+/* Schedules as an arrival without a front end does. */
+static int on_seen(struct loop *loop, const struct vidur_event *event)
+{
+    loop->run->events.next_id++;
+    vidur_run_hand_over(loop->run, server_of(loop, event));
+    loop->run->touched[event->replica] = true;
     push(loop, VIDUR_EVENT_GLOBAL_SCHEDULE, loop->now_s,
          &(struct vidur_event){.replica = -1, .stage = -1, .object = event->object});
     return 0;
@@ -52,8 +63,6 @@ static int on_global_schedule(struct loop *loop, const struct vidur_event *event
 {
     struct vidur_run *run = loop->run;
     (void)event;
-    for (int32_t i = 0; i < run->num_servers; i++)
-        run->touched[i] = false;
     for (; loop->next_routed < loop->next_arrival; loop->next_routed++) {
         const int32_t target =
             loop->arrivals->server >= 0
@@ -61,14 +70,19 @@ static int on_global_schedule(struct loop *loop, const struct vidur_event *event
                 : run->router->pick(&run->router_state, run->replicas);
         struct vidur_server *server = &run->servers[target];
         server->replica.now_s = loop->now_s;
-        vidur_queue_push_back(&server->replica, (int32_t)vidur_arrival_id(
-                                                    loop->arrivals, loop->next_routed));
+        vidur_run_route(run, server,
+                        (int32_t)vidur_arrival_id(loop->arrivals, loop->next_routed));
+        if (run->has_front_end)
+            continue;
+        vidur_run_hand_over(run, server);
         run->touched[target] = true;
     }
-    for (int32_t i = 0; i < run->num_servers; i++)
+    for (int32_t i = 0; i < run->num_servers; i++) {
         if (run->touched[i])
             push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
                  &(struct vidur_event){.replica = i, .stage = -1, .object = -1});
+        run->touched[i] = false;
+    }
     return 0;
 }
 
@@ -156,36 +170,54 @@ static event_handler *const handlers[VIDUR_NUM_EVENT_TYPES] = {
     [VIDUR_EVENT_STAGE_SCHEDULE] = on_stage_schedule,
     [VIDUR_EVENT_STAGE_END] = on_stage_end,
     [VIDUR_EVENT_BATCH_END] = on_batch_end,
+    [VIDUR_EVENT_REQUEST_SEEN] = on_seen,
 };
 
-/* Arrivals were created first: of events at one time they come first. */
+/* Of events at one time arrivals come first, as if they had all been created before the
+ * run, then what schedulers see; but those of a closed loop come last, all together.
+ * False: there is none, or arrivals wait for requests that never end. */
 static bool peek_event(struct loop *loop, struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
-    double arrival_s = INFINITY;
-    int64_t id = -1;
+    *event = run->events.count > 0 ? run->events.events[0]
+                                   : (struct vidur_event){.time_s = INFINITY};
+    for (int32_t i = run->has_front_end ? run->num_servers : 0; i-- > 0;) {
+        const double seen_s = vidur_run_next_seen_s(run, &run->servers[i]);
+        if (seen_s <= event->time_s && seen_s < INFINITY)
+            *event = (struct vidur_event){.time_s = seen_s,
+                                          .id = run->events.next_id,
+                                          .type = VIDUR_EVENT_REQUEST_SEEN,
+                                          .replica = i,
+                                          .stage = -1,
+                                          .object = run->servers[i].front_end.head};
+    }
     if (loop->next_arrival < loop->arrivals->count) {
-        id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
-        arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
+        const int64_t id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
+        const double arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
+        const bool wins = run->workload->concurrency == 0 || loop->arriving
+                              ? arrival_s <= event->time_s
+                              : arrival_s < event->time_s;
+        if (wins && arrival_s < INFINITY)
+            *event = (struct vidur_event){.time_s = arrival_s,
+                                          .id = loop->next_arrival,
+                                          .type = VIDUR_EVENT_REQUEST_ARRIVAL,
+                                          .replica = -1,
+                                          .stage = -1,
+                                          .object = (int32_t)id};
     }
-    if (run->events.count == 0 && !(arrival_s < INFINITY))
-        return false; /* or a stage of load waits for requests that never end */
-    if (run->events.count > 0 && run->events.events[0].time_s < arrival_s) {
-        *event = run->events.events[0];
-    } else {
-        *event = (struct vidur_event){.time_s = arrival_s,
-                                      .id = loop->next_arrival,
-                                      .type = VIDUR_EVENT_REQUEST_ARRIVAL,
-                                      .replica = -1,
-                                      .stage = -1,
-                                      .object = (int32_t)id};
-    }
-    return true;
+    return event->time_s < INFINITY;
+}
+
+/* These are not in the heap. */
+static bool is_of_request(const struct vidur_event *event)
+{
+    return event->type == VIDUR_EVENT_REQUEST_ARRIVAL ||
+           event->type == VIDUR_EVENT_REQUEST_SEEN;
 }
 
 static int64_t object_of(const struct vidur_run *run, const struct vidur_event *event)
 {
-    if (event->type == VIDUR_EVENT_REQUEST_ARRIVAL)
+    if (is_of_request(event))
         return event->object;
     return event->replica >= 0 && event->object >= 0
                ? run->servers[event->replica].pipeline.batches[event->object].seen.id
@@ -212,6 +244,7 @@ static int handle(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
     loop->now_s = event->time_s;
+    loop->arriving = event->type == VIDUR_EVENT_REQUEST_ARRIVAL;
     if (event->replica >= 0)
         run->servers[event->replica].ended_at_s = event->time_s;
     if (observe_event(run, event) || handlers[event->type](loop, event))
@@ -252,7 +285,7 @@ int vidur_run_events(struct vidur_run *run, const struct vidur_arrivals *arrival
             cut(run, arrivals);
             return 0;
         }
-        if (event.type != VIDUR_EVENT_REQUEST_ARRIVAL)
+        if (!is_of_request(&event))
             vidur_event_pop(&run->events);
         if (handle(&loop, &event) ||
             (i % POLL_EVENTS == 0 && vidur_run_poll(run, loop.now_s)))

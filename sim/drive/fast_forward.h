@@ -14,10 +14,8 @@ enum { VIDUR_MAX_LANES = 64 }; /* batches in flight that may be renewed */
 struct vidur_walk {
     struct vidur_run *run;
     struct vidur_server *server;
-    const struct vidur_arrivals *arrivals; /* NULL: a router delivers them */
-    int64_t next_arrival;                  /* index */
-    double next_arrival_s;
-    double until_s; /* instants before this may be passed */
+    double next_arrival_s; /* at the scheduler */
+    double until_s;        /* instants before this may be passed */
     int64_t num_instants;
     bool judges;      /* stops the run when an SLO is lost */
     double ends_at_s; /* alone: when the batch at work ends; infinity: there is none */

@@ -209,7 +209,9 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_batches(&totals.account, metrics);
     fill_latencies(run, scratch, metrics);
     metrics->violated_slo = violated_slo(run, metrics->slo_value);
-    if (!run->stopped_early && !run->time_limited)
+    if (!run->stopped_early && !run->time_limited && run->workload->concurrency > 0)
+        metrics->sustained.kept_up = true; /* clients wait for what they sent */
+    else if (!run->stopped_early && !run->time_limited)
         vidur_judge_sustained(&run->requests, run->options->sustained_fraction,
                               &metrics->sustained);
 }

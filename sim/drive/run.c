@@ -47,6 +47,26 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
     return slot;
 }
 
+static int64_t num_completed(const struct vidur_run *run)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < run->num_servers; i++)
+        count += run->servers[i].replica.account->num_completed;
+    return count;
+}
+
+/* In a closed loop each completion sends a request. The watch has to ask anew when it
+ * will be late. */
+static void send_next(struct vidur_run *run, double now_s)
+{
+    const int64_t started = run->workload->concurrency + num_completed(run);
+    const int64_t due = started < run->requests.count ? started : run->requests.count;
+    if (run->num_sent < due)
+        run->watch.next_due_s = 0;
+    while (run->num_sent < due)
+        run->moved_arrivals_s[run->num_sent++] = now_s;
+}
+
 /* With one stage a batch starts when it is formed: its time is free of the clock's
  * rounding, and equal iterations give equal gaps. */
 static double latency_s(const struct vidur_server *server,
@@ -63,20 +83,14 @@ void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
     struct vidur_replica *replica = &server->replica;
     struct vidur_live_batch *batch = &server->pipeline.batches[slot];
     vidur_batch_finish(batch, replica, latency_s(server, batch));
+    if (run->workload->concurrency > 0)
+        send_next(run, replica->now_s);
     if (run->ops->batch_end)
         run->ops->batch_end(server->scheduler, replica, &batch->seen);
     else
         vidur_batch_requeue(replica, &batch->seen);
     vidur_pipeline_retire(&server->pipeline, slot);
     vidur_account_idle(replica->account, replica->now_s);
-}
-
-static int64_t num_completed(const struct vidur_run *run)
-{
-    int64_t count = 0;
-    for (int32_t i = 0; i < run->num_servers; i++)
-        count += run->servers[i].replica.account->num_completed;
-    return count;
 }
 
 int vidur_run_poll(struct vidur_run *run, double now_s)
@@ -95,6 +109,38 @@ int vidur_run_poll(struct vidur_run *run, double now_s)
     return 0;
 }
 
+/* ---- Front ends ---- */
+
+void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
+                     int32_t request)
+{
+    const struct vidur_request_table *table = &run->requests;
+    struct vidur_front_end *front = &server->front_end;
+    if (run->has_front_end) {
+        front->free_at_s = fmax(table->arrived_at_s[request], front->free_at_s) +
+                           run->front_end.per_prompt_token_s *
+                               run->workload->num_prefill_tokens[request];
+        run->seen_at_s[request] = front->free_at_s + run->front_end.delay_s;
+    }
+    table->next[request] = VIDUR_NO_REQUEST;
+    if (front->head == VIDUR_NO_REQUEST)
+        front->head = request;
+    else
+        table->next[front->tail] = request;
+    front->tail = request;
+    server->replica.num_coming++;
+}
+
+void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server)
+{
+    struct vidur_front_end *front = &server->front_end;
+    const int32_t request = front->head;
+    front->head = run->requests.next[request];
+    server->replica.num_coming--;
+    vidur_queue_push_back(&server->replica, request);
+    run->num_arrived++;
+}
+
 /* ---- Stages of load ---- */
 
 static void move_stage(struct vidur_run *run, int32_t stage, double now_s)
@@ -102,18 +148,18 @@ static void move_stage(struct vidur_run *run, int32_t stage, double now_s)
     const struct vidur_load_stages *stages = &run->workload->stages;
     const double late_s = fmax(0, now_s - stages->start_s[stage]);
     for (int64_t i = stages->first_request[stage]; i < stages->first_request[stage + 1];
-         i++) {
-        /* rounding must not take it back before now */
+         i++) /* rounding must not take it back before now */
         run->moved_arrivals_s[i] = fmax(now_s, run->workload->arrived_at_s[i] + late_s);
-        run->seen_at_s[i] = run->moved_arrivals_s[i] + run->arrival_delay_s;
-    }
 }
 
-/* What was not reached keeps its nominal times. */
-static void settle_stages(struct vidur_run *run)
+/* What was not reached keeps its nominal times; a closed loop has none. */
+static void settle_arrivals(struct vidur_run *run)
 {
     const struct vidur_load_stages *stages = &run->workload->stages;
-    if (!run->moved_arrivals_s)
+    if (run->workload->concurrency > 0)
+        for (int64_t i = run->num_sent; i < run->requests.count; i++)
+            run->moved_arrivals_s[i] = NAN;
+    if (stages->count < 2)
         return;
     for (int64_t i = stages->first_request[run->load_stage + 1];
          i < run->requests.count; i++)
@@ -130,7 +176,7 @@ double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double n
         move_stage(run, next, now_s);
         run->load_stage = next;
     }
-    return run->requests.seen_at_s[request];
+    return run->requests.arrived_at_s[request];
 }
 
 /* ---- The end ---- */
@@ -169,7 +215,7 @@ static void close_server(struct vidur_run *run, struct vidur_server *server)
 
 void vidur_run_close(struct vidur_run *run)
 {
-    settle_stages(run);
+    settle_arrivals(run);
     run->ended_at_s = 0;
     for (int32_t i = 0; i < run->num_servers; i++)
         run->ended_at_s = fmax(run->ended_at_s, run->servers[i].ended_at_s);

@@ -15,9 +15,17 @@
  * section 4.4 states; stepper.c walks each replica by itself and skips repetitions.
  */
 
+/* A replica's front end: requests that the router has given to the replica and that its
+ * scheduler has not seen yet, linked by `next` of the table of requests. */
+struct vidur_front_end {
+    int32_t head, tail;
+    double free_at_s; /* when all their prompts are tokenised */
+};
+
 struct vidur_server {
     struct vidur_replica replica;
     struct vidur_pipeline pipeline;
+    struct vidur_front_end front_end;
     void *scheduler; /* the policy's state */
     double ended_at_s;
 };
@@ -40,13 +48,16 @@ struct vidur_run {
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;
     int64_t *observed_ids;    /* [batch capacity] for observers */
-    bool *touched;            /* [num_servers] scratch */
+    bool *touched;            /* [num_servers] scratch of events.c; all false */
     struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
-    double *moved_arrivals_s; /* the table's, where stages of load move them */
+    double *moved_arrivals_s; /* the table's, where the run decides on them */
     double *seen_at_s;        /* the table's, where they differ from arrivals */
-    double arrival_delay_s;   /* between the two */
-    int32_t load_stage;       /* that arrivals have come to */
-    double limit_s;           /* infinity: none */
+    struct vidur_front_end_times front_end; /* between the two, */
+    bool has_front_end;                     /* where there is something */
+    int64_t num_sent, num_routed; /* closed loop: requests whose arrival is known, and
+                                     those of them that a replica was given */
+    int32_t load_stage;           /* that arrivals have come to */
+    double limit_s;               /* infinity: none */
     double ended_at_s;
     int64_t next_batch_id;
     int64_t num_arrived;
@@ -59,7 +70,7 @@ struct vidur_run {
 };
 
 /* Requests that one loop brings in, in order; ids NULL: 0 .. count-1. `server`: where
- * they go, or -1: the router says. */
+ * they go, or -1: the router says when they arrive. */
 struct vidur_arrivals {
     const int32_t *ids;
     int64_t count;
@@ -82,8 +93,26 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
 void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
                          int32_t slot);
 
-/* When the request, the next to arrive, reaches the router: infinity while the stage of
- * load before its own has not drained; then the whole stage is moved to begin at now_s.
+/* The request, which has arrived, or whose arrival is known, is given to the server:
+ * settles when the scheduler sees it. Requests come in the order of their arrival. */
+void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
+                     int32_t request);
+
+/* When the scheduler sees the first of the requests on their way; infinity: there is
+ * none. */
+static inline double vidur_run_next_seen_s(const struct vidur_run *run,
+                                           const struct vidur_server *server)
+{
+    const int32_t request = server->front_end.head;
+    return request == VIDUR_NO_REQUEST ? INFINITY : run->requests.seen_at_s[request];
+}
+
+/* Moves it to the scheduler's queue. */
+void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server);
+
+/* When the request, the next to arrive, does: infinity while nobody knows, in a closed
+ * loop or while the stage of load before its own has not drained; then the whole stage
+ * is moved to begin at now_s.
  */
 double vidur_run_next_arrival_s(struct vidur_run *run, int64_t request, double now_s);
 

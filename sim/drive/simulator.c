@@ -160,7 +160,7 @@ struct layout {
     int num_slos;
     int64_t event_capacity;
     size_t scheduler_bytes;
-    double arrival_delay_s;
+    struct vidur_front_end_times front_end;
     struct vidur_block_store_sizes store; /* num_slots 0: blocks are only counted */
     bool cpu_overhead;
     bool by_events;
@@ -223,11 +223,11 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
         .block_size = simulator->deployment.scheduler.block_size,
         .grouping = simulator->ops->groups_decodes && !layout.by_events};
     layout.store = store_sizes(simulator, workload);
-    if (simulator->step_ops->arrival_delay_s)
-        layout.arrival_delay_s =
-            simulator->step_ops->arrival_delay_s(simulator->step_model);
+    if (simulator->step_ops->front_end)
+        layout.front_end = simulator->step_ops->front_end(simulator->step_model);
     layout.by_server = simulator->router->is_static && !observed &&
-                       layout.num_servers > 1 && workload->stages.count < 2;
+                       layout.num_servers > 1 && workload->stages.count < 2 &&
+                       workload->concurrency == 0;
     /* All requests can arrive together; per server: schedules, and per batch in flight
      * a few events. */
     if (layout.by_events)
@@ -296,34 +296,40 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
     vidur_pipeline_init(&server->pipeline, &simulator->arena, &layout->sizes);
     server->scheduler =
         vidur_arena_alloc(&simulator->arena, layout->scheduler_bytes, 1);
+    server->front_end = (struct vidur_front_end){.head = VIDUR_NO_REQUEST};
     server->ended_at_s = 0;
     if (simulator->ops->init)
         simulator->ops->init(server->scheduler, &simulator->env);
     run->replicas[index] = replica;
 }
 
-/* When schedulers see requests; and, where stages of load move them, when they arrive.
- */
+/* Room for when requests arrive, where stages of load or completions say it, and for
+ * when schedulers see them, where front ends say it. */
 static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
-                           double delay_s)
+                           const struct vidur_front_end_times *front_end)
 {
     struct vidur_request_table *table = &run->requests;
     const size_t count = (size_t)table->count;
-    if (run->workload->stages.count > 1) {
+    const bool closed = run->workload->concurrency > 0;
+    if (closed || run->workload->stages.count > 1) {
         run->moved_arrivals_s =
             vidur_arena_alloc(&simulator->arena, count, sizeof(double));
         memcpy(run->moved_arrivals_s, table->arrived_at_s, count * sizeof(double));
-        for (size_t i = (size_t)run->workload->stages.first_request[1]; i < count; i++)
+        const int64_t known = closed ? run->workload->concurrency
+                                     : run->workload->stages.first_request[1];
+        if (closed)
+            run->num_sent = known < table->count ? known : table->count;
+        for (size_t i = (size_t)known; i < count; i++)
             run->moved_arrivals_s[i] = INFINITY; /* nobody knows yet */
         table->arrived_at_s = run->moved_arrivals_s;
     }
-    if (delay_s == 0 && !run->moved_arrivals_s)
+    table->seen_at_s = table->arrived_at_s;
+    run->front_end = *front_end;
+    run->has_front_end = front_end->per_prompt_token_s > 0 || front_end->delay_s > 0;
+    if (!run->has_front_end)
         return;
     run->seen_at_s = vidur_arena_alloc(&simulator->arena, count, sizeof(double));
-    for (size_t i = 0; i < count; i++)
-        run->seen_at_s[i] = table->arrived_at_s[i] + delay_s;
     table->seen_at_s = run->seen_at_s;
-    run->arrival_delay_s = delay_s;
 }
 
 static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
@@ -335,6 +341,7 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
     run->servers = vidur_arena_alloc(arena, servers, sizeof *run->servers);
     run->replicas = vidur_arena_alloc(arena, servers, sizeof *run->replicas);
     run->touched = vidur_arena_alloc(arena, servers, sizeof *run->touched);
+    memset(run->touched, 0, servers * sizeof *run->touched);
     run->walks = vidur_arena_alloc(arena, servers, vidur_walk_bytes());
     run->events.events = vidur_arena_alloc(arena, (size_t)layout->event_capacity,
                                            sizeof *run->events.events);
@@ -512,7 +519,7 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
         vidur_requests_init(&run.requests, &simulator->arena, workload,
                             layout.cpu_overhead, err))
         return -1;
-    place_arrivals(simulator, &run, layout.arrival_delay_s);
+    place_arrivals(simulator, &run, &layout.front_end);
     init_run(simulator, &run, &layout);
     if (layout.by_server ? drive_each(simulator, &run) : drive_all(&run))
         return -1;

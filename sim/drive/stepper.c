@@ -7,7 +7,7 @@
  * itself, from one instant at which something happens to the next, without a heap. At
  * an instant the order of SIMULATOR.md section 4.4 comes down to: arrivals, stages that
  * end, batches that end, schedules, stages that start. Arrivals at a replica that can
- * take no batch wait in the workload until it can.
+ * take no batch wait in its front end until it can.
  */
 
 enum { POLL_INSTANTS = 1024 };
@@ -16,22 +16,19 @@ enum { POLL_INSTANTS = 1024 };
  * the SLOs this often. */
 static const double drain_slice_s = 10;
 
+static void look_ahead(struct vidur_walk *walk)
+{
+    walk->next_arrival_s = vidur_run_next_seen_s(walk->run, walk->server);
+}
+
 /* Queues what has arrived until now; true if something arrives just now. */
 static bool take_arrivals(struct vidur_walk *walk, double now_s)
 {
-    const double *seen = walk->run->requests.seen_at_s;
     bool just_now = false;
     while (walk->next_arrival_s <= now_s) {
-        vidur_queue_push_back(
-            &walk->server->replica,
-            (int32_t)vidur_arrival_id(walk->arrivals, walk->next_arrival));
         just_now = walk->next_arrival_s == now_s;
-        walk->next_arrival++;
-        walk->run->num_arrived++;
-        walk->next_arrival_s =
-            walk->next_arrival < walk->arrivals->count
-                ? seen[vidur_arrival_id(walk->arrivals, walk->next_arrival)]
-                : INFINITY;
+        vidur_run_hand_over(walk->run, walk->server);
+        look_ahead(walk);
     }
     return just_now;
 }
@@ -51,6 +48,23 @@ static int form_batches(struct vidur_walk *walk)
     return 0;
 }
 
+/* After a batch's end. A closed loop's completions send requests: one replica gets them
+ * all, among several the router chooses when everything has happened at this instant.
+ */
+static void pass_on(struct vidur_walk *walk, double now_s)
+{
+    struct vidur_run *run = walk->run;
+    if (run->num_routed == run->num_sent)
+        return;
+    if (run->num_servers > 1) {
+        walk->until_s = now_s;
+        return;
+    }
+    while (run->num_routed < run->num_sent)
+        vidur_run_route(run, walk->server, (int32_t)run->num_routed++);
+    look_ahead(walk);
+}
+
 static void end_first(struct vidur_walk *walk, double now_s)
 {
     struct vidur_server *server = walk->server;
@@ -58,6 +72,7 @@ static void end_first(struct vidur_walk *walk, double now_s)
     vidur_flight_settle(&server->pipeline, slot, &server->replica, now_s);
     vidur_count_renewals(&server->pipeline.batches[slot], server->replica.account);
     vidur_run_end_batch(walk->run, server, slot);
+    pass_on(walk, now_s);
 }
 
 static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
@@ -91,6 +106,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
         vidur_batch_leave_stage(batch, &server->replica, 0, true);
         walk->ends_at_s = INFINITY;
         vidur_run_end_batch(walk->run, server, 0);
+        pass_on(walk, now_s);
     }
     const bool lost = ends_run(walk, ended, now_s);
     for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
@@ -98,7 +114,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
         if (vidur_run_form_batch(walk->run, server, true) == VIDUR_BATCH_FAILED)
             return -1;
     if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
-        if (batch->formed_at_change >= 0 && walk->can_skip && !lost)
+        if (batch->formed_at_change >= 0 && walk->can_skip && !walk->run->stopped_early)
             vidur_fast_forward(walk, batch);
         walk->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
     }
@@ -107,13 +123,11 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
 
 /* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. `alone`,
  * here and below, is walk->alone, known where the code is compiled. */
-static inline int do_instant(struct vidur_walk *walk, double now_s, bool arrived,
-                             bool alone)
+static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
-    if (walk->next_arrival_s <= now_s && take_arrivals(walk, now_s))
-        arrived = true;
+    const bool arrived = walk->next_arrival_s <= now_s && take_arrivals(walk, now_s);
     const int status = alone ? do_instant_alone(walk, now_s, arrived)
                              : do_instant_in_pipeline(walk, now_s, arrived);
     if (status || ++walk->num_instants % POLL_INSTANTS)
@@ -121,13 +135,20 @@ static inline int do_instant(struct vidur_walk *walk, double now_s, bool arrived
     return vidur_run_poll(walk->run, server->replica.now_s);
 }
 
-static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
+/* When something happens next; infinity: never. */
+static inline double next_instant_s(const struct vidur_walk *walk, bool alone)
 {
     const struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    const double ends_s = alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
+    return pipeline->in_flight < pipeline->num_slots
+               ? fmin(ends_s, walk->next_arrival_s)
+               : ends_s;
+}
+
+static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
+{
     for (;;) {
-        double next = alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
-        if (pipeline->in_flight < pipeline->num_slots && walk->next_arrival_s < next)
-            next = walk->next_arrival_s;
+        const double next = next_instant_s(walk, alone);
         if (!(next < until_s))
             return 0;
         if (next > walk->run->limit_s) {
@@ -136,9 +157,14 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
             take_arrivals(walk, walk->run->limit_s);
             return 0;
         }
-        const int status = do_instant(walk, next, false, alone);
-        if (status)
+        const int status = do_instant(walk, next, alone);
+        if (status < 0)
             return status;
+        /* What a closed loop sends at the last instant still belongs to it. */
+        if (walk->run->stopped_early && next_instant_s(walk, alone) > next) {
+            take_arrivals(walk, next);
+            return 1;
+        }
     }
 }
 
@@ -150,19 +176,17 @@ static int walk_to(struct vidur_walk *walk, double until_s)
                        : do_instants(walk, until_s, false);
 }
 
+/* `judges`: whether it stops the run when an SLO is lost. */
 static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *server,
-                               const struct vidur_arrivals *arrivals)
+                               bool judges)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
     const bool alone = vidur_pipeline_is_single(pipeline);
     return (struct vidur_walk){
         .run = run,
         .server = server,
-        .arrivals = arrivals,
-        .next_arrival_s = arrivals && arrivals->count > 0
-                              ? run->requests.seen_at_s[vidur_arrival_id(arrivals, 0)]
-                              : INFINITY,
-        .judges = arrivals != NULL,
+        .next_arrival_s = vidur_run_next_seen_s(run, server),
+        .judges = judges,
         .alone = alone,
         .ends_at_s = INFINITY,
         .can_skip = alone && run->ops->repeats && server->replica.grouping,
@@ -175,7 +199,13 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
 
 static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
-    struct vidur_walk walk = begin(run, &run->servers[arrivals->server], arrivals);
+    struct vidur_server *server = &run->servers[arrivals->server];
+    const bool closed = run->workload->concurrency > 0;
+    const int64_t known = closed ? run->num_sent : arrivals->count;
+    for (int64_t i = 0; i < known; i++)
+        vidur_run_route(run, server, (int32_t)vidur_arrival_id(arrivals, i));
+    run->num_routed = run->num_sent;
+    struct vidur_walk walk = begin(run, server, true);
     return walk_to(&walk, INFINITY) < 0 ? -1 : 0;
 }
 
@@ -194,31 +224,30 @@ static int walk_all(struct vidur_walk *walks, int32_t count, double until_s)
 static int64_t route_together(struct vidur_run *run, int64_t first, double now_s)
 {
     int64_t i = first;
-    for (int32_t s = 0; s < run->num_servers; s++) {
-        run->touched[s] = false;
-        run->servers[s].replica.now_s = now_s;
-    }
-    for (; i < run->requests.count && run->requests.seen_at_s[i] == now_s; i++) {
+    for (; i < run->requests.count && run->requests.arrived_at_s[i] == now_s; i++) {
         const int32_t s = run->router->pick(&run->router_state, run->replicas);
-        vidur_queue_push_back(&run->servers[s].replica, (int32_t)i);
-        run->touched[s] = true;
-        run->num_arrived++;
+        vidur_run_route(run, &run->servers[s], (int32_t)i);
+        look_ahead(&run->walks[s]);
     }
     return i;
 }
 
-static int deliver(struct vidur_run *run, struct vidur_walk *walks, double now_s)
+/* The run ends at `now_s`: what has arrived until then counts. */
+static void take_all(struct vidur_walk *walks, int32_t count, double now_s)
 {
-    for (int32_t s = 0; s < run->num_servers; s++)
-        if (run->touched[s] && do_instant(&walks[s], now_s, true, walks[s].alone) < 0)
-            return -1;
-    return 0;
+    for (int32_t i = 0; i < count; i++)
+        while (walks[i].next_arrival_s <= now_s) {
+            struct vidur_server *server = walks[i].server;
+            server->ended_at_s = fmax(server->ended_at_s, walks[i].next_arrival_s);
+            take_arrivals(&walks[i], walks[i].next_arrival_s);
+        }
 }
 
 static bool any_busy(const struct vidur_run *run)
 {
     for (int32_t s = 0; s < run->num_servers; s++)
-        if (run->servers[s].pipeline.in_flight > 0)
+        if (run->servers[s].pipeline.in_flight > 0 ||
+            run->servers[s].front_end.head != VIDUR_NO_REQUEST)
             return true;
     return false;
 }
@@ -229,29 +258,83 @@ static int drain(struct vidur_run *run, struct vidur_walk *walks, double now_s)
         now_s += drain_slice_s;
         if (walk_all(walks, run->num_servers, now_s))
             return -1;
-        if (vidur_run_lost(run, now_s))
+        if (vidur_run_lost(run, now_s)) {
+            take_all(walks, run->num_servers, now_s);
             return 0;
+        }
     }
     return walk_all(walks, run->num_servers, INFINITY);
 }
 
 static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
 {
-    const double *seen = run->requests.seen_at_s;
     double now_s = 0;
     for (int64_t i = 0; i < run->requests.count;) {
-        now_s = seen[i];
+        now_s = run->requests.arrived_at_s[i];
         if (now_s > run->limit_s)
             run->time_limited = true;
         if (walk_all(walks, run->num_servers, now_s))
             return -1;
-        if (run->time_limited || vidur_run_lost(run, now_s))
+        if (run->time_limited || vidur_run_lost(run, now_s)) {
+            take_all(walks, run->num_servers, fmin(now_s, run->limit_s));
             return 0;
+        }
         i = route_together(run, i, now_s);
-        if (deliver(run, walks, now_s))
-            return -1;
     }
     return drain(run, walks, now_s);
+}
+
+/* ---- Replicas in a closed loop ---- */
+
+/* What completions have sent until now. */
+static void route_sent(struct vidur_run *run)
+{
+    while (run->num_routed < run->num_sent) {
+        const int32_t s = run->router->pick(&run->router_state, run->replicas);
+        vidur_run_route(run, &run->servers[s], (int32_t)run->num_routed++);
+        look_ahead(&run->walks[s]);
+    }
+}
+
+/* The first instant of all replicas. Whoever has it alone may pass instants until
+ * `others_s`: nobody else completes a request before. */
+static double first_instant_s(const struct vidur_run *run, double *others_s)
+{
+    double first_s = INFINITY;
+    *others_s = INFINITY;
+    for (int32_t s = 0; s < run->num_servers; s++) {
+        const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
+        *others_s = fmin(*others_s, fmax(next_s, first_s));
+        first_s = fmin(first_s, next_s);
+    }
+    return first_s;
+}
+
+/* Completions bind the replicas together: from one instant to the next of all. */
+static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
+{
+    double now_s, others_s;
+    route_sent(run);
+    while ((now_s = first_instant_s(run, &others_s)) < INFINITY) {
+        if (now_s > run->limit_s) {
+            run->time_limited = true;
+            take_all(walks, run->num_servers, run->limit_s);
+            return 0;
+        }
+        for (int32_t s = 0; s < run->num_servers; s++) {
+            if (next_instant_s(&walks[s], walks[s].alone) != now_s)
+                continue;
+            walks[s].until_s = others_s;
+            if (do_instant(&walks[s], now_s, walks[s].alone) < 0)
+                return -1;
+        }
+        route_sent(run);
+        if (vidur_run_lost(run, now_s)) {
+            take_all(walks, run->num_servers, now_s);
+            return 0;
+        }
+    }
+    return 0;
 }
 
 void vidur_run_stepper_close(struct vidur_server *server)
@@ -278,6 +361,7 @@ int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arriva
     if (arrivals->server >= 0)
         return walk_alone(run, arrivals);
     for (int32_t s = 0; s < run->num_servers; s++)
-        run->walks[s] = begin(run, &run->servers[s], NULL);
-    return walk_together(run, run->walks);
+        run->walks[s] = begin(run, &run->servers[s], false);
+    return run->workload->concurrency > 0 ? walk_in_step(run, run->walks)
+                                          : walk_together(run, run->walks);
 }

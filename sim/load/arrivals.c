@@ -84,6 +84,24 @@ static double static_gap(const struct vidur_arrivals_config *config, double draw
     return 0;
 }
 
+/* ---- Closed loop: by the completions of the run; its first requests at time 0 ---- */
+
+static const struct vidur_yaml_field closed_loop_fields[] = {
+    {KEY(type, STRING)},
+    {KEY(concurrency, INT64), .flags = VIDUR_YAML_MIN, .min = 1},
+    {0},
+};
+
+static int closed_loop_check(const struct vidur_arrivals_config *config,
+                             struct vidur_error *err)
+{
+    if (config->concurrency < 1)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.arrivals.concurrency: missing; a closed loop needs "
+                          "the number of its clients, 1 or more");
+    return 0;
+}
+
 /* ---- Trace: differences between the times of a file ---- */
 
 static const struct vidur_yaml_field trace_fields[] = {
@@ -174,6 +192,11 @@ static const struct vidur_arrivals_policy policies[] = {
     {.name = "static",
      .in_reference = true,
      .fields = static_fields,
+     .gap = static_gap},
+    {.name = "closed_loop",
+     .is_closed = true,
+     .fields = closed_loop_fields,
+     .check = closed_loop_check,
      .gap = static_gap},
     {.name = "trace",
      .in_reference = true,

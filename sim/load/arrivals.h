@@ -18,6 +18,7 @@ struct vidur_yaml_field;
 struct vidur_arrivals_policy {
     const char *name;
     bool has_rate;
+    bool is_closed;    /* requests follow completions: config->concurrency clients */
     bool in_reference; /* `seeds: reference` covers it */
     const struct vidur_yaml_field *fields;
     /* Keys that are wrong together or alone; may be NULL. */

@@ -194,6 +194,8 @@ static int create_synthetic(struct vidur_workload *workload, struct vidur_error 
         status = reserve(workload, config->num_requests, err);
     if (status == 0)
         status = draw_requests(workload, available, err);
+    if (state->arrivals->is_closed)
+        workload->concurrency = config->arrivals.concurrency;
     vidur_lengths_close(&state->lengths);
     return status;
 }
@@ -390,6 +392,7 @@ int vidur_workload_clone(struct vidur_workload **out,
     to->reference = from->reference;
     copy->num_requests = workload->num_requests;
     copy->num_cut = workload->num_cut;
+    copy->concurrency = workload->concurrency;
     copy->start_s = workload->start_s;
     if (from->arrivals) /* others have no gaps */
         memcpy(to->gaps, from->gaps, n * sizeof *to->gaps);

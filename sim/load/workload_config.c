@@ -90,9 +90,11 @@ static int check_synthetic(const struct vidur_workload_config *config,
         vidur_arrivals_find(config->arrivals.type);
     if (!arrivals->draw && !arrivals->load && config->num_requests <= 0)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "workload.num_requests: missing; %s arrivals all come at "
-                          "once, whatever duration_s says",
-                          arrivals->name);
+                          "workload.num_requests: missing; %s arrivals %s, whatever "
+                          "duration_s says",
+                          arrivals->name,
+                          arrivals->is_closed ? "come when others have ended"
+                                              : "all come at once");
     if (check_extent(config, arrivals->load == NULL, err) ||
         check_reference(config, arrivals, err))
         return -1;

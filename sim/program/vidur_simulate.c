@@ -47,9 +47,9 @@ static const struct vidur_args_option options[] = {
      "experiment, the rest from the configuration."},
     {"experiments", 0, "ID,...", "Only these. Default: all."},
     {"fit", 0, "NAME,...",
-     "Change these constants of the step model (eta, t0, c_ar, t_api) to those with "
-     "the "
-     "least squared relative errors of TPOT and TTFT, and print them as YAML."},
+     "Change these constants of the step model (eta, t0, c_ar, tokenise, t_api) to "
+     "those with the least squared relative errors of TPOT and TTFT, and print them as "
+     "YAML."},
 };
 
 static const char *const libraries[] = {VIDUR_HDF5, NULL};
@@ -67,7 +67,9 @@ static const struct vidur_args_spec spec = {
         "output.batches, output.operators, output.chrome_trace and output.event_trace "
         "set to true also batch_metrics.csv, operator_metrics.csv, chrome_trace.json "
         "(open it in ui.perfetto.dev) and event_trace.json. Times are in seconds "
-        "unless a name says otherwise. Every key of the configuration is explained in "
+        "unless a name says otherwise. Instead of a rate, clients that wait for their "
+        "answers: --set 'workload.arrivals={type: closed_loop, concurrency: 64}'. "
+        "Every key of the configuration is explained in "
         "configs/simulate-reference.yaml.",
     .options = options,
     .num_options = sizeof options / sizeof options[0],

@@ -348,9 +348,12 @@ static bool has_cpu_overhead(const void *state)
     return false;
 }
 
-static double arrival_delay_s(const void *state)
+static struct vidur_front_end_times front_end(const void *state)
 {
-    return ((const struct engine *)state)->table->t_api_ms * 1e-3;
+    const struct vidur_engine_table *table = ((const struct engine *)state)->table;
+    return (struct vidur_front_end_times){.per_prompt_token_s =
+                                              table->tokenise_ms * 1e-3,
+                                          .delay_s = table->t_api_ms * 1e-3};
 }
 
 const struct vidur_step_model_ops vidur_step_engine = {
@@ -364,5 +367,5 @@ const struct vidur_step_model_ops vidur_step_engine = {
     .fail = fail,
     .context_granularity = context_granularity,
     .has_cpu_overhead = has_cpu_overhead,
-    .arrival_delay_s = arrival_delay_s,
+    .front_end = front_end,
 };

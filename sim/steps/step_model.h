@@ -17,6 +17,14 @@ struct vidur_step_env {
     int max_tokens; /* of a request */
 };
 
+/* What a request passes before its replica's scheduler sees it: a front end that
+ * tokenises the prompts one after the other, first come first served, and a delay
+ * behind it. */
+struct vidur_front_end_times {
+    double per_prompt_token_s;
+    double delay_s;
+};
+
 struct vidur_step_model_ops {
     const char *name;
     bool whole_steps; /* it looks up an engine's steps, which the timetable must have */
@@ -43,8 +51,8 @@ struct vidur_step_model_ops {
     /* Prefill contexts are rounded up to a multiple of this in a batch's sums. */
     int (*context_granularity)(const void *state);
     bool (*has_cpu_overhead)(const void *state);
-    /* From a request's arrival until the scheduler sees it; NULL: at once. */
-    double (*arrival_delay_s)(const void *state);
+    /* NULL: there is none, and the scheduler sees a request at once. */
+    struct vidur_front_end_times (*front_end)(const void *state);
 };
 
 #endif

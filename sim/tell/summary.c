@@ -93,6 +93,12 @@ static int num_load_stages(const struct vidur_summary *s)
     return s->workload ? s->workload->stages.count : 0;
 }
 
+/* Of a closed loop; 0: it is open. */
+static int64_t num_clients(const struct vidur_summary *s)
+{
+    return s->workload ? s->workload->concurrency : 0;
+}
+
 static void put_latency(struct vidur_json_writer *json, const char *name,
                         const struct vidur_distribution *d)
 {
@@ -129,8 +135,11 @@ static int put_load_stages(struct vidur_json_writer *json,
 
 /* ---- Throughput, utilization, counts ---- */
 
-static void put_rates(struct vidur_json_writer *json, const struct vidur_metrics *m)
+static void put_rates(struct vidur_json_writer *json, const struct vidur_summary *s)
 {
+    const struct vidur_metrics *m = s->metrics;
+    if (num_clients(s) > 0)
+        vidur_json_put_int64(json, "concurrency", num_clients(s));
     vidur_json_begin_object(json, "throughput");
     vidur_json_put_double(json, "requests_per_s", m->requests_per_s);
     vidur_json_put_double(json, "output_tokens_per_s", m->output_tokens_per_s);
@@ -326,7 +335,7 @@ static int fill(struct vidur_json_writer *json, const struct vidur_summary *s,
                          &s->metrics->latency[i]);
     if (put_load_stages(json, s, err))
         return -1;
-    put_rates(json, s->metrics);
+    put_rates(json, s);
     put_counts(json, s);
     put_ending(json, s);
     put_notes(json, s);
@@ -422,8 +431,10 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
     print_deployment(s, out);
     print_latencies(m, out);
     print_load_stages(s, out);
-    fprintf(out,
-            "\nthroughput   %.3f requests/s, %.1f output tokens/s, %.1f tokens/s\n",
+    fprintf(out, "\n");
+    if (num_clients(s) > 0)
+        fprintf(out, "closed loop  %lld clients\n", (long long)num_clients(s));
+    fprintf(out, "throughput   %.3f requests/s, %.1f output tokens/s, %.1f tokens/s\n",
             m->requests_per_s, m->output_tokens_per_s, m->total_tokens_per_s);
     fprintf(out, "utilization  MFU %.2f %%, KV memory %.2f %%, busy %.2f %%\n", m->mfu,
             m->memory_usage, m->busy);

@@ -178,6 +178,7 @@ static const struct {
     [VIDUR_EVENT_STAGE_SCHEDULE] = {"stage_schedule", NULL},
     [VIDUR_EVENT_STAGE_END] = {"stage_end", "batch_id"},
     [VIDUR_EVENT_BATCH_END] = {"batch_end", "batch_id"},
+    [VIDUR_EVENT_REQUEST_SEEN] = {"request_seen", "request_id"},
 };
 
 struct vidur_trace_writer *vidur_event_trace_open(const char *path,

@@ -58,7 +58,7 @@ static void compare(const char *shared, const char *estimator,
 
 static void test_kernels(void)
 {
-    static const struct bounds bounds = {2, 2, 7};
+    static const struct bounds bounds = {2, 2, 12};
     const char *shared = vidur_test_shared_dir();
     if (!shared)
         vidur_test_skip_golden();
@@ -70,7 +70,7 @@ static void test_kernels(void)
 
 static void test_roofline(void)
 {
-    static const struct bounds bounds = {3.5, 3.5, 9};
+    static const struct bounds bounds = {3.5, 3.5, 12};
     const char *shared = vidur_test_shared_dir();
     if (!shared)
         vidur_test_skip_golden();

@@ -177,6 +177,81 @@ static void test_conservation(void)
         check_scenario(i);
 }
 
+/* ---- Closed loops ---- */
+
+static int by_time(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Request i is sent when the (i - c + 1)-th request ends, the others at the start: so
+ * there are c in the system as long as there is one to be sent. */
+static int64_t count_sent_wrongly(const struct vidur_request_records *records,
+                                  int64_t clients)
+{
+    double ended_s[TOY_MAX_REQUESTS];
+    int64_t ended = 0, wrong = 0;
+    for (int64_t i = 0; i < records->count; i++)
+        if (!isnan(records->completed_at_s[i]))
+            ended_s[ended++] = records->completed_at_s[i];
+    qsort(ended_s, (size_t)ended, sizeof *ended_s, by_time);
+    for (int64_t i = 0; i < records->count; i++) {
+        const double sent_s = records->arrived_at_s[i];
+        wrong += i < clients           ? sent_s != 0
+                 : i - clients < ended ? sent_s != ended_s[i - clients]
+                                       : !isnan(sent_s);
+    }
+    return wrong;
+}
+
+/* Little's law: while there is something to be sent, clients * time = the sum of what
+ * their requests spend in the system. */
+static double latencies_until(const struct vidur_request_records *records, double end_s)
+{
+    double sum_s = 0;
+    for (int64_t i = 0; i < records->count; i++)
+        if (records->arrived_at_s[i] < end_s)
+            sum_s +=
+                fmin(isnan(records->completed_at_s[i]) ? INFINITY
+                                                       : records->completed_at_s[i],
+                     end_s) -
+                records->arrived_at_s[i];
+    return sum_s;
+}
+
+static void test_closed_loops(void)
+{
+    int64_t saturated = 0, several = 0;
+    for (uint64_t index = 0; index < NUM_CASES; index++) {
+        struct toy_scenario *scenario = toy_scenario_draw(index);
+        struct vidur_run_options options = {0};
+        struct vidur_metrics metrics;
+        memset(scenario->arrived_at_s, 0, sizeof scenario->arrived_at_s);
+        scenario->concurrency = 1 + (int64_t)(index * 7 % 40);
+        struct vidur_simulator *simulator = simulate(scenario, &options, &metrics);
+        const struct vidur_request_records *r = vidur_simulator_requests(simulator);
+        CU_ASSERT_EQUAL(count_sent_wrongly(r, scenario->concurrency), 0);
+        CU_ASSERT_EQUAL(count_acausal(r), 0);
+        CU_ASSERT(metrics.sustained.kept_up);
+        const double end_s = r->arrived_at_s[r->count - 1];
+        if (end_s > 0) { /* NaN: some request never runs */
+            const double expected_s = (double)scenario->concurrency * end_s;
+            CU_ASSERT_DOUBLE_EQUAL(latencies_until(r, end_s), expected_s,
+                                   1e-9 * expected_s);
+            CU_ASSERT_EQUAL(metrics.num_arrived, metrics.num_requests);
+            saturated++;
+            several += scenario->deployment.num_replicas > 1;
+        }
+        vidur_simulator_destroy(simulator);
+        free(scenario);
+    }
+    printf("\n  %d loops until the last request was sent, %d over several replicas",
+           (int)saturated, (int)several);
+    CU_ASSERT(saturated > NUM_CASES / 3);
+    CU_ASSERT(several > NUM_CASES / 8);
+}
+
 /* ---- The router ---- */
 
 /* Requests of a replica that the router counts when request `before` arrives. */
@@ -201,6 +276,7 @@ static void test_least_outstanding(void)
         const struct vidur_observer observer = {.context = &watch, .batch = see_batch};
         const struct vidur_run_options options = {.observer = &observer};
         struct vidur_metrics metrics;
+        scenario->concurrency = 0;
         scenario->deployment.num_replicas = 3;
         strcpy(scenario->deployment.router, "lor");
         memset(watch.replica, -1, sizeof watch.replica);
@@ -268,6 +344,7 @@ static void test_replicas_are_independent(void)
         struct toy_scenario *scenario = toy_scenario_draw(index);
         const struct vidur_run_options options = {0};
         struct vidur_metrics metrics;
+        scenario->concurrency = 0;
         scenario->deployment.num_replicas = REPLICAS;
         strcpy(scenario->deployment.router, "round_robin");
         struct vidur_simulator *all = simulate(scenario, &options, &metrics);
@@ -354,6 +431,7 @@ static void test_sarathi_bounds_gaps(void)
 }
 
 VIDUR_TEST_MAIN("invariants", {"conservation and causality", test_conservation},
+                {"closed loops", test_closed_loops},
                 {"least outstanding", test_least_outstanding},
                 {"a doubled table doubles latencies", test_doubled_table},
                 {"replicas are independent", test_replicas_are_independent},

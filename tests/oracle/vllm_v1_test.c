@@ -74,19 +74,23 @@ static void draw_deployment(struct vidur_rng *rng, struct vidur_deployment *depl
 static void draw_times(struct vidur_rng *rng, struct toy_step_times *times)
 {
     if (chance(rng, 40)) {
-        *times = (struct toy_step_times){.fixed_ms = 125,
-                                         .api_ms = chance(rng, 50) ? 125 : 0};
+        *times =
+            (struct toy_step_times){.fixed_ms = 125,
+                                    .tokenise_ms = chance(rng, 30) ? 1000. / 512 : 0,
+                                    .api_ms = chance(rng, 50) ? 125 : 0};
         return;
     }
-    *times = (struct toy_step_times){.fixed_ms = 1 + vidur_rng_uniform(rng),
-                                     .per_token_ms = 0.01 * vidur_rng_uniform(rng),
-                                     .per_sampled_ms = 0.01 * vidur_rng_uniform(rng),
-                                     .launch_ms = vidur_rng_uniform(rng),
-                                     .per_context_ms = 1e-3 * vidur_rng_uniform(rng),
-                                     .per_square_ms = 1e-5 * vidur_rng_uniform(rng),
-                                     .row_ms = 1e-3 * vidur_rng_uniform(rng),
-                                     .mixed_ms = chance(rng, 50) ? 0.1 : 0,
-                                     .api_ms = chance(rng, 50) ? 7.6 : 0};
+    *times = (struct toy_step_times){
+        .fixed_ms = 1 + vidur_rng_uniform(rng),
+        .per_token_ms = 0.01 * vidur_rng_uniform(rng),
+        .per_sampled_ms = 0.01 * vidur_rng_uniform(rng),
+        .launch_ms = vidur_rng_uniform(rng),
+        .per_context_ms = 1e-3 * vidur_rng_uniform(rng),
+        .per_square_ms = 1e-5 * vidur_rng_uniform(rng),
+        .row_ms = 1e-3 * vidur_rng_uniform(rng),
+        .mixed_ms = chance(rng, 50) ? 0.1 : 0,
+        .tokenise_ms = chance(rng, 50) ? 0.1 * vidur_rng_uniform(rng) : 0,
+        .api_ms = chance(rng, 50) ? 7.6 : 0};
 }
 
 static void draw_prompts(struct vidur_rng *rng, struct scenario *s)
@@ -211,6 +215,13 @@ static void draw_options(struct vidur_rng *rng, struct scenario *s)
     options->stop_early = alone && chance(rng, 70);
 }
 
+/* The same requests from clients that wait for them. */
+static void draw_loop(struct vidur_rng *rng, struct scenario *s)
+{
+    s->workload.concurrency = between(rng, 1, chance(rng, 50) ? 6 : 40);
+    memset(s->arrived_at_s, 0, sizeof s->arrived_at_s);
+}
+
 static struct scenario *draw(uint64_t index)
 {
     struct scenario *s = calloc(1, sizeof *s);
@@ -223,6 +234,8 @@ static struct scenario *draw(uint64_t index)
     draw_options(&rng, s);
     if (s->deployment.num_replicas == 1 && chance(&rng, 25))
         draw_stages(&rng, s);
+    else if (chance(&rng, 25))
+        draw_loop(&rng, s);
     if (chance(&rng, 15))
         draw_operators(&rng, s);
     return s;
@@ -292,11 +305,13 @@ static bool has_reference(const struct scenario *s)
 {
     return s->options.time_limit_s == 0 && !s->options.stop_early && !s->by_operators &&
            (s->deployment.num_replicas == 1 ||
-            strcmp(s->deployment.router, "round_robin") == 0);
+            (s->workload.concurrency == 0 &&
+             strcmp(s->deployment.router, "round_robin") == 0));
 }
 
 struct tally {
-    int different, restarted, unfinished, limited, stopped, shared, referred, staged;
+    int different, restarted, unfinished, limited, stopped, shared, referred, staged,
+        closed;
     struct v1_reference_tally reference;
 };
 
@@ -307,13 +322,14 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
     if (!what || tally->different++ >= 10)
         return;
     printf("\n  case %d: %s differs: %s, %d replicas, %d requests, %d blocks of %d, "
-           "%d requests and %d tokens a step%s%s%s",
+           "%d requests and %d tokens a step%s%s%s%s",
            (int)index, what, s->deployment.router, s->deployment.num_replicas,
            (int)s->workload.num_requests, (int)knobs->num_blocks, knobs->block_size,
            knobs->max_num_seqs, knobs->max_num_batched_tokens,
            knobs->async_scheduling ? ", async" : "",
            s->workload.prompts.prompt && knobs->prefix_caching ? ", prefixes" : "",
-           s->workload.stages.count ? ", stages" : "");
+           s->workload.stages.count ? ", stages" : "",
+           s->workload.concurrency ? ", closed loop" : "");
 }
 
 static void compare(uint64_t index, struct tally *tally)
@@ -333,6 +349,7 @@ static void compare(uint64_t index, struct tally *tally)
         complain(index, s, what, tally);
         tally->referred++;
         tally->staged += s->workload.stages.count > 0;
+        tally->closed += s->workload.concurrency > 0;
     }
     tally->shared +=
         s->workload.prompts.prompt && s->deployment.scheduler.prefix_caching;
@@ -369,6 +386,7 @@ static void test_equal(void)
     CU_ASSERT(t.stopped > NUM_CASES / 20);
     CU_ASSERT(t.referred > NUM_CASES / 3);
     CU_ASSERT(t.staged > NUM_CASES / 20);
+    CU_ASSERT(t.closed > NUM_CASES / 20);
     CU_ASSERT(t.reference.hits > 0);
     CU_ASSERT(t.reference.evictions > 0);
     CU_ASSERT(t.reference.forgotten > 0);

@@ -354,6 +354,53 @@ class Inputs(Run):
             self.assertIn(f"t.csv:1: this is {what}; give CSV", done.stderr)
 
 
+class ClosedLoop(Run):
+    LOOP = "workload.arrivals={type: closed_loop, concurrency: 7}"
+
+    def test_clients_wait_for_their_answers(self):
+        done = self.simulate(self.LOOP)
+        summary = self.summary()
+        self.assertEqual(summary["concurrency"], 7)
+        self.assertEqual(summary["counts"]["completed"], 60)
+        rate = summary["throughput"]["requests_per_s"]
+        self.assertAlmostEqual(rate, 60 / summary["simulated_time_s"])
+        self.assertIn("closed loop  7 clients\n", done.stdout)
+        self.assertIn(f"throughput   {rate:.3f} requests/s", done.stdout)
+        rows = self.rows("request_metrics.csv")
+        sent, sends = 0.0, []
+        for r in rows:
+            sent += float(r["request_inter_arrival_delay"] or 0)
+            sends.append(sent)
+        self.assertEqual(sends[:7], [0.0] * 7)
+        ends = sorted(s + float(r["request_e2e_time"]) for s, r in zip(sends, rows))
+        for i in range(7, 60):
+            self.assertAlmostEqual(sends[i], ends[i - 7], delta=1e-9)
+
+    def test_more_clients_are_served_more_slowly(self):
+        rates, delays = [], []
+        for clients in (1, 4, 16):
+            self.simulate(self.LOOP.replace("7", str(clients)))
+            rates.append(self.summary()["throughput"]["requests_per_s"])
+            delays.append(self.summary()["e2e"]["mean"])
+        self.assertEqual(rates, sorted(rates))
+        self.assertEqual(delays, sorted(delays))
+
+    def test_an_open_loop_has_no_clients(self):
+        done = self.simulate()
+        self.assertNotIn("concurrency", self.summary())
+        self.assertNotIn("closed loop", done.stdout)
+
+    def test_what_is_refused(self):
+        for item, message in (
+                ("workload.arrivals={type: closed_loop}", "workload.arrivals.concurrency"),
+                ("workload.arrivals={type: closed_loop, concurrency: 0}", "at least 1"),
+                ("workload.arrivals={type: closed_loop, concurrency: 2, qps: 1}", "qps"),
+                ("workload.arrivals={type: closed_lop, concurrency: 2}",
+                 "did you mean 'closed_loop'")):
+            done = self.simulate(item, status=1)
+            self.assertIn(message, done.stderr)
+
+
 class Unfinished(Run):
     """Requests that can never run: the files tell, and so does the exit status."""
 

@@ -47,6 +47,7 @@ struct vidur_timetable *toy_engine_new(const struct toy_step_times *times,
                                     .decode_launch_ms = times->launch_ms,
                                     .decode_ms_per_token = times->per_context_ms,
                                     .mixed_ms = times->mixed_ms,
+                                    .tokenise_ms = times->tokenise_ms,
                                     .t_api_ms = times->api_ms,
                                     .provenance = "a toy"};
     toy->timetable.engine = &toy->engine;

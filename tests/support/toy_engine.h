@@ -19,7 +19,8 @@ struct toy_step_times {
     double per_square_ms;  /* attention of a prompt: times the square of its length */
     double row_ms;         /* least attention of a chunk, per token of its context */
     double mixed_ms;       /* of a step with decodes and prompts */
-    double api_ms;         /* before the engine sees a request */
+    double tokenise_ms;    /* of the front end, per prompt token */
+    double api_ms;         /* behind it, before the engine sees a request */
 };
 
 /* Tables up to these sizes; NULL when memory is out. */

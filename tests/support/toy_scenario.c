@@ -100,6 +100,17 @@ static void draw_options(struct vidur_rng *rng, struct toy_scenario *scenario)
     options->stop_early = alone && chance(rng, 70);
 }
 
+/* The same requests from clients that wait for them. */
+static void draw_loop(struct vidur_rng *rng, struct toy_scenario *scenario)
+{
+    if (!chance(rng, 25))
+        return;
+    scenario->concurrency = between(rng, 1, chance(rng, 50) ? 8 : 60);
+    memset(scenario->arrived_at_s, 0, sizeof scenario->arrived_at_s);
+    if (scenario->deployment.num_replicas > 1)
+        scenario->options.stop_early = false;
+}
+
 struct toy_scenario *toy_scenario_draw(uint64_t index)
 {
     struct toy_scenario *scenario = calloc(1, sizeof *scenario);
@@ -111,13 +122,17 @@ struct toy_scenario *toy_scenario_draw(uint64_t index)
     draw_times(&rng, scenario);
     draw_requests(&rng, scenario);
     draw_options(&rng, scenario);
+    draw_loop(&rng, scenario);
     return scenario;
 }
 
 struct vidur_workload toy_scenario_workload(const struct toy_scenario *scenario)
 {
-    return toy_workload(scenario->count, TOY_MAX_TOKENS, scenario->arrived_at_s,
-                        scenario->prefill, scenario->decode);
+    struct vidur_workload workload =
+        toy_workload(scenario->count, TOY_MAX_TOKENS, scenario->arrived_at_s,
+                     scenario->prefill, scenario->decode);
+    workload.concurrency = scenario->concurrency;
+    return workload;
 }
 
 struct vidur_timetable *toy_scenario_timetable(const struct toy_scenario *scenario)

@@ -19,6 +19,7 @@ struct toy_scenario {
     struct vidur_deployment deployment;
     struct toy_times times;
     int64_t count;
+    int64_t concurrency; /* of a closed loop; 0: an open one */
     double arrived_at_s[TOY_MAX_REQUESTS];
     int32_t prefill[TOY_MAX_REQUESTS];
     int32_t decode[TOY_MAX_REQUESTS];

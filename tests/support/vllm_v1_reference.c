@@ -31,9 +31,13 @@ struct world {
     int32_t *running, *waiting;
     int64_t num_running, num_waiting;
     int64_t arrived, completed; /* of the input's ids */
+    int64_t sent;               /* of them, in a closed loop */
     int stage;
     double delay_s;
-    bool in_flight; /* the last step, which ends at last_end_s */
+    double tokenise_s; /* per prompt token */
+    int64_t tokenised; /* of the input's ids: requests whose prompts are, from which */
+    double tokenised_at_s, seen_at_s; /* follows when the last is seen */
+    bool in_flight;                   /* the last step, which ends at last_end_s */
     double last_end_s;
     int64_t lacks; /* blocks, for the next step */
 };
@@ -188,6 +192,8 @@ static void settle(struct world *w)
         }
         w->out[id].completed_at_s = w->last_end_s;
         w->completed++;
+        if (w->input->workload->concurrency > 0 && w->sent < w->input->count)
+            w->out[w->input->ids[w->sent++]].arrived_at_s = w->last_end_s;
         release_blocks(w, r);
     }
     w->num_running = kept;
@@ -202,6 +208,8 @@ static double next_arrival_s(struct world *w)
     if (w->arrived == w->input->count)
         return INFINITY;
     const int32_t id = w->input->ids[w->arrived];
+    if (isnan(w->out[id].arrived_at_s))
+        return INFINITY; /* not sent yet */
     if (w->stage + 1 < stages->count && id == stages->first_request[w->stage + 1]) {
         if (w->completed < w->arrived)
             return INFINITY;
@@ -212,7 +220,14 @@ static double next_arrival_s(struct world *w)
             w->out[i].arrived_at_s =
                 fmax(w->last_end_s, w->input->workload->arrived_at_s[i] + late_s);
     }
-    return w->out[id].arrived_at_s + w->delay_s;
+    if (w->tokenised == w->arrived) {
+        const double begin_s = fmax(w->tokenised_at_s, w->out[id].arrived_at_s);
+        w->tokenised_at_s =
+            begin_s + w->tokenise_s * w->input->workload->num_prefill_tokens[id];
+        w->seen_at_s = w->tokenised_at_s + w->delay_s;
+        w->tokenised++;
+    }
+    return w->seen_at_s;
 }
 
 /* ---- Steps ---- */
@@ -235,14 +250,24 @@ static void admit(struct world *w, int64_t budget, int64_t free_blocks)
     }
 }
 
-/* Tries to fix the next step at `now_s`; false: it would be empty. */
-static bool fix(struct world *w, double now_s)
+/* Whether the next request arrives because another ends at this very time: without a
+ * front end it comes behind all that happens then. */
+static bool comes_behind(const struct world *w)
+{
+    return w->input->workload->concurrency > 0 && w->tokenise_s == 0 &&
+           w->delay_s == 0 && w->arrived >= w->input->workload->concurrency;
+}
+
+/* Tries to fix the next step at `now_s`; false: it would be empty. `again`: what was
+ * known of that time was not enough for one. */
+static bool fix(struct world *w, double now_s, bool again)
 {
     int64_t budget = w->input->knobs->max_num_batched_tokens, wanted = 0;
     bool any = false;
     if (w->in_flight && w->last_end_s <= now_s)
         settle(w);
-    while (next_arrival_s(w) <= now_s)
+    while (comes_behind(w) && !again ? next_arrival_s(w) < now_s
+                                     : next_arrival_s(w) <= now_s)
         w->waiting[w->num_waiting++] = w->input->ids[w->arrived++];
     for (int64_t i = 0; i < w->num_running; i++) {
         const struct request *r = &w->requests[w->running[i]];
@@ -352,9 +377,12 @@ static void run(struct world *w)
         const double least_s =
             w->input->knobs->async_scheduling ? before_last_s : w->last_end_s;
         double t = fmax(fixed_at_s, least_s);
-        while (!fix(w, t)) {
+        bool again = false;
+        while (!fix(w, t, again)) {
             const double end_s = w->in_flight ? w->last_end_s : INFINITY;
-            t = fmin(end_s, next_arrival_s(w));
+            const double next_s = fmin(end_s, next_arrival_s(w));
+            again = next_s == t;
+            t = next_s;
             if (t == INFINITY)
                 return;
         }
@@ -386,8 +414,10 @@ static void begin(struct world *w)
         const int32_t id = w->input->ids[i];
         const int32_t prompt = workload->num_prefill_tokens[id];
         const int32_t output = workload->num_decode_tokens[id];
-        w->out[id] =
-            (struct v1_reference_request){workload->arrived_at_s[id], NAN, NAN, NAN, 0};
+        const bool known = workload->concurrency == 0 || i < workload->concurrency;
+        w->out[id] = (struct v1_reference_request){
+            known ? workload->arrived_at_s[id] : NAN, NAN, NAN, NAN, 0};
+        w->sent += known;
         w->requests[id] = (struct request){
             .prompt = prompt,
             .output = output,
@@ -405,6 +435,7 @@ void v1_reference_run(const struct v1_reference_input *input,
                       .tally = tally,
                       .num_blocks = (int32_t)input->knobs->num_blocks,
                       .block_size = input->knobs->block_size,
+                      .tokenise_s = input->table->tokenise_ms * 1e-3,
                       .delay_s = input->table->t_api_ms * 1e-3};
     w.requests = calloc(n, sizeof *w.requests);
     w.blocks = calloc((size_t)w.num_blocks, sizeof *w.blocks);

@@ -153,6 +153,8 @@ static void test_roofline_of_one_token(void)
     const double kv = 32 * 2.0 * 2 * 32 * 128;
     CU_ASSERT_DOUBLE_EQUAL(t->decode_ms_per_token, kv / (0.91 * 3350e9) * 1e3, 1e-15);
     CU_ASSERT_DOUBLE_EQUAL(t->decode_launch_ms, 32 * 10e-3, 1e-12);
+    CU_ASSERT_EQUAL(t->tokenise_ms, 0.01);
+    CU_ASSERT_EQUAL(t->t_api_ms, 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(t->provenance, "synthetic"));
     for (int64_t x = 1; x < t->linear_limit; x++)
         CU_ASSERT_TRUE(t->linear_ms[x] <= t->linear_ms[x + 1]);
@@ -167,6 +169,7 @@ static void test_constants_are_exposed(void)
     r.constants.eta = 0.455; /* half the roofline's default */
     r.constants.t0_us = 20;
     r.constants.c_ar_us = 1;
+    r.constants.tokenise_us = 30;
     r.constants.t_api_ms = 1;
     r.constants.sampler_ms_per_million_logits = 3;
     r.constants.step_us = 100;
@@ -182,6 +185,7 @@ static void test_constants_are_exposed(void)
     CU_ASSERT_EQUAL(t->step_ms, 0.1);
     CU_ASSERT_EQUAL(t->request_ms, 0.02);
     CU_ASSERT_DOUBLE_EQUAL(t->mixed_ms, 0.4, 1e-12);
+    CU_ASSERT_EQUAL(t->tokenise_ms, 0.03);
     CU_ASSERT_EQUAL(t->t_api_ms, 1);
     vidur_engine_table_free(base);
     vidur_engine_table_free(t);
@@ -357,6 +361,10 @@ static void test_keys(void)
     CU_ASSERT_STRING_NOT_EQUAL(k.key, before);
     memcpy(before, k.key, sizeof before);
     k.config.engine.step_us += 1;
+    take_key(&k);
+    CU_ASSERT_STRING_NOT_EQUAL(k.key, before);
+    memcpy(before, k.key, sizeof before);
+    k.config.engine.tokenise_us = 11;
     take_key(&k);
     CU_ASSERT_STRING_NOT_EQUAL(k.key, before);
     k.config.source = VIDUR_SOURCE_KERNELS;

@@ -94,8 +94,8 @@ static void test_workload(void)
                        sizeof w.num_requests + sizeof(int) + 4 * sizeof(double);
     const size_t lengths =
         sizeof w.lengths.type + 3 * sizeof(int) + 4 * sizeof(double) + sizeof(bool);
-    const size_t arrivals =
-        sizeof w.arrivals.type + sizeof w.arrivals.column + 5 * sizeof(double);
+    const size_t arrivals = sizeof w.arrivals.type + sizeof w.arrivals.column +
+                            sizeof w.arrivals.concurrency + 5 * sizeof(double);
     const size_t prefix =
         6 * sizeof(int) + 2 * sizeof(double) + sizeof w.shared_prefix.arrivals +
         sizeof w.shared_prefix.quantiles + sizeof w.shared_prefix.stages;

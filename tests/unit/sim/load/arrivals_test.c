@@ -129,6 +129,37 @@ static void test_static_arrives_at_once(void)
     assert_error(&config, "workload.num_requests: missing");
 }
 
+/* Who sends the requests is the run's affair; lengths are drawn as ever. */
+static void test_closed_loop(void)
+{
+    struct vidur_workload_config config = fixed_lengths("closed_loop", 7);
+    struct vidur_workload *copy;
+    config.arrivals.concurrency = 3;
+    struct vidur_workload *w = create(&config);
+    CU_ASSERT_EQUAL(w->num_requests, 7);
+    CU_ASSERT_EQUAL(w->concurrency, 3);
+    CU_ASSERT_EQUAL(w->arrived_at_s[6], 0);
+    CU_ASSERT_FALSE(vidur_workload_has_rate(w));
+    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, NULL), 0);
+    CU_ASSERT_EQUAL(copy->concurrency, 3);
+    vidur_workload_destroy(copy);
+    vidur_workload_destroy(w);
+    config.arrivals.concurrency = 0;
+    assert_error(&config, "workload.arrivals.concurrency: missing");
+    config.arrivals.concurrency = 3;
+    config.seeds = VIDUR_SEEDS_REFERENCE;
+    assert_error(&config, "reference does not cover closed_loop arrivals");
+    config.seeds = VIDUR_SEEDS_OWN;
+    config.num_requests = 0;
+    config.duration_s = 10;
+    assert_error(&config, "workload.num_requests: missing; closed_loop arrivals come "
+                          "when others have ended");
+    config = fixed_lengths("poisson", 5);
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->concurrency, 0);
+    vidur_workload_destroy(w);
+}
+
 static void test_trace_window_and_scale(void)
 {
     struct vidur_workload_config config = fixed_lengths("trace", 0);
@@ -232,6 +263,7 @@ VIDUR_TEST_MAIN("arrivals", {"Poisson moments", test_poisson_moments},
                 {"Poisson cut at a multiple", test_poisson_cut},
                 {"gamma moments", test_gamma_moments},
                 {"static", test_static_arrives_at_once},
+                {"closed loop", test_closed_loop},
                 {"trace: window and scale", test_trace_window_and_scale},
                 {"trace: bad files", test_bad_trace_files},
                 {"duration", test_duration_drops_the_late},

@@ -21,6 +21,7 @@ static const struct toy_step_times times = {.fixed_ms = 2,
                                             .per_square_ms = 1e-5,
                                             .row_ms = 0.0015,
                                             .mixed_ms = 0.125,
+                                            .tokenise_ms = 0.02,
                                             .api_ms = 7};
 
 /* A request in a batch: n tokens done, `tokens` to do; beyond its prompt it decodes. */
@@ -116,7 +117,8 @@ static void test_decodes(void)
     /* 3 tokens run in the graph of 4; the token being written is in the context. */
     ASSERT_MS(time_of(&f, rows, 3), linear(4) + 3 * 0.05 + 0.3 + 350 * 0.001);
     CU_ASSERT_EQUAL(f.batch.step.extrapolated, 0);
-    CU_ASSERT_EQUAL(vidur_step_engine.arrival_delay_s(f.state), 7e-3);
+    CU_ASSERT_EQUAL(vidur_step_engine.front_end(f.state).per_prompt_token_s, 2e-5);
+    CU_ASSERT_EQUAL(vidur_step_engine.front_end(f.state).delay_s, 7e-3);
     CU_ASSERT_FALSE(vidur_step_engine.has_cpu_overhead(f.state));
     end(&f);
 }

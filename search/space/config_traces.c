@@ -68,7 +68,8 @@ static int read_trace(const struct vidur_yaml_node *node,
 {
     vidur_workload_config_defaults(&trace->workload);
     trace->workload.num_requests = REQUESTS_NOT_GIVEN;
-    trace->workload.arrivals.qps = 1; /* until a probe says */
+    trace->workload.arrivals.qps = 1; /* until a probe says, as is the next */
+    trace->workload.arrivals.concurrency = 1;
     trace->start_qps = 1;
     if (vidur_yaml_read(node, trace_fields, trace, err) != 0)
         return -1;
@@ -133,6 +134,29 @@ static void settle_requests(const struct vidur_search_config *config,
     *count = reference ? REFERENCE_REQUESTS : config->search.max_requests;
 }
 
+/* A load to search over: a rate, or the users of a closed loop. */
+static int check_arrivals(const struct vidur_yaml_node *node,
+                          const struct vidur_search_config *config, const char *type,
+                          struct vidur_error *err)
+{
+    const bool closed = strcmp(type, "closed_loop") == 0;
+    if (closed && config->target.qps > 0)
+        return vidur_yaml_fail_key(node, "arrivals", err,
+                                   "a closed loop is searched for its users; it has no "
+                                   "rate that target.qps could ask for");
+    if (closed && config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY)
+        return vidur_yaml_fail_key(
+            node, "arrivals", err,
+            "capacity_definition: scheduling_delay searches over "
+            "a rate; a closed loop takes slos");
+    if (closed || strcmp(type, "poisson") == 0 || strcmp(type, "gamma") == 0)
+        return 0;
+    return vidur_yaml_fail_key(node, "arrivals", err,
+                               "%s arrivals have no rate to search over; use poisson, "
+                               "gamma or closed_loop",
+                               type);
+}
+
 static int complete(const struct vidur_yaml_node *node,
                     const struct vidur_search_config *config,
                     struct vidur_search_trace *trace, struct vidur_error *err)
@@ -144,12 +168,8 @@ static int complete(const struct vidur_yaml_node *node,
     if (config->search.poisson_truncate >= 0 && workload->arrivals.truncate < 0)
         workload->arrivals.truncate = config->search.poisson_truncate;
     vidur_workload_config_complete(workload, config->semantics);
-    if (strcmp(workload->arrivals.type, "poisson") != 0 &&
-        strcmp(workload->arrivals.type, "gamma") != 0)
-        return vidur_yaml_fail_key(node, "arrivals", err,
-                                   "%s arrivals have no rate to search over; use "
-                                   "poisson or gamma",
-                                   workload->arrivals.type);
+    if (check_arrivals(node, config, workload->arrivals.type, err) != 0)
+        return -1;
     if (vidur_workload_config_check(workload, err) != 0)
         return config_locate(node, "workload.", err);
     trace->content = VIDUR_FNV1A_INIT;

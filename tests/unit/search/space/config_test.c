@@ -250,6 +250,14 @@ static const struct {
     {MODELS CLUSTERS SCHEDULERS
      "traces: [{name: x, lengths: {type: uniform}, arrivals: {type: static}}]\n",
      "no rate"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, lengths: {type: uniform}, "
+                                "arrivals: {type: closed_loop}}]\n"
+                                "target: {qps: 5}\n",
+     "traces.0.arrivals: a closed loop is searched for its users"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, lengths: {type: uniform}, "
+                                "arrivals: {type: closed_loop}}]\n"
+                                "capacity_definition: scheduling_delay\n",
+     "a closed loop takes slos"},
     {MODELS CLUSTERS SCHEDULERS
      "traces: [{name: x, lengths: {type: uniform}, start_qps: -1}]\n",
      "start_qps: -1 is out of range; it must be above 0"},

@@ -68,8 +68,7 @@ static int read_trace(const struct vidur_yaml_node *node,
 {
     vidur_workload_config_defaults(&trace->workload);
     trace->workload.num_requests = REQUESTS_NOT_GIVEN;
-    trace->workload.arrivals.qps = 1; /* until a probe says, as is the next */
-    trace->workload.arrivals.concurrency = 1;
+    trace->workload.arrivals.qps = 1; /* until a probe says */
     trace->start_qps = 1;
     if (vidur_yaml_read(node, trace_fields, trace, err) != 0)
         return -1;
@@ -170,6 +169,8 @@ static int complete(const struct vidur_yaml_node *node,
     vidur_workload_config_complete(workload, config->semantics);
     if (check_arrivals(node, config, workload->arrivals.type, err) != 0)
         return -1;
+    if (strcmp(workload->arrivals.type, "closed_loop") == 0)
+        workload->arrivals.concurrency = 1; /* until a probe says */
     if (vidur_workload_config_check(workload, err) != 0)
         return config_locate(node, "workload.", err);
     trace->content = VIDUR_FNV1A_INIT;

@@ -75,7 +75,7 @@ static int64_t count_in_flight(const struct vidur_server *server)
     int64_t count = 0;
     for (int32_t slot = 0; slot < server->pipeline.num_slots; slot++)
         if (!slot_is_free(&server->pipeline, slot))
-            count += server->pipeline.batches[slot].count;
+            count += server->pipeline.batches[slot].seen.count;
     return count;
 }
 

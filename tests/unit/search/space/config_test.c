@@ -151,6 +151,7 @@ static void test_traces(void)
         "search: {seed: 7}\n");
     CU_ASSERT_STRING_EQUAL(c.traces[0].workload.arrivals.type, "gamma");
     CU_ASSERT_EQUAL(c.traces[0].workload.arrivals.cv, 2);
+    CU_ASSERT_EQUAL(c.traces[0].workload.arrivals.concurrency, 0); /* nor in ids */
     CU_ASSERT_EQUAL(c.traces[0].workload.seed, 7);
     CU_ASSERT_EQUAL(c.traces[0].workload.num_requests, 16000);
     CU_ASSERT_EQUAL(c.traces[1].workload.max_tokens, 200);

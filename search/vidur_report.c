@@ -264,13 +264,7 @@ int main(int argc, char **argv)
     struct job job = {0};
     int failed = vidur_args_parse(&args, &spec, argc, argv, &err);
     job.quiet = args.quiet;
-    if (!failed && args.help)
-        vidur_args_print_help(&spec, stdout);
-    else if (!failed && args.man)
-        vidur_args_print_man(&spec, stdout);
-    else if (!failed && args.version)
-        vidur_args_print_version(&spec, stdout);
-    else if (!failed)
+    if (!failed && !vidur_args_answer(&args, stdout))
         failed = vidur_args_given(&args, "merge") ? merge(&job, &args, &err)
                                                   : report(&job, &args, &err);
     if (failed)

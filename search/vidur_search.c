@@ -380,13 +380,7 @@ int main(int argc, char **argv)
     if (vidur_args_parse(&args, &spec, argc, argv, &err) != 0) {
         fprintf(stderr, PROGRAM ": %s\n", err.text);
         status = SESSION_BAD_INPUT;
-    } else if (args.help) {
-        vidur_args_print_help(&spec, stdout);
-    } else if (args.man) {
-        vidur_args_print_man(&spec, stdout);
-    } else if (args.version) {
-        vidur_args_print_version(&spec, stdout);
-    } else {
+    } else if (!vidur_args_answer(&args, stdout)) {
 #ifdef VIDUR_HAVE_MPI
         launched = is_launched();
         if (launched)

@@ -372,3 +372,14 @@ void vidur_args_print_man(const struct vidur_args_spec *spec, FILE *out)
         put_roff_line(spec->examples[i], out);
     fputs(".fi\n", out);
 }
+
+bool vidur_args_answer(const struct vidur_args *args, FILE *out)
+{
+    if (args->help)
+        vidur_args_print_help(args->spec, out);
+    else if (args->man)
+        vidur_args_print_man(args->spec, out);
+    else if (args->version)
+        vidur_args_print_version(args->spec, out);
+    return args->help || args->man || args->version;
+}

@@ -62,6 +62,9 @@ int vidur_args_double(const struct vidur_args *args, const char *name, double *o
 int vidur_args_int(const struct vidur_args *args, const char *name, int *out,
                    struct vidur_error *err);
 
+/* Prints what --help, --version or --print-man-page asks for; false: none of them is
+ * given. */
+bool vidur_args_answer(const struct vidur_args *args, FILE *out);
 void vidur_args_print_help(const struct vidur_args_spec *spec, FILE *out);
 /* The same as a manual page of section 1, in roff. */
 void vidur_args_print_man(const struct vidur_args_spec *spec, FILE *out);

@@ -15,22 +15,14 @@ int vidur_policy_find(vidur_policy_names *names, const char *name)
     return -1;
 }
 
-/* "'x' is not known; did you mean 'y'? (a, b, c)" */
 static void describe_unknown(vidur_policy_names *names, const char *name,
                              char text[MAX_LIST])
 {
     const char *known[MAX_NAMES];
     int count = 0;
-    while (count < MAX_NAMES && names(count)) {
+    for (; count < MAX_NAMES && names(count); count++)
         known[count] = names(count);
-        count++;
-    }
-    const char *nearest = vidur_text_nearest(name, known, count);
-    int n = snprintf(text, MAX_LIST, "'%.64s' is not known; did you mean '%s'? (", name,
-                     nearest ? nearest : "");
-    for (int i = 0; i < count && n < MAX_LIST; i++)
-        n += snprintf(text + n, (size_t)(MAX_LIST - n), "%s%s", known[i],
-                      i + 1 < count ? ", " : ")");
+    vidur_text_unknown(name, known, count, text, MAX_LIST);
 }
 
 int vidur_policy_unknown(vidur_policy_names *names, const char *key, const char *name,

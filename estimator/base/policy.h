@@ -14,7 +14,7 @@ typedef const char *vidur_policy_names(int index);
 /* Index of the policy; -1: none of that name. */
 int vidur_policy_find(vidur_policy_names *names, const char *name);
 
-/* `KEY: 'poison' is not known; did you mean 'poisson'? (poisson, gamma, ...)` */
+/* `KEY: 'poison' is not known; the nearest is 'poisson' of poisson, gamma, ...` */
 int vidur_policy_unknown(vidur_policy_names *names, const char *key, const char *name,
                          struct vidur_error *err);
 

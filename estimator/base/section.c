@@ -17,6 +17,19 @@ static bool leading_path(const char *text, char path[MAX_PATH], const char **res
     return true;
 }
 
+int vidur_section_fail(const struct vidur_yaml_node *mapping, const char *key,
+                       struct vidur_error *err)
+{
+    if (!err)
+        return -1;
+    char text[sizeof err->text];
+    const enum vidur_error_code code = err->code;
+    snprintf(text, sizeof text, "%s", err->text);
+    vidur_yaml_fail_key(mapping, key, err, "%s", text);
+    err->code = code;
+    return -1;
+}
+
 int vidur_section_locate(const struct vidur_yaml_node *section, const char *prefix,
                          struct vidur_error *err)
 {
@@ -37,10 +50,6 @@ int vidur_section_locate(const struct vidur_yaml_node *section, const char *pref
         mapping = child;
         key = dot + 1;
     }
-    char text[sizeof err->text];
-    snprintf(text, sizeof text, "%s", rest);
-    enum vidur_error_code code = err->code;
-    vidur_yaml_fail_key(mapping, key, err, "%s", text);
-    err->code = code;
-    return -1;
+    memmove(err->text, rest, strlen(rest) + 1);
+    return vidur_section_fail(mapping, key, err);
 }

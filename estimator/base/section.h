@@ -17,4 +17,9 @@
 int vidur_section_locate(const struct vidur_yaml_node *section, const char *prefix,
                          struct vidur_error *err);
 
+/* The same where the key is known and the text does not name it: puts the place of
+ * `key` of `mapping` in front of the text in *err, whose code stays. Returns -1. */
+int vidur_section_fail(const struct vidur_yaml_node *mapping, const char *key,
+                       struct vidur_error *err);
+
 #endif

@@ -152,6 +152,25 @@ const char *vidur_text_nearest(const char *word, const char *const *known, int c
     return best;
 }
 
+void vidur_text_list(const char *const *words, int count, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < count && used < size; i++)
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", words[i]);
+}
+
+void vidur_text_unknown(const char *word, const char *const *known, int count,
+                        char *out, size_t size)
+{
+    char list[384];
+    const char *nearest = vidur_text_nearest(word, known, count);
+    vidur_text_list(known, count, list, sizeof list);
+    snprintf(out, size, "'%.60s' is not known; the nearest is '%s' of %s", word,
+             nearest ? nearest : "", list);
+}
+
 size_t vidur_text_mark(const char *text, size_t size)
 {
     return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;

@@ -5,6 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * The room estimator/base. What all floors share: errors, files and formats in and
+ * out, random numbers, logging. It knows nothing of models and machines; each outside
+ * library is behind one file.
+ */
+
 /* Words and numbers in text. Pure functions. */
 
 /* Strict numbers: the whole text, in the C locale's form, no nan or inf, no overflow,
@@ -31,6 +37,11 @@ bool vidur_text_other_role(const char *a, const char *b);
 /* The known word nearest to `word`, never one of the other role; NULL when there is
  * none. Ties: the first. */
 const char *vidur_text_nearest(const char *word, const char *const *known, int count);
+/* "a, b, c", cut where it is too long. */
+void vidur_text_list(const char *const *words, int count, char *out, size_t size);
+/* "'x' is not known; the nearest is 'y' of a, b, c" */
+void vidur_text_unknown(const char *word, const char *const *known, int count,
+                        char *out, size_t size);
 
 /* Bytes of the UTF-8 character at `text`, with `left` bytes of room; 0: not one;
  * -1: the beginning of one that the room, or a NUL, cuts. */

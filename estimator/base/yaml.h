@@ -35,6 +35,13 @@ void vidur_yaml_free(struct vidur_yaml *doc);
 int vidur_yaml_set(struct vidur_yaml *doc, const char *assignment,
                    struct vidur_error *err);
 
+/* Several, in order. */
+int vidur_yaml_set_all(struct vidur_yaml *doc, const char *const *sets, int num_sets,
+                       struct vidur_error *err);
+/* A program's configuration: a file with its overrides. */
+struct vidur_yaml *vidur_yaml_open(const char *path, const char *const *sets,
+                                   int num_sets, struct vidur_error *err);
+
 const struct vidur_yaml_node *vidur_yaml_root(const struct vidur_yaml *doc);
 const char *vidur_yaml_name(const struct vidur_yaml *doc); /* path as given */
 /* The file's text as read, without overrides; size may be NULL. NUL-terminated. */
@@ -46,22 +53,31 @@ const char *vidur_yaml_set_text(const struct vidur_yaml *doc, int index);
  * content gives equal text, for hashing. The caller frees it; NULL: out of memory. */
 char *vidur_yaml_canonical(const struct vidur_yaml_node *node);
 
+/* For results: the text as read with a line `# --set ...` per override behind it, which
+ * the caller frees (NULL: out of memory), and the SHA-256 of the canonical text. */
+char *vidur_yaml_text_with_sets(const struct vidur_yaml *doc, struct vidur_error *err);
+int vidur_yaml_sha256(const struct vidur_yaml *doc, char sha256[65],
+                      struct vidur_error *err);
+
 /* ---- Schema tables ---- */
 
 enum vidur_yaml_type {
-    VIDUR_YAML_INT,      /* int */
-    VIDUR_YAML_INT64,    /* int64_t */
-    VIDUR_YAML_DOUBLE,   /* double; nan and inf are refused */
-    VIDUR_YAML_BOOL,     /* bool; true false yes no on off */
-    VIDUR_YAML_STRING,   /* char[size]; too long is an error */
-    VIDUR_YAML_PATH,     /* char[size]; resolved with vidur_path_resolve() */
-    VIDUR_YAML_ENUM,     /* int-sized enum; the value is the index in `names` */
-    VIDUR_YAML_MAPPING,  /* struct at offset, described by `fields` */
-    VIDUR_YAML_UNION,    /* struct at offset, described by `choice` */
-    VIDUR_YAML_SEQUENCE, /* pointer at offset to heap elements, int at count_offset */
-    VIDUR_YAML_ARRAY,    /* the same in place: element[max_count] at offset */
-    VIDUR_YAML_CUSTOM,   /* whatever `read` makes of the node */
-    VIDUR_YAML_ELSEWHERE /* a known key that somebody else reads */
+    VIDUR_YAML_INT,       /* int */
+    VIDUR_YAML_INT64,     /* int64_t */
+    VIDUR_YAML_DOUBLE,    /* double; nan and inf are refused */
+    VIDUR_YAML_BOOL,      /* bool; true false yes no on off */
+    VIDUR_YAML_STRING,    /* char[size]; too long is an error */
+    VIDUR_YAML_PATH,      /* char[size]; resolved with vidur_path_resolve() */
+    VIDUR_YAML_REFERENCE, /* char[size]; of a spec: vidur_yaml_as_reference() */
+    VIDUR_YAML_ENUM,      /* int-sized enum; the value is the index in `names` */
+    VIDUR_YAML_MAPPING,   /* struct at offset, described by `fields` */
+    VIDUR_YAML_UNION,     /* struct at offset, described by `choice` */
+    VIDUR_YAML_SEQUENCE,  /* pointer at offset to heap elements, int at count_offset */
+    VIDUR_YAML_ARRAY,     /* the same in place: element[max_count] at offset */
+    VIDUR_YAML_CUSTOM,    /* whatever `read` makes of the node */
+    VIDUR_YAML_PART,      /* no key of its own: more keys of the same mapping, those of
+                             the table `part`, into the struct at offset */
+    VIDUR_YAML_ELSEWHERE  /* a known key that somebody else reads */
 };
 
 enum {
@@ -72,14 +88,27 @@ enum {
     VIDUR_YAML_BELOW = 1u << 4,    /* number < max */
     VIDUR_YAML_ONE_OK = 1u << 5, /* SEQUENCE, ARRAY: a lone element stands for a list */
     VIDUR_YAML_TELL = 1u << 6,   /* bool at present_offset := true when given */
-    VIDUR_YAML_FILLED = 1u << 7  /* SEQUENCE, ARRAY: must not be empty; STRING too */
+    VIDUR_YAML_FILLED = 1u << 7  /* SEQUENCE, ARRAY: must not be empty; STRING and
+                                    REFERENCE too */
 };
 
 struct vidur_yaml_union;
+struct vidur_yaml_field;
+
+/* A table that several mappings share, from whatever file has it. */
+typedef const struct vidur_yaml_field *vidur_yaml_part(void);
 
 /* Reads `node` (never NULL or empty) into `out`, the member at the field's offset. */
 typedef int vidur_yaml_reader(const struct vidur_yaml_node *node, void *out,
                               struct vidur_error *err);
+
+/* Such a reader of what `function` reads into its own type of struct. */
+#define VIDUR_YAML_READER(name, function)                                              \
+    static int name(const struct vidur_yaml_node *node, void *out,                     \
+                    struct vidur_error *err)                                           \
+    {                                                                                  \
+        return function(node, out, err);                                               \
+    }
 
 /* One key of a mapping, or one element of a sequence (then key is "" and offset 0).
  * Tables end with {0}. Offsets are relative to the struct that
@@ -100,6 +129,7 @@ struct vidur_yaml_field {
     int max_count;                          /* ARRAY: capacity; SEQUENCE: 0 for any */
     size_t present_offset;                  /* with VIDUR_YAML_TELL: of a bool */
     vidur_yaml_reader *read;                /* CUSTOM */
+    vidur_yaml_part *part;                  /* PART */
 };
 
 /* A mapping whose allowed keys depend on the value of one of them (`type:`). `common`
@@ -129,6 +159,23 @@ struct vidur_yaml_union {
 #define VIDUR_YAML_LIST(type, member, count)                                           \
     .offset = offsetof(type, member), .size = sizeof(*((type *)0)->member),            \
     .count_offset = offsetof(type, count)
+/* The type of a C type, for rows that an X-macro makes, and such a row: a number (or
+ * bool) of at least so much, a member of the same name. */
+#define VIDUR_YAML_TYPE_int     VIDUR_YAML_INT
+#define VIDUR_YAML_TYPE_int64_t VIDUR_YAML_INT64
+#define VIDUR_YAML_TYPE_double  VIDUR_YAML_DOUBLE
+#define VIDUR_YAML_TYPE_bool    VIDUR_YAML_BOOL
+#define VIDUR_YAML_TYPE__Bool   VIDUR_YAML_BOOL /* what stdbool.h makes of bool */
+#define VIDUR_YAML_AT_LEAST(kind_, type_, name_, least_)                               \
+    {                                                                                  \
+        .key = #name_, .type = VIDUR_YAML_TYPE_##kind_, .flags = VIDUR_YAML_MIN,       \
+        VIDUR_YAML_AT(type_, name_), .min = (least_)                                   \
+    }
+/* The beginning of a row: a key of a member, and the keys of a part. */
+#define VIDUR_YAML_KEY(key_, kind_, type_, member_)                                    \
+    .key = (key_), .type = VIDUR_YAML_##kind_, VIDUR_YAML_AT(type_, member_)
+#define VIDUR_YAML_KEYS(type_, member_, part_)                                         \
+    VIDUR_YAML_KEY("", PART, type_, member_), .part = (part_)
 
 /* Fills *out, whose defaults the caller has set, from a mapping. On error *out may be
  * partly filled; vidur_yaml_release() is right in both cases. */
@@ -188,7 +235,8 @@ int vidur_yaml_as_string(const struct vidur_yaml_node *node, char *out, size_t s
                          struct vidur_error *err);
 int vidur_yaml_as_path(const struct vidur_yaml_node *node, char *out, size_t size,
                        struct vidur_error *err);
-/* A name as it is or, where it ends like a file (.yaml, .yml, .json), a path. */
+/* A name as it is or, where it ends like a file (.yaml, .yml, .json, in capitals,
+ * too), a path. */
 int vidur_yaml_as_reference(const struct vidur_yaml_node *node, char *out, size_t size,
                             struct vidur_error *err);
 /* A seed of random numbers: a vidur_yaml_reader of an uint64_t. */
@@ -202,5 +250,12 @@ int vidur_yaml_fail(const struct vidur_yaml_node *node, struct vidur_error *err,
 int vidur_yaml_fail_key(const struct vidur_yaml_node *mapping, const char *key,
                         struct vidur_error *err, const char *fmt, ...)
     VIDUR_PRINTF(4, 5);
+/* What every reader says of a key that the mapping lacks, and of one that it should not
+ * have; `names` are those that it may. */
+int vidur_yaml_fail_missing(const struct vidur_yaml_node *mapping, const char *key,
+                            struct vidur_error *err);
+int vidur_yaml_fail_unknown(const struct vidur_yaml_node *mapping, const char *key,
+                            const char *const *names, int count,
+                            struct vidur_error *err);
 
 #endif

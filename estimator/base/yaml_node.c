@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- Building ---- */
 
@@ -170,6 +171,22 @@ int vidur_yaml_fail_key(const struct vidur_yaml_node *mapping, const char *key,
     return fail_at(mapping, key, err, text);
 }
 
+int vidur_yaml_fail_missing(const struct vidur_yaml_node *mapping, const char *key,
+                            struct vidur_error *err)
+{
+    return vidur_yaml_fail_key(mapping, key, err, "missing; this key needs a value");
+}
+
+int vidur_yaml_fail_unknown(const struct vidur_yaml_node *mapping, const char *key,
+                            const char *const *names, int count,
+                            struct vidur_error *err)
+{
+    const char *nearest = vidur_text_nearest(key, names, count);
+    return vidur_yaml_fail_key(mapping, key, err,
+                               "unknown key; the nearest known one is '%s'",
+                               nearest ? nearest : "");
+}
+
 /* ---- Scalars ---- */
 
 const char *vidur_yaml_scalar(const struct vidur_yaml_node *node)
@@ -276,7 +293,7 @@ int vidur_yaml_as_reference(const struct vidur_yaml_node *node, char *out, size_
     const size_t n = text ? strlen(text) : 0;
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         const size_t length = strlen(suffixes[i]);
-        if (n > length && strcmp(text + n - length, suffixes[i]) == 0)
+        if (n > length && strcasecmp(text + n - length, suffixes[i]) == 0)
             return vidur_yaml_as_path(node, out, size, err);
     }
     return vidur_yaml_as_string(node, out, size, err);

@@ -70,25 +70,12 @@ static int read_double(const struct vidur_yaml_node *node,
 
 /* ---- Words ---- */
 
-/* "a, b, c" */
-static void list_names(const char *const *names, int count, char *out, size_t size)
-{
-    size_t used = 0;
-    out[0] = '\0';
-    for (int i = 0; i < count && used < size; i++)
-        used +=
-            (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", names[i]);
-}
-
 static int fail_word(const struct vidur_yaml_node *node, const char *const *names,
                      int count, struct vidur_error *err)
 {
-    char list[384];
-    const char *text = vidur_yaml_scalar(node);
-    const char *nearest = vidur_text_nearest(text, names, count);
-    list_names(names, count, list, sizeof list);
-    return vidur_yaml_fail(node, err, "'%.60s' is not known; the nearest is '%s' of %s",
-                           text, nearest ? nearest : "", list);
+    char text[512];
+    vidur_text_unknown(vidur_yaml_scalar(node), names, count, text, sizeof text);
+    return vidur_yaml_fail(node, err, "%s", text);
 }
 
 static int read_enum(const struct vidur_yaml_node *node,
@@ -111,7 +98,9 @@ static int read_string(const struct vidur_yaml_node *node,
                        const struct vidur_yaml_field *field, char *out,
                        struct vidur_error *err)
 {
-    if (vidur_yaml_as_string(node, out, field->size, err))
+    const bool reference = field->type == VIDUR_YAML_REFERENCE;
+    if (reference ? vidur_yaml_as_reference(node, out, field->size, err)
+                  : vidur_yaml_as_string(node, out, field->size, err))
         return -1;
     if ((field->flags & VIDUR_YAML_FILLED) && !out[0])
         return vidur_yaml_fail(node, err, "an empty text; give a name");
@@ -198,38 +187,44 @@ struct key_tables {
     const char *tag_key;
 };
 
-static int table_length(const struct vidur_yaml_field *fields)
+enum { MAX_KEYS = 256 }; /* of a mapping */
+
+/* Adds a table's keys behind the first `count`; returns how many there are then. */
+static int add_keys(const struct vidur_yaml_field *fields, const char **names,
+                    int count)
+{
+    for (; fields && fields->key && count < MAX_KEYS; fields++)
+        if (fields->type == VIDUR_YAML_PART)
+            count = add_keys(fields->part(), names, count);
+        else
+            names[count++] = fields->key;
+    return count;
+}
+
+static int list_keys(const struct key_tables *known, const char *names[MAX_KEYS])
 {
     int count = 0;
-    while (fields && fields[count].key)
-        count++;
+    if (known->tag_key)
+        names[count++] = known->tag_key;
+    for (int t = 0; t < 2; t++)
+        count = add_keys(known->tables[t], names, count);
     return count;
 }
 
 static int fail_unknown_key(const struct vidur_yaml_node *mapping, const char *key,
                             const struct key_tables *known, struct vidur_error *err)
 {
-    const char *names[256];
-    int count = 0;
-    if (known->tag_key)
-        names[count++] = known->tag_key;
-    for (int t = 0; t < 2; t++)
-        for (int i = 0; i < table_length(known->tables[t]) && count < 256; i++)
-            names[count++] = known->tables[t][i].key;
-    const char *nearest = vidur_text_nearest(key, names, count);
-    return vidur_yaml_fail_key(mapping, key, err,
-                               "unknown key; the nearest known one is '%s'",
-                               nearest ? nearest : "");
+    const char *names[MAX_KEYS];
+    return vidur_yaml_fail_unknown(mapping, key, names, list_keys(known, names), err);
 }
 
 static bool is_known(const struct key_tables *known, const char *key)
 {
-    if (known->tag_key && strcmp(known->tag_key, key) == 0)
-        return true;
-    for (int t = 0; t < 2; t++)
-        for (int i = 0; i < table_length(known->tables[t]); i++)
-            if (strcmp(known->tables[t][i].key, key) == 0)
-                return true;
+    const char *names[MAX_KEYS];
+    const int count = list_keys(known, names);
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], key) == 0)
+            return true;
     return false;
 }
 
@@ -238,11 +233,15 @@ static int read_table(const struct vidur_yaml_node *mapping,
                       struct vidur_error *err)
 {
     for (; fields && fields->key; fields++) {
+        if (fields->type == VIDUR_YAML_PART) {
+            if (read_table(mapping, fields->part(), out + fields->offset, err))
+                return -1;
+            continue;
+        }
         const struct vidur_yaml_node *value = vidur_yaml_get(mapping, fields->key);
         const bool given = value != NULL;
         if (!given && (fields->flags & VIDUR_YAML_REQUIRED))
-            return vidur_yaml_fail_key(mapping, fields->key, err,
-                                       "missing; this key needs a value");
+            return vidur_yaml_fail_missing(mapping, fields->key, err);
         if (fields->flags & VIDUR_YAML_TELL)
             memcpy(out + fields->present_offset, &given, sizeof given);
         if (given && vidur_yaml_read_field(value, fields, out, err))
@@ -296,7 +295,7 @@ static int read_tag(const struct vidur_yaml_node *node,
         return 0;
     if (!value) {
         char list[384];
-        list_names(names, count, list, sizeof list);
+        vidur_text_list(names, count, list, sizeof list);
         return vidur_yaml_fail_key(node, choice->tag_key, err, "missing; one of %s",
                                    list);
     }
@@ -365,6 +364,7 @@ int vidur_yaml_read_field(const struct vidur_yaml_node *node,
     case VIDUR_YAML_BOOL:
         return vidur_yaml_as_bool(node, member, err);
     case VIDUR_YAML_STRING:
+    case VIDUR_YAML_REFERENCE:
         return read_string(node, field, member, err);
     case VIDUR_YAML_PATH:
         return vidur_yaml_as_path(node, member, field->size, err);
@@ -379,6 +379,7 @@ int vidur_yaml_read_field(const struct vidur_yaml_node *node,
         return read_list(node, field, base, err);
     case VIDUR_YAML_CUSTOM:
         return field->read(node, member, err);
+    case VIDUR_YAML_PART: /* read_table()'s */
     case VIDUR_YAML_ELSEWHERE:
         break;
     }
@@ -409,6 +410,8 @@ static void release_field(const struct vidur_yaml_field *field, char *out)
 {
     if (field->type == VIDUR_YAML_MAPPING)
         vidur_yaml_release(field->fields, out + field->offset);
+    else if (field->type == VIDUR_YAML_PART)
+        vidur_yaml_release(field->part(), out + field->offset);
     else if (field->type == VIDUR_YAML_UNION)
         vidur_yaml_release_union(field->choice, out + field->offset);
     else if (field->type == VIDUR_YAML_SEQUENCE || field->type == VIDUR_YAML_ARRAY)

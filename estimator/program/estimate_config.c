@@ -1,129 +1,78 @@
 #include "program/estimate_config.h"
 
+#include "base/section.h"
 #include "base/yaml.h"
 
-#include <vidur/paths.h>
+#include <vidur/spec_config.h>
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
-/* The keys of `cluster` that matter here; the others are the simulator's. */
-struct cluster {
-    char network_device[VIDUR_PATH_MAX];
-    char device[VIDUR_PATH_MAX];
-    int tensor_parallel_size;
-    int num_pipeline_stages;
+/* What is read beside the configuration itself. */
+struct document {
+    struct vidur_estimate_config config;
+    char model[1024];
+    struct vidur_hardware_config hardware;
+    enum vidur_semantics semantics;
 };
+
+#define KEY(key, kind, member) VIDUR_YAML_KEY(key, kind, struct document, member)
+#define KEYS(member, part)     VIDUR_YAML_KEYS(struct document, member, part)
+#define OTHER(key_)                                                                    \
+    {                                                                                  \
+        .key = key_, .type = VIDUR_YAML_ELSEWHERE                                      \
+    }
+#define X(kind, name, def, min)                                                        \
+    VIDUR_YAML_AT_LEAST(kind, struct vidur_estimate_config, name, min),
+
+static const struct vidur_yaml_field layout_fields[] = {VIDUR_PARALLELISM(X){0}};
+#undef X
+
+static const struct vidur_yaml_field *layout_part(void)
+{
+    return layout_fields;
+}
 
 static const struct vidur_yaml_field cluster_fields[] = {
-    {.key = "device",
-     .type = VIDUR_YAML_STRING,
-     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
-     VIDUR_YAML_AT(struct cluster, device)},
-    {.key = "network_device",
-     .type = VIDUR_YAML_STRING,
-     VIDUR_YAML_AT(struct cluster, network_device)},
-    {.key = "tensor_parallel_size",
-     .type = VIDUR_YAML_INT,
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,
-     VIDUR_YAML_AT(struct cluster, tensor_parallel_size),
-     .min = 1,
-     .max = 1024},
-    {.key = "num_pipeline_stages",
-     .type = VIDUR_YAML_INT,
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,
-     VIDUR_YAML_AT(struct cluster, num_pipeline_stages),
-     .min = 1,
-     .max = 1024},
-    {.key = "num_replicas", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "memory_margin_fraction", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "memory_planner", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = NULL}};
-
-struct document {
-    char model[VIDUR_PATH_MAX];
-    struct cluster cluster;
-};
+    {KEYS(hardware, vidur_hardware_fields)},
+    {KEYS(config, layout_part)},
+    OTHER("num_replicas"),
+    OTHER("memory_margin_fraction"),
+    OTHER("memory_planner"),
+    {0}};
 
 static const struct vidur_yaml_field document_fields[] = {
-    {.key = "model",
-     .type = VIDUR_YAML_STRING,
-     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
-     VIDUR_YAML_AT(struct document, model)},
+    {KEY("model", REFERENCE, model), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {.key = "cluster",
      .type = VIDUR_YAML_MAPPING,
      .flags = VIDUR_YAML_REQUIRED,
-     .offset = offsetof(struct document, cluster),
      .fields = cluster_fields},
-    {.key = "estimator", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "scheduler", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "workload", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "router", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "semantics", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "time_limit_s", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "tbt_definition", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "output", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = NULL}};
+    {KEY("semantics", ENUM, semantics), .names = vidur_semantics_names},
+    {KEYS(config.estimator, vidur_estimator_section)},
+    OTHER("scheduler"),
+    OTHER("workload"),
+    OTHER("router"),
+    OTHER("time_limit_s"),
+    OTHER("tbt_definition"),
+    OTHER("output"),
+    {0}};
 
-/* Files named in a configuration are relative to it; bare names are specs of data/. */
-struct reference {
-    const struct vidur_yaml_node *parent;
-    const char *key;
-    const char *kind; /* folder below data/ */
-    const char *text;
-};
-
-static int resolve(const struct reference *reference, struct vidur_path *path,
-                   struct vidur_error *err)
+static int load_specs(const struct vidur_yaml_node *root, struct document *document,
+                      struct vidur_error *err)
 {
-    struct vidur_error why;
-    if (vidur_path_spec(vidur_yaml_file(reference->parent), reference->kind,
-                        reference->text, path, &why))
-        return vidur_yaml_fail_key(reference->parent, reference->key, err, "%s",
-                                   why.text);
-    return 0;
-}
-
-static int load_node(const struct vidur_yaml_node *cluster, const char *reference,
-                     struct vidur_estimate_config *config, struct vidur_error *err)
-{
-    char fallback[sizeof config->device.name + 32];
-    struct vidur_path path;
-    snprintf(fallback, sizeof fallback, "%s_pairwise_nvlink", config->device.name);
-    const struct reference node = {cluster, "network_device", "skus/nodes",
-                                   reference[0] ? reference : fallback};
-    if (resolve(&node, &path, err) ||
-        vidur_node_sku_load(&config->node, path.text, err))
-        return -1;
-    if (strcmp(config->node.device, config->device.name) != 0)
-        return vidur_yaml_fail_key(cluster, "network_device", err,
-                                   "%s holds %s, not %s; name a node of that device",
-                                   config->node.name, config->node.device,
-                                   config->device.name);
-    return 0;
-}
-
-static int load_specs(const struct vidur_yaml_node *root,
-                      const struct document *document,
-                      struct vidur_estimate_config *config, struct vidur_error *err)
-{
+    struct vidur_estimate_config *config = &document->config;
     const struct vidur_yaml_node *cluster = vidur_yaml_get(root, "cluster");
-    const struct reference model = {root, "model", "models", document->model};
-    const struct reference device = {cluster, "device", "skus/devices",
-                                     document->cluster.device};
-    struct vidur_path path;
-    if (resolve(&model, &path, err) ||
-        vidur_model_load(&config->model, path.text, err) ||
-        resolve(&device, &path, err) ||
-        vidur_device_sku_load(&config->device, path.text, err) ||
-        load_node(cluster, document->cluster.network_device, config, err))
+    document->hardware.semantics = document->semantics;
+    if (vidur_model_config_load(&config->model, document->model, root, "model", err) ||
+        vidur_hardware_load(&document->hardware, cluster, &config->device,
+                            &config->node, err))
         return -1;
-    struct vidur_error why;
-    if (vidur_estimate_check_tp(&config->model, document->cluster.tensor_parallel_size,
-                                &why))
-        return vidur_yaml_fail_key(cluster, "tensor_parallel_size", err, "%s",
-                                   why.text);
+    const struct vidur_cut cut = {config->tensor_parallel_size,
+                                  config->num_pipeline_stages, config->expert_parallel};
+    if (vidur_check_tensor_parallel(&config->model, &cut, document->semantics, err))
+        return vidur_section_fail(cluster, "tensor_parallel_size", err);
+    if (vidur_check_pipeline(&config->model, config->num_pipeline_stages, err))
+        return vidur_section_fail(cluster, "num_pipeline_stages", err);
     return 0;
 }
 
@@ -135,46 +84,40 @@ static int read_block_size(const struct vidur_yaml_node *root, int *block_size,
         scheduler && vidur_yaml_kind(scheduler) == VIDUR_YAML_IS_MAPPING
             ? vidur_yaml_get(scheduler, "block_size")
             : NULL;
+    static const struct vidur_yaml_field size = {.key = "",
+                                                 .type = VIDUR_YAML_INT,
+                                                 .flags = VIDUR_YAML_MIN,
+                                                 .size = sizeof(int),
+                                                 .min = 1};
     *block_size = 16;
-    if (!node)
-        return 0;
-    if (vidur_yaml_as_int(node, block_size, err))
-        return -1;
-    if (*block_size < 1)
-        return vidur_yaml_fail(node, err, "%d is no size; it must be >= 1",
-                               *block_size);
-    return 0;
+    return node ? vidur_yaml_read_field(node, &size, block_size, err) : 0;
 }
 
 static int read_document(const struct vidur_yaml_node *root,
                          struct vidur_estimate_config *config, struct vidur_error *err)
 {
-    struct document document = {
-        .cluster = {.tensor_parallel_size = 1, .num_pipeline_stages = 1}};
+    struct document document = {.config = *config};
     if (vidur_yaml_read(root, document_fields, &document, err) ||
-        load_specs(root, &document, config, err) ||
-        read_block_size(root, &config->block_size_tokens, err))
+        load_specs(root, &document, err) ||
+        read_block_size(root, &document.config.block_size_tokens, err))
         return -1;
-    config->tensor_parallel_size = document.cluster.tensor_parallel_size;
-    config->num_pipeline_stages = document.cluster.num_pipeline_stages;
-    vidur_estimator_config_defaults(&config->estimator);
-    const struct vidur_yaml_node *section = vidur_yaml_get(root, "estimator");
-    return section ? vidur_estimator_config_read(section, &config->estimator, err) : 0;
+    *config = document.config;
+    return 0;
 }
 
 int vidur_estimate_config_load(struct vidur_estimate_config *config, const char *path,
                                const char *const *sets, int num_sets,
                                struct vidur_error *err)
 {
-    struct vidur_yaml *doc = vidur_yaml_load(path, err);
+    struct vidur_yaml *doc = vidur_yaml_open(path, sets, num_sets, err);
     if (!doc)
         return -1;
-    int status = 0;
     memset(config, 0, sizeof *config);
-    for (int i = 0; status == 0 && i < num_sets; i++)
-        status = vidur_yaml_set(doc, sets[i], err);
-    if (status == 0)
-        status = read_document(vidur_yaml_root(doc), config, err);
+#define X(type, name, def, min) config->name = def;
+    VIDUR_PARALLELISM(X)
+#undef X
+    vidur_estimator_config_defaults(&config->estimator);
+    const int status = read_document(vidur_yaml_root(doc), config, err);
     vidur_yaml_free(doc);
     return status;
 }
@@ -188,23 +131,8 @@ vidur_estimate_request(const struct vidur_estimate_config *config)
         .device = &config->device,
         .node = &config->node,
         .tensor_parallel_size = config->tensor_parallel_size,
+        .expert_parallel = config->expert_parallel,
         .pipeline = config->num_pipeline_stages > 1,
         .multi_node = devices > config->node.devices_per_node,
         .block_size_tokens = config->block_size_tokens};
-}
-
-int vidur_estimate_check_tp(const struct vidur_model_spec *model, int tp,
-                            struct vidur_error *err)
-{
-    if (model->num_q_heads % tp)
-        return vidur_fail(err, VIDUR_EINVAL, "%d does not divide %d query heads of %s",
-                          tp, model->num_q_heads, model->name);
-    if (model->embedding_dim % tp)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "%d does not divide the embedding dimension %d of %s", tp,
-                          model->embedding_dim, model->name);
-    if (model->max_tensor_parallel_size && tp > model->max_tensor_parallel_size)
-        return vidur_fail(err, VIDUR_EINVAL, "%d is more than %s can use; at most %d",
-                          tp, model->name, model->max_tensor_parallel_size);
-    return 0;
 }

@@ -3,18 +3,21 @@
 
 #include <vidur/model.h>
 #include <vidur/sku.h>
+#include <vidur/spec_config.h>
 #include <vidur/timetable.h>
 
 /*
  * What floor 1 needs of vidur-simulate's configuration: the model, the hardware and the
- * estimator section. The other known sections are skipped, not read.
+ * estimator section, with vidur-simulate's defaults and checks. The other known
+ * sections are skipped, not read.
  */
 struct vidur_estimate_config {
     struct vidur_model_spec model;
     struct vidur_device_sku device;
     struct vidur_node_sku node;
-    int tensor_parallel_size;
-    int num_pipeline_stages;
+#define X(type, name, def, min) type name;
+    VIDUR_PARALLELISM(X)
+#undef X
     int block_size_tokens; /* of the scheduler section; 16 */
     struct vidur_estimator_config estimator;
 };
@@ -28,9 +31,5 @@ int vidur_estimate_config_load(struct vidur_estimate_config *config, const char 
  * the estimator section's. */
 struct vidur_timetable_request
 vidur_estimate_request(const struct vidur_estimate_config *config);
-
-/* The TP size must divide the model; error texts start with the configuration's key. */
-int vidur_estimate_check_tp(const struct vidur_model_spec *model, int tp,
-                            struct vidur_error *err);
 
 #endif

@@ -87,7 +87,9 @@ static int read_case(struct against *against, const struct vidur_model_spec *mod
     if (i == MAX_CASES)
         return vidur_fail(err, VIDUR_EINVAL, "more than %d profiles at once",
                           MAX_CASES);
-    if (vidur_estimate_check_tp(model, tp, err))
+    /* Whatever the engines ask: profiles of the reference round KV heads up. */
+    const struct vidur_cut cut = {tp, 1, false};
+    if (vidur_check_tensor_parallel(model, &cut, VIDUR_SEMANTICS_VIDUR, err))
         return vidur_fail_prefix(err, "--tp");
     one->request = vidur_estimate_request(job->config);
     one->request.model = model;

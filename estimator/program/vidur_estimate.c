@@ -66,14 +66,7 @@ int main(int argc, char **argv)
     spec.libraries = libraries;
     if (vidur_args_parse(&args, &spec, argc, argv, &err)) {
         fprintf(stderr, "vidur-estimate: %s\n", err.text);
-    } else if (args.help) {
-        vidur_args_print_help(&spec, stdout);
-        status = 0;
-    } else if (args.man) {
-        vidur_args_print_man(&spec, stdout);
-        status = 0;
-    } else if (args.version) {
-        vidur_args_print_version(&spec, stdout);
+    } else if (vidur_args_answer(&args, stdout)) {
         status = 0;
     } else {
         const struct vidur_log log = {.write = args.quiet ? NULL : print_log,

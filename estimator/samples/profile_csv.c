@@ -86,11 +86,12 @@ static void warn_vocabulary(const struct vidur_profile_rows *rows)
 static int keep_mlp_rows(struct vidur_profile_rows *rows, struct vidur_error *err)
 {
     const struct vidur_model_spec *model = rows->request->model;
-    if (vidur_profile_rows_keep(rows, MLP_N_HEAD, model->num_q_heads, err) ||
-        vidur_profile_rows_keep(rows, MLP_N_KV_HEAD, model->num_kv_heads, err) ||
-        vidur_profile_rows_keep(rows, MLP_N_EMBD, model->embedding_dim, err) ||
-        vidur_profile_rows_keep(rows, MLP_N_EXPANDED_EMBD, model->mlp_hidden_dim,
+    if (vidur_profile_rows_keep(rows, MLP_N_HEAD, model->kinds[0].num_q_heads, err) ||
+        vidur_profile_rows_keep(rows, MLP_N_KV_HEAD, model->kinds[0].num_kv_heads,
                                 err) ||
+        vidur_profile_rows_keep(rows, MLP_N_EMBD, model->embedding_dim, err) ||
+        vidur_profile_rows_keep(rows, MLP_N_EXPANDED_EMBD,
+                                model->kinds[0].mlp_hidden_dim, err) ||
         vidur_profile_rows_keep(rows, MLP_USE_GATED_MLP, model->use_gated_mlp, err) ||
         vidur_profile_rows_keep(rows, MLP_TP, rows->request->tensor_parallel_size, err))
         return -1;
@@ -200,8 +201,10 @@ static int keep_attention_rows(struct vidur_profile_rows *rows, struct vidur_err
 {
     const struct vidur_model_spec *model = rows->request->model;
     if (vidur_profile_rows_keep(rows, ATTN_N_EMBD, model->embedding_dim, err) ||
-        vidur_profile_rows_keep(rows, ATTN_N_Q_HEAD, model->num_q_heads, err) ||
-        vidur_profile_rows_keep(rows, ATTN_N_KV_HEAD, model->num_kv_heads, err))
+        vidur_profile_rows_keep(rows, ATTN_N_Q_HEAD, model->kinds[0].num_q_heads,
+                                err) ||
+        vidur_profile_rows_keep(rows, ATTN_N_KV_HEAD, model->kinds[0].num_kv_heads,
+                                err))
         return -1;
     return vidur_profile_rows_keep(rows, ATTN_TP, rows->request->tensor_parallel_size,
                                    err);

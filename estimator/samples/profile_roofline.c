@@ -1,5 +1,7 @@
 #include "samples/profile_roofline.h"
 
+#include <vidur/shard.h>
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +16,17 @@ struct shape {
 
 static struct shape shape_of(const struct vidur_timetable_request *request)
 {
-    const struct vidur_model_spec *model = request->model;
-    const int tp = request->tensor_parallel_size;
-    return (struct shape){.q_heads = (double)model->num_q_heads / tp,
-                          .kv_heads = vidur_model_kv_heads_per_device(model, tp),
-                          .head_dim = model->head_dim,
-                          .embedding_dim = model->embedding_dim,
-                          .mlp_dim = (double)model->mlp_hidden_dim / tp,
-                          .gated = model->use_gated_mlp};
+    const struct vidur_cut cut = {.tensor = request->tensor_parallel_size,
+                                  .pipeline = 1};
+    struct vidur_shard shard;
+    vidur_shard_of(&shard, request->model, &cut);
+    const struct vidur_shard_layers *layers = &shard.layers[0];
+    return (struct shape){.q_heads = layers->q_heads,
+                          .kv_heads = layers->kv_heads,
+                          .head_dim = layers->kind.head_dim,
+                          .embedding_dim = shard.embedding_dim,
+                          .mlp_dim = layers->mlp_dim,
+                          .gated = shard.use_gated_mlp};
 }
 
 /* ---- Kernels ---- */

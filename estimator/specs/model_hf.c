@@ -2,215 +2,112 @@
 
 #include "specs/model_hf.h"
 
-#include "base/json.h"
+#include "base/file.h"
+#include "specs/model_hf_parts.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What a model type means and its config.json does not say. */
-struct family {
-    const char *model_type;
-    bool gated_mlp;
-    bool parallel_block; /* attention and MLP behind one norm */
-    bool tied;           /* default of tie_word_embeddings */
-    int max_tensor_parallel_size;
-};
+enum { MAX_BYTES = 16 << 20 };
 
-static const struct family families[] = {
-    {"gemma", true, false, true, 0},       {"gemma2", true, false, true, 0},
-    {"gemma3_text", true, false, true, 0}, {"cohere", true, true, true, 0},
-    {"phi", false, true, false, 1},        {"gpt_neox", false, true, false, 0},
-    {"starcoder2", false, false, true, 0},
-};
+static const struct hf_family unknown_family = {0};
 
-static const struct family *find_family(const char *model_type)
+/* ---- Files ---- */
+
+/* Python writes numbers that JSON has not: Infinity and NaN become null, as long. */
+static void replace_infinities(char *text)
 {
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-        if (model_type && strcmp(families[i].model_type, model_type) == 0)
-            return &families[i];
-    return NULL;
-}
-
-static int read_required(const struct vidur_json_node *root, const char *key, int *out,
-                         struct vidur_error *err)
-{
-    struct vidur_json_node node = vidur_json_get(root, key);
-    if (!vidur_json_has(root, key))
-        return vidur_json_fail(&node, err,
-                               "missing; a decoder-only model's config.json has it");
-    return vidur_json_as_int(&node, out, err);
-}
-
-static int read_optional(const struct vidur_json_node *root, const char *key, int *out,
-                         struct vidur_error *err)
-{
-    struct vidur_json_node node = vidur_json_get(root, key);
-    return vidur_json_has(root, key) ? vidur_json_as_int(&node, out, err) : 0;
-}
-
-/* A size that follows from others where it is missing. */
-static int read_derivable(const struct vidur_json_node *root, const char *key, int *out,
-                          struct vidur_error *err)
-{
-    struct vidur_json_node node = vidur_json_get(root, key);
-    if (read_optional(root, key, out, err))
-        return -1;
-    if (vidur_json_has(root, key) && *out < 1)
-        return vidur_json_fail(&node, err,
-                               "%d; 1 or more, or leave it out to derive it", *out);
-    return 0;
-}
-
-static int read_sizes(const struct vidur_json_node *root,
-                      struct vidur_model_spec *model, struct vidur_error *err)
-{
-    const struct {
-        const char *key;
-        int *out;
-    } required[] = {{"hidden_size", &model->embedding_dim},
-                    {"num_hidden_layers", &model->num_layers},
-                    {"num_attention_heads", &model->num_q_heads},
-                    {"intermediate_size", &model->mlp_hidden_dim},
-                    {"vocab_size", &model->vocab_size},
-                    {"max_position_embeddings", &model->max_position_embeddings}};
-    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
-        if (read_required(root, required[i].key, required[i].out, err))
-            return -1;
-    if (read_derivable(root, "num_key_value_heads", &model->num_kv_heads, err))
-        return -1;
-    return read_derivable(root, "head_dim", &model->head_dim, err);
-}
-
-/* Keys under which published configurations state their number of experts. */
-static int refuse_experts(const struct vidur_json_node *root, struct vidur_error *err)
-{
-    static const char *const keys[] = {"num_local_experts", "num_experts",
-                                       "n_routed_experts", "moe_num_experts"};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        int experts = 0;
-        if (read_optional(root, keys[i], &experts, err))
-            return -1;
-        struct vidur_json_node node = vidur_json_get(root, keys[i]);
-        if (experts > 1)
-            return vidur_json_fail(&node, err,
-                                   "a mixture of %d experts; only dense models are "
-                                   "supported",
-                                   experts);
+    static const char *const words[] = {"-Infinity", "Infinity"};
+    bool quoted = false;
+    for (char *p = text; *p; p++) {
+        if (*p == '"')
+            quoted = !quoted;
+        if (quoted && *p == '\\' && p[1])
+            p++;
+        for (int i = 0; i < 2 && !quoted; i++) {
+            const size_t n = strlen(words[i]);
+            if (strncmp(p, words[i], n) == 0) {
+                memset(p, ' ', n);
+                memcpy(p, "null", 4);
+            }
+        }
+        if (!quoted && strncmp(p, "NaN", 3) == 0)
+            memcpy(p, "0  ", 3);
     }
-    return 0;
 }
 
-/* Model types whose layers are not attention and one MLP, whatever keys they give. */
-static int refuse_types(const struct vidur_json_node *root, struct vidur_error *err)
+static struct vidur_json *load(const char *path, struct vidur_error *err)
 {
-    static const char *const types[] = {
-        "mamba",   "mamba2",      "falcon_mamba", "falcon_h1",       "jamba",
-        "bamba",   "zamba",       "zamba2",       "recurrent_gemma", "rwkv",
-        "rwkv5",   "rwkv6",       "nemotron_h",   "granitemoe",      "granitemoehybrid",
-        "mixtral", "qwen2_moe",   "qwen3_moe",    "deepseek_v2",     "deepseek_v3",
-        "dbrx",    "phimoe",      "olmoe",        "jetmoe",          "arctic",
-        "gpt_oss", "llama4_text", "glm4_moe"};
-    if (!vidur_json_has(root, "model_type"))
-        return 0;
-    struct vidur_json_node node = vidur_json_get(root, "model_type");
-    const char *type = vidur_json_as_string(&node, err);
-    if (!type)
-        return -1;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(type, types[i]) == 0)
-            return vidur_json_fail(&node, err,
-                                   "%s is no dense transformer (experts or state-space "
-                                   "layers); only dense models are supported",
-                                   type);
-    return 0;
+    size_t size;
+    char *text = vidur_file_read(path, MAX_BYTES, &size, err);
+    if (!text)
+        return NULL;
+    replace_infinities(text);
+    struct vidur_json *doc = vidur_json_parse(path, text, size, err);
+    free(text);
+    return doc;
 }
 
-/* quantization_config, or a type of 8 bits or fewer: "float8_e4m3fn", "int8". */
-static int read_quantization(const struct vidur_json_node *top,
-                             const struct vidur_json_node *root,
-                             struct vidur_model_spec *model, struct vidur_error *err)
+/* What a quantisation tool wrote beside the configuration: hf_quant_config.json beside
+ * config.json, NAME_hf_quant_config.json beside NAME_config.json, NAME_hf_quant.json
+ * beside NAME.json. *doc: NULL where there is none. */
+static int load_beside(const char *path, struct vidur_json **doc,
+                       struct vidur_error *err)
 {
-    static const char *const keys[] = {"torch_dtype", "dtype"};
-    model->quantized = vidur_json_has(top, "quantization_config") ||
-                       vidur_json_has(root, "quantization_config");
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        if (!vidur_json_has(root, keys[i]))
+    static const struct {
+        const char *end, *beside;
+    } names[] = {{"config.json", "hf_quant_config.json"}, {".json", "_hf_quant.json"}};
+    const size_t length = strlen(path);
+    *doc = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const size_t n = strlen(names[i].end);
+        char other[PATH_MAX];
+        if (length < n || strcmp(path + length - n, names[i].end) != 0)
             continue;
-        struct vidur_json_node node = vidur_json_get(root, keys[i]);
-        const char *type = vidur_json_as_string(&node, err);
-        if (!type)
-            return -1;
-        if (strncmp(type, "float8", 6) == 0 || strncmp(type, "fp8", 3) == 0 ||
-            strcmp(type, "int8") == 0 || strcmp(type, "uint8") == 0)
-            model->quantized = true;
+        const int used = snprintf(other, sizeof other, "%.*s%s", (int)(length - n),
+                                  path, names[i].beside);
+        if (used < 0 || (size_t)used >= sizeof other || !vidur_file_exists(other))
+            continue;
+        *doc = load(other, err);
+        return *doc ? 0 : -1;
     }
     return 0;
 }
 
-static int read_flag(const struct vidur_json_node *root, const char *key, bool *out,
-                     struct vidur_error *err)
-{
-    struct vidur_json_node node = vidur_json_get(root, key);
-    return vidur_json_has(root, key) ? vidur_json_as_bool(&node, out, err) : 0;
-}
+/* ---- Name ---- */
 
-/* Gated (SwiGLU) where the activation is SiLU, as in Llama and its kin; families that
- * differ are in the table. */
-static int read_shape(const struct vidur_json_node *root,
-                      struct vidur_model_spec *model, struct vidur_error *err)
-{
-    struct vidur_json_node type = vidur_json_get(root, "model_type");
-    const struct family *family = NULL;
-    if (vidur_json_has(root, "model_type")) {
-        const char *text = vidur_json_as_string(&type, err);
-        if (!text)
-            return -1;
-        family = find_family(text);
-    }
-    struct vidur_json_node node = vidur_json_get(root, "hidden_act");
-    if (!vidur_json_has(root, "hidden_act"))
-        return vidur_json_fail(&node, err,
-                               "missing; \"silu\" for a gated MLP, \"gelu\" without");
-    const char *act = vidur_json_as_string(&node, err);
-    if (!act)
-        return -1;
-    model->use_gated_mlp = family
-                               ? family->gated_mlp
-                               : strcmp(act, "silu") == 0 || strcmp(act, "swish") == 0;
-    bool parallel = family && family->parallel_block;
-    if (read_flag(root, "use_parallel_residual", &parallel, err) ||
-        read_flag(root, "parallel_attn", &parallel, err))
-        return -1;
-    model->post_attn_norm = !parallel;
-    model->max_tensor_parallel_size = family ? family->max_tensor_parallel_size : 0;
-    model->tie_word_embeddings = family && family->tied;
-    return read_flag(root, "tie_word_embeddings", &model->tie_word_embeddings, err);
-}
-
-/* The name of the folder that holds the file. */
-static int folder_name(const char *path, char *out, size_t size)
+/* "org--name.json" is org/name; config.json has the name of its folder. */
+static int name_of_file(const char *path, char *out, size_t size)
 {
     char *full = realpath(path, NULL);
     if (!full)
         return -1;
     char *slash = strrchr(full, '/');
-    if (slash)
+    char *name = slash ? slash + 1 : full;
+    char *dot = strrchr(name, '.'), *dashes = strstr(name, "--");
+    if (dashes && dot > dashes) {
+        *dot = '\0';
+        *dashes = '/';
+        memmove(dashes + 1, dashes + 2, strlen(dashes + 2) + 1);
+    } else if (slash) {
         *slash = '\0';
-    const char *name = strrchr(full, '/');
-    name = name ? name + 1 : full;
-    bool ok = name[0] && strlen(name) < size;
+        name = strrchr(full, '/');
+        name = name ? name + 1 : full;
+    }
+    const bool ok = name[0] && strlen(name) < size;
     if (ok)
         memcpy(out, name, strlen(name) + 1);
     free(full);
     return ok ? 0 : -1;
 }
 
-static int read_name(const struct vidur_json_node *root, const char *path,
+static int read_name(const struct vidur_json_node *top, const char *path,
                      struct vidur_model_spec *model, struct vidur_error *err)
 {
-    struct vidur_json_node node = vidur_json_get(root, "_name_or_path");
-    if (vidur_json_has(root, "_name_or_path")) {
+    const struct vidur_json_node node = vidur_json_get(top, "_name_or_path");
+    if (hf_is_there(&node)) {
         const char *text = vidur_json_as_string(&node, err);
         if (!text)
             return -1;
@@ -220,39 +117,147 @@ static int read_name(const struct vidur_json_node *root, const char *path,
             return 0;
         }
     }
-    if (folder_name(path, model->name, sizeof model->name))
+    if (name_of_file(path, model->name, sizeof model->name))
         return vidur_json_fail(&node, err,
                                "missing, and the file's folder gives no name either");
     return 0;
 }
 
+/* ---- Shape ---- */
+
+static int read_sizes(struct hf_config *config, struct vidur_error *err)
+{
+    const struct hf_family *family = config->family;
+    struct vidur_model_spec *model = config->model;
+    return hf_need_size(config, "hidden_size d_model n_embd", family->hidden,
+                        &model->embedding_dim, err) ||
+                   hf_need_size(config, "num_hidden_layers n_layers n_layer",
+                                family->layers, &model->num_layers, err) ||
+                   hf_need_size(config, "vocab_size", family->vocab, &model->vocab_size,
+                                err) ||
+                   hf_need_size(config,
+                                "max_position_embeddings max_seq_len n_positions",
+                                family->context, &model->max_position_embeddings, err)
+               ? -1
+               : 0;
+}
+
+/* Of a model type that is known, the family tells; else a gate goes with SiLU, as in
+ * Llama and its kin, and with activations called ...glu. */
+static int read_gate(struct hf_config *config, struct vidur_error *err)
+{
+    const struct vidur_json_node node =
+        hf_find(&config->text, "hidden_act hidden_activation activation_function");
+    const char *act = hf_is_there(&node) ? vidur_json_as_string(&node, err) : "";
+    if (!act)
+        return -1;
+    if (config->family != &unknown_family) {
+        config->model->use_gated_mlp = !config->family->plain_mlp;
+        return 0;
+    }
+    if (!act[0])
+        return vidur_json_fail(&node, err,
+                               "missing; \"silu\" for a gated MLP, \"gelu\" without");
+    config->model->use_gated_mlp =
+        strcmp(act, "silu") == 0 || strcmp(act, "swish") == 0 || strstr(act, "glu");
+    return 0;
+}
+
+static int read_shape(struct hf_config *config, struct vidur_error *err)
+{
+    const struct hf_family *family = config->family;
+    struct vidur_model_spec *model = config->model;
+    bool parallel = family->parallel_block;
+    if (read_gate(config, err) ||
+        hf_read_flag(&config->text, "use_parallel_residual parallel_attn", &parallel,
+                     err))
+        return -1;
+    model->post_attn_norm = !parallel;
+    model->max_tensor_parallel_size = family->max_tensor_parallel_size;
+    model->qk_norm_all_heads = family->qk_norm_all_heads;
+    model->tie_word_embeddings = family->tied;
+    return hf_read_flag(&config->top, "tie_word_embeddings",
+                        &model->tie_word_embeddings, err) ||
+                   hf_read_flag(&config->text, "tie_word_embeddings",
+                                &model->tie_word_embeddings, err)
+               ? -1
+               : 0;
+}
+
+/* ---- The whole ---- */
+
+/* Finds the language model in a configuration, and its family. */
+static int open_config(struct hf_config *config, struct vidur_error *err)
+{
+    static const char *const parts = "text_config llm_config language_config";
+    bool encoder = false;
+    const struct vidur_json_node part = hf_find(&config->top, parts);
+    config->text = config->top;
+    config->family = &unknown_family;
+    if (vidur_json_kind(&part) == VIDUR_JSON_OBJECT) {
+        config->text = part;
+        config->is_part = true;
+    }
+    const struct vidur_json_node type = vidur_json_get(&config->text, "model_type");
+    const char *name = hf_is_there(&type) ? vidur_json_as_string(&type, err) : "";
+    if (!name || hf_read_flag(&config->text, "is_encoder_decoder", &encoder, err))
+        return -1;
+    if (encoder) {
+        const struct vidur_json_node node =
+            vidur_json_get(&config->text, "is_encoder_decoder");
+        return vidur_json_fail(&node, err, "only decoder-only models can be simulated");
+    }
+    if (hf_refuse(&config->top, err) || hf_refuse(&config->text, err))
+        return -1;
+    if (config->is_part)
+        hf_note(config, "of a multimodal model, its language model alone");
+    const struct hf_family *family = hf_family_of(name);
+    if (family)
+        config->family = family;
+    else if (name[0])
+        hf_note(config, "model type %s is not known and read as Llama's is", name);
+    return 0;
+}
+
+static int check_missing(const struct hf_config *config, struct vidur_error *err)
+{
+    const struct vidur_json_node other = hf_find(&config->top, "quantization producer");
+    if (!config->missing[0])
+        return 0;
+    if (hf_is_there(&other))
+        return vidur_json_fail(&other, err,
+                               "this describes how the weights of a model are kept; "
+                               "name the config.json beside it");
+    return vidur_json_fail(
+        &config->text, err, "%s: missing; a decoder-only model's config.json has %s",
+        config->missing, strchr(config->missing, ',') ? "them" : "it");
+}
+
+static int read_config(struct hf_config *config, const char *path,
+                       const struct vidur_json_node *beside, struct vidur_error *err)
+{
+    struct hf_plan plan;
+    return open_config(config, err) || read_sizes(config, err) ||
+                   hf_read_plan(config, &plan, err) || check_missing(config, err) ||
+                   read_shape(config, err) || hf_lay_out(config, &plan, err) ||
+                   hf_read_precision(config, &plan, beside, err) ||
+                   read_name(&config->top, path, config->model, err)
+               ? -1
+               : 0;
+}
+
 int vidur_model_read_hf(struct vidur_model_spec *model, const char *path,
                         struct vidur_error *err)
 {
-    struct vidur_json *doc = vidur_json_load(path, err);
-    if (!doc)
-        return -1;
-    struct vidur_json_node top = vidur_json_root(doc);
-    struct vidur_json_node root = top;
-    bool encoder = false;
+    struct vidur_json *beside = NULL, *doc = load(path, err);
     int status = -1;
-
-    if (!vidur_json_has(&top, "hidden_size") && vidur_json_has(&top, "text_config"))
-        root = vidur_json_get(&top, "text_config");
-    if (read_flag(&root, "is_encoder_decoder", &encoder, err))
-        goto out;
-    if (encoder) {
-        struct vidur_json_node node = vidur_json_get(&root, "is_encoder_decoder");
-        status =
-            vidur_json_fail(&node, err, "only decoder-only models can be simulated");
-        goto out;
+    if (doc && load_beside(path, &beside, err) == 0) {
+        const struct vidur_json_node root =
+            beside ? vidur_json_root(beside) : vidur_json_root(doc);
+        struct hf_config config = {.top = vidur_json_root(doc), .model = model};
+        status = read_config(&config, path, beside ? &root : NULL, err);
     }
-    if (refuse_types(&root, err) || read_sizes(&root, model, err) ||
-        refuse_experts(&root, err) || read_shape(&root, model, err) ||
-        read_quantization(&top, &root, model, err) || read_name(&top, path, model, err))
-        goto out;
-    status = 0;
-out:
+    vidur_json_free(beside);
     vidur_json_free(doc);
     return status;
 }

@@ -56,8 +56,91 @@ static const struct vidur_yaml_field v1_fields[] = {
     POSITIVE(device_sku, "usable_memory_gib", v1.usable_memory_gib, 0),
     POSITIVE(device_sku, "memory_bandwidth_gb_per_s", v1.memory_bandwidth_gb_per_s, 0),
     POSITIVE(device_sku, "peak_bf16_tflops", v1.peak_bf16_tflops, 0),
+    POSITIVE(device_sku, "peak_fp8_tflops", v1.peak_fp8_tflops, 0),
+    POSITIVE(device_sku, "peak_fp4_tflops", v1.peak_fp4_tflops, 0),
     LATENCY(device_sku, "activation_gib_tp1", v1.activation_gib_tp1),
     LATENCY(device_sku, "activation_gib", v1.activation_gib),
+    {.key = NULL}};
+
+/* A list of numbers, each above 0 but the `launch`es, into consecutive doubles. */
+static int read_numbers(const struct vidur_yaml_node *node, double *out, int count,
+                        const char *what, struct vidur_error *err)
+{
+    if (vidur_yaml_count(node) != count)
+        return vidur_yaml_fail(node, err, "a list of %d numbers: %s", count, what);
+    for (int i = 0; i < count; i++) {
+        const struct vidur_yaml_node *item = vidur_yaml_item(node, i);
+        if (vidur_yaml_as_double(item, &out[i], err))
+            return -1;
+        if (!(out[i] >= 0) || (i < 2 && !(out[i] > 0)))
+            return vidur_yaml_fail(item, err, "%g; %s are numbers above 0", out[i],
+                                   what);
+    }
+    return 0;
+}
+
+/* {FORMAT: [numbers]}: `out` is the first of VIDUR_NUM_DTYPES structs of `count`
+ * doubles. */
+static int read_by_format(const struct vidur_yaml_node *node, double *out, int count,
+                          const char *what, struct vidur_error *err)
+{
+    for (int i = 0; i < vidur_yaml_count(node); i++) {
+        const char *key = vidur_yaml_key(node, i);
+        enum vidur_dtype dtype;
+        struct vidur_error why;
+        if (!key || vidur_dtype_find(&dtype, key, &why))
+            return vidur_yaml_fail(node, err, "%s",
+                                   key ? why.text : "a mapping of formats");
+        if (read_numbers(vidur_yaml_get(node, key), out + (size_t)dtype * (size_t)count,
+                         count, what, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int read_gemm(const struct vidur_yaml_node *node, void *out,
+                     struct vidur_error *err)
+{
+    return read_by_format(node, out, 3,
+                          "share of bandwidth, share of peak, launch in us", err);
+}
+
+static int read_experts(const struct vidur_yaml_node *node, void *out,
+                        struct vidur_error *err)
+{
+    return read_by_format(node, out, 4,
+                          "share of bandwidth, share of peak, launch in us, ns a token",
+                          err);
+}
+
+static int read_prefill(const struct vidur_yaml_node *node, void *out,
+                        struct vidur_error *err)
+{
+    return read_numbers(node, out, 2, "share of peak, launch in us", err);
+}
+
+static int read_all_reduce(const struct vidur_yaml_node *node, void *out,
+                           struct vidur_error *err)
+{
+    return read_numbers(node, out, 3,
+                        "latency in us of two devices, its growth a device, share of "
+                        "the link",
+                        err);
+}
+
+#define NUMBERS(key_, member_, reader)                                                 \
+    {                                                                                  \
+        .key = key_, .type = VIDUR_YAML_CUSTOM, .read = reader,                        \
+        VIDUR_YAML_AT(device_sku, member_)                                             \
+    }
+
+static const struct vidur_yaml_field engine_fields[] = {
+    TEXT(device_sku, "fitted_on", engine.fitted_on, 0),
+    NUMBERS("gemm", engine.gemm, read_gemm),
+    NUMBERS("experts", engine.experts, read_experts),
+    NUMBERS("prefill", engine.prefill, read_prefill),
+    NUMBERS("all_reduce", engine.all_reduce, read_all_reduce),
+    LATENCY(device_sku, "all_reduce_skew_us", engine.all_reduce_skew_us),
     {.key = NULL}};
 
 static const struct vidur_yaml_field device_fields[] = {
@@ -72,6 +155,8 @@ static const struct vidur_yaml_field device_fields[] = {
     TEXT(device_sku, "price_date", price_date, 0),
     SECTION("roofline", roofline_fields),
     SECTION("v1", v1_fields),
+    SECTION("engine_roofline", engine_fields),
+    TEXT(device_sku, "kernel_system", kernel_system, 0),
     {.key = NULL}};
 
 static const struct vidur_yaml_field link_fields[] = {
@@ -106,6 +191,21 @@ static const struct vidur_yaml_field node_fields[] = {
     SECTION("inter_node", inter_node_fields),
     {.key = NULL}};
 
+/* Of H100, for devices that have no timings of their own. */
+static struct vidur_engine_roofline engine_roofline_default(void)
+{
+    return (struct vidur_engine_roofline){
+        .fitted_on = "h100_sxm vllm-0.24.0",
+        .gemm = {[VIDUR_DTYPE_bf16] = {0.9, 0.8, 3}, [VIDUR_DTYPE_fp8] = {0.8, 0.6, 6}},
+        .experts = {[VIDUR_DTYPE_bf16] = {0.9, 0.4, 50, 4},
+                    [VIDUR_DTYPE_fp8_block] = {0.9, 0.15, 50, 4},
+                    [VIDUR_DTYPE_int4] = {0.8, 0.15, 50, 4},
+                    [VIDUR_DTYPE_mxfp4] = {0.8, 0.2, 70, 2}},
+        .prefill = {0.6, 15},
+        .all_reduce = {7.4, 0.4, 2.0 / 3},
+        .all_reduce_skew_us = 1.9};
+}
+
 void vidur_device_sku_defaults(struct vidur_device_sku *device)
 {
     *device = (struct vidur_device_sku){
@@ -117,7 +217,8 @@ void vidur_device_sku_defaults(struct vidur_device_sku *device)
                      .kernel_launch_us = 5,
                      .attention_launch_us = 10,
                      .elementwise_launch_us = 3},
-        .v1 = {.activation_gib_tp1 = 0.35, .activation_gib = 1.2}};
+        .v1 = {.activation_gib_tp1 = 0.35, .activation_gib = 1.2},
+        .engine = engine_roofline_default()};
 }
 
 void vidur_node_sku_defaults(struct vidur_node_sku *node)
@@ -177,6 +278,23 @@ int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
                           "node needs the bandwidth between its pairs",
                           reference);
     return 0;
+}
+
+const char *vidur_device_kernel_system(const struct vidur_device_sku *device)
+{
+    return device->kernel_system[0] ? device->kernel_system : device->name;
+}
+
+struct vidur_relative_peaks vidur_device_peaks(const struct vidur_device_sku *device)
+{
+    const struct vidur_device_v1 *v1 = &device->v1;
+    const double fp8 =
+        v1->peak_fp8_tflops > 0 ? v1->peak_fp8_tflops : v1->peak_bf16_tflops;
+    const double fp4 = v1->peak_fp4_tflops > 0 ? v1->peak_fp4_tflops : fp8;
+    return (struct vidur_relative_peaks){
+        .of = {[VIDUR_PEAK_bf16] = 1,
+               [VIDUR_PEAK_fp8] = fp8 / v1->peak_bf16_tflops,
+               [VIDUR_PEAK_fp4] = fp4 / v1->peak_bf16_tflops}};
 }
 
 /* ---- The node of a device ---- */

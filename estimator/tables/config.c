@@ -30,8 +30,7 @@ struct section {
 
 #define PATH_MEMBER(key_, member_)                                                     \
     {                                                                                  \
-        .key = key_, .type = VIDUR_YAML_PATH,                                          \
-        VIDUR_YAML_AT(struct section, config.member_)                                  \
+        VIDUR_YAML_KEY(key_, PATH, struct section, config.member_)                     \
     }
 #define COUNT(key_, member_, min_, max_)                                               \
     {                                                                                  \
@@ -53,27 +52,14 @@ struct section {
 
 static const struct vidur_yaml_field profile_element = {
     .key = "", .type = VIDUR_YAML_PATH, .size = sizeof((config *)0)->profiles[0]};
-static const struct vidur_yaml_field trees_element = {.key = "",
-                                                      .type = VIDUR_YAML_INT,
-                                                      .flags = VIDUR_YAML_MIN |
-                                                               VIDUR_YAML_MAX,
-                                                      .size = sizeof(int),
-                                                      .min = 1,
-                                                      .max = MAX_TREES};
-static const struct vidur_yaml_field depth_element = {.key = "",
-                                                      .type = VIDUR_YAML_INT,
-                                                      .flags = VIDUR_YAML_MIN |
-                                                               VIDUR_YAML_MAX,
-                                                      .size = sizeof(int),
-                                                      .min = 1,
-                                                      .max = MAX_DEPTH};
-static const struct vidur_yaml_field split_element = {.key = "",
-                                                      .type = VIDUR_YAML_INT,
-                                                      .flags = VIDUR_YAML_MIN |
-                                                               VIDUR_YAML_MAX,
-                                                      .size = sizeof(int),
-                                                      .min = 2,
-                                                      .max = MAX_LIMIT};
+#define WHOLE_ELEMENT(min_, max_)                                                      \
+    {                                                                                  \
+        .key = "", .type = VIDUR_YAML_INT, .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,   \
+        .size = sizeof(int), .min = (min_), .max = (max_)                              \
+    }
+static const struct vidur_yaml_field trees_element = WHOLE_ELEMENT(1, MAX_TREES);
+static const struct vidur_yaml_field depth_element = WHOLE_ELEMENT(1, MAX_DEPTH);
+static const struct vidur_yaml_field split_element = WHOLE_ELEMENT(2, MAX_LIMIT);
 
 /* An empty text switches the cache off; anything else is a path. */
 static int read_cache_dir(const struct vidur_yaml_node *node, void *out,
@@ -175,17 +161,25 @@ static void default_cache_dir(char *out, size_t size)
         out[0] = '\0';
 }
 
+/* The grid of hyperparameters is the reference's. */
+static void default_grid(config *out)
+{
+    struct vidur_regressor_grid grid;
+    vidur_regressor_grid_defaults(&grid);
+#define COPY(list)                                                                     \
+    memcpy(out->list, grid.list, sizeof out->list);                                    \
+    out->num_##list = grid.num_##list
+    COPY(num_estimators);
+    COPY(max_depth);
+    COPY(min_samples_split);
+#undef COPY
+    memcpy(out->regressor, grid.regressor, sizeof out->regressor);
+    out->k_fold_cv_splits = grid.k_fold_splits;
+}
+
 void vidur_estimator_config_defaults(config *out)
 {
     *out = (config){.source = VIDUR_SOURCE_AUTO,
-                    .regressor = "random_forest",
-                    .num_estimators = {250, 500, 750},
-                    .num_num_estimators = 3,
-                    .max_depth = {8, 16, 32},
-                    .num_max_depth = 3,
-                    .min_samples_split = {2, 5, 10},
-                    .num_min_samples_split = 3,
-                    .k_fold_cv_splits = 10,
                     .max_tokens_per_request = 4096,
                     .max_batch_size = 128,
                     .max_prefill_chunk_size = 4096,
@@ -193,6 +187,7 @@ void vidur_estimator_config_defaults(config *out)
                     .overheads = {.nccl_cpu_launch_overhead_ms = 0.02,
                                   .attention_decode_batching_overhead_fraction = 0.1,
                                   .attention_prefill_batching_overhead_fraction = 0.1}};
+    default_grid(out);
     vidur_engine_constants_defaults(&out->engine);
     default_cache_dir(out->cache_dir, sizeof out->cache_dir);
 }
@@ -264,4 +259,16 @@ int vidur_estimator_config_read(const struct vidur_yaml_node *node, config *out,
     if (check_cpu_overhead(node, out, err))
         return -1;
     return check_paths(node, out, err);
+}
+
+VIDUR_YAML_READER(read_section, vidur_estimator_config_read)
+
+const struct vidur_yaml_field *vidur_estimator_section(void)
+{
+    static const struct vidur_yaml_field fields[] = {{.key = "estimator",
+                                                      .type = VIDUR_YAML_CUSTOM,
+                                                      .size = sizeof(config),
+                                                      .read = read_section},
+                                                     {0}};
+    return fields;
 }

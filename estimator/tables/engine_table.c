@@ -1,7 +1,9 @@
 #include <vidur/engine_table.h>
 
-#include "tables/kernels.h"
+#include "tables/kernel_library.h"
+#include "tables/price.h"
 
+#include <vidur/spec_config.h>
 #include <vidur/timetable.h>
 
 #include <math.h>
@@ -9,51 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ENGINE.md section 3: constants fitted on H100. */
-enum { ALL_REDUCES_PER_LAYER = 2, NUM_ARRAYS = 5 };
+/* ENGINE.md section 3: constants fitted on H100; c_ar is the device's own. */
+static const struct vidur_engine_constants defaults = {
+    .eta = 0.91, .t0_us = 10, .c_ar_us = NAN, .tokenise_us = 10, .t_api_ms = 2};
 
-static const double small_kernel_efficiency = 0.8;
-static const double small_kernel_launch_ms = 3e-3;
+enum { ALL_REDUCES_PER_LAYER = 2 };
 
-static const double same_device_tolerance = 0.1;
-
-/* The roofline source's own constants. */
-static const char fitted_device[] = "h100";
-static const double roofline_weights_efficiency = 0.838;
-static const double roofline_compute_efficiency = 0.65;
-static const double roofline_layer_ms = 31.5e-3;
-static const double roofline_all_reduce_ms = 4.46e-3;
-static const double roofline_all_reduce_growth = 0.654;
-static const double roofline_link_efficiency = 2.0 / 3; /* 300 of H100's 450 GB/s */
-
-static const struct vidur_engine_constants kernel_defaults = {
-    .eta = 0.91, .t0_us = 10, .c_ar_us = 1.9, .tokenise_us = 10, .t_api_ms = 2};
-static const struct vidur_engine_constants roofline_defaults = {
-    .eta = 0.79, .t0_us = 0, .c_ar_us = 0, .tokenise_us = 10, .t_api_ms = 2};
-
-/* What a GPU holds of the model, and how fast it is. */
-struct shape {
-    const struct vidur_model_spec *model;
-    const struct vidur_node_sku *node;
-    int tensor_parallel_size;
-    int q_heads, kv_heads; /* per GPU */
-    int64_t gemm[5][2];    /* (n, k): qkv, out, gate-up, down, head */
-    double kv_bytes_per_token_layer;
-    double bandwidth; /* bytes/s */
-    double peak;      /* FLOP/s */
-};
-
-enum { GEMM_QKV, GEMM_OUT, GEMM_GATE_UP, GEMM_DOWN, GEMM_HEAD, NUM_GEMMS };
-
-/* A source of times, in ms: of one GEMM, of everything small in a step, of the
- * all-reduces of a step, of attention over a prompt and of one decode row, the last two
- * per layer. */
-struct source {
-    struct shape shape;
-    struct vidur_engine_constants constants;
-    struct vidur_kernels *kernels; /* NULL: roofline */
-    struct vidur_gemm gemm[NUM_GEMMS];
-    const struct vidur_curve *all_reduce, *context, *generation;
+/* What a table is built from. */
+struct builder {
+    const struct vidur_engine_request *request;
+    struct vidur_shard shard;
+    struct vidur_pricer pricer;
+    struct vidur_kernels *own; /* closed at the end */
+    double *linear, *experts, *comm, *head, *context, *window_context, *decode1;
 };
 
 void vidur_engine_constants_defaults(struct vidur_engine_constants *constants)
@@ -80,201 +50,97 @@ static double or_default(double value, double fallback)
     return isnan(value) ? fallback : value;
 }
 
-static void fill_constants(struct source *source,
-                           const struct vidur_engine_constants *asked)
+static struct vidur_engine_constants
+constants_of(const struct vidur_engine_constants *asked,
+             const struct vidur_device_sku *device)
 {
-    const struct vidur_engine_constants *def =
-        source->kernels ? &kernel_defaults : &roofline_defaults;
-    source->constants = *asked;
-    source->constants.eta = or_default(asked->eta, def->eta);
-    source->constants.t0_us = or_default(asked->t0_us, def->t0_us);
-    source->constants.c_ar_us = or_default(asked->c_ar_us, def->c_ar_us);
-    source->constants.tokenise_us = or_default(asked->tokenise_us, def->tokenise_us);
-    source->constants.t_api_ms = or_default(asked->t_api_ms, def->t_api_ms);
+    struct vidur_engine_constants c = *asked;
+    c.eta = or_default(asked->eta, defaults.eta);
+    c.t0_us = or_default(asked->t0_us, defaults.t0_us);
+    c.c_ar_us = or_default(asked->c_ar_us, device->engine.all_reduce_skew_us);
+    c.tokenise_us = or_default(asked->tokenise_us, defaults.tokenise_us);
+    c.t_api_ms = or_default(asked->t_api_ms, defaults.t_api_ms);
+    return c;
 }
 
-static void fill_shape(struct shape *s, const struct vidur_engine_request *request)
-{
-    const struct vidur_model_spec *m = request->model;
-    int tp = request->tensor_parallel_size;
-    s->model = m;
-    s->node = request->node;
-    s->tensor_parallel_size = tp;
-    s->q_heads = m->num_q_heads / tp;
-    s->kv_heads = vidur_model_kv_heads_per_device(m, tp);
-    int64_t d = m->embedding_dim, f = m->mlp_hidden_dim / tp;
-    int64_t attention = (int64_t)s->q_heads * m->head_dim;
-    const int64_t gemm[NUM_GEMMS][2] = {
-        [GEMM_QKV] = {(s->q_heads + 2 * s->kv_heads) * (int64_t)m->head_dim, d},
-        [GEMM_OUT] = {d, attention},
-        [GEMM_GATE_UP] = {(m->use_gated_mlp ? 2 : 1) * f, d},
-        [GEMM_DOWN] = {d, f},
-        [GEMM_HEAD] = {m->vocab_size / tp, d}};
-    for (int i = 0; i < NUM_GEMMS; i++)
-        for (int j = 0; j < 2; j++)
-            s->gemm[i][j] = gemm[i][j];
-    s->kv_bytes_per_token_layer = 2.0 * 2 * s->kv_heads * m->head_dim;
-    s->bandwidth = request->device->v1.memory_bandwidth_gb_per_s * 1e9;
-    s->peak = request->device->v1.peak_bf16_tflops * 1e12;
-}
+/* ---- Beginning ---- */
 
-/* Timings of one GPU with the memory of another would make sense of neither. */
-static int check_device(const struct source *source,
-                        const struct vidur_engine_request *request,
-                        struct vidur_error *err)
+static int check(const struct vidur_engine_request *request, struct vidur_error *err)
 {
-    const double timed = vidur_kernels_bandwidth_bytes_per_s(source->kernels) * 1e-9;
-    const double device = request->device->v1.memory_bandwidth_gb_per_s;
-    if (fabs(timed / device - 1) <= same_device_tolerance)
-        return 0;
-    return vidur_fail(err, VIDUR_EINVAL,
-                      "%s: timed on a GPU of %g GB/s; device %s has %g GB/s: take the "
-                      "device that the kernels were timed on",
-                      request->kernels_dir, timed, request->device->name, device);
-}
-
-static int open_kernels(struct source *source,
-                        const struct vidur_engine_request *request,
-                        struct vidur_error *err)
-{
-    struct shape *s = &source->shape;
-    const char *dir = request->kernels_dir;
-    if (vidur_kernels_read(&source->kernels, dir, err) != 0 ||
-        check_device(source, request, err) != 0)
-        return -1;
-    s->bandwidth = vidur_kernels_bandwidth_bytes_per_s(source->kernels);
-    s->peak = vidur_kernels_peak_flops(source->kernels);
-    for (int i = 0; i < NUM_GEMMS; i++)
-        source->gemm[i] =
-            vidur_kernels_gemm(source->kernels, s->gemm[i][0], s->gemm[i][1]);
-    int head_dim = s->model->head_dim;
-    source->context =
-        vidur_kernels_context(source->kernels, head_dim, s->q_heads, s->kv_heads);
-    source->generation =
-        vidur_kernels_generation(source->kernels, head_dim, s->q_heads, s->kv_heads);
-    if (!source->context)
+    const struct vidur_device_v1 *v1 = &request->device->v1;
+    const struct vidur_cut cut = {request->tensor_parallel_size, 1,
+                                  request->expert_parallel};
+    if (request->max_tokens < 1 || request->max_batch_size < 1 ||
+        request->max_context_tokens < 1)
+        return vidur_fail(err, VIDUR_EINVAL, "engine table: limits must be positive");
+    if (!(v1->memory_bandwidth_gb_per_s > 0) || !(v1->peak_bf16_tflops > 0))
         return vidur_fail(err, VIDUR_EINVAL,
-                          "%s: context_attention has no rows with head_dim %d and %d "
-                          "query heads to a KV head, which %s needs; use `source: "
-                          "roofline`",
-                          dir, head_dim, s->q_heads / s->kv_heads, s->model->name);
-    if (s->tensor_parallel_size == 1)
-        return 0;
-    source->all_reduce =
-        vidur_kernels_all_reduce(source->kernels, s->tensor_parallel_size);
-    if (!source->all_reduce)
-        return vidur_fail(
-            err, VIDUR_EINVAL,
-            "%s: custom_allreduce has no graph-mode rows for %d GPUs; use "
-            "another tensor_parallel_size or `source: roofline`",
-            dir, s->tensor_parallel_size);
+                          "device %s: v1.memory_bandwidth_gb_per_s and "
+                          "v1.peak_bf16_tflops are needed by the engine step model",
+                          request->device->name);
+    return vidur_shard_check(request->model, &cut, false, err);
+}
+
+static int begin(struct builder *b, const struct vidur_engine_request *request,
+                 struct vidur_error *err)
+{
+    const struct vidur_cut cut = {request->tensor_parallel_size, 1,
+                                  request->expert_parallel};
+    const char *dir = request->kernels_dir;
+    struct vidur_kernels *kernels = NULL;
+    *b = (struct builder){.request = request};
+    if (check(request, err))
+        return -1;
+    vidur_shard_of(&b->shard, request->model, &cut);
+    if (dir && dir[0] && vidur_kernel_library_open(request, &kernels, &b->own, err))
+        return -1;
+    if (vidur_pricer_init(&b->pricer, request->device, request->node, kernels, err))
+        return -1;
+    b->pricer.devices = request->tensor_parallel_size;
+    b->pricer.constants = constants_of(&request->constants, request->device);
     return 0;
 }
 
-static double gemm_ms(const struct source *source, int which, int64_t tokens)
+static void end(struct builder *b)
 {
-    if (source->kernels)
-        return vidur_gemm_ms(&source->gemm[which], tokens);
-    const struct shape *s = &source->shape;
-    double weights = (double)s->gemm[which][0] * (double)s->gemm[which][1];
-    double memory = 2 * weights / (roofline_weights_efficiency * s->bandwidth);
-    double compute =
-        2 * (double)tokens * weights / (roofline_compute_efficiency * s->peak);
-    return fmax(memory, compute) * 1e3;
+    vidur_kernels_close(b->own);
 }
 
-static double bytes_ms(const struct shape *s, double bytes)
-{
-    return bytes / (small_kernel_efficiency * s->bandwidth) * 1e3 +
-           small_kernel_launch_ms;
-}
+/* ---- Memory ---- */
 
-/* Norms, activation, rotary embedding and the embedding look-up of a whole step. */
-static double small_ms(const struct source *source, double tokens)
-{
-    const struct shape *s = &source->shape;
-    const struct vidur_model_spec *m = s->model;
-    if (!source->kernels)
-        return m->num_layers * roofline_layer_ms;
-    double d = m->embedding_dim,
-           f = (double)m->mlp_hidden_dim / s->tensor_parallel_size;
-    double rotary = 4 * tokens * (s->q_heads + 2 * s->kv_heads) * m->head_dim;
-    double add_norms = 2 * bytes_ms(s, 8 * d * tokens);
-    double layer = add_norms + bytes_ms(s, 6 * tokens * f) + bytes_ms(s, rotary);
-    return m->num_layers * layer + bytes_ms(s, 4 * d * tokens);
-}
-
-/* Bytes/s of the slowest link in a ring over the GPUs of a tensor-parallel group. */
-static double ring_bandwidth(const struct shape *s)
-{
-    double gb_per_s = s->node->link_bandwidth_gb_per_s;
-    if (s->node->pairwise && s->tensor_parallel_size > 2)
-        gb_per_s = s->node->fallback_bandwidth_gb_per_s;
-    return roofline_link_efficiency * gb_per_s * 1e9;
-}
-
-static double all_reduce_ms(const struct source *source, double tokens)
-{
-    const struct shape *s = &source->shape;
-    int tp = s->tensor_parallel_size;
-    if (tp == 1)
-        return 0;
-    double bytes = 2 * tokens * s->model->embedding_dim;
-    double one;
-    if (source->kernels)
-        one = vidur_curve_at(source->all_reduce, bytes, 1);
-    else
-        one = roofline_all_reduce_ms * (1 + roofline_all_reduce_growth * (tp - 1)) +
-              2.0 * (tp - 1) / tp * bytes / ring_bandwidth(s) * 1e3;
-    one += source->constants.c_ar_us * 1e-3 * (tp - 1);
-    return ALL_REDUCES_PER_LAYER * s->model->num_layers * one;
-}
-
-/* Attention of a prompt of `tokens`, one layer. */
-static double context_ms(const struct source *source, double tokens)
-{
-    const struct shape *s = &source->shape;
-    if (source->kernels)
-        return vidur_curve_at(source->context, tokens, 2) * s->q_heads /
-               source->context->key[1];
-    double flops = 2.0 * s->q_heads * s->model->head_dim * tokens * tokens;
-    return flops / (roofline_compute_efficiency * s->peak) * 1e3;
-}
-
-/* One decode row over `tokens` of context, one layer. */
-static double decode_row_ms(const struct source *source, double tokens)
-{
-    const struct shape *s = &source->shape;
-    if (source->generation)
-        return vidur_curve_at(source->generation, tokens, 1);
-    return source->constants.t0_us * 1e-3 + tokens * s->kv_bytes_per_token_layer /
-                                                (source->constants.eta * s->bandwidth) *
-                                                1e3;
-}
-
-static int allocate(struct vidur_engine_table **out,
-                    const struct vidur_engine_request *request, double **arrays,
+static int allocate(struct builder *b, struct vidur_engine_table **out,
                     struct vidur_error *err)
 {
-    size_t tokens = (size_t)request->max_tokens + 1;
-    size_t batch = (size_t)request->max_batch_size + 1;
-    size_t context = (size_t)request->max_context_tokens + 1;
-    size_t count = 2 * tokens + batch + 2 * context;
+    const struct vidur_engine_request *request = b->request;
+    const size_t tokens = (size_t)request->max_tokens + 1;
+    const size_t batch = (size_t)request->max_batch_size + 1;
+    const size_t context = (size_t)request->max_context_tokens + 1;
+    struct array {
+        double **at;
+        size_t count;
+    } arrays[] = {{&b->linear, tokens},   {&b->experts, tokens},
+                  {&b->comm, tokens},     {&b->head, batch},
+                  {&b->context, context}, {&b->window_context, context},
+                  {&b->decode1, context}};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
+        count += arrays[i].count;
     struct vidur_engine_table *table =
         calloc(1, sizeof *table + count * sizeof(double));
     if (!table)
         return vidur_fail(err, VIDUR_ENOMEM, "engine table: out of memory");
     double *at = (double *)(table + 1);
-    const size_t sizes[] = {tokens, tokens, batch, context, context};
-    for (int i = 0; i < NUM_ARRAYS; i++) {
-        arrays[i] = at;
-        at += sizes[i];
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        *arrays[i].at = at;
+        at += arrays[i].count;
     }
-    table->linear_ms = arrays[0];
-    table->comm_ms = arrays[1];
-    table->head_ms = arrays[2];
-    table->context_ms = arrays[3];
-    table->decode1_ms = arrays[4];
+    table->linear_ms = b->linear;
+    table->experts_ms = b->experts;
+    table->comm_ms = b->comm;
+    table->head_ms = b->head;
+    table->context_ms = b->context;
+    table->window_context_ms = b->window_context;
+    table->decode1_ms = b->decode1;
     table->linear_limit = request->max_tokens;
     table->head_limit = request->max_batch_size;
     table->context_limit = request->max_context_tokens;
@@ -282,131 +148,215 @@ static int allocate(struct vidur_engine_table **out,
     return 0;
 }
 
-/* The output head and the sampler, for `count` requests. */
-static double head_ms(const struct source *source, int64_t count)
+/* ---- Operators ---- */
+
+/* The sums that an operator's time belongs to besides linear_ms. */
+static double *part_of(struct builder *b, enum vidur_operator_part part)
 {
-    const double logits_ms = source->constants.sampler_ms_per_million_logits * 1e-6 *
-                             source->shape.model->vocab_size;
-    return gemm_ms(source, GEMM_HEAD, count) + logits_ms * (double)count;
+    return part == VIDUR_PART_communication ? b->comm
+           : part == VIDUR_PART_experts     ? b->experts
+           : part == VIDUR_PART_head        ? b->head
+                                            : b->linear;
 }
 
-static void fill_arrays(const struct source *source, struct vidur_engine_table *table,
-                        double **arrays)
+static int price_in_layers(struct builder *b, const struct vidur_operator *op,
+                           struct vidur_error *err)
 {
-    const struct vidur_model_spec *m = source->shape.model;
-    for (int64_t x = 1; x <= table->linear_limit; x++) {
-        double gemms = 0;
-        for (int i = GEMM_QKV; i <= GEMM_DOWN; i++)
-            gemms += gemm_ms(source, i, x);
-        arrays[1][x] = all_reduce_ms(source, (double)x);
-        arrays[0][x] =
-            m->num_layers * gemms + small_ms(source, (double)x) + arrays[1][x];
+    for (int i = 0; i < b->shard.num_kinds; i++) {
+        const struct vidur_shard_layers *layers = &b->shard.layers[i];
+        const int times = op->times(&b->shard, layers);
+        struct vidur_work work;
+        if (times == 0)
+            continue;
+        op->work(&b->shard, layers, &work);
+        const struct vidur_price_sum sum = {times * layers->count, part_of(b, op->part),
+                                            b->request->max_tokens};
+        if (vidur_price_operator(&b->pricer, op->name, &work, &sum, err))
+            return -1;
     }
-    for (int64_t b = 1; b <= table->head_limit; b++)
-        arrays[2][b] = head_ms(source, b);
-    for (int64_t s = 1; s <= table->context_limit; s++) {
-        arrays[3][s] = m->num_layers * context_ms(source, (double)s);
-        arrays[4][s] = m->num_layers * decode_row_ms(source, (double)s);
+    return 0;
+}
+
+static int price_once(struct builder *b, const struct vidur_operator *op,
+                      struct vidur_error *err)
+{
+    const int64_t limit = op->place == VIDUR_PLACE_LAST ? b->request->max_batch_size
+                                                        : b->request->max_tokens;
+    struct vidur_work work;
+    op->work(&b->shard, NULL, &work);
+    const struct vidur_price_sum sum = {1, part_of(b, op->part), limit};
+    return vidur_price_operator(&b->pricer, op->name, &work, &sum, err);
+}
+
+static void add_sampler(struct builder *b)
+{
+    const double logits_ms =
+        b->pricer.constants.sampler_ms_per_million_logits * 1e-6 * b->shard.vocab_size;
+    for (int64_t n = 1; n <= b->request->max_batch_size; n++)
+        b->head[n] += logits_ms * (double)n;
+}
+
+static int price_operators(struct builder *b, struct vidur_error *err)
+{
+    const struct vidur_operator *op;
+    for (int i = 0; (op = vidur_operator_at(i)); i++)
+        if (op->place == VIDUR_PLACE_LAYER ? price_in_layers(b, op, err)
+                                           : price_once(b, op, err))
+            return -1;
+    for (int64_t x = 1; x <= b->request->max_tokens; x++)
+        b->linear[x] += b->comm[x] + b->experts[x];
+    add_sampler(b);
+    return 0;
+}
+
+/* ---- Attention ---- */
+
+static int price_attention(struct builder *b, struct vidur_error *err)
+{
+    const int64_t limit = b->request->max_context_tokens;
+    for (int i = 0; i < b->shard.num_kinds; i++) {
+        const struct vidur_shard_layers *l = &b->shard.layers[i];
+        const struct vidur_price_sum prompt = {
+            l->count, l->kind.window_tokens > 0 ? b->window_context : b->context,
+            limit};
+        const struct vidur_price_sum row = {l->count, b->decode1, limit};
+        if (vidur_price_prompt(&b->pricer, &b->shard, l, &prompt, err))
+            return -1;
+        if (l->kind.attention == VIDUR_ATTENTION_GQA && l->kind.window_tokens == 0 &&
+            vidur_price_row(&b->pricer, &b->shard, l, &row, err))
+            return -1;
+    }
+    return 0;
+}
+
+static void add_window(struct vidur_engine_table *table, int64_t tokens, double ms)
+{
+    for (int i = 0; i < table->num_windows; i++)
+        if (table->windows[i].tokens == tokens) {
+            table->windows[i].ms_per_token += ms;
+            return;
+        }
+    table->windows[table->num_windows++] = (struct vidur_engine_window){tokens, ms};
+}
+
+/* The KV cache that decode rows read: linear in their contexts. */
+static void add_rows(const struct builder *b, struct vidur_engine_table *table)
+{
+    const struct vidur_engine_constants *c = &b->pricer.constants;
+    const double bytes_per_ms = c->eta * b->pricer.bandwidth_bytes_per_s * 1e-3;
+    for (int i = 0; i < b->shard.num_kinds; i++) {
+        const struct vidur_shard_layers *l = &b->shard.layers[i];
+        const bool latent = l->kind.attention == VIDUR_ATTENTION_MLA;
+        const double bytes =
+            l->count * (latent ? l->kind.index_head_dim : l->kv_bytes_per_token);
+        if (!latent)
+            table->decode_launch_ms += l->count * c->t0_us * 1e-3;
+        if (l->kind.window_tokens > 0)
+            add_window(table, l->kind.window_tokens, bytes / bytes_per_ms);
+        else
+            table->decode_ms_per_token += bytes / bytes_per_ms;
     }
 }
 
-static void fill_scalars(const struct source *source, struct vidur_engine_table *table)
+/* All layers of latent attention are taken to be alike, as in all models there are. */
+static int add_latent(struct builder *b, struct vidur_engine_table *table,
+                      struct vidur_error *err)
 {
-    const struct vidur_engine_constants *c = &source->constants;
-    int layers = source->shape.model->num_layers;
+    struct vidur_latent_times times = {0};
+    for (int i = 0; i < b->shard.num_kinds; i++) {
+        const struct vidur_shard_layers *l = &b->shard.layers[i];
+        if (l->kind.attention != VIDUR_ATTENTION_MLA)
+            continue;
+        if (table->latent.layers == 0 &&
+            vidur_price_latent_rows(&b->pricer, &b->shard, l, &times, err))
+            return -1;
+        table->latent.most_tokens = l->kind.index_tokens;
+        table->latent.layers += l->count;
+    }
+    table->latent.batches = times.batches;
+    table->latent.contexts = times.contexts;
+    table->latent.ms = times.ms;
+    table->latent.num_batches = times.num_batches;
+    table->latent.num_contexts = times.num_contexts;
+    table->latent.cut_ms = times.cut_ms;
+    table->latent.least_ms = times.least_ms;
+    return 0;
+}
+
+/* ---- The rest ---- */
+
+static void add_overheads(const struct builder *b, struct vidur_engine_table *table)
+{
+    const struct vidur_engine_constants *c = &b->pricer.constants;
     table->constants = *c;
-    table->decode_launch_ms = layers * c->t0_us * 1e-3;
-    table->decode_ms_per_token = layers * source->shape.kv_bytes_per_token_layer /
-                                 (c->eta * source->shape.bandwidth) * 1e3;
     table->step_ms = c->step_us * 1e-3;
     table->request_ms = c->request_us * 1e-3;
-    table->mixed_ms = layers * c->mixed_layer_us * 1e-3;
+    table->mixed_ms = b->request->model->num_layers * c->mixed_layer_us * 1e-3;
     table->tokenise_ms = c->tokenise_us * 1e-3;
     table->t_api_ms = c->t_api_ms;
     table->profiled_context = table->context_limit;
     table->profiled_tokens = table->linear_limit;
-    if (!source->kernels)
-        return;
-    table->profiled_context = (int64_t)source->context->x[source->context->count - 1];
-    const struct vidur_curve *qkv = source->gemm[GEMM_QKV].curve[0];
-    if (qkv)
-        table->profiled_tokens = (int64_t)qkv->x[qkv->count - 1];
+}
+
+/* How far the kernels of the first layers' first product and attention were timed. */
+static int set_profiled(struct builder *b, struct vidur_engine_table *table,
+                        struct vidur_error *err)
+{
+    if (!b->pricer.kernels)
+        return 0;
+    return vidur_kernels_reach(&b->pricer, &b->shard, &table->profiled_tokens,
+                               &table->profiled_context, err);
 }
 
 /* What the numbers come from, then what was borrowed for them. */
-static void describe(const struct source *source,
-                     const struct vidur_engine_request *request, const char *from,
+static void describe(const struct builder *b, const char *from,
                      struct vidur_engine_table *table)
 {
-    char heads[64] = "", constants[64] = "";
-    if (source->kernels && source->context->key[1] != source->shape.q_heads)
-        snprintf(heads, sizeof heads, "; attention of %d heads scaled from %d",
-                 source->shape.q_heads, (int)source->context->key[1]);
-    if (strcmp(request->device->name, fitted_device) != 0)
-        snprintf(constants, sizeof constants, "; constants fitted on %s",
-                 fitted_device);
+    const char *fitted_on = b->request->device->engine.fitted_on;
+    char constants[96] = "";
+    if (!b->pricer.kernels)
+        snprintf(constants, sizeof constants, "; constants fitted on %s", fitted_on);
     snprintf(table->provenance, sizeof table->provenance,
-             "engine step model, %.160s%s%s", from, heads, constants);
+             "engine step model, %.110s%s%s", from, constants, b->pricer.borrowed);
 }
 
-static void describe_source(const struct source *source,
-                            const struct vidur_engine_request *request,
-                            struct vidur_engine_table *table)
+static void describe_source(const struct builder *b, struct vidur_engine_table *table)
 {
     char from[128];
-    const char *dir = request->kernels_dir;
-    const size_t n = source->kernels ? strlen(dir) : 0;
-    if (source->kernels) /* the end of a long path says more than its beginning */
+    const char *dir = b->request->kernels_dir;
+    const size_t n = b->pricer.kernels ? strlen(dir) : 0;
+    if (b->pricer.kernels) /* the end of a long path says more than its beginning */
         snprintf(from, sizeof from, "kernel timings %s%s", n > 80 ? "..." : "",
                  n > 80 ? dir + n - 80 : dir);
     else
-        snprintf(from, sizeof from, "synthetic roofline of %s", request->device->name);
-    describe(source, request, from, table);
-}
-
-static int check(const struct vidur_engine_request *request, struct vidur_error *err)
-{
-    const struct vidur_device_v1 *v1 = &request->device->v1;
-    if (request->max_tokens < 1 || request->max_batch_size < 1 ||
-        request->max_context_tokens < 1)
-        return vidur_fail(err, VIDUR_EINVAL, "engine table: limits must be positive");
-    if (request->model->num_q_heads % request->tensor_parallel_size != 0)
-        return vidur_fail(
-            err, VIDUR_EINVAL,
-            "engine table: tensor_parallel_size %d does not divide the %d "
-            "query heads of %s",
-            request->tensor_parallel_size, request->model->num_q_heads,
-            request->model->name);
-    if (!(v1->memory_bandwidth_gb_per_s > 0) || !(v1->peak_bf16_tflops > 0))
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "device %s: v1.memory_bandwidth_gb_per_s and "
-                          "v1.peak_bf16_tflops are needed by the engine step model",
-                          request->device->name);
-    return 0;
+        snprintf(from, sizeof from, "synthetic roofline of %s",
+                 b->request->device->name);
+    describe(b, from, table);
 }
 
 int vidur_engine_table_build(struct vidur_engine_table **out,
                              const struct vidur_engine_request *request,
                              struct vidur_error *err)
 {
-    if (check(request, err) != 0)
-        return -1;
-    struct source source = {0};
-    double *arrays[NUM_ARRAYS];
+    struct builder b;
+    struct vidur_engine_table *table = NULL;
     int rc = -1;
-    fill_shape(&source.shape, request);
-    if (request->kernels_dir && request->kernels_dir[0] &&
-        open_kernels(&source, request, err) != 0)
+    if (begin(&b, request, err) || allocate(&b, &table, err))
         goto out;
-    fill_constants(&source, &request->constants);
-    if (allocate(out, request, arrays, err) != 0)
+    if (price_operators(&b, err) || price_attention(&b, err) ||
+        add_latent(&b, table, err))
         goto out;
-    fill_arrays(&source, *out, arrays);
-    fill_scalars(&source, *out);
-    describe_source(&source, request, *out);
+    add_rows(&b, table);
+    add_overheads(&b, table);
+    if (set_profiled(&b, table, err))
+        goto out;
+    describe_source(&b, table);
+    *out = table;
+    table = NULL;
     rc = 0;
 out:
-    vidur_kernels_free(source.kernels);
+    vidur_engine_table_free(table);
+    end(&b);
     return rc;
 }
 
@@ -439,26 +389,23 @@ static double grid_ms(const struct vidur_grid_table *grid, int64_t row, int64_t 
                : NAN;
 }
 
-static void fill_from_operators(const struct source *source,
-                                const struct vidur_timetable *t,
-                                struct vidur_engine_table *table, double **arrays)
+static void fill_from_operators(struct builder *b, const struct vidur_timetable *t)
 {
-    const struct shape *s = &source->shape;
-    const int layers = s->model->num_layers;
-    const double skew_ms =
-        source->constants.c_ar_us * 1e-3 * (s->tensor_parallel_size - 1);
-    for (int64_t x = 1; x <= table->linear_limit; x++) {
-        if (s->tensor_parallel_size > 1)
-            arrays[1][x] = ALL_REDUCES_PER_LAYER * layers *
-                           (operator_ms(t, VIDUR_OP_all_reduce, x) + skew_ms);
-        arrays[0][x] = layers * layer_ms(t, s->model->post_attn_norm, x) + arrays[1][x];
+    const struct vidur_engine_request *request = b->request;
+    const int layers = request->model->num_layers;
+    const int devices = request->tensor_parallel_size;
+    const double skew_ms = b->pricer.constants.c_ar_us * 1e-3 * (devices - 1);
+    for (int64_t x = 1; x <= request->max_tokens; x++) {
+        if (devices > 1)
+            b->comm[x] = ALL_REDUCES_PER_LAYER * layers *
+                         (operator_ms(t, VIDUR_OP_all_reduce, x) + skew_ms);
+        b->linear[x] =
+            layers * layer_ms(t, request->model->post_attn_norm, x) + b->comm[x];
     }
-    for (int64_t b = 1; b <= table->head_limit; b++)
-        arrays[2][b] = head_ms(source, b);
     const int step = t->kv_granularity_tokens;
-    for (int64_t c = 1; c <= table->context_limit; c++) {
-        arrays[3][c] = layers * grid_ms(&t->attn_prefill, 0, c - 1);
-        arrays[4][c] = layers * grid_ms(&t->attn_decode, 0, (c + step - 1) / step);
+    for (int64_t c = 1; c <= request->max_context_tokens; c++) {
+        b->context[c] = layers * grid_ms(&t->attn_prefill, 0, c - 1);
+        b->decode1[c] = layers * grid_ms(&t->attn_decode, 0, (c + step - 1) / step);
     }
 }
 
@@ -467,23 +414,32 @@ int vidur_engine_table_from_operators(struct vidur_engine_table **out,
                                       const struct vidur_timetable *operators,
                                       struct vidur_error *err)
 {
-    struct source source = {0};
-    double *arrays[NUM_ARRAYS];
-    if (check(request, err) != 0)
+    struct builder b;
+    struct vidur_engine_request plain = *request;
+    plain.kernels_dir = NULL;
+    if (isnan(plain.constants.c_ar_us))
+        plain.constants.c_ar_us = 0; /* in the profiles' times */
+    if (begin(&b, &plain, err) || allocate(&b, out, err))
         return -1;
-    fill_shape(&source.shape, request);
-    fill_constants(&source, &request->constants);
-    if (allocate(out, request, arrays, err) != 0)
+    struct vidur_engine_table *table = *out;
+    fill_from_operators(&b, operators);
+    if (price_once(&b, vidur_operator_find("head"), err)) {
+        vidur_engine_table_free(table);
         return -1;
-    fill_from_operators(&source, operators, *out, arrays);
-    fill_scalars(&source, *out);
-    (*out)->profiled_context = operators->attn_prefill.profiled_columns;
-    (*out)->profiled_tokens = operators->token[VIDUR_OP_mlp_up_proj].profiled_limit;
-    describe(&source, request, operators->provenance, *out);
+    }
+    add_sampler(&b);
+    add_rows(&b, table);
+    add_overheads(&b, table);
+    table->profiled_context = operators->attn_prefill.profiled_columns;
+    table->profiled_tokens = operators->token[VIDUR_OP_mlp_up_proj].profiled_limit;
+    describe(&b, operators->provenance, table);
     return 0;
 }
 
 void vidur_engine_table_free(struct vidur_engine_table *table)
 {
+    if (!table)
+        return;
+    free((void *)(uintptr_t)table->latent.batches);
     free(table);
 }

@@ -4,135 +4,206 @@
 
 #include <vidur/csv.h>
 
+#include <ctype.h>
+#include <dirent.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum kernel_family { GEMM, CONTEXT, GENERATION, ALL_REDUCE, NUM_FAMILIES };
+enum { KEYS = VIDUR_MAX_KERNEL_KEYS, MAX_MUST = 2 };
 
-enum { MAX_KEYS = 3, SMALLEST_NEIGHBOUR = 1024 };
+/* A key column: a whole number, or a format by the tables' name of it. */
+struct key {
+    const char *column;
+    bool is_format;
+    bool may_lack; /* 0 where the file has no such column */
+};
 
-/* How a file's rows become curves: rows whose text columns equal `must` are kept, keyed
- * by up to three integer columns, x against latency. */
-struct family {
+/* How a file's rows become curves: rows whose columns equal `must` (or 1, of `single`)
+ * are kept, keyed by `keys`, x against latency_ms. */
+struct table {
     const char *file;
-    const char *must[3][2]; /* column, value */
-    const char *fixed;      /* integer column that must be 1, or NULL */
-    const char *keys[MAX_KEYS];
+    bool needed;
+    const char *must[MAX_MUST][2]; /* column, value */
+    const char *single;
+    struct key keys[KEYS];
     const char *x;
 };
 
-static const struct family families[NUM_FAMILIES] = {
-    [GEMM] = {"gemm", {{"dtype", "bfloat16"}}, NULL, {"n", "k"}, "m"},
-    [CONTEXT] = {"context_attention",
-                 {{"attn_dtype", "bfloat16"}, {"kv_cache_dtype", "bfloat16"}},
-                 "batch_size",
-                 {"head_dim", "num_heads", "num_kv_heads"},
-                 "seq_len"},
-    [GENERATION] = {"generation_attention",
-                    {{"attn_dtype", "bfloat16"}, {"kv_cache_dtype", "bfloat16"}},
-                    "batch_size",
-                    {"head_dim", "num_heads", "num_kv_heads"},
-                    "kv_len"},
-    [ALL_REDUCE] = {"custom_allreduce",
-                    {{"dtype", "bfloat16"}, {"mode", "graph"}},
-                    NULL,
-                    {"num_gpus"},
-                    "message_bytes"},
+#define ATTENTION_KEYS                                                                 \
+    {                                                                                  \
+        {"attn_dtype", true, false}, {"kv_cache_dtype", true, false},                  \
+            {"head_dim", false, false}, {"num_heads", false, false},                   \
+            {"num_kv_heads", false, false},                                            \
+        {                                                                              \
+            "window", false, true                                                      \
+        }                                                                              \
+    }
+
+static const struct table tables[VIDUR_NUM_KERNEL_TABLES] = {
+#define X(name, file_, needed_)                                                        \
+    [VIDUR_KERNELS_##name] = {.file = file_, .needed = needed_, ROWS_##name},
+#define ROWS_gemm                                                                      \
+    .keys = {{"dtype", true, false}, {"n", false, false}, {"k", false, false}}, .x = "m"
+#define ROWS_context    .single = "batch_size", .keys = ATTENTION_KEYS, .x = "seq_len"
+#define ROWS_generation .single = "batch_size", .keys = ATTENTION_KEYS, .x = "kv_len"
+#define ROWS_all_reduce                                                                \
+    .must = {{"mode", "graph"}}, .keys = {{"num_gpus", false, false}},                 \
+    .x = "message_bytes"
+#define ROWS_experts                                                                   \
+    .must = {{"distribution", "power_law_1.01"}},                                      \
+    .keys = {{"dtype", true, false},    {"hidden", false, false},                      \
+             {"inter", false, false},   {"topk", false, false},                        \
+             {"experts", false, false}, {"moe_tp", false, false},                      \
+             {"moe_ep", false, false}},                                                \
+    .x = "tokens"
+#define ROWS_mla_context                                                               \
+    .single = "batch_size",                                                            \
+    .keys = {{"kv_cache_dtype", true, false},                                          \
+             {"gemm_dtype", true, false},                                              \
+             {"num_heads", false, false}},                                             \
+    .x = "seq_len"
+#define ROWS_mla_generation                                                            \
+    .keys = {{"kv_cache_dtype", true, false},                                          \
+             {"gemm_dtype", true, false},                                              \
+             {"num_heads", false, false},                                              \
+             {"batch_size", false, false}},                                            \
+    .x = "kv_len"
+    VIDUR_KERNEL_TABLES(X)
+#undef X
 };
 
+/* What the tables call our formats; rows of others are passed over. */
+static const char *const format_names[VIDUR_NUM_DTYPES] = {
+    [VIDUR_DTYPE_bf16] = "bfloat16",       [VIDUR_DTYPE_fp8] = "fp8",
+    [VIDUR_DTYPE_fp8_block] = "fp8_block", [VIDUR_DTYPE_int8] = "int8",
+    [VIDUR_DTYPE_int4] = "int4_wo",        [VIDUR_DTYPE_nvfp4] = "nvfp4",
+    [VIDUR_DTYPE_mxfp4] = "w4a16_mxfp4"};
+
 struct point {
-    int32_t key[MAX_KEYS];
-    int64_t row; /* order in the file: the first of equal points wins */
+    int32_t key[KEYS];
     double x, ms;
 };
 
 struct curve_set {
-    struct vidur_curve *curves; /* ascending keys */
+    bool is_read;
+    struct vidur_curve *curves;
     int count;
     double *values; /* x then ms of every curve */
 };
 
 struct vidur_kernels {
-    struct curve_set set[NUM_FAMILIES];
+    char dir[VIDUR_PATH_MAX];
+    struct curve_set set[VIDUR_NUM_KERNEL_TABLES];
     double bandwidth_bytes_per_s;
-    double peak_flops;
+    double peak_flops[VIDUR_NUM_PEAKS];
 };
+
+/* ---- Rows to curves ---- */
 
 static int compare_keys(const int32_t *a, const int32_t *b)
 {
-    for (int i = 0; i < MAX_KEYS; i++)
+    for (int i = 0; i < KEYS; i++)
         if (a[i] != b[i])
             return a[i] < b[i] ? -1 : 1;
     return 0;
 }
 
+/* Of equal points the fastest comes first. */
 static int compare_points(const void *pa, const void *pb)
 {
     const struct point *a = pa, *b = pb;
-    int by_key = compare_keys(a->key, b->key);
+    const int by_key = compare_keys(a->key, b->key);
     if (by_key)
         return by_key;
     if (a->x != b->x)
         return a->x < b->x ? -1 : 1;
-    return a->row < b->row ? -1 : 1;
+    return (a->ms > b->ms) - (a->ms < b->ms);
 }
 
-/* Columns of a family's file: the texts, the fixed one, the keys, x and the time. */
-struct family_columns {
-    struct vidur_csv_column column[10];
-    int num_columns, num_must, fixed, first_key, num_keys, x, ms;
+/* Columns of a table's file, in this order: must, single, keys, x and the time. */
+struct layout {
+    struct vidur_csv_column column[MAX_MUST + KEYS + 3];
+    int num_columns, num_must, single, first_key, num_keys, x, ms;
 };
 
-static void describe_columns(const struct family *family, struct family_columns *c)
+static int add_column(struct layout *l, const char *name, enum vidur_csv_type type,
+                      unsigned flags)
 {
-    *c = (struct family_columns){.fixed = -1};
-    for (; c->num_must < 3 && family->must[c->num_must][0]; c->num_must++)
-        c->column[c->num_columns++] = (struct vidur_csv_column){
-            family->must[c->num_must][0], VIDUR_CSV_STRING, 0};
-    if (family->fixed) {
-        c->fixed = c->num_columns;
-        c->column[c->num_columns++] =
-            (struct vidur_csv_column){family->fixed, VIDUR_CSV_INT64, 0};
+    l->column[l->num_columns] = (struct vidur_csv_column){name, type, flags};
+    return l->num_columns++;
+}
+
+static void lay_out(const struct table *table, struct layout *l)
+{
+    *l = (struct layout){.single = -1};
+    for (; l->num_must < MAX_MUST && table->must[l->num_must][0]; l->num_must++)
+        add_column(l, table->must[l->num_must][0], VIDUR_CSV_STRING, 0);
+    if (table->single)
+        l->single = add_column(l, table->single, VIDUR_CSV_INT64, 0);
+    l->first_key = l->num_columns;
+    for (; l->num_keys < KEYS && table->keys[l->num_keys].column; l->num_keys++) {
+        const struct key *key = &table->keys[l->num_keys];
+        add_column(l, key->column, key->is_format ? VIDUR_CSV_STRING : VIDUR_CSV_INT64,
+                   (key->is_format ? 0 : VIDUR_CSV_NOT_NEGATIVE) |
+                       (key->may_lack ? VIDUR_CSV_OPTIONAL : 0));
     }
-    c->first_key = c->num_columns;
-    for (; c->num_keys < MAX_KEYS && family->keys[c->num_keys]; c->num_keys++)
-        c->column[c->num_columns++] = (struct vidur_csv_column){
-            family->keys[c->num_keys], VIDUR_CSV_INT64, VIDUR_CSV_POSITIVE};
-    c->x = c->num_columns;
-    c->column[c->num_columns++] =
-        (struct vidur_csv_column){family->x, VIDUR_CSV_DOUBLE, VIDUR_CSV_POSITIVE};
-    c->ms = c->num_columns;
-    c->column[c->num_columns++] =
-        (struct vidur_csv_column){"latency_ms", VIDUR_CSV_DOUBLE, VIDUR_CSV_POSITIVE};
+    l->x = add_column(l, table->x, VIDUR_CSV_DOUBLE, VIDUR_CSV_POSITIVE);
+    l->ms = add_column(l, "latency_ms", VIDUR_CSV_DOUBLE, VIDUR_CSV_POSITIVE);
 }
 
-static bool row_belongs(const struct vidur_csv *csv, const struct family *family,
-                        const struct family_columns *c, int64_t row)
+static int32_t format_of(const char *name)
 {
-    for (int i = 0; i < c->num_must; i++)
-        if (strcmp(vidur_csv_string(csv, vidur_csv_string_ids(csv, i)[row]),
-                   family->must[i][1]) != 0)
-            return false;
-    return c->fixed < 0 || vidur_csv_int64s(csv, c->fixed)[row] == 1;
+    for (int i = 0; i < VIDUR_NUM_DTYPES; i++)
+        if (strcmp(format_names[i], name) == 0)
+            return i;
+    return -1;
 }
 
-static int64_t take_points(const struct vidur_csv *csv, const struct family *family,
-                           const struct family_columns *c, struct point *points)
+static bool row_belongs(const struct vidur_csv *csv, const struct table *table,
+                        const struct layout *l, int64_t row)
+{
+    for (int i = 0; i < l->num_must; i++)
+        if (strcmp(vidur_csv_string(csv, vidur_csv_string_ids(csv, i)[row]),
+                   table->must[i][1]) != 0)
+            return false;
+    return l->single < 0 || vidur_csv_int64s(csv, l->single)[row] == 1;
+}
+
+/* -1: a format that we do not know. */
+static int32_t read_key(const struct vidur_csv *csv, int column, bool is_format,
+                        int64_t row)
+{
+    if (!vidur_csv_has(csv, column))
+        return 0;
+    return is_format ? format_of(vidur_csv_string(
+                           csv, vidur_csv_string_ids(csv, column)[row]))
+                     : (int32_t)vidur_csv_int64s(csv, column)[row];
+}
+
+static bool read_keys(const struct vidur_csv *csv, const struct table *table,
+                      const struct layout *l, int64_t row, int32_t *key)
+{
+    for (int i = 0; i < l->num_keys; i++) {
+        key[i] = read_key(csv, l->first_key + i, table->keys[i].is_format, row);
+        if (key[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+static int64_t take_points(const struct vidur_csv *csv, const struct table *table,
+                           const struct layout *l, struct point *points)
 {
     int64_t count = 0;
     for (int64_t row = 0; row < vidur_csv_rows(csv); row++) {
-        if (!row_belongs(csv, family, c, row))
-            continue;
-        struct point *p = &points[count++];
-        *p = (struct point){.row = row,
-                            .x = vidur_csv_doubles(csv, c->x)[row],
-                            .ms = vidur_csv_doubles(csv, c->ms)[row]};
-        for (int i = 0; i < c->num_keys; i++)
-            p->key[i] = (int32_t)vidur_csv_int64s(csv, c->first_key + i)[row];
+        struct point *p = &points[count];
+        *p = (struct point){.x = vidur_csv_doubles(csv, l->x)[row],
+                            .ms = vidur_csv_doubles(csv, l->ms)[row]};
+        count +=
+            row_belongs(csv, table, l, row) && read_keys(csv, table, l, row, p->key);
     }
     qsort(points, (size_t)count, sizeof *points, compare_points);
     return count;
@@ -142,8 +213,8 @@ static int64_t take_points(const struct vidur_csv *csv, const struct family *fam
  */
 static int make_curves(struct curve_set *set, const struct point *points, int64_t count)
 {
-    set->curves = calloc((size_t)count, sizeof *set->curves);
-    set->values = calloc((size_t)count * 2, sizeof *set->values);
+    set->curves = calloc((size_t)count + 1, sizeof *set->curves);
+    set->values = calloc((size_t)count * 2 + 1, sizeof *set->values);
     if (!set->curves || !set->values)
         return -1;
     double *x = set->values, *ms = set->values + count;
@@ -164,40 +235,34 @@ static int make_curves(struct curve_set *set, const struct point *points, int64_
     return 0;
 }
 
-static void family_path(const char *dir, const char *file, char *path, size_t size)
+/* ---- Files ---- */
+
+/* The .csv, else the .csv.gz; false: neither is there. */
+static bool table_path(const char *dir, const char *file, struct vidur_path *path)
 {
-    snprintf(path, size, "%s/%s.csv", dir, file);
-    if (access(path, R_OK) != 0)
-        snprintf(path, size, "%s/%s.csv.gz", dir, file);
+    snprintf(path->text, sizeof path->text, "%s/%s.csv", dir, file);
+    if (access(path->text, R_OK) == 0)
+        return true;
+    snprintf(path->text, sizeof path->text, "%s/%s.csv.gz", dir, file);
+    return access(path->text, R_OK) == 0;
 }
 
-static int read_family(struct vidur_kernels *kernels, enum kernel_family which,
-                       const char *dir, struct vidur_error *err)
+static int read_points(struct curve_set *set, const struct table *table,
+                       const char *path, struct vidur_error *err)
 {
-    const struct family *family = &families[which];
-    char path[1200];
-    family_path(dir, family->file, path, sizeof path);
-    if (access(path, R_OK) != 0)
-        return vidur_fail(err, VIDUR_EIO,
-                          "%s: neither %s.csv nor %s.csv.gz is there; a kernels folder "
-                          "needs gemm, context_attention, generation_attention, "
-                          "custom_allreduce and system.yaml",
-                          dir, family->file, family->file);
-    struct family_columns columns;
-    describe_columns(family, &columns);
-    const struct vidur_csv_schema schema = {columns.column, columns.num_columns, false};
+    struct layout layout;
+    lay_out(table, &layout);
+    const struct vidur_csv_schema schema = {layout.column, layout.num_columns, false};
     struct vidur_csv *csv = vidur_csv_read(path, &schema, err);
     if (!csv)
         return -1;
     int rc = -1;
     struct point *points = malloc(((size_t)vidur_csv_rows(csv) + 1) * sizeof *points);
-    int64_t count = points ? take_points(csv, family, &columns, points) : 0;
-    if (!points)
-        vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
-    else if (count == 0)
+    const int64_t count = points ? take_points(csv, table, &layout, points) : 0;
+    if (points && count == 0)
         vidur_fail(err, VIDUR_EINVAL,
-                   "%s: no bfloat16 rows; the engine tables need some", path);
-    else if (make_curves(&kernels->set[which], points, count) != 0)
+                   "%s: no row is of use; the engine tables need some", path);
+    else if (!points || make_curves(set, points, count) != 0)
         vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
     else
         rc = 0;
@@ -206,69 +271,106 @@ static int read_family(struct vidur_kernels *kernels, enum kernel_family which,
     return rc;
 }
 
+int vidur_kernels_curves(struct vidur_kernels *kernels, enum vidur_kernel_table which,
+                         struct vidur_curves *out, struct vidur_error *err)
+{
+    const struct table *table = &tables[which];
+    struct curve_set *set = &kernels->set[which];
+    struct vidur_path path;
+    *out = (struct vidur_curves){NULL, 0};
+    if (!set->is_read) {
+        const bool there = table_path(kernels->dir, table->file, &path);
+        if (!there && table->needed)
+            return vidur_fail(err, VIDUR_EIO,
+                              "%s: neither %s.csv nor %s.csv.gz is there; a kernels "
+                              "folder needs gemm, context_attention, "
+                              "generation_attention, custom_allreduce and system.yaml",
+                              kernels->dir, table->file, table->file);
+        if (there && read_points(set, table, path.text, err) != 0)
+            return -1;
+        set->is_read = true;
+    }
+    *out = (struct vidur_curves){set->curves, set->count};
+    return 0;
+}
+
 bool vidur_kernels_file(const char *dir, int i, struct vidur_path *path)
 {
-    if (i < NUM_FAMILIES)
-        family_path(dir, families[i].file, path->text, sizeof path->text);
+    if (i < VIDUR_NUM_KERNEL_TABLES)
+        table_path(dir, tables[i].file, path);
     else
         snprintf(path->text, sizeof path->text, "%s/system.yaml", dir);
-    return i <= NUM_FAMILIES;
+    return i <= VIDUR_NUM_KERNEL_TABLES;
 }
 
-static int read_system(struct vidur_kernels *kernels, const char *dir,
-                       struct vidur_error *err)
+/* ---- system.yaml ---- */
+
+static int read_peak(const struct vidur_yaml_node *gpu, const char *key, double *out,
+                     struct vidur_error *err)
 {
-    char path[1200];
-    snprintf(path, sizeof path, "%s/system.yaml", dir);
-    struct vidur_yaml *doc = vidur_yaml_load(path, err);
-    if (!doc)
+    const struct vidur_yaml_node *node = vidur_yaml_get(gpu, key);
+    if (!node)
+        return 0;
+    if (vidur_yaml_as_double(node, out, err))
         return -1;
-    int rc = -1;
-    const struct vidur_yaml_node *root = vidur_yaml_root(doc);
-    const struct vidur_yaml_node *gpu = vidur_yaml_get(root, "gpu");
-    const struct vidur_yaml_node *bandwidth = vidur_yaml_get(gpu, "mem_bw");
-    const struct vidur_yaml_node *peak = vidur_yaml_get(gpu, "bfloat16_tc_flops");
-    if (!bandwidth || !peak)
-        vidur_yaml_fail(root, err,
-                        "gpu.mem_bw (bytes/s) and gpu.bfloat16_tc_flops are needed");
-    else if (vidur_yaml_as_double(bandwidth, &kernels->bandwidth_bytes_per_s, err) ==
-                 0 &&
-             vidur_yaml_as_double(peak, &kernels->peak_flops, err) == 0) {
-        if (kernels->bandwidth_bytes_per_s > 0 && kernels->peak_flops > 0)
-            rc = 0;
-        else
-            vidur_yaml_fail(gpu, err, "mem_bw and bfloat16_tc_flops must be positive");
-    }
-    vidur_yaml_free(doc);
-    return rc;
+    return *out > 0 ? 0 : vidur_yaml_fail(node, err, "%g; it must be above 0", *out);
 }
 
-int vidur_kernels_read(struct vidur_kernels **out, const char *dir,
+/* A GPU without FP8 units multiplies such formats as INT8, else as bf16. */
+static int read_gpu(struct vidur_kernels *kernels, const struct vidur_yaml_node *gpu,
+                    struct vidur_error *err)
+{
+    double *peaks = kernels->peak_flops;
+    if (!vidur_yaml_get(gpu, "mem_bw") || !vidur_yaml_get(gpu, "bfloat16_tc_flops"))
+        return vidur_yaml_fail(gpu, err,
+                               "gpu.mem_bw (bytes/s) and gpu.bfloat16_tc_flops are "
+                               "needed");
+    if (read_peak(gpu, "mem_bw", &kernels->bandwidth_bytes_per_s, err) ||
+        read_peak(gpu, "bfloat16_tc_flops", &peaks[VIDUR_PEAK_bf16], err))
+        return -1;
+    peaks[VIDUR_PEAK_fp8] = peaks[VIDUR_PEAK_bf16];
+    if (read_peak(gpu, "int8_tc_flops", &peaks[VIDUR_PEAK_fp8], err) ||
+        read_peak(gpu, "fp8_tc_flops", &peaks[VIDUR_PEAK_fp8], err))
+        return -1;
+    peaks[VIDUR_PEAK_fp4] = peaks[VIDUR_PEAK_fp8];
+    return read_peak(gpu, "fp4_tc_flops", &peaks[VIDUR_PEAK_fp4], err);
+}
+
+int vidur_kernels_open(struct vidur_kernels **out, const char *dir,
                        struct vidur_error *err)
 {
+    struct vidur_path path;
     struct vidur_kernels *kernels = calloc(1, sizeof *kernels);
     if (!kernels)
         return vidur_fail(err, VIDUR_ENOMEM, "kernel tables: out of memory");
-    int rc = read_system(kernels, dir, err);
-    for (int i = 0; rc == 0 && i < NUM_FAMILIES; i++)
-        rc = read_family(kernels, (enum kernel_family)i, dir, err);
-    if (rc != 0) {
-        vidur_kernels_free(kernels);
+    snprintf(kernels->dir, sizeof kernels->dir, "%s", dir);
+    snprintf(path.text, sizeof path.text, "%s/system.yaml", dir);
+    struct vidur_yaml *doc = vidur_yaml_load(path.text, err);
+    const int status =
+        doc ? read_gpu(kernels, vidur_yaml_get(vidur_yaml_root(doc), "gpu"), err) : -1;
+    vidur_yaml_free(doc);
+    if (status) {
+        vidur_kernels_close(kernels);
         return -1;
     }
     *out = kernels;
     return 0;
 }
 
-void vidur_kernels_free(struct vidur_kernels *kernels)
+void vidur_kernels_close(struct vidur_kernels *kernels)
 {
     if (!kernels)
         return;
-    for (int i = 0; i < NUM_FAMILIES; i++) {
+    for (int i = 0; i < VIDUR_NUM_KERNEL_TABLES; i++) {
         free(kernels->set[i].curves);
         free(kernels->set[i].values);
     }
     free(kernels);
+}
+
+const char *vidur_kernels_dir(const struct vidur_kernels *kernels)
+{
+    return kernels->dir;
 }
 
 double vidur_kernels_bandwidth_bytes_per_s(const struct vidur_kernels *kernels)
@@ -276,10 +378,91 @@ double vidur_kernels_bandwidth_bytes_per_s(const struct vidur_kernels *kernels)
     return kernels->bandwidth_bytes_per_s;
 }
 
-double vidur_kernels_peak_flops(const struct vidur_kernels *kernels)
+double vidur_kernels_peak_flops(const struct vidur_kernels *kernels,
+                                enum vidur_peak peak)
 {
-    return kernels->peak_flops;
+    return kernels->peak_flops[peak];
 }
+
+/* ---- Folders ---- */
+
+static bool has_system(const char *dir)
+{
+    struct vidur_path path;
+    snprintf(path.text, sizeof path.text, "%s/system.yaml", dir);
+    return access(path.text, R_OK) == 0;
+}
+
+/* Names with numbers by the numbers: v0.9 comes before v0.10. */
+static int compare_versions(const char *a, const char *b)
+{
+    while (*a && *b) {
+        if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+            char *a_end, *b_end;
+            const long x = strtol(a, &a_end, 10), y = strtol(b, &b_end, 10);
+            if (x != y)
+                return x < y ? -1 : 1;
+            a = a_end;
+            b = b_end;
+        } else if (*a != *b) {
+            return *a < *b ? -1 : 1;
+        } else {
+            a++;
+            b++;
+        }
+    }
+    return (*a != 0) - (*b != 0);
+}
+
+/* The newest folder below `dir` that holds a system's tables. */
+static bool find_newest(const char *dir, struct vidur_path *out)
+{
+    char newest[256] = "";
+    DIR *folder = opendir(dir);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        struct vidur_path path;
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path.text, sizeof path.text, "%s/%s", dir, entry->d_name);
+        if (has_system(path.text) &&
+            (!newest[0] || compare_versions(newest, entry->d_name) < 0))
+            snprintf(newest, sizeof newest, "%s", entry->d_name);
+    }
+    if (folder)
+        closedir(folder);
+    if (newest[0])
+        snprintf(out->text, sizeof out->text, "%s/%s", dir, newest);
+    return newest[0] != 0;
+}
+
+int vidur_kernels_locate(struct vidur_path *out, const char *dir, const char *system,
+                         struct vidur_error *err)
+{
+    struct vidur_path below;
+    snprintf(out->text, sizeof out->text, "%s", dir);
+    if (has_system(dir))
+        return 0;
+    snprintf(below.text, sizeof below.text, "%s/%s", dir, system);
+    if (system[0] && has_system(below.text)) {
+        *out = below;
+        return 0;
+    }
+    if ((system[0] && find_newest(below.text, out)) || find_newest(dir, out))
+        return 0;
+    if (access(dir, R_OK) != 0)
+        return vidur_fail(err, VIDUR_EIO,
+                          "%s: cannot be read; name a folder of kernel "
+                          "timings",
+                          dir);
+    return vidur_fail(
+        err, VIDUR_EIO,
+        "%s: no system.yaml there, in a version below it or in %s%s; name "
+        "the folder of a system's tables, or of all systems where the "
+        "device's spec has a kernel_system",
+        dir, dir, system[0] ? below.text + strlen(dir) : "/SYSTEM");
+}
+
+/* ---- Curves ---- */
 
 double vidur_curve_at(const struct vidur_curve *curve, double x, double power)
 {
@@ -305,116 +488,10 @@ static int compare_curve(const void *key, const void *curve)
     return compare_keys(key, ((const struct vidur_curve *)curve)->key);
 }
 
-static const struct vidur_curve *find_curve(const struct curve_set *set, int32_t a,
-                                            int32_t b, int32_t c)
+const struct vidur_curve *vidur_curves_find(const struct vidur_curves *curves,
+                                            const int32_t key[VIDUR_MAX_KERNEL_KEYS])
 {
-    const int32_t key[MAX_KEYS] = {a, b, c};
-    return bsearch(key, set->curves, (size_t)set->count, sizeof *set->curves,
-                   compare_curve);
-}
-
-static double gemm_roofline_ms(const struct vidur_kernels *kernels, double m, double n,
-                               double k)
-{
-    double compute = 2 * m * n * k / kernels->peak_flops;
-    double memory = 2 * (m * n + n * k + m * k) / kernels->bandwidth_bytes_per_s;
-    return fmax(compute, memory) * 1e3;
-}
-
-struct neighbour {
-    const struct vidur_curve *curve;
-    double distance2;
-};
-
-/* The nearest curves in log2 space, closest first; ties keep the order of keys. */
-static int nearest_gemms(const struct curve_set *set, int64_t n, int64_t k,
-                         struct neighbour nearest[VIDUR_GEMM_NEIGHBOURS])
-{
-    int count = 0;
-    for (int i = 0; i < set->count; i++) {
-        const struct vidur_curve *curve = &set->curves[i];
-        if (curve->key[0] < SMALLEST_NEIGHBOUR || curve->key[1] < SMALLEST_NEIGHBOUR)
-            continue;
-        double dn = log2(curve->key[0] / (double)n),
-               dk = log2(curve->key[1] / (double)k);
-        struct neighbour next = {curve, dn * dn + dk * dk};
-        int at = count < VIDUR_GEMM_NEIGHBOURS ? count++ : VIDUR_GEMM_NEIGHBOURS;
-        for (; at > 0 && nearest[at - 1].distance2 > next.distance2; at--)
-            if (at < VIDUR_GEMM_NEIGHBOURS)
-                nearest[at] = nearest[at - 1];
-        if (at < VIDUR_GEMM_NEIGHBOURS)
-            nearest[at] = next;
-    }
-    return count;
-}
-
-struct vidur_gemm vidur_kernels_gemm(const struct vidur_kernels *kernels, int64_t n,
-                                     int64_t k)
-{
-    const struct curve_set *set = &kernels->set[GEMM];
-    struct vidur_gemm gemm = {.n = n, .k = k, .kernels = kernels};
-    gemm.curve[0] = find_curve(set, (int32_t)n, (int32_t)k, 0);
-    if (gemm.curve[0]) {
-        gemm.measured = true;
-        return gemm;
-    }
-    struct neighbour nearest[VIDUR_GEMM_NEIGHBOURS];
-    gemm.count = nearest_gemms(set, n, k, nearest);
-    double weights = 0;
-    for (int i = 0; i < gemm.count; i++)
-        weights += 1 / nearest[i].distance2;
-    for (int i = 0; i < gemm.count; i++) {
-        gemm.curve[i] = nearest[i].curve;
-        gemm.weight[i] = 1 / nearest[i].distance2 / weights;
-    }
-    return gemm;
-}
-
-double vidur_gemm_ms(const struct vidur_gemm *gemm, int64_t tokens)
-{
-    double m = (double)tokens;
-    if (gemm->measured)
-        return vidur_curve_at(gemm->curve[0], m, 1);
-    double ideal = gemm_roofline_ms(gemm->kernels, m, (double)gemm->n, (double)gemm->k);
-    double utilisation = gemm->count > 0 ? 0 : 1;
-    for (int i = 0; i < gemm->count; i++) {
-        const struct vidur_curve *c = gemm->curve[i];
-        utilisation += gemm->weight[i] *
-                       gemm_roofline_ms(gemm->kernels, m, c->key[0], c->key[1]) /
-                       vidur_curve_at(c, m, 1);
-    }
-    return ideal / utilisation;
-}
-
-const struct vidur_curve *vidur_kernels_all_reduce(const struct vidur_kernels *kernels,
-                                                   int devices)
-{
-    return find_curve(&kernels->set[ALL_REDUCE], devices, 0, 0);
-}
-
-const struct vidur_curve *vidur_kernels_context(const struct vidur_kernels *kernels,
-                                                int head_dim, int heads, int kv_heads)
-{
-    const struct curve_set *set = &kernels->set[CONTEXT];
-    const struct vidur_curve *best = find_curve(set, head_dim, heads, kv_heads);
-    if (best)
-        return best;
-    double best_distance = INFINITY;
-    for (int i = 0; i < set->count; i++) {
-        const struct vidur_curve *curve = &set->curves[i];
-        double distance = fabs(log2(curve->key[1] / (double)heads));
-        if (curve->key[0] == head_dim && distance < best_distance &&
-            (int64_t)curve->key[1] * kv_heads == (int64_t)curve->key[2] * heads) {
-            best = curve;
-            best_distance = distance;
-        }
-    }
-    return best;
-}
-
-const struct vidur_curve *vidur_kernels_generation(const struct vidur_kernels *kernels,
-                                                   int head_dim, int heads,
-                                                   int kv_heads)
-{
-    return find_curve(&kernels->set[GENERATION], head_dim, heads, kv_heads);
+    return curves->count == 0 ? NULL
+                              : bsearch(key, curves->at, (size_t)curves->count,
+                                        sizeof *curves->at, compare_curve);
 }

@@ -3,74 +3,89 @@
 
 #include <vidur/error.h>
 #include <vidur/paths.h>
+#include <vidur/precision.h>
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /*
  * Timings of single GPU kernels, as curves over one size: the raw material of engine
- * tables. Format: gemm, context_attention, generation_attention, custom_allreduce
- * (.csv or .csv.gz) and system.yaml in one folder; bf16 rows only.
- * Source: ENGINE.md section 3.
+ * tables. A folder of tables (.csv or .csv.gz) and system.yaml; the importer of data/
+ * writes them. A table is read when it is first asked for.
+ * Source: ENGINE.md sections 3 and 6.
+ *
+ * X(name, file, needed by every model)
  */
+#define VIDUR_KERNEL_TABLES(X)                                                         \
+    X(gemm, "gemm", true)                                                              \
+    X(context, "context_attention", true)                                              \
+    X(generation, "generation_attention", true)                                        \
+    X(all_reduce, "custom_allreduce", true)                                            \
+    X(experts, "moe", false)                                                           \
+    X(mla_context, "mla_context", false)                                               \
+    X(mla_generation, "mla_generation", false)
 
-/* Points with ascending x; equal x: the first one read. */
+enum vidur_kernel_table {
+#define X(name, file, needed) VIDUR_KERNELS_##name,
+    VIDUR_KERNEL_TABLES(X)
+#undef X
+        VIDUR_NUM_KERNEL_TABLES
+};
+
+enum { VIDUR_MAX_KERNEL_KEYS = 7 };
+
+/* Points with ascending x; of several kernels for one point the fastest. Keys:
+ *   gemm            format, n, k                                    x: tokens
+ *   context         query format, cache format, head_dim, heads, KV heads, window
+ *                                                       x: prompt tokens, batch 1
+ *   generation      the same                            x: cached tokens, batch 1
+ *   all_reduce      devices                             x: message bytes, graph mode
+ *   experts         format, hidden, expert width, a token's experts, experts, moe_tp,
+ *                   moe_ep                              x: tokens, uneven routing
+ *   mla_context     cache format, format, heads         x: prompt tokens, batch 1
+ *   mla_generation  cache format, format, heads, batch  x: cached tokens */
 struct vidur_curve {
-    int32_t key[3]; /* what the curve is of; see the getters */
+    int32_t key[VIDUR_MAX_KERNEL_KEYS];
     int count;
     const double *x;
     const double *ms;
 };
 
-struct vidur_kernels; /* owns the curves */
-
-int vidur_kernels_read(struct vidur_kernels **out, const char *dir,
-                       struct vidur_error *err);
-void vidur_kernels_free(struct vidur_kernels *kernels);
-
-/* The path of the i-th file that vidur_kernels_read reads, from 0; false: no more. */
-bool vidur_kernels_file(const char *dir, int i, struct vidur_path *path);
-
-/* From system.yaml. */
-double vidur_kernels_bandwidth_bytes_per_s(const struct vidur_kernels *kernels);
-double vidur_kernels_peak_flops(const struct vidur_kernels *kernels);
-
-enum { VIDUR_GEMM_NEIGHBOURS = 4 };
-
-/* One product shape: the measured curve, or the nearest ones and their weights. */
-struct vidur_gemm {
-    const struct vidur_curve *curve[VIDUR_GEMM_NEIGHBOURS];
-    double weight[VIDUR_GEMM_NEIGHBOURS];
+/* By ascending keys. */
+struct vidur_curves {
+    const struct vidur_curve *at;
     int count;
-    bool measured;
-    int64_t n, k;
-    const struct vidur_kernels *kernels;
 };
 
-/*
- * The product (tokens, k) x (k, n). Its time is linear in tokens, proportional beyond
- * the last measured size; for an (n, k) that was not measured it follows from the
- * roofline utilisation of the 4 nearest (n, k >= 1024) in log2 space, weights 1/d^2.
- */
-struct vidur_gemm vidur_kernels_gemm(const struct vidur_kernels *kernels, int64_t n,
-                                     int64_t k);
-double vidur_gemm_ms(const struct vidur_gemm *gemm, int64_t tokens);
+struct vidur_kernels; /* owns the curves; belongs to one thread */
 
-/* One all-reduce in a captured graph over `devices`; x: message bytes. NULL: none. */
-const struct vidur_curve *vidur_kernels_all_reduce(const struct vidur_kernels *kernels,
-                                                   int devices);
+/* The folder that holds a system's tables: `dir` itself, its newest version, or, where
+ * `dir` is the root of several systems, the newest version of `system` there. */
+int vidur_kernels_locate(struct vidur_path *out, const char *dir, const char *system,
+                         struct vidur_error *err);
 
-/*
- * Attention at batch 1, per layer; x: prompt length (context) or cached tokens
- * (generation). Context: the measured head counts, else the nearest count of query
- * heads with the same head size and ratio of query to KV heads, whose times the caller
- * scales by heads / curve->key[1]. NULL: nothing measured that would do.
- */
-const struct vidur_curve *vidur_kernels_context(const struct vidur_kernels *kernels,
-                                                int head_dim, int heads, int kv_heads);
-const struct vidur_curve *vidur_kernels_generation(const struct vidur_kernels *kernels,
-                                                   int head_dim, int heads,
-                                                   int kv_heads);
+/* `dir`: as vidur_kernels_locate gives it. Reads system.yaml. */
+int vidur_kernels_open(struct vidur_kernels **out, const char *dir,
+                       struct vidur_error *err);
+void vidur_kernels_close(struct vidur_kernels *kernels);
+
+const char *vidur_kernels_dir(const struct vidur_kernels *kernels);
+
+/* A table's curves; none where a table that only some models need is not there. */
+int vidur_kernels_curves(struct vidur_kernels *kernels, enum vidur_kernel_table table,
+                         struct vidur_curves *out, struct vidur_error *err);
+
+/* The path of the i-th file that there may be, from 0; false: no more. */
+bool vidur_kernels_file(const char *dir, int i, struct vidur_path *path);
+
+/* From system.yaml. FP8 and FP4 fall back to the next wider format's peak. */
+double vidur_kernels_bandwidth_bytes_per_s(const struct vidur_kernels *kernels);
+double vidur_kernels_peak_flops(const struct vidur_kernels *kernels,
+                                enum vidur_peak peak);
+
+/* The curve of exactly these keys; NULL: none. */
+const struct vidur_curve *vidur_curves_find(const struct vidur_curves *curves,
+                                            const int32_t key[VIDUR_MAX_KERNEL_KEYS]);
 
 /* Linear between points; below the first its value; beyond the last its value times
  * (x / last)^power. */

@@ -160,6 +160,8 @@ static int open_engine(struct opened *opened,
         .device = request->device,
         .node = request->node,
         .tensor_parallel_size = request->tensor_parallel_size,
+        .expert_parallel = request->expert_parallel,
+        .library = request->library,
         .kernels_dir = kernels ? config->kernels : NULL,
         .constants = config->engine,
         .max_tokens = request->max_tokens,
@@ -197,12 +199,34 @@ static int open_operators(struct opened *opened,
     return make_view(view, &opened->entry, err);
 }
 
+/* The operators of a single layer stand for all only where all are alike. */
+static int check_operators(const struct vidur_estimator_config *config,
+                           const struct vidur_timetable_request *request,
+                           struct vidur_error *err)
+{
+    static const char *const sources[] = {"auto", "roofline", "profiles", "tables",
+                                          "kernels"};
+    const struct vidur_model_spec *model = request->model;
+    const bool uniform = vidur_model_is_uniform_dense(model);
+    if (uniform && vidur_precision_is_bf16(&model->precision))
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "%s: operator tables (estimator.source: %s, schedulers that are "
+                      "timed layer by layer) know dense layers in bf16, not %s; use "
+                      "scheduler type vllm_v1 with source kernels or roofline",
+                      model->name, sources[config->source],
+                      uniform ? "other formats"
+                              : "experts, windows or latent attention");
+}
+
 static int open_decided(struct vidur_timetable **out,
                         const struct vidur_estimator_config *config,
                         const struct vidur_timetable_request *request,
                         const struct vidur_log *log, struct vidur_error *err)
 {
     const bool operators = vidur_timetable_has_operators(config, request);
+    if (operators && check_operators(config, request, err))
+        return -1;
     if (config->source == VIDUR_SOURCE_KERNELS && !request->engine)
         return vidur_fail(err, VIDUR_EINVAL,
                           "estimator.source: kernels feed the engine's step model, not "
@@ -233,12 +257,6 @@ int vidur_timetable_open(struct vidur_timetable **out,
     struct vidur_estimator_config decided;
     if (vidur_timetable_decide(&decided, config, request, log, err))
         return -1;
-    if (request->model->quantized)
-        vidur_log_warn(
-            log,
-            "%s: its config.json quantizes the weights; memory and times are "
-            "those of 16-bit weights",
-            request->model->name);
     return open_decided(out, &decided, request, log, err);
 }
 

@@ -5,12 +5,13 @@
 #include "tables/timetable_internal.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 #include <vidur/model.h>
 #include <vidur/sku.h>
 
 /* To be raised whenever equal inputs give other tables. Between versions the git commit
  * stands in for it, where the build knows one. */
-enum { TABLES_VERSION = 1, ENGINE_VERSION = 1 };
+enum { TABLES_VERSION = 1, ENGINE_VERSION = 2 };
 
 static int add_file(struct vidur_sha256 *sha, const char *path, struct vidur_error *err)
 {
@@ -48,9 +49,9 @@ static void add_grid(struct vidur_sha256 *sha,
 /* Not its name: files are found by it, and their contents count. */
 static void add_model(struct vidur_sha256 *sha, const struct vidur_model_spec *model)
 {
-    const int sizes[] = {model->num_q_heads,    model->num_kv_heads,
-                         model->head_dim,       model->embedding_dim,
-                         model->mlp_hidden_dim, model->use_gated_mlp,
+    const int sizes[] = {model->kinds[0].num_q_heads,    model->kinds[0].num_kv_heads,
+                         model->kinds[0].head_dim,       model->embedding_dim,
+                         model->kinds[0].mlp_hidden_dim, model->use_gated_mlp,
                          model->post_attn_norm};
     add_list(sha, sizes, (int)(sizeof sizes / sizeof sizes[0]));
 }
@@ -181,14 +182,20 @@ bool vidur_timetable_has_operators(const struct vidur_estimator_config *config,
 
 static int add_kernels(struct vidur_sha256 *sha,
                        const struct vidur_estimator_config *config,
-                       struct vidur_error *err)
+                       const struct vidur_device_sku *device, struct vidur_error *err)
 {
-    struct vidur_path path;
+    struct vidur_path dir, path;
     if (config->source != VIDUR_SOURCE_KERNELS)
         return 0;
-    for (int i = 0; vidur_kernels_file(config->kernels, i, &path); i++)
-        if (add_file(sha, path.text, err))
+    if (vidur_kernels_locate(&dir, config->kernels, vidur_device_kernel_system(device),
+                             err))
+        return -1;
+    for (int i = 0; vidur_kernels_file(dir.text, i, &path); i++) {
+        const bool there = access(path.text, F_OK) == 0;
+        vidur_sha256_add_int64(sha, there);
+        if (there && add_file(sha, path.text, err))
             return -1;
+    }
     return 0;
 }
 
@@ -221,6 +228,7 @@ int vidur_timetable_whole_key(char key[65], const struct vidur_estimator_config 
     vidur_sha256_add_string(&sha, key);
     vidur_sha256_add_int64(&sha, config->source);
     vidur_sha256_add_int64(&sha, request->tensor_parallel_size);
+    vidur_sha256_add_int64(&sha, request->expert_parallel);
     vidur_sha256_add_int64(&sha, request->max_tokens);
     vidur_sha256_add_int64(&sha, request->max_batch_size);
     vidur_sha256_add_int64(&sha, request->max_kv_tokens);
@@ -228,7 +236,7 @@ int vidur_timetable_whole_key(char key[65], const struct vidur_estimator_config 
     vidur_device_digest(&sha, request->device);
     vidur_node_digest(&sha, request->node);
     add_constants(&sha, &config->engine);
-    const int status = add_kernels(&sha, config, err);
+    const int status = add_kernels(&sha, config, request->device, err);
     vidur_sha256_hex(&sha, key);
     return status;
 }

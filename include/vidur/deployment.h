@@ -3,19 +3,23 @@
 
 #include <vidur/error.h>
 #include <vidur/model.h>
+#include <vidur/shard.h>
 #include <vidur/sku.h>
+#include <vidur/spec_config.h>
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /*
+ * The room sim/deploy. What a deployment is and whether it can be: its check, digest
+ * and memory plan, the objectives it must meet. Nothing runs here.
+ */
+
+/*
  * One way to serve a model: hardware, parallelism, router, scheduler and its knobs.
  * Plain data without pointers, so it can be copied, compared and sent.
  */
-
-/* Which of SIMULATOR.md section 9's columns holds. */
-enum vidur_semantics { VIDUR_SEMANTICS_CORRECTED, VIDUR_SEMANTICS_VIDUR };
 
 /* How many KV blocks a replica has; SIMULATOR.md sections 3 and 9. */
 enum vidur_memory_planner {
@@ -71,8 +75,9 @@ struct vidur_deployment {
     struct vidur_device_sku device;
     struct vidur_node_sku node;
     int num_replicas;
-    int tensor_parallel_size;
-    int num_pipeline_stages;
+#define X(type, name, def, min) type name;
+    VIDUR_PARALLELISM(X)
+#undef X
     double memory_margin_fraction;
     enum vidur_memory_planner memory_planner;
     enum vidur_semantics semantics;
@@ -83,18 +88,14 @@ struct vidur_deployment {
 /* Defaults: one replica, TP 1, PP 1, margin 0.1, round-robin, every knob's default. */
 void vidur_deployment_defaults(struct vidur_deployment *deployment);
 
-/* SIMULATOR.md section 1's divisibility and node rules, and knobs that contradict each
- * other; but for `vidur` also that tensor_parallel_size divides the KV heads or is a
- * multiple of them, as engines ask. Running out of memory is not an error here: see
- * memory_plan.h. */
+/* How its replicas are cut over devices. */
+struct vidur_cut vidur_deployment_cut(const struct vidur_deployment *deployment);
+
+/* SIMULATOR.md section 1's divisibility (vidur_check_tensor_parallel,
+ * vidur_check_pipeline) and node rules, and knobs that contradict each other. Running
+ * out of memory is not an error here: see memory_plan.h. */
 int vidur_deployment_check(const struct vidur_deployment *deployment,
                            struct vidur_error *err);
-
-/* The node where a configuration names none, by its name in data/skus/nodes: as
- * vidur_node_sku_default says, under `vidur` DEVICE_pairwise_nvlink. */
-int vidur_deployment_default_node(const struct vidur_device_sku *device,
-                                  enum vidur_semantics semantics, char *name,
-                                  size_t size, struct vidur_error *err);
 
 /* Requests that a replica has in its batches at once, at most: the scheduler's
  * batch_cap. 0: there is no such scheduler. */

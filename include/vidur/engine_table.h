@@ -10,18 +10,20 @@
 
 /*
  * Step times of an engine that runs its layers as captured graphs (vLLM V1), frozen
- * into dense tables for one (model, device, node, TP): what the `engine` step model
- * looks up. Source: ENGINE.md section 3.
+ * into dense tables for one (model, device, node, cut): what the `engine` step model
+ * looks up. Source: ENGINE.md sections 3, 5 and 6.
  *
  * A step of x tokens (padded by the step model to a captured graph size), b of them
- * sampled, with decode rows of contexts s_i and prefill chunks c behind prefixes p
- * takes
+ * sampled, with n decode rows whose contexts add up to C, and prefill chunks c behind
+ * prefixes p, S = p + c, takes
  *
  *   linear_ms[x] + head_ms[b] + step_ms + request_ms * requests
- *   + decode_launch_ms + decode_ms_per_token * sum s_i          (if there are such
- * rows)
- *   + max(context_ms[S] * (S^2 - p^2) / S^2, context_ms[c], decode1_ms[S]), S = p + c
- *   + mixed_ms                                  (if decode rows and chunks are mixed)
+ *   + decode_launch_ms + decode_ms_per_token * C
+ *   + sum over windows w of w.ms_per_token * min(C, n * w.tokens)
+ *   + latent_layers * latent(n, C / n)                  (if there are decode rows)
+ *   + max(context_ms[S] * (S^2 - p^2) / S^2, context_ms[c], decode1_ms[S])
+ *   + window_context_ms[c]                              (of every chunk)
+ *   + mixed_ms                                          (if rows and chunks are mixed)
  *
  * A prefill chunk of at most VIDUR_ENGINE_DECODE_LIKE_TOKENS counts as a decode row.
  */
@@ -43,22 +45,46 @@ struct vidur_engine_constants {
     double mixed_layer_us; /* per layer of a step with decodes and prefills */
 };
 
+/* Layers that read the last `tokens` of a context. */
+struct vidur_engine_window {
+    int64_t tokens;
+    double ms_per_token; /* of all such layers */
+};
+
+/* Times of a layer of latent attention over batches and contexts: linear between the
+ * points of both, constant below the first, proportional beyond the last, less cut_ms
+ * and at least least_ms. */
+struct vidur_engine_latent {
+    double layers;       /* 0: none */
+    int64_t most_tokens; /* of a context that are read (sparse attention); 0: all */
+    const double *batches, *contexts, *ms; /* ms[batch * num_contexts + context] */
+    int num_batches, num_contexts;
+    double cut_ms, least_ms;
+};
+
+enum { VIDUR_MAX_ENGINE_WINDOWS = VIDUR_MAX_LAYER_KINDS };
+
 /* Hot data, read-only and shared. Entry 0 of each array is 0. */
 struct vidur_engine_table {
-    const double
-        *linear_ms; /* 1..linear_limit tokens: GEMMs, small kernels, all-reduce */
-    const double *comm_ms; /* the all-reduce part of it */
+    /* 1..linear_limit tokens: everything that depends on their number alone */
+    const double *linear_ms;
+    const double *experts_ms; /* the part of routed experts in it; NULL: none */
+    const double *comm_ms;    /* the all-reduce part of it */
     int64_t linear_limit;
     const double *head_ms; /* 1..head_limit sampled requests: output head, sampler */
     int64_t head_limit;
     const double
         *context_ms; /* 1..context_limit: attention of a prompt of that length */
-    const double *decode1_ms; /* one decode row of that context */
+    const double *window_context_ms; /* the same of layers with a window; NULL: none */
+    const double *decode1_ms;        /* one decode row of that context */
     int64_t context_limit;
     int64_t profiled_context; /* beyond these the kernel tables were extrapolated */
     int64_t profiled_tokens;
     double decode_launch_ms;
     double decode_ms_per_token;
+    int num_windows;
+    struct vidur_engine_window windows[VIDUR_MAX_ENGINE_WINDOWS];
+    struct vidur_engine_latent latent;
     double step_ms;
     double request_ms;
     double mixed_ms;
@@ -73,7 +99,9 @@ struct vidur_engine_request {
     const struct vidur_device_sku *device;
     const struct vidur_node_sku *node;
     int tensor_parallel_size;
-    const char *kernels_dir; /* NULL or "": the roofline with the spec's constants */
+    bool expert_parallel;
+    const char *kernels_dir; /* NULL or "": the roofline with the device's constants */
+    struct vidur_kernel_library *library; /* NULL: kernels are read for this table */
     struct vidur_engine_constants constants;
     int64_t max_tokens;         /* of a step */
     int64_t max_batch_size;     /* requests of a step */
@@ -82,13 +110,18 @@ struct vidur_engine_request {
 
 void vidur_engine_constants_defaults(struct vidur_engine_constants *constants);
 
+/* Kernel timings that were read, kept for tables that are built later. Belongs to one
+ * thread. */
+struct vidur_kernel_library *vidur_kernel_library_create(struct vidur_error *err);
+void vidur_kernel_library_destroy(struct vidur_kernel_library *library);
+
 /*
- * Builds the tables from kernel timings (a folder with gemm, context_attention,
- * generation_attention and custom_allreduce as .csv or .csv.gz, and system.yaml), or
- * from the roofline. Released with vidur_engine_table_free. A shape that the kernel
- * tables lack is filled as ENGINE.md says for GEMMs; for attention from the nearest
- * head count (named in `provenance`); a missing file, head size or device count is an
- * error.
+ * Builds the tables from kernel timings (the folder of a system: gemm,
+ * context_attention, generation_attention, custom_allreduce, and where a model needs
+ * them moe, mla_context and mla_generation, as .csv or .csv.gz, and system.yaml; or the
+ * root of several systems), or from the roofline. Released with
+ * vidur_engine_table_free. What the kernel tables lack is filled as ENGINE.md section 6
+ * says and named in `provenance`; a missing file or device count is an error.
  */
 int vidur_engine_table_build(struct vidur_engine_table **out,
                              const struct vidur_engine_request *request,

@@ -183,8 +183,10 @@ struct vidur_scheduler_ops {
                       struct vidur_batch *batch);
     /* The batch just formed is one group and nothing else. How many times, this one
      * included, would next_batch form it again if nothing arrives, completes or lacks
-     * blocks? NULL: once. The counterpart tells how often it was skipped: `batch` is as
-     * it was formed for the last time, at replica->now_s. */
+     * blocks? INT64_MAX: any number of times. NULL: once. The counterpart tells how
+     * often it was skipped: `batch` is as it was formed for the last time, at
+     * replica->now_s. In a pipeline batches are skipped only where the answer is
+     * INT64_MAX and there is no counterpart. */
     int64_t (*repeats)(const void *state, const struct vidur_replica *replica,
                        const struct vidur_batch *batch);
     void (*repeated)(void *state, struct vidur_replica *replica,

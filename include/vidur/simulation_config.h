@@ -76,14 +76,18 @@ struct vidur_yaml_field;
  * vidur_scheduler_config; ends with a NULL key. `type` is not in it. */
 const struct vidur_yaml_field *vidur_scheduler_knob_fields(void);
 
+/* The keys of `cluster:` that are struct vidur_deployment's own (VIDUR_YAML_PART):
+ * replicas, VIDUR_PARALLELISM, memory. Those of its hardware: vidur_hardware_fields().
+ */
+const struct vidur_yaml_field *vidur_deployment_cluster_fields(void);
+
 /* The mapping of a `scheduler:` section: `type` and knobs. */
 int vidur_scheduler_config_read(const struct vidur_yaml_node *section,
                                 struct vidur_scheduler_config *scheduler,
                                 struct vidur_error *err);
 
-/* "corrected" or "vidur"; "vidur" or "exact": arrays that end with NULL, for the enums'
- * values in order (of memory planners: behind VIDUR_PLANNER_BY_SEMANTICS). */
-extern const char *const vidur_semantics_names[];
+/* "by_semantics", "vidur", "exact": for enum vidur_memory_planner's values in order;
+ * ends with NULL. */
 extern const char *const vidur_memory_planner_names[];
 
 #endif

@@ -66,6 +66,7 @@ struct vidur_request_records {
  */
 #define VIDUR_STEP_PARTS(X)                                                            \
     X(gemm_and_small) /* projections, norms, activation, rotary, embedding */          \
+    X(experts)        /* routed experts and their router */                            \
     X(all_reduce)                                                                      \
     X(attention_decode)  /* decode rows, and chunks that count as such */              \
     X(attention_prefill) /* other chunks */                                            \

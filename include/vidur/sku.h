@@ -2,6 +2,7 @@
 #define VIDUR_SKU_H
 
 #include <vidur/error.h>
+#include <vidur/precision.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,9 +28,42 @@ struct vidur_roofline_efficiency {
 struct vidur_device_v1 {
     double usable_memory_gib;
     double memory_bandwidth_gb_per_s;
-    double peak_bf16_tflops;
+    double peak_bf16_tflops; /* dense, as the others */
+    double peak_fp8_tflops;  /* 0: no units of its own, as bf16 */
+    double peak_fp4_tflops;
     double activation_gib_tp1; /* `a` of the memory rule, TP 1 */
     double activation_gib;     /* the same, TP > 1 */
+};
+
+/* What products of weights of one format reach, and what they take at least. */
+struct vidur_gemm_roofline {
+    double memory;    /* share of peak bandwidth; 0: nothing fitted for the format */
+    double compute;   /* share of the peak that the format multiplies at */
+    double launch_us; /* of a kernel */
+};
+
+/* The same of the grouped products of routed experts. */
+struct vidur_expert_roofline {
+    double memory, compute, launch_us;
+    double token_ns; /* a pair of token and expert: routing, gathering, adding up */
+};
+
+/* The engine's roofline, fitted on kernel timings; ENGINE.md section 7. */
+struct vidur_engine_roofline {
+    char fitted_on[64]; /* "h100_sxm vllm-0.24.0"; the device's own or a relative's */
+    struct vidur_gemm_roofline gemm[VIDUR_NUM_DTYPES];
+    struct vidur_expert_roofline experts[VIDUR_NUM_DTYPES];
+    struct {
+        double compute; /* share of the bf16 peak */
+        double launch_us;
+    } prefill; /* attention of prompts */
+    struct {
+        double latency_us; /* of two devices */
+        double growth;     /* its share more with each device beyond */
+        double link;       /* share of the link's bandwidth */
+    } all_reduce;
+    double
+        all_reduce_skew_us; /* ranks wait for each other: per device beyond the first */
 };
 
 struct vidur_device_sku {
@@ -42,6 +76,8 @@ struct vidur_device_sku {
     char price_date[16]; /* ISO 8601 */
     struct vidur_roofline_efficiency roofline;
     struct vidur_device_v1 v1;
+    struct vidur_engine_roofline engine;
+    char kernel_system[32]; /* folder of its kernel timings; "": its name */
 };
 
 struct vidur_node_sku {
@@ -75,6 +111,12 @@ int vidur_node_sku_load(struct vidur_node_sku *node, const char *reference,
  * Fails with VIDUR_EINVAL where that leaves none or several. Thread-safe. */
 int vidur_node_sku_default(const char *device, char *name, size_t size,
                            struct vidur_error *err);
+
+/* The folder of its kernel timings below a root of several systems. */
+const char *vidur_device_kernel_system(const struct vidur_device_sku *device);
+
+/* The peaks of its formats relative to bf16's; 1 where it has no units for one. */
+struct vidur_relative_peaks vidur_device_peaks(const struct vidur_device_sku *device);
 
 struct vidur_sha256;
 

@@ -30,6 +30,9 @@ enum vidur_tbt_definition {
     VIDUR_TBT_BATCH  /* duration of the batch, as the reference's search takes it */
 };
 
+/* "token", "batch": for the enum's values in order; ends with NULL. */
+extern const char *const vidur_tbt_definition_names[];
+
 /* SLOs that one run is judged by, at most: results have a place for each. */
 enum { VIDUR_MAX_SLOS = 8 };
 

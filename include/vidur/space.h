@@ -33,13 +33,11 @@ struct vidur_search_model {
 
 /* An entry of `clusters:`. */
 struct vidur_search_cluster {
-    char device_reference[1024];
-    char node_reference[1024];
+    struct vidur_hardware_config hardware; /* as configured */
     int num_gpus;
     int gpus_per_node; /* 0: as the node SKU says */
     double usd_per_gpu_hour;
-    bool default_node; /* the configuration names no network_device */
-    bool own_price;    /* the price is the configuration's, not the SKU's */
+    bool own_price; /* the price is the configuration's, not the SKU's */
     struct vidur_device_sku device;
     struct vidur_node_sku node;
 };
@@ -103,18 +101,34 @@ struct vidur_search_target {
 
 struct vidur_yaml;
 
+typedef char vidur_router_name[24];
+
+/*
+ * The configuration's lists of values to try beside models, workloads, clusters and
+ * schedulers: a candidate has one of each. Declared once; the list feeds the struct,
+ * the YAML schema (whose element is in search/space/config.c), the defaults and the
+ * number of points. What a candidate does with its value is said in space.c.
+ * X(key, type, member, default values...)
+ */
+#define VIDUR_SEARCH_LISTS(X)                                                          \
+    X(batch_sizes, int, batch_sizes, 32, 64, 128, 256, 512)                            \
+    X(tp_dimensions, int, tp_dimensions, 1, 2, 4, 8)                                   \
+    X(pp_dimensions, int, pp_dimensions, 1, 2, 4)                                      \
+    X(router, vidur_router_name, routers, "round_robin")                               \
+    /* of enum vidur_memory_planner */                                                 \
+    X(memory_planner, int, memory_planners, VIDUR_PLANNER_BY_SEMANTICS)
+
 struct vidur_search_config {
     struct vidur_search_model *models;
     struct vidur_search_cluster *clusters;
     struct vidur_search_scheduler *schedulers;
     struct vidur_search_trace *traces;
     int num_models, num_clusters, num_schedulers, num_traces;
-    int *batch_sizes, *tp_dimensions, *pp_dimensions;
-    int num_batch_sizes, num_tp_dimensions, num_pp_dimensions;
-    char (*routers)[24];
-    int num_routers;
-    int *memory_planners; /* enum vidur_memory_planner */
-    int num_memory_planners;
+#define X(key, type, member, ...)                                                      \
+    type *member;                                                                      \
+    int num_##member;
+    VIDUR_SEARCH_LISTS(X)
+#undef X
     struct vidur_search_rule *includes, *excludes;
     int num_includes, num_excludes;
     struct vidur_slo *slos;

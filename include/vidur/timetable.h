@@ -138,6 +138,7 @@ struct vidur_estimator_config {
 };
 
 struct vidur_yaml_node;
+struct vidur_yaml_field;
 
 void vidur_estimator_config_defaults(struct vidur_estimator_config *config);
 
@@ -148,6 +149,10 @@ int vidur_estimator_config_read(const struct vidur_yaml_node *section,
                                 struct vidur_estimator_config *config,
                                 struct vidur_error *err);
 
+/* The key `estimator:` of a document (VIDUR_YAML_PART), for a struct
+ * vidur_estimator_config. */
+const struct vidur_yaml_field *vidur_estimator_section(void);
+
 /* What a timetable is wanted for. The limits say what a configuration can reach; tables
  * are built to cover them. */
 struct vidur_timetable_request {
@@ -155,12 +160,15 @@ struct vidur_timetable_request {
     const struct vidur_device_sku *device;
     const struct vidur_node_sku *node;
     int tensor_parallel_size;
-    bool engine;              /* times of whole engine steps; ENGINE.md */
-    bool pipeline;            /* send_recv is needed */
-    bool multi_node;          /* the multi-node send_recv rule */
-    int block_size_tokens;    /* which rows of attention.csv; 0: any */
-    int64_t max_tokens;       /* tokens in one iteration */
-    int64_t max_batch_size;   /* decodes in one iteration */
+    bool expert_parallel; /* experts go whole to the devices of the TP group */
+    struct vidur_kernel_library *library; /* source kernels: kept between timetables;
+                                             NULL: read for this one */
+    bool engine;                          /* times of whole engine steps; ENGINE.md */
+    bool pipeline;                        /* send_recv is needed */
+    bool multi_node;                      /* the multi-node send_recv rule */
+    int block_size_tokens;                /* which rows of attention.csv; 0: any */
+    int64_t max_tokens;                   /* tokens in one iteration */
+    int64_t max_batch_size;               /* decodes in one iteration */
     int64_t max_kv_tokens;    /* mean (decode) or summed (prefill) context of a batch */
     int64_t max_chunk_tokens; /* root of the sum of squared prefill chunks */
 };

@@ -103,6 +103,7 @@ struct vidur_workload {
 };
 
 struct vidur_yaml_node;
+struct vidur_yaml_field;
 
 void vidur_workload_config_defaults(struct vidur_workload_config *config);
 
@@ -118,6 +119,15 @@ int vidur_lengths_config_read(const struct vidur_yaml_node *section,
 int vidur_arrivals_config_read(const struct vidur_yaml_node *section,
                                struct vidur_arrivals_config *arrivals,
                                struct vidur_error *err);
+
+/* Whether the process has a rate, which can be changed; false for an unknown type. */
+bool vidur_arrivals_have_rate(const struct vidur_arrivals_config *arrivals);
+
+/* The keys `lengths:` and `arrivals:` (VIDUR_YAML_PART) of what is drawn, for a struct
+ * vidur_workload_config: of a synthetic workload, and of a search's trace. */
+const struct vidur_yaml_field *vidur_workload_draw_fields(void);
+/* "own", "reference": for enum vidur_seeds' values in order; ends with NULL. */
+extern const char *const vidur_seeds_names[];
 
 /*
  * Settles what is left to the semantics (SIMULATOR.md section 9). Poisson gaps that

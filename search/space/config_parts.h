@@ -37,17 +37,4 @@ int config_read_requests(const struct vidur_yaml_node *node, void *out,
 int config_fail_workload(const struct vidur_search_config *config, int trace,
                          struct vidur_error *err);
 
-/* A text of a spec's name, or a path (.yaml, .yml, .json) relative to the file. */
-int config_read_reference(const struct vidur_yaml_node *node, void *out,
-                          struct vidur_error *err);
-
-/* Puts the place of `key` in front of the text in *err, whose code stays. */
-int config_fail_at(const struct vidur_yaml_node *mapping, const char *key,
-                   struct vidur_error *err);
-
-/* Where *err starts with PREFIX and a key path that can be followed from `section`,
- * puts that place in front instead of them; otherwise the text stays. Returns -1. */
-int config_locate(const struct vidur_yaml_node *section, const char *prefix,
-                  struct vidur_error *err);
-
 #endif

@@ -1,6 +1,7 @@
 #include "space/config_parts.h"
 
-#include "base/text.h"
+#include "base/policy.h"
+#include "base/section.h"
 
 #include <vidur/scheduler.h>
 #include <vidur/simulation_config.h>
@@ -33,9 +34,7 @@ static int fail_unknown_key(const struct vidur_yaml_node *entry, const char *key
     int count = 1;
     for (int i = 0; fields[i].key && count < 64; i++)
         names[count++] = fields[i].key;
-    return vidur_yaml_fail_key(entry, key, err,
-                               "unknown key; the nearest known one is '%s'",
-                               vidur_text_nearest(key, names, count));
+    return vidur_yaml_fail_unknown(entry, key, names, count, err);
 }
 
 /* Of the schema's fields, which are the knobs in their order. */
@@ -60,29 +59,25 @@ static int fail_unused_key(const struct vidur_yaml_node *entry, const char *key,
                                type, list);
 }
 
+static const char *scheduler_at(int index)
+{
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_at(index);
+    return ops ? ops->name : NULL;
+}
+
 static int read_name(const struct vidur_yaml_node *entry,
                      struct vidur_search_scheduler *scheduler, struct vidur_error *err)
 {
     const struct vidur_yaml_node *node = vidur_yaml_get(entry, name_key);
-    const char *names[64];
-    char list[512] = "";
-    int count = 0;
-    if (!node)
-        return vidur_yaml_fail_key(entry, name_key, err,
-                                   "missing; this key needs a value");
     char *type = scheduler->config.type;
+    if (!node)
+        return vidur_yaml_fail_missing(entry, name_key, err);
     if (vidur_yaml_as_string(node, type, sizeof scheduler->config.type, err) != 0)
         return -1;
     if (vidur_scheduler_find(type))
         return 0;
-    for (const struct vidur_scheduler_ops *ops;
-         count < 64 && (ops = vidur_scheduler_at(count)); count++) {
-        names[count] = ops->name;
-        const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", count ? ", " : "", ops->name);
-    }
-    return vidur_yaml_fail(node, err, "'%s' is not known; the nearest is '%s' of %s",
-                           type, vidur_text_nearest(type, names, count), list);
+    vidur_policy_unknown(scheduler_at, name_key, type, err);
+    return vidur_section_locate(entry, "", err);
 }
 
 static void begin(struct vidur_search_scheduler *scheduler)

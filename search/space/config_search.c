@@ -2,18 +2,13 @@
 
 /* `search:` and `target:`: how the answer is found, and which. */
 
-static const char *const seeds_names[] = {"own", "reference", NULL};
 static const char *const warm_start_names[] = {"none", "batch_size", NULL};
 
-#define SEARCH(key_, kind, member)                                                     \
-    .key = key_, .type = VIDUR_YAML_##kind,                                            \
-    VIDUR_YAML_AT(struct vidur_search_settings, member)
+#define SEARCH(key, kind, member)                                                      \
+    VIDUR_YAML_KEY(key, kind, struct vidur_search_settings, member)
 
-static int read_requests(const struct vidur_yaml_node *node, void *out,
-                         struct vidur_error *err)
-{
-    return config_read_requests(node, out, err);
-}
+#define TARGET(key, kind, member)                                                      \
+    VIDUR_YAML_KEY(key, kind, struct vidur_search_target, member)
 
 const struct vidur_yaml_field config_search_fields[] = {
     {SEARCH("granularity", DOUBLE, granularity),
@@ -21,13 +16,13 @@ const struct vidur_yaml_field config_search_fields[] = {
     {SEARCH("max_iterations", INT, max_iterations),
      .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 1, .max = 1000},
     {SEARCH("seed", CUSTOM, seed), .read = vidur_yaml_read_seed},
-    {SEARCH("seeds", ENUM, seeds), .names = seeds_names},
+    {SEARCH("seeds", ENUM, seeds), .names = vidur_seeds_names},
     {SEARCH("poisson_truncate", DOUBLE, poisson_truncate), .flags = VIDUR_YAML_MIN,
      .min = 0},
     {SEARCH("time_limit_s", DOUBLE, time_limit_s), .flags = VIDUR_YAML_MIN, .min = 0},
     {SEARCH("sustained_fraction", DOUBLE, sustained_fraction),
      .flags = VIDUR_YAML_ABOVE | VIDUR_YAML_MAX, .min = 0, .max = 1},
-    {SEARCH("num_requests", CUSTOM, num_requests), .read = read_requests},
+    {SEARCH("num_requests", CUSTOM, num_requests), .read = config_read_requests},
     {SEARCH("max_requests", INT64, max_requests),
      .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 100, .max = 1e9},
     {SEARCH("replications", INT, replications),
@@ -44,18 +39,11 @@ const struct vidur_yaml_field config_search_fields[] = {
     {0}};
 
 const struct vidur_yaml_field config_target_fields[] = {
-    {.key = "qps",
-     .type = VIDUR_YAML_DOUBLE,
-     VIDUR_YAML_AT(struct vidur_search_target, qps),
-     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE | VIDUR_YAML_MAX,
-     .min = 0,
+    {TARGET("qps", DOUBLE, qps),
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE | VIDUR_YAML_MAX, .min = 0,
      .max = 1e9},
-    {.key = "max_gpus",
-     .type = VIDUR_YAML_INT,
-     VIDUR_YAML_AT(struct vidur_search_target, max_gpus),
-     .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,
-     .min = 1,
-     .max = 1e6},
+    {TARGET("max_gpus", INT, max_gpus), .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX,
+     .min = 1, .max = 1e6},
     {0}};
 
 void config_search_defaults(struct vidur_search_config *config)

@@ -36,27 +36,13 @@ int config_read_requests(const struct vidur_yaml_node *node, void *out,
     return 0;
 }
 
-static int read_lengths(const struct vidur_yaml_node *node, void *out,
-                        struct vidur_error *err)
-{
-    return vidur_lengths_config_read(node, out, err);
-}
-
-static int read_arrivals(const struct vidur_yaml_node *node, void *out,
-                         struct vidur_error *err)
-{
-    return vidur_arrivals_config_read(node, out, err);
-}
-
-#define KEY(key_, kind, member)                                                        \
-    .key = key_, .type = VIDUR_YAML_##kind,                                            \
-    VIDUR_YAML_AT(struct vidur_search_trace, member)
+#define KEY(key, kind, member)                                                         \
+    VIDUR_YAML_KEY(key, kind, struct vidur_search_trace, member)
 
 static const struct vidur_yaml_field trace_fields[] = {
     {KEY("name", STRING, name), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {KEY("trace_file", PATH, workload.lengths.file)},
-    {KEY("lengths", CUSTOM, workload.lengths), .read = read_lengths},
-    {KEY("arrivals", CUSTOM, workload.arrivals), .read = read_arrivals},
+    {VIDUR_YAML_KEYS(struct vidur_search_trace, workload, vidur_workload_draw_fields)},
     {KEY("max_seq_len", INT, workload.max_tokens), .flags = VIDUR_YAML_MIN, .min = 2},
     {KEY("cut_long_requests", BOOL, workload.cut_long_requests)},
     {KEY("num_requests", CUSTOM, workload.num_requests), .read = config_read_requests},
@@ -135,10 +121,11 @@ static void settle_requests(const struct vidur_search_config *config,
 
 /* A load to search over: a rate, or the users of a closed loop. */
 static int check_arrivals(const struct vidur_yaml_node *node,
-                          const struct vidur_search_config *config, const char *type,
+                          const struct vidur_search_config *config,
+                          const struct vidur_arrivals_config *arrivals,
                           struct vidur_error *err)
 {
-    const bool closed = strcmp(type, "closed_loop") == 0;
+    const bool closed = strcmp(arrivals->type, "closed_loop") == 0;
     if (closed && config->target.qps > 0)
         return vidur_yaml_fail_key(node, "arrivals", err,
                                    "a closed loop is searched for its users; it has no "
@@ -148,12 +135,12 @@ static int check_arrivals(const struct vidur_yaml_node *node,
             node, "arrivals", err,
             "capacity_definition: scheduling_delay searches over "
             "a rate; a closed loop takes slos");
-    if (closed || strcmp(type, "poisson") == 0 || strcmp(type, "gamma") == 0)
+    if (closed || vidur_arrivals_have_rate(arrivals))
         return 0;
     return vidur_yaml_fail_key(node, "arrivals", err,
                                "%s arrivals have no rate to search over; use poisson, "
                                "gamma or closed_loop",
-                               type);
+                               arrivals->type);
 }
 
 static int complete(const struct vidur_yaml_node *node,
@@ -167,15 +154,15 @@ static int complete(const struct vidur_yaml_node *node,
     if (config->search.poisson_truncate >= 0 && workload->arrivals.truncate < 0)
         workload->arrivals.truncate = config->search.poisson_truncate;
     vidur_workload_config_complete(workload, config->semantics);
-    if (check_arrivals(node, config, workload->arrivals.type, err) != 0)
+    if (check_arrivals(node, config, &workload->arrivals, err) != 0)
         return -1;
     if (strcmp(workload->arrivals.type, "closed_loop") == 0)
         workload->arrivals.concurrency = 1; /* until a probe says */
     if (vidur_workload_config_check(workload, err) != 0)
-        return config_locate(node, "workload.", err);
+        return vidur_section_locate(node, "workload.", err);
     trace->content = VIDUR_FNV1A_INIT;
     if (hash_file(workload->lengths.file, &trace->content, err) != 0)
-        return config_fail_at(
+        return vidur_section_fail(
             node, vidur_yaml_get(node, "trace_file") ? "trace_file" : "lengths", err);
     return 0;
 }
@@ -188,10 +175,10 @@ int config_fail_workload(const struct vidur_search_config *config, int trace,
         vidur_yaml_get(vidur_yaml_root(config->doc), "traces");
     const struct vidur_yaml_node *item = vidur_yaml_item(traces, trace);
     if (!err || strncmp(err->text, limit, sizeof limit - 1) != 0)
-        return config_locate(item, "workload.", err);
+        return vidur_section_locate(item, "workload.", err);
     memmove(err->text, err->text + sizeof limit - 1,
             strlen(err->text + sizeof limit - 1) + 1);
-    return config_fail_at(item, "max_seq_len", err);
+    return vidur_section_fail(item, "max_seq_len", err);
 }
 
 int config_complete_traces(const struct vidur_yaml_node *node,

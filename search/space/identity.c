@@ -63,7 +63,7 @@ static void add_device(struct identity_input *input,
 {
     struct vidur_sha256 sha;
     snprintf(input->key, sizeof input->key, "clusters.%d.device", i);
-    set_path(input, "skus/devices", cluster->device_reference);
+    set_path(input, "skus/devices", cluster->hardware.device);
     vidur_sha256_init(&sha);
     vidur_device_digest(&sha, &cluster->device);
     vidur_sha256_hex(&sha, input->sha256);
@@ -74,7 +74,7 @@ static void add_node(struct identity_input *input,
 {
     struct vidur_sha256 sha;
     snprintf(input->key, sizeof input->key, "clusters.%d.network_device", i);
-    set_path(input, "skus/nodes", cluster->node_reference);
+    set_path(input, "skus/nodes", cluster->hardware.node);
     vidur_sha256_init(&sha);
     vidur_node_digest(&sha, &cluster->node);
     vidur_sha256_hex(&sha, input->sha256);

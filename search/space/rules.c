@@ -22,20 +22,18 @@
     TEXT(router, d->router)                                                            \
     TEXT(memory_planner, s->memory_planner)
 
+/* Behind those of VIDUR_PARALLELISM. */
 #define RULE_NUMBERS(NUMBER)                                                           \
-    NUMBER(tensor_parallel_size, d->tensor_parallel_size)                              \
-    NUMBER(num_pipeline_stages, d->num_pipeline_stages)                                \
     NUMBER(batch_size, s->batch_size)                                                  \
     NUMBER(num_replicas, d->num_replicas)                                              \
     NUMBER(num_gpus, s->num_gpus)
 
 static const char *const field_names[] = {
-#define NAME(name, expression) #name,
-    RULE_TEXTS(NAME) RULE_NUMBERS(NAME)
-#undef NAME
+#define NAME(name, expression)  #name,
 #define X(type, name, def, min) #name,
-        VIDUR_SCHEDULER_KNOBS(X)
+    RULE_TEXTS(NAME) VIDUR_PARALLELISM(X) RULE_NUMBERS(NAME) VIDUR_SCHEDULER_KNOBS(X)
 #undef X
+#undef NAME
 };
 
 enum {
@@ -67,7 +65,9 @@ static double number_of(const struct rule_subject *s, int field)
     const struct vidur_deployment *d = s->deployment;
     const double numbers[] = {
 #define VALUE(name, expression) (double)(expression),
-        RULE_NUMBERS(VALUE)
+#define X(type, name, def, min) (double)d->name,
+        VIDUR_PARALLELISM(X) RULE_NUMBERS(VALUE)
+#undef X
 #undef VALUE
 #define X(type, name, def, min) (double)d->scheduler.name,
             VIDUR_SCHEDULER_KNOBS(X)

@@ -1,8 +1,8 @@
 #include <vidur/space.h>
 
 #include "base/yaml.h"
-#include "space/rules.h"
 #include "space/identity.h"
+#include "space/rules.h"
 
 #include <vidur/scheduler.h>
 #include <vidur/simulation_config.h>
@@ -361,11 +361,11 @@ static int check_dimensions(const struct vidur_search_config *config,
         const int tp = config->tp_dimensions[i];
         bool suits = false;
         for (int m = 0; m < config->num_models; m++)
-            suits |= config->models[m].spec.num_q_heads % tp == 0;
+            suits |= config->models[m].spec.kinds[0].num_q_heads % tp == 0;
         if (!suits)
             return vidur_yaml_fail_key(
                 root, "tp_dimensions", err, "%d does not divide %d query heads of %s%s",
-                tp, first->num_q_heads, config->models[0].name,
+                tp, first->kinds[0].num_q_heads, config->models[0].name,
                 config->num_models > 1 ? ", nor those of another model" : "");
     }
     for (int i = 0; i < config->num_pp_dimensions; i++) {
@@ -447,16 +447,17 @@ static int descending(const void *a, const void *b)
 static int count_points(const struct vidur_search_config *config, int64_t *points,
                         struct vidur_error *err)
 {
-    const double product = (double)config->num_models * config->num_traces *
-                           config->num_clusters * config->num_tp_dimensions *
-                           config->num_pp_dimensions * config->num_schedulers *
-                           config->num_routers * config->num_memory_planners;
-    if (product * config->num_batch_sizes > 1e8)
+    double product = (double)config->num_models * config->num_traces *
+                     config->num_clusters * config->num_schedulers;
+#define X(key, type, member, ...) product *= config->num_##member;
+    VIDUR_SEARCH_LISTS(X)
+#undef X
+    if (product > 1e8)
         return vidur_yaml_fail(vidur_yaml_root(config->doc), err,
                                "the space has %.0f points; at most 100 million are "
                                "supported",
-                               product * config->num_batch_sizes);
-    *points = (int64_t)product;
+                               product);
+    *points = (int64_t)product / config->num_batch_sizes;
     return 0;
 }
 

@@ -68,9 +68,9 @@ static void tell_nodes(struct listener *l, const struct vidur_search_config *con
     char text[128];
     for (int i = 0; i < config->num_clusters; i++) {
         const struct vidur_search_cluster *cluster = &config->clusters[i];
-        bool told = !cluster->default_node;
+        bool told = !cluster->hardware.default_node;
         for (int j = 0; j < i; j++)
-            told |= config->clusters[j].default_node &&
+            told |= config->clusters[j].hardware.default_node &&
                     strcmp(config->clusters[j].node.name, cluster->node.name) == 0;
         snprintf(text, sizeof text, "network_device: %s (default)", cluster->node.name);
         if (!told)
@@ -78,8 +78,21 @@ static void tell_nodes(struct listener *l, const struct vidur_search_config *con
     }
 }
 
+/* What is approximate or left out in the models. */
+static void tell_models(struct listener *l, const struct vidur_search_config *config)
+{
+    char text[384];
+    for (int m = 0; m < config->num_models; m++) {
+        snprintf(text, sizeof text, "model %s: %s", config->models[m].name,
+                 config->models[m].spec.note);
+        if (config->models[m].spec.note[0])
+            hear(l, false, text);
+    }
+}
+
 static int tell(struct listener *l, const struct study *study)
 {
+    tell_models(l, study->config);
     tell_cut(l, study);
     tell_context(l, study);
     tell_nodes(l, study->config);

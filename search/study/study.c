@@ -15,6 +15,24 @@ static int64_t path_of(const struct study *study, int64_t job)
 
 /* ---- Rank 0 ---- */
 
+/* The path of the next seed, with what was held back for it. */
+static struct study_path next_path(struct study *study, struct study_path *before)
+{
+    struct study_path path = {.candidate = before->candidate,
+                              .replication = before->replication + 1,
+                              .next_held = -1};
+    if (before->next_held >= 0) {
+        struct study_path *held = &study->held[before->next_held];
+        before->next_held = -1;
+        path = *held;
+        held->probes = NULL; /* the new path's now */
+        held->failure = NULL;
+        study->num_probes += path.num_probes;
+    }
+    path.next = -1;
+    return path;
+}
+
 int64_t study_add_path(struct study *study, int64_t candidate, int replication,
                        struct vidur_error *err)
 {
@@ -34,14 +52,31 @@ int64_t study_add_path(struct study *study, int64_t candidate, int replication,
             study->max_paths = wanted;
         }
         const int64_t new = study->num_paths++;
-        study->paths[new] =
-            (struct study_path){.candidate = candidate,
-                                .replication = study->paths[path].replication + 1,
-                                .next = -1};
+        study->paths[new] = next_path(study, &study->paths[path]);
         study->paths[path].next = new;
         path = new;
     }
     return path;
+}
+
+int study_hold_replications(struct study *study, struct vidur_error *err)
+{
+    const int64_t first = study->space->num_candidates;
+    const size_t count = (size_t)(study->num_paths - first);
+    study->held = malloc((count + 1) * sizeof *study->held);
+    if (!study->held)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for replications");
+    for (int64_t i = 0; i < study->num_paths; i++) {
+        struct study_path *p = &study->paths[i];
+        p->next_held = p->next < 0 ? -1 : p->next - first;
+        p->next = -1;
+        if (i >= first)
+            study->num_probes -= p->num_probes;
+    }
+    memcpy(study->held, &study->paths[first], count * sizeof *study->held);
+    study->num_held = (int64_t)count;
+    study->num_paths = first;
+    return 0;
 }
 
 int study_keep_result(struct study *study, int64_t path,
@@ -328,8 +363,8 @@ static void list_paths(struct study *study, int64_t first)
             after = tables + p->candidate;
         else if (c->before >= 0)
             after = tables + c->before;
-        study->jobs[tables + i] =
-            (struct vidur_farm_job){.after = after, .weight = c->weight};
+        study->jobs[tables + i] = (struct vidur_farm_job){
+            .after = after, .weight = c->weight, .alone = p->alone};
     }
 }
 
@@ -412,7 +447,8 @@ static int study_init(struct study *study, struct vidur_error *err)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for %zu candidates", count);
     study->num_paths = space->num_candidates;
     for (int64_t i = 0; i < study->num_paths; i++)
-        study->paths[i] = (struct study_path){.candidate = i, .next = -1};
+        study->paths[i] =
+            (struct study_path){.candidate = i, .next = -1, .next_held = -1};
     return study_list_jobs(study, err);
 }
 
@@ -440,18 +476,24 @@ int study_create(struct study **out, const struct vidur_space *space,
     return 0;
 }
 
+static void free_paths(struct study_path *paths, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        free(paths[i].probes);
+        free(paths[i].failure);
+    }
+    free(paths);
+}
+
 void study_destroy(struct study *study)
 {
     if (!study)
         return;
-    for (int64_t i = 0; i < study->num_paths; i++) {
-        free(study->paths[i].probes);
-        free(study->paths[i].failure);
-    }
+    free_paths(study->paths, study->num_paths);
+    free_paths(study->held, study->num_held);
     journal_close(study->journal);
     evaluator_destroy(study->evaluator);
     free(study->jobs);
-    free(study->paths);
     free(study->tables);
     free(study);
 }

@@ -47,12 +47,16 @@ struct study_path {
     int64_t candidate;
     int replication;
     int64_t next; /* the path of the candidate's next replication; -1: none */
+    /* Where study->held has the next replication, as a journal told of it; -1: that is
+     * a path, or there is none. */
+    int64_t next_held;
     struct evaluator_probed *probes; /* in the path's order */
     int num_probes, max_probes;
     struct evaluator_bound bound; /* qps 0: not known */
     int num_steps;                /* bound and probes recorded */
     bool leased;                  /* given out in this session */
     bool leased_alone;            /* with nothing else in flight */
+    bool alone;                   /* to be run so in this session: a suspect */
     bool finished;
     char *failure;     /* why it was given up; NULL */
     bool suspect;      /* was in flight at a death, ... */
@@ -71,6 +75,8 @@ struct study {
     struct vidur_farm_job *jobs; /* tables, then paths */
     struct study_path *paths;
     int64_t num_paths, max_paths;
+    struct study_path *held; /* an earlier session's replications, see below */
+    int64_t num_held;
     struct evaluator_table *tables;
     struct journal *journal;
     bool sync; /* something finished since the last commit */
@@ -82,11 +88,18 @@ struct study {
 };
 
 /* The path of a candidate's replication, which is made if there is none yet (then all
- * before it are, too); -1: error. */
+ * before it are, too), with all that was held back for it; -1: error. */
 int64_t study_add_path(struct study *study, int64_t candidate, int replication,
                        struct vidur_error *err);
 
-/* The farm's jobs to begin with; again once a journal has brought replications. */
+/*
+ * Holds back the replications that a journal has brought, until the ranking asks for
+ * them as it did then. A ranking by some of a candidate's seeds is not one that a
+ * search left in peace ever sees: it would choose other candidates.
+ */
+int study_hold_replications(struct study *study, struct vidur_error *err);
+
+/* The farm's jobs to begin with; again once a journal was read. */
 int study_list_jobs(struct study *study, struct vidur_error *err);
 
 /* study_confirm.c: once all paths are finished, those that are to be searched with more

@@ -156,8 +156,7 @@ int study_note_table(struct study *study, int table, struct vidur_error *err)
 
 int study_note_lease(struct study *study, int64_t path, struct vidur_error *err)
 {
-    const struct lease_record record = {
-        name_of(study, path), study->jobs[study->space->num_tables + path].alone};
+    const struct lease_record record = {name_of(study, path), study->paths[path].alone};
     if (append(study, RECORD_LEASE, &record, sizeof record, err) != 0)
         return -1;
     /* Written before the work begins that may end this process; a killed process's
@@ -441,7 +440,7 @@ static int judge_suspects(struct study *study, struct study_resumed *resumed,
         if (!is_suspect(c))
             continue;
         if (c->lone_deaths < max_deaths) {
-            study->jobs[study->space->num_tables + i].alone = true;
+            c->alone = true;
             continue;
         }
         snprintf(text, sizeof text,
@@ -485,10 +484,12 @@ int study_resume_journal(struct study *study, const char *path,
     }
     if (rc == 0) {
         end_session(&reading, false);
-        rc = study_list_jobs(study, err);
-    }
-    if (rc == 0) {
         rc = judge_suspects(study, resumed, err);
+    }
+    if (rc == 0)
+        rc = study_hold_replications(study, err);
+    if (rc == 0) {
+        rc = study_list_jobs(study, err);
         /* A journal that ends behind its first record has nothing else either. */
         if (rc == 0 && reading.inputs_seen < reading.num_inputs)
             rc = note_inputs(study, err);

@@ -17,14 +17,15 @@ void vidur_deployment_defaults(struct vidur_deployment *deployment)
     struct vidur_scheduler_config *scheduler = &deployment->scheduler;
     memset(deployment, 0, sizeof *deployment);
     deployment->num_replicas = 1;
-    deployment->tensor_parallel_size = 1;
-    deployment->num_pipeline_stages = 1;
     deployment->memory_margin_fraction = 0.1;
     deployment->memory_planner = VIDUR_PLANNER_BY_SEMANTICS;
     deployment->semantics = VIDUR_SEMANTICS_CORRECTED;
     strcpy(deployment->router, "round_robin");
     snprintf(scheduler->type, sizeof scheduler->type, "%s",
              vidur_scheduler_default()->name);
+#define X(type, name, def, min) deployment->name = def;
+    VIDUR_PARALLELISM(X)
+#undef X
 #define X(type, name, def, min) scheduler->name = def;
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
@@ -70,16 +71,6 @@ double vidur_knob_value(const struct vidur_scheduler_config *config,
     return 0;
 }
 
-int vidur_deployment_default_node(const struct vidur_device_sku *device,
-                                  enum vidur_semantics semantics, char *name,
-                                  size_t size, struct vidur_error *err)
-{
-    if (semantics == VIDUR_SEMANTICS_CORRECTED)
-        return vidur_node_sku_default(device->name, name, size, err);
-    snprintf(name, size, "%s_pairwise_nvlink", device->name);
-    return 0;
-}
-
 int vidur_deployment_batch_cap(const struct vidur_deployment *deployment)
 {
     const struct vidur_scheduler_config *knobs = &deployment->scheduler;
@@ -90,18 +81,13 @@ int vidur_deployment_batch_cap(const struct vidur_deployment *deployment)
 static int check_counts(const struct vidur_deployment *deployment,
                         struct vidur_error *err)
 {
-    const struct {
-        const char *key;
-        int value;
-    } counts[] = {
-        {"cluster.num_replicas", deployment->num_replicas},
-        {"cluster.tensor_parallel_size", deployment->tensor_parallel_size},
-        {"cluster.num_pipeline_stages", deployment->num_pipeline_stages},
-    };
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        if (counts[i].value < 1)
-            return vidur_fail(err, VIDUR_EINVAL, "%s: %d is below 1", counts[i].key,
-                              counts[i].value);
+#define X(type, name, def, min)                                                        \
+    if ((double)deployment->name < (double)(min))                                      \
+        return vidur_fail(err, VIDUR_EINVAL, "cluster.%s: %d is below %d", #name,      \
+                          (int)deployment->name, (int)(min));
+    X(int, num_replicas, 1, 1)
+    VIDUR_PARALLELISM(X)
+#undef X
     const double margin = deployment->memory_margin_fraction;
     if (!(margin >= 0 && margin < 1))
         return vidur_fail(err, VIDUR_EINVAL,
@@ -126,34 +112,11 @@ static int check_knobs(const struct vidur_scheduler_config *knobs,
     return 0;
 }
 
-static int check_tensor_parallel(const struct vidur_deployment *deployment,
-                                 struct vidur_error *err)
+struct vidur_cut vidur_deployment_cut(const struct vidur_deployment *deployment)
 {
-    const struct vidur_model_spec *model = &deployment->model;
-    const int degree = deployment->tensor_parallel_size;
-    if (model->num_q_heads % degree)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %d does not divide %d query "
-                          "heads of %s",
-                          degree, model->num_q_heads, model->name);
-    if (model->embedding_dim % degree)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %d does not divide the "
-                          "embedding dimension %d of %s",
-                          degree, model->embedding_dim, model->name);
-    /* The reference rounds the heads of a device up instead. */
-    if (deployment->semantics == VIDUR_SEMANTICS_CORRECTED &&
-        model->num_kv_heads % degree && degree % model->num_kv_heads)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %d neither divides the %d KV "
-                          "heads of %s nor is a multiple of them; engines refuse it",
-                          degree, model->num_kv_heads, model->name);
-    if (model->max_tensor_parallel_size && degree > model->max_tensor_parallel_size)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.tensor_parallel_size: %s runs on at most %d devices "
-                          "in parallel, not %d",
-                          model->name, model->max_tensor_parallel_size, degree);
-    return 0;
+    return (struct vidur_cut){.tensor = deployment->tensor_parallel_size,
+                              .pipeline = deployment->num_pipeline_stages,
+                              .expert = deployment->expert_parallel};
 }
 
 static int check_shape(const struct vidur_scheduler_ops *ops,
@@ -163,13 +126,12 @@ static int check_shape(const struct vidur_scheduler_ops *ops,
     const int stages = deployment->num_pipeline_stages;
     const int devices = deployment->tensor_parallel_size * stages;
     const int per_node = deployment->node.devices_per_node;
-    if (check_tensor_parallel(deployment, err))
-        return -1;
-    if (deployment->model.num_layers % stages)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.num_pipeline_stages: %d does not divide %d layers "
-                          "of %s",
-                          stages, deployment->model.num_layers, deployment->model.name);
+    const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    if (vidur_check_tensor_parallel(&deployment->model, &cut, deployment->semantics,
+                                    err))
+        return vidur_fail_prefix(err, "cluster.tensor_parallel_size");
+    if (vidur_check_pipeline(&deployment->model, stages, err))
+        return vidur_fail_prefix(err, "cluster.num_pipeline_stages");
     if (devices > per_node && devices % per_node)
         return vidur_fail(
             err, VIDUR_EINVAL,
@@ -249,6 +211,7 @@ void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
         .device = &deployment->device,
         .node = &deployment->node,
         .tensor_parallel_size = deployment->tensor_parallel_size,
+        .expert_parallel = deployment->expert_parallel,
         .engine = ops->step_model->whole_steps,
         .pipeline = stages > 1,
         .multi_node = vidur_deployment_is_multi_node(deployment),

@@ -25,8 +25,9 @@ void vidur_deployment_digest(struct vidur_sha256 *sha, const struct vidur_deploy
     vidur_device_digest(sha, &s->device);
     vidur_node_digest(sha, &s->node);
     WHOLE(num_replicas)
-    WHOLE(tensor_parallel_size)
-    WHOLE(num_pipeline_stages)
+#define X(type, name, def, min) WHOLE(name)
+    VIDUR_PARALLELISM(X)
+#undef X
     REAL(memory_margin_fraction)
     WHOLE(memory_planner)
     WHOLE(semantics)

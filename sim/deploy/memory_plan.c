@@ -1,36 +1,12 @@
 #include <vidur/memory_plan.h>
 
 #include <vidur/scheduler.h>
+#include <vidur/shard.h>
 
 #include <math.h>
 #include <stddef.h>
 
-enum { BYTES_PER_PARAMETER = 2, BYTES_PER_VALUE = 2 };
-
 static const double bytes_per_gib = 1073741824.0;
-
-/* Keys and values of one token in one layer on one device. */
-static double kv_bytes_per_layer(const struct vidur_deployment *deployment)
-{
-    const struct vidur_model_spec *model = &deployment->model;
-    return (double)BYTES_PER_VALUE * 2 * model->head_dim *
-           vidur_model_kv_heads_per_device(model, deployment->tensor_parallel_size);
-}
-
-static double layer_bytes(const struct vidur_deployment *deployment)
-{
-    return (double)BYTES_PER_PARAMETER *
-           (double)vidur_model_layer_params(&deployment->model,
-                                            deployment->tensor_parallel_size);
-}
-
-/* One device's share of an embedding table or an output head. */
-static double embedding_bytes(const struct vidur_deployment *deployment)
-{
-    const struct vidur_model_spec *model = &deployment->model;
-    return (double)BYTES_PER_PARAMETER * model->vocab_size * model->embedding_dim /
-           deployment->tensor_parallel_size;
-}
 
 static int64_t blocks_per_request(const struct vidur_deployment *deployment,
                                   int max_tokens)
@@ -44,11 +20,14 @@ static void plan_vidur(const struct vidur_deployment *deployment, int max_tokens
                        struct vidur_memory_plan *plan)
 {
     const int stages = deployment->num_pipeline_stages;
+    struct vidur_shard stage, whole;
+    struct vidur_cut cut = vidur_deployment_cut(deployment);
+    vidur_shard_of(&stage, &deployment->model, &cut);
+    cut.pipeline = 1;
+    vidur_shard_of(&whole, &deployment->model, &cut);
     /* All layers whatever the number of stages: the reference's quirk. */
-    plan->kv_bytes_per_token =
-        kv_bytes_per_layer(deployment) * deployment->model.num_layers;
-    const int stage_layers = deployment->model.num_layers / stages;
-    plan->param_bytes = layer_bytes(deployment) * stage_layers;
+    plan->kv_bytes_per_token = vidur_shard_kv_bytes_per_token(&whole);
+    plan->param_bytes = vidur_shard_layer_bytes(&stage);
     const double left = plan->available_bytes - plan->param_bytes;
     plan->request_slots =
         (int64_t)floor(left / (plan->kv_bytes_per_token * max_tokens));
@@ -61,11 +40,13 @@ static void plan_exact(const struct vidur_deployment *deployment, int max_tokens
                        struct vidur_memory_plan *plan)
 {
     const int stages = deployment->num_pipeline_stages;
-    const int layers = deployment->model.num_layers / stages;
-    const double embedding = embedding_bytes(deployment);
+    const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    struct vidur_shard shard;
+    vidur_shard_of(&shard, &deployment->model, &cut);
+    const double embedding = vidur_shard_embedding_bytes(&shard);
     const bool shared = stages == 1 && deployment->model.tie_word_embeddings;
-    plan->kv_bytes_per_token = kv_bytes_per_layer(deployment) * layers;
-    plan->param_bytes = layer_bytes(deployment) * layers + embedding +
+    plan->kv_bytes_per_token = vidur_shard_kv_bytes_per_token(&shard);
+    plan->param_bytes = vidur_shard_layer_bytes(&shard) + embedding +
                         (stages == 1 && !shared ? embedding : 0);
     const double left = plan->available_bytes - plan->param_bytes;
     plan->num_blocks = (int64_t)floor(

@@ -14,6 +14,8 @@ static const char *const units[] = {
 #undef X
 };
 
+const char *const vidur_tbt_definition_names[] = {"token", "batch", NULL};
+
 const char *vidur_latency_name(enum vidur_latency latency)
 {
     return names[latency];

@@ -1,22 +1,24 @@
 #include "drive/fast_forward.h"
 
+#include <math.h>
+
 /*
- * The inner loop of renewals in a pipeline. While every batch in flight is a group that
- * is formed again as it was, batches end one after the other, in a fixed rotation, and
- * from one round to the next only times and block counts change. So the loop updates
- * only times, blocks and token gaps. Everything that grows by the same amount in each
- * renewal (the group's progress and ticks, the batch's counts) is multiplied by the
- * number of renewals once the loop has ended: see close_lane.
+ * Renewals in a pipeline. While every batch in flight is a group that is formed again
+ * as it was, batches end one after the other, in a fixed rotation, and from one round
+ * to the next only times and block counts change. So a renewal updates only times,
+ * blocks and token gaps. What grows by the same amount in each renewal (the group's
+ * progress and ticks, the batch's counts) is left for later and then multiplied: see
+ * close_lane and vidur_count_renewals.
  */
 
-/* A batch in flight, and what the loop keeps of it. */
+/* A batch in flight, and what renewing it keeps of it. */
 struct lane {
     struct vidur_live_batch *batch;
     struct vidur_decode_group *group;
     struct vidur_pass *pass;
-    int32_t budget; /* renewals that are certain as far as the batch is concerned */
-    int32_t passed; /* renewals done in this loop */
-    int32_t phase;  /* of the group's blocks: tokens modulo the block size */
+    int32_t budget;   /* renewals that are certain as far as the batch is concerned */
+    int32_t renewals; /* done since it was opened */
+    int32_t phase;    /* of the group's blocks: tokens modulo the block size */
 };
 
 struct cruise {
@@ -24,10 +26,48 @@ struct cruise {
     struct vidur_replica *replica;
     struct vidur_pipeline *pipeline;
     double bound_s; /* a batch that ends at this time or later is not renewed */
-    int32_t num_lanes;
-    struct lane lanes[VIDUR_MAX_LANES];
 };
 
+/* Whether the scheduler would form the same batch again when it ends: nothing has
+ * changed since it was formed, no request of it completes, its next step takes the same
+ * time, the blocks that it needs are free, and the scheduler does not count. */
+static bool is_renewable(const struct vidur_walk *walk,
+                         const struct vidur_live_batch *batch)
+{
+    const struct vidur_server *server = walk->server;
+    const struct vidur_replica *replica = &server->replica;
+    if (batch->formed_at_change != vidur_num_changes(replica->account))
+        return false;
+    const struct vidur_decode_group *group = &replica->groups[batch->seen.group];
+    if (group->to_completion <= 1 || batch->step_left <= 1)
+        return false;
+    const int32_t phase =
+        group->phase + 1 == replica->block_size ? 0 : group->phase + 1;
+    if (!replica->fixed_blocks && vidur_free_blocks(replica) - group->demand[phase] < 1)
+        return false;
+    return walk->run->ops->repeats(server->scheduler, replica, &batch->seen) ==
+           INT64_MAX;
+}
+
+/* The time of the next event other than a batch's end. Only batches that end before it
+ * may be renewed. */
+static double renewal_bound_s(const struct vidur_walk *walk)
+{
+    double bound = fmin(walk->until_s, walk->next_arrival_s);
+    if (walk->judges && walk->run->watching)
+        bound = fmin(bound, walk->run->watch.next_due_s);
+    return bound;
+}
+
+static struct cruise begin(struct vidur_walk *walk, double bound_s)
+{
+    return (struct cruise){.walk = walk,
+                           .replica = &walk->server->replica,
+                           .pipeline = &walk->server->pipeline,
+                           .bound_s = bound_s};
+}
+
+/* Without a budget if it cannot be renewed. */
 static struct lane open_lane(const struct cruise *cruise, int32_t index)
 {
     const struct vidur_pipeline *pipeline = cruise->pipeline;
@@ -36,9 +76,8 @@ static struct lane open_lane(const struct cruise *cruise, int32_t index)
         at -= pipeline->num_slots;
     const int32_t slot = pipeline->flight[at];
     struct vidur_live_batch *batch = &pipeline->batches[slot];
-    struct lane lane = {.batch = batch,
-                        .pass = &pipeline->passes[slot * pipeline->num_stages]};
-    if (!vidur_is_renewable(cruise->walk, batch))
+    struct lane lane = {.batch = batch, .pass = vidur_passes_of(pipeline, slot)};
+    if (!is_renewable(cruise->walk, batch))
         return lane;
     lane.group = &cruise->replica->groups[batch->seen.group];
     lane.phase = lane.group->phase;
@@ -52,42 +91,34 @@ static struct lane open_lane(const struct cruise *cruise, int32_t index)
 static void close_lane(const struct cruise *cruise, const struct lane *lane)
 {
     struct vidur_live_batch *batch = lane->batch;
-    struct vidur_decode_group *group = lane->group;
-    const int32_t last = cruise->pipeline->num_stages - 1;
-    const uint64_t times = (uint64_t)lane->passed;
-    if (times == 0)
+    if (lane->renewals == 0)
         return;
-    batch->step_left -= lane->passed;
-    batch->renewals += lane->passed;
-    group->execution_ticks +=
-        times * ((uint64_t)last * batch->stage_ticks[0] + batch->stage_ticks[1]);
-    if (cruise->replica->requests->model_ticks)
-        group->model_ticks += times * vidur_pass_model_ticks(batch, last);
-    vidur_group_advance(cruise->replica, group, lane->passed);
+    batch->step_left -= lane->renewals;
+    batch->renewals += lane->renewals;
+    vidur_account_ways(&lane->group->ticks, &batch->step, cruise->pipeline->num_stages,
+                       lane->renewals);
+    vidur_group_advance(cruise->replica, lane->group, lane->renewals);
 }
 
-/* Accounts for the batch's pass through the stages, which ends now, and settles when
- * its next pass starts and ends on each stage. */
-static inline void turn(struct cruise *cruise, struct lane *lane, double now_s)
+/* Accounts for the batch's passes, the last of which ends now, and plans the next ones.
+ */
+static inline void renew_passes(struct cruise *cruise, struct lane *lane, double now_s)
 {
     const int32_t last = cruise->pipeline->num_stages - 1;
     const struct vidur_step_time *step = &lane->batch->step;
-    struct vidur_stage_account *account = cruise->replica->account->stages;
+    struct vidur_stage_account *stages = cruise->replica->account->stages;
+    struct vidur_decode_group *group = lane->group;
     double *free_at_s = cruise->pipeline->free_at_s;
-    struct vidur_pass *pass = lane->pass;
-    double from_s = lane->group->last_done_s, ready_s = now_s;
+    double from_s = group->last_done_s, ready_s = now_s;
     for (int32_t i = 0; i <= last; i++) {
+        struct vidur_pass *pass = &lane->pass[i];
         const double time_s = step->stage_s[i == last];
-        if (pass[i].start_s != from_s)
-            lane->group->preempted_ticks += vidur_ticks(pass[i].start_s - from_s);
-        from_s = pass[i].end_s;
-        account[i].busy_s += time_s;
-        account[i].communication_s += step->communication_s[i == last];
-        pass[i].start_s = ready_s > free_at_s[i] ? ready_s : free_at_s[i];
-        ready_s = pass[i].start_s + time_s;
-        pass[i].end_s = free_at_s[i] = ready_s;
+        vidur_account_wait(&group->ticks.preempted, from_s, pass->start_s);
+        vidur_account_stage(&stages[i], time_s, step->communication_s[i == last]);
+        from_s = pass->end_s;
+        ready_s = vidur_plan_pass(pass, &free_at_s[i], ready_s, time_s);
     }
-    lane->group->last_done_s = now_s;
+    group->last_done_s = now_s;
 }
 
 /* True if the batch that ends next could be renewed, and was. */
@@ -95,7 +126,7 @@ static inline bool renew_lane(struct cruise *cruise, struct lane *lane)
 {
     struct vidur_replica *replica = cruise->replica;
     const double now_s = lane->pass[cruise->pipeline->num_stages - 1].end_s;
-    if (lane->passed == lane->budget || !(now_s < cruise->bound_s) ||
+    if (lane->renewals == lane->budget || !(now_s < cruise->bound_s) ||
         now_s > cruise->walk->run->limit_s)
         return false;
     if (!replica->fixed_blocks) {
@@ -110,36 +141,55 @@ static inline bool renew_lane(struct cruise *cruise, struct lane *lane)
         lane->phase = phase;
     }
     replica->now_s = now_s;
-    vidur_record_renewed(replica->account, lane->batch, now_s);
-    turn(cruise, lane, now_s);
-    lane->passed++;
+    vidur_account_gaps(replica->account, lane->batch,
+                       now_s - lane->batch->scheduled_at_s, 1);
+    lane->batch->scheduled_at_s = lane->batch->gaps[0].since_s = now_s;
+    renew_passes(cruise, lane, now_s);
+    lane->renewals++;
+    return true;
+}
+
+bool vidur_renew(struct vidur_walk *walk)
+{
+    if (!walk->can_renew)
+        return false;
+    struct cruise cruise = begin(walk, INFINITY);
+    struct lane lane = open_lane(&cruise, 0);
+    if (!renew_lane(&cruise, &lane))
+        return false;
+    close_lane(&cruise, &lane);
+    walk->run->next_batch_id++;
+    vidur_flight_rotate(cruise.pipeline, 1);
     return true;
 }
 
 void vidur_cruise(struct vidur_walk *walk)
 {
-    struct vidur_server *server = walk->server;
-    struct cruise cruise;
-    cruise.walk = walk;
-    cruise.replica = &server->replica;
-    cruise.pipeline = &server->pipeline;
-    cruise.num_lanes = server->pipeline.in_flight;
-    cruise.bound_s = vidur_renewal_bound_s(walk);
-    for (int32_t i = 0; i < cruise.num_lanes; i++)
-        cruise.lanes[i] = open_lane(&cruise, i);
+    struct cruise cruise = begin(walk, renewal_bound_s(walk));
+    struct lane lanes[VIDUR_MAX_LANES];
+    const int32_t num_lanes = cruise.pipeline->in_flight;
+    for (int32_t i = 0; i < num_lanes; i++)
+        lanes[i] = open_lane(&cruise, i);
 
-    const struct vidur_slo_watch *watch = &walk->run->watch;
-    int64_t turns = 0;
+    int64_t renewals = 0;
     int32_t i = 0;
-    while (renew_lane(&cruise, &cruise.lanes[i])) {
-        turns++;
-        i = i + 1 == cruise.num_lanes ? 0 : i + 1;
-        if (watch->has_crossed)
+    while (renew_lane(&cruise, &lanes[i])) {
+        renewals++;
+        i = i + 1 == num_lanes ? 0 : i + 1;
+        if (walk->run->watch.has_crossed)
             break;
     }
-    for (int32_t j = 0; j < cruise.num_lanes; j++)
-        close_lane(&cruise, &cruise.lanes[j]);
-    walk->run->next_batch_id += turns;
-    server->ended_at_s = server->replica.now_s;
-    vidur_flight_turn(&server->pipeline, i);
+    for (int32_t j = 0; j < num_lanes; j++)
+        close_lane(&cruise, &lanes[j]);
+    walk->run->next_batch_id += renewals;
+    walk->server->ended_at_s = walk->server->replica.now_s;
+    vidur_flight_rotate(cruise.pipeline, i);
+}
+
+void vidur_count_renewals(struct vidur_live_batch *batch,
+                          struct vidur_replica_account *account)
+{
+    if (batch->renewals > 0)
+        vidur_account_batches(account, batch, 1, batch->renewals);
+    batch->renewals = 0;
 }

@@ -22,8 +22,9 @@ struct vidur_walk {
     bool alone;       /* the replica has one stage and works on one batch at a time */
     bool can_skip;    /* alone, and the scheduler can say how often a batch repeats, so
                          that vidur_fast_forward may be used */
-    bool can_renew;   /* not alone, and the scheduler can say so: vidur_renew and
-                         vidur_cruise may be used */
+    bool can_renew;   /* not alone, the scheduler can say so and keeps no count of its
+                         own, and a step's time stays: vidur_renew and vidur_cruise may
+                         be used */
 };
 
 /*
@@ -36,8 +37,8 @@ struct vidur_walk {
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch);
 
 /* In a pipeline, when the first batch in flight ends now. If the scheduler would form
- * the same batch again, it is formed again and becomes the last in flight: true.
- * Otherwise false, and nothing has changed. */
+ * the same batch again, it is renewed: formed again as it was, without asking, as the
+ * last in flight. True. Otherwise false, and nothing has changed. */
 bool vidur_renew(struct vidur_walk *walk);
 
 /* Renews the batches that end next, one after the other, each at the time of its end,
@@ -45,24 +46,8 @@ bool vidur_renew(struct vidur_walk *walk);
  * after the batch whose end loses an SLO. */
 void vidur_cruise(struct vidur_walk *walk);
 
-/* ---- Parts that fast_forward.c and cruise.c share ---- */
-
-/* Whether the scheduler would form the same batch again when it ends: nothing has
- * changed since it was formed, no request of it completes, its next step takes the same
- * time and the blocks that it needs are free. */
-bool vidur_is_renewable(const struct vidur_walk *walk,
-                        const struct vidur_live_batch *batch);
-/* The time of the next event other than a batch's end. Only batches that end before it
- * may be renewed. */
-double vidur_renewal_bound_s(const struct vidur_walk *walk);
-/* Records the gap between tokens that ends now, and lets the renewed batch begin the
- * next one. */
-void vidur_record_renewed(const struct vidur_replica_account *account,
-                          struct vidur_live_batch *batch, double now_s);
-/* The batch's time on all stages, without CPU overheads, in ticks. */
-uint64_t vidur_pass_model_ticks(const struct vidur_live_batch *batch, int32_t last);
-
-/* Adds a batch's renewals, which are left out above, to the account. */
+/* Adds a batch's renewals, which the two above leave out, to the account. To be called
+ * before the batch is anything else than renewed. */
 void vidur_count_renewals(struct vidur_live_batch *batch,
                           struct vidur_replica_account *account);
 

@@ -116,45 +116,16 @@ struct totals {
     double span_s;                    /* over replicas */
 };
 
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static void add_counts(struct vidur_replica_account *sum,
-                       const struct vidur_replica_account *account)
-{
-    sum->peak_batch_size = larger(sum->peak_batch_size, account->peak_batch_size);
-    sum->peak_holders = larger(sum->peak_holders, account->peak_holders);
-#define X(name) sum->name += account->name;
-    X(block_seconds)
-    X(waited_s)
-    X(active_s)
-    X(num_completed)
-    X(num_restarts)
-    X(num_batches)
-    X(num_requests)
-    X(num_tokens)
-    X(num_prefill_tokens)
-    X(num_decode_batches)
-    X(num_decodes)
-    X(num_full)
-    X(num_blocked)
-    X(num_extrapolated)
-    X(attention_tokens_squared)
-#undef X
-}
-
 static struct totals sum_up(const struct vidur_run *run)
 {
     struct totals totals = {0};
     for (int32_t i = 0; i < run->num_servers; i++) {
         const struct vidur_server *server = &run->servers[i];
         const struct vidur_replica_account *account = server->replica.account;
-        add_counts(&totals.account, account);
+        vidur_account_merge(&totals.account, account);
         for (int32_t j = 0; j < server->pipeline.num_stages; j++) {
-            totals.stage.busy_s += account->stages[j].busy_s;
-            totals.stage.communication_s += account->stages[j].communication_s;
+            vidur_account_stage(&totals.stage, account->stages[j].busy_s,
+                                account->stages[j].communication_s);
         }
         totals.span_s += server->ended_at_s;
     }

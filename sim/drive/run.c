@@ -4,17 +4,8 @@
 
 enum { REPORT_BATCHES = 100000 };
 
-static void mark_active(struct vidur_server *server)
-{
-    struct vidur_replica_account *account = server->replica.account;
-    const double now = server->replica.now_s;
-    if (server->pipeline.in_flight > 0 || now == account->idle_since_s)
-        return; /* no pause */
-    account->active_s += account->idle_since_s - account->active_since_s;
-    account->active_since_s = now;
-}
-
-/* A batch that is a group alone can be formed again until something changes. */
+/* A batch that is one group and nothing else can be formed again until something
+ * changes. */
 static void mark_renewable(struct vidur_server *server, struct vidur_live_batch *batch)
 {
     struct vidur_replica_account *account = server->replica.account;
@@ -44,7 +35,8 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
         run->step_ops->fail(run->step_model, batch, run->err);
         return VIDUR_BATCH_FAILED;
     }
-    mark_active(server);
+    if (pipeline->in_flight == 0)
+        vidur_account_active(server->replica.account, server->replica.now_s);
     vidur_pipeline_admit(pipeline);
     batch->seen.id = run->next_batch_id++;
     mark_renewable(server, batch);
@@ -98,7 +90,7 @@ void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
     else
         vidur_batch_requeue(replica, &batch->seen);
     vidur_pipeline_retire(&server->pipeline, slot);
-    replica->account->idle_since_s = replica->now_s;
+    vidur_account_idle(replica->account, replica->now_s);
 }
 
 int vidur_run_poll(struct vidur_run *run, double now_s)
@@ -204,12 +196,11 @@ static void abandon_batches(struct vidur_pipeline *pipeline,
 static void close_server(struct vidur_run *run, struct vidur_server *server)
 {
     struct vidur_replica *replica = &server->replica;
-    struct vidur_replica_account *account = replica->account;
     struct vidur_pipeline *pipeline = &server->pipeline;
 
     replica->now_s = run->stopped_early ? server->ended_at_s : run->ended_at_s;
     server->ended_at_s = replica->now_s;
-    if (!run->stepping)
+    if (!run->by_events)
         vidur_run_stepper_close(server);
     abandon_batches(pipeline, replica);
     for (int32_t i = 0; i < replica->num_groups; i++)
@@ -218,12 +209,8 @@ static void close_server(struct vidur_run *run, struct vidur_server *server)
     vidur_blocks_change(replica, 0);
     for (int32_t r = replica->queue_head; r != VIDUR_NO_REQUEST;
          r = replica->requests->next[r])
-        account->waited_s += replica->requests->num_restarts[r]
-                                 ? replica->now_s
-                                 : replica->now_s - run->requests.seen_at_s[r];
-    account->active_s +=
-        (pipeline->in_flight > 0 ? replica->now_s : account->idle_since_s) -
-        account->active_since_s;
+        vidur_account_waited(replica, r);
+    vidur_account_close(replica->account, pipeline->in_flight > 0, replica->now_s);
 }
 
 void vidur_run_close(struct vidur_run *run)

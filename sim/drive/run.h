@@ -10,6 +10,12 @@
 #include <vidur/simulator.h>
 
 /*
+ * The room sim/drive. Time: the event heap, which is the reference, and the walks that
+ * skip what repeats and must agree with it to the bit (README.md). Only this room
+ * moves a clock.
+ */
+
+/*
  * One run of a simulator. The state of the cluster, and the steps that all ways of
  * driving it share: events.c pops events from a heap, in the order that SIMULATOR.md
  * section 4.4 states; stepper.c walks each replica by itself and skips repetitions.
@@ -64,8 +70,8 @@ struct vidur_run {
     int64_t next_report; /* batches */
     bool stopped_early;
     bool time_limited;
-    bool watching; /* stop early */
-    bool stepping; /* by events, not by the stepper */
+    bool watching;  /* stop early */
+    bool by_events; /* driven by events.c, not by the stepper */
     struct vidur_error *err;
 };
 
@@ -144,7 +150,7 @@ void vidur_run_stepper_close(struct vidur_server *server);
 int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *server,
                             const struct vidur_live_batch *batch, int stage);
 
-/* Debug builds, plain stepping: no request or block is lost or counted twice. */
+/* Debug builds, driven by events: no request or block is lost or counted twice. */
 void vidur_run_check_conservation(const struct vidur_run *run);
 
 /* Hands groups and batches in flight back to their requests and closes the accounts. */

@@ -163,7 +163,7 @@ struct layout {
     struct vidur_front_end_times front_end;
     struct vidur_block_store_sizes store; /* num_slots 0: blocks are only counted */
     bool cpu_overhead;
-    bool stepping;  /* by events */
+    bool by_events;
     bool by_server; /* each server alone: lists of requests are needed */
 };
 
@@ -212,7 +212,8 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
         .cpu_overhead = simulator->step_ops->has_cpu_overhead(simulator->step_model)};
     const bool observed = is_observed(options);
     /* Stages of load bind replicas together, which the stepper walks one by one. */
-    layout.stepping = options->plain_stepping || observed || workload->stages.count > 1;
+    layout.by_events =
+        options->plain_stepping || observed || workload->stages.count > 1;
     simulator->env.running_capacity = (int32_t)(2 * bound + 64);
     layout.sizes = (struct vidur_replica_sizes){
         .num_stages = simulator->deployment.num_pipeline_stages,
@@ -220,7 +221,7 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
         .batches_at_once = simulator->env.batches_at_once,
         .running_capacity = simulator->env.running_capacity,
         .block_size = simulator->deployment.scheduler.block_size,
-        .grouping = simulator->ops->groups_decodes && !layout.stepping};
+        .grouping = simulator->ops->groups_decodes && !layout.by_events};
     layout.store = store_sizes(simulator, workload);
     if (simulator->step_ops->front_end)
         layout.front_end = simulator->step_ops->front_end(simulator->step_model);
@@ -229,7 +230,7 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
                        workload->concurrency == 0;
     /* All requests can arrive together; per server: schedules, and per batch in flight
      * a few events. */
-    if (layout.stepping)
+    if (layout.by_events)
         layout.event_capacity =
             workload->num_requests +
             layout.num_servers * (4 + 3 * (int64_t)layout.sizes.batches_at_once +
@@ -391,8 +392,8 @@ static double latest_s(const struct vidur_run *run)
 static int drive(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
     vidur_slo_watch_scope(&run->watch, arrivals->ids, arrivals->count);
-    if (vidur_run_poll(run, 0) || (run->stepping ? vidur_run_events(run, arrivals)
-                                                 : vidur_run_stepper(run, arrivals)))
+    if (vidur_run_poll(run, 0) || (run->by_events ? vidur_run_events(run, arrivals)
+                                                  : vidur_run_stepper(run, arrivals)))
         return -1;
     return vidur_run_poll(run, latest_s(run));
 }
@@ -509,7 +510,7 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
                             .gaps = &simulator->gaps,
                             .limit_s = options->time_limit_s > 0 ? options->time_limit_s
                                                                  : INFINITY,
-                            .stepping = layout.stepping,
+                            .by_events = layout.by_events,
                             .next_report = 1,
                             .watching = options->stop_early && options->num_slos > 0,
                             .err = err};

@@ -193,6 +193,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .can_renew = pipeline->num_stages > 1 &&
                      pipeline->num_slots == pipeline->num_stages &&
                      pipeline->num_slots <= VIDUR_MAX_LANES && run->ops->repeats &&
+                     !run->ops->repeated && !run->step_ops->repeated_s &&
                      server->replica.grouping};
 }
 

@@ -218,6 +218,12 @@ const struct vidur_arrivals_policy *vidur_arrivals_find(const char *name)
     return index < 0 ? NULL : &policies[index];
 }
 
+bool vidur_arrivals_have_rate(const struct vidur_arrivals_config *config)
+{
+    const struct vidur_arrivals_policy *policy = vidur_arrivals_find(config->type);
+    return policy && policy->has_rate;
+}
+
 int vidur_arrivals_check(const struct vidur_arrivals_config *config,
                          struct vidur_error *err)
 {

@@ -147,27 +147,16 @@ int vidur_workload_config_check(const struct vidur_workload_config *config,
 
 /* ---- Reading ---- */
 
-static int read_lengths(const struct vidur_yaml_node *node, void *out,
-                        struct vidur_error *err)
-{
-    return vidur_lengths_config_read(node, out, err);
-}
+VIDUR_YAML_READER(read_lengths, vidur_lengths_config_read)
+VIDUR_YAML_READER(read_arrivals, vidur_arrivals_config_read)
 
-static int read_arrivals(const struct vidur_yaml_node *node, void *out,
-                         struct vidur_error *err)
-{
-    return vidur_arrivals_config_read(node, out, err);
-}
+const char *const vidur_seeds_names[] = {"own", "reference", NULL};
 
-static const char *const seeds_names[] = {"own", "reference", NULL};
-
-#define KEY(name, kind)                                                                \
-    .key = #name, .type = VIDUR_YAML_##kind,                                           \
-    VIDUR_YAML_AT(struct vidur_workload_config, name)
+#define KEY(name, kind) VIDUR_YAML_KEY(#name, kind, struct vidur_workload_config, name)
 
 static const struct vidur_yaml_field common_fields[] = {
     {KEY(seed, CUSTOM), .read = vidur_yaml_read_seed},
-    {KEY(seeds, ENUM), .names = seeds_names},
+    {KEY(seeds, ENUM), .names = vidur_seeds_names},
     {KEY(num_requests, INT64), .flags = VIDUR_YAML_MIN, .min = 1},
     {KEY(duration_s, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {KEY(max_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 2},
@@ -181,6 +170,11 @@ static const struct vidur_yaml_field synthetic_fields[] = {
     {0},
 };
 
+const struct vidur_yaml_field *vidur_workload_draw_fields(void)
+{
+    return synthetic_fields;
+}
+
 static const struct vidur_yaml_field replay_fields[] = {
     {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
     {KEY(prefill_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
@@ -190,8 +184,7 @@ static const struct vidur_yaml_field replay_fields[] = {
 };
 
 #define PREFIX_KEY(name, kind)                                                         \
-    .key = #name, .type = VIDUR_YAML_##kind,                                           \
-    VIDUR_YAML_AT(struct vidur_workload_config, shared_prefix.name)
+    VIDUR_YAML_KEY(#name, kind, struct vidur_workload_config, shared_prefix.name)
 
 static const struct vidur_yaml_field load_stage_fields[] = {
     {.key = "rate",

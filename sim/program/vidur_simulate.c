@@ -278,13 +278,8 @@ int main(int argc, char **argv)
     if (vidur_args_parse(&args, &spec, argc, argv, &err)) {
         fprintf(stderr, PROGRAM ": %s\n", err.text);
         status = BAD_INPUT;
-    } else if (args.help) {
-        vidur_args_print_help(&spec, stdout);
-    } else if (args.man) {
-        vidur_args_print_man(&spec, stdout);
-    } else if (args.version) {
-        vidur_args_print_version(&spec, stdout);
-    } else if ((status = check_options(&args)) == DONE) {
+    } else if (!vidur_args_answer(&args, stdout) &&
+               (status = check_options(&args)) == DONE) {
         status = vidur_args_given(&args, "compare") ? compare(&args) : simulate(&args);
     }
     vidur_args_release(&args);

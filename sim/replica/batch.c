@@ -192,32 +192,6 @@ static void add_gap(struct vidur_live_batch *batch, double since_s, int64_t coun
     batch->gaps[batch->num_gaps++] = (struct vidur_batch_gap){since_s, count};
 }
 
-static void count_peaks(const struct vidur_live_batch *batch,
-                        const struct vidur_replica *replica)
-{
-    struct vidur_replica_account *account = replica->account;
-    if (batch->seen.count > account->peak_batch_size)
-        account->peak_batch_size = batch->seen.count;
-    /* Requests are admitted while a batch is formed, and only then. */
-    if (replica->num_holders > account->peak_holders)
-        account->peak_holders = replica->num_holders;
-}
-
-static void count_batch(const struct vidur_live_batch *batch,
-                        struct vidur_replica_account *account)
-{
-    account->num_batches++;
-    account->num_requests += batch->seen.count;
-    account->num_tokens += batch->seen.num_tokens;
-    account->num_prefill_tokens += batch->seen.num_prefill_tokens;
-    account->num_decode_batches += batch->seen.num_decodes > 0;
-    account->num_decodes += batch->seen.num_decodes;
-    account->num_full += batch->seen.count >= account->full_size;
-    account->num_blocked += batch->seen.blocked;
-    account->attention_tokens_squared += batch->attention_tokens_squared;
-    account->num_extrapolated += batch->step.extrapolated;
-}
-
 static inline void account_for(struct vidur_live_batch *batch,
                                struct vidur_replica *replica)
 {
@@ -226,8 +200,8 @@ static inline void account_for(struct vidur_live_batch *batch,
         batch->gaps[batch->num_gaps++] =
             (struct vidur_batch_gap){replica->groups[batch->seen.group].last_done_s,
                                      replica->groups[batch->seen.group].count};
-    count_peaks(batch, replica);
-    count_batch(batch, replica->account);
+    vidur_account_peaks(replica, batch);
+    vidur_account_batches(replica->account, batch, 0, 1);
 }
 
 static inline void schedule_member(struct vidur_live_batch *batch,
@@ -244,8 +218,6 @@ void vidur_batch_scheduled(struct vidur_live_batch *batch,
                            struct vidur_replica *replica)
 {
     account_for(batch, replica);
-    for (int i = 0; i < 2; i++)
-        batch->stage_ticks[i] = vidur_ticks(batch->step.stage_s[i]);
     for (int32_t i = 0; i < batch->seen.num_members; i++)
         schedule_member(batch, replica, batch->seen.member[i]);
 }
@@ -281,16 +253,15 @@ static inline void begin_group(const struct vidur_live_batch *batch,
                                struct vidur_replica *replica, double start_s)
 {
     struct vidur_decode_group *group = &replica->groups[batch->seen.group];
-    if (group->last_done_s != start_s)
-        group->preempted_ticks += vidur_ticks(start_s - group->last_done_s);
+    vidur_account_wait(&group->ticks.preempted, group->last_done_s, start_s);
 }
 
 static inline void begin_member(struct vidur_request_table *table, int32_t request,
                                 double start_s)
 {
     const double last_s = table->last_done_s[request];
-    if (last_s >= 0 && last_s != start_s)
-        table->preempted_ticks[request] += vidur_ticks(start_s - last_s);
+    if (last_s >= 0)
+        vidur_account_wait(&table->preempted_ticks[request], last_s, start_s);
 }
 
 void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *replica,
@@ -306,7 +277,6 @@ void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *rep
 void vidur_batch_start(struct vidur_live_batch *batch, struct vidur_replica *replica)
 {
     account_for(batch, replica);
-    batch->stage_ticks[1] = vidur_ticks(batch->step.stage_s[1]);
     if (batch->seen.group >= 0)
         begin_group(batch, replica, replica->now_s);
     for (int32_t i = 0; i < batch->seen.num_members; i++) {
@@ -314,12 +284,6 @@ void vidur_batch_start(struct vidur_live_batch *batch, struct vidur_replica *rep
         begin_member(replica->requests, batch->seen.member[i], replica->now_s);
     }
     group_decodes(batch, replica);
-}
-
-void vidur_batch_wait(struct vidur_live_batch *batch, double from_s, double until_s)
-{
-    if (until_s != from_s)
-        batch->waiting_ticks += vidur_ticks(until_s - from_s);
 }
 
 /* ---- Ending ---- */
@@ -336,43 +300,18 @@ static void complete(struct vidur_replica *replica, int32_t request)
         vidur_slo_watch_completed(replica->account->watch, table, request);
 }
 
-static void record_gaps(struct vidur_live_batch *batch,
-                        const struct vidur_replica_account *account, double latency_s)
+static void add_to_group(const struct vidur_live_batch *batch,
+                         struct vidur_decode_group *group)
 {
-    if (account->gaps->of_batches) {
-        vidur_token_gaps_add(account->gaps, latency_s, 1);
-        return;
-    }
-    for (int32_t i = 0; i < batch->num_gaps; i++) {
-        const struct vidur_batch_gap *gap = &batch->gaps[i];
-        const double value_s = latency_s + (batch->scheduled_at_s - gap->since_s);
-        vidur_token_gaps_add(account->gaps, value_s, gap->count);
-        if (account->watch)
-            vidur_slo_watch_gap(account->watch, value_s, gap->count);
-    }
-}
-
-static void apply_ticks(const struct vidur_live_batch *batch,
-                        struct vidur_request_table *table, int32_t request)
-{
-    table->execution_ticks[request] += batch->execution_ticks;
-    table->preempted_ticks[request] += batch->waiting_ticks;
-    if (table->model_ticks)
-        table->model_ticks[request] += batch->model_ticks;
-}
-
-static void apply_group_ticks(const struct vidur_live_batch *batch,
-                              struct vidur_decode_group *group)
-{
-    group->execution_ticks += batch->execution_ticks;
-    group->preempted_ticks += batch->waiting_ticks;
-    group->model_ticks += batch->model_ticks;
+    group->ticks.execution += batch->ticks.execution;
+    group->ticks.model += batch->ticks.model;
+    group->ticks.preempted += batch->ticks.preempted;
 }
 
 static void finish_group(struct vidur_live_batch *batch, struct vidur_replica *replica)
 {
     struct vidur_decode_group *group = &replica->groups[batch->seen.group];
-    apply_group_ticks(batch, group);
+    add_to_group(batch, group);
     group->last_done_s = replica->now_s;
     vidur_group_advance(replica, group, 1);
     if (group->to_completion > 0)
@@ -403,7 +342,7 @@ static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *
     }
     table->processed_tokens[request] = n;
     table->last_done_s[request] = replica->now_s;
-    apply_ticks(batch, table, request);
+    vidur_request_add_ticks(table, request, &batch->ticks);
     if (n < prefill + table->decode_tokens[request])
         return true;
     complete(replica, request);
@@ -435,7 +374,7 @@ static void finish_members(struct vidur_live_batch *batch,
 void vidur_batch_finish(struct vidur_live_batch *batch, struct vidur_replica *replica,
                         double latency_s)
 {
-    record_gaps(batch, replica->account, latency_s);
+    vidur_account_gaps(replica->account, batch, latency_s, 1);
     if (batch->seen.group >= 0)
         finish_group(batch, replica);
     finish_members(batch, replica);
@@ -444,9 +383,10 @@ void vidur_batch_finish(struct vidur_live_batch *batch, struct vidur_replica *re
 void vidur_batch_abandon(struct vidur_live_batch *batch, struct vidur_replica *replica)
 {
     if (batch->seen.group >= 0)
-        apply_group_ticks(batch, &replica->groups[batch->seen.group]);
+        add_to_group(batch, &replica->groups[batch->seen.group]);
     for (int32_t i = 0; i < batch->seen.num_members; i++)
-        apply_ticks(batch, replica->requests, batch->seen.member[i]);
+        vidur_request_add_ticks(replica->requests, batch->seen.member[i],
+                                &batch->ticks);
 }
 
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch)

@@ -191,10 +191,7 @@ static void enter(struct vidur_replica *replica, struct vidur_decode_group *grou
         ++*demand_of(replica, group, n);
     table->processed_tokens[request] = (int32_t)((uint32_t)n - group->iteration);
     note_completion(group, table, request);
-    table->execution_ticks[request] -= group->execution_ticks;
-    table->preempted_ticks[request] -= group->preempted_ticks;
-    if (table->model_ticks)
-        table->model_ticks[request] -= group->model_ticks;
+    vidur_request_subtract_ticks(table, request, &group->ticks);
 }
 
 void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *group,
@@ -231,10 +228,7 @@ static int32_t give_back(struct vidur_replica *replica,
     const int32_t n = processed(replica, group, request);
 
     table->processed_tokens[request] = n;
-    table->execution_ticks[request] += group->execution_ticks;
-    table->preempted_ticks[request] += group->preempted_ticks;
-    if (table->model_ticks)
-        table->model_ticks[request] += group->model_ticks;
+    vidur_request_add_ticks(table, request, &group->ticks);
     table->last_done_s[request] = group->last_done_s;
     if (!replica->fixed_blocks)
         table->blocks[request] = (int32_t)vidur_blocks_for(replica, n - 1);

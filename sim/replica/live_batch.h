@@ -13,6 +13,14 @@ struct vidur_batch_gap {
     int64_t count;
 };
 
+/* Durations that all requests of a batch or group share, summed in 2^-47 s: see
+ * account.h. */
+struct vidur_shared_ticks {
+    uint64_t execution;
+    uint64_t model; /* execution without CPU overheads */
+    uint64_t preempted;
+};
+
 /* A batch's stage time, in seconds; [0] any stage but the last, [1] the last. */
 struct vidur_step_time {
     double stage_s[2];
@@ -38,11 +46,7 @@ struct vidur_live_batch {
     int32_t num_gaps;
     struct vidur_batch_gap *gaps;
     struct vidur_step_time step;
-    uint64_t stage_ticks[2]; /* the step's times */
-    /* summed over its stages so far */
-    uint64_t execution_ticks;
-    uint64_t model_ticks;
-    uint64_t waiting_ticks; /* between stages */
+    struct vidur_shared_ticks ticks; /* over its stages so far, and between them */
     int64_t blocks_at_start;
     int64_t waiting_at_start;
     /* whether it may be formed again without asking the scheduler */

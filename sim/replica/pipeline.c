@@ -41,18 +41,16 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
 
 /* ---- Flight ---- */
 
-static void plan_pass(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
+/* The batch's way through the stages; it starts now, or when the first is free. */
+static void plan_passes(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
 {
     const struct vidur_step_time *step = &pipeline->batches[slot].step;
+    struct vidur_pass *pass = vidur_passes_of(pipeline, slot);
     const int32_t last = pipeline->num_stages - 1;
-    struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
     double ready_s = now_s;
-    for (int32_t i = 0; i <= last; i++) {
-        const double free_s = pipeline->free_at_s[i];
-        pass[i].start_s = ready_s > free_s ? ready_s : free_s;
-        ready_s = pass[i].start_s + step->stage_s[i == last];
-        pass[i].end_s = pipeline->free_at_s[i] = ready_s;
-    }
+    for (int32_t i = 0; i <= last; i++)
+        ready_s = vidur_plan_pass(&pass[i], &pipeline->free_at_s[i], ready_s,
+                                  step->stage_s[i == last]);
 }
 
 void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
@@ -61,7 +59,7 @@ void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_
     if (at >= pipeline->num_slots)
         at -= pipeline->num_slots;
     pipeline->flight[at] = slot;
-    plan_pass(pipeline, slot, now_s);
+    plan_passes(pipeline, slot, now_s);
 }
 
 int32_t vidur_flight_remove(struct vidur_pipeline *pipeline)
@@ -72,13 +70,7 @@ int32_t vidur_flight_remove(struct vidur_pipeline *pipeline)
     return slot;
 }
 
-void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s)
-{
-    const int32_t slot = vidur_flight_remove(pipeline);
-    vidur_flight_add(pipeline, slot, now_s);
-}
-
-void vidur_flight_turn(struct vidur_pipeline *pipeline, int32_t count)
+void vidur_flight_rotate(struct vidur_pipeline *pipeline, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
         const int32_t slot = vidur_flight_remove(pipeline);
@@ -93,7 +85,7 @@ void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,
                          struct vidur_replica *replica, double until_s)
 {
     struct vidur_live_batch *batch = &pipeline->batches[slot];
-    const struct vidur_pass *pass = &pipeline->passes[slot * pipeline->num_stages];
+    const struct vidur_pass *pass = vidur_passes_of(pipeline, slot);
     const int32_t last = pipeline->num_stages - 1;
     for (int32_t i = 0; i <= last && pass[i].start_s <= until_s; i++) {
         if (i == 0)

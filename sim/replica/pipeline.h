@@ -17,7 +17,7 @@ struct vidur_stage {
     int32_t fifo_begin, fifo_count;
 };
 
-/* A batch on a stage. */
+/* A batch's stay on a stage. */
 struct vidur_pass {
     double start_s, end_s;
 };
@@ -63,6 +63,22 @@ static inline bool vidur_pipeline_is_single(const struct vidur_pipeline *pipelin
     return pipeline->num_stages == 1 && pipeline->num_slots == 1;
 }
 
+/* A batch's passes, one a stage. */
+static inline struct vidur_pass *vidur_passes_of(const struct vidur_pipeline *pipeline,
+                                                 int32_t slot)
+{
+    return &pipeline->passes[slot * pipeline->num_stages];
+}
+
+/* Settles a pass of a batch that leaves the stage before at ready_s: it follows the
+ * batch that leaves this one at *free_at_s. Returns when it ends. */
+static inline double vidur_plan_pass(struct vidur_pass *pass, double *free_at_s,
+                                     double ready_s, double time_s)
+{
+    pass->start_s = ready_s > *free_at_s ? ready_s : *free_at_s;
+    return pass->end_s = *free_at_s = pass->start_s + time_s;
+}
+
 /* When the first batch in flight ends; infinity: there is none. */
 static inline double vidur_flight_next_end_s(const struct vidur_pipeline *pipeline)
 {
@@ -75,11 +91,8 @@ static inline double vidur_flight_next_end_s(const struct vidur_pipeline *pipeli
 /* The batch, formed now and counted as in flight, gets its way through the stages. */
 void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s);
 
-/* The first batch in flight, which is formed again now, becomes the last. */
-void vidur_flight_rotate(struct vidur_pipeline *pipeline, double now_s);
-
 /* The first `count` batches become the last ones, in their order. */
-void vidur_flight_turn(struct vidur_pipeline *pipeline, int32_t count);
+void vidur_flight_rotate(struct vidur_pipeline *pipeline, int32_t count);
 
 /* Takes the first batch out, before it is retired. */
 int32_t vidur_flight_remove(struct vidur_pipeline *pipeline);

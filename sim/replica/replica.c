@@ -13,10 +13,7 @@ int32_t vidur_queue_pop(struct vidur_replica *replica)
     if (replica->queue_head == VIDUR_NO_REQUEST)
         replica->queue_tail = VIDUR_NO_REQUEST;
     replica->queue_length--;
-    /* A restart has subtracted the time at which this wait began. */
-    replica->account->waited_s += table->num_restarts[request]
-                                      ? replica->now_s
-                                      : replica->now_s - table->seen_at_s[request];
+    vidur_account_waited(replica, request);
     return request;
 }
 
@@ -167,10 +164,7 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes)
                        vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)) +
                        vidur_arena_bytes(VIDUR_CALENDAR_DAYS, sizeof(int32_t)) +
                        vidur_arena_bytes(VIDUR_CALENDAR_WORDS, sizeof(uint64_t)));
-    bytes += vidur_arena_bytes(1, sizeof(struct vidur_replica_account));
-    bytes += vidur_arena_bytes((size_t)sizes->num_stages,
-                               sizeof(struct vidur_stage_account));
-    return bytes;
+    return bytes + vidur_account_bytes(sizes->num_stages);
 }
 
 static void init_groups(struct vidur_replica *replica, struct vidur_arena *arena,
@@ -210,8 +204,6 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
         vidur_arena_alloc(arena, (size_t)sizes->running_capacity, sizeof(int32_t));
     replica->sort_scratch =
         vidur_arena_alloc(arena, (size_t)sizes->running_capacity, sizeof(int32_t));
-    replica->account = vidur_arena_zalloc(arena, 1, sizeof *replica->account);
-    replica->account->stages = vidur_arena_zalloc(arena, (size_t)sizes->num_stages,
-                                                  sizeof *replica->account->stages);
+    replica->account = vidur_account_new(arena, sizes->num_stages);
     init_groups(replica, arena, sizes);
 }

@@ -2,32 +2,22 @@
 #define VIDUR_SIM_REPLICA_H
 
 #include "base/arena.h"
-#include "base/quantile.h"
+#include "replica/account.h"
 #include "replica/live_batch.h"
 
 #include <vidur/scheduler.h>
 #include <vidur/workload.h>
 
-#include <math.h>
-
 /*
- * The inside of a replica: decode groups, batches in flight and accounts. The struct
- * itself is in <vidur/scheduler.h>, as are the functions that schedulers call.
+ * The room sim/replica. One copy of the model at work: requests, KV blocks, batches,
+ * decode groups, the account of what they add up to. It knows no clock and no policy;
+ * its invariants hold after every call.
  */
 
-/* Per-request durations are summed in units of 2^-47 s, as integers: their sums do not
- * depend on order or grouping, so stepping and fast-forwarding give equal bits. They
- * wrap at 2^17 s, 36 hours, which the records make good for preemption. */
-static inline uint64_t vidur_ticks(double seconds)
-{
-    return seconds < 0x1p16 ? (uint64_t)(int64_t)(seconds * 0x1p47 + 0.5) /* quicker */
-                            : (uint64_t)(fmod(seconds, 0x1p17) * 0x1p47 + 0.5);
-}
-
-static inline double vidur_ticks_to_s(uint64_t ticks)
-{
-    return (double)ticks * 0x1p-47;
-}
+/*
+ * The inside of a replica: decode groups and batches in flight. The struct itself is in
+ * <vidur/scheduler.h>, as are the functions that schedulers call.
+ */
 
 /*
  * Decoding requests that are always batched together. A member's n, durations and
@@ -44,7 +34,7 @@ struct vidur_decode_group {
     uint32_t iteration;
     int64_t context_tokens; /* sum of n */
     double last_done_s;
-    uint64_t execution_ticks, model_ticks, preempted_ticks;
+    struct vidur_shared_ticks ticks;
     int32_t num_places;  /* twice the members that there can be */
     int32_t front, back; /* places in use: front .. back - 1 */
     int32_t *member;     /* [place]; VIDUR_NO_REQUEST: a gap */
@@ -55,64 +45,6 @@ struct vidur_decode_group {
 };
 
 enum { VIDUR_CALENDAR_DAYS = 1024, VIDUR_CALENDAR_WORDS = VIDUR_CALENDAR_DAYS / 64 };
-
-struct vidur_stage_account {
-    double busy_s;
-    double communication_s;
-};
-
-/* What a replica's run adds up to. */
-struct vidur_replica_account {
-    double block_seconds; /* integral of allocated blocks */
-    double blocks_changed_at_s;
-    double waited_s;                               /* integral of the queue's length */
-    double active_s, active_since_s, idle_since_s; /* with a batch in flight */
-    int64_t num_assigned;
-    int64_t num_completed;
-    int64_t num_restarts;
-    int64_t num_batches;
-    int64_t num_requests; /* over batches */
-    int64_t num_tokens, num_prefill_tokens;
-    int64_t num_decode_batches, num_decodes;
-    int64_t num_full, num_blocked;
-    int64_t num_mixed; /* batches that were more than a group formed again */
-    int64_t peak_batch_size, peak_holders;
-    int64_t num_extrapolated;
-    int64_t attention_tokens_squared;
-    int32_t full_size; /* a batch of this many requests is full */
-    struct vidur_stage_account *stages;
-    struct vidur_token_gaps *gaps; /* shared by the replicas */
-    struct vidur_slo_watch *watch; /* likewise; NULL: nobody asks */
-};
-
-/* Weighted samples of gaps between tokens (or of batch times), over a run. */
-struct vidur_token_gaps {
-    bool of_batches;
-    struct vidur_weighted_value *values;
-    int64_t count, capacity;
-    bool out_of_memory;
-};
-
-/* Grows whenever something happens that may change what the scheduler does next. */
-static inline int64_t vidur_num_changes(const struct vidur_replica_account *account)
-{
-    return account->num_assigned + account->num_completed + account->num_restarts +
-           account->num_mixed;
-}
-
-void vidur_token_gaps_reset(struct vidur_token_gaps *gaps);
-/* Makes room for more; false where there is none. */
-bool vidur_token_gaps_grow(struct vidur_token_gaps *gaps);
-
-/* Equal gaps in a row are one sample. */
-static inline void vidur_token_gaps_add(struct vidur_token_gaps *gaps, double value,
-                                        int64_t weight)
-{
-    if (gaps->count > 0 && gaps->values[gaps->count - 1].value == value)
-        gaps->values[gaps->count - 1].weight += weight;
-    else if (gaps->count < gaps->capacity || vidur_token_gaps_grow(gaps))
-        gaps->values[gaps->count++] = (struct vidur_weighted_value){value, weight};
-}
 
 /* ---- requests ---- */
 
@@ -159,10 +91,7 @@ static inline void vidur_running_reserve_back(struct vidur_replica *replica,
  */
 static inline void vidur_blocks_change(struct vidur_replica *replica, int64_t delta)
 {
-    struct vidur_replica_account *account = replica->account;
-    account->block_seconds += (double)replica->allocated_blocks *
-                              (replica->now_s - account->blocks_changed_at_s);
-    account->blocks_changed_at_s = replica->now_s;
+    vidur_account_blocks(replica);
     replica->allocated_blocks += delta;
 }
 
@@ -224,7 +153,7 @@ static inline void vidur_batch_clear(struct vidur_live_batch *batch)
     batch->seen.tag = 0;
     batch->seen.group = VIDUR_NO_GROUP;
     batch->seen.num_members = batch->num_front = batch->num_gaps = 0;
-    batch->execution_ticks = batch->model_ticks = batch->waiting_ticks = 0;
+    batch->ticks = (struct vidur_shared_ticks){0};
     batch->renewals = 0;
 }
 /* The batch was formed now. */
@@ -238,18 +167,20 @@ void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *rep
  * the times of others are not set. */
 void vidur_batch_start(struct vidur_live_batch *batch, struct vidur_replica *replica);
 /* It waited between two stages. */
-void vidur_batch_wait(struct vidur_live_batch *batch, double from_s, double until_s);
+static inline void vidur_batch_wait(struct vidur_live_batch *batch, double from_s,
+                                    double until_s)
+{
+    vidur_account_wait(&batch->ticks.preempted, from_s, until_s);
+}
+/* Its time on a stage is over. */
 static inline void vidur_batch_leave_stage(struct vidur_live_batch *batch,
                                            struct vidur_replica *replica, int stage,
                                            bool last)
 {
-    struct vidur_stage_account *account = &replica->account->stages[stage];
-    const double time_s = batch->step.stage_s[last];
-    account->busy_s += time_s;
-    account->communication_s += batch->step.communication_s[last];
-    batch->execution_ticks += batch->stage_ticks[last];
-    if (replica->requests->model_ticks)
-        batch->model_ticks += vidur_ticks(time_s - batch->step.cpu_s);
+    const struct vidur_step_time *step = &batch->step;
+    vidur_account_stage(&replica->account->stages[stage], step->stage_s[last],
+                        step->communication_s[last]);
+    vidur_account_execution(&batch->ticks, step->stage_s[last], step->cpu_s, 1);
 }
 /* Its last stage ended now: counts tokens, records gaps, completes requests, which are
  * members no more. The scheduler's batch_end comes next. */

@@ -121,6 +121,6 @@ void vidur_request_restart(struct vidur_replica *replica, int32_t request)
     table->flags[request] = 0;
     table->num_restarts[request]++;
     replica->account->num_restarts++;
-    replica->account->waited_s -= replica->now_s;
+    vidur_account_waits_again(replica);
     vidur_queue_push_front(replica, request);
 }

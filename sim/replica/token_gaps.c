@@ -1,4 +1,4 @@
-#include "replica/replica.h"
+#include "replica/account.h"
 
 #include <stdlib.h>
 

@@ -1,16 +1,15 @@
 #include "steps/mfu.h"
 
+#include <vidur/shard.h>
+
 double vidur_stage_flops(const struct vidur_deployment *deployment, int64_t tokens,
                          int64_t attention)
 {
-    const struct vidur_model_spec *model = &deployment->model;
-    const int degree = deployment->tensor_parallel_size;
-    const int stage_layers = model->num_layers / deployment->num_pipeline_stages;
-    const int device_heads = model->num_q_heads / degree;
-    const double layers = stage_layers, heads = device_heads;
-    const double params = layers * (double)vidur_model_layer_params(model, degree);
-    return 2 * (double)tokens * params +
-           4 * layers * heads * model->head_dim * (double)attention;
+    const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    const struct vidur_relative_peaks peaks = vidur_device_peaks(&deployment->device);
+    struct vidur_shard shard;
+    vidur_shard_of(&shard, &deployment->model, &cut);
+    return vidur_shard_flops(&shard, &peaks, tokens, attention);
 }
 
 double vidur_mfu_percent(const struct vidur_deployment *deployment, double flops,

@@ -60,7 +60,7 @@ static int64_t round_up(int64_t value, int64_t step)
 static double batching_factor(const struct vidur_model_spec *model, int requests,
                               double fraction)
 {
-    bool grouped = model->num_q_heads > model->num_kv_heads;
+    bool grouped = model->kinds[0].num_q_heads > model->kinds[0].num_kv_heads;
     return 1 + (grouped && requests > 1 ? fraction : 0);
 }
 

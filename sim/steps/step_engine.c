@@ -22,6 +22,7 @@ struct engine {
     int64_t graph_tokens;
     double linear_ms[NUM_GRAPH_TOKENS + 1];
     double comm_ms[NUM_GRAPH_TOKENS + 1];
+    double experts_ms[NUM_GRAPH_TOKENS + 1];
 };
 
 static size_t state_bytes(const struct vidur_step_env *env)
@@ -54,6 +55,8 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
             padded = table->linear_limit;
         engine->linear_ms[tokens] = table->linear_ms[padded];
         engine->comm_ms[tokens] = table->comm_ms[padded];
+        if (table->experts_ms)
+            engine->experts_ms[tokens] = table->experts_ms[padded];
     }
     return 0;
 }
@@ -75,8 +78,11 @@ static double chunk_ms(const struct vidur_engine_table *table, int64_t prefix,
         return NAN;
     const double s = (double)end, p = (double)prefix;
     const double share = (s * s - p * p) / (s * s);
+    const double windows_ms =
+        table->window_context_ms ? table->window_context_ms[chunk] : 0;
     return fmax(fmax(table->context_ms[end] * share, table->context_ms[chunk]),
-                table->decode1_ms[end]);
+                table->decode1_ms[end]) +
+           windows_ms;
 }
 
 static void add_prefills(const struct engine *engine,
@@ -109,14 +115,89 @@ static int64_t decode_column(const struct engine *engine,
     return (attention->row_tokens / attention->rows + step - 1) / step;
 }
 
+/* The last of the points that is not beyond x, but the last of all. */
+static int segment_of(const double *points, int count, double x)
+{
+    int low = 0, high = count - 1;
+    while (high - low > 1) {
+        const int middle = (low + high) / 2;
+        if (points[middle] <= x)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Where x lies between two points; beyond the last, by how much the last is scaled. */
+struct place {
+    int below;
+    double share, scale;
+};
+
+static struct place place_of(const double *points, int count, double x)
+{
+    const double last = points[count - 1];
+    if (x >= last)
+        return (struct place){count > 1 ? count - 2 : 0, 1, x / last};
+    if (x <= points[0])
+        return (struct place){0, 0, 1};
+    const int low = segment_of(points, count, x);
+    return (struct place){low, (x - points[low]) / (points[low + 1] - points[low]), 1};
+}
+
+static double along(const double *ms, const struct place *at)
+{
+    return (ms[at->below] + at->share * (ms[at->below + 1] - ms[at->below])) *
+           at->scale;
+}
+
+/* Layers of latent attention, whose projections are in it. */
+static double latent_ms(const struct vidur_engine_latent *latent,
+                        const struct attention *attention)
+{
+    double mean = (double)attention->row_tokens / (double)attention->rows;
+    if (latent->most_tokens > 0)
+        mean = fmin(mean, (double)latent->most_tokens);
+    const struct place row =
+        place_of(latent->batches, latent->num_batches, (double)attention->rows);
+    const struct place column = place_of(latent->contexts, latent->num_contexts, mean);
+    const double *below = latent->ms + (ptrdiff_t)row.below * latent->num_contexts;
+    const double ends[2] = {along(below, &column),
+                            along(below + latent->num_contexts, &column)};
+    const struct place between = {0, row.share, row.scale};
+    return latent->layers *
+           fmax(along(ends, &between) - latent->cut_ms, latent->least_ms);
+}
+
+/* A window is taken to be full once the mean context is as long. */
+static double windows_ms(const struct vidur_engine_table *table,
+                         const struct attention *attention)
+{
+    double ms = 0;
+    for (int i = 0; i < table->num_windows; i++) {
+        const int64_t full = attention->rows * table->windows[i].tokens;
+        ms += table->windows[i].ms_per_token *
+              (double)(full < attention->row_tokens ? full : attention->row_tokens);
+    }
+    return ms;
+}
+
 static double rows_ms(const struct engine *engine, const struct attention *attention)
 {
     const struct vidur_grid_table *grid = engine->decode;
+    const struct vidur_engine_table *table = engine->table;
     if (attention->rows == 0)
         return 0;
-    if (!grid)
-        return engine->table->decode_launch_ms +
-               engine->table->decode_ms_per_token * (double)attention->row_tokens;
+    if (!grid) {
+        double ms = table->decode_launch_ms +
+                    table->decode_ms_per_token * (double)attention->row_tokens;
+        if (table->num_windows > 0)
+            ms += windows_ms(table, attention);
+        if (table->latent.layers > 0)
+            ms += latent_ms(&table->latent, attention);
+        return ms;
+    }
     const int64_t column = decode_column(engine, attention);
     if (attention->rows > grid->num_rows || column >= grid->num_columns)
         return NAN;
@@ -161,6 +242,14 @@ static double comm_ms(const struct engine *engine, int64_t tokens)
 {
     return tokens <= engine->graph_tokens ? engine->comm_ms[tokens]
                                           : engine->table->comm_ms[tokens];
+}
+
+static double experts_ms(const struct engine *engine, int64_t tokens)
+{
+    if (!engine->table->experts_ms)
+        return 0;
+    return tokens <= engine->graph_tokens ? engine->experts_ms[tokens]
+                                          : engine->table->experts_ms[tokens];
 }
 
 static double total_s(const struct engine *engine, const struct vidur_live_batch *batch,
@@ -218,8 +307,10 @@ static void step_parts(const void *state, const struct vidur_replica *replica,
     const int64_t tokens = batch->seen.num_tokens;
     const struct attention attention = attention_of(engine, replica, batch);
     const double ms[VIDUR_NUM_STEP_PARTS] = {
-        [VIDUR_STEP_PART_gemm_and_small] =
-            linear_ms(engine, tokens) - comm_ms(engine, tokens),
+        [VIDUR_STEP_PART_gemm_and_small] = linear_ms(engine, tokens) -
+                                           comm_ms(engine, tokens) -
+                                           experts_ms(engine, tokens),
+        [VIDUR_STEP_PART_experts] = experts_ms(engine, tokens),
         [VIDUR_STEP_PART_all_reduce] = comm_ms(engine, tokens),
         [VIDUR_STEP_PART_attention_decode] = rows_ms(engine, &attention),
         [VIDUR_STEP_PART_attention_prefill] = attention.chunks_ms,

@@ -164,8 +164,8 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
 {
     const struct vidur_deployment *deployment = env->deployment;
     const struct vidur_step_overheads *overheads = &env->timetable->overheads;
-    const bool grouped_heads =
-        deployment->model.num_q_heads > deployment->model.num_kv_heads;
+    const bool grouped_heads = deployment->model.kinds[0].num_q_heads >
+                               deployment->model.kinds[0].num_kv_heads;
     const double degree = deployment->tensor_parallel_size;
     struct layers *layers = state;
     unsigned char *memory = (unsigned char *)state + align(sizeof *layers);

@@ -6,13 +6,13 @@
 # The floor of every public header; a new one is added here.
 declare -A floor_of
 for h in error log rng csv paths distribution; do floor_of[$h]=0; done
-for h in model sku profile forest timetable engine_table; do floor_of[$h]=1; done
+for h in precision model shard sku spec_config profile forest timetable engine_table; do floor_of[$h]=1; done
 for h in deployment memory_plan workload shared_prefix scheduler metrics slo simulator \
     simulation_config; do floor_of[$h]=2; done
 for h in capacity space ranking results; do floor_of[$h]=3; done
 
 # What floor 2 sees of floor 1: the tables and the specs.
-sim_sees=" model sku timetable engine_table "
+sim_sees=" precision model shard sku spec_config timetable engine_table "
 
 # The rooms (folders) of a floor, from the lowest: a file may include its own room's
 # headers and those of rooms before it. What lies on the floor itself is above them all.
@@ -119,6 +119,8 @@ check_room_sizes()
         while read -r room; do
             [[ " ${rooms_of[$floor_folder]} " == *" ${room##*/} "* ]] ||
                 complain "$room is no room; add it to tests/headers/floors.sh"
+            grep -qsF "The room $room." "$room"/*.h include/vidur/*.h ||
+                complain "$room: no header says 'The room $room.' and what it is"
             count=$(find "$room" -maxdepth 1 -name '*.c' | wc -l)
             [ "$count" -le $max_sources_in_room ] ||
                 complain "$room has $count sources; at most $max_sources_in_room"

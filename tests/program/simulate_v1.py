@@ -77,7 +77,7 @@ class Simulation(Run):
         parts = self.rows("operator_metrics.csv")
         batches = self.rows("batch_metrics.csv")
         self.assertEqual(list(parts[0])[3:],
-                         ["gemm_and_small_s", "all_reduce_s", "attention_decode_s",
+                         ["gemm_and_small_s", "experts_s", "all_reduce_s", "attention_decode_s",
                           "attention_prefill_s", "output_head_s", "overheads_s"])
         self.assertEqual(len(parts), len(batches))
         for a, b in zip(parts, batches):
@@ -122,7 +122,7 @@ class Comparison(Run):
 
     def test_fit(self):
         done = self.run_program("--compare", self.measured, "--fit", "t_api")
-        self.assertIn("estimator:\n  constants: {eta: 0.79, ", done.stdout)
+        self.assertIn("estimator:\n  constants: {eta: 0.91, ", done.stdout)
         self.assertIn("root mean square", done.stdout)
         again = self.run_program("--compare", self.measured, "--fit", "t_api")
         self.assertEqual(done.stdout, again.stdout)

@@ -232,6 +232,32 @@ static void test_hidden_option(void)
     free(text);
 }
 
+/* What a program prints before it does anything, or instead. */
+static void test_answer(void)
+{
+    static const struct {
+        const char *line, *begins; /* NULL: nothing */
+    } cases[] = {{"--help", "Usage: vidur-test"},
+                 {"--version", "vidur-test "},
+                 {"--print-man-page", ".TH "},
+                 {"a", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vidur_args args;
+        char *text = NULL;
+        size_t size = 0;
+        CU_ASSERT_EQUAL_FATAL(parse(&args, cases[i].line, NULL), 0);
+        FILE *out = open_memstream(&text, &size);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+        CU_ASSERT_EQUAL(vidur_args_answer(&args, out), cases[i].begins != NULL);
+        fclose(out);
+        const char *begins = cases[i].begins ? cases[i].begins : "";
+        CU_ASSERT_EQUAL(strncmp(text, begins, strlen(begins)), 0);
+        CU_ASSERT(cases[i].begins || size == 0);
+        free(text);
+        vidur_args_release(&args);
+    }
+}
+
 static void test_version_text(void)
 {
     char expected[400];
@@ -253,4 +279,4 @@ VIDUR_TEST_MAIN("args", {"all options", test_all_options},
                 {"errors", test_errors}, {"bad numbers", test_bad_numbers},
                 {"help text", test_help_text}, {"man page", test_man_page},
                 {"hidden option", test_hidden_option},
-                {"version text", test_version_text})
+                {"version text", test_version_text}, {"answer", test_answer})

@@ -205,6 +205,11 @@ static int use_yaml(struct vidur_error *err)
     if (status == 0 && !canonical)
         status = vidur_fail(err, VIDUR_ENOMEM, "out of memory");
     free(canonical);
+    char sha256[65];
+    char *source = status == 0 ? vidur_yaml_text_with_sets(doc, err) : NULL;
+    if (status == 0 && (!source || vidur_yaml_sha256(doc, sha256, err)))
+        status = -1;
+    free(source);
     vidur_yaml_release(list_fields, &list);
     vidur_yaml_free(doc);
     return status;

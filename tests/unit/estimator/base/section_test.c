@@ -56,6 +56,26 @@ static void test_other_texts_stay(void)
     CU_ASSERT_EQUAL(vidur_section_locate(NULL, "", NULL), -1);
 }
 
+static void test_known_key(void)
+{
+    struct vidur_error err = {0};
+    struct vidur_yaml *doc = vidur_yaml_parse("a.yaml", yaml, strlen(yaml), &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+    const struct vidur_yaml_node *section =
+        vidur_yaml_get(vidur_yaml_root(doc), "workload");
+    vidur_fail(&err, VIDUR_EIO, "/a/b.csv: no rows");
+    CU_ASSERT_EQUAL(vidur_section_fail(section, "num_requests", &err), -1);
+    CU_ASSERT_STRING_EQUAL(err.text,
+                           "a.yaml:2: workload.num_requests: /a/b.csv: no rows");
+    CU_ASSERT_EQUAL(err.code, VIDUR_EIO);
+    vidur_fail(&err, VIDUR_EINVAL, "100 %%s");
+    CU_ASSERT_EQUAL(vidur_section_fail(section, "file", &err), -1);
+    CU_ASSERT_STRING_EQUAL(err.text, "a.yaml:1: workload.file: 100 %s");
+    CU_ASSERT_EQUAL(vidur_section_fail(section, "file", NULL), -1);
+    vidur_yaml_free(doc);
+}
+
 VIDUR_TEST_MAIN("section", {"key that is there", test_key_that_is_there},
                 {"key that is missing", test_key_that_is_missing},
-                {"other texts stay", test_other_texts_stay})
+                {"other texts stay", test_other_texts_stay},
+                {"known key", test_known_key})

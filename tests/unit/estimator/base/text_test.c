@@ -239,9 +239,22 @@ static void test_formulas(void)
         CU_ASSERT_FALSE(vidur_text_is_formula(others[i]));
 }
 
+static void test_unknown(void)
+{
+    static const char *const known[] = {"vllm", "sarathi"};
+    char text[128];
+    vidur_text_unknown("sarathy", known, 2, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(
+        text, "'sarathy' is not known; the nearest is 'sarathi' of vllm, sarathi");
+    vidur_text_list(known, 2, text, 8);
+    CU_ASSERT_STRING_EQUAL(text, "vllm, s");
+    vidur_text_list(known, 0, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "");
+}
+
 VIDUR_TEST_MAIN("text", {"doubles", test_doubles}, {"int64s", test_int64s},
                 {"bools", test_bools}, {"distance", test_distance},
-                {"nearest", test_nearest}, {"roles", test_roles},
-                {"growing text", test_growing_text}, {"interned strings", test_intern},
-                {"escapes", test_escape}, {"counts", test_counts},
-                {"formulas of spreadsheets", test_formulas})
+                {"nearest", test_nearest}, {"unknown", test_unknown},
+                {"roles", test_roles}, {"growing text", test_growing_text},
+                {"interned strings", test_intern}, {"escapes", test_escape},
+                {"counts", test_counts}, {"formulas of spreadsheets", test_formulas})

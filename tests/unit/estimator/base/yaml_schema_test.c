@@ -335,10 +335,89 @@ static void test_union_keeps_its_default_tag(void)
     vidur_yaml_free(doc);
 }
 
+/* ---- Parts ---- */
+
+/* Keys of one mapping that two tables describe, one of them with a list. */
+struct whole {
+    int own;
+    struct slo slo;
+    char spec[16];
+};
+
+static const struct vidur_yaml_field *slo_part(void)
+{
+    return slo_fields;
+}
+
+static const struct vidur_yaml_field whole_fields[] = {
+    {VIDUR_YAML_KEYS(struct whole, slo, slo_part)},
+    {VIDUR_YAML_KEY("spec", REFERENCE, struct whole, spec), .flags = VIDUR_YAML_FILLED},
+    VIDUR_YAML_AT_LEAST(int, struct whole, own, 2),
+    {0}};
+
+static void test_parts(void)
+{
+    static const struct {
+        const char *text, *error; /* NULL: none */
+    } cases[] = {
+        {"{own: 3, metric: tbt, steps: [1, 2], spec: a100}", NULL},
+        {"{own: 3}", "d/a.yaml:1: metric: missing; this key needs a value"},
+        {"{own: 1, metric: tbt, steps: [1, 2]}",
+         "d/a.yaml:1: own: 1 is out of range; it must be at least 2"},
+        {"{metric: tbt, limit: 1}",
+         "d/a.yaml:1: limit: unknown key; the nearest known one is 'limit_s'"},
+        {"{metric: tbt, owm: 1}",
+         "d/a.yaml:1: owm: unknown key; the nearest known one is 'own'"},
+        {"{metric: tbt, spec: ''}", "d/a.yaml:1: spec: an empty text; give a name"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct whole whole = {.spec = "old"};
+        struct vidur_error err = {0};
+        struct vidur_yaml *doc =
+            vidur_yaml_parse("d/a.yaml", cases[i].text, strlen(cases[i].text), NULL);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+        const int status =
+            vidur_yaml_read(vidur_yaml_root(doc), whole_fields, &whole, &err);
+        CU_ASSERT_EQUAL(status, cases[i].error ? -1 : 0);
+        if (cases[i].error)
+            CU_ASSERT_STRING_EQUAL(err.text, cases[i].error);
+        if (!cases[i].error) {
+            CU_ASSERT(whole.own == 3 && whole.slo.num_steps == 2);
+            CU_ASSERT_STRING_EQUAL(whole.slo.metric, "tbt");
+            CU_ASSERT_STRING_EQUAL(whole.spec, "a100");
+        }
+        vidur_yaml_release(whole_fields, &whole);
+        CU_ASSERT_PTR_NULL(whole.slo.steps);
+        vidur_yaml_free(doc);
+    }
+}
+
+/* Where a text ends like a file it is a path, relative to the configuration. */
+static void test_references(void)
+{
+    static const struct {
+        const char *text, *spec;
+    } cases[] = {{"spec: a100", "a100"},
+                 {"spec: a.yaml", "d/a.yaml"},
+                 {"spec: a.YAML", "d/a.YAML"},
+                 {"spec: a.Json", "d/a.Json"},
+                 {"spec: yaml", "yaml"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct whole whole = {0};
+        struct vidur_yaml *doc =
+            vidur_yaml_parse("d/a.yaml", cases[i].text, strlen(cases[i].text), NULL);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+        const struct vidur_yaml_node *root = vidur_yaml_root(doc);
+        CU_ASSERT_EQUAL(vidur_yaml_read(root, &whole_fields[1], &whole, NULL), 0);
+        CU_ASSERT_STRING_EQUAL(whole.spec, cases[i].spec);
+        vidur_yaml_free(doc);
+    }
+}
+
 VIDUR_TEST_MAIN("yaml schema", {"everything", test_everything},
                 {"defaults stay", test_defaults_stay},
                 {"one stands for a list", test_one_stands_for_a_list},
                 {"default list is replaced", test_default_list_is_replaced},
                 {"bad input", test_bad_input},
                 {"missing values of the root", test_missing_values_of_the_root},
-                {"union keeps its default tag", test_union_keeps_its_default_tag})
+                {"union keeps its default tag", test_union_keeps_its_default_tag},
+                {"parts", test_parts}, {"references", test_references})

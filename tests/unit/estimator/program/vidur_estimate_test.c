@@ -315,7 +315,7 @@ static void test_configuration_errors(void)
         {"model=missing.yaml", "missing.yaml"},
         {"cluster.tensor_parallel_size=3", "3 does not divide 8 query heads"},
         {"cluster.device=a10o", "'a100'"},
-        {"cluster.network_device=a100_dgx", "holds a100, not gpu"},
+        {"cluster.network_device=a100_dgx", "holds a100 devices, not gpu"},
         {"cluster.gpus=3", "cluster.gpus"},
         {"estimator.sauce=roofline", "source"},
         {"estimator.profiles=nowhere", "nowhere"},

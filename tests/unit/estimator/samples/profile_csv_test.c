@@ -360,16 +360,16 @@ static void assert_model_key(struct vidur_model_spec model, const char *key)
 static void test_other_models(void)
 {
     struct vidur_model_spec model = fixture_model;
-    model.num_q_heads = 16;
+    model.kinds[0].num_q_heads = 16;
     assert_model_key(model, "mlp.csv: n_head: ");
     model = fixture_model;
-    model.num_kv_heads = 4;
+    model.kinds[0].num_kv_heads = 4;
     assert_model_key(model, "mlp.csv: n_kv_head: ");
     model = fixture_model;
     model.embedding_dim = 256;
     assert_model_key(model, "mlp.csv: n_embd: ");
     model = fixture_model;
-    model.mlp_hidden_dim = 256;
+    model.kinds[0].mlp_hidden_dim = 256;
     assert_model_key(model, "mlp.csv: n_expanded_embd: ");
     model = fixture_model;
     model.use_gated_mlp = false;
@@ -452,19 +452,19 @@ static void test_paths(void)
 /* ---- Real profiles ---- */
 
 static const struct vidur_model_spec qwen = {.name = "Qwen/Qwen-2-7B",
-                                             .num_q_heads = 28,
-                                             .num_kv_heads = 4,
+                                             .kinds[0].num_q_heads = 28,
+                                             .kinds[0].num_kv_heads = 4,
                                              .embedding_dim = 3584,
-                                             .mlp_hidden_dim = 18944,
+                                             .kinds[0].mlp_hidden_dim = 18944,
                                              .vocab_size = 152064,
                                              .use_gated_mlp = true,
                                              .post_attn_norm = true};
 
 static const struct vidur_model_spec llama = {.name = "meta-llama/Llama-2-70b-hf",
-                                              .num_q_heads = 64,
-                                              .num_kv_heads = 8,
+                                              .kinds[0].num_q_heads = 64,
+                                              .kinds[0].num_kv_heads = 8,
                                               .embedding_dim = 8192,
-                                              .mlp_hidden_dim = 28672,
+                                              .kinds[0].mlp_hidden_dim = 28672,
                                               .vocab_size = 32000,
                                               .use_gated_mlp = true,
                                               .post_attn_norm = true};

@@ -51,22 +51,31 @@ static void test_model(void)
     memset(&model, 0, sizeof model);
     FILL(model.name);
     const struct flip flip = {&model, sizeof model, digest_model, kept, 1};
-    CU_ASSERT_EQUAL(
-        flip_count_ignored(&flip),
-        gaps(sizeof model, sizeof model.name + 9 * sizeof(int) + 4 * sizeof(bool)));
+    CU_ASSERT_EQUAL(flip_count_ignored(&flip),
+                    gaps(sizeof model, sizeof model.name + 6 * sizeof(int) +
+                                           sizeof model.kinds + 4 * sizeof(bool) +
+                                           sizeof model.precision));
 }
 
 static void test_device(void)
 {
     struct vidur_device_sku device;
-    const size_t kept[] = {END_OF(struct vidur_device_sku, name)};
+    const size_t kept[] = {END_OF(struct vidur_device_sku, name),
+                           END_OF(struct vidur_device_sku, engine.fitted_on),
+                           END_OF(struct vidur_device_sku, kernel_system)};
     memset(&device, 0, sizeof device);
     FILL(device.name);
-    const struct flip flip = {&device, sizeof device, digest_device, kept, 1};
-    /* 3 datasheet figures, 7 efficiencies and launches, 5 of the V1 engine. */
-    CU_ASSERT_EQUAL(flip_count_ignored(&flip),
-                    gaps(sizeof device, sizeof device.name + 15 * sizeof(double)));
-    CU_ASSERT_EQUAL(gaps(sizeof device, sizeof device.name + 15 * sizeof(double)),
+    FILL(device.engine.fitted_on);
+    FILL(device.kernel_system);
+    const struct flip flip = {&device, sizeof device, digest_device, kept, 3};
+    /* 3 datasheet figures, 7 efficiencies and launches, 7 of the V1 engine. */
+    CU_ASSERT_EQUAL(
+        flip_count_ignored(&flip),
+        gaps(sizeof device, sizeof device.name + sizeof device.kernel_system +
+                                sizeof device.engine + 17 * sizeof(double)));
+    CU_ASSERT_EQUAL(gaps(sizeof device, sizeof device.name +
+                                            sizeof device.kernel_system +
+                                            sizeof device.engine + 17 * sizeof(double)),
                     sizeof device.usd_per_gpu_hour + sizeof device.price_source +
                         sizeof device.price_date);
 }

@@ -134,7 +134,7 @@ static void test_nothing_left_after_the_filter(void)
     request.block_size_tokens = 0; /* any */
     assert_opens(&request);
     struct vidur_model_spec other = fixture_model;
-    other.mlp_hidden_dim = 1024;
+    other.kinds[0].mlp_hidden_dim = 1024;
     request = fixture_request(1);
     request.model = &other;
     assert_fails(&request, "n_expanded_embd");

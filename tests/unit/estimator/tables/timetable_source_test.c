@@ -126,19 +126,6 @@ static void test_block_size_stands_in(void)
     vidur_timetable_close(t);
 }
 
-/* Weights that are taken as wider than they are, whatever the source. */
-static void test_quantized_weights(void)
-{
-    struct vidur_timetable_request request = fixture_request(1);
-    struct vidur_model_spec model = fixture_model;
-    model.quantized = true;
-    request.model = &model;
-    config = fixture_roofline();
-    vidur_timetable_close(open_heard(&request));
-    CU_ASSERT_EQUAL(heard.warnings, 1);
-    assert_contains(heard.last_warning, "those of 16-bit weights");
-}
-
 /* However long the folders' names are, what stands in is said. */
 static void test_long_folders(void)
 {
@@ -220,7 +207,7 @@ static void test_auto(void)
     assert_auto_is(&request, VIDUR_SOURCE_ROOFLINE);
     request = fixture_request(1);
     request.model = &model;
-    model.mlp_hidden_dim = 1024; /* of the same name, and yet another model */
+    model.kinds[0].mlp_hidden_dim = 1024; /* of the same name, and yet another model */
     assert_auto_is(&request, VIDUR_SOURCE_ROOFLINE);
     remove_file(FIXTURE_ATTENTION);
     request = fixture_request(1);
@@ -272,7 +259,6 @@ VIDUR_TEST_MAIN("timetables' sources", {"set up", set_up},
                 {"all_reduce stands in", test_all_reduce_stands_in},
                 {"both stand in", test_both_stand_in},
                 {"block size stands in", test_block_size_stands_in},
-                {"quantized weights", test_quantized_weights},
                 {"long folders", test_long_folders}, {"keys", test_keys},
                 {"auto", test_auto},
                 {"auto does not pass over damage", test_auto_does_not_pass_over_damage},

@@ -340,7 +340,7 @@ static void test_keys_change_with_the_inputs(void)
     r.device = &device;
     r.node = &node;
     assert_key(base, &c, &r, true);
-    model.num_kv_heads = 4;
+    model.kinds[0].num_kv_heads = 4;
     assert_key(base, &c, &r, false);
     model = fixture_model;
     device.roofline.gemm_efficiency = 0.81;

@@ -89,7 +89,7 @@ static void test_vidur_keys(void)
                  "    exclude_tp_dims: [2, 4, 8]\n");
     CU_ASSERT_EQUAL(c.num_clusters, 2);
     CU_ASSERT_STRING_EQUAL(c.clusters[1].node.name, "h100_dgx");
-    CU_ASSERT_TRUE(c.clusters[1].default_node);
+    CU_ASSERT_TRUE(c.clusters[1].hardware.default_node);
     CU_ASSERT_EQUAL(c.clusters[1].node.devices_per_node, 4);
     CU_ASSERT_EQUAL(c.num_schedulers, 3);
     CU_ASSERT_EQUAL(c.schedulers[1].config.chunk_size, 512);
@@ -281,7 +281,8 @@ static const struct {
      "clusters.0.usd_per_gpu_hour: a30 has no price"},
     {MODELS "clusters: [{device: a100, network_device: h100_dgx, "
             "num_gpus: 8}]\n" SCHEDULERS TRACES,
-     "h100_dgx is a node of h100 devices, not a100"},
+     "c.yaml:2: clusters.0.network_device: h100_dgx holds h100 devices, not a100; name "
+     "a node of a100"},
     {MODELS "clusters: [{device: a100, num_gpus: 8, gpus_per_node: "
             "16}]\n" SCHEDULERS TRACES,
      "gpus_per_node: 16; a a100_dgx has 8"},

@@ -39,7 +39,7 @@ static const char *trace_file(int num_long)
 }
 
 struct inputs {
-    const char *model, *trace, *file, *more_of_trace, *node, *semantics;
+    const char *model, *identifier, *trace, *file, *more_of_trace, *node, *semantics;
 };
 
 static enum session_status run(const struct inputs *in, struct session_outcome *outcome)
@@ -48,7 +48,7 @@ static enum session_status run(const struct inputs *in, struct session_outcome *
     FILE *file = fopen(path, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     fprintf(file,
-            "models: [{name: %s, identifier: meta-llama/Llama-2-7b-hf}]\n"
+            "models: [{name: %s, identifier: %s}]\n"
             "clusters: [{device: a100, num_gpus: 2%s}]\n"
             "schedulers: [{scheduler: vllm}]\n"
             "traces:\n"
@@ -57,8 +57,9 @@ static enum session_status run(const struct inputs *in, struct session_outcome *
             "search: {max_iterations: 4}\nsemantics: %s\n"
             "estimator: {source: roofline, cache_dir: '', num_estimators: 10, "
             "max_depth: 8, min_samples_split: 2, k_fold_cv_splits: 2}\n",
-            in->model ? in->model : "llama", in->node ? in->node : "",
-            in->trace ? in->trace : "chat", in->file,
+            in->model ? in->model : "llama",
+            in->identifier ? in->identifier : "meta-llama/Llama-2-7b-hf",
+            in->node ? in->node : "", in->trace ? in->trace : "chat", in->file,
             in->more_of_trace ? in->more_of_trace : "",
             in->semantics ? in->semantics : "corrected");
     fclose(file);
@@ -179,6 +180,28 @@ static void test_context_and_node(void)
     session_release(&outcome);
 }
 
+/* What a spec says of itself. */
+static void test_note_of_a_model(void)
+{
+    static const char note[] = "model mine: its vision encoder is left out";
+    const char *path = small_search_path("noted.yaml");
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs("variant_of: meta-llama/Llama-2-7b-hf\nname: mine\nprecision: bf16\n"
+          "note: its vision encoder is left out\n",
+          file);
+    fclose(file);
+    struct inputs in = {.file = trace_file(0), .model = "mine", .identifier = path};
+    struct session_outcome outcome;
+    CU_ASSERT_EQUAL_FATAL(run(&in, &outcome), SESSION_DONE);
+    expect_note(&outcome, true, "", note);
+    session_release(&outcome);
+    in.identifier = NULL;
+    CU_ASSERT_EQUAL_FATAL(run(&in, &outcome), SESSION_DONE);
+    expect_note(&outcome, false, "", note);
+    session_release(&outcome);
+}
+
 /* ---- Names ---- */
 
 /* 47 bytes are kept whole, everywhere; more are refused. */
@@ -262,5 +285,6 @@ VIDUR_TEST_MAIN("notes on inputs", {"few are cut", test_few_are_cut},
                 {"many are not cut unasked", test_many_are_not_cut_unasked},
                 {"nothing is cut", test_nothing_is_cut},
                 {"context and node", test_context_and_node},
+                {"note of a model", test_note_of_a_model},
                 {"long names", test_long_names}, {"long paths", test_long_paths},
                 {"long output", test_long_output})

@@ -68,10 +68,10 @@ static void test_kv_heads(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct vidur_deployment d = toy();
         struct vidur_error err = {0};
-        d.model.num_q_heads = 40;
+        d.model.kinds[0].num_q_heads = 40;
         d.model.embedding_dim = 640;
         d.node.devices_per_node = 40;
-        d.model.num_kv_heads = cases[i].heads;
+        d.model.kinds[0].num_kv_heads = cases[i].heads;
         d.tensor_parallel_size = cases[i].degree;
         CU_ASSERT_EQUAL(vidur_deployment_check(&d, &err), cases[i].starts ? 0 : -1);
         if (!cases[i].starts)
@@ -80,29 +80,6 @@ static void test_kv_heads(void)
             CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "KV heads of toy"));
         d.semantics = VIDUR_SEMANTICS_VIDUR; /* the reference rounds up */
         CU_ASSERT_EQUAL(vidur_deployment_check(&d, &err), 0);
-    }
-}
-
-static void test_default_node(void)
-{
-    static const struct {
-        const char *device, *corrected, *vidur;
-    } cases[] = {{"a100", "a100_dgx", "a100_pairwise_nvlink"},
-                 {"a40", "a40_pairwise_nvlink", "a40_pairwise_nvlink"},
-                 {"l40s", "l40s_pcie", "l40s_pairwise_nvlink"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct vidur_device_sku device = {0};
-        char name[64];
-        strcpy(device.name, cases[i].device);
-        CU_ASSERT_EQUAL(vidur_deployment_default_node(&device,
-                                                      VIDUR_SEMANTICS_CORRECTED, name,
-                                                      sizeof name, NULL),
-                        0);
-        CU_ASSERT_STRING_EQUAL(name, cases[i].corrected);
-        CU_ASSERT_EQUAL(vidur_deployment_default_node(&device, VIDUR_SEMANTICS_VIDUR,
-                                                      name, sizeof name, NULL),
-                        0);
-        CU_ASSERT_STRING_EQUAL(name, cases[i].vidur);
     }
 }
 
@@ -188,6 +165,5 @@ static void test_table_limits(void)
 }
 
 VIDUR_TEST_MAIN("deployment", {"defaults", test_defaults}, {"KV heads", test_kv_heads},
-                {"default node", test_default_node}, {"check", test_check},
-                {"multi-node", test_multi_node}, {"id", test_id},
+                {"check", test_check}, {"multi-node", test_multi_node}, {"id", test_id},
                 {"table limits", test_table_limits})

@@ -39,21 +39,30 @@ static void test_deployment(void)
 {
     typedef struct vidur_deployment type;
     static type d;
-    const size_t kept[] = {END_OF(type, model.name), END_OF(type, device.name),
-                           END_OF(type, node.name),  END_OF(type, node.device),
-                           END_OF(type, router),     END_OF(type, scheduler.type)};
+    const size_t kept[] = {END_OF(type, model.name),
+                           END_OF(type, device.name),
+                           END_OF(type, node.name),
+                           END_OF(type, node.device),
+                           END_OF(type, router),
+                           END_OF(type, scheduler.type),
+                           END_OF(type, device.engine.fitted_on),
+                           END_OF(type, device.kernel_system)};
     FILL(d.model.name);
     FILL(d.device.name);
     FILL(d.node.name);
+    FILL(d.device.engine.fitted_on);
+    FILL(d.device.kernel_system);
     FILL(d.node.device);
     FILL(d.router);
     FILL(d.scheduler.type);
-    const struct flip flip = {&d, sizeof d, digest_deployment, kept, 6};
-    const size_t own = 3 * sizeof(int) + sizeof(double) +
+    const struct flip flip = {&d, sizeof d, digest_deployment, kept, 8};
+    const size_t own = 3 * sizeof(int) + sizeof(bool) + sizeof(double) +
                        sizeof(enum vidur_memory_planner) +
                        sizeof(enum vidur_semantics) + sizeof d.router;
-    const size_t model = sizeof d.model.name + 9 * sizeof(int) + 4 * sizeof(bool);
-    const size_t device = sizeof d.device.name + 15 * sizeof(double);
+    const size_t model = sizeof d.model.name + 6 * sizeof(int) + sizeof d.model.kinds +
+                         4 * sizeof(bool) + sizeof d.model.precision;
+    const size_t device = sizeof d.device.name + sizeof d.device.kernel_system +
+                          sizeof d.device.engine + 17 * sizeof(double);
     const size_t node = sizeof d.node.name + sizeof d.node.device + sizeof(int) +
                         sizeof(bool) + 8 * sizeof(double);
     const size_t seen =

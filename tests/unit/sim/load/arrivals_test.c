@@ -251,7 +251,25 @@ static void test_rate_is_needed(void)
     config.arrivals.qps = NAN;
     assert_error(&config, "workload.arrivals.qps");
     config = fixed_lengths("poisn", 5);
-    assert_error(&config, "did you mean 'poisson'?");
+    assert_error(&config, "the nearest is 'poisson' of ");
+}
+
+/* What a search may vary. */
+static void test_rates(void)
+{
+    static const struct {
+        const char *type;
+        bool has_rate;
+    } cases[] = {{"poisson", true},
+                 {"gamma", true},
+                 {"static", false},
+                 {"trace", false},
+                 {"poison", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vidur_arrivals_config config = {0};
+        snprintf(config.type, sizeof config.type, "%s", cases[i].type);
+        CU_ASSERT_EQUAL(vidur_arrivals_have_rate(&config), cases[i].has_rate);
+    }
 }
 
 VIDUR_TEST_MAIN("arrivals", {"Poisson moments", test_poisson_moments},
@@ -262,4 +280,4 @@ VIDUR_TEST_MAIN("arrivals", {"Poisson moments", test_poisson_moments},
                 {"trace: window and scale", test_trace_window_and_scale},
                 {"trace: bad files", test_bad_trace_files},
                 {"duration", test_duration_drops_the_late},
-                {"rate is needed", test_rate_is_needed})
+                {"rate is needed", test_rate_is_needed}, {"rates", test_rates})

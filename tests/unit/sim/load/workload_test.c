@@ -433,8 +433,8 @@ static void test_bad_sections(void)
         const char *message;
     } cases[] = {
         {"workload:\n  arrivals: {type: poison, qps: 1}\n",
-         "/c/a.yaml:2: workload.arrivals.type: 'poison' is not known; did you mean "
-         "'poisson'?"},
+         "/c/a.yaml:2: workload.arrivals.type: 'poison' is not known; the nearest is "
+         "'poisson' of "},
         {"workload:\n  arrivals: {type: poisson, qps: -1}\n",
          "/c/a.yaml:2: workload.arrivals.qps: "},
         {"workload:\n  arrivals: {type: poisson, cv: 1}\n",

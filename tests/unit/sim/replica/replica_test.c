@@ -212,7 +212,7 @@ static void test_group_equals_members(void)
         }
         CU_ASSERT_EQUAL(group->context_tokens, context);
         CU_ASSERT_EQUAL(vidur_group_demand(&f.replica, group), demand);
-        group->execution_ticks += 7;
+        group->ticks.execution += 7;
         for (int32_t r = 0; r < next; r++) {
             alone_n[r] += in[r];
             alone_ticks[r] += in[r] ? 7 : 0;

@@ -27,7 +27,7 @@ static struct setting *begin(void)
     struct vidur_rng rng;
     vidur_rng_init(&rng, 3, 3);
     toy_deployment(&s->deployment, "sarathi");
-    s->deployment.model.num_kv_heads = 2;
+    s->deployment.model.kinds[0].num_kv_heads = 2;
     s->deployment.tensor_parallel_size = 2;
     s->deployment.num_pipeline_stages = 2;
     for (int op = 0; op < VIDUR_NUM_TOKEN_OPERATORS; op++) {
@@ -141,7 +141,8 @@ static void test_what_does_not_apply(void)
     struct setting *s = begin();
     struct vidur_error err = {0};
     struct vidur_live_batch batch = mixed();
-    s->deployment.model.num_kv_heads = s->deployment.model.num_q_heads;
+    s->deployment.model.kinds[0].num_kv_heads =
+        s->deployment.model.kinds[0].num_q_heads;
     s->deployment.tensor_parallel_size = 1;
     s->table.token[VIDUR_OP_all_reduce] = (struct vidur_token_table){0};
     s->table.token[VIDUR_OP_send_recv] = (struct vidur_token_table){0};
@@ -150,7 +151,7 @@ static void test_what_does_not_apply(void)
     CU_ASSERT_EQUAL(batch.step.communication_s[0], 0);
     CU_ASSERT_EQUAL(batch.step.stage_s[0], batch.step.stage_s[1]);
     const double grouped_s = batch.step.stage_s[1];
-    s->deployment.model.num_kv_heads = 1;
+    s->deployment.model.kinds[0].num_kv_heads = 1;
     CU_ASSERT_EQUAL_FATAL(build(s, &err), 0);
     vidur_step_layers.time(s->state, NULL, &batch);
     CU_ASSERT(batch.step.stage_s[1] > grouped_s);

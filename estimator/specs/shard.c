@@ -1,0 +1,222 @@
+#include <vidur/shard.h>
+
+#include <string.h>
+
+enum { BF16_BYTES = 2, BLOCK = 128 /* of weights that share a scale */ };
+
+static int matrices(const struct vidur_model_spec *model)
+{
+    return model->use_gated_mlp ? 3 : 2;
+}
+
+/* Queries and keys through their low ranks; q_a and kv_a are on every device. */
+static int64_t latent_attention_weights(const struct vidur_layer_kind *k, int64_t d,
+                                        int64_t heads)
+{
+    const int64_t queries = (int64_t)k->nope_head_dim + k->rope_head_dim;
+    const int64_t q = k->q_lora_rank > 0 ? k->q_lora_rank * (d + heads * queries)
+                                         : d * heads * queries;
+    const int64_t kv_a = d * (k->kv_lora_rank + k->rope_head_dim);
+    const int64_t kv_b = heads * k->kv_lora_rank * (k->nope_head_dim + k->v_head_dim);
+    return q + kv_a + kv_b + heads * k->v_head_dim * d;
+}
+
+static void set_attention(struct vidur_shard_layers *l, int64_t d, int tp,
+                          enum vidur_dtype kv_cache)
+{
+    const struct vidur_layer_kind *k = &l->kind;
+    l->q_heads = k->num_q_heads / tp;
+    if (k->attention == VIDUR_ATTENTION_MLA) {
+        l->kv_heads = 1;
+        l->attention_weights = latent_attention_weights(k, d, l->q_heads);
+        l->kv_bytes_per_token =
+            vidur_dtype_bytes(kv_cache) * (k->kv_lora_rank + k->rope_head_dim) +
+            k->index_head_dim;
+        return;
+    }
+    l->kv_heads = (k->num_kv_heads + tp - 1) / tp;
+    const int64_t per_head = d * k->head_dim;
+    l->attention_weights =
+        per_head * (l->q_heads + 2 * l->kv_heads) + per_head * l->q_heads;
+    l->kv_bytes_per_token = vidur_dtype_bytes(kv_cache) * 2 * k->head_dim * l->kv_heads;
+}
+
+void vidur_shard_of(struct vidur_shard *shard, const struct vidur_model_spec *model,
+                    const struct vidur_cut *cut)
+{
+    *shard = (struct vidur_shard){.cut = *cut,
+                                  .precision = model->precision,
+                                  .embedding_dim = model->embedding_dim,
+                                  .vocab_size = model->vocab_size,
+                                  .use_gated_mlp = model->use_gated_mlp,
+                                  .post_attn_norm = model->post_attn_norm,
+                                  .tie_word_embeddings = model->tie_word_embeddings,
+                                  .qk_norm_all_heads = model->qk_norm_all_heads,
+                                  .num_kinds = model->num_kinds};
+    const int64_t d = model->embedding_dim, tp = cut->tensor;
+    for (int i = 0; i < model->num_kinds; i++) {
+        struct vidur_shard_layers *l = &shard->layers[i];
+        l->kind = model->kinds[i];
+        l->count = (double)l->kind.count / cut->pipeline;
+        set_attention(l, d, cut->tensor, model->precision.kv_cache);
+        l->mlp_dim = (double)l->kind.mlp_hidden_dim / (double)tp;
+        l->mlp_weights = matrices(model) * (d * l->kind.mlp_hidden_dim) / tp;
+        l->moe_tensor = cut->expert ? 1 : cut->tensor;
+        l->moe_expert = cut->expert ? cut->tensor : 1;
+        l->router_weights = d * l->kind.num_experts;
+        l->expert_weights =
+            matrices(model) * d * l->kind.expert_hidden_dim * l->kind.num_experts / tp;
+    }
+}
+
+/* ---- What a cut must divide ---- */
+
+static int check_query_heads(const struct vidur_model_spec *model, int tp,
+                             struct vidur_error *err)
+{
+    for (int i = 0; i < model->num_kinds; i++)
+        if (model->kinds[i].num_q_heads % tp)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "%d does not divide %d "
+                              "query heads of %s",
+                              tp, model->kinds[i].num_q_heads, model->name);
+    return 0;
+}
+
+static int check_kv_heads(const struct vidur_model_spec *model,
+                          const struct vidur_layer_kind *k, int tp,
+                          struct vidur_error *err)
+{
+    if (k->attention == VIDUR_ATTENTION_GQA && k->num_kv_heads % tp &&
+        tp % k->num_kv_heads)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%d neither divides the %d KV "
+                          "heads of %s nor is a multiple of them; engines refuse it",
+                          tp, k->num_kv_heads, model->name);
+    return 0;
+}
+
+/* A device's part of a width must hold whole blocks. */
+static int check_blocks(const struct vidur_model_spec *model, const char *what,
+                        int width, int tp, struct vidur_error *err)
+{
+    if (width % (tp * BLOCK) == 0)
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "%d leaves %g of the %d columns of %s's %s "
+                      "to a device; fp8_block weights need a multiple of %d",
+                      tp, (double)width / tp, width, model->name, what, BLOCK);
+}
+
+static int check_feed_forward(const struct vidur_model_spec *model,
+                              const struct vidur_layer_kind *k,
+                              const struct vidur_cut *cut, struct vidur_error *err)
+{
+    const int tp = cut->tensor;
+    if (k->num_experts > 0 && cut->expert && k->num_experts % tp)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "%d devices do not divide the %d experts (expert_parallel) of "
+            "%s",
+            tp, k->num_experts, model->name);
+    if (k->num_experts > 0 && !cut->expert && k->expert_hidden_dim % tp)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%d does not divide the %d columns of "
+                          "%s's experts; expert_parallel: true keeps experts whole",
+                          tp, k->expert_hidden_dim, model->name);
+    if (k->num_experts > 0 && !cut->expert &&
+        model->precision.experts == VIDUR_DTYPE_fp8_block &&
+        check_blocks(model, "experts", k->expert_hidden_dim, tp, err))
+        return -1;
+    if (k->mlp_hidden_dim > 0 && model->precision.weights == VIDUR_DTYPE_fp8_block)
+        return check_blocks(model, "MLP", k->mlp_hidden_dim, tp, err);
+    return 0;
+}
+
+int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_cut *cut,
+                      bool as_engines, struct vidur_error *err)
+{
+    bool has_experts = false;
+    if (check_query_heads(model, cut->tensor, err))
+        return -1;
+    if (model->embedding_dim % cut->tensor)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%d does not divide the "
+                          "embedding dimension %d of %s",
+                          cut->tensor, model->embedding_dim, model->name);
+    for (int i = 0; i < model->num_kinds; i++) {
+        const struct vidur_layer_kind *k = &model->kinds[i];
+        if ((as_engines && check_kv_heads(model, k, cut->tensor, err)) ||
+            check_feed_forward(model, k, cut, err))
+            return -1;
+        has_experts |= k->num_experts > 0;
+    }
+    if (cut->expert && !has_experts)
+        return vidur_fail(err, VIDUR_EINVAL, "%s has no experts for expert_parallel",
+                          model->name);
+    return 0;
+}
+
+/* ---- Sums ---- */
+
+double vidur_shard_layer_bytes(const struct vidur_shard *shard)
+{
+    const struct vidur_precision *p = &shard->precision;
+    double bytes = 0;
+    for (int i = 0; i < shard->num_kinds; i++) {
+        const struct vidur_shard_layers *l = &shard->layers[i];
+        bytes +=
+            l->count * (vidur_dtype_bytes(p->attention) * (double)l->attention_weights +
+                        vidur_dtype_bytes(p->weights) * (double)l->mlp_weights +
+                        vidur_dtype_bytes(p->experts) * (double)l->expert_weights +
+                        BF16_BYTES * (double)l->router_weights);
+    }
+    return bytes;
+}
+
+double vidur_shard_embedding_bytes(const struct vidur_shard *shard)
+{
+    return (double)BF16_BYTES * shard->vocab_size * shard->embedding_dim /
+           shard->cut.tensor;
+}
+
+double vidur_shard_kv_bytes_per_token(const struct vidur_shard *shard)
+{
+    double bytes = 0;
+    for (int i = 0; i < shard->num_kinds; i++)
+        bytes += shard->layers[i].kv_bytes_per_token * shard->layers[i].count;
+    return bytes;
+}
+
+/* Values that attention multiplies for a pair of query and key, twice: of a key and of
+ * a value. */
+static double pair_dim(const struct vidur_layer_kind *k)
+{
+    return k->attention == VIDUR_ATTENTION_MLA
+               ? (k->nope_head_dim + k->rope_head_dim + k->v_head_dim) / 2.0
+               : k->head_dim;
+}
+
+double vidur_shard_flops(const struct vidur_shard *shard,
+                         const struct vidur_relative_peaks *peaks, int64_t tokens,
+                         int64_t pairs)
+{
+    const struct vidur_precision *p = &shard->precision;
+    double flops = 0;
+    for (int i = 0; i < shard->num_kinds; i++) {
+        const struct vidur_shard_layers *l = &shard->layers[i];
+        const struct vidur_layer_kind *k = &l->kind;
+        double params =
+            (double)l->attention_weights / peaks->of[vidur_dtype_peak(p->attention)] +
+            (double)l->mlp_weights / peaks->of[vidur_dtype_peak(p->weights)];
+        if (k->num_experts > 0)
+            params += (double)l->router_weights +
+                      (double)l->expert_weights * k->experts_per_token /
+                          k->num_experts / peaks->of[vidur_dtype_peak(p->experts)];
+        const int64_t seen = tokens * k->window_tokens;
+        const int64_t counted = k->window_tokens > 0 && seen < pairs ? seen : pairs;
+        flops += 2 * (double)tokens * (l->count * params) +
+                 4 * l->count * l->q_heads * pair_dim(k) * (double)counted;
+    }
+    return flops;
+}

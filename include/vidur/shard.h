@@ -1,0 +1,68 @@
+#ifndef VIDUR_SHARD_H
+#define VIDUR_SHARD_H
+
+#include <vidur/model.h>
+
+#include <stdint.h>
+
+/*
+ * What one device holds of a model, derived once from the model and how it is cut: the
+ * one place that knows how heads, widths and experts are divided. Memory plans,
+ * operator times, FLOPs and keys follow from it. Plain data; pure functions. Source:
+ * SIMULATOR.md section 3, ENGINE.md section 5.
+ */
+
+/* How a replica is cut over devices. */
+struct vidur_cut {
+    int tensor;   /* TP: heads and widths */
+    int pipeline; /* PP: layers */
+    bool expert;  /* experts go whole to the devices of a TP group; else TP cuts them */
+};
+
+/* Of the layers of one kind. */
+struct vidur_shard_layers {
+    struct vidur_layer_kind kind; /* of the whole model */
+    double count;                 /* of such layers in a stage, on average */
+    int q_heads, kv_heads;        /* of this device: at least one KV head */
+    double mlp_dim;               /* of this device */
+    int moe_tensor, moe_expert;   /* the experts' own cut: width and number */
+    /* weights (numbers, not bytes) of a layer on this device */
+    int64_t attention_weights, mlp_weights, expert_weights, router_weights;
+    double kv_bytes_per_token; /* of a layer on this device, index included */
+};
+
+struct vidur_shard {
+    struct vidur_cut cut;
+    struct vidur_precision precision;
+    int embedding_dim, vocab_size;
+    bool use_gated_mlp, post_attn_norm, tie_word_embeddings, qk_norm_all_heads;
+    int num_kinds;
+    struct vidur_shard_layers layers[VIDUR_MAX_LAYER_KINDS];
+};
+
+/* The cut must divide what it cuts: see vidur_shard_check. */
+void vidur_shard_of(struct vidur_shard *shard, const struct vidur_model_spec *model,
+                    const struct vidur_cut *cut);
+
+/* What a cut must divide: query heads and the embedding, experts over an
+ * expert-parallel group or their widths over TP, blocks of 128 of FP8 weights in
+ * blocks; `as_engines`: KV heads, too, or be a multiple of them (else they are rounded
+ * up). Each refusal says its reason. */
+int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_cut *cut,
+                      bool as_engines, struct vidur_error *err);
+
+/* Bytes of a stage's decoder layers, and of an embedding or an output head (bf16). */
+double vidur_shard_layer_bytes(const struct vidur_shard *shard);
+double vidur_shard_embedding_bytes(const struct vidur_shard *shard);
+
+/* Of a token over a stage's layers. */
+double vidur_shard_kv_bytes_per_token(const struct vidur_shard *shard);
+
+/* FLOPs of a stage's layers for `tokens` tokens with `pairs` pairs of query and key,
+ * each counted by what it costs where bf16 costs 1: as a share of the bf16 peak that is
+ * the device's utilisation. Windows cap the pairs at tokens times window. */
+double vidur_shard_flops(const struct vidur_shard *shard,
+                         const struct vidur_relative_peaks *peaks, int64_t tokens,
+                         int64_t pairs);
+
+#endif

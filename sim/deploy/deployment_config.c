@@ -1,0 +1,54 @@
+/* The keys of a deployment that are more than names of specs: how it is laid out over
+ * devices, and its scheduler's. */
+
+#include <vidur/simulation_config.h>
+
+#include "base/yaml.h"
+
+const char *const vidur_memory_planner_names[] = {"by_semantics", "vidur", "exact",
+                                                  NULL};
+
+/* ---- `cluster:` ---- */
+
+#define KEY(key, kind, member)                                                         \
+    VIDUR_YAML_KEY(key, kind, struct vidur_deployment, member)
+#define X(kind, name, def, least)                                                      \
+    VIDUR_YAML_AT_LEAST(kind, struct vidur_deployment, name, least),
+
+static const struct vidur_yaml_field cluster_fields[] = {
+    {KEY("num_replicas", INT, num_replicas), .flags = VIDUR_YAML_MIN, .min = 1},
+    {KEY("memory_margin_fraction", DOUBLE, memory_margin_fraction),
+     .flags = VIDUR_YAML_MIN | VIDUR_YAML_BELOW, .min = 0, .max = 1},
+    {KEY("memory_planner", ENUM, memory_planner), .names = vidur_memory_planner_names},
+    VIDUR_PARALLELISM(X){0}};
+#undef X
+
+const struct vidur_yaml_field *vidur_deployment_cluster_fields(void)
+{
+    return cluster_fields;
+}
+
+/* ---- `scheduler:` ---- */
+
+#define X(kind, name, def, least)                                                      \
+    VIDUR_YAML_AT_LEAST(kind, struct vidur_scheduler_config, name, least),
+static const struct vidur_yaml_field knob_fields[] = {VIDUR_SCHEDULER_KNOBS(X){0}};
+#undef X
+
+const struct vidur_yaml_field *vidur_scheduler_knob_fields(void)
+{
+    return knob_fields;
+}
+
+static const struct vidur_yaml_field scheduler_fields[] = {
+    {VIDUR_YAML_KEY("type", STRING, struct vidur_scheduler_config, type),
+     .flags = VIDUR_YAML_FILLED},
+    {.key = "", .type = VIDUR_YAML_PART, .part = vidur_scheduler_knob_fields},
+    {0}};
+
+int vidur_scheduler_config_read(const struct vidur_yaml_node *section,
+                                struct vidur_scheduler_config *scheduler,
+                                struct vidur_error *err)
+{
+    return vidur_yaml_read(section, scheduler_fields, scheduler, err);
+}

@@ -1,0 +1,165 @@
+#include "test.h"
+
+#include "base/yaml.h"
+
+#include <vidur/spec_config.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static void test_default_node(void)
+{
+    static const struct {
+        const char *device, *corrected, *vidur;
+    } cases[] = {{"a100", "a100_dgx", "a100_pairwise_nvlink"},
+                 {"a40", "a40_pairwise_nvlink", "a40_pairwise_nvlink"},
+                 {"l40s", "l40s_pcie", "l40s_pairwise_nvlink"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vidur_device_sku device = {0};
+        char name[64];
+        strcpy(device.name, cases[i].device);
+        CU_ASSERT_EQUAL(vidur_default_node(&device, VIDUR_SEMANTICS_CORRECTED, name,
+                                           sizeof name, NULL),
+                        0);
+        CU_ASSERT_STRING_EQUAL(name, cases[i].corrected);
+        CU_ASSERT_EQUAL(
+            vidur_default_node(&device, VIDUR_SEMANTICS_VIDUR, name, sizeof name, NULL),
+            0);
+        CU_ASSERT_STRING_EQUAL(name, cases[i].vidur);
+    }
+}
+
+/* ---- A document like those of the programs ---- */
+
+struct document {
+    struct vidur_hardware_config hardware;
+    struct vidur_device_sku device;
+    struct vidur_node_sku node;
+};
+
+static const struct vidur_yaml_field fields[] = {
+    {VIDUR_YAML_KEYS(struct document, hardware, vidur_hardware_fields)}, {0}};
+
+static int load(const char *text, enum vidur_semantics semantics,
+                struct document *document, struct vidur_error *err)
+{
+    struct vidur_yaml *doc = vidur_yaml_parse("a.yaml", text, strlen(text), err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+    const struct vidur_yaml_node *root = vidur_yaml_root(doc);
+    memset(document, 0, sizeof *document);
+    document->hardware.semantics = semantics;
+    int status = vidur_yaml_read(root, fields, document, err);
+    if (status == 0)
+        status = vidur_hardware_load(&document->hardware, root, &document->device,
+                                     &document->node, err);
+    vidur_yaml_free(doc);
+    return status;
+}
+
+static void test_hardware(void)
+{
+    struct document d;
+    CU_ASSERT_EQUAL(load("{device: a100, network_device: a100_pairwise_nvlink}",
+                         VIDUR_SEMANTICS_CORRECTED, &d, NULL),
+                    0);
+    CU_ASSERT_STRING_EQUAL(d.device.name, "a100");
+    CU_ASSERT_STRING_EQUAL(d.node.name, "a100_pairwise_nvlink");
+    CU_ASSERT_FALSE(d.hardware.default_node);
+    CU_ASSERT_EQUAL(load("device: a100", VIDUR_SEMANTICS_CORRECTED, &d, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(d.node.name, "a100_dgx");
+    CU_ASSERT_STRING_EQUAL(d.hardware.node, "a100_dgx");
+    CU_ASSERT_TRUE(d.hardware.default_node);
+    CU_ASSERT_EQUAL(load("device: a100", VIDUR_SEMANTICS_VIDUR, &d, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(d.node.name, "a100_pairwise_nvlink");
+}
+
+static void test_hardware_errors(void)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"network_device: a100_dgx", "a.yaml:1: device: missing; this key needs a"},
+        {"device: ''", "a.yaml:1: device: an empty text; give a name"},
+        {"device: [a100]", "a.yaml:1: device: a list where a text is needed"},
+        {"device: a10o", "a.yaml:1: device: 'a10o' is not in data/skus/devices; the "},
+        {"device: no.yaml", "a.yaml:1: device: no.yaml"},
+        {"device: a100\nnetwork_device: dgx", "a.yaml:2: network_device: 'dgx' is not"},
+        {"device: a100\nnetwork_device: h100_dgx",
+         "a.yaml:2: network_device: h100_dgx holds h100 devices, not a100; name a node "
+         "of a100"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct document d;
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL(load(cases[i].text, VIDUR_SEMANTICS_CORRECTED, &d, &err), -1);
+        const size_t n = strlen(cases[i].message);
+        if (strncmp(err.text, cases[i].message, n) != 0)
+            printf("\n  wanted '%s...', got '%s'", cases[i].message, err.text);
+        CU_ASSERT_EQUAL(strncmp(err.text, cases[i].message, n), 0);
+    }
+}
+
+static void test_model(void)
+{
+    static const char text[] = "name: llama\nmodel: lama-2-70b-hf\n";
+    struct vidur_model_spec model;
+    struct vidur_error err = {0};
+    struct vidur_yaml *doc = vidur_yaml_parse("a.yaml", text, strlen(text), NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+    const struct vidur_yaml_node *root = vidur_yaml_root(doc);
+    CU_ASSERT_EQUAL(
+        vidur_model_config_load(&model, "llama-2-70b-hf", root, "model", &err), 0);
+    CU_ASSERT_EQUAL(model.num_layers, 80);
+    CU_ASSERT_EQUAL(
+        vidur_model_config_load(&model, "lama-2-70b-hf", root, "model", &err), -1);
+    CU_ASSERT_EQUAL(
+        strncmp(err.text, "a.yaml:2: model: 'lama-2-70b-hf' is not in data/models", 54),
+        0);
+    vidur_yaml_free(doc);
+}
+
+/* ---- Layout ---- */
+
+static void test_layout(void)
+{
+    const struct vidur_model_spec toy = {.name = "toy",
+                                         .num_layers = 6,
+                                         .num_kinds = 1,
+                                         .kinds = {{.count = 6,
+                                                    .num_q_heads = 40,
+                                                    .num_kv_heads = 10,
+                                                    .head_dim = 16,
+                                                    .mlp_hidden_dim = 1280}},
+                                         .embedding_dim = 640,
+                                         .max_tensor_parallel_size = 10};
+    static const struct {
+        int degree;
+        enum vidur_semantics semantics;
+        const char *message; /* NULL: it goes */
+    } cases[] = {
+        {1, VIDUR_SEMANTICS_CORRECTED, NULL},
+        {5, VIDUR_SEMANTICS_CORRECTED, NULL},
+        {3, VIDUR_SEMANTICS_CORRECTED, "3 does not divide 40 query heads of toy"},
+        {3, VIDUR_SEMANTICS_VIDUR, "3 does not divide 40 query heads of toy"},
+        {4, VIDUR_SEMANTICS_CORRECTED, "4 neither divides the 10 KV heads of toy nor"},
+        {4, VIDUR_SEMANTICS_VIDUR, NULL},
+        {20, VIDUR_SEMANTICS_CORRECTED, "toy runs on at most 10 devices in parallel"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vidur_error err = {0};
+        const struct vidur_cut cut = {cases[i].degree, 1, false};
+        const int status =
+            vidur_check_tensor_parallel(&toy, &cut, cases[i].semantics, &err);
+        CU_ASSERT_EQUAL(status, cases[i].message ? -1 : 0);
+        if (cases[i].message)
+            CU_ASSERT_EQUAL(
+                strncmp(err.text, cases[i].message, strlen(cases[i].message)), 0);
+    }
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_check_pipeline(&toy, 3, &err), 0);
+    CU_ASSERT_EQUAL(vidur_check_pipeline(&toy, 4, &err), -1);
+    CU_ASSERT_STRING_EQUAL(err.text, "4 does not divide 6 layers of toy");
+}
+
+VIDUR_TEST_MAIN("spec config", {"default node", test_default_node},
+                {"hardware", test_hardware}, {"hardware errors", test_hardware_errors},
+                {"model", test_model}, {"layout", test_layout})

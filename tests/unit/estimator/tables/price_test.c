@@ -1,0 +1,227 @@
+#include "tables/price.h"
+
+#include "temp_dir.h"
+#include "test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct temp_dir dir;
+static struct vidur_device_sku device;
+static const struct vidur_node_sku node = {.devices_per_node = 8,
+                                           .link_bandwidth_gb_per_s = 100};
+
+static void set_up(void)
+{
+    temp_dir_make(&dir);
+    vidur_device_sku_defaults(&device);
+    device.v1.memory_bandwidth_gb_per_s = 3350;
+    device.v1.peak_bf16_tflops = 1000;
+    device.v1.peak_fp8_tflops = 2000;
+}
+
+static void clean_up(void)
+{
+    temp_dir_remove(&dir);
+}
+
+/* A pricer over a folder with these tables; NULL: none of that name. */
+static struct vidur_pricer pricer_over(const char *gemm, const char *moe)
+{
+    struct vidur_pricer pricer;
+    struct vidur_kernels *kernels = NULL;
+    struct vidur_error err = {0};
+    temp_dir_write(&dir, "k/system.yaml",
+                   "gpu: {mem_bw: 3.35e12, bfloat16_tc_flops: 1.0e15, fp8_tc_flops: "
+                   "2.0e15}\n");
+    if (gemm)
+        temp_dir_write(&dir, "k/gemm.csv", gemm);
+    if (moe)
+        temp_dir_write(&dir, "k/moe.csv", moe);
+    const struct temp_path path = temp_dir_path(&dir, "k");
+    CU_ASSERT_EQUAL(vidur_kernels_open(&kernels, path.text, &err), 0);
+    CU_ASSERT_EQUAL(vidur_pricer_init(&pricer, &device, &node, kernels, &err), 0);
+    if (err.text[0])
+        printf("\n  %s\n", err.text);
+    pricer.devices = 2;
+    return pricer;
+}
+
+static double price(struct vidur_pricer *pricer, const struct vidur_work *work,
+                    int tokens)
+{
+    double ms[65] = {0};
+    struct vidur_error err = {0};
+    const struct vidur_price_sum sum = {2, ms, 64};
+    if (vidur_price_operator(pricer, "op", work, &sum, &err))
+        printf("\n  %s\n", err.text);
+    return ms[tokens] / 2; /* asked for twice */
+}
+
+static struct vidur_work product(enum vidur_dtype dtype, double n, double k)
+{
+    return (struct vidur_work){.law = VIDUR_LAW_GEMM, .dtype = dtype, .n = n, .k = k};
+}
+
+static void test_measured_product(void)
+{
+    struct vidur_pricer p =
+        pricer_over("dtype,m,n,k,latency_ms\nbfloat16,8,2048,1024,4\n"
+                    "bfloat16,2,2048,1024,1\nbfloat16,4,2048,1024,3\n"
+                    "bfloat16,4,2048,1024,5\n",
+                    NULL);
+    const struct vidur_work work = product(VIDUR_DTYPE_bf16, 2048, 1024);
+    CU_ASSERT_EQUAL(price(&p, &work, 1), 1); /* below the first: its time */
+    CU_ASSERT_EQUAL(price(&p, &work, 2), 1);
+    CU_ASSERT_EQUAL(price(&p, &work, 3), 2);
+    CU_ASSERT_EQUAL(price(&p, &work, 4), 3); /* the faster kernel */
+    CU_ASSERT_EQUAL(price(&p, &work, 6), 3.5);
+    CU_ASSERT_EQUAL(price(&p, &work, 16), 8); /* proportional beyond the last */
+    CU_ASSERT_STRING_EQUAL(p.borrowed, "");
+    /* a format without rows */
+    const struct vidur_work other = product(VIDUR_DTYPE_int4, 2048, 1024);
+    CU_ASSERT_DOUBLE_EQUAL(price(&p, &other, 4), vidur_roofline_work_ms(&p, &other, 4),
+                           1e-12);
+    CU_ASSERT_STRING_EQUAL(p.borrowed, "; op from the roofline");
+    vidur_kernels_close(p.kernels);
+}
+
+/* The lower bound of a product in ms, with the bandwidth and peak of system.yaml. */
+static double bound_ms(double m, double n, double k)
+{
+    return 1e3 * fmax(2 * m * n * k / 1e15, 2 * (m * n + n * k + m * k) / 3.35e12);
+}
+
+/* Five shapes around (4096, 4096): the farthest and the small one do not count. */
+static void test_product_between_shapes(void)
+{
+    static const double shapes[5][2] = {
+        {2048, 4096}, {8192, 4096}, {4096, 1024}, {16384, 8192}, {65536, 4096}};
+    static const double distance2[4] = {1, 1, 4, 5};
+    static const double share[5] = {0.5, 0.8, 0.25, 0.4, 0.1};
+    char text[1024] = "dtype,m,n,k,latency_ms\nbfloat16,64,4096,512,9\n"
+                      "fp8,64,4096,4096,1\n";
+    for (int i = 0; i < 5; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "bfloat16,64,%g,%g,%.17g\n", shapes[i][0], shapes[i][1],
+                 bound_ms(64, shapes[i][0], shapes[i][1]) / share[i]);
+    struct vidur_pricer p = pricer_over(text, NULL);
+    const struct vidur_work work = product(VIDUR_DTYPE_bf16, 4096, 4096);
+    double weights = 0, mean = 0;
+    for (int i = 0; i < 4; i++) {
+        weights += 1 / distance2[i];
+        mean += share[i] / distance2[i];
+    }
+    CU_ASSERT_DOUBLE_EQUAL(price(&p, &work, 64),
+                           bound_ms(64, 4096, 4096) / (mean / weights), 1e-12);
+    vidur_kernels_close(p.kernels);
+}
+
+/* In blocks: its own rows, or FP8's and the quantisation of the input. */
+static void test_products_in_blocks(void)
+{
+    struct vidur_pricer p = pricer_over("dtype,m,n,k,latency_ms\n"
+                                        "fp8_block,1,2048,1024,1\n"
+                                        "fp8_block,64,2048,1024,1\n"
+                                        "fp8,1,2048,1024,0.5\nfp8,64,2048,1024,2\n",
+                                        NULL);
+    const struct vidur_work work = product(VIDUR_DTYPE_fp8_block, 2048, 1024);
+    CU_ASSERT_DOUBLE_EQUAL(price(&p, &work, 1), 0.5 + 3 * 1024 / (0.8 * 3.35e9) + 2e-3,
+                           1e-9);
+    CU_ASSERT_EQUAL(price(&p, &work, 64), 1);
+    vidur_kernels_close(p.kernels);
+}
+
+static const struct vidur_work experts = {.law = VIDUR_LAW_EXPERTS,
+                                          .dtype = VIDUR_DTYPE_fp8,
+                                          .hidden_dim = 1024,
+                                          .expert_dim = 512,
+                                          .experts_per_token = 2,
+                                          .num_experts = 8,
+                                          .moe_tensor = 2,
+                                          .moe_expert = 1,
+                                          .matrices = 3};
+
+#define MOE_HEADER                                                                     \
+    "dtype,hidden,inter,topk,experts,moe_tp,moe_ep,distribution,tokens,latency_ms\n"
+
+static void test_measured_experts(void)
+{
+    struct vidur_pricer p =
+        pricer_over(NULL, MOE_HEADER "fp8,1024,512,2,8,2,1,power_law_1.01,1,4\n"
+                                     "fp8,1024,512,2,8,2,1,balanced,1,1\n"
+                                     "fp8,1024,512,2,8,2,1,power_law_1.01,3,8\n"
+                                     "fp8_block,1024,512,2,8,2,1,power_law_1.01,3,5\n"
+                                     "fp8,1024,512,2,8,1,2,power_law_1.01,1,9\n");
+    CU_ASSERT_EQUAL(price(&p, &experts, 2), 5); /* in blocks is faster than 6 */
+    CU_ASSERT_STRING_EQUAL(p.borrowed, "");
+    struct vidur_work whole = experts;
+    whole.moe_tensor = 1;
+    whole.moe_expert = 2;
+    CU_ASSERT_EQUAL(price(&p, &whole, 1), 9);
+    vidur_kernels_close(p.kernels);
+}
+
+/* Twice the width: twice the bytes that must move, at the utilisation of the nearest.
+ */
+static void test_experts_between_rows(void)
+{
+    struct vidur_pricer p =
+        pricer_over(NULL, MOE_HEADER "fp8,1024,512,2,8,2,1,power_law_1.01,1,4\n"
+                                     "fp8,4096,512,2,8,2,1,power_law_1.01,1,100\n");
+    struct vidur_work wide = experts;
+    wide.expert_dim = 1024;
+    CU_ASSERT_DOUBLE_EQUAL(price(&p, &wide, 1), 8, 1e-9);
+    CU_ASSERT_PTR_NOT_NULL(strstr(p.borrowed, "op scaled from 8 of 1024 x 512"));
+    vidur_kernels_close(p.kernels);
+}
+
+/* All but a few of the experts are met by many tokens. */
+static void test_roofline_of_experts(void)
+{
+    struct vidur_pricer p;
+    CU_ASSERT_EQUAL(vidur_pricer_init(&p, &device, &node, NULL, NULL), 0);
+    device.engine.experts[VIDUR_DTYPE_fp8_block] =
+        (struct vidur_expert_roofline){0.5, 0.25, 40, 3};
+    const double touched = 8 * (1 - pow(0.75, 10));
+    CU_ASSERT_DOUBLE_EQUAL(vidur_work_touched_experts(&experts, 10), touched, 1e-12);
+    const double bytes = touched * 3 * 1024 * 256;
+    CU_ASSERT_DOUBLE_EQUAL(vidur_roofline_work_ms(&p, &experts, 10),
+                           bytes / (0.5 * 3350e6) + 0.040 + 3e-6 * 20, 1e-9);
+    const double flops = 6.0 * 1e6 * 2 * 1024 * 256;
+    CU_ASSERT_DOUBLE_EQUAL(vidur_roofline_work_ms(&p, &experts, 1e6),
+                           flops / (0.25 * 2e15) * 1e3 + 0.040 + 3e-6 * 2e6, 1e-6);
+}
+
+static void test_locate(void)
+{
+    struct vidur_path found;
+    struct vidur_error err = {0};
+    temp_dir_write(&dir, "root/a_sxm/v0.9/system.yaml", "x: 1\n");
+    temp_dir_write(&dir, "root/a_sxm/v0.10/system.yaml", "x: 1\n");
+    temp_dir_write(&dir, "root/b/v0.1/system.yaml", "x: 1\n");
+    const struct temp_path root = temp_dir_path(&dir, "root");
+    const struct temp_path system = temp_dir_path(&dir, "root/a_sxm");
+    const struct temp_path newest = temp_dir_path(&dir, "root/a_sxm/v0.10");
+    CU_ASSERT_EQUAL(vidur_kernels_locate(&found, root.text, "a_sxm", &err), 0);
+    CU_ASSERT_STRING_EQUAL(found.text, newest.text);
+    CU_ASSERT_EQUAL(vidur_kernels_locate(&found, system.text, "other", &err), 0);
+    CU_ASSERT_STRING_EQUAL(found.text, newest.text);
+    CU_ASSERT_EQUAL(vidur_kernels_locate(&found, newest.text, "other", &err), 0);
+    CU_ASSERT_STRING_EQUAL(found.text, newest.text);
+    CU_ASSERT_EQUAL(vidur_kernels_locate(&found, root.text, "c", &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no system.yaml"));
+    CU_ASSERT_EQUAL(vidur_kernels_locate(&found, "/nowhere", "c", &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "cannot be read"));
+}
+
+VIDUR_TEST_MAIN("prices", {"set up", set_up},
+                {"measured product", test_measured_product},
+                {"product between shapes", test_product_between_shapes},
+                {"products in blocks", test_products_in_blocks},
+                {"measured experts", test_measured_experts},
+                {"experts between rows", test_experts_between_rows},
+                {"roofline of experts", test_roofline_of_experts},
+                {"locate", test_locate}, {"clean up", clean_up})

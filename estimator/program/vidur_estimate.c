@@ -49,7 +49,7 @@ static const struct vidur_args_spec spec_without_libraries = {
         "the roofline efficiencies with the least error on measured profiles. With "
         "--kernels, `fit` finds the constants of a device's `engine_roofline` on "
         "timings "
-        "of its kernels (the median of |log(predicted / timed)|, octave by octave of "
+        "of its kernels (least |log(predicted / timed)|, octave by octave of "
         "tokens) and prints their error by operator and format; `validate` prints the "
         "error of those that the device has. all_reduce_skew_us is kept: such timings "
         "do "

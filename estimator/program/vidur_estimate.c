@@ -16,12 +16,20 @@ static const struct vidur_args_option options[] = {
     {"tp", 0, "N,...",
      "validate --against, fit: the tensor parallel sizes to compare. Default: the "
      "configuration's."},
+    {"decodes", 0, "N", "explain: requests that decode in the step. Default: 32."},
+    {"context", 0, "TOKENS",
+     "explain: context of each, its new token included. Default: 1024."},
+    {"prompt", 0, "TOKENS",
+     "explain: the chunk of a prompt in the step, its last. Default: 0, none."},
+    {"prefix", 0, "TOKENS", "explain: tokens of that prompt before it. Default: 0."},
+    {"csv", 0, NULL, "explain: print CSV, unrounded."},
 };
 
 static const struct vidur_args_spec spec_without_libraries = {
     .program = "vidur-estimate",
-    .arguments = "train|validate|tables|fit CONFIG.yaml, or predict CONFIG.yaml "
-                 "OPERATOR FEATURE=VALUE...",
+    .arguments =
+        "train|validate|tables|explain|fit CONFIG.yaml, or predict CONFIG.yaml "
+        "OPERATOR FEATURE=VALUE...",
     .summary =
         "Estimates operator times of a model on a GPU. `train` selects and fits one "
         "regressor per operator and prints rows, hyperparameters, errors (mean "
@@ -29,8 +37,11 @@ static const struct vidur_args_spec spec_without_libraries = {
         "adds the error of every fold and the worst samples; with --against it prints "
         "the roofline's error on measured profiles. `tables` writes the tables that "
         "the simulator looks times up in, one CSV per operator, in ms. `predict` "
-        "prints one time in ms, from the regressor and from the table. `fit` prints "
-        "the "
+        "prints one time in ms, from the regressor and from the table. `explain` "
+        "takes one step of an engine apart: every operator on one device with its "
+        "time, its share of the step, bytes and FLOPs, and the shares of the memory's "
+        "bandwidth and of the peak that it reaches; it takes source kernels or "
+        "roofline. `fit` prints the "
         "roofline efficiencies with the least error on measured profiles. CONFIG.yaml "
         "is vidur-simulate's. Finished tables are cached in estimator.cache_dir "
         "(default $XDG_CACHE_HOME/vidur-search or ~/.cache/vidur-search; an empty text "
@@ -44,6 +55,8 @@ static const struct vidur_args_spec spec_without_libraries = {
                  "--set estimator.profiles=my-profiles",
                  "vidur-estimate predict configs/simulate-reference.yaml attn_decode "
                  "batch_size=32 kv_cache_size=1024",
+                 "vidur-estimate explain configs/simulate-vllm-v1-h100.yaml "
+                 "--decodes 64 --context 2048",
                  NULL},
 };
 

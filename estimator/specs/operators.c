@@ -177,6 +177,9 @@ static const struct vidur_operator operators[] = {
 
 enum { NUM_OPERATORS = sizeof operators / sizeof operators[0] };
 
+_Static_assert((int)NUM_OPERATORS <= (int)VIDUR_MAX_OPERATORS,
+               "raise VIDUR_MAX_OPERATORS");
+
 const struct vidur_operator *vidur_operator_at(int index)
 {
     return index >= 0 && index < NUM_OPERATORS ? &operators[index] : NULL;

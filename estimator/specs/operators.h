@@ -60,6 +60,8 @@ struct vidur_operator {
                  const struct vidur_shard_layers *layers, struct vidur_work *work);
 };
 
+enum { VIDUR_MAX_OPERATORS = 24 };
+
 /* By index, in the order of a step; NULL behind the last. */
 const struct vidur_operator *vidur_operator_at(int index);
 const struct vidur_operator *vidur_operator_find(const char *name);

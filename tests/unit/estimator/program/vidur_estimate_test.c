@@ -92,9 +92,10 @@ static char text[16384];
 static void test_help_and_version(void)
 {
     CU_ASSERT_EQUAL(run(text, "--help"), 0);
-    static const char *const parts[] = {
-        "train",     "validate", "tables",   "predict", "fit",     "--set",
-        "--against", "--output", "--models", "--tp",    "--quiet", "cache_dir"};
+    static const char *const parts[] = {"train",     "validate", "tables",   "predict",
+                                        "explain",   "fit",      "--csv",    "--set",
+                                        "--against", "--output", "--models", "--tp",
+                                        "--quiet",   "cache_dir"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         assert_contains(text, parts[i]);
     CU_ASSERT_EQUAL(run(text, "--version"), 0);
@@ -285,6 +286,55 @@ static void test_predict(void)
     assert_contains(text, "not run");
 }
 
+/* The lines add up to the step; CSV says the same. */
+static void test_explain(void)
+{
+    static const char v1[] =
+        "explain '%s/configs/simulate-vllm-v1-h100.yaml' --decodes 30 --prompt 512 "
+        "--prefix 64 %s";
+    CU_ASSERT_EQUAL(run(text, v1, VIDUR_TEST_SOURCE_DIR, ""), 0);
+    assert_contains(text, "# meta-llama/Llama-2-7b-hf on h100 (h100_dgx), tensor "
+                          "parallel 1, one device\n");
+    assert_contains(text,
+                    "# 30 decodes of 1024 tokens, a prompt's 512 tokens behind 64:"
+                    " 542 tokens, run as 542;");
+    assert_contains(text, "# kind 1: 32 layers, 32 query heads, 32 KV heads of 128");
+    const char *last = strstr(text, "# step");
+    CU_ASSERT_FATAL(last != NULL);
+    const double step_ms = strtod(last + strlen("# step"), NULL);
+    CU_ASSERT_EQUAL(run(text, v1, VIDUR_TEST_SOURCE_DIR, "--csv"), 0);
+    CU_ASSERT_EQUAL(strncmp(text, "operator,part,kind,times,ms_each,ms,share,", 42), 0);
+    double sum_ms = 0;
+    for (const char *line = strchr(text, '\n'); line && line[1];
+         line = strchr(line + 1, '\n')) {
+        const char *cell = line + 1;
+        for (int column = 0; column < 5; column++) {
+            cell = strchr(cell, ',');
+            CU_ASSERT_FATAL(cell != NULL);
+            cell++;
+        }
+        sum_ms += strtod(cell, NULL);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(sum_ms, step_ms, 1e-3);
+}
+
+static void test_explain_errors(void)
+{
+    CU_ASSERT_EQUAL(run(text, "explain config.yaml"), 1);
+    assert_contains(text, "use kernels or roofline");
+    CU_ASSERT_EQUAL(run(text, "explain config.yaml --set estimator.source=roofline "
+                              "--set cluster.num_pipeline_stages=2"),
+                    1);
+    assert_contains(text, "num_pipeline_stages is 2");
+    CU_ASSERT_EQUAL(run(text, "explain config.yaml --set estimator.source=roofline "
+                              "--decodes 0"),
+                    1);
+    assert_contains(text, "explain: a step has decodes, a prompt or both");
+    CU_ASSERT_EQUAL(run(text, "explain config.yaml --decodes many"), 1);
+    CU_ASSERT_EQUAL(run(text, "explain config.yaml config.yaml"), 1);
+    assert_contains(text, "explain takes one configuration");
+}
+
 static void test_predict_errors(void)
 {
     static const struct {
@@ -409,6 +459,7 @@ VIDUR_TEST_MAIN(
     {"simulate configurations", test_simulate_configurations},
     {"validate", test_validate}, {"validate against", test_validate_against},
     {"fit", test_fit}, {"tables", test_tables}, {"predict", test_predict},
+    {"explain", test_explain}, {"explain errors", test_explain_errors},
     {"predict errors", test_predict_errors},
     {"configuration errors", test_configuration_errors},
     {"usage errors", test_usage_errors}, {"cache is used", test_cache_is_used},

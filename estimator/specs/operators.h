@@ -2,6 +2,7 @@
 #define VIDUR_OPERATORS_H
 
 #include <vidur/shard.h>
+#include <vidur/timetable.h>
 
 /*
  * The catalogue of what a device does in a step: a row an operator, with the layers
@@ -9,7 +10,7 @@
  * timings, rooflines) prices the same work and memory, keys and reports list the same
  * operators. Attention over the KV cache depends on two sizes and is priced by itself;
  * here are those that depend on the number of tokens alone. Source: ENGINE.md
- * section 5. A new operator is a row here.
+ * section 5. A new operator is a row here, and nothing else.
  */
 
 /* What a time is made of. */
@@ -58,6 +59,10 @@ struct vidur_operator {
                  const struct vidur_shard_layers *layers);
     void (*work)(const struct vidur_shard *shard,
                  const struct vidur_shard_layers *layers, struct vidur_work *work);
+    /* The tables of the step model `layers` that its time in layers is divided over in
+     * equal parts: SIMULATOR.md section 5. */
+    enum vidur_token_operator tables[2];
+    int num_tables;
 };
 
 enum { VIDUR_MAX_OPERATORS = 24 };

@@ -12,6 +12,20 @@
 
 static const char shipped[] = "data:profiles";
 
+static bool one_layer_stands_for_all(const struct vidur_model_spec *model)
+{
+    return vidur_model_is_uniform_dense(model) &&
+           vidur_precision_is_bf16(&model->precision);
+}
+
+bool vidur_timetable_is_priced(const struct vidur_estimator_config *config,
+                               const struct vidur_timetable_request *request)
+{
+    return config->source == VIDUR_SOURCE_KERNELS ||
+           (config->source == VIDUR_SOURCE_ROOFLINE &&
+            !one_layer_stands_for_all(request->model));
+}
+
 static int use_shipped(struct vidur_estimator_config *config, struct vidur_error *err)
 {
     struct vidur_path path;
@@ -27,7 +41,7 @@ static int decide_auto(struct vidur_estimator_config *out,
                        const struct vidur_log *log, struct vidur_error *err)
 {
     struct vidur_profile_survey survey;
-    if (request->engine) {
+    if (request->engine || !one_layer_stands_for_all(request->model)) {
         out->source = VIDUR_SOURCE_ROOFLINE;
         return 0;
     }
@@ -53,11 +67,14 @@ int vidur_timetable_decide(struct vidur_estimator_config *out,
     *out = *config;
     if (config->source == VIDUR_SOURCE_AUTO && decide_auto(out, request, log, err))
         return -1;
-    if (out->source == VIDUR_SOURCE_ROOFLINE && out->overheads.model_cpu_overhead &&
-        !request->engine)
+    if ((out->source == VIDUR_SOURCE_ROOFLINE || out->source == VIDUR_SOURCE_KERNELS) &&
+        out->overheads.model_cpu_overhead && !request->engine)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "estimator.model_cpu_overhead: a roofline knows no CPU "
-                          "times; use source: profiles, or false");
+                          "estimator.model_cpu_overhead: %s; use source: profiles, or "
+                          "false",
+                          out->source == VIDUR_SOURCE_ROOFLINE
+                              ? "a roofline knows no CPU times"
+                              : "kernel timings have no CPU times");
     return 0;
 }
 
@@ -143,8 +160,13 @@ int vidur_timetable_describe(char *text, size_t size,
         snprintf(text, size, "kernels %s", config->kernels);
         return 0;
     default:
-        snprintf(text, size, "synthetic roofline of %s on %s", request->device->name,
-                 request->node->name);
+        snprintf(text, size, "synthetic roofline of %s on %s%s%s",
+                 request->device->name, request->node->name,
+                 vidur_timetable_is_priced(config, request) ? "; constants fitted on "
+                                                            : "",
+                 vidur_timetable_is_priced(config, request)
+                     ? request->device->engine.fitted_on
+                     : "");
         return 0;
     }
 }

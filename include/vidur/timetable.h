@@ -32,6 +32,7 @@
     X(mlp_up_proj, num_tokens)                                                         \
     X(mlp_down_proj, num_tokens)                                                       \
     X(mlp_act, num_tokens)                                                             \
+    X(mlp_experts, num_tokens) /* router and routed experts; 0 of dense models */      \
     X(input_layernorm, num_tokens)                                                     \
     X(post_attention_layernorm, num_tokens)                                            \
     X(add, num_tokens)                                                                 \

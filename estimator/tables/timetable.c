@@ -44,7 +44,7 @@ static int build(struct vidur_cache_entry *entry, const struct job *job,
     if (job->config->source == VIDUR_SOURCE_TABLES)
         status = vidur_timetable_read_csv(entry, job->config, job->request, err);
     else if (vidur_timetable_is_priced(job->config, job->request))
-        status = vidur_timetable_price(entry, job->config, job->request, job->log, err);
+        status = vidur_timetable_price(entry, job->config, job->request, err);
     else
         status = vidur_timetable_build(entry, job->config, job->request, job->log, err);
     if (status) {

@@ -95,7 +95,13 @@ bool vidur_timetable_is_priced(const struct vidur_estimator_config *config,
 int vidur_timetable_price(struct vidur_cache_entry *entry,
                           const struct vidur_estimator_config *config,
                           const struct vidur_timetable_request *request,
-                          const struct vidur_log *log, struct vidur_error *err);
+                          struct vidur_error *err);
+
+/* "; NAME from WHERE" for each price that stands in for a timing that kernels lack. */
+int vidur_timetable_borrowed(char *out, size_t size,
+                             const struct vidur_estimator_config *config,
+                             const struct vidur_timetable_request *request,
+                             struct vidur_error *err);
 
 /* Reads entry's tables from a folder of OPERATOR.csv files (CONTRACT.md). */
 int vidur_timetable_read_csv(struct vidur_cache_entry *entry,

@@ -3,6 +3,7 @@
 #include "tables/timetable_internal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -250,23 +251,42 @@ engine_request(const struct vidur_estimator_config *config,
     return wanted;
 }
 
+static int run(struct pricing *p, const struct vidur_estimator_config *config,
+               struct vidur_error *err)
+{
+    p->step = config->kv_cache_granularity;
+    p->num_layers = p->request->model->num_layers;
+    p->wanted = engine_request(config, p->request, &p->limits);
+    int status = vidur_step_plan_begin(&p->plan, &p->wanted, err);
+    if (status == 0)
+        status = price(p, err);
+    free((void *)(uintptr_t)p->latent.batches);
+    vidur_step_plan_end(&p->plan);
+    return status;
+}
+
 int vidur_timetable_price(struct vidur_cache_entry *entry,
                           const struct vidur_estimator_config *config,
                           const struct vidur_timetable_request *request,
-                          const struct vidur_log *log, struct vidur_error *err)
+                          struct vidur_error *err)
 {
     struct pricing p = {.request = request,
                         .entry = entry,
-                        .limits = vidur_table_limits(config, request, true),
-                        .step = config->kv_cache_granularity,
-                        .num_layers = request->model->num_layers};
-    p.wanted = engine_request(config, request, &p.limits);
-    int status = vidur_step_plan_begin(&p.plan, &p.wanted, err);
+                        .limits = vidur_table_limits(config, request, true)};
+    return run(&p, config, err);
+}
+
+/* Prices of the smallest tables borrow what those of any do. */
+int vidur_timetable_borrowed(char *out, size_t size,
+                             const struct vidur_estimator_config *config,
+                             const struct vidur_timetable_request *request,
+                             struct vidur_error *err)
+{
+    struct vidur_cache_entry entry = {.num_tables = 0};
+    struct pricing p = {.request = request, .entry = &entry, .limits = {8, 1, 1, 1}};
+    const int status = run(&p, config, err);
+    vidur_cache_close(&entry);
     if (status == 0)
-        status = price(&p, err);
-    if (status == 0 && p.plan.pricer.borrowed[0])
-        vidur_log_warn(log, "%s: %s", request->model->name, p.plan.pricer.borrowed + 2);
-    free((void *)(uintptr_t)p.latent.batches);
-    vidur_step_plan_end(&p.plan);
+        snprintf(out, size, "%s", p.plan.pricer.borrowed);
     return status;
 }

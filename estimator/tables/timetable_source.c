@@ -145,6 +145,34 @@ static int describe_profiles(char *out, size_t size,
     return status;
 }
 
+/* The end of a long path says more than its beginning. */
+static int describe_kernels(char *out, size_t size,
+                            const struct vidur_estimator_config *config,
+                            const struct vidur_timetable_request *request,
+                            struct vidur_error *err)
+{
+    char borrowed[192] = "";
+    const size_t n = strlen(config->kernels);
+    if (!request->engine &&
+        vidur_timetable_borrowed(borrowed, sizeof borrowed, config, request, err))
+        return -1;
+    const size_t used = strlen(borrowed) + sizeof "kernels ...";
+    const size_t room = size > used ? size - used : 0;
+    snprintf(out, size, "kernels %s%s%s", n > room ? "..." : "",
+             n > room ? config->kernels + n - room : config->kernels, borrowed);
+    return 0;
+}
+
+static void describe_roofline(char *out, size_t size,
+                              const struct vidur_estimator_config *config,
+                              const struct vidur_timetable_request *request)
+{
+    const bool priced = vidur_timetable_is_priced(config, request);
+    snprintf(out, size, "synthetic roofline of %s on %s%s%s", request->device->name,
+             request->node->name, priced ? "; constants fitted on " : "",
+             priced ? request->device->engine.fitted_on : "");
+}
+
 int vidur_timetable_describe(char *text, size_t size,
                              const struct vidur_estimator_config *config,
                              const struct vidur_timetable_request *request,
@@ -157,16 +185,9 @@ int vidur_timetable_describe(char *text, size_t size,
         snprintf(text, size, "tables %s", config->tables);
         return 0;
     case VIDUR_SOURCE_KERNELS:
-        snprintf(text, size, "kernels %s", config->kernels);
-        return 0;
+        return describe_kernels(text, size, config, request, err);
     default:
-        snprintf(text, size, "synthetic roofline of %s on %s%s%s",
-                 request->device->name, request->node->name,
-                 vidur_timetable_is_priced(config, request) ? "; constants fitted on "
-                                                            : "",
-                 vidur_timetable_is_priced(config, request)
-                     ? request->device->engine.fitted_on
-                     : "");
+        describe_roofline(text, size, config, request);
         return 0;
     }
 }

@@ -343,6 +343,9 @@ static void test_kernels(void)
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_attn_pre_proj].ms[3], 4);
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_attn_pre_proj].profiled_limit, 4);
     CU_ASSERT_EQUAL(prefill_ms(t, 0, 300), 7);
+    char text[1100];
+    snprintf(text, sizeof text, "kernels %s", path.text);
+    CU_ASSERT_STRING_EQUAL(t->provenance, text); /* nothing is borrowed */
     CU_ASSERT_EQUAL(t->attn_prefill.profiled_columns, 300);
     CU_ASSERT_EQUAL(t->attn_prefill.profiled_rows, 300 / STEP + 1);
     CU_ASSERT_EQUAL(t->attn_decode.profiled_columns, 300 / STEP + 1);
@@ -354,6 +357,11 @@ static void test_kernels(void)
     t = open_for(&dense, 1);
     CU_ASSERT_EQUAL(t->token[VIDUR_OP_attn_pre_proj].ms[1], 3);
     CU_ASSERT_STRING_NOT_EQUAL(t->key, before);
+    vidur_timetable_close(t);
+    dense.kinds[0].num_q_heads = 32;
+    t = open_for(&dense, 1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(t->provenance, "; attention of 32 heads scaled from 16"));
     vidur_timetable_close(t);
     const struct vidur_timetable_request request = request_for(&dense, 1);
     struct vidur_error err = {0};

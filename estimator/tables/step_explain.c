@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { MOST_TOKENS = 1 << 24 };
+
 /* What lines are made from. */
 struct account {
     struct vidur_step_lines *out;
@@ -32,6 +34,11 @@ int vidur_step_batch_request(struct vidur_engine_request *request,
         return vidur_fail(err, VIDUR_EINVAL,
                           "a step has decodes, a prompt or both, with contexts of at "
                           "least 1 token");
+    if (tokens > MOST_TOKENS || end > MOST_TOKENS ||
+        batch->context_tokens > MOST_TOKENS)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "a step, its contexts and its prompt have at most %d tokens",
+                          MOST_TOKENS);
     request->max_tokens = vidur_engine_padded_tokens(tokens, batch->max_num_seqs);
     request->max_batch_size = batch->decodes + (batch->prompt_tokens > 0);
     request->max_context_tokens =

@@ -197,6 +197,14 @@ static void test_bad_batches(void)
         CU_ASSERT_EQUAL(vidur_step_batch_request(&request, &bad[i], &err), -1);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "at least 1 token"));
     }
+    static const struct vidur_step_batch large[] = {{1 << 25, 1, 0, 0, 128},
+                                                    {1, 1 << 25, 0, 0, 128},
+                                                    {1, 1, 1 << 23, 1 << 24, 128}};
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL(vidur_step_batch_request(&request, &large[i], &err), -1);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "at most 16777216 tokens"));
+    }
 }
 
 VIDUR_TEST_MAIN("a step explained", {"set up", set_up},

@@ -97,8 +97,8 @@ static int price_operator(struct builder *b, const struct vidur_step_term *term,
     const int64_t limit = term->op->place == VIDUR_PLACE_LAST
                               ? b->request->max_batch_size
                               : b->request->max_tokens;
-    return vidur_step_price(&b->plan, term, term->times, part_of(b, term->op->part),
-                            limit, err);
+    const struct vidur_price_sum sum = {term->times, part_of(b, term->op->part), limit};
+    return vidur_step_price(&b->plan, term, &sum, err);
 }
 
 static void add_sampler(struct builder *b)
@@ -114,9 +114,10 @@ static int price_prompts(struct builder *b, const struct vidur_step_term *term,
                          struct vidur_error *err)
 {
     const struct vidur_shard_layers *l = term->layers;
-    double *sums = l->kind.window_tokens > 0 ? b->window_context : b->context;
-    return vidur_price_prompt(&b->plan.pricer, &b->plan.shard, l, term->times, sums,
-                              b->request->max_context_tokens, err);
+    const struct vidur_price_sum sum = {
+        term->times, l->kind.window_tokens > 0 ? b->window_context : b->context,
+        b->request->max_context_tokens};
+    return vidur_price_prompt(&b->plan.pricer, &b->plan.shard, l, &sum, err);
 }
 
 /* One row by itself, below which no chunk of a prompt gets. */
@@ -126,8 +127,9 @@ static int price_row(struct builder *b, const struct vidur_step_term *term,
     const struct vidur_layer_kind *kind = &term->layers->kind;
     if (kind->attention != VIDUR_ATTENTION_GQA || kind->window_tokens > 0)
         return 0;
-    return vidur_price_row(&b->plan.pricer, &b->plan.shard, term->layers, term->times,
-                           b->decode1, b->request->max_context_tokens, err);
+    const struct vidur_price_sum sum = {term->times, b->decode1,
+                                        b->request->max_context_tokens};
+    return vidur_price_row(&b->plan.pricer, &b->plan.shard, term->layers, &sum, err);
 }
 
 static int price_terms(struct builder *b, struct vidur_error *err)

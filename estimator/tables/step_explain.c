@@ -96,7 +96,8 @@ static int explain_operator(struct account *a, const struct vidur_step_term *ter
     const bool last = term->op->place == VIDUR_PLACE_LAST;
     const int64_t x = last ? a->sampled : a->out->padded_tokens;
     clear(a);
-    if (vidur_step_price(a->plan, term, term->times, a->scratch, x, err))
+    const struct vidur_price_sum sum = {term->times, a->scratch, x};
+    if (vidur_step_price(a->plan, term, &sum, err))
         return -1;
     const bool network = term->work.law == VIDUR_LAW_ALL_REDUCE;
     add_line(a,
@@ -124,19 +125,22 @@ static double pair_dims(const struct vidur_shard_layers *l)
                              : 2.0 * k->head_dim);
 }
 
-/* What attention moves and computes in a layer: `read` tokens of the KV cache, `pairs`
- * of query and key; latent attention for `tokens` tokens its projections, too. */
+/* What a layer's attention works on: tokens (of latent attention its projections',
+ * too), tokens that are read of the KV cache, and pairs of query and key. */
+struct attended {
+    double tokens, read, pairs;
+};
+
 static void set_work(const struct account *a, const struct vidur_step_term *term,
-                     double tokens, double read, double pairs,
-                     struct vidur_step_line *line)
+                     const struct attended *at, struct vidur_step_line *line)
 {
     const struct vidur_shard_layers *l = term->layers;
-    line->bytes = l->kv_bytes_per_token * read;
-    line->flops = 2 * pair_dims(l) * pairs;
+    line->bytes = l->kv_bytes_per_token * at->read;
+    line->flops = 2 * pair_dims(l) * at->pairs;
     if (l->kind.attention == VIDUR_ATTENTION_MLA) {
         line->bytes += (double)l->attention_weights *
                        vidur_dtype_bytes(a->plan->shard.precision.attention);
-        line->flops += 2 * tokens * (double)l->attention_weights;
+        line->flops += 2 * at->tokens * (double)l->attention_weights;
     }
     line->bytes *= term->times;
     line->flops *= term->times;
@@ -171,27 +175,8 @@ static void explain_rows(struct account *a, const struct vidur_step_term *term,
     if (is_latent)
         line.ms += vidur_engine_latent_ms(latent, a->rows, a->row_tokens) *
                    term->times / latent->layers;
-    set_work(a, term, (double)a->rows, seen, seen, &line);
+    set_work(a, term, &(struct attended){(double)a->rows, seen, seen}, &line);
     add_line(a, line, VIDUR_DTYPE_bf16);
-}
-
-/* ms of a kind's layers for a whole prompt of so many tokens, or for a row. */
-static int price_at(struct account *a, const struct vidur_step_term *term, bool row,
-                    int64_t tokens, double *ms, struct vidur_error *err)
-{
-    const struct vidur_shard *shard = &a->plan->shard;
-    const struct vidur_layer_kind *kind = &term->layers->kind;
-    clear(a);
-    *ms = 0;
-    if (row && kind->attention != VIDUR_ATTENTION_GQA)
-        return 0;
-    if (row ? vidur_price_row(&a->plan->pricer, shard, term->layers, term->times,
-                              a->scratch, tokens, err)
-            : vidur_price_prompt(&a->plan->pricer, shard, term->layers, term->times,
-                                 a->scratch, tokens, err))
-        return -1;
-    *ms = a->scratch[tokens];
-    return 0;
 }
 
 /* The three bounds of a chunk: its share of the whole prompt, the chunk by itself, one
@@ -203,11 +188,20 @@ static int chunk_bounds(struct account *a, const struct vidur_step_term *term,
 {
     const int64_t end = a->batch->prefix_tokens + a->chunk;
     const double s = (double)end, p = (double)a->batch->prefix_tokens;
-    if (price_at(a, term, false, end, &bounds[0], err) ||
-        price_at(a, term, false, a->chunk, &bounds[1], err) ||
-        price_at(a, term, true, end, &bounds[2], err))
+    const struct vidur_price_sum sum = {term->times, a->scratch, end};
+    const struct vidur_shard *shard = &a->plan->shard;
+    clear(a);
+    if (vidur_price_prompt(&a->plan->pricer, shard, term->layers, &sum, err))
         return -1;
-    bounds[0] *= (s * s - p * p) / (s * s);
+    bounds[0] = a->scratch[end] * (s * s - p * p) / (s * s);
+    bounds[1] = a->scratch[a->chunk];
+    bounds[2] = 0;
+    if (term->layers->kind.attention != VIDUR_ATTENTION_GQA)
+        return 0;
+    clear(a);
+    if (vidur_price_row(&a->plan->pricer, shard, term->layers, &sum, err))
+        return -1;
+    bounds[2] = a->scratch[end];
     return 0;
 }
 
@@ -254,7 +248,7 @@ static int explain_prompt(struct account *a, const struct vidur_step_term *term,
                                    .kind = term->kind,
                                    .times = term->times,
                                    .ms = window > 0 ? bounds[1] : bounds[bound]};
-    set_work(a, term, c, p + c, pairs, &line);
+    set_work(a, term, &(struct attended){c, p + c, pairs}, &line);
     add_line(a, line, VIDUR_DTYPE_bf16);
     return 0;
 }

@@ -127,11 +127,9 @@ void vidur_step_plan_end(struct vidur_step_plan *plan)
 /* ---- Prices ---- */
 
 int vidur_step_price(struct vidur_step_plan *plan, const struct vidur_step_term *term,
-                     double times, double *sum_ms, int64_t limit,
-                     struct vidur_error *err)
+                     const struct vidur_price_sum *sum, struct vidur_error *err)
 {
-    return vidur_price_operator(&plan->pricer, term->op->name, &term->work, times,
-                                sum_ms, limit, err);
+    return vidur_price_operator(&plan->pricer, term->op->name, &term->work, sum, err);
 }
 
 double vidur_step_sampler_ms(const struct vidur_step_plan *plan)

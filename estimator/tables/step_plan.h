@@ -47,10 +47,9 @@ int vidur_step_plan_begin(struct vidur_step_plan *plan,
                           struct vidur_error *err);
 void vidur_step_plan_end(struct vidur_step_plan *plan);
 
-/* Adds an operator's `times` executions for x = 1 .. limit to sum_ms[x]. */
+/* Adds an operator's ms for x tokens; the sum says how many times. */
 int vidur_step_price(struct vidur_step_plan *plan, const struct vidur_step_term *term,
-                     double times, double *sum_ms, int64_t limit,
-                     struct vidur_error *err);
+                     const struct vidur_price_sum *sum, struct vidur_error *err);
 
 /* ms of a sampler for one request's logits. */
 double vidur_step_sampler_ms(const struct vidur_step_plan *plan);

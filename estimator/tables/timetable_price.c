@@ -46,9 +46,9 @@ static int price_operator(struct pricing *p, const struct vidur_step_term *term,
         const enum vidur_token_operator op = term->op->tables[i];
         const double runs =
             count * (op == VIDUR_OP_all_reduce ? ALL_REDUCES_PER_LAYER : 1);
-        double *ms = list_of(p, op, err);
-        if (!ms || vidur_step_price(&p->plan, term, term->times / p->num_layers / runs,
-                                    ms, p->limits.tokens, err))
+        const struct vidur_price_sum sum = {term->times / p->num_layers / runs,
+                                            list_of(p, op, err), p->limits.tokens};
+        if (!sum.ms || vidur_step_price(&p->plan, term, &sum, err))
             return -1;
     }
     return 0;
@@ -131,15 +131,15 @@ static int price_chunks_of(struct pricing *p, struct chunks *chunks,
     for (int i = 0; i < p->plan.num_terms; i++) {
         const struct vidur_step_term *term = &p->plan.terms[i];
         const double times = term->times / p->num_layers;
+        const struct vidur_price_sum prompt = {times, chunks->prompt_ms, limit};
+        const struct vidur_price_sum row = {times, chunks->row_ms, limit};
         if (term->term != VIDUR_TERM_PROMPT ||
             term->layers->kind.window_tokens != chunks->window)
             continue;
-        if (vidur_price_prompt(pricer, &p->plan.shard, term->layers, times,
-                               chunks->prompt_ms, limit, err))
+        if (vidur_price_prompt(pricer, &p->plan.shard, term->layers, &prompt, err))
             return -1;
         if (term->layers->kind.attention == VIDUR_ATTENTION_GQA &&
-            vidur_price_row(pricer, &p->plan.shard, term->layers, times, chunks->row_ms,
-                            limit, err))
+            vidur_price_row(pricer, &p->plan.shard, term->layers, &row, err))
             return -1;
     }
     return 0;

@@ -90,13 +90,16 @@ static void set_constants(const struct calibration *calibration,
     }
 }
 
+/* Two a stage; 0 where nothing was simulated. */
 static void errors_of(const struct vidur_comparison *comparison, double *out)
 {
     for (int i = 0; i < vidur_comparison_count(comparison); i++) {
         const struct vidur_compared_stage *stage =
             &vidur_comparison_stages(comparison)[i];
-        *out++ = vidur_compared_error(stage, VIDUR_COMPARED_tpot_mean);
-        *out++ = vidur_compared_error(stage, VIDUR_COMPARED_ttft_mean);
+        const double tpot = vidur_compared_error(stage, VIDUR_COMPARED_tpot_mean);
+        const double ttft = vidur_compared_error(stage, VIDUR_COMPARED_ttft_mean);
+        *out++ = isnan(tpot) ? 0 : tpot;
+        *out++ = isnan(ttft) ? 0 : ttft;
     }
 }
 

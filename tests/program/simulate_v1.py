@@ -102,27 +102,29 @@ class Simulation(Run):
 class Comparison(Run):
     def test_table_and_file(self):
         done = self.run_program("--compare", self.measured)
-        for word in ("a: meta-llama/Llama-2-7b-hf", "4/s", "b: ", "8/s", "median |%|"):
+        for word in ("meta-llama/Llama-2-7b-hf, bf16, h100, tensor_parallel_size 1", "4/s",
+                     "8/s", "median of |error|"):
             self.assertIn(word, done.stdout)
-        rows = self.rows("comparison.csv")
-        self.assertEqual([r["figure"] for r in rows[:5]],
-                         ["e2e_mean", "e2e_p99", "tpot_mean", "ttft_mean", "ttft_p99"])
-        self.assertEqual(len(rows), 10)
+        rows = self.rows("compare.csv")
+        self.assertEqual([r["metric"] for r in rows[:7]],
+                         ["e2e_mean", "e2e_p50", "e2e_p99", "tpot_mean", "ttft_mean",
+                          "ttft_p50", "ttft_p99"])
+        self.assertEqual(len(rows), 14)
         for r in rows:
             error = float(r["predicted_s"]) / float(r["measured_s"]) - 1
             self.assertAlmostEqual(float(r["error_percent"]), 100 * error)
-        tpot = rows[2]
+        tpot = rows[3]
         self.assertAlmostEqual(float(tpot["measured_s"]), (0.5 - 0.03) / 59)
-        self.assertEqual(os.listdir(self.out), ["comparison.csv"])
+        self.assertEqual(os.listdir(self.out), ["compare.csv"])
 
     def test_chosen_and_quiet(self):
         done = self.run_program("--compare", self.measured, "--experiments", "b", "-q")
         self.assertEqual(done.stdout, "")
-        self.assertEqual({r["experiment"] for r in self.rows("comparison.csv")}, {"b"})
+        self.assertEqual({r["id"] for r in self.rows("compare.csv")}, {"b"})
 
     def test_fit(self):
         done = self.run_program("--compare", self.measured, "--fit", "t_api")
-        self.assertIn("estimator:\n  constants: {eta: 0.79, ", done.stdout)
+        self.assertIn("estimator:\n  constants: {eta: 0.91, ", done.stdout)
         self.assertIn("root mean square", done.stdout)
         again = self.run_program("--compare", self.measured, "--fit", "t_api")
         self.assertEqual(done.stdout, again.stdout)
@@ -155,9 +157,9 @@ class Comparison(Run):
 
     def test_full_disk(self):
         os.makedirs(self.out)
-        os.symlink("/dev/full", os.path.join(self.out, "comparison.csv"))
+        os.symlink("/dev/full", os.path.join(self.out, "compare.csv"))
         done = self.run_program("--compare", self.measured, status=2)
-        self.assertIn("comparison.csv", done.stderr)
+        self.assertIn("compare.csv", done.stderr)
 
 
 if __name__ == "__main__":

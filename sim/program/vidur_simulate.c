@@ -40,11 +40,12 @@ static const struct vidur_args_option options[] = {
      "replaced. Default: simulation."},
     {"compare", 0, "MEASURED.json",
      "Instead: simulate the experiments of this file, measurements of a real engine, "
-     "and "
-     "print predicted and measured latencies side by side; comparison.csv has them "
-     "all. "
-     "Model, tensor parallelism, limits of the engine and load come from each "
-     "experiment, the rest from the configuration."},
+     "and print predicted and measured latencies side by side, their errors by model, "
+     "precision and device, and what cannot be modelled with its reason; compare.csv "
+     "has it all. What an experiment states (model, device, precision, layout, limits "
+     "of the engine, load) is its own, the rest comes from the configuration. Formats, "
+     "by content: results of vllm bench serve --save-result, closed loops, shared "
+     "prefixes at constant rates; data/FIDELITY.md shows each."},
     {"experiments", 0, "ID,...", "Only these. Default: all."},
     {"fit", 0, "NAME,...",
      "Change these constants of the step model (eta, t0, c_ar, tokenise, t_api) to "

@@ -80,10 +80,10 @@ static void put_experiment(FILE *f, const char *id, int tp, stage_figures *figur
             "{\"id\": \"%s\", \"model\": \"meta-llama/Llama-2-7b-hf\", "
             "\"tensor_parallel_size\": %d, \"max_model_len\": 1024, "
             "\"max_num_batched_tokens\": 512, \"max_num_seqs\": 128, "
-            "\"workload\": {\"stages\": [%s{\"rate\": 20, \"duration\": 60}], "
+            "\"workload\": {\"stages\": [%s{\"rate\": 10, \"duration\": 120}], "
             "\"shared_prefix\": {\"system_prompt_len\": 100, \"question_len\": 600, "
             "\"output_len\": 200}}, \"stages\": [",
-            id, tp, stages == 2 ? "{\"rate\": 30, \"duration\": 40}, " : "");
+            id, tp, stages == 2 ? "{\"rate\": 15, \"duration\": 80}, " : "");
     for (int i = 0; i < stages; i++) {
         if (i)
             fputs(", ", f);
@@ -239,7 +239,7 @@ static void test_chosen_experiments_and_files(void)
         text,
         "meta-llama/Llama-2-7b-hf, bf16, h100, tensor_parallel_size 2\n  second"));
     CU_ASSERT_PTR_NULL(strstr(text, "not modelled"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "20/s"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "10/s"));
     CU_ASSERT_PTR_NULL(strstr(text, "first"));
     FILE *csv = fopen(place.csv, "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(csv);

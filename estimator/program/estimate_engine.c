@@ -168,10 +168,11 @@ static void print_section(const struct vidur_engine_roofline *e, FILE *out)
         header = true;
     }
     fprintf(out,
-            "  prefill: [%g, %g]\n  all_reduce: [%g, %g, %g]\n"
+            "  prefill: [%g, %g]\n  all_reduce: [%g, %g, %g, %g]\n"
             "  all_reduce_skew_us: %g\n",
             e->prefill.compute, e->prefill.launch_us, e->all_reduce.latency_us,
-            e->all_reduce.growth, e->all_reduce.link, e->all_reduce_skew_us);
+            e->all_reduce.growth, e->all_reduce.link, e->all_reduce.doubling,
+            e->all_reduce_skew_us);
 }
 
 /* ---- Into a device's spec ---- */

@@ -67,6 +67,7 @@ static void add_engine_roofline(struct vidur_sha256 *sha,
     REAL(all_reduce.latency_us)
     REAL(all_reduce.growth)
     REAL(all_reduce.link)
+    REAL(all_reduce.doubling)
     REAL(all_reduce_skew_us)
 }
 

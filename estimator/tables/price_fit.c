@@ -14,6 +14,7 @@ enum {
     MOST_LAYER = 1 << 28, /* weights of a layer's product */
     LIGHT = 64,           /* other products: the square root of LEAST_LAYER is 1,024 */
     MOST_GEMM_TOKENS = 8192,
+    MOST_DEVICES = 8 /* that experts are cut over in a node */,
     MOST_EXPERT_TOKENS = 16384,
     LEAST_PROMPT = 64,
     PROMPT_HEAD_DIM = 128,
@@ -96,7 +97,7 @@ static bool take_experts(const struct vidur_curve *c, enum vidur_dtype dtype,
                                     .moe_tensor = c->key[5],
                                     .moe_expert = c->key[6],
                                     .matrices = 3};
-    return c->key[0] == (int32_t)dtype;
+    return c->key[0] == (int32_t)dtype && c->key[5] * c->key[6] <= MOST_DEVICES;
 }
 
 static bool take_prompts(const struct vidur_curve *c, struct row *row)
@@ -286,20 +287,21 @@ static double mean_over_octaves(struct vidur_pricer *pricer, const struct rows *
         0.02, 1, 10                                                                    \
     }
 
-static const struct vidur_fit_range
-    ranges[VIDUR_NUM_FIT_CLASSES][VIDUR_MAX_FIT_CONSTANTS] = {
-        [VIDUR_FIT_gemm] = {SHARE_OF_BANDWIDTH, SHARE_OF_PEAK, {0.1, 30, 9}},
-        [VIDUR_FIT_experts] = {SHARE_OF_BANDWIDTH,
-                               SHARE_OF_PEAK,
-                               {1, 300, 7},
-                               {0.01, 200, 7}},
-        [VIDUR_FIT_prefill] = {SHARE_OF_PEAK, {0.5, 100, 12}},
-        [VIDUR_FIT_all_reduce] = {{1, 100, 12}, {0.001, 2, 8}, {0.02, 1, 12}}};
+typedef struct vidur_fit_range range_list[VIDUR_MAX_FIT_CONSTANTS];
+
+static const range_list ranges[VIDUR_NUM_FIT_CLASSES] = {
+    [VIDUR_FIT_gemm] = {SHARE_OF_BANDWIDTH, SHARE_OF_PEAK, {0.1, 30, 9}},
+    [VIDUR_FIT_experts] = {SHARE_OF_BANDWIDTH,
+                           SHARE_OF_PEAK,
+                           {1, 300, 7},
+                           {0.01, 200, 7}},
+    [VIDUR_FIT_prefill] = {SHARE_OF_PEAK, {0.5, 100, 12}},
+    [VIDUR_FIT_all_reduce] = {{1, 100, 12}, {0.001, 2, 8}, {0.02, 1, 8}, {0.1, 3, 8}}};
 
 static const int num_constants[VIDUR_NUM_FIT_CLASSES] = {[VIDUR_FIT_gemm] = 3,
                                                          [VIDUR_FIT_experts] = 4,
                                                          [VIDUR_FIT_prefill] = 2,
-                                                         [VIDUR_FIT_all_reduce] = 3};
+                                                         [VIDUR_FIT_all_reduce] = 4};
 
 static void put_constants(struct vidur_engine_roofline *engine, const struct rows *rows,
                           const double *c)
@@ -320,6 +322,7 @@ static void put_constants(struct vidur_engine_roofline *engine, const struct row
         engine->all_reduce.latency_us = c[0];
         engine->all_reduce.growth = c[1];
         engine->all_reduce.link = c[2];
+        engine->all_reduce.doubling = c[3];
     }
 }
 

@@ -7,7 +7,7 @@
 
 static const double latent_cache_efficiency = 0.8;
 static const double latent_launch_us = 20;
-enum { LATENT_GEMMS = 6 };
+enum { LATENT_GEMMS = 6, MOST_TIMED_DEVICES = 8 };
 
 /* The format whose constants stand in for a format that has none; else bf16's do. */
 static const enum vidur_dtype relatives[VIDUR_NUM_DTYPES] = {
@@ -87,7 +87,11 @@ static double ring_bandwidth(const struct vidur_pricer *pricer)
         gb_per_s = node->inter_node_bandwidth_gb_per_s;
     else if (node->pairwise && pricer->devices > 2)
         gb_per_s = node->fallback_bandwidth_gb_per_s;
-    return pricer->device->engine.all_reduce.link * gb_per_s * 1e9;
+    /* Groups were timed up to so many; no group has more than the link. */
+    const double doublings = log2(fmin(pricer->devices, MOST_TIMED_DEVICES) / 2);
+    const double share = pricer->device->engine.all_reduce.link *
+                         pow(pricer->device->engine.all_reduce.doubling, doublings);
+    return fmin(share, 1) * gb_per_s * 1e9;
 }
 
 static double all_reduce_ms(const struct vidur_pricer *pricer,

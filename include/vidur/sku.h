@@ -62,7 +62,8 @@ struct vidur_engine_roofline {
     struct {
         double latency_us; /* of two devices */
         double growth;     /* its share more with each device beyond */
-        double link;       /* share of the link's bandwidth */
+        double link;       /* share of the link's bandwidth, of two devices */
+        double doubling;   /* that share's factor with every doubling of the devices */
     } all_reduce;
     double
         all_reduce_skew_us; /* ranks wait for each other: per device beyond the first */

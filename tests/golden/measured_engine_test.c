@@ -70,7 +70,7 @@ static void test_kernels(void)
 
 static void test_roofline(void)
 {
-    static const struct bounds bounds = {3.5, 3.5, 12};
+    static const struct bounds bounds = {4, 4, 12};
     const char *shared = vidur_test_shared_dir();
     if (!shared)
         vidur_test_skip_golden();

@@ -411,7 +411,7 @@ class ClosedLoop(Run):
                 ("workload.arrivals={type: closed_loop, concurrency: 0}", "at least 1"),
                 ("workload.arrivals={type: closed_loop, concurrency: 2, qps: 1}", "qps"),
                 ("workload.arrivals={type: closed_lop, concurrency: 2}",
-                 "did you mean 'closed_loop'")):
+                 "the nearest is 'closed_loop'")):
             done = self.simulate(item, status=1)
             self.assertIn(message, done.stderr)
 

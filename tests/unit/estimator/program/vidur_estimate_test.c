@@ -276,7 +276,7 @@ static void test_fit_kernels(void)
     CU_ASSERT_DOUBLE_EQUAL(memory, 0.8, 0.02); /* from few rows */
     CU_ASSERT_DOUBLE_EQUAL(compute, 0.8, 0.02);
     CU_ASSERT_DOUBLE_EQUAL(launch_us, 5, 0.3);
-    assert_contains(text, "  prefill: [0.5, 10]\n  all_reduce: [5, 0.1, 0.5]\n"
+    assert_contains(text, "  prefill: [0.5, 10]\n  all_reduce: [5, 0.1, 0.5, 1]\n"
                           "  all_reduce_skew_us: 1.9\n");
     assert_contains(text, "engine_roofline of gpu (box) against ");
     assert_contains(text, "# fitted in ");

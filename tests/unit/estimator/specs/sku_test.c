@@ -121,6 +121,7 @@ static int check_device(void *context, const char *name)
     }
     assert_share(name, "prefill", e->prefill.compute);
     assert_share(name, "link", e->all_reduce.link);
+    CU_ASSERT(e->all_reduce.doubling > 0);
     CU_ASSERT_EQUAL(e->all_reduce_skew_us, device.v1.peak_fp4_tflops > 0 ? 0.5 : 1.9);
     const size_t length = strlen(device.kernel_system);
     if (length > 0) {

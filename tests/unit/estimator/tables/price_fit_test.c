@@ -32,7 +32,7 @@ static void set_up(void)
         .experts = {[VIDUR_DTYPE_bf16] = {0.78, 0.37, 31, 7.5},
                     [VIDUR_DTYPE_fp8_block] = {0.87, 0.26, 44, 2.3}},
         .prefill = {0.52, 13},
-        .all_reduce = {6.3, 0.21, 0.57},
+        .all_reduce = {6.3, 0.21, 0.57, 0.8},
         .all_reduce_skew_us = 0.7};
 }
 
@@ -212,6 +212,7 @@ static void test_constants_come_back(void)
     assert_near("latency", got->all_reduce.latency_us, want->all_reduce.latency_us);
     assert_near("growth", got->all_reduce.growth, want->all_reduce.growth);
     assert_near("link", got->all_reduce.link, want->all_reduce.link);
+    assert_near("doubling", got->all_reduce.doubling, want->all_reduce.doubling);
     /* what rows cannot show stays; what they do not have is gone */
     CU_ASSERT_EQUAL(got->all_reduce_skew_us, 0.7);
     CU_ASSERT_EQUAL(got->experts[VIDUR_DTYPE_mxfp4].memory, 0);

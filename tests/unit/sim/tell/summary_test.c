@@ -309,11 +309,12 @@ static void check_notes(const struct vidur_json_node *root)
         "(workload.max_tokens)",
         "workload.max_tokens 512 is beyond the context of a-model, 256 tokens: the "
         "engine refuses longer requests",
+        "model a-model: its vision encoder is left out",
         "network_device: a-node (default)"};
     struct vidur_json_node notes = vidur_json_get(root, "notes");
     struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_json_count(&notes), 3);
-    for (int i = 0; i < 3; i++) {
+    CU_ASSERT_EQUAL_FATAL(vidur_json_count(&notes), 4);
+    for (int i = 0; i < 4; i++) {
         struct vidur_json_node note = vidur_json_item(&notes, i);
         CU_ASSERT_STRING_EQUAL(vidur_json_as_string(&note, &err), expected[i]);
     }
@@ -381,6 +382,7 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
         totals_s[op] = 1;
     config.deployment = two_by_two();
     config.deployment.model.max_position_embeddings = 256;
+    strcpy(config.deployment.model.note, "its vision encoder is left out");
     strcpy(config.deployment.node.name, "a-node");
     config.default_node = true;
     config.workload.max_tokens = 512;

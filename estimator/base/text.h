@@ -5,6 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * The room estimator/base. What all floors share: errors, files and formats in and
+ * out, random numbers, logging. It knows nothing of models and machines; each outside
+ * library is behind one file.
+ */
+
 /* Words and numbers in text. Pure functions. */
 
 /* Strict numbers: the whole text, in the C locale's form, no nan or inf, no overflow,

@@ -7,6 +7,12 @@
 #include <vidur/forest.h>
 
 /*
+ * The room estimator/forest. Regressors from samples to a dense lattice of times, and
+ * the choice among them. Pure: equal samples and seeds give equal bits on any number
+ * of threads. Public in forest.h.
+ */
+
+/*
  * A regressor is a table of functions. selection.c knows the folds, the scoring and the
  * choice; regressors know their grid and how to fit.
  */

@@ -9,6 +9,11 @@
 #include <stdio.h>
 
 /*
+ * The room estimator/program. The program vidur-estimate: options, commands, output.
+ * Only here the floor prints.
+ */
+
+/*
  * vidur-estimate's commands. `run` looks up and runs the one that the first positional
  * argument names, prints its results to `out`, and returns the program's exit status: 0
  * done, 1 bad usage, configuration or input, 2 the results could not be written; err

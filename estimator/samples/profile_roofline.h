@@ -5,6 +5,12 @@
 #include <vidur/timetable.h>
 
 /*
+ * The room estimator/samples. Timed operators as lists of samples, read from profiles
+ * or made up by a roofline, and the fit of rooflines to them. It promises finite, non-
+ * negative times with a source. Public in profile.h.
+ */
+
+/*
  * A profile made up where none was measured: a kernel takes its launch floor plus the
  * longer of FLOPs over reached FLOP/s and bytes over reached bandwidth (Williams et
  * al., "Roofline", CACM 52(4), 2009); a collective takes a latency plus bytes over the

@@ -4,6 +4,13 @@
 #include <vidur/shard.h>
 
 /*
+ * The room estimator/specs. What is served and on what: models, precisions, devices
+ * and nodes, what a device holds of a model, and the operators that follow. Facts and
+ * arithmetic only: no times. Public in model.h, precision.h, shard.h, sku.h and
+ * spec_config.h.
+ */
+
+/*
  * The catalogue of what a device does in a step: a row an operator, with the layers
  * that it runs on and the work that it is, so that every source of times (kernel
  * timings, rooflines) prices the same work and memory, keys and reports list the same

@@ -169,8 +169,9 @@ static int price_in_layers(struct builder *b, const struct vidur_operator *op,
         if (times == 0)
             continue;
         op->work(&b->shard, layers, &work);
-        if (vidur_price_operator(&b->pricer, op->name, &work, times * layers->count,
-                                 part_of(b, op->part), b->request->max_tokens, err))
+        const struct vidur_price_sum sum = {times * layers->count, part_of(b, op->part),
+                                            b->request->max_tokens};
+        if (vidur_price_operator(&b->pricer, op->name, &work, &sum, err))
             return -1;
     }
     return 0;
@@ -183,8 +184,8 @@ static int price_once(struct builder *b, const struct vidur_operator *op,
                                                         : b->request->max_tokens;
     struct vidur_work work;
     op->work(&b->shard, NULL, &work);
-    return vidur_price_operator(&b->pricer, op->name, &work, 1, part_of(b, op->part),
-                                limit, err);
+    const struct vidur_price_sum sum = {1, part_of(b, op->part), limit};
+    return vidur_price_operator(&b->pricer, op->name, &work, &sum, err);
 }
 
 static void add_sampler(struct builder *b)
@@ -215,11 +216,14 @@ static int price_attention(struct builder *b, struct vidur_error *err)
     const int64_t limit = b->request->max_context_tokens;
     for (int i = 0; i < b->shard.num_kinds; i++) {
         const struct vidur_shard_layers *l = &b->shard.layers[i];
-        double *prompt = l->kind.window_tokens > 0 ? b->window_context : b->context;
-        if (vidur_price_prompt(&b->pricer, &b->shard, l, l->count, prompt, limit, err))
+        const struct vidur_price_sum prompt = {
+            l->count, l->kind.window_tokens > 0 ? b->window_context : b->context,
+            limit};
+        const struct vidur_price_sum row = {l->count, b->decode1, limit};
+        if (vidur_price_prompt(&b->pricer, &b->shard, l, &prompt, err))
             return -1;
         if (l->kind.attention == VIDUR_ATTENTION_GQA && l->kind.window_tokens == 0 &&
-            vidur_price_row(&b->pricer, &b->shard, l, l->count, b->decode1, limit, err))
+            vidur_price_row(&b->pricer, &b->shard, l, &row, err))
             return -1;
     }
     return 0;

@@ -75,67 +75,65 @@ static double skew_ms(const struct vidur_pricer *pricer)
 }
 
 static void add_bytes(const struct vidur_pricer *pricer, const struct vidur_work *work,
-                      double times, double *sum_ms, int64_t limit)
+                      const struct vidur_price_sum *sum)
 {
-    for (int64_t x = 1; x <= limit; x++)
-        sum_ms[x] += times * vidur_bytes_ms(pricer, vidur_work_bytes(work, (double)x),
-                                            small_kernel_launch_us);
+    for (int64_t x = 1; x <= sum->limit; x++)
+        sum->ms[x] +=
+            sum->times * vidur_bytes_ms(pricer, vidur_work_bytes(work, (double)x),
+                                        small_kernel_launch_us);
 }
 
 int vidur_price_operator(struct vidur_pricer *pricer, const char *name,
-                         const struct vidur_work *work, double times, double *sum_ms,
-                         int64_t limit, struct vidur_error *err)
+                         const struct vidur_work *work,
+                         const struct vidur_price_sum *sum, struct vidur_error *err)
 {
     int status = 1;
     if (work->law == VIDUR_LAW_BYTES) {
-        add_bytes(pricer, work, times, sum_ms, limit);
+        add_bytes(pricer, work, sum);
         return 0;
     }
     if (pricer->kernels)
-        status =
-            vidur_kernels_price_work(pricer, name, work, times, sum_ms, limit, err);
+        status = vidur_kernels_price_work(pricer, name, work, sum, err);
     if (status < 0)
         return -1;
     if (status > 0)
-        for (int64_t x = 1; x <= limit; x++)
-            sum_ms[x] += times * vidur_roofline_work_ms(pricer, work, (double)x);
+        for (int64_t x = 1; x <= sum->limit; x++)
+            sum->ms[x] += sum->times * vidur_roofline_work_ms(pricer, work, (double)x);
     if (status > 0 && pricer->kernels)
         vidur_pricer_borrow(pricer, name, "from the roofline");
     if (work->law == VIDUR_LAW_ALL_REDUCE)
-        for (int64_t x = 1; x <= limit; x++)
-            sum_ms[x] += times * skew_ms(pricer);
+        for (int64_t x = 1; x <= sum->limit; x++)
+            sum->ms[x] += sum->times * skew_ms(pricer);
     return 0;
 }
 
 int vidur_price_prompt(struct vidur_pricer *pricer, const struct vidur_shard *shard,
-                       const struct vidur_shard_layers *layers, double times,
-                       double *sum_ms, int64_t limit, struct vidur_error *err)
+                       const struct vidur_shard_layers *layers,
+                       const struct vidur_price_sum *sum, struct vidur_error *err)
 {
     const int status = pricer->kernels
-                           ? vidur_kernels_price_prompt(pricer, shard, layers, times,
-                                                        sum_ms, limit, err)
+                           ? vidur_kernels_price_prompt(pricer, shard, layers, sum, err)
                            : 1;
     if (status < 0)
         return -1;
-    for (int64_t s = 1; status > 0 && s <= limit; s++)
-        sum_ms[s] += times * vidur_roofline_prompt_ms(pricer, shard, layers, (double)s);
+    for (int64_t s = 1; status > 0 && s <= sum->limit; s++)
+        sum->ms[s] +=
+            sum->times * vidur_roofline_prompt_ms(pricer, shard, layers, (double)s);
     if (status > 0 && pricer->kernels)
         vidur_pricer_borrow(pricer, "prompt attention", "from the roofline");
     return 0;
 }
 
 int vidur_price_row(struct vidur_pricer *pricer, const struct vidur_shard *shard,
-                    const struct vidur_shard_layers *layers, double times,
-                    double *sum_ms, int64_t limit, struct vidur_error *err)
+                    const struct vidur_shard_layers *layers,
+                    const struct vidur_price_sum *sum, struct vidur_error *err)
 {
     const int status =
-        pricer->kernels
-            ? vidur_kernels_price_row(pricer, shard, layers, times, sum_ms, limit, err)
-            : 1;
+        pricer->kernels ? vidur_kernels_price_row(pricer, shard, layers, sum, err) : 1;
     if (status < 0)
         return -1;
-    for (int64_t s = 1; status > 0 && s <= limit; s++)
-        sum_ms[s] += times * vidur_roofline_row_ms(pricer, layers, (double)s);
+    for (int64_t s = 1; status > 0 && s <= sum->limit; s++)
+        sum->ms[s] += sum->times * vidur_roofline_row_ms(pricer, layers, (double)s);
     return 0;
 }
 

@@ -26,6 +26,13 @@ struct vidur_pricer {
     char borrowed[192]; /* "; NAME from ..." for each that stands in for another */
 };
 
+/* Where times are added up: `times` times the ms of each size from 1 to limit. */
+struct vidur_price_sum {
+    double times;
+    double *ms; /* [0 .. limit] */
+    int64_t limit;
+};
+
 /* `kernels` may be NULL; it and the specs must outlive the pricer. Fails where kernels
  * were timed on another device. */
 int vidur_pricer_init(struct vidur_pricer *pricer,
@@ -33,19 +40,19 @@ int vidur_pricer_init(struct vidur_pricer *pricer,
                       const struct vidur_node_sku *node, struct vidur_kernels *kernels,
                       struct vidur_error *err);
 
-/* Adds `times` times the operator's ms for x = 1 .. limit to sum_ms[x]. */
+/* Adds the operator's ms for x tokens. */
 int vidur_price_operator(struct vidur_pricer *pricer, const char *name,
-                         const struct vidur_work *work, double times, double *sum_ms,
-                         int64_t limit, struct vidur_error *err);
+                         const struct vidur_work *work,
+                         const struct vidur_price_sum *sum, struct vidur_error *err);
 
 /* Adds `times` layers' attention of a prompt of s = 1 .. limit tokens, and of one
  * decode row over s tokens; either may be NULL. */
 int vidur_price_prompt(struct vidur_pricer *pricer, const struct vidur_shard *shard,
-                       const struct vidur_shard_layers *layers, double times,
-                       double *sum_ms, int64_t limit, struct vidur_error *err);
+                       const struct vidur_shard_layers *layers,
+                       const struct vidur_price_sum *sum, struct vidur_error *err);
 int vidur_price_row(struct vidur_pricer *pricer, const struct vidur_shard *shard,
-                    const struct vidur_shard_layers *layers, double times,
-                    double *sum_ms, int64_t limit, struct vidur_error *err);
+                    const struct vidur_shard_layers *layers,
+                    const struct vidur_price_sum *sum, struct vidur_error *err);
 
 /* Latent attention of decode rows over batches and contexts, a layer. */
 struct vidur_latent_times {
@@ -85,16 +92,18 @@ double vidur_bytes_ms(const struct vidur_pricer *pricer, double bytes,
 
 /* The kernels' answers to the functions above: 1 where the tables have none. */
 int vidur_kernels_price_work(struct vidur_pricer *pricer, const char *name,
-                             const struct vidur_work *work, double times,
-                             double *sum_ms, int64_t limit, struct vidur_error *err);
+                             const struct vidur_work *work,
+                             const struct vidur_price_sum *sum,
+                             struct vidur_error *err);
 int vidur_kernels_price_prompt(struct vidur_pricer *pricer,
                                const struct vidur_shard *shard,
-                               const struct vidur_shard_layers *layers, double times,
-                               double *sum_ms, int64_t limit, struct vidur_error *err);
+                               const struct vidur_shard_layers *layers,
+                               const struct vidur_price_sum *sum,
+                               struct vidur_error *err);
 int vidur_kernels_price_row(struct vidur_pricer *pricer,
                             const struct vidur_shard *shard,
-                            const struct vidur_shard_layers *layers, double times,
-                            double *sum_ms, int64_t limit, struct vidur_error *err);
+                            const struct vidur_shard_layers *layers,
+                            const struct vidur_price_sum *sum, struct vidur_error *err);
 int vidur_kernels_latent_rows(struct vidur_pricer *pricer,
                               const struct vidur_shard *shard,
                               const struct vidur_shard_layers *layers,

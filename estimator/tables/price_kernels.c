@@ -112,8 +112,7 @@ static double quantise_ms(const struct vidur_pricer *pricer,
 }
 
 static int price_gemm(struct vidur_pricer *pricer, const struct vidur_work *work,
-                      double times, double *sum_ms, int64_t limit,
-                      struct vidur_error *err)
+                      const struct vidur_price_sum *sum, struct vidur_error *err)
 {
     struct vidur_curves all;
     if (vidur_kernels_curves(pricer->kernels, VIDUR_KERNELS_gemm, &all, err))
@@ -126,12 +125,12 @@ static int price_gemm(struct vidur_pricer *pricer, const struct vidur_work *work
                                 : (struct gemm){.count = 0};
     if (own.count == 0)
         return 1;
-    for (int64_t x = 1; x <= limit; x++) {
+    for (int64_t x = 1; x <= sum->limit; x++) {
         double ms = gemm_ms(pricer, &own, work, (double)x);
         if (fp8.count > 0)
             ms = fmin(ms, gemm_ms(pricer, &fp8, &plain, (double)x) +
                               quantise_ms(pricer, work, (double)x));
-        sum_ms[x] += times * ms;
+        sum->ms[x] += sum->times * ms;
     }
     return 0;
 }
@@ -213,8 +212,8 @@ static void borrow_experts(struct vidur_pricer *pricer, const char *name,
 }
 
 static int price_experts(struct vidur_pricer *pricer, const char *name,
-                         const struct vidur_work *work, double times, double *sum_ms,
-                         int64_t limit, struct vidur_error *err)
+                         const struct vidur_work *work,
+                         const struct vidur_price_sum *sum, struct vidur_error *err)
 {
     struct vidur_curves all;
     if (vidur_kernels_curves(pricer->kernels, VIDUR_KERNELS_experts, &all, err))
@@ -234,11 +233,11 @@ static int price_experts(struct vidur_pricer *pricer, const char *name,
         own = other;
     if (!own.measured)
         borrow_experts(pricer, name, &own);
-    for (int64_t x = 1; x <= limit; x++) {
+    for (int64_t x = 1; x <= sum->limit; x++) {
         double ms = experts_ms(pricer, &own, work, (double)x);
         if (both)
             ms = fmin(ms, experts_ms(pricer, &other, &blocks, (double)x));
-        sum_ms[x] += times * ms;
+        sum->ms[x] += sum->times * ms;
     }
     return 0;
 }
@@ -246,8 +245,7 @@ static int price_experts(struct vidur_pricer *pricer, const char *name,
 /* ---- All-reduce ---- */
 
 static int price_all_reduce(struct vidur_pricer *pricer, const struct vidur_work *work,
-                            double times, double *sum_ms, int64_t limit,
-                            struct vidur_error *err)
+                            const struct vidur_price_sum *sum, struct vidur_error *err)
 {
     struct vidur_curves all;
     const int32_t key[VIDUR_MAX_KERNEL_KEYS] = {pricer->devices};
@@ -260,23 +258,23 @@ static int price_all_reduce(struct vidur_pricer *pricer, const struct vidur_work
             "%s: custom_allreduce has no graph-mode rows for %d GPUs; use "
             "another tensor_parallel_size or `source: roofline`",
             vidur_kernels_dir(pricer->kernels), pricer->devices);
-    for (int64_t x = 1; x <= limit; x++)
-        sum_ms[x] +=
-            times * vidur_curve_at(curve, vidur_work_bytes(work, (double)x), 1);
+    for (int64_t x = 1; x <= sum->limit; x++)
+        sum->ms[x] +=
+            sum->times * vidur_curve_at(curve, vidur_work_bytes(work, (double)x), 1);
     return 0;
 }
 
 int vidur_kernels_price_work(struct vidur_pricer *pricer, const char *name,
-                             const struct vidur_work *work, double times,
-                             double *sum_ms, int64_t limit, struct vidur_error *err)
+                             const struct vidur_work *work,
+                             const struct vidur_price_sum *sum, struct vidur_error *err)
 {
     switch (work->law) {
     case VIDUR_LAW_GEMM:
-        return price_gemm(pricer, work, times, sum_ms, limit, err);
+        return price_gemm(pricer, work, sum, err);
     case VIDUR_LAW_EXPERTS:
-        return price_experts(pricer, name, work, times, sum_ms, limit, err);
+        return price_experts(pricer, name, work, sum, err);
     default:
-        return price_all_reduce(pricer, work, times, sum_ms, limit, err);
+        return price_all_reduce(pricer, work, sum, err);
     }
 }
 
@@ -372,8 +370,9 @@ int vidur_kernels_reach(struct vidur_pricer *pricer, const struct vidur_shard *s
 
 int vidur_kernels_price_prompt(struct vidur_pricer *pricer,
                                const struct vidur_shard *shard,
-                               const struct vidur_shard_layers *layers, double times,
-                               double *sum_ms, int64_t limit, struct vidur_error *err)
+                               const struct vidur_shard_layers *layers,
+                               const struct vidur_price_sum *sum,
+                               struct vidur_error *err)
 {
     const bool latent = layers->kind.attention == VIDUR_ATTENTION_MLA;
     const struct vidur_curve *curve;
@@ -385,16 +384,16 @@ int vidur_kernels_price_prompt(struct vidur_pricer *pricer,
     if (heads != layers->q_heads)
         vidur_pricer_borrow(pricer, "attention", "of %d heads scaled from %d",
                             layers->q_heads, heads);
-    for (int64_t s = 1; s <= limit; s++)
-        sum_ms[s] += times * vidur_curve_at(curve, (double)s, latent ? 1 : 2) *
-                     layers->q_heads / heads;
+    for (int64_t s = 1; s <= sum->limit; s++)
+        sum->ms[s] += sum->times * vidur_curve_at(curve, (double)s, latent ? 1 : 2) *
+                      layers->q_heads / heads;
     return 0;
 }
 
 int vidur_kernels_price_row(struct vidur_pricer *pricer,
                             const struct vidur_shard *shard,
-                            const struct vidur_shard_layers *layers, double times,
-                            double *sum_ms, int64_t limit, struct vidur_error *err)
+                            const struct vidur_shard_layers *layers,
+                            const struct vidur_price_sum *sum, struct vidur_error *err)
 {
     struct vidur_curves all;
     if (vidur_kernels_curves(pricer->kernels, VIDUR_KERNELS_generation, &all, err))
@@ -402,8 +401,8 @@ int vidur_kernels_price_row(struct vidur_pricer *pricer,
     const struct vidur_curve *curve = find_attention(&all, shard, layers);
     if (!curve)
         return 1;
-    for (int64_t s = 1; s <= limit; s++)
-        sum_ms[s] += times * vidur_curve_at(curve, (double)s, 1);
+    for (int64_t s = 1; s <= sum->limit; s++)
+        sum->ms[s] += sum->times * vidur_curve_at(curve, (double)s, 1);
     return 0;
 }
 

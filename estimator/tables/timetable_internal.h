@@ -8,6 +8,12 @@
 #include "tables/cache.h"
 
 /*
+ * The room estimator/tables. Times over all sizes a batch can have, from samples,
+ * kernel timings or a roofline, cached by a hash of all that went in. What leaves the
+ * room is frozen and shared. Public in timetable.h and engine_table.h.
+ */
+
+/*
  * The parts of timetable.c: what a timetable is made from, how large its tables are,
  * its key, and the two ways to fill it.
  */

@@ -27,6 +27,12 @@
  * number falls, so this is the same search over the loads of one replica, target_qps /
  * r for r = max_replicas ... 1: point -r of the lattice.
  *
+ * Definition `users`: loads are numbers of users, the clients of a closed loop: 1, and
+ * from each the next by granularity, but one more at least, up to max_users. The answer
+ * is the largest that passes with the next failing, found as for `slos`; passing at the
+ * end means that the workload is too short for more users. What is called QPS here is
+ * then a number of users.
+ *
  * Definition `scheduling_delay`: the reference's search, SIMULATOR.md section 8, whose
  * predicate is one latency's 0.99 quantile alone and whose path depends on its value.
  * No load passes if start_qps / 1024 does not.
@@ -37,22 +43,25 @@
 enum vidur_capacity_definition {
     VIDUR_CAPACITY_SLOS,
     VIDUR_CAPACITY_SCHEDULING_DELAY,
-    VIDUR_CAPACITY_REPLICAS
+    VIDUR_CAPACITY_REPLICAS,
+    VIDUR_CAPACITY_USERS
 };
 
 struct vidur_capacity_options {
     enum vidur_capacity_definition definition;
-    double granularity;   /* relative distance of neighbouring loads, > 0 */
-    int max_iterations;   /* probes at most */
-    double anchor_qps;    /* slos: sets the ends, > 0; a bound on the throughput */
-    double start_qps;     /* slos: where to begin, 0: at the anchor.
-                             scheduling_delay: the middle of the first bracket, > 0 */
-    double target_qps;    /* replicas: the load, > 0 */
-    int start_replicas;   /* replicas: where to begin, >= 1 */
-    int max_replicas;     /* replicas: the most that may be tried */
-    int first_stride;     /* slos, replicas: points of the first step away, >= 1 */
-    int confirm;          /* slos: points above the answer's failing neighbour to probe
-                             as well, in search of passes above a fail */
+    double granularity; /* relative distance of neighbouring loads, > 0 */
+    int max_iterations; /* probes at most */
+    double anchor_qps;  /* slos: sets the ends, > 0; a bound on the throughput */
+    double start_qps;   /* slos, users: where to begin, 0: at the anchor.
+                           scheduling_delay: the middle of the first bracket, > 0 */
+    double target_qps;  /* replicas: the load, > 0 */
+    int start_replicas; /* replicas: where to begin, >= 1 */
+    int max_replicas;   /* replicas: the most that may be tried */
+    int64_t max_users;  /* users: the most that may be tried */
+    int first_stride;   /* all but scheduling_delay: points of the first step away, >= 1
+                         */
+    int confirm; /* slos, users: points above the answer's failing neighbour to probe
+                    as well, in search of passes above a fail */
     double delay_limit_s; /* scheduling_delay: the SLO, > 0 */
 };
 

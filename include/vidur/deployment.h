@@ -12,6 +12,11 @@
 #include <stdint.h>
 
 /*
+ * The room sim/deploy. What a deployment is and whether it can be: its check, digest
+ * and memory plan, the objectives it must meet. Nothing runs here.
+ */
+
+/*
  * One way to serve a model: hardware, parallelism, router, scheduler and its knobs.
  * Plain data without pointers, so it can be copied, compared and sent.
  */

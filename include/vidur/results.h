@@ -105,6 +105,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
       "ok, infeasible_memory, slo_unreachable, invalid or failed")                     \
     X(TEXT, reason, 160, "", "why the status is not ok")                               \
     X(REAL, max_qps, 0, "1/s", "largest load that meets every SLO and is sustained")   \
+    X(INT, max_users, 0, "1", "clients of a closed loop at max_qps; 0: an open one")   \
     X(REAL, max_qps_low, 0, "1/s", "the least of its replications: all hold here")     \
     X(REAL, max_qps_high, 0, "1/s", "the largest of its replications")                 \
     X(INT, replications, 0, "1", "seeds that it was searched with")                    \
@@ -134,7 +135,8 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(INT, replication, 0, "1", "0: the search's own seed; 1, ...: others")            \
     X(INT, num_replicas, 0, "1", "replicas simulated")                                 \
     X(INT, num_requests, 0, "1", "requests offered")                                   \
-    X(REAL, qps, 0, "1/s", "offered load")                                             \
+    X(REAL, qps, 0, "1/s", "offered load; of a closed loop, served")                   \
+    X(INT, users, 0, "1", "clients of a closed loop; 0: an open one")                  \
     X(FLAG, feasible, 0, "1", "every SLO met")                                         \
     X(TEXT, violated_slo, 48, "", "the first SLO that was not met")                    \
     X(FLAG, stopped_early, 0, "1", "ended once an SLO could no longer be met")         \

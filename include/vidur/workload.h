@@ -182,6 +182,12 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
                          double qps, struct vidur_workload *out,
                          struct vidur_error *err);
 
+/* The first `num_requests` of a closed loop, sent by `concurrency` clients; shares the
+ * arrays. Fails for an open loop and where there are not so many. */
+int vidur_workload_offer_clients(const struct vidur_workload *workload,
+                                 int64_t num_requests, int64_t concurrency,
+                                 struct vidur_workload *out, struct vidur_error *err);
+
 void vidur_workload_destroy(struct vidur_workload *workload);
 
 struct vidur_sha256;

@@ -8,6 +8,12 @@
 #include <stdint.h>
 
 /*
+ * The room search/farm. Paths of steps on ranks: leading, dealing, working, over MPI
+ * or in one process. It knows nothing of LLMs and promises each step once, or again
+ * after a death.
+ */
+
+/*
  * A farm works off jobs on one process or on many. It knows nothing of what they are.
  *
  * A job is a path of steps. Each step is expensive and runs anywhere; which step comes

@@ -10,6 +10,11 @@
 #include <stdio.h>
 
 /*
+ * The room search/report. Results told to people: terminal, Markdown, CSV, JSON, HTML,
+ * launch commands. It reads results and writes text.
+ */
+
+/*
  * What results say to people, in several formats that hold the same numbers. Each
  * writes to a stream that the caller owns and checks, reads the results only, and
  * applies the same filters. An error (VIDUR_EINVAL) when the filters leave no row: it

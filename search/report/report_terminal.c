@@ -93,15 +93,17 @@ static void print_second(FILE *out, const struct vidur_report_group *group)
 static void print_serves(FILE *out, const struct vidur_ranking_row *row)
 {
     const struct vidur_number usd = vidur_number_usd(row->usd_per_hour);
-    char why[160];
+    char why[160], users[40] = "";
     vidur_format_confidence(row, why, sizeof why);
+    if (row->max_users > 0)
+        snprintf(users, sizeof users, " of %lld users", (long long)row->max_users);
     if (vidur_row_has_target(row))
         fprintf(out, "  %-10s%s QPS, as asked, for $%s an hour, $%s a month\n",
                 "Serves", vidur_number3(row->target_qps).text, usd.text,
                 vidur_number_usd(row->usd_per_month).text);
     else
-        fprintf(out, "  %-10s%s QPS at most, for $%s an hour: %s QPS per dollar\n",
-                "Serves", vidur_number_qps(row).text, usd.text,
+        fprintf(out, "  %-10s%s QPS%s at most, for $%s an hour: %s QPS per dollar\n",
+                "Serves", vidur_number_qps(row).text, users, usd.text,
                 vidur_number3(row->qps_per_dollar).text);
     if (why[0])
         fprintf(out, "  %-10s%s\n", "Count on", why);

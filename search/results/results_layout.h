@@ -6,6 +6,11 @@
 #include <stddef.h>
 
 /*
+ * The room search/results. What a search found: columns, the HDF5 file and its seal,
+ * merging, ranking, Pareto sets, bottlenecks. Public in results.h and ranking.h.
+ */
+
+/*
  * What results.h5 holds, without HDF5: its tables and their columns, the text that
  * explains them, and rows made ready for a file. Pure functions.
  */

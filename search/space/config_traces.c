@@ -119,6 +119,30 @@ static void settle_requests(const struct vidur_search_config *config,
     *count = reference ? REFERENCE_REQUESTS : config->search.max_requests;
 }
 
+/* A load to search over: a rate, or the users of a closed loop. */
+static int check_arrivals(const struct vidur_yaml_node *node,
+                          const struct vidur_search_config *config,
+                          const struct vidur_arrivals_config *arrivals,
+                          struct vidur_error *err)
+{
+    const bool closed = strcmp(arrivals->type, "closed_loop") == 0;
+    if (closed && config->target.qps > 0)
+        return vidur_yaml_fail_key(node, "arrivals", err,
+                                   "a closed loop is searched for its users; it has no "
+                                   "rate that target.qps could ask for");
+    if (closed && config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY)
+        return vidur_yaml_fail_key(
+            node, "arrivals", err,
+            "capacity_definition: scheduling_delay searches over "
+            "a rate; a closed loop takes slos");
+    if (closed || vidur_arrivals_have_rate(arrivals))
+        return 0;
+    return vidur_yaml_fail_key(node, "arrivals", err,
+                               "%s arrivals have no rate to search over; use poisson, "
+                               "gamma or closed_loop",
+                               arrivals->type);
+}
+
 static int complete(const struct vidur_yaml_node *node,
                     const struct vidur_search_config *config,
                     struct vidur_search_trace *trace, struct vidur_error *err)
@@ -130,11 +154,10 @@ static int complete(const struct vidur_yaml_node *node,
     if (config->search.poisson_truncate >= 0 && workload->arrivals.truncate < 0)
         workload->arrivals.truncate = config->search.poisson_truncate;
     vidur_workload_config_complete(workload, config->semantics);
-    if (!vidur_arrivals_have_rate(&workload->arrivals))
-        return vidur_yaml_fail_key(node, "arrivals", err,
-                                   "%s arrivals have no rate to search over; use "
-                                   "poisson or gamma",
-                                   workload->arrivals.type);
+    if (check_arrivals(node, config, &workload->arrivals, err) != 0)
+        return -1;
+    if (strcmp(workload->arrivals.type, "closed_loop") == 0)
+        workload->arrivals.concurrency = 1; /* until a probe says */
     if (vidur_workload_config_check(workload, err) != 0)
         return vidur_section_locate(node, "workload.", err);
     trace->content = VIDUR_FNV1A_INIT;

@@ -6,6 +6,11 @@
 #include <vidur/space.h>
 
 /*
+ * The room search/space. What is searched: the configuration, its rules, the
+ * candidates and who they are. Nothing is simulated here. Public in space.h.
+ */
+
+/*
  * `include:` and `exclude:`: lists of rules. A rule is a mapping from fields of a
  * candidate to a value or a list of values; it matches a candidate when every field has
  * one of its values. A knob that the candidate's scheduler does not use has no value.

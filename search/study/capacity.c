@@ -24,10 +24,41 @@ static bool is_lattice(const struct vidur_capacity *search)
     return search->options.definition != VIDUR_CAPACITY_SCHEDULING_DELAY;
 }
 
+static bool is_by_users(const struct vidur_capacity *search)
+{
+    return search->options.definition == VIDUR_CAPACITY_USERS;
+}
+
+static int64_t more_users(const struct vidur_capacity *search, int64_t users)
+{
+    const int64_t more = (int64_t)((double)users * (1.0 + search->options.granularity));
+    return more > users ? more : users + 1;
+}
+
+static double users_at(const struct vidur_capacity *search, int32_t point)
+{
+    int64_t users = 1;
+    for (int32_t i = 0; i < point; i++)
+        users = more_users(search, users);
+    return (double)users;
+}
+
+/* The last point of at most so many users, and the first one in any case. */
+static int32_t point_of_users(const struct vidur_capacity *search, double most)
+{
+    int32_t point = 0;
+    for (int64_t users = more_users(search, 1); (double)users <= most;
+         users = more_users(search, users))
+        point++;
+    return point;
+}
+
 static double load_at(const struct vidur_capacity *search, int32_t point)
 {
     if (search->options.definition == VIDUR_CAPACITY_REPLICAS)
         return search->options.target_qps / -point;
+    if (is_by_users(search))
+        return users_at(search, point);
     return power(1.0 + search->options.granularity, point);
 }
 
@@ -67,6 +98,9 @@ static int check(const struct vidur_capacity_options *o, struct vidur_error *err
                               "the target or its replicas are out of range");
         return 0;
     }
+    if (o->definition == VIDUR_CAPACITY_USERS &&
+        !(o->max_users >= 1 && o->max_users <= INT32_MAX))
+        return vidur_fail(err, VIDUR_EINVAL, "the most users are out of range");
     if (!(o->anchor_qps >= 1e-250 && o->anchor_qps <= 1e250))
         return vidur_fail(err, VIDUR_EINVAL, "the search's anchor %g is out of range",
                           o->anchor_qps);
@@ -87,6 +121,16 @@ static void begin_lattice(struct vidur_capacity *search)
     const double start = floor(place_of(search, start_qps) + 0.5);
     search->next_point =
         (int32_t)fmin(fmax(start, search->lowest_point), search->highest_point);
+}
+
+static void begin_users(struct vidur_capacity *search)
+{
+    const struct vidur_capacity_options *o = &search->options;
+    search->lowest_point = 0;
+    search->highest_point = point_of_users(search, (double)o->max_users);
+    search->next_point =
+        point_of_users(search, fmin(o->start_qps > 0 ? o->start_qps : o->anchor_qps,
+                                    (double)o->max_users));
 }
 
 static void begin_replicas(struct vidur_capacity *search)
@@ -110,6 +154,8 @@ int vidur_capacity_begin(struct vidur_capacity *search,
         begin_lattice(search);
     } else if (options->definition == VIDUR_CAPACITY_REPLICAS) {
         begin_replicas(search);
+    } else if (options->definition == VIDUR_CAPACITY_USERS) {
+        begin_users(search);
     } else {
         search->right_qps = 2 * options->start_qps;
         search->next_qps = (search->left_qps + search->right_qps) / 2;
@@ -267,7 +313,7 @@ void vidur_capacity_answer(const struct vidur_capacity *search,
     } else {
         answer->unreachable = !search->has_pass && search->has_fail &&
                               search->fail_point == search->lowest_point;
-        answer->unbounded = search->options.definition == VIDUR_CAPACITY_SLOS &&
+        answer->unbounded = search->options.definition != VIDUR_CAPACITY_REPLICAS &&
                             search->has_pass && !search->has_fail &&
                             search->pass_point == search->highest_point;
     }

@@ -248,6 +248,15 @@ static int simulate_in_time(const struct evaluator *e, struct evaluator_run *run
     return evaluator_simulate(e, run, metrics, err);
 }
 
+int evaluator_offer(struct vidur_workload *workload, int64_t num_requests, double load,
+                    struct vidur_workload *out, struct vidur_error *err)
+{
+    return workload->concurrency > 0
+               ? vidur_workload_offer_clients(workload, num_requests, (int64_t)load,
+                                              out, err)
+               : vidur_workload_offer(workload, num_requests, load, out, err);
+}
+
 int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
                   struct vidur_metrics *metrics, struct vidur_error *err)
 {
@@ -263,7 +272,7 @@ int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
         return -1;
     const int64_t count =
         load->num_requests > 0 ? load->num_requests : workload->num_requests;
-    if (vidur_workload_offer(workload, count, load->qps, &first, err) != 0)
+    if (evaluator_offer(workload, count, load->qps, &first, err) != 0)
         return -1;
     struct evaluator_run run = {
         .simulator = e->simulator,
@@ -384,6 +393,8 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     struct vidur_probe_row *row = &out->row;
     struct vidur_metrics metrics;
     const double begin_s = vidur_monotonic_s();
+    const int trace = e->space->candidates[load->candidate].trace;
+    const bool is_closed = e->workloads[trace]->concurrency > 0;
     if (evaluator_run(e, load, &metrics, err) != 0)
         return -1;
     memset(out, 0, sizeof *out);
@@ -396,7 +407,8 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
                             metrics.latency[VIDUR_LATENCY_e2e].mean);
     snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64,
              e->space->candidates[load->candidate].id);
-    row->qps = load->qps;
+    row->qps = is_closed ? metrics.requests_per_s : load->qps;
+    row->users = is_closed ? (int64_t)load->qps : 0;
     row->replication = load->replication;
     row->num_replicas = e->num_replicas;
     fill_verdict(e, row, &metrics);

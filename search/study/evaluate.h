@@ -47,7 +47,8 @@ int evaluator_open_table(struct evaluator *evaluator, int table,
 
 struct evaluator_bound {
     double qps; /* no load above it can be served for long, whatever the SLOs; with a
-                   target: by one replica */
+                   target: by one replica. Of a closed loop: as many users as the
+                   deployment works for at once */
     double start_qps;     /* about where the answer is; 0: no telling */
     int64_t num_requests; /* to begin with: all, unless they are to be as many as a
                              steady state needs */
@@ -70,7 +71,7 @@ struct evaluator_load {
     int replication;      /* 0: the search's own seed; 1, ...: seeds derived from it */
     int num_replicas;     /* 0: the candidate's own number */
     int64_t num_requests; /* the first so many of the workload; 0: all */
-    double qps;
+    double qps;           /* of a closed loop: its users */
 };
 
 /* A steady state needs a window of arrivals that is so many times as long as a request

@@ -84,7 +84,9 @@ static int saturate(struct evaluator *e, int64_t candidate, struct saturated *ou
     const int64_t count =
         bound_requests(&deployment, workload->num_requests, workload->max_tokens);
     struct evaluator_run run = {.workload = &first};
-    if (vidur_workload_offer(workload, count, saturating_qps, &first, err) != 0)
+    const double all_at_once =
+        workload->concurrency > 0 ? (double)count : saturating_qps;
+    if (evaluator_offer(workload, count, all_at_once, &first, err) != 0)
         return -1;
     int rc = vidur_simulator_create(&run.simulator, &deployment, timetable,
                                     workload->max_tokens, err);
@@ -176,9 +178,11 @@ int evaluator_bound(struct evaluator *e, int64_t candidate, bool pilot,
     *out = (struct evaluator_bound){0};
     if (saturate(e, candidate, &saturated, err) != 0)
         return -1;
-    out->qps = saturated.qps * (config->target.qps > 0 ? 1 : c->num_replicas);
+    const bool closed = e->workloads[c->trace]->concurrency > 0;
+    const double each = closed ? (double)saturated.in_flight : saturated.qps;
+    out->qps = each * (config->target.qps > 0 ? 1 : c->num_replicas);
     out->num_requests = first_requests(e, candidate, &saturated);
-    if (!pilot || config->target.qps > 0) /* the bound says with how many to begin */
+    if (!pilot || closed || config->target.qps > 0) /* the bound says where to begin */
         return 0;
     struct pilot search = {
         e, {.candidate = candidate, .num_requests = out->num_requests / share}};

@@ -47,6 +47,10 @@ int evaluator_simulate(const struct evaluator *e, struct evaluator_run *run,
 int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
                   struct vidur_metrics *metrics, struct vidur_error *err);
 
+/* The workload's first requests at a load: QPS, or the users of a closed loop. */
+int evaluator_offer(struct vidur_workload *workload, int64_t num_requests, double load,
+                    struct vidur_workload *out, struct vidur_error *err);
+
 bool evaluator_is_feasible(const struct evaluator *e,
                            const struct vidur_metrics *metrics);
 

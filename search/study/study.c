@@ -129,7 +129,7 @@ static const struct evaluator_probed *find_same(const struct study *study,
     const struct evaluator_load load = study_load(study, s);
     for (int i = 0; i < b->num_probes; i++) {
         const struct evaluator_probed *probed = &b->probes[i];
-        if (probed->row.qps == load.qps &&
+        if (study_offered(&probed->row) == load.qps &&
             probed->asked_requests == load.num_requests &&
             (load.num_replicas == 0 || probed->row.num_replicas == load.num_replicas) &&
             evaluator_is_same(study->space, s->candidate, probed))

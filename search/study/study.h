@@ -9,6 +9,12 @@
 #include <vidur/space.h>
 
 /*
+ * The room search/study. A search as the farm's jobs: capacity, evaluation,
+ * confirmation, journal, resumption. Its answer depends on configuration and seed, not
+ * on ranks, order or deaths.
+ */
+
+/*
  * A search as the farm's jobs: first the timetables, then the candidates that need
  * them. A candidate's path is: the bound on its throughput, then the probes of its
  * capacity search. Rank 0 keeps every result in memory and in the journal, and makes

@@ -20,7 +20,7 @@ static double answer_of(const struct study_path *p)
 
 /* A path among those of one candidate. */
 struct answer {
-    double qps;
+    double qps; /* or users */
     int64_t path;
 };
 
@@ -30,6 +30,16 @@ static int compare_answers(const void *a, const void *b)
     if (x->qps != y->qps)
         return x->qps < y->qps ? -1 : 1;
     return (x->path > y->path) - (x->path < y->path);
+}
+
+/* Served at an answer in users. */
+static double qps_of(const struct study *study, const struct answer *answer)
+{
+    const int64_t candidate = study->paths[answer->path].candidate;
+    const struct evaluator_probed *best = study_is_closed(study, candidate)
+                                              ? study_best_probe(study, answer->path)
+                                              : NULL;
+    return best ? best->row.qps : answer->qps;
 }
 
 void study_find_replications(const struct study *study, int64_t candidate,
@@ -46,8 +56,8 @@ void study_find_replications(const struct study *study, int64_t candidate,
         return;
     qsort(answers, (size_t)count, sizeof *answers, compare_answers);
     out->speaker = answers[study->config->target.qps > 0 ? 0 : (count - 1) / 2].path;
-    out->low_qps = answers[0].qps;
-    out->high_qps = answers[count - 1].qps;
+    out->low_qps = qps_of(study, &answers[0]);
+    out->high_qps = qps_of(study, &answers[count - 1]);
 }
 
 /* ---- Who is searched with more seeds ---- */

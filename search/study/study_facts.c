@@ -114,7 +114,9 @@ static void describe_lengths(const struct vidur_lengths_config *l, int max_token
 static void describe_arrivals(const struct vidur_arrivals_config *a, char *out,
                               size_t size)
 {
-    if (strcmp(a->type, "gamma") == 0)
+    if (strcmp(a->type, "closed_loop") == 0)
+        snprintf(out, size, "closed loop of as many users as are served");
+    else if (strcmp(a->type, "gamma") == 0)
         snprintf(out, size, "gamma, coefficient of variation %g", a->cv);
     else if (a->truncate > 0)
         snprintf(out, size, "%s, gaps cut at %g / QPS", a->type, a->truncate);

@@ -30,10 +30,11 @@ struct study_state {
     int32_t first_stride; /* of the search, in points */
     bool ended;           /* by a record of its end, or a table that is open */
     bool anchored;        /* `capacity` has begun */
-    double start_qps;     /* a neighbour's answer; 0: none, a pilot finds one */
-    double bound_qps;     /* known once anchored */
-    double pass_e2e_s;    /* mean, at the highest load that passed */
-    double last_qps;      /* the answer with fewer requests, of a replica; 0: none */
+    /* loads: QPS, or users of a closed loop */
+    double start_qps;  /* a neighbour's answer; 0: none, a pilot finds one */
+    double bound_qps;  /* known once anchored */
+    double pass_e2e_s; /* mean, at the highest load that passed */
+    double last_qps;   /* the answer with fewer requests, of a replica; 0: none */
     struct vidur_capacity capacity;
 };
 
@@ -124,6 +125,20 @@ int study_note_result(struct study *study, int64_t path,
 /* The rank that had it in flight is gone. */
 int study_note_lost(struct study *study, int64_t path, struct vidur_error *err);
 int study_note_finish(struct study *study, int64_t path, struct vidur_error *err);
+
+/* Whether the candidate's load is the users of a closed loop. */
+bool study_is_closed(const struct study *study, int64_t candidate);
+
+/* What a probe offered, and its unit: QPS, or users. */
+static inline double study_offered(const struct vidur_probe_row *row)
+{
+    return row->users > 0 ? (double)row->users : row->qps;
+}
+
+static inline const char *study_load_unit(const struct vidur_probe_row *row)
+{
+    return row->users > 0 ? "users" : "QPS";
+}
 
 /* Keeps a result in memory. */
 int study_keep_result(struct study *study, int64_t path,

@@ -21,6 +21,10 @@ static const double stride_from_pilot = 0.1, stride_from_bound = 0.2;
 /* Answers with more and with fewer requests that are so near are the same. */
 static const double stable_part = 0.05;
 
+/* A client's requests, at least: the first ones start together and the last ones end
+ * beside idle clients. */
+enum { REQUESTS_PER_USER = 10 };
+
 /* By how much the number of requests grows where the answer was not stable. */
 enum { GROWTH = 4 };
 
@@ -28,6 +32,12 @@ static const struct vidur_candidate *candidate_of(const struct study *study,
                                                   const struct study_state *s)
 {
     return &study->space->candidates[s->candidate];
+}
+
+bool study_is_closed(const struct study *study, int64_t candidate)
+{
+    const int trace = study->space->candidates[candidate].trace;
+    return evaluator_workload(study->evaluator, trace)->concurrency > 0;
 }
 
 static enum study_step kind_of(const struct study_state *s)
@@ -100,7 +110,11 @@ void study_begin_capacity(const struct study *study, struct study_state *s)
                                              .first_stride = s->first_stride,
                                              .confirm = config->search.confirm,
                                              .delay_limit_s = delay_limit(config)};
-    if (config->target.qps > 0)
+    if (study_is_closed(study, s->candidate)) {
+        options.definition = VIDUR_CAPACITY_USERS;
+        options.max_users =
+            (int64_t)fmax(1, (double)(s->num_requests / REQUESTS_PER_USER));
+    } else if (config->target.qps > 0)
         aim_at_target(study, s, &options);
     else if (options.definition == VIDUR_CAPACITY_SCHEDULING_DELAY)
         options.start_qps = config->traces[candidate_of(study, s)->trace].start_qps;
@@ -130,6 +144,8 @@ static double in_flight(const struct study *study, const struct study_state *s,
                         const struct vidur_capacity_answer *answer)
 {
     const double target_qps = study->config->target.qps;
+    if (study_is_closed(study, s->candidate))
+        return answer->max_qps;
     return (target_qps > 0 ? target_qps : answer->max_qps) * s->pass_e2e_s;
 }
 

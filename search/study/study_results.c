@@ -32,7 +32,7 @@ static double load_of(const struct study *study, const struct evaluator_probed *
 {
     return study->config->target.qps > 0
                ? study->config->target.qps / (double)probe->row.num_replicas
-               : probe->row.qps;
+               : study_offered(&probe->row);
 }
 
 const struct evaluator_probed *study_best_probe(const struct study *study, int64_t path)
@@ -180,6 +180,7 @@ static void fill_answer(const struct study *study, int64_t candidate,
     const struct vidur_probe_row *limiting = study_limiting_row(study, path);
     copy_measured(row, best);
     row->max_qps = best->qps;
+    row->max_users = best->users;
     row->num_requests = best->num_requests;
     row->replications = replications->count;
     row->margin = probe->margin;
@@ -195,14 +196,15 @@ static void fill_answer(const struct study *study, int64_t candidate,
         memcpy(row->limiting_slo, limiting->violated_slo, sizeof row->limiting_slo);
     if (p->answer.unbounded)
         snprintf(row->reason, sizeof row->reason,
-                 "every load up to %.4g QPS passes: the workload is too short to "
+                 "every load up to %.4g %s passes: the workload is too short to "
                  "overload it",
-                 best->qps);
+                 study_offered(best), study_load_unit(best));
     else if (p->answer.exhausted)
         snprintf(row->reason, sizeof row->reason,
                  "max_iterations ended the search: the answer lies between %.6g and "
-                 "%.6g QPS",
-                 best->qps, limiting ? limiting->qps : INFINITY);
+                 "%.6g %s",
+                 study_offered(best), limiting ? study_offered(limiting) : INFINITY,
+                 study_load_unit(best));
     else
         judge_steadiness(probe, row);
 }
@@ -240,9 +242,10 @@ static void explain_time_limit(const struct study *study,
                                struct vidur_ranking_row *row)
 {
     snprintf(row->reason, sizeof row->reason,
-             "search.time_limit_s %g cuts the run at %.3g QPS before its requests are "
+             "search.time_limit_s %g cuts the run at %.3g %s before its requests are "
              "served; raise it",
-             study->config->search.time_limit_s, lowest->qps);
+             study->config->search.time_limit_s, study_offered(lowest),
+             study_load_unit(lowest));
 }
 
 static void explain_unreachable(const struct study *study,
@@ -254,8 +257,8 @@ static void explain_unreachable(const struct study *study,
                  "%s is not met at %.4g QPS even with %s", slo, lowest->qps,
                  vidur_text_counted(lowest->num_replicas, "replica").text);
     else
-        snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g QPS", slo,
-                 lowest->qps);
+        snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g %s", slo,
+                 study_offered(lowest), study_load_unit(lowest));
 }
 
 static void fill_unmet(const struct study *study, int64_t path,
@@ -273,9 +276,10 @@ static void fill_unmet(const struct study *study, int64_t path,
     else if (strcmp(row->status, VIDUR_STATUS_FAILED) == 0)
         snprintf(
             row->reason, sizeof row->reason,
-            "search.max_iterations %d ended the search at %.3g QPS, where %s is not "
+            "search.max_iterations %d ended the search at %.3g %s, where %s is not "
             "met; raise it",
-            study->config->search.max_iterations, lowest->qps, slo);
+            study->config->search.max_iterations, study_offered(lowest),
+            study_load_unit(lowest), slo);
     else
         explain_unreachable(study, lowest, slo, row);
 }

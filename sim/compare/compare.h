@@ -10,6 +10,11 @@
 #include <stdio.h>
 
 /*
+ * The room sim/compare. Measurements of real engines: reading them, simulating them,
+ * errors, fits. Uses the simulator as any program does.
+ */
+
+/*
  * The simulator beside measurements of a real engine: every experiment is simulated and
  * compared stage by stage. The configuration gives the estimator, the device, the knobs
  * that an experiment does not state and the seed; model, tensor parallelism, the

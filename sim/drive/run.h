@@ -10,6 +10,12 @@
 #include <vidur/simulator.h>
 
 /*
+ * The room sim/drive. Time: the event heap, which is the reference, and the walks that
+ * skip what repeats and must agree with it to the bit (README.md). Only this room
+ * moves a clock.
+ */
+
+/*
  * One run of a simulator. The state of the cluster, and the steps that all ways of
  * driving it share: events.c pops events from a heap, in the order that SIMULATOR.md
  * section 4.4 states; stepper.c walks each replica by itself and skips repetitions.

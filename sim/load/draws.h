@@ -6,6 +6,12 @@
 #include <stddef.h>
 
 /*
+ * The room sim/load. What arrives: lengths, arrivals, traces, shared prefixes, closed
+ * loops. A workload follows from its configuration and seed alone. Public in
+ * workload.h and shared_prefix.h.
+ */
+
+/*
  * Where a workload's random numbers come from: a stream of its own, or a Mersenne
  * Twister that it may share with others, as the reference's streams are shared
  * (SIMULATOR.md section 2). Belongs to one thread.

@@ -457,3 +457,22 @@ int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
     struct vidur_workload all;
     return vidur_workload_offer(workload, workload->num_requests, qps, &all, err);
 }
+
+int vidur_workload_offer_clients(const struct vidur_workload *workload,
+                                 int64_t num_requests, int64_t concurrency,
+                                 struct vidur_workload *out, struct vidur_error *err)
+{
+    if (workload->concurrency == 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.arrivals: these have no clients; use closed_loop");
+    if (concurrency < 1)
+        return vidur_fail(err, VIDUR_EINVAL, "%lld clients; 1 or more",
+                          (long long)concurrency);
+    if (num_requests < 1 || num_requests > workload->num_requests)
+        return vidur_fail(err, VIDUR_EINVAL, "%lld requests of a workload of %lld",
+                          (long long)num_requests, (long long)workload->num_requests);
+    *out = *workload;
+    out->num_requests = num_requests;
+    out->concurrency = concurrency;
+    return 0;
+}

@@ -9,6 +9,11 @@
 #include <vidur/simulation_config.h>
 
 /*
+ * The room sim/program. The program vidur-simulate and its configuration. Only here
+ * the floor prints.
+ */
+
+/*
  * One simulation from its configuration to its files: what vidur-simulate does.
  * Prepare, run, write, in this order, then release, after a failure too.
  */

@@ -9,6 +9,12 @@
 #include <vidur/workload.h>
 
 /*
+ * The room sim/replica. One copy of the model at work: requests, KV blocks, batches,
+ * decode groups, the account of what they add up to. It knows no clock and no policy;
+ * its invariants hold after every call.
+ */
+
+/*
  * The inside of a replica: decode groups and batches in flight. The struct itself is in
  * <vidur/scheduler.h>, as are the functions that schedulers call.
  */

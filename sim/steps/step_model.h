@@ -7,6 +7,11 @@
 #include <vidur/timetable.h>
 
 /*
+ * The room sim/steps. How long a batch takes, composed from looked-up times; FLOPs and
+ * operators of a batch. Pure functions of batch and tables.
+ */
+
+/*
  * How long a batch takes on a stage, composed from looked-up times: a table of
  * functions per way to compose them. A scheduler points to the one it goes with.
  */

@@ -9,6 +9,11 @@
 #include <vidur/simulator.h>
 
 /*
+ * The room sim/tell. What a run says: statistics, time series, files, the summary. It
+ * reads finished runs and changes nothing in them.
+ */
+
+/*
  * The files of one run that are written while it goes, as one observer. Each is one
  * entry of the table in outputs.c. All are temporary files until committed; what is not
  * committed leaves nothing behind. Belongs to one thread.

@@ -119,6 +119,8 @@ check_room_sizes()
         while read -r room; do
             [[ " ${rooms_of[$floor_folder]} " == *" ${room##*/} "* ]] ||
                 complain "$room is no room; add it to tests/headers/floors.sh"
+            grep -qsF "The room $room." "$room"/*.h include/vidur/*.h ||
+                complain "$room: no header says 'The room $room.' and what it is"
             count=$(find "$room" -maxdepth 1 -name '*.c' | wc -l)
             [ "$count" -le $max_sources_in_room ] ||
                 complain "$room has $count sources; at most $max_sources_in_room"

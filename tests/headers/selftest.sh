@@ -17,14 +17,17 @@ fresh_tree()
     echo 'int vidur_forest(void);' >"$tree/include/vidur/forest.h"
     echo 'int vidur_space(void);' >"$tree/include/vidur/space.h"
     echo '#include <yaml.h>' >"$tree/estimator/base/yaml.c"
-    echo '#include <vidur/error.h>' >"$tree/estimator/base/text.h"
+    printf '/* The room estimator/base. */\n#include <vidur/error.h>\n' \
+        >"$tree/estimator/base/text.h"
+    echo '/* The room search/report. */' >"$tree/search/report/report.h"
     printf '#include "base/text.h"\n#include <vidur/model.h>\n' >"$tree/sim/a.c"
     printf 'static const int k = 1;\nint f(int a)\n{\n    return a + k;\n}\n' \
         >"$tree/search/b.c"
-    echo 'int vidur_load(void);' >"$tree/sim/load/draws.h"
-    echo 'int vidur_registry(void);' >"$tree/sim/schedulers/registry.h"
+    printf '/* The room sim/load. */\nint vidur_load(void);\n' >"$tree/sim/load/draws.h"
+    printf '/* The room sim/schedulers. */\nint vidur_registry(void);\n' \
+        >"$tree/sim/schedulers/registry.h"
     echo '#include "load/draws.h"' >"$tree/sim/schedulers/registry.c"
-    printf '/* a sum */\n#define VIDUR_ACCOUNT_BATCHES(X) X(num_batches, 1)\n' \
+    printf '/* The room sim/replica. */\n#define VIDUR_ACCOUNT_BATCHES(X) X(num_batches, 1)\n' \
         >"$tree/sim/replica/account.h"
     printf '/* fifo */\nstatic const struct ops fifo = {.name = "fifo"};\n' \
         >"$tree/sim/schedulers/fifo.c"
@@ -73,7 +76,10 @@ breach floors.sh sim/a.c '#include <vidur/space.h>'
 breach floors.sh sim/a.c '#include <vidur/forest.h>'
 breach floors.sh sim/a.c '#include "b.h"'
 breach floors.sh sim/load/draws.h '#include "schedulers/registry.h"'
-breach floors.sh sim/attic/a.c 'int vidur_attic(void);'
+breach floors.sh sim/attic/a.h '/* The room sim/attic. */'
+fresh_tree
+echo 'int vidur_load(void);' >"$tree/sim/load/draws.h"
+expect 1 floors.sh "a room without a word"
 breach floors.sh sim/a.c '#include <yaml.h>'
 breach floors.sh estimator/base/text.c '#include <yaml.h>'
 breach floors.sh estimator/base/text.h '#include <zlib.h>'

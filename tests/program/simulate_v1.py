@@ -122,7 +122,7 @@ class Comparison(Run):
 
     def test_fit(self):
         done = self.run_program("--compare", self.measured, "--fit", "t_api")
-        self.assertIn("estimator:\n  constants: {eta: 0.79, ", done.stdout)
+        self.assertIn("estimator:\n  constants: {eta: 0.91, ", done.stdout)
         self.assertIn("root mean square", done.stdout)
         again = self.run_program("--compare", self.measured, "--fit", "t_api")
         self.assertEqual(done.stdout, again.stdout)

@@ -191,8 +191,8 @@ static void test_man_page(void)
         ".TH \"vidur-test\" 1 \"\" ",
         ".SH SYNOPSIS\n.B vidur\\-test\n\\(aqA\\(ga\\(ha\\(ti\n",
         ".SH DESCRIPTION\n\\&.Starts with a dot: so it does.\n",
-        ".TP\n\\fB\\-d\\fR, \\fB\\-\\-dot\\-dash\\fR \\fIA\\-B\\fR\n"
-        "\\&.hidden is the suffix, C:\\etemp the folder.\n",
+        (".TP\n\\fB\\-d\\fR, \\fB\\-\\-dot\\-dash\\fR \\fIA\\-B\\fR\n"
+         "\\&.hidden is the suffix, C:\\etemp the folder.\n"),
         ".TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\n",
         ".SH EXAMPLES\n.nf\n\\&.x\n.fi\n"};
     char *text = NULL;

@@ -54,7 +54,8 @@ static double price(struct vidur_pricer *pricer, const struct vidur_work *work,
 {
     double ms[65] = {0};
     struct vidur_error err = {0};
-    if (vidur_price_operator(pricer, "op", work, 2, ms, 64, &err))
+    const struct vidur_price_sum sum = {2, ms, 64};
+    if (vidur_price_operator(pricer, "op", work, &sum, &err))
         printf("\n  %s\n", err.text);
     return ms[tokens] / 2; /* asked for twice */
 }

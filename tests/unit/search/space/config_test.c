@@ -151,6 +151,7 @@ static void test_traces(void)
         "search: {seed: 7}\n");
     CU_ASSERT_STRING_EQUAL(c.traces[0].workload.arrivals.type, "gamma");
     CU_ASSERT_EQUAL(c.traces[0].workload.arrivals.cv, 2);
+    CU_ASSERT_EQUAL(c.traces[0].workload.arrivals.concurrency, 0); /* nor in ids */
     CU_ASSERT_EQUAL(c.traces[0].workload.seed, 7);
     CU_ASSERT_EQUAL(c.traces[0].workload.num_requests, 16000);
     CU_ASSERT_EQUAL(c.traces[1].workload.max_tokens, 200);
@@ -267,6 +268,14 @@ static const struct {
     {MODELS CLUSTERS SCHEDULERS
      "traces: [{name: x, lengths: {type: uniform}, arrivals: {type: static}}]\n",
      "no rate"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, lengths: {type: uniform}, "
+                                "arrivals: {type: closed_loop}}]\n"
+                                "target: {qps: 5}\n",
+     "traces.0.arrivals: a closed loop is searched for its users"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, lengths: {type: uniform}, "
+                                "arrivals: {type: closed_loop}}]\n"
+                                "capacity_definition: scheduling_delay\n",
+     "a closed loop takes slos"},
     {MODELS CLUSTERS SCHEDULERS
      "traces: [{name: x, lengths: {type: uniform}, start_qps: -1}]\n",
      "start_qps: -1 is out of range; it must be above 0"},

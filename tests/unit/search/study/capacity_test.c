@@ -384,6 +384,59 @@ static void test_probe_error_stops(void)
     CU_ASSERT_EQUAL(err.code, VIDUR_EIO);
 }
 
+/* ---- Users of a closed loop ---- */
+
+static struct vidur_capacity_options for_users(double start)
+{
+    struct vidur_capacity_options o = options(start);
+    o.definition = VIDUR_CAPACITY_USERS;
+    o.max_users = 2000;
+    return o;
+}
+
+static void test_most_users(void)
+{
+    const double starts[] = {0, 1, 7, 333, 5000};
+    for (int limit = 1; limit < 1900; limit += 1 + limit / 7) {
+        double first = 0;
+        for (int i = 0; i < 5; i++) {
+            struct cluster cluster = {.limit_qps = limit};
+            const struct vidur_capacity_options o = for_users(starts[i]);
+            const struct vidur_capacity_answer answer = search(&o, &cluster);
+            CU_ASSERT_TRUE(answer.found && !answer.unbounded && !answer.exhausted);
+            CU_ASSERT_TRUE(answer.max_qps <= limit && answer.fail_qps > limit);
+            CU_ASSERT_EQUAL(answer.max_qps, floor(answer.max_qps));
+            /* Neighbours of the lattice: one more, or granularity more. */
+            CU_ASSERT_EQUAL(answer.fail_qps,
+                            fmax(answer.max_qps + 1, floor(answer.max_qps * 1.025)));
+            first = i == 0 ? answer.max_qps : first;
+            CU_ASSERT_EQUAL(answer.max_qps, first);
+            if (limit <= 80) /* so few users are counted one by one */
+                CU_ASSERT_EQUAL(answer.max_qps, limit);
+        }
+    }
+}
+
+static void test_ends_of_users(void)
+{
+    struct cluster none = {.limit_qps = 0.5}, all = {.limit_qps = 1e9};
+    struct vidur_capacity_options o = for_users(50);
+    struct vidur_capacity_answer answer = search(&o, &none);
+    CU_ASSERT_TRUE(answer.unreachable && !answer.found);
+    CU_ASSERT_EQUAL(none.probed_qps[none.num_probed - 1], 1);
+    answer = search(&o, &all);
+    CU_ASSERT_TRUE(answer.unbounded && answer.found);
+    CU_ASSERT_TRUE(answer.max_qps <= 2000 && answer.max_qps * 1.025 > 2000);
+    o.max_users = 1;
+    all.num_probed = 0;
+    answer = search(&o, &all);
+    CU_ASSERT_EQUAL(answer.max_qps, 1);
+    CU_ASSERT_TRUE(answer.unbounded);
+    struct vidur_capacity capacity;
+    o.max_users = 0;
+    CU_ASSERT_EQUAL(vidur_capacity_begin(&capacity, &o, NULL), -1);
+}
+
 VIDUR_TEST_MAIN("capacity",
                 {"answer within granularity", test_answer_is_within_granularity},
                 {"same answer from any start", test_same_answer_from_any_start},
@@ -392,6 +445,8 @@ VIDUR_TEST_MAIN("capacity",
                 {"no load passes", test_no_load_passes},
                 {"the least replicas", test_least_replicas},
                 {"replicas of the next load", test_replicas_of_the_next_load},
+                {"the most users", test_most_users},
+                {"no users, all users", test_ends_of_users},
                 {"every load passes", test_every_load_passes},
                 {"iterations run out", test_iterations_run_out},
                 {"passes above a fail", test_passes_above_a_fail_are_counted},

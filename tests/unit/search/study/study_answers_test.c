@@ -172,6 +172,52 @@ static void test_best_are_confirmed(void)
     session_release(&outcome);
 }
 
+/* The users of a closed loop: the answer holds, the next number of users does not. */
+static void test_users_of_a_closed_loop(void)
+{
+    const char *sets[] = {
+        "traces.0.arrivals={type: closed_loop}",
+        "slos=[{metric: tpot, quantile: 0.5, limit_s: 0.05}, {metric: "
+        "e2e, quantile: 0.5, limit_s: 2}]"};
+    struct session_outcome outcome;
+    int bounded = 0;
+    run("search: {confirm_top: 1}\n", sets, 2, &outcome);
+    for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
+        const struct vidur_ranking_row *row = &outcome.results.ranking[i];
+        const struct vidur_probe_row *best = NULL, *next = NULL;
+        for (int64_t k = 0; k < outcome.results.num_probes; k++) {
+            const struct vidur_probe_row *p = &outcome.results.probes[k];
+            if (strcmp(p->candidate_id, row->candidate_id) != 0 || p->replication > 0)
+                continue;
+            CU_ASSERT_TRUE(p->users >= 1 && p->users <= p->num_requests / 10);
+            if (p->feasible && (!best || p->users > best->users))
+                best = p;
+            if (!p->feasible && (!next || p->users < next->users))
+                next = p;
+        }
+        CU_ASSERT_PTR_NOT_NULL_FATAL(best);
+        CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_OK);
+        CU_ASSERT_TRUE(row->max_users > 0 && row->max_qps > 0);
+        CU_ASSERT_EQUAL(row->unbounded, next == NULL);
+        if (row->replications > 1) {
+            CU_ASSERT_TRUE(row->max_qps_low > 0 && row->max_qps_high < 1e3);
+            continue;
+        }
+        CU_ASSERT_EQUAL(row->max_users, best->users);
+        CU_ASSERT_EQUAL(row->max_qps, best->qps); /* what they got served */
+        CU_ASSERT_DOUBLE_EQUAL(
+            best->qps, (double)best->num_requests / best->simulated_time_s, 1e-9);
+        if (!next)
+            continue;
+        bounded++;
+        CU_ASSERT_EQUAL(next->users, (int64_t)fmax((double)best->users + 1,
+                                                   floor((double)best->users * 1.025)));
+        CU_ASSERT_STRING_EQUAL(row->limiting_slo, next->violated_slo);
+    }
+    CU_ASSERT_TRUE(bounded > 2);
+    session_release(&outcome);
+}
+
 static void test_all_may_be_replicated(void)
 {
     struct session_outcome outcome;
@@ -310,6 +356,7 @@ VIDUR_TEST_MAIN("study_answers", {"loads are sustained", test_loads_are_sustaine
                  test_reference_semantics_are_kept},
                 {"a fraction may be asked for", test_a_fraction_may_be_asked_for},
                 {"the best are confirmed", test_best_are_confirmed},
+                {"users of a closed loop", test_users_of_a_closed_loop},
                 {"all may be replicated", test_all_may_be_replicated},
                 {"the least replicas for a target", test_least_replicas_for_a_target},
                 {"a target out of reach", test_target_out_of_reach},

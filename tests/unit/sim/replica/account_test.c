@@ -238,13 +238,13 @@ static void test_merge(void)
     vidur_account_merge(&sum, &a);
     int64_t at = 0;
 #define X(name)                                                                        \
-    CU_ASSERT_EQUAL(sum.name, 1000 + 2 * at);                                          \
+    CU_ASSERT_EQUAL((double)sum.name, (double)(1000 + 2 * at));                        \
     at++;
     VIDUR_ACCOUNT_CHANGES(X)
     VIDUR_ACCOUNT_INTEGRALS(X)
 #undef X
 #define X(name, value)                                                                 \
-    CU_ASSERT_EQUAL(sum.name, 1000 + 2 * at);                                          \
+    CU_ASSERT_EQUAL((double)sum.name, (double)(1000 + 2 * at));                        \
     at++;
     VIDUR_ACCOUNT_BATCHES(X)
 #undef X

@@ -52,6 +52,15 @@ int vidur_estimate_run(const struct vidur_args *args, FILE *out,
     const struct command *command = find(args->positional[0], err);
     if (!command)
         return 1;
+    if (vidur_args_given(args, "kernels"))
+        return vidur_estimate_kernels(args, out, err);
+    if (args->num_positional < 2) {
+        vidur_fail(err, VIDUR_EINVAL,
+                   "%s: a configuration is missing%s; see vidur-estimate --help",
+                   command->name,
+                   command->run == vidur_estimate_fit ? " (or --kernels DIR)" : "");
+        return 1;
+    }
     if (!command->takes_more && args->num_positional > 2) {
         vidur_fail(err, VIDUR_EINVAL, "'%.60s': %s takes one configuration",
                    args->positional[2], command->name);

@@ -36,6 +36,9 @@ int vidur_estimate_validate(const struct vidur_estimate_job *job,
 /* validate with --against */
 int vidur_estimate_against(const struct vidur_estimate_job *job,
                            struct vidur_error *err);
+/* validate and fit with --kernels, which need no configuration */
+int vidur_estimate_kernels(const struct vidur_args *args, FILE *out,
+                           struct vidur_error *err);
 int vidur_estimate_fit(const struct vidur_estimate_job *job, struct vidur_error *err);
 int vidur_estimate_tables(const struct vidur_estimate_job *job,
                           struct vidur_error *err);

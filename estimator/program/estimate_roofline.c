@@ -141,7 +141,8 @@ static int open_against(struct against **out, const struct vidur_estimate_job *j
     const char *dir = vidur_args_value(job->args, "against");
     if (!dir)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "fit: --against is missing; name a folder of profiles");
+                          "fit: --against is missing; name a folder of profiles, or "
+                          "timings of kernels with --kernels and no configuration");
     if (strlen(dir) >= sizeof estimator->profiles[0])
         return vidur_fail(err, VIDUR_EINVAL, "--against: path too long");
     if (estimator->num_profiles == VIDUR_MAX_PROFILE_DIRS)

@@ -8,7 +8,11 @@
 #include <string.h>
 
 static const struct vidur_args_option options[] = {
-    {"output", 'o', "DIR", "tables: the folder to write OPERATOR.csv files to."},
+    {"output", 'o', "PATH",
+     "tables: the folder to write OPERATOR.csv files to. fit --kernels: the device's "
+     "spec "
+     "to put the section into (its other lines stay), or a new file for the section "
+     "alone. Default: print it."},
     {"against", 0, "DIR",
      "validate, fit: a folder of measured profiles to compare the roofline with."},
     {"models", 0, "NAME,...",
@@ -16,12 +20,24 @@ static const struct vidur_args_option options[] = {
     {"tp", 0, "N,...",
      "validate --against, fit: the tensor parallel sizes to compare. Default: the "
      "configuration's."},
+    {"kernels", 0, "DIR",
+     "validate, fit: timings of single kernels to compare the engine's roofline with: "
+     "a "
+     "folder with system.yaml, or one above it."},
+    {"device", 0, "NAME",
+     "validate --kernels, fit --kernels: the device, or a spec of one. Default: the "
+     "one "
+     "whose kernel_system is in DIR's path."},
+    {"node", 0, "NAME",
+     "validate --kernels, fit --kernels: the node whose link is shared, or a spec of "
+     "one. "
+     "Default: the device's."},
 };
 
 static const struct vidur_args_spec spec_without_libraries = {
     .program = "vidur-estimate",
-    .arguments = "train|validate|tables|fit CONFIG.yaml, or predict CONFIG.yaml "
-                 "OPERATOR FEATURE=VALUE...",
+    .arguments = "train|validate|tables|fit CONFIG.yaml, predict CONFIG.yaml "
+                 "OPERATOR FEATURE=VALUE..., or validate|fit --kernels DIR",
     .summary =
         "Estimates operator times of a model on a GPU. `train` selects and fits one "
         "regressor per operator and prints rows, hyperparameters, errors (mean "
@@ -30,21 +46,27 @@ static const struct vidur_args_spec spec_without_libraries = {
         "the roofline's error on measured profiles. `tables` writes the tables that "
         "the simulator looks times up in, one CSV per operator, in ms. `predict` "
         "prints one time in ms, from the regressor and from the table. `fit` prints "
-        "the "
-        "roofline efficiencies with the least error on measured profiles. CONFIG.yaml "
-        "is vidur-simulate's. Finished tables are cached in estimator.cache_dir "
+        "the roofline efficiencies with the least error on measured profiles. With "
+        "--kernels, `fit` finds the constants of a device's `engine_roofline` on "
+        "timings "
+        "of its kernels (the median of |log(predicted / timed)|, octave by octave of "
+        "tokens) and prints their error by operator and format; `validate` prints the "
+        "error of those that the device has. all_reduce_skew_us is kept: such timings "
+        "do "
+        "not show it. CONFIG.yaml is vidur-simulate's. Finished tables are cached in "
+        "estimator.cache_dir "
         "(default $XDG_CACHE_HOME/vidur-search or ~/.cache/vidur-search; an empty text "
         "switches the cache off).",
     .options = options,
     .num_options = sizeof options / sizeof options[0],
     .takes_set = true,
-    .min_positional = 2,
+    .min_positional = 1,
     .max_positional = 8,
     .examples = {"vidur-estimate train configs/simulate-reference.yaml "
                  "--set estimator.profiles=my-profiles",
                  "vidur-estimate predict configs/simulate-reference.yaml attn_decode "
                  "batch_size=32 kv_cache_size=1024",
-                 NULL},
+                 "vidur-estimate fit --kernels kernels/h100_sxm", NULL},
 };
 
 static void print_log(void *ctx, enum vidur_log_level level, const char *text)

@@ -80,10 +80,12 @@ static int read_numbers(const struct vidur_yaml_node *node, double *out, int cou
 }
 
 /* {FORMAT: [numbers]}: `out` is the first of VIDUR_NUM_DTYPES structs of `count`
- * doubles. */
+ * doubles. Formats that are not there have none: another GPU's would not go with the
+ * rest. */
 static int read_by_format(const struct vidur_yaml_node *node, double *out, int count,
                           const char *what, struct vidur_error *err)
 {
+    memset(out, 0, VIDUR_NUM_DTYPES * (size_t)count * sizeof *out);
     for (int i = 0; i < vidur_yaml_count(node); i++) {
         const char *key = vidur_yaml_key(node, i);
         enum vidur_dtype dtype;
@@ -98,16 +100,24 @@ static int read_by_format(const struct vidur_yaml_node *node, double *out, int c
     return 0;
 }
 
+/* Output heads are bf16, and what no other format stands in for takes its constants. */
 static int read_gemm(const struct vidur_yaml_node *node, void *out,
                      struct vidur_error *err)
 {
-    return read_by_format(node, out, 3,
-                          "share of bandwidth, share of peak, launch in us", err);
+    const struct vidur_gemm_roofline *gemm = out;
+    if (read_by_format(node, out, 3, "share of bandwidth, share of peak, launch in us",
+                       err))
+        return -1;
+    if (gemm[VIDUR_DTYPE_bf16].memory > 0)
+        return 0;
+    return vidur_yaml_fail(node, err, "bf16 is missing; every model has output heads");
 }
 
 static int read_experts(const struct vidur_yaml_node *node, void *out,
                         struct vidur_error *err)
 {
+    if (vidur_yaml_count(node) == 0)
+        return vidur_yaml_fail(node, err, "a mapping with a format at least");
     return read_by_format(node, out, 4,
                           "share of bandwidth, share of peak, launch in us, ns a token",
                           err);

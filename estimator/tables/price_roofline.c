@@ -9,8 +9,7 @@ static const double latent_cache_efficiency = 0.8;
 static const double latent_launch_us = 20;
 enum { LATENT_GEMMS = 6 };
 
-/* The formats whose constants stand in for a format that has none, nearest first; bf16
- * is what all come down to. */
+/* The format whose constants stand in for a format that has none; else bf16's do. */
 static const enum vidur_dtype relatives[VIDUR_NUM_DTYPES] = {
     [VIDUR_DTYPE_bf16] = VIDUR_DTYPE_bf16,
     [VIDUR_DTYPE_fp8] = VIDUR_DTYPE_fp8_block,
@@ -43,7 +42,10 @@ experts_of(const struct vidur_device_sku *device, enum vidur_dtype dtype)
         return &experts[dtype];
     if (experts[relatives[dtype]].memory > 0)
         return &experts[relatives[dtype]];
-    return &experts[VIDUR_DTYPE_bf16];
+    for (int i = 0; i < VIDUR_NUM_DTYPES; i++) /* bf16 is the first */
+        if (experts[i].memory > 0)
+            return &experts[i];
+    return &experts[dtype];
 }
 
 /* Formats that the device has no units for are widened. */

@@ -48,7 +48,9 @@ struct vidur_expert_roofline {
     double token_ns; /* a pair of token and expert: routing, gathering, adding up */
 };
 
-/* The engine's roofline, fitted on kernel timings; ENGINE.md section 7. */
+/* The engine's roofline, fitted on kernel timings (`vidur-estimate fit --kernels`);
+ * ENGINE.md section 7. A spec's `gemm` and `experts` replace all formats: those that it
+ * does not name have nothing fitted. */
 struct vidur_engine_roofline {
     char fitted_on[64]; /* "h100_sxm vllm-0.24.0"; the device's own or a relative's */
     struct vidur_gemm_roofline gemm[VIDUR_NUM_DTYPES];

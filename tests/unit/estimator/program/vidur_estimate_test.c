@@ -93,8 +93,9 @@ static void test_help_and_version(void)
 {
     CU_ASSERT_EQUAL(run(text, "--help"), 0);
     static const char *const parts[] = {
-        "train",     "validate", "tables",   "predict", "fit",     "--set",
-        "--against", "--output", "--models", "--tp",    "--quiet", "cache_dir"};
+        "train",   "validate",  "tables",    "predict",  "fit",
+        "--set",   "--against", "--output",  "--models", "--tp",
+        "--quiet", "cache_dir", "--kernels", "--device", "--node"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         assert_contains(text, parts[i]);
     CU_ASSERT_EQUAL(run(text, "--version"), 0);
@@ -213,6 +214,141 @@ static void test_fit(void)
     assert_contains(text, "link:\n  efficiency: ");
     CU_ASSERT_EQUAL(run(text, "fit config.yaml"), 1);
     assert_contains(text, "--against is missing");
+}
+
+/* Timings of a GPU that reaches 0.8 of 1,000 GB/s and of 100 TFLOP/s behind 5 us. */
+static void write_kernels(void)
+{
+    char gemm[8192] = "dtype,m,n,k,latency_ms\n", attention[4096], reduce[4096];
+    size_t length = strlen(gemm);
+    for (int n = 2048; n <= 16384; n *= 2)
+        for (int m = 1; m <= 8192; m *= 4) {
+            const double bytes = 2.0 * n * 4096 + 2.0 * m * n + 2.0 * m * 4096;
+            const double flops = 2.0 * m * n * 4096, memory_s = bytes / 0.8e12;
+            const double ms = 1e3 * (flops > 100 * bytes ? flops / 0.8e14 : memory_s);
+            length += (size_t)snprintf(gemm + length, sizeof gemm - length,
+                                       "bfloat16,%d,%d,4096,%.9g\n", m, n, ms + 5e-3);
+        }
+    length = (size_t)snprintf(attention, sizeof attention,
+                              "attn_dtype,kv_cache_dtype,head_dim,num_heads,"
+                              "num_kv_heads,window,batch_size,seq_len,latency_ms\n");
+    for (int s = 64; s <= 16384; s *= 2)
+        length += (size_t)snprintf(attention + length, sizeof attention - length,
+                                   "bfloat16,bfloat16,128,8,1,0,1,%d,%.9g\n", s,
+                                   8 * 256.0 * s * s / 0.5e14 * 1e3 + 0.01);
+    length = (size_t)snprintf(reduce, sizeof reduce,
+                              "num_gpus,mode,message_bytes,latency_ms\n");
+    for (int n = 2; n <= 8; n *= 2)
+        for (int bytes = 4096; bytes <= 1 << 26; bytes *= 4)
+            length += (size_t)snprintf(
+                reduce + length, sizeof reduce - length, "%d,graph,%d,%.9g\n", n, bytes,
+                5e-3 * (1 + 0.1 * (n - 2)) + 2.0 * (n - 1) / n * bytes / 150e9 * 1e3);
+    temp_dir_write(&dir, "kernels/gpu_sys/v1/gemm.csv", gemm);
+    temp_dir_write(&dir, "kernels/gpu_sys/v1/context_attention.csv", attention);
+    temp_dir_write(&dir, "kernels/gpu_sys/v1/custom_allreduce.csv", reduce);
+    temp_dir_write(&dir, "kernels/gpu_sys/v1/system.yaml",
+                   "gpu: {mem_bw: 1.0e12, bfloat16_tc_flops: 1.0e14}\n");
+}
+
+static void read_file(const char *name, char out[4096])
+{
+    const struct temp_path path = temp_dir_path(&dir, name);
+    FILE *file = fopen(path.text, "rb");
+    CU_ASSERT_FATAL(file != NULL);
+    out[fread(out, 1, 4095, file)] = '\0';
+    fclose(file);
+}
+
+#define HARDWARE "--device gpu.yaml --node box.yaml"
+
+static void test_fit_kernels(void)
+{
+    write_kernels();
+    CU_ASSERT_EQUAL(run(text, "fit --kernels kernels/gpu_sys " HARDWARE), 0);
+    const char *section = strstr(text, "engine_roofline:\n  fitted_on: gpu_sys v1\n");
+    double memory = 0, compute = 0, launch_us = 0;
+    CU_ASSERT_FATAL(section != NULL);
+    CU_ASSERT_EQUAL(sscanf(section,
+                           "engine_roofline: fitted_on: gpu_sys v1 gemm: bf16: "
+                           "[%lf, %lf, %lf]",
+                           &memory, &compute, &launch_us),
+                    3);
+    CU_ASSERT_DOUBLE_EQUAL(memory, 0.8, 0.02); /* from few rows */
+    CU_ASSERT_DOUBLE_EQUAL(compute, 0.8, 0.02);
+    CU_ASSERT_DOUBLE_EQUAL(launch_us, 5, 0.3);
+    assert_contains(text, "  prefill: [0.5, 10]\n  all_reduce: [5, 0.1, 0.5]\n"
+                          "  all_reduce_skew_us: 1.9\n");
+    assert_contains(text, "engine_roofline of gpu (box) against ");
+    assert_contains(text, "# fitted in ");
+    CU_ASSERT_EQUAL(count(text, "\ngemm "), 1);
+    /* those of the spec */
+    CU_ASSERT_EQUAL(run(text, "validate --kernels kernels/gpu_sys/v1 " HARDWARE), 0);
+    CU_ASSERT_PTR_NULL(strstr(text, "fitted_on"));
+    assert_contains(text, "gemm       bf16          28 ");
+}
+
+/* A spec keeps its other lines, whether the section is new, in the middle or last. */
+static void test_fit_into_a_spec(void)
+{
+    char first[4096], second[4096], alone[4096];
+    write_kernels();
+    temp_dir_write(&dir, "spec.yaml",
+                   "# mine\nname: gpu\npeak_fp16_tflops: 100\nmemory_gib: 16 # of 17\n"
+                   "engine_roofline: # old\n  # a comment in it\n  prefill: [1, 1]\n"
+                   "# below\nmemory_bandwidth_gb_per_s: 1000");
+    CU_ASSERT_EQUAL(
+        run(text, "fit --kernels kernels/gpu_sys " HARDWARE " -o spec.yaml"), 0);
+    CU_ASSERT_PTR_NULL(strstr(text, "prefill: ["));
+    read_file("spec.yaml", first);
+    assert_contains(first, "# mine\nname: gpu\npeak_fp16_tflops: 100\n"
+                           "memory_gib: 16 # of 17\nengine_roofline:\n  fitted_on:");
+    assert_contains(first, "  all_reduce_skew_us: 1.9\n# below\n"
+                           "memory_bandwidth_gb_per_s: 1000");
+    CU_ASSERT_PTR_NULL(strstr(first, "a comment in it"));
+    CU_ASSERT_EQUAL(run(text, "fit --kernels kernels/gpu_sys --device spec.yaml "
+                              "--node box.yaml -o spec.yaml"),
+                    0);
+    read_file("spec.yaml", second);
+    CU_ASSERT_STRING_EQUAL(first, second);
+    /* a new file has the section alone; a spec without one gets it at its end */
+    CU_ASSERT_EQUAL(run(text, "fit --kernels kernels/gpu_sys " HARDWARE " -o new.yaml"),
+                    0);
+    read_file("new.yaml", alone);
+    CU_ASSERT_EQUAL(strncmp(alone, "engine_roofline:\n", 17), 0);
+    temp_dir_write(&dir, "spec.yaml",
+                   "name: gpu\npeak_fp16_tflops: 100\nmemory_gib: 16\n"
+                   "memory_bandwidth_gb_per_s: 1000");
+    CU_ASSERT_EQUAL(
+        run(text, "fit --kernels kernels/gpu_sys " HARDWARE " -o spec.yaml"), 0);
+    read_file("spec.yaml", second);
+    assert_contains(second, "memory_bandwidth_gb_per_s: 1000\nengine_roofline:\n");
+    assert_contains(second, alone);
+}
+
+static void test_fit_kernels_errors(void)
+{
+    static const struct {
+        const char *arguments, *message;
+    } cases[] = {
+        {"fit", "a configuration is missing (or --kernels DIR)"},
+        {"train", "train: a configuration is missing;"},
+        {"train --kernels kernels/gpu_sys", "--kernels goes with fit and validate"},
+        {"fit config.yaml --kernels kernels/gpu_sys", "takes no configuration"},
+        {"fit --kernels nowhere " HARDWARE, "nowhere: cannot be read"},
+        {"fit --kernels kernels/gpu_sys", "name one with --device"},
+        {"fit --kernels kernels/gpu_sys --device gpu.yaml", "name one with --node"},
+        {"fit --kernels kernels/gpu_sys --device a101", "--device"},
+        {"fit --kernels kernels/gpu_sys " HARDWARE " -o config.yaml", "--output"}};
+    write_kernels();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CU_ASSERT_EQUAL(run(text, "%s", cases[i].arguments), 1);
+        assert_contains(text, cases[i].message);
+    }
+    const struct temp_path path =
+        temp_dir_path(&dir, "kernels/gpu_sys/v1/custom_allreduce.csv");
+    CU_ASSERT_EQUAL(remove(path.text), 0);
+    CU_ASSERT_EQUAL(run(text, "fit --kernels kernels/gpu_sys " HARDWARE), 1);
+    assert_contains(text, "neither custom_allreduce.csv nor");
 }
 
 static int lines_of(const char *name)
@@ -408,8 +544,10 @@ VIDUR_TEST_MAIN(
     {"stand-ins", test_stand_ins}, {"auto", test_auto},
     {"simulate configurations", test_simulate_configurations},
     {"validate", test_validate}, {"validate against", test_validate_against},
-    {"fit", test_fit}, {"tables", test_tables}, {"predict", test_predict},
-    {"predict errors", test_predict_errors},
+    {"fit", test_fit}, {"fit on kernels", test_fit_kernels},
+    {"fit into a spec", test_fit_into_a_spec},
+    {"errors of fits on kernels", test_fit_kernels_errors}, {"tables", test_tables},
+    {"predict", test_predict}, {"predict errors", test_predict_errors},
     {"configuration errors", test_configuration_errors},
     {"usage errors", test_usage_errors}, {"cache is used", test_cache_is_used},
     {"cache opens elsewhere", test_cache_opens_elsewhere}, {"clean up", clean_up})

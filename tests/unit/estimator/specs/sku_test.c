@@ -1,5 +1,7 @@
 #include <vidur/sku.h>
 
+#include <vidur/paths.h>
+
 #include "temp_dir.h"
 #include "test.h"
 
@@ -23,9 +25,12 @@ static void test_known_devices(void)
     static const struct {
         const char *name;
         double tflops, gib, usd;
-    } expected[] = {{"a30", 165, 24, NAN},   {"a40", 150, 45, 1.28},
-                    {"a100", 312, 80, 2.21}, {"h100", 1000, 80, 4.25},
-                    {"h200", 989, 140, NAN}, {"l40s", 362, 45, NAN}};
+    } expected[] = {{"a30", 165, 24, NAN},           {"a40", 150, 45, 1.28},
+                    {"a100", 312, 80, 2.21},         {"h100", 1000, 80, 4.25},
+                    {"h200", 989, 140, NAN},         {"l40s", 362, 45, NAN},
+                    {"b200", 2250, 180, NAN},        {"b300", 2250, 269, NAN},
+                    {"gb200", 2500, 185, NAN},       {"gb300", 2500, 278, NAN},
+                    {"rtx_pro_6000", 467.8, 96, NAN}};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         struct vidur_device_sku device;
         struct vidur_error err = {0};
@@ -58,7 +63,12 @@ static void test_known_nodes(void)
                     {"h100_dgx", "h100", 8, false},
                     {"h200_dgx", "h200", 8, false},
                     {"a30_single_gpu", "a30", 1, false},
-                    {"l40s_pcie", "l40s", 8, false}};
+                    {"l40s_pcie", "l40s", 8, false},
+                    {"b200_dgx", "b200", 8, false},
+                    {"b300_dgx", "b300", 8, false},
+                    {"gb200_nvl72", "gb200", 72, false},
+                    {"gb300_nvl72", "gb300", 72, false},
+                    {"rtx_pro_6000_pcie", "rtx_pro_6000", 8, false}};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         struct vidur_node_sku node;
         struct vidur_error err = {0};
@@ -73,6 +83,77 @@ static void test_known_nodes(void)
         if (node.pairwise)
             CU_ASSERT(node.fallback_bandwidth_gb_per_s < node.link_bandwidth_gb_per_s);
     }
+}
+
+static void assert_share(const char *name, const char *what, double share)
+{
+    CU_ASSERT(share > 0 && share <= 1);
+    if (!(share > 0 && share <= 1))
+        printf("\n  %s: %s is %g\n", name, what, share);
+}
+
+/* Every spec of a device loads, has a node, peaks that do not fall as formats get
+ * narrower, and constants fitted on the tables of its own kernel_system, or, where it
+ * has none, of the A100, whose constants they are to the digit. */
+static int check_device(void *context, const char *name)
+{
+    struct vidur_device_sku device, a100;
+    struct vidur_error err = {0};
+    char node[48];
+    ++*(int *)context;
+    CU_ASSERT_EQUAL(vidur_device_sku_load(&device, name, &err), 0);
+    CU_ASSERT_STRING_EQUAL(err.text, "");
+    CU_ASSERT_STRING_EQUAL(device.name, name);
+    CU_ASSERT_EQUAL(vidur_node_sku_default(name, node, sizeof node, &err), 0);
+    const struct vidur_relative_peaks peaks = vidur_device_peaks(&device);
+    CU_ASSERT(peaks.of[VIDUR_PEAK_fp8] >= 1);
+    CU_ASSERT(peaks.of[VIDUR_PEAK_fp4] >= peaks.of[VIDUR_PEAK_fp8]);
+    const struct vidur_engine_roofline *e = &device.engine;
+    for (int i = 0; i < VIDUR_NUM_DTYPES; i++) {
+        if (i == VIDUR_DTYPE_bf16 || e->gemm[i].memory > 0) {
+            assert_share(name, "gemm memory", e->gemm[i].memory);
+            assert_share(name, "gemm compute", e->gemm[i].compute);
+        }
+        if (i == VIDUR_DTYPE_bf16 || e->experts[i].memory > 0) {
+            assert_share(name, "experts memory", e->experts[i].memory);
+            assert_share(name, "experts compute", e->experts[i].compute);
+        }
+    }
+    assert_share(name, "prefill", e->prefill.compute);
+    assert_share(name, "link", e->all_reduce.link);
+    CU_ASSERT_EQUAL(e->all_reduce_skew_us, device.v1.peak_fp4_tflops > 0 ? 0.5 : 1.9);
+    const size_t length = strlen(device.kernel_system);
+    if (length > 0) {
+        CU_ASSERT_EQUAL(strncmp(e->fitted_on, device.kernel_system, length), 0);
+        CU_ASSERT_EQUAL(e->fitted_on[length], ' ');
+    } else {
+        CU_ASSERT_EQUAL(vidur_device_sku_load(&a100, "a100", &err), 0);
+        CU_ASSERT_EQUAL(memcmp(e, &a100.engine, sizeof *e), 0);
+    }
+    return 0;
+}
+
+static int check_node(void *context, const char *name)
+{
+    struct vidur_device_sku device;
+    struct vidur_node_sku node;
+    struct vidur_error err = {0};
+    ++*(int *)context;
+    CU_ASSERT_EQUAL(vidur_node_sku_load(&node, name, &err), 0);
+    CU_ASSERT_STRING_EQUAL(node.name, name);
+    CU_ASSERT_EQUAL(vidur_device_sku_load(&device, node.device, &err), 0);
+    CU_ASSERT_STRING_EQUAL(err.text, "");
+    return 0;
+}
+
+static void test_every_spec(void)
+{
+    int devices = 0, nodes = 0;
+    CU_ASSERT_EQUAL(vidur_path_each_spec("skus/devices", check_device, &devices, NULL),
+                    0);
+    CU_ASSERT_EQUAL(vidur_path_each_spec("skus/nodes", check_node, &nodes, NULL), 0);
+    CU_ASSERT(devices >= 11);
+    CU_ASSERT(nodes >= 13);
 }
 
 static void test_unknown_names(void)
@@ -111,6 +192,35 @@ static void test_device_defaults(void)
     CU_ASSERT_DOUBLE_EQUAL(device.v1.usable_memory_gib, 49.5, 1e-12);
     CU_ASSERT_EQUAL(device.v1.peak_bf16_tflops, 100);
     CU_ASSERT_EQUAL(device.v1.memory_bandwidth_gb_per_s, 1000);
+}
+
+#define BASE                                                                           \
+    "name: x\npeak_fp16_tflops: 100\nmemory_gib: 50\n"                                 \
+    "memory_bandwidth_gb_per_s: 1000\nengine_roofline: "
+
+/* Formats that a spec does not name have no constants: the defaults are another GPU's,
+ * and do not go with the ones that it names. */
+static void test_engine_roofline(void)
+{
+    struct vidur_device_sku device, defaults;
+    struct vidur_error err;
+    vidur_device_sku_defaults(&defaults);
+    CU_ASSERT(defaults.engine.gemm[VIDUR_DTYPE_fp8].memory > 0);
+    CU_ASSERT_EQUAL(load_device(&device, BASE "{gemm: {bf16: [0.5, 0.25, 0]}}\n", &err),
+                    0);
+    CU_ASSERT_EQUAL(device.engine.gemm[VIDUR_DTYPE_bf16].compute, 0.25);
+    CU_ASSERT_EQUAL(device.engine.gemm[VIDUR_DTYPE_fp8].memory, 0);
+    CU_ASSERT_EQUAL(memcmp(device.engine.experts, defaults.engine.experts,
+                           sizeof device.engine.experts),
+                    0);
+    CU_ASSERT_EQUAL(
+        load_device(&device, BASE "{experts: {mxfp4: [0.5, 0.25, 1, 2]}}\n", &err), 0);
+    CU_ASSERT_EQUAL(device.engine.experts[VIDUR_DTYPE_mxfp4].token_ns, 2);
+    CU_ASSERT_EQUAL(device.engine.experts[VIDUR_DTYPE_bf16].memory, 0);
+    CU_ASSERT_EQUAL(load_device(&device, BASE "{gemm: {fp8: [1, 1, 1]}}\n", &err), -1);
+    assert_contains(err.text, "bf16 is missing");
+    CU_ASSERT_EQUAL(load_device(&device, BASE "{experts: {}}\n", &err), -1);
+    assert_contains(err.text, "a format at least");
 }
 
 static void test_device_errors(void)
@@ -217,6 +327,8 @@ VIDUR_TEST_MAIN("sku", {"set up", set_up}, {"known devices", test_known_devices}
                 {"known nodes", test_known_nodes},
                 {"unknown names", test_unknown_names},
                 {"device defaults", test_device_defaults},
+                {"every spec", test_every_spec},
+                {"engine roofline", test_engine_roofline},
                 {"device errors", test_device_errors},
                 {"node errors", test_node_errors},
                 {"default nodes", test_default_nodes}, {"clean up", clean_up})

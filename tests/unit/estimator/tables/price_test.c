@@ -195,6 +195,102 @@ static void test_roofline_of_experts(void)
                            flops / (0.25 * 2e15) * 1e3 + 0.040 + 3e-6 * 2e6, 1e-6);
 }
 
+/* Any format's experts stand in where neither the relative nor bf16 has constants. */
+static void test_experts_of_one_format(void)
+{
+    struct vidur_device_sku one = device;
+    struct vidur_pricer p;
+    memset(one.engine.experts, 0, sizeof one.engine.experts);
+    one.engine.experts[VIDUR_DTYPE_nvfp4] =
+        (struct vidur_expert_roofline){0.5, 0.25, 40, 3};
+    CU_ASSERT_EQUAL(vidur_pricer_init(&p, &one, &node, NULL, NULL), 0);
+    for (int i = 0; i < VIDUR_NUM_DTYPES; i++) {
+        struct vidur_work work = experts;
+        work.dtype = (enum vidur_dtype)i;
+        const double ms = vidur_roofline_work_ms(&p, &work, 10);
+        CU_ASSERT(isfinite(ms) && ms > 0.040);
+    }
+}
+
+/* Sets `ms` to what the device takes for work of each kind, format and size. */
+static int price_all(const struct vidur_device_sku *sku,
+                     const struct vidur_node_sku *box, double ms[1024])
+{
+    static const struct vidur_shard shard;
+    static const double sizes[] = {1, 7, 64, 513, 4096, 65536};
+    struct vidur_pricer p;
+    int count = 0;
+    CU_ASSERT_EQUAL(vidur_pricer_init(&p, sku, box, NULL, NULL), 0);
+    p.constants = (struct vidur_engine_constants){.eta = 0.91, .t0_us = 10};
+    p.devices = 4;
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        const struct vidur_work reduce = {.law = VIDUR_LAW_ALL_REDUCE,
+                                          .token_bytes = 8192};
+        const struct vidur_shard_layers heads = {
+            .kind = {.head_dim = 128}, .q_heads = 8, .kv_bytes_per_token = 4096};
+        const struct vidur_shard_layers latent = {
+            .kind = {.attention = VIDUR_ATTENTION_MLA,
+                     .nope_head_dim = 128,
+                     .rope_head_dim = 64,
+                     .v_head_dim = 128},
+            .q_heads = 16,
+            .attention_weights = 50000000,
+            .kv_bytes_per_token = 1152};
+        for (int i = 0; i < VIDUR_NUM_DTYPES; i++) {
+            struct vidur_work work = product((enum vidur_dtype)i, 8192, 3072);
+            ms[count++] = vidur_roofline_work_ms(&p, &work, sizes[s]);
+            work = experts;
+            work.dtype = (enum vidur_dtype)i;
+            ms[count++] = vidur_roofline_work_ms(&p, &work, sizes[s]);
+        }
+        ms[count++] = vidur_roofline_work_ms(&p, &reduce, sizes[s]);
+        ms[count++] = vidur_roofline_prompt_ms(&p, &shard, &heads, sizes[s]);
+        ms[count++] = vidur_roofline_prompt_ms(&p, &shard, &latent, sizes[s]);
+        ms[count++] = vidur_roofline_row_ms(&p, &heads, sizes[s]);
+        ms[count++] = vidur_roofline_latent_ms(&p, &shard, &latent, 32, sizes[s]);
+        ms[count++] = vidur_bytes_ms(&p, sizes[s], 3);
+    }
+    return count;
+}
+
+/* With equal shares, more bandwidth, more of any peak, or a faster link is never
+ * slower, and something gets faster by it: for every device that we know. */
+static int check_monotonic(void *context, const char *name)
+{
+    struct vidur_device_sku sku;
+    struct vidur_node_sku box = node;
+    double before[1024], after[1024];
+    CU_ASSERT_EQUAL(vidur_device_sku_load(&sku, name, NULL), 0);
+    if (sku.v1.peak_fp8_tflops == 0) /* given, so that each peak moves by itself */
+        sku.v1.peak_fp8_tflops = sku.v1.peak_bf16_tflops;
+    if (sku.v1.peak_fp4_tflops == 0)
+        sku.v1.peak_fp4_tflops = sku.v1.peak_fp8_tflops;
+    double *const faster[] = {&sku.v1.memory_bandwidth_gb_per_s,
+                              &sku.v1.peak_bf16_tflops, &sku.v1.peak_fp8_tflops,
+                              &sku.v1.peak_fp4_tflops, &box.link_bandwidth_gb_per_s};
+    for (size_t i = 0; i < sizeof faster / sizeof *faster; i++) {
+        const int count = price_all(&sku, &box, before);
+        int improved = 0;
+        *faster[i] *= 1.3;
+        CU_ASSERT_EQUAL(price_all(&sku, &box, after), count);
+        for (int k = 0; k < count; k++) {
+            CU_ASSERT(after[k] > 0 && after[k] <= before[k] * (1 + 1e-12));
+            improved += after[k] < before[k] * 0.999;
+        }
+        CU_ASSERT(improved > 0);
+    }
+    ++*(int *)context;
+    return 0;
+}
+
+static void test_monotonic(void)
+{
+    int devices = 0;
+    CU_ASSERT_EQUAL(
+        vidur_path_each_spec("skus/devices", check_monotonic, &devices, NULL), 0);
+    CU_ASSERT(devices >= 11);
+}
+
 static void test_locate(void)
 {
     struct vidur_path found;
@@ -224,4 +320,6 @@ VIDUR_TEST_MAIN("prices", {"set up", set_up},
                 {"measured experts", test_measured_experts},
                 {"experts between rows", test_experts_between_rows},
                 {"roofline of experts", test_roofline_of_experts},
-                {"locate", test_locate}, {"clean up", clean_up})
+                {"experts of one format", test_experts_of_one_format},
+                {"monotonic", test_monotonic}, {"locate", test_locate},
+                {"clean up", clean_up})

@@ -1,0 +1,89 @@
+#ifndef VIDUR_PRICE_FIT_H
+#define VIDUR_PRICE_FIT_H
+
+#include "tables/kernels.h"
+
+#include <vidur/sku.h>
+
+#include <stdbool.h>
+
+/*
+ * The constants of a device's `engine_roofline`, fitted on timings of its kernels. What
+ * is compared with the timings is what prices an engine's step (price.h), so that fit
+ * and use cannot differ.
+ *
+ * Rows: those that an engine runs (of products, n and k from 512 up; of prompts, heads
+ * of 128 without a window, bf16), one an octave of tokens (message bytes) and shape, of
+ * several kernels the fastest. Error of a row: |log(predicted / timed)|. The octaves
+ * count alike, so that the few large sizes weigh as much as the many small ones; within
+ * one the error is the median over the shapes. Products are weighted: those of the
+ * sizes that layers have (n k from 2^22 to 2^28) by the square root of n k, because the
+ * larger take more of a step; the others hardly count. All-reduces, of which there are
+ * a few an octave, count by their mean. The mean over octaves is made least by a grid
+ * of fixed points and a pattern search from its best: nothing is drawn at random, equal
+ * tables give equal constants. A constant has three significant digits.
+ */
+
+/* X(name) */
+#define VIDUR_FIT_CLASSES(X) X(gemm) X(experts) X(prefill) X(all_reduce)
+
+enum vidur_fit_class {
+#define X(name) VIDUR_FIT_##name,
+    VIDUR_FIT_CLASSES(X)
+#undef X
+        VIDUR_NUM_FIT_CLASSES
+};
+
+/* The roofline over a class's rows of one format, each counting once. */
+struct vidur_fit_error {
+    enum vidur_fit_class class;
+    enum vidur_dtype dtype; /* bf16 where formats play no part */
+    int rows, small_rows;   /* small: at most 256 tokens, as in steps of decodes */
+    double median, p90;     /* of |log(predicted / timed)| */
+    double median_ratio;    /* predicted / timed */
+    double small_median, small_ratio; /* the same of the small; NaN: there are none */
+};
+
+enum { VIDUR_MAX_FIT_ERRORS = VIDUR_NUM_FIT_CLASSES * VIDUR_NUM_DTYPES };
+
+struct vidur_fit_errors {
+    struct vidur_fit_error at[VIDUR_MAX_FIT_ERRORS];
+    int count;
+};
+
+const char *vidur_fit_class_name(enum vidur_fit_class class);
+
+/* Replaces `device->engine`: formats that the tables do not time get none, fitted_on
+ * names the tables' folders. all_reduce_skew_us stays: in these tables ranks do not
+ * wait for each other; so do experts' constants where there is no table of experts.
+ * The link's share is of `node`'s bandwidth. A missing table that
+ * every model needs is an error. */
+int vidur_engine_roofline_fit(struct vidur_device_sku *device,
+                              const struct vidur_node_sku *node,
+                              struct vidur_kernels *kernels, struct vidur_error *err);
+
+/* The errors of the device's constants as they are. Formats that take another's
+ * constants are left out. */
+int vidur_engine_roofline_errors(struct vidur_fit_errors *errors,
+                                 const struct vidur_device_sku *device,
+                                 const struct vidur_node_sku *node,
+                                 struct vidur_kernels *kernels,
+                                 struct vidur_error *err);
+
+/* ---- The search, for tests ---- */
+
+enum { VIDUR_MAX_FIT_CONSTANTS = 4 };
+
+/* A constant between two bounds above 0; the grid has `steps` points, at equal
+ * ratios. */
+struct vidur_fit_range {
+    double low, high;
+    int steps;
+};
+
+/* Makes loss(context, constants) least over `count` constants. Deterministic. */
+void vidur_fit_search(double *constants, const struct vidur_fit_range *ranges,
+                      int count, double (*loss)(void *context, const double *constants),
+                      void *context);
+
+#endif

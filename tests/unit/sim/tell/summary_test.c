@@ -345,6 +345,7 @@ static void check_summary(const struct vidur_json *json)
     CU_ASSERT_DOUBLE_EQUAL(number_at(json, "operators", "mlp_act", "share"),
                            1.0 / VIDUR_NUM_LAYER_COLUMNS, 1e-15);
     CU_ASSERT_EQUAL(number_at(json, "deployment", "num_gpus", NULL), 4);
+    CU_ASSERT_EQUAL(number_at(json, "deployment", "expert_parallel", NULL), 1);
     CU_ASSERT_EQUAL(number_at(json, "provenance", "seed", NULL), 21);
     struct vidur_json_node root = vidur_json_root(json);
     struct vidur_json_node node = vidur_json_get(&root, "provenance");
@@ -382,6 +383,8 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
         totals_s[op] = 1;
     config.deployment = two_by_two();
     config.deployment.model.max_position_embeddings = 256;
+    config.deployment.expert_parallel = true;
+    config.deployment.model.precision.kv_cache = VIDUR_DTYPE_fp8;
     strcpy(config.deployment.model.note, "its vision encoder is left out");
     strcpy(config.deployment.node.name, "a-node");
     config.default_node = true;
@@ -426,17 +429,19 @@ static void print_and_look(const struct vidur_summary *summary)
     CU_ASSERT_PTR_NOT_NULL_FATAL(out);
     vidur_summary_print(summary, out);
     fclose(out);
-    static const char *const wanted[] = {"a-model on 4 x a-device: 2 replicas",
-                                         "ttft ",
-                                         "scheduling_delay ",
-                                         "stages of load, ms",
-                                         "0       2 requests",
-                                         "0.500 requests/s",
-                                         "MFU 11.00 %",
-                                         "1 of 2 completed in 102.000 s",
-                                         "19 lookups beyond",
-                                         "network_device: a-node (default)",
-                                         "synthetic roofline"};
+    static const char *const wanted[] = {
+        "a-model (bf16, KV cache fp8) on 4 x a-device: 2 replicas of TP ",
+        " EP, PP ",
+        "ttft ",
+        "scheduling_delay ",
+        "stages of load, ms",
+        "0       2 requests",
+        "0.500 requests/s",
+        "MFU 11.00 %",
+        "1 of 2 completed in 102.000 s",
+        "19 lookups beyond",
+        "network_device: a-node (default)",
+        "synthetic roofline"};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         CU_ASSERT_PTR_NOT_NULL(strstr(text, wanted[i]));
 }

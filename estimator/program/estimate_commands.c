@@ -10,12 +10,14 @@ static const struct command {
     const char *name;
     int (*run)(const struct vidur_estimate_job *job, struct vidur_error *err);
     bool takes_more; /* positional arguments behind the configuration */
+    bool engine; /* is about whole engine steps, which have a default of their own */
 } commands[] = {
-    {"train", vidur_estimate_train, false},
-    {"validate", vidur_estimate_validate, false},
-    {"tables", vidur_estimate_tables, false},
-    {"predict", vidur_estimate_predict, true},
-    {"fit", vidur_estimate_fit, false},
+    {"train", vidur_estimate_train, false, false},
+    {"validate", vidur_estimate_validate, false, false},
+    {"tables", vidur_estimate_tables, false, false},
+    {"predict", vidur_estimate_predict, true, false},
+    {"explain", vidur_estimate_explain, false, true},
+    {"fit", vidur_estimate_fit, false, false},
 };
 
 enum { NUM_COMMANDS = sizeof commands / sizeof commands[0] };
@@ -31,16 +33,18 @@ static const struct command *find(const char *name, struct vidur_error *err)
     vidur_fail(
         err, VIDUR_EINVAL,
         "'%.60s' is no command; the nearest of train, validate, tables, predict, "
-        "fit is '%s'",
+        "explain, fit is '%s'",
         name, vidur_text_nearest(name, names, NUM_COMMANDS));
     return NULL;
 }
 
 /* Comparisons with measured folders take both sides, whatever the source. */
-static int decide_source(const struct vidur_estimate_job *job, struct vidur_error *err)
+static int decide_source(const struct vidur_estimate_job *job, bool engine,
+                         struct vidur_error *err)
 {
-    const struct vidur_timetable_request request = vidur_estimate_request(job->config);
+    struct vidur_timetable_request request = vidur_estimate_request(job->config);
     struct vidur_estimator_config *estimator = &job->config->estimator;
+    request.engine = engine;
     if (vidur_args_given(job->args, "against"))
         return 0;
     return vidur_timetable_decide(estimator, estimator, &request, job->log, err);
@@ -76,7 +80,7 @@ int vidur_estimate_run(const struct vidur_args *args, FILE *out,
         .args = args, .config = config, .out = out, .log = log};
     if (vidur_estimate_config_load(config, args->positional[1], args->sets,
                                    args->num_sets, err) == 0 &&
-        decide_source(&job, err) == 0)
+        decide_source(&job, command->engine, err) == 0)
         status = command->run(&job, err);
     free(config);
     return status;

@@ -44,5 +44,8 @@ int vidur_estimate_tables(const struct vidur_estimate_job *job,
                           struct vidur_error *err);
 int vidur_estimate_predict(const struct vidur_estimate_job *job,
                            struct vidur_error *err);
+/* One engine step, operator by operator. */
+int vidur_estimate_explain(const struct vidur_estimate_job *job,
+                           struct vidur_error *err);
 
 #endif

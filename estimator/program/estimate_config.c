@@ -79,21 +79,21 @@ static int load_specs(const struct vidur_yaml_node *root, struct document *docum
     return 0;
 }
 
-static int read_block_size(const struct vidur_yaml_node *root, int *block_size,
-                           struct vidur_error *err)
+/* A number from 1 up of the scheduler's section; left alone when not given. */
+static int read_knob(const struct vidur_yaml_node *root, const char *key, int *out,
+                     struct vidur_error *err)
 {
     const struct vidur_yaml_node *scheduler = vidur_yaml_get(root, "scheduler");
     const struct vidur_yaml_node *node =
         scheduler && vidur_yaml_kind(scheduler) == VIDUR_YAML_IS_MAPPING
-            ? vidur_yaml_get(scheduler, "block_size")
+            ? vidur_yaml_get(scheduler, key)
             : NULL;
     static const struct vidur_yaml_field size = {.key = "",
                                                  .type = VIDUR_YAML_INT,
                                                  .flags = VIDUR_YAML_MIN,
                                                  .size = sizeof(int),
                                                  .min = 1};
-    *block_size = 16;
-    return node ? vidur_yaml_read_field(node, &size, block_size, err) : 0;
+    return node ? vidur_yaml_read_field(node, &size, out, err) : 0;
 }
 
 static int read_document(const struct vidur_yaml_node *root,
@@ -102,7 +102,8 @@ static int read_document(const struct vidur_yaml_node *root,
     struct document document = {.config = *config};
     if (vidur_yaml_read(root, document_fields, &document, err) ||
         load_specs(root, &document, err) ||
-        read_block_size(root, &document.config.block_size_tokens, err))
+        read_knob(root, "block_size", &document.config.block_size_tokens, err) ||
+        read_knob(root, "max_num_seqs", &document.config.max_num_seqs, err))
         return -1;
     *config = document.config;
     return 0;
@@ -119,6 +120,8 @@ int vidur_estimate_config_load(struct vidur_estimate_config *config, const char 
 #define X(type, name, def, min) config->name = def;
     VIDUR_PARALLELISM(X)
 #undef X
+    config->block_size_tokens = 16;
+    config->max_num_seqs = 128;
     vidur_estimator_config_defaults(&config->estimator);
     const int status = read_document(vidur_yaml_root(doc), config, err);
     vidur_yaml_free(doc);

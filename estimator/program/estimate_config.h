@@ -19,6 +19,7 @@ struct vidur_estimate_config {
     VIDUR_PARALLELISM(X)
 #undef X
     int block_size_tokens; /* of the scheduler section; 16 */
+    int max_num_seqs;      /* of the scheduler section; 128 */
     struct vidur_estimator_config estimator;
 };
 

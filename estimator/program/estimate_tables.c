@@ -280,6 +280,15 @@ static int print_regressor_value(const struct vidur_estimate_job *job,
     return 0;
 }
 
+/* Tables that were given, and prices, have no regressor behind them. */
+static bool is_learned(const struct vidur_estimate_job *job)
+{
+    const struct vidur_timetable_request request = vidur_estimate_request(job->config);
+    const struct vidur_estimator_config *estimator = &job->config->estimator;
+    return estimator->source != VIDUR_SOURCE_TABLES &&
+           !vidur_timetable_is_priced(estimator, &request);
+}
+
 static int predict(const struct vidur_estimate_job *job,
                    const struct vidur_profile *profile, int op, struct vidur_error *err)
 {
@@ -292,8 +301,7 @@ static int predict(const struct vidur_estimate_job *job,
                                  &request, err))
         return -1;
     fprintf(job->out, "# %s\n", vidur_text_show(provenance).text);
-    if (job->config->estimator.source != VIDUR_SOURCE_TABLES &&
-        print_regressor_value(job, samples, features, err))
+    if (is_learned(job) && print_regressor_value(job, samples, features, err))
         return -1;
     return print_table_value(job, &request, op, features, err);
 }
@@ -312,7 +320,7 @@ int vidur_estimate_predict(const struct vidur_estimate_job *job,
     const int op = find_operator(job->args->positional[2], err);
     if (op < 0)
         return 1;
-    if (job->config->estimator.source == VIDUR_SOURCE_TABLES) {
+    if (!is_learned(job)) {
         profile = vidur_profile_create(err);
         if (!profile)
             return 2;

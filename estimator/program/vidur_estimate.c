@@ -20,6 +20,13 @@ static const struct vidur_args_option options[] = {
     {"tp", 0, "N,...",
      "validate --against, fit: the tensor parallel sizes to compare. Default: the "
      "configuration's."},
+    {"decodes", 0, "N", "explain: requests that decode in the step. Default: 32."},
+    {"context", 0, "TOKENS",
+     "explain: context of each, its new token included. Default: 1024."},
+    {"prompt", 0, "TOKENS",
+     "explain: the chunk of a prompt in the step, its last. Default: 0, none."},
+    {"prefix", 0, "TOKENS", "explain: tokens of that prompt before it. Default: 0."},
+    {"csv", 0, NULL, "explain: print CSV, unrounded."},
     {"kernels", 0, "DIR",
      "validate, fit: timings of single kernels to compare the engine's roofline with: "
      "a "
@@ -36,7 +43,7 @@ static const struct vidur_args_option options[] = {
 
 static const struct vidur_args_spec spec_without_libraries = {
     .program = "vidur-estimate",
-    .arguments = "train|validate|tables|fit CONFIG.yaml, predict CONFIG.yaml "
+    .arguments = "train|validate|tables|explain|fit CONFIG.yaml, predict CONFIG.yaml "
                  "OPERATOR FEATURE=VALUE..., or validate|fit --kernels DIR",
     .summary =
         "Estimates operator times of a model on a GPU. `train` selects and fits one "
@@ -45,11 +52,15 @@ static const struct vidur_args_spec spec_without_libraries = {
         "adds the error of every fold and the worst samples; with --against it prints "
         "the roofline's error on measured profiles. `tables` writes the tables that "
         "the simulator looks times up in, one CSV per operator, in ms. `predict` "
-        "prints one time in ms, from the regressor and from the table. `fit` prints "
-        "the roofline efficiencies with the least error on measured profiles. With "
+        "prints one time in ms, from the regressor and from the table. `explain` "
+        "takes one step of an engine apart: every operator on one device with its "
+        "time, its share of the step, bytes and FLOPs, and the shares of the memory's "
+        "bandwidth and of the peak that it reaches; it takes source kernels or "
+        "roofline. `fit` prints the roofline efficiencies with the least error on "
+        "measured profiles. With "
         "--kernels, `fit` finds the constants of a device's `engine_roofline` on "
         "timings "
-        "of its kernels (the median of |log(predicted / timed)|, octave by octave of "
+        "of its kernels (least |log(predicted / timed)|, octave by octave of "
         "tokens) and prints their error by operator and format; `validate` prints the "
         "error of those that the device has. all_reduce_skew_us is kept: such timings "
         "do "
@@ -66,6 +77,8 @@ static const struct vidur_args_spec spec_without_libraries = {
                  "--set estimator.profiles=my-profiles",
                  "vidur-estimate predict configs/simulate-reference.yaml attn_decode "
                  "batch_size=32 kv_cache_size=1024",
+                 "vidur-estimate explain configs/simulate-vllm-v1-h100.yaml "
+                 "--decodes 64 --context 2048",
                  "vidur-estimate fit --kernels kernels/h100_sxm", NULL},
 };
 

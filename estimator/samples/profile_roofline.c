@@ -199,6 +199,8 @@ bool vidur_request_runs(const struct vidur_timetable_request *request,
         return request->tensor_parallel_size > 1;
     if (op == VIDUR_OP_send_recv)
         return request->pipeline;
+    if (op == VIDUR_OP_mlp_experts)
+        return false; /* the models that have some are not sampled */
     if (op == VIDUR_OP_post_attention_layernorm)
         return request->model->post_attn_norm;
     if (op >= VIDUR_FIRST_CPU_OPERATOR && op < VIDUR_NUM_TOKEN_OPERATORS)

@@ -45,7 +45,7 @@ int vidur_roofline_sample(struct vidur_samples *samples,
 /* Whether samples come from here, not from a file. */
 bool vidur_samples_are_synthetic(const struct vidur_samples *samples);
 
-/* Whether this deployment runs the operator at all. */
+/* Whether this deployment runs the operator at all; of dense models. */
 bool vidur_request_runs(const struct vidur_timetable_request *request,
                         bool cpu_overhead, int op);
 

@@ -329,11 +329,22 @@ int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *
     return 0;
 }
 
+static bool are_alike(const struct vidur_layer_kind *a,
+                      const struct vidur_layer_kind *b)
+{
+    struct vidur_layer_kind other = *b;
+    other.count = a->count;
+    return memcmp(a, &other, sizeof other) == 0; /* no padding: all are int */
+}
+
 bool vidur_model_is_uniform_dense(const struct vidur_model_spec *model)
 {
     const struct vidur_layer_kind *kind = &model->kinds[0];
-    return model->num_kinds == 1 && kind->attention == VIDUR_ATTENTION_GQA &&
-           kind->num_experts == 0 && kind->window_tokens == 0;
+    for (int i = 1; i < model->num_kinds; i++)
+        if (!are_alike(kind, &model->kinds[i]))
+            return false;
+    return kind->attention == VIDUR_ATTENTION_GQA && kind->num_experts == 0 &&
+           kind->window_tokens == 0;
 }
 
 void vidur_model_describe_context(const struct vidur_model_spec *model, const char *key,

@@ -157,25 +157,43 @@ static void head(shard *s, layers *l, struct vidur_work *work)
 
 /* ---- The catalogue ---- */
 
+#define IN(table) {VIDUR_OP_##table}, 1
+#define NONE      {0}, 0 /* not in layers */
+
 static const struct vidur_operator operators[] = {
-    {"qkv", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_gqa, qkv},
-    {"out", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_gqa, out},
-    {"gate_up", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_mlp, gate_up},
-    {"down", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_mlp, down},
-    {"router", VIDUR_PART_experts, VIDUR_PLACE_LAYER, if_experts, router},
-    {"experts", VIDUR_PART_experts, VIDUR_PLACE_LAYER, if_experts, experts},
-    {"add_norm", VIDUR_PART_small, VIDUR_PLACE_LAYER, twice, add_norm},
-    {"activation", VIDUR_PART_small, VIDUR_PLACE_LAYER, if_mlp, activation},
-    {"rotary", VIDUR_PART_small, VIDUR_PLACE_LAYER, if_gqa, rotary},
-    {"embedding", VIDUR_PART_small, VIDUR_PLACE_FIRST, once, embedding},
+    {"qkv", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_gqa, qkv, IN(attn_pre_proj)},
+    {"out", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_gqa, out, IN(attn_post_proj)},
+    {"gate_up", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_mlp, gate_up, IN(mlp_up_proj)},
+    {"down", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_mlp, down, IN(mlp_down_proj)},
+    {"router", VIDUR_PART_experts, VIDUR_PLACE_LAYER, if_experts, router,
+     IN(mlp_experts)},
+    {"experts", VIDUR_PART_experts, VIDUR_PLACE_LAYER, if_experts, experts,
+     IN(mlp_experts)},
+    {"add_norm",
+     VIDUR_PART_small,
+     VIDUR_PLACE_LAYER,
+     twice,
+     add_norm,
+     {VIDUR_OP_input_layernorm, VIDUR_OP_post_attention_layernorm},
+     2},
+    {"activation", VIDUR_PART_small, VIDUR_PLACE_LAYER, if_mlp, activation,
+     IN(mlp_act)},
+    {"rotary", VIDUR_PART_small, VIDUR_PLACE_LAYER, if_gqa, rotary, IN(attn_rope)},
+    {"embedding", VIDUR_PART_small, VIDUR_PLACE_FIRST, once, embedding, NONE},
     {"all_reduce", VIDUR_PART_communication, VIDUR_PLACE_LAYER, twice_if_parallel,
-     all_reduce},
+     all_reduce, IN(all_reduce)},
     {"qk_all_reduce", VIDUR_PART_communication, VIDUR_PLACE_LAYER,
-     if_norm_over_all_heads, qk_all_reduce},
-    {"head", VIDUR_PART_head, VIDUR_PLACE_LAST, once, head},
+     if_norm_over_all_heads, qk_all_reduce, IN(all_reduce)},
+    {"head", VIDUR_PART_head, VIDUR_PLACE_LAST, once, head, NONE},
 };
 
+#undef IN
+#undef NONE
+
 enum { NUM_OPERATORS = sizeof operators / sizeof operators[0] };
+
+_Static_assert((int)NUM_OPERATORS <= (int)VIDUR_MAX_OPERATORS,
+               "raise VIDUR_MAX_OPERATORS");
 
 const struct vidur_operator *vidur_operator_at(int index)
 {

@@ -2,6 +2,7 @@
 #define VIDUR_OPERATORS_H
 
 #include <vidur/shard.h>
+#include <vidur/timetable.h>
 
 /*
  * The room estimator/specs. What is served and on what: models, precisions, devices
@@ -16,7 +17,7 @@
  * timings, rooflines) prices the same work and memory, keys and reports list the same
  * operators. Attention over the KV cache depends on two sizes and is priced by itself;
  * here are those that depend on the number of tokens alone. Source: ENGINE.md
- * section 5. A new operator is a row here.
+ * section 5. A new operator is a row here, and nothing else.
  */
 
 /* What a time is made of. */
@@ -65,7 +66,13 @@ struct vidur_operator {
                  const struct vidur_shard_layers *layers);
     void (*work)(const struct vidur_shard *shard,
                  const struct vidur_shard_layers *layers, struct vidur_work *work);
+    /* The tables of the step model `layers` that its time in layers is divided over in
+     * equal parts: SIMULATOR.md section 5. */
+    enum vidur_token_operator tables[2];
+    int num_tables;
 };
+
+enum { VIDUR_MAX_OPERATORS = 24 };
 
 /* By index, in the order of a step; NULL behind the last. */
 const struct vidur_operator *vidur_operator_at(int index);

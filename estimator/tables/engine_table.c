@@ -1,7 +1,6 @@
 #include <vidur/engine_table.h>
 
-#include "tables/kernel_library.h"
-#include "tables/price.h"
+#include "tables/step_plan.h"
 
 #include <vidur/spec_config.h>
 #include <vidur/timetable.h>
@@ -11,18 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ENGINE.md section 3: constants fitted on H100; c_ar is the device's own. */
-static const struct vidur_engine_constants defaults = {
-    .eta = 0.91, .t0_us = 10, .c_ar_us = NAN, .tokenise_us = 10, .t_api_ms = 2};
-
 enum { ALL_REDUCES_PER_LAYER = 2 };
 
 /* What a table is built from. */
 struct builder {
     const struct vidur_engine_request *request;
-    struct vidur_shard shard;
-    struct vidur_pricer pricer;
-    struct vidur_kernels *own; /* closed at the end */
+    struct vidur_step_plan plan;
     double *linear, *experts, *comm, *head, *context, *window_context, *decode1;
 };
 
@@ -43,67 +36,6 @@ int64_t vidur_engine_padded_tokens(int64_t tokens, int max_num_seqs)
     else if (tokens == 3)
         size = 4;
     return size <= largest ? size : tokens;
-}
-
-static double or_default(double value, double fallback)
-{
-    return isnan(value) ? fallback : value;
-}
-
-static struct vidur_engine_constants
-constants_of(const struct vidur_engine_constants *asked,
-             const struct vidur_device_sku *device)
-{
-    struct vidur_engine_constants c = *asked;
-    c.eta = or_default(asked->eta, defaults.eta);
-    c.t0_us = or_default(asked->t0_us, defaults.t0_us);
-    c.c_ar_us = or_default(asked->c_ar_us, device->engine.all_reduce_skew_us);
-    c.tokenise_us = or_default(asked->tokenise_us, defaults.tokenise_us);
-    c.t_api_ms = or_default(asked->t_api_ms, defaults.t_api_ms);
-    return c;
-}
-
-/* ---- Beginning ---- */
-
-static int check(const struct vidur_engine_request *request, struct vidur_error *err)
-{
-    const struct vidur_device_v1 *v1 = &request->device->v1;
-    const struct vidur_cut cut = {request->tensor_parallel_size, 1,
-                                  request->expert_parallel};
-    if (request->max_tokens < 1 || request->max_batch_size < 1 ||
-        request->max_context_tokens < 1)
-        return vidur_fail(err, VIDUR_EINVAL, "engine table: limits must be positive");
-    if (!(v1->memory_bandwidth_gb_per_s > 0) || !(v1->peak_bf16_tflops > 0))
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "device %s: v1.memory_bandwidth_gb_per_s and "
-                          "v1.peak_bf16_tflops are needed by the engine step model",
-                          request->device->name);
-    return vidur_shard_check(request->model, &cut, false, err);
-}
-
-static int begin(struct builder *b, const struct vidur_engine_request *request,
-                 struct vidur_error *err)
-{
-    const struct vidur_cut cut = {request->tensor_parallel_size, 1,
-                                  request->expert_parallel};
-    const char *dir = request->kernels_dir;
-    struct vidur_kernels *kernels = NULL;
-    *b = (struct builder){.request = request};
-    if (check(request, err))
-        return -1;
-    vidur_shard_of(&b->shard, request->model, &cut);
-    if (dir && dir[0] && vidur_kernel_library_open(request, &kernels, &b->own, err))
-        return -1;
-    if (vidur_pricer_init(&b->pricer, request->device, request->node, kernels, err))
-        return -1;
-    b->pricer.devices = request->tensor_parallel_size;
-    b->pricer.constants = constants_of(&request->constants, request->device);
-    return 0;
-}
-
-static void end(struct builder *b)
-{
-    vidur_kernels_close(b->own);
 }
 
 /* ---- Memory ---- */
@@ -159,73 +91,60 @@ static double *part_of(struct builder *b, enum vidur_operator_part part)
                                             : b->linear;
 }
 
-static int price_in_layers(struct builder *b, const struct vidur_operator *op,
-                           struct vidur_error *err)
+static int price_operator(struct builder *b, const struct vidur_step_term *term,
+                          struct vidur_error *err)
 {
-    for (int i = 0; i < b->shard.num_kinds; i++) {
-        const struct vidur_shard_layers *layers = &b->shard.layers[i];
-        const int times = op->times(&b->shard, layers);
-        struct vidur_work work;
-        if (times == 0)
-            continue;
-        op->work(&b->shard, layers, &work);
-        const struct vidur_price_sum sum = {times * layers->count, part_of(b, op->part),
-                                            b->request->max_tokens};
-        if (vidur_price_operator(&b->pricer, op->name, &work, &sum, err))
-            return -1;
-    }
-    return 0;
-}
-
-static int price_once(struct builder *b, const struct vidur_operator *op,
-                      struct vidur_error *err)
-{
-    const int64_t limit = op->place == VIDUR_PLACE_LAST ? b->request->max_batch_size
-                                                        : b->request->max_tokens;
-    struct vidur_work work;
-    op->work(&b->shard, NULL, &work);
-    const struct vidur_price_sum sum = {1, part_of(b, op->part), limit};
-    return vidur_price_operator(&b->pricer, op->name, &work, &sum, err);
+    const int64_t limit = term->op->place == VIDUR_PLACE_LAST
+                              ? b->request->max_batch_size
+                              : b->request->max_tokens;
+    const struct vidur_price_sum sum = {term->times, part_of(b, term->op->part), limit};
+    return vidur_step_price(&b->plan, term, &sum, err);
 }
 
 static void add_sampler(struct builder *b)
 {
-    const double logits_ms =
-        b->pricer.constants.sampler_ms_per_million_logits * 1e-6 * b->shard.vocab_size;
+    const double logits_ms = vidur_step_sampler_ms(&b->plan);
     for (int64_t n = 1; n <= b->request->max_batch_size; n++)
         b->head[n] += logits_ms * (double)n;
 }
 
-static int price_operators(struct builder *b, struct vidur_error *err)
+/* ---- Attention ---- */
+
+static int price_prompts(struct builder *b, const struct vidur_step_term *term,
+                         struct vidur_error *err)
 {
-    const struct vidur_operator *op;
-    for (int i = 0; (op = vidur_operator_at(i)); i++)
-        if (op->place == VIDUR_PLACE_LAYER ? price_in_layers(b, op, err)
-                                           : price_once(b, op, err))
+    const struct vidur_shard_layers *l = term->layers;
+    const struct vidur_price_sum sum = {
+        term->times, l->kind.window_tokens > 0 ? b->window_context : b->context,
+        b->request->max_context_tokens};
+    return vidur_price_prompt(&b->plan.pricer, &b->plan.shard, l, &sum, err);
+}
+
+/* One row by itself, below which no chunk of a prompt gets. */
+static int price_row(struct builder *b, const struct vidur_step_term *term,
+                     struct vidur_error *err)
+{
+    const struct vidur_layer_kind *kind = &term->layers->kind;
+    if (kind->attention != VIDUR_ATTENTION_GQA || kind->window_tokens > 0)
+        return 0;
+    const struct vidur_price_sum sum = {term->times, b->decode1,
+                                        b->request->max_context_tokens};
+    return vidur_price_row(&b->plan.pricer, &b->plan.shard, term->layers, &sum, err);
+}
+
+static int price_terms(struct builder *b, struct vidur_error *err)
+{
+    static int (*const price[])(struct builder *, const struct vidur_step_term *,
+                                struct vidur_error *) = {
+        [VIDUR_TERM_OPERATOR] = price_operator,
+        [VIDUR_TERM_PROMPT] = price_prompts,
+        [VIDUR_TERM_ROWS] = price_row};
+    for (int i = 0; i < b->plan.num_terms; i++)
+        if (price[b->plan.terms[i].term](b, &b->plan.terms[i], err))
             return -1;
     for (int64_t x = 1; x <= b->request->max_tokens; x++)
         b->linear[x] += b->comm[x] + b->experts[x];
     add_sampler(b);
-    return 0;
-}
-
-/* ---- Attention ---- */
-
-static int price_attention(struct builder *b, struct vidur_error *err)
-{
-    const int64_t limit = b->request->max_context_tokens;
-    for (int i = 0; i < b->shard.num_kinds; i++) {
-        const struct vidur_shard_layers *l = &b->shard.layers[i];
-        const struct vidur_price_sum prompt = {
-            l->count, l->kind.window_tokens > 0 ? b->window_context : b->context,
-            limit};
-        const struct vidur_price_sum row = {l->count, b->decode1, limit};
-        if (vidur_price_prompt(&b->pricer, &b->shard, l, &prompt, err))
-            return -1;
-        if (l->kind.attention == VIDUR_ATTENTION_GQA && l->kind.window_tokens == 0 &&
-            vidur_price_row(&b->pricer, &b->shard, l, &row, err))
-            return -1;
-    }
     return 0;
 }
 
@@ -242,52 +161,25 @@ static void add_window(struct vidur_engine_table *table, int64_t tokens, double 
 /* The KV cache that decode rows read: linear in their contexts. */
 static void add_rows(const struct builder *b, struct vidur_engine_table *table)
 {
-    const struct vidur_engine_constants *c = &b->pricer.constants;
-    const double bytes_per_ms = c->eta * b->pricer.bandwidth_bytes_per_s * 1e-3;
-    for (int i = 0; i < b->shard.num_kinds; i++) {
-        const struct vidur_shard_layers *l = &b->shard.layers[i];
-        const bool latent = l->kind.attention == VIDUR_ATTENTION_MLA;
-        const double bytes =
-            l->count * (latent ? l->kind.index_head_dim : l->kv_bytes_per_token);
-        if (!latent)
-            table->decode_launch_ms += l->count * c->t0_us * 1e-3;
-        if (l->kind.window_tokens > 0)
-            add_window(table, l->kind.window_tokens, bytes / bytes_per_ms);
-        else
-            table->decode_ms_per_token += bytes / bytes_per_ms;
-    }
-}
-
-/* All layers of latent attention are taken to be alike, as in all models there are. */
-static int add_latent(struct builder *b, struct vidur_engine_table *table,
-                      struct vidur_error *err)
-{
-    struct vidur_latent_times times = {0};
-    for (int i = 0; i < b->shard.num_kinds; i++) {
-        const struct vidur_shard_layers *l = &b->shard.layers[i];
-        if (l->kind.attention != VIDUR_ATTENTION_MLA)
+    for (int i = 0; i < b->plan.num_terms; i++) {
+        const struct vidur_step_term *term = &b->plan.terms[i];
+        if (term->term != VIDUR_TERM_ROWS)
             continue;
-        if (table->latent.layers == 0 &&
-            vidur_price_latent_rows(&b->pricer, &b->shard, l, &times, err))
-            return -1;
-        table->latent.most_tokens = l->kind.index_tokens;
-        table->latent.layers += l->count;
+        const struct vidur_row_prices rows =
+            vidur_price_rows(&b->plan.pricer, term->layers);
+        table->decode_launch_ms += rows.launch_ms;
+        if (term->layers->kind.window_tokens > 0)
+            add_window(table, term->layers->kind.window_tokens, rows.ms_per_token);
+        else
+            table->decode_ms_per_token += rows.ms_per_token;
     }
-    table->latent.batches = times.batches;
-    table->latent.contexts = times.contexts;
-    table->latent.ms = times.ms;
-    table->latent.num_batches = times.num_batches;
-    table->latent.num_contexts = times.num_contexts;
-    table->latent.cut_ms = times.cut_ms;
-    table->latent.least_ms = times.least_ms;
-    return 0;
 }
 
 /* ---- The rest ---- */
 
 static void add_overheads(const struct builder *b, struct vidur_engine_table *table)
 {
-    const struct vidur_engine_constants *c = &b->pricer.constants;
+    const struct vidur_engine_constants *c = &b->plan.pricer.constants;
     table->constants = *c;
     table->step_ms = c->step_us * 1e-3;
     table->request_ms = c->request_us * 1e-3;
@@ -302,61 +194,34 @@ static void add_overheads(const struct builder *b, struct vidur_engine_table *ta
 static int set_profiled(struct builder *b, struct vidur_engine_table *table,
                         struct vidur_error *err)
 {
-    if (!b->pricer.kernels)
+    if (!b->plan.pricer.kernels)
         return 0;
-    return vidur_kernels_reach(&b->pricer, &b->shard, &table->profiled_tokens,
+    return vidur_kernels_reach(&b->plan.pricer, &b->plan.shard, &table->profiled_tokens,
                                &table->profiled_context, err);
-}
-
-/* What the numbers come from, then what was borrowed for them. */
-static void describe(const struct builder *b, const char *from,
-                     struct vidur_engine_table *table)
-{
-    const char *fitted_on = b->request->device->engine.fitted_on;
-    char constants[96] = "";
-    if (!b->pricer.kernels)
-        snprintf(constants, sizeof constants, "; constants fitted on %s", fitted_on);
-    snprintf(table->provenance, sizeof table->provenance,
-             "engine step model, %.110s%s%s", from, constants, b->pricer.borrowed);
-}
-
-static void describe_source(const struct builder *b, struct vidur_engine_table *table)
-{
-    char from[128];
-    const char *dir = b->request->kernels_dir;
-    const size_t n = b->pricer.kernels ? strlen(dir) : 0;
-    if (b->pricer.kernels) /* the end of a long path says more than its beginning */
-        snprintf(from, sizeof from, "kernel timings %s%s", n > 80 ? "..." : "",
-                 n > 80 ? dir + n - 80 : dir);
-    else
-        snprintf(from, sizeof from, "synthetic roofline of %s",
-                 b->request->device->name);
-    describe(b, from, table);
 }
 
 int vidur_engine_table_build(struct vidur_engine_table **out,
                              const struct vidur_engine_request *request,
                              struct vidur_error *err)
 {
-    struct builder b;
+    struct builder b = {.request = request};
     struct vidur_engine_table *table = NULL;
     int rc = -1;
-    if (begin(&b, request, err) || allocate(&b, &table, err))
+    if (vidur_step_plan_begin(&b.plan, request, err) || allocate(&b, &table, err))
         goto out;
-    if (price_operators(&b, err) || price_attention(&b, err) ||
-        add_latent(&b, table, err))
+    if (price_terms(&b, err) || vidur_step_price_latent(&b.plan, &table->latent, err))
         goto out;
     add_rows(&b, table);
     add_overheads(&b, table);
     if (set_profiled(&b, table, err))
         goto out;
-    describe_source(&b, table);
+    vidur_step_describe_source(&b.plan, table->provenance, sizeof table->provenance);
     *out = table;
     table = NULL;
     rc = 0;
 out:
     vidur_engine_table_free(table);
-    end(&b);
+    vidur_step_plan_end(&b.plan);
     return rc;
 }
 
@@ -394,7 +259,7 @@ static void fill_from_operators(struct builder *b, const struct vidur_timetable 
     const struct vidur_engine_request *request = b->request;
     const int layers = request->model->num_layers;
     const int devices = request->tensor_parallel_size;
-    const double skew_ms = b->pricer.constants.c_ar_us * 1e-3 * (devices - 1);
+    const double skew_ms = b->plan.pricer.constants.c_ar_us * 1e-3 * (devices - 1);
     for (int64_t x = 1; x <= request->max_tokens; x++) {
         if (devices > 1)
             b->comm[x] = ALL_REDUCES_PER_LAYER * layers *
@@ -409,21 +274,33 @@ static void fill_from_operators(struct builder *b, const struct vidur_timetable 
     }
 }
 
+/* What no profile has. */
+static int price_head(struct builder *b, struct vidur_error *err)
+{
+    for (int i = 0; i < b->plan.num_terms; i++) {
+        const struct vidur_step_term *term = &b->plan.terms[i];
+        if (term->term == VIDUR_TERM_OPERATOR && term->op->part == VIDUR_PART_head &&
+            price_operator(b, term, err))
+            return -1;
+    }
+    return 0;
+}
+
 int vidur_engine_table_from_operators(struct vidur_engine_table **out,
                                       const struct vidur_engine_request *request,
                                       const struct vidur_timetable *operators,
                                       struct vidur_error *err)
 {
-    struct builder b;
     struct vidur_engine_request plain = *request;
+    struct builder b = {.request = &plain};
     plain.kernels_dir = NULL;
     if (isnan(plain.constants.c_ar_us))
         plain.constants.c_ar_us = 0; /* in the profiles' times */
-    if (begin(&b, &plain, err) || allocate(&b, out, err))
+    if (vidur_step_plan_begin(&b.plan, &plain, err) || allocate(&b, out, err))
         return -1;
     struct vidur_engine_table *table = *out;
     fill_from_operators(&b, operators);
-    if (price_once(&b, vidur_operator_find("head"), err)) {
+    if (price_head(&b, err)) {
         vidur_engine_table_free(table);
         return -1;
     }
@@ -432,7 +309,8 @@ int vidur_engine_table_from_operators(struct vidur_engine_table **out,
     add_overheads(&b, table);
     table->profiled_context = operators->attn_prefill.profiled_columns;
     table->profiled_tokens = operators->token[VIDUR_OP_mlp_up_proj].profiled_limit;
-    describe(&b, operators->provenance, table);
+    vidur_step_describe(&b.plan, operators->provenance, table->provenance,
+                        sizeof table->provenance);
     return 0;
 }
 

@@ -137,6 +137,19 @@ int vidur_price_row(struct vidur_pricer *pricer, const struct vidur_shard *shard
     return 0;
 }
 
+struct vidur_row_prices vidur_price_rows(const struct vidur_pricer *pricer,
+                                         const struct vidur_shard_layers *layers)
+{
+    const struct vidur_engine_constants *c = &pricer->constants;
+    const double bytes_per_ms = c->eta * pricer->bandwidth_bytes_per_s * 1e-3;
+    const bool latent = layers->kind.attention == VIDUR_ATTENTION_MLA;
+    const double bytes = layers->count * (latent ? layers->kind.index_head_dim
+                                                 : layers->kv_bytes_per_token);
+    return (struct vidur_row_prices){.launch_ms =
+                                         latent ? 0 : layers->count * c->t0_us * 1e-3,
+                                     .ms_per_token = bytes / bytes_per_ms};
+}
+
 /* ---- Latent attention ---- */
 
 int vidur_latent_times_make(struct vidur_latent_times *out, int num_batches,

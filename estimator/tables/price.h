@@ -54,6 +54,14 @@ int vidur_price_row(struct vidur_pricer *pricer, const struct vidur_shard *shard
                     const struct vidur_shard_layers *layers,
                     const struct vidur_price_sum *sum, struct vidur_error *err);
 
+/* Decode rows of all layers of a kind: the launch, and each token of their contexts; of
+ * latent attention the index alone. */
+struct vidur_row_prices {
+    double launch_ms, ms_per_token;
+};
+struct vidur_row_prices vidur_price_rows(const struct vidur_pricer *pricer,
+                                         const struct vidur_shard_layers *layers);
+
 /* Latent attention of decode rows over batches and contexts, a layer. */
 struct vidur_latent_times {
     int num_batches, num_contexts;

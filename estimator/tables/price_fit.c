@@ -10,9 +10,9 @@
 
 enum {
     LEAST_WIDTH = 512, /* of products */
-    LEAST_LAYER = 1 << 22,
+    LEAST_LAYER = 1 << 20,
     MOST_LAYER = 1 << 28, /* weights of a layer's product */
-    LIGHT = 64,           /* other products: the square root of LEAST_LAYER is 2,048 */
+    LIGHT = 64,           /* other products: the square root of LEAST_LAYER is 1,024 */
     MOST_GEMM_TOKENS = 8192,
     MOST_EXPERT_TOKENS = 16384,
     LEAST_PROMPT = 64,
@@ -20,8 +20,12 @@ enum {
     LEAST_MESSAGE = 1 << 12, /* of all-reduces: a token of 2,048 values */
     MOST_MESSAGE = 1 << 27,  /* 8,192 tokens of 8,192 */
     SMALL_TOKENS = 256,
+    BUSY_TOKENS = 8, /* to SMALL_TOKENS: steps of a busy engine */
+    BUSY_WEIGHT = 3,
     MAX_OCTAVES = 64
 };
+
+static const double outlier = 0.3; /* a log ratio counts as this at most */
 
 static const char *const class_names[VIDUR_NUM_FIT_CLASSES] = {
 #define X(name) [VIDUR_FIT_##name] = #name,
@@ -216,21 +220,59 @@ static double mean_error(const struct vidur_weighted_value *errors, int count)
     return sum / count;
 }
 
+/* The root of the weighted mean square of the errors, outliers cut. Libraries have a
+ * fast and a slow kernel for neighbouring products: a median sees the more frequent of
+ * the two, a step pays for both, and this is least about their mean. */
+static double spread(const struct vidur_weighted_value *errors, int count)
+{
+    double sum = 0, weights = 0;
+    for (int i = 0; i < count; i++) {
+        const double cut = fmin(errors[i].value, outlier);
+        sum += (double)errors[i].weight * cut * cut;
+        weights += (double)errors[i].weight;
+    }
+    return sqrt(sum / weights);
+}
+
+/* Of the rows from `begin` to `end`. */
+static double octave_error(struct vidur_pricer *pricer, const struct rows *rows,
+                           int begin, int end)
+{
+    struct vidur_weighted_value *errors = &rows->errors[begin];
+    for (int i = begin; i < end; i++)
+        rows->errors[i] = (struct vidur_weighted_value){
+            fabs(log_ratio(pricer, rows, &rows->at[i])), rows->at[i].weight};
+    switch (rows->class) {
+    case VIDUR_FIT_gemm:
+        return spread(errors, end - begin);
+    case VIDUR_FIT_all_reduce:
+        return mean_error(errors, end - begin);
+    default:
+        return vidur_weighted_quantile(errors, end - begin, 0.5);
+    }
+}
+
+static double octave_weight(const struct rows *rows, int at)
+{
+    const double size = rows->at[at].size;
+    return rows->class == VIDUR_FIT_gemm && size >= BUSY_TOKENS && size <= SMALL_TOKENS
+               ? BUSY_WEIGHT
+               : 1;
+}
+
 /* The mean over octaves of the error in each. */
 static double mean_over_octaves(struct vidur_pricer *pricer, const struct rows *rows)
 {
-    double sum = 0;
-    int octaves = 0;
-    for (int begin = 0, end; begin < rows->count; begin = end, octaves++) {
+    double sum = 0, octaves = 0;
+    for (int begin = 0, end; begin < rows->count; begin = end) {
         for (end = begin;
              end < rows->count && rows->at[end].octave == rows->at[begin].octave; end++)
-            rows->errors[end] = (struct vidur_weighted_value){
-                fabs(log_ratio(pricer, rows, &rows->at[end])), rows->at[end].weight};
-        sum += rows->class == VIDUR_FIT_all_reduce
-                   ? mean_error(&rows->errors[begin], end - begin)
-                   : vidur_weighted_quantile(&rows->errors[begin], end - begin, 0.5);
+            ;
+        const double weight = octave_weight(rows, begin);
+        sum += weight * octave_error(pricer, rows, begin, end);
+        octaves += weight;
     }
-    return octaves ? sum / octaves : 0;
+    return octaves > 0 ? sum / octaves : 0;
 }
 
 /* ---- Fitting ---- */

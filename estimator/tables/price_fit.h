@@ -14,14 +14,18 @@
  *
  * Rows: those that an engine runs (of products, n and k from 512 up; of prompts, heads
  * of 128 without a window, bf16), one an octave of tokens (message bytes) and shape, of
- * several kernels the fastest. Error of a row: |log(predicted / timed)|. The octaves
- * count alike, so that the few large sizes weigh as much as the many small ones; within
- * one the error is the median over the shapes. Products are weighted: those of the
- * sizes that layers have (n k from 2^22 to 2^28) by the square root of n k, because the
- * larger take more of a step; the others hardly count. All-reduces, of which there are
- * a few an octave, count by their mean. The mean over octaves is made least by a grid
- * of fixed points and a pattern search from its best: nothing is drawn at random, equal
- * tables give equal constants. A constant has three significant digits.
+ * several kernels the fastest. Error of a row: |log(predicted / timed)|; of an octave
+ * the median over its rows; the mean over octaves is made least, so that the few large
+ * sizes weigh as much as the many small ones.
+ *
+ * Of products those of the sizes that layers have (n k from 2^20 to 2^28) are weighted
+ * by the square root of n k, because the larger take more of a step, and others hardly
+ * count; octaves of 8 to 256 tokens, where busy engines decode, count three times; and
+ * an octave's error is the root of the mean square of min(error, 0.3). All-reduces, of
+ * which there are a few an octave, count by their mean error.
+ *
+ * A grid of fixed points, then a pattern search from its best: nothing is drawn at
+ * random, equal tables give equal constants. A constant has three significant digits.
  */
 
 /* X(name) */

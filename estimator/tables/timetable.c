@@ -40,10 +40,13 @@ static int build(struct vidur_cache_entry *entry, const struct job *job,
 {
     const double start_s = vidur_monotonic_s();
     memset(entry, 0, sizeof *entry);
-    const int status =
-        job->config->source == VIDUR_SOURCE_TABLES
-            ? vidur_timetable_read_csv(entry, job->config, job->request, err)
-            : vidur_timetable_build(entry, job->config, job->request, job->log, err);
+    int status;
+    if (job->config->source == VIDUR_SOURCE_TABLES)
+        status = vidur_timetable_read_csv(entry, job->config, job->request, err);
+    else if (vidur_timetable_is_priced(job->config, job->request))
+        status = vidur_timetable_price(entry, job->config, job->request, err);
+    else
+        status = vidur_timetable_build(entry, job->config, job->request, job->log, err);
     if (status) {
         vidur_cache_close(entry);
         return -1;
@@ -199,24 +202,25 @@ static int open_operators(struct opened *opened,
     return make_view(view, &opened->entry, err);
 }
 
-/* The operators of a single layer stand for all only where all are alike. */
+/* Profiles and tables have one dense layer in bf16, which stands for all of its like.
+ */
 static int check_operators(const struct vidur_estimator_config *config,
                            const struct vidur_timetable_request *request,
                            struct vidur_error *err)
 {
-    static const char *const sources[] = {"auto", "roofline", "profiles", "tables",
-                                          "kernels"};
     const struct vidur_model_spec *model = request->model;
     const bool uniform = vidur_model_is_uniform_dense(model);
-    if (uniform && vidur_precision_is_bf16(&model->precision))
+    const bool profiles = config->source == VIDUR_SOURCE_PROFILES;
+    if ((!profiles && config->source != VIDUR_SOURCE_TABLES) ||
+        (uniform && vidur_precision_is_bf16(&model->precision)))
         return 0;
     return vidur_fail(err, VIDUR_EINVAL,
-                      "%s: operator tables (estimator.source: %s, schedulers that are "
-                      "timed layer by layer) know dense layers in bf16, not %s; use "
-                      "scheduler type vllm_v1 with source kernels or roofline",
-                      model->name, sources[config->source],
+                      "%s: estimator.source: %s have the times of dense layers in bf16 "
+                      "that are all alike, not of %s; use source kernels or roofline",
+                      model->name, profiles ? "profiles" : "tables",
                       uniform ? "other formats"
-                              : "experts, windows or latent attention");
+                              : "experts, windows, latent attention or layers of "
+                                "several kinds");
 }
 
 static int open_decided(struct vidur_timetable **out,
@@ -227,10 +231,6 @@ static int open_decided(struct vidur_timetable **out,
     const bool operators = vidur_timetable_has_operators(config, request);
     if (operators && check_operators(config, request, err))
         return -1;
-    if (config->source == VIDUR_SOURCE_KERNELS && !request->engine)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "estimator.source: kernels feed the engine's step model, not "
-                          "operator tables; use roofline, profiles or tables");
     struct opened *opened = calloc(1, sizeof *opened);
     if (!opened)
         return vidur_fail(err, VIDUR_ENOMEM, "no memory for a timetable");

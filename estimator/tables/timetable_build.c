@@ -143,6 +143,13 @@ int vidur_timetable_profile(struct vidur_profile **out,
 {
     if (config->source == VIDUR_SOURCE_PROFILES)
         return read_profile(out, config, request, log, err);
+    if (config->source == VIDUR_SOURCE_ROOFLINE &&
+        vidur_timetable_is_priced(config, request))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: times of experts, windows, latent attention, other "
+                          "formats than bf16 and layers of several kinds are computed, "
+                          "not trained from samples; use `tables` or `explain`",
+                          request->model->name);
     if (config->source != VIDUR_SOURCE_ROOFLINE)
         return vidur_fail(err, VIDUR_EINVAL,
                           "estimator.source: tables and kernels are not trained from "

@@ -91,6 +91,24 @@ int vidur_timetable_build(struct vidur_cache_entry *entry,
                           const struct vidur_timetable_request *request,
                           const struct vidur_log *log, struct vidur_error *err);
 
+/* Whether a decided configuration's operator tables are priced from the plan of a step
+ * (timetable_price.c): from kernels, and from the roofline where layers are not dense
+ * bf16 ones that are all alike, which samples of one layer can stand for. */
+bool vidur_timetable_is_priced(const struct vidur_estimator_config *config,
+                               const struct vidur_timetable_request *request);
+
+/* Fills entry's tables with prices. The caller closes the entry, also on error. */
+int vidur_timetable_price(struct vidur_cache_entry *entry,
+                          const struct vidur_estimator_config *config,
+                          const struct vidur_timetable_request *request,
+                          struct vidur_error *err);
+
+/* "; NAME from WHERE" for each price that stands in for a timing that kernels lack. */
+int vidur_timetable_borrowed(char *out, size_t size,
+                             const struct vidur_estimator_config *config,
+                             const struct vidur_timetable_request *request,
+                             struct vidur_error *err);
+
 /* Reads entry's tables from a folder of OPERATOR.csv files (CONTRACT.md). */
 int vidur_timetable_read_csv(struct vidur_cache_entry *entry,
                              const struct vidur_estimator_config *config,

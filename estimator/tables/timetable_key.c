@@ -123,6 +123,8 @@ static int add_tables(struct vidur_sha256 *sha,
     vidur_sha256_add_int64(sha, config->overheads.model_cpu_overhead);
     for (int op = 0; op < VIDUR_NUM_OPERATORS; op++) {
         struct vidur_path path;
+        if (op == VIDUR_OP_mlp_experts) /* read of no file */
+            continue;
         if (!vidur_timetable_csv_path(config->tables, vidur_operator_name(op), &path))
             vidur_sha256_add_string(sha, "");
         else if (add_file(sha, path.text, err))
@@ -140,44 +142,6 @@ static void add_limits(struct vidur_sha256 *sha,
     vidur_sha256_add_int64(sha, limits.batch);
     vidur_sha256_add_int64(sha, limits.kv_points);
     vidur_sha256_add_int64(sha, limits.max_chunk);
-}
-
-int vidur_timetable_key(char key[65], const struct vidur_estimator_config *config,
-                        const struct vidur_timetable_request *request,
-                        struct vidur_error *err)
-{
-    struct vidur_sha256 sha;
-    int status = 0;
-    vidur_sha256_init(&sha);
-    vidur_sha256_add_string(&sha, "vidur-search timetable");
-    vidur_sha256_add_string(&sha, vidur_version());
-    vidur_sha256_add_string(&sha, vidur_git_commit());
-    vidur_sha256_add_int64(&sha, TABLES_VERSION);
-    vidur_sha256_add_int64(&sha, config->source);
-    vidur_sha256_add_int64(&sha, config->kv_cache_granularity);
-    vidur_sha256_add_int64(&sha, request->tensor_parallel_size);
-    vidur_sha256_add_int64(&sha, request->pipeline);
-    vidur_sha256_add_int64(&sha, request->pipeline && request->multi_node);
-    add_model(&sha, request->model);
-    if (config->source == VIDUR_SOURCE_TABLES) {
-        status = add_tables(&sha, config, err);
-    } else {
-        add_grid(&sha, config);
-        add_limits(&sha, config, request);
-        if (config->source == VIDUR_SOURCE_PROFILES)
-            status = add_profiles(&sha, config, request, err);
-        else
-            add_roofline(&sha, request);
-    }
-    vidur_sha256_hex(&sha, key);
-    return status;
-}
-
-bool vidur_timetable_has_operators(const struct vidur_estimator_config *config,
-                                   const struct vidur_timetable_request *request)
-{
-    return !request->engine || config->source == VIDUR_SOURCE_PROFILES ||
-           config->source == VIDUR_SOURCE_TABLES;
 }
 
 static int add_kernels(struct vidur_sha256 *sha,
@@ -209,6 +173,70 @@ static void add_constants(struct vidur_sha256 *sha,
     add_doubles(sha, numbers, sizeof numbers / sizeof numbers[0]);
 }
 
+/* All that prices of a step's plan depend on, but its cut. */
+static int add_specs(struct vidur_sha256 *sha,
+                     const struct vidur_estimator_config *config,
+                     const struct vidur_timetable_request *request,
+                     struct vidur_error *err)
+{
+    vidur_model_digest(sha, request->model);
+    vidur_device_digest(sha, request->device);
+    vidur_node_digest(sha, request->node);
+    add_constants(sha, &config->engine);
+    return add_kernels(sha, config, request->device, err);
+}
+
+static int add_plan(struct vidur_sha256 *sha,
+                    const struct vidur_estimator_config *config,
+                    const struct vidur_timetable_request *request,
+                    struct vidur_error *err)
+{
+    vidur_sha256_add_string(sha, "priced");
+    vidur_sha256_add_int64(sha, request->expert_parallel);
+    return add_specs(sha, config, request, err);
+}
+
+int vidur_timetable_key(char key[65], const struct vidur_estimator_config *config,
+                        const struct vidur_timetable_request *request,
+                        struct vidur_error *err)
+{
+    struct vidur_sha256 sha;
+    int status = 0;
+    vidur_sha256_init(&sha);
+    vidur_sha256_add_string(&sha, "vidur-search timetable");
+    vidur_sha256_add_string(&sha, vidur_version());
+    vidur_sha256_add_string(&sha, vidur_git_commit());
+    vidur_sha256_add_int64(&sha, TABLES_VERSION);
+    vidur_sha256_add_int64(&sha, config->source);
+    vidur_sha256_add_int64(&sha, config->kv_cache_granularity);
+    vidur_sha256_add_int64(&sha, request->tensor_parallel_size);
+    vidur_sha256_add_int64(&sha, request->pipeline);
+    vidur_sha256_add_int64(&sha, request->pipeline && request->multi_node);
+    add_model(&sha, request->model);
+    if (config->source == VIDUR_SOURCE_TABLES) {
+        status = add_tables(&sha, config, err);
+    } else if (vidur_timetable_is_priced(config, request)) {
+        add_limits(&sha, config, request);
+        status = add_plan(&sha, config, request, err);
+    } else {
+        add_grid(&sha, config);
+        add_limits(&sha, config, request);
+        if (config->source == VIDUR_SOURCE_PROFILES)
+            status = add_profiles(&sha, config, request, err);
+        else
+            add_roofline(&sha, request);
+    }
+    vidur_sha256_hex(&sha, key);
+    return status;
+}
+
+bool vidur_timetable_has_operators(const struct vidur_estimator_config *config,
+                                   const struct vidur_timetable_request *request)
+{
+    return !request->engine || config->source == VIDUR_SOURCE_PROFILES ||
+           config->source == VIDUR_SOURCE_TABLES;
+}
+
 int vidur_timetable_whole_key(char key[65], const struct vidur_estimator_config *config,
                               const struct vidur_timetable_request *request,
                               struct vidur_error *err)
@@ -232,11 +260,7 @@ int vidur_timetable_whole_key(char key[65], const struct vidur_estimator_config 
     vidur_sha256_add_int64(&sha, request->max_tokens);
     vidur_sha256_add_int64(&sha, request->max_batch_size);
     vidur_sha256_add_int64(&sha, request->max_kv_tokens);
-    vidur_model_digest(&sha, request->model);
-    vidur_device_digest(&sha, request->device);
-    vidur_node_digest(&sha, request->node);
-    add_constants(&sha, &config->engine);
-    const int status = add_kernels(&sha, config, request->device, err);
+    const int status = add_specs(&sha, config, request, err);
     vidur_sha256_hex(&sha, key);
     return status;
 }

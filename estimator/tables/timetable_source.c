@@ -12,6 +12,20 @@
 
 static const char shipped[] = "data:profiles";
 
+static bool one_layer_stands_for_all(const struct vidur_model_spec *model)
+{
+    return vidur_model_is_uniform_dense(model) &&
+           vidur_precision_is_bf16(&model->precision);
+}
+
+bool vidur_timetable_is_priced(const struct vidur_estimator_config *config,
+                               const struct vidur_timetable_request *request)
+{
+    return config->source == VIDUR_SOURCE_KERNELS ||
+           (config->source == VIDUR_SOURCE_ROOFLINE &&
+            !one_layer_stands_for_all(request->model));
+}
+
 static int use_shipped(struct vidur_estimator_config *config, struct vidur_error *err)
 {
     struct vidur_path path;
@@ -27,7 +41,7 @@ static int decide_auto(struct vidur_estimator_config *out,
                        const struct vidur_log *log, struct vidur_error *err)
 {
     struct vidur_profile_survey survey;
-    if (request->engine) {
+    if (request->engine || !one_layer_stands_for_all(request->model)) {
         out->source = VIDUR_SOURCE_ROOFLINE;
         return 0;
     }
@@ -53,11 +67,14 @@ int vidur_timetable_decide(struct vidur_estimator_config *out,
     *out = *config;
     if (config->source == VIDUR_SOURCE_AUTO && decide_auto(out, request, log, err))
         return -1;
-    if (out->source == VIDUR_SOURCE_ROOFLINE && out->overheads.model_cpu_overhead &&
-        !request->engine)
+    if ((out->source == VIDUR_SOURCE_ROOFLINE || out->source == VIDUR_SOURCE_KERNELS) &&
+        out->overheads.model_cpu_overhead && !request->engine)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "estimator.model_cpu_overhead: a roofline knows no CPU "
-                          "times; use source: profiles, or false");
+                          "estimator.model_cpu_overhead: %s; use source: profiles, or "
+                          "false",
+                          out->source == VIDUR_SOURCE_ROOFLINE
+                              ? "a roofline knows no CPU times"
+                              : "kernel timings have no CPU times");
     return 0;
 }
 
@@ -128,6 +145,34 @@ static int describe_profiles(char *out, size_t size,
     return status;
 }
 
+/* The end of a long path says more than its beginning. */
+static int describe_kernels(char *out, size_t size,
+                            const struct vidur_estimator_config *config,
+                            const struct vidur_timetable_request *request,
+                            struct vidur_error *err)
+{
+    char borrowed[192] = "";
+    const size_t n = strlen(config->kernels);
+    if (!request->engine &&
+        vidur_timetable_borrowed(borrowed, sizeof borrowed, config, request, err))
+        return -1;
+    const size_t used = strlen(borrowed) + sizeof "kernels ...";
+    const size_t room = size > used ? size - used : 0;
+    snprintf(out, size, "kernels %s%s%s", n > room ? "..." : "",
+             n > room ? config->kernels + n - room : config->kernels, borrowed);
+    return 0;
+}
+
+static void describe_roofline(char *out, size_t size,
+                              const struct vidur_estimator_config *config,
+                              const struct vidur_timetable_request *request)
+{
+    const bool priced = vidur_timetable_is_priced(config, request);
+    snprintf(out, size, "synthetic roofline of %s on %s%s%s", request->device->name,
+             request->node->name, priced ? "; constants fitted on " : "",
+             priced ? request->device->engine.fitted_on : "");
+}
+
 int vidur_timetable_describe(char *text, size_t size,
                              const struct vidur_estimator_config *config,
                              const struct vidur_timetable_request *request,
@@ -140,11 +185,9 @@ int vidur_timetable_describe(char *text, size_t size,
         snprintf(text, size, "tables %s", config->tables);
         return 0;
     case VIDUR_SOURCE_KERNELS:
-        snprintf(text, size, "kernels %s", config->kernels);
-        return 0;
+        return describe_kernels(text, size, config, request, err);
     default:
-        snprintf(text, size, "synthetic roofline of %s on %s", request->device->name,
-                 request->node->name);
+        describe_roofline(text, size, config, request);
         return 0;
     }
 }

@@ -62,6 +62,11 @@ struct vidur_engine_latent {
     double cut_ms, least_ms;
 };
 
+/* All such layers, projections included, of decode rows (at least one) whose contexts
+ * add up to row_tokens. */
+double vidur_engine_latent_ms(const struct vidur_engine_latent *latent, int64_t rows,
+                              int64_t row_tokens);
+
 enum { VIDUR_MAX_ENGINE_WINDOWS = VIDUR_MAX_LAYER_KINDS };
 
 /* Hot data, read-only and shared. Entry 0 of each array is 0. */

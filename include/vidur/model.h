@@ -82,7 +82,7 @@ int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *
 void vidur_model_describe_context(const struct vidur_model_spec *model, const char *key,
                                   int max_tokens, char *out, size_t size);
 
-/* All layers are of one kind, without experts, latent attention and window: what the
+/* All layers are alike, without experts, latent attention and window: what the
  * operator profiles of a single layer can stand for. */
 bool vidur_model_is_uniform_dense(const struct vidur_model_spec *model);
 

@@ -32,6 +32,7 @@
     X(mlp_up_proj, num_tokens)                                                         \
     X(mlp_down_proj, num_tokens)                                                       \
     X(mlp_act, num_tokens)                                                             \
+    X(mlp_experts, num_tokens) /* router and routed experts; 0 of dense models */      \
     X(input_layernorm, num_tokens)                                                     \
     X(post_attention_layernorm, num_tokens)                                            \
     X(add, num_tokens)                                                                 \
@@ -185,8 +186,9 @@ struct vidur_timetable_request {
  * attention.csv; where no folder has the node's all_reduce.csv or send_recv.csv the
  * alpha-beta model of its links stands in, and where attention.csv lacks the block
  * size, the others it has; the log and the provenance say so. Source `tables` gives the
- * files as they are, whatever the limits; source `kernels` is refused (engine_table.h
- * reads those).
+ * files as they are, whatever the limits. Source `kernels`, and the roofline for models
+ * whose layers are not dense, bf16 and all alike, are priced (SIMULATOR.md section 5);
+ * for such models `profiles` and `tables` are refused.
  *
  * Processes that ask for the same timetable at once build it once and share its pages.
  * A cache that cannot be read or written costs a warning through `log` (which may be

@@ -72,22 +72,22 @@ static int check_budget(struct vidur_candidate *c,
     return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
 }
 
-/* Operator tables know a dense layer in bf16; whole steps are timed for any decoder. */
-static int check_layers(struct vidur_candidate *c,
-                        const struct vidur_deployment *deployment,
-                        struct vidur_error *err)
+/* Profiles and tables have one dense layer in bf16, which stands for all of its like.
+ */
+static int check_times(const struct vidur_search_config *config,
+                       struct vidur_candidate *c, const struct vidur_model_spec *model,
+                       struct vidur_error *err)
 {
-    const struct vidur_model_spec *model = &deployment->model;
     const bool uniform = vidur_model_is_uniform_dense(model);
-    struct vidur_timetable_request wanted;
+    const bool profiles = config->estimator.source == VIDUR_SOURCE_PROFILES;
     char reason[160];
-    vidur_deployment_table_limits(deployment, 1, &wanted);
-    if (wanted.engine || (uniform && vidur_precision_is_bf16(&model->precision)))
+    if ((!profiles && config->estimator.source != VIDUR_SOURCE_TABLES) ||
+        (uniform && vidur_precision_is_bf16(&model->precision)))
         return 0;
     snprintf(reason, sizeof reason,
-             "scheduler.type: %s is timed layer by layer, which knows dense layers in "
-             "bf16, not %s; take vllm_v1",
-             deployment->scheduler.type,
+             "estimator.source: %s have times of dense layers in bf16, not of %s; take "
+             "kernels or roofline",
+             profiles ? "profiles" : "tables",
              uniform ? "other formats" : "experts, windows or latent attention");
     return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
 }
@@ -114,7 +114,7 @@ int judge_candidate(const struct vidur_space *space, struct vidur_candidate *c,
         return set_reason(c, VIDUR_CANDIDATE_INVALID, why.text, err);
     const struct vidur_workload_config *workload =
         &space->config->traces[c->trace].workload;
-    if (check_layers(c, deployment, err) != 0)
+    if (check_times(space->config, c, &deployment->model, err) != 0)
         return -1;
     if (c->status == VIDUR_CANDIDATE_RUNNABLE &&
         check_budget(c, &deployment->scheduler, workload, err) != 0)

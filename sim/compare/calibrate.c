@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Constants that can be fitted. A parameter of the fit is a constant in its unit; its
- * sign is ignored, so that there is no edge at 0 to be caught at. */
+/* Constants that can be fitted. A parameter of the fit is a constant in its unit,
+ * mirrored at 0 and at the most that makes a difference (c_ar: the limit of the skew,
+ * ENGINE.md section 6), so that there is no edge or plateau to be caught at. */
 struct constant {
     const char *name;
     size_t offset; /* in struct vidur_engine_constants */
@@ -21,7 +22,7 @@ struct constant {
 static const struct constant constants[] = {
     {"eta", offsetof(struct vidur_engine_constants, eta), 0.1, 1},
     {"t0", offsetof(struct vidur_engine_constants, t0_us), 5, INFINITY},
-    {"c_ar", offsetof(struct vidur_engine_constants, c_ar_us), 1, INFINITY},
+    {"c_ar", offsetof(struct vidur_engine_constants, c_ar_us), 1, 7},
     {"tokenise", offsetof(struct vidur_engine_constants, tokenise_us), 1, INFINITY},
     {"t_api", offsetof(struct vidur_engine_constants, t_api_ms), 1, INFINITY},
 };
@@ -79,6 +80,15 @@ static int choose(struct calibration *calibration, const char *names,
     }
 }
 
+static double mirrored(double value, double most)
+{
+    const double v = fabs(value);
+    if (v <= most)
+        return v;
+    const double beyond = fmod(v, 2 * most);
+    return beyond <= most ? beyond : 2 * most - beyond;
+}
+
 static void set_constants(const struct calibration *calibration,
                           const double *parameters)
 {
@@ -86,17 +96,20 @@ static void set_constants(const struct calibration *calibration,
         vidur_comparison_constants(calibration->comparison);
     for (int i = 0; i < calibration->num_chosen; i++) {
         const struct constant *c = calibration->chosen[i];
-        *value_of(all, c) = fmin(fabs(parameters[i]) * c->unit, c->most);
+        *value_of(all, c) = mirrored(parameters[i] * c->unit, c->most);
     }
 }
 
+/* Two a stage; 0 where nothing was simulated. */
 static void errors_of(const struct vidur_comparison *comparison, double *out)
 {
     for (int i = 0; i < vidur_comparison_count(comparison); i++) {
         const struct vidur_compared_stage *stage =
             &vidur_comparison_stages(comparison)[i];
-        *out++ = vidur_compared_error(stage, VIDUR_COMPARED_tpot_mean);
-        *out++ = vidur_compared_error(stage, VIDUR_COMPARED_ttft_mean);
+        const double tpot = vidur_compared_error(stage, VIDUR_COMPARED_tpot_mean);
+        const double ttft = vidur_compared_error(stage, VIDUR_COMPARED_ttft_mean);
+        *out++ = isnan(tpot) ? 0 : tpot;
+        *out++ = isnan(ttft) ? 0 : ttft;
     }
 }
 

@@ -1,51 +1,14 @@
-#include "compare/compare.h"
+#include "compare/comparison.h"
 
-#include "base/quantile.h"
 #include "steps/step_model.h"
 
-#include <vidur/csv.h>
-#include <vidur/memory_plan.h>
+#include <vidur/scheduler.h>
 #include <vidur/simulator.h>
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* One experiment, ready to be run. */
-struct trial {
-    const struct vidur_measured_experiment *experiment;
-    struct vidur_deployment deployment;
-    struct vidur_workload *workload;
-};
-
-struct vidur_comparison {
-    const struct vidur_comparison_options *options;
-    struct vidur_simulation_config config;
-    struct vidur_measured_experiment *experiments;
-    int num_experiments;
-    struct trial *trials;
-    int num_trials;
-    struct vidur_compared_stage *stages;
-    int num_stages;
-    struct vidur_engine_constants resolved;
-};
-
-static const char *const names[] = {
-#define X(name, text, predicted, measured) #name,
-    VIDUR_COMPARED(X)
-#undef X
-};
-
-const char *vidur_compared_name(enum vidur_compared which)
-{
-    return names[which];
-}
-
-double vidur_compared_error(const struct vidur_compared_stage *stage,
-                            enum vidur_compared which)
-{
-    return stage->predicted_s[which] / stage->measured_s[which] - 1;
-}
 
 /* ---- Opening ---- */
 
@@ -84,73 +47,67 @@ static int check_list(const struct vidur_comparison *c, struct vidur_error *err)
     return 0;
 }
 
-static int fail_experiment(const struct vidur_comparison *c, const struct trial *trial,
-                           struct vidur_error *err)
+static void warn_of_cuts(const struct vidur_comparison *c,
+                         const struct vidur_trial *trial)
 {
-    char text[sizeof err->text];
-    if (!err)
-        return -1;
-    memcpy(text, err->text, sizeof text);
-    return vidur_fail(err, err->code, "%s: %s: %s", c->options->measured_path,
-                      trial->experiment->id, text);
-}
-
-static int prepare_deployment(const struct vidur_comparison *c, struct trial *trial,
-                              struct vidur_error *err)
-{
-    const struct vidur_measured_experiment *e = trial->experiment;
-    struct vidur_deployment *d = &trial->deployment;
-    struct vidur_memory_plan plan;
-    *d = c->config.deployment;
-    d->num_replicas = 1;
-    d->num_pipeline_stages = 1;
-    d->tensor_parallel_size = e->tensor_parallel_size;
-    d->scheduler.max_num_seqs = e->max_num_seqs;
-    d->scheduler.max_num_batched_tokens = e->max_num_batched_tokens;
-    if (vidur_model_load(&d->model, e->model, err) || vidur_deployment_check(d, err))
-        return -1;
-    vidur_memory_plan(d, e->max_model_len, &plan);
-    if (!plan.fits)
-        return vidur_fail(err, VIDUR_EINVAL, "%s does not fit on %d x %s",
-                          d->model.name, d->tensor_parallel_size, d->device.name);
-    return 0;
-}
-
-static int prepare_load(const struct vidur_comparison *c, struct trial *trial,
-                        struct vidur_error *err)
-{
-    const struct vidur_measured_experiment *e = trial->experiment;
-    struct vidur_workload_config load;
-    vidur_workload_config_defaults(&load);
-    load.type = VIDUR_WORKLOAD_SHARED_PREFIX;
-    load.seed = c->config.workload.seed;
-    load.max_tokens = e->max_model_len;
-    load.shared_prefix = e->workload;
-    if (vidur_workload_create(&trial->workload, &load, err))
-        return -1;
     char cut[128];
-    vidur_workload_describe_cut(trial->workload, cut, sizeof cut);
+    vidur_workload_describe_cut(trial->drawn, cut, sizeof cut);
     if (cut[0])
         vidur_log_warn(c->options->log, "%s: %s and are cut to that (max_model_len)",
-                       e->id, cut);
-    return 0;
+                       trial->experiment->id, cut);
 }
 
 static int prepare_trials(struct vidur_comparison *c, struct vidur_error *err)
 {
     const char *list = c->options->experiments;
-    for (int i = 0; i < c->num_experiments; i++) {
-        struct trial *trial = &c->trials[c->num_trials];
+    struct vidur_trial_specs specs = {0};
+    int status = 0;
+    for (int i = 0; status == 0 && i < c->num_experiments; i++) {
+        struct vidur_trial *trial = &c->trials[c->num_trials];
         trial->experiment = &c->experiments[i];
         if (list && !is_listed(list, trial->experiment->id))
             continue;
         c->num_trials++;
-        if (prepare_deployment(c, trial, err) || prepare_load(c, trial, err))
-            return fail_experiment(c, trial, err);
-        c->num_stages += trial->workload->stages.count;
+        c->num_stages += trial->experiment->num_stages;
+        status = vidur_trial_prepare(trial, &specs, &c->config, err);
+        if (status == 0 && !trial->left_out[0])
+            warn_of_cuts(c, trial);
     }
-    c->stages = calloc((size_t)c->num_stages, sizeof *c->stages);
-    return c->stages ? 0 : vidur_fail(err, VIDUR_ENOMEM, "comparison: out of memory");
+    vidur_trial_specs_release(&specs);
+    return status;
+}
+
+/* Something is left to be simulated. */
+static int check_trials(const struct vidur_comparison *c, struct vidur_error *err)
+{
+    for (int i = 0; i < c->num_trials; i++)
+        if (!c->trials[i].left_out[0])
+            return 0;
+    return vidur_fail(err, VIDUR_EINVAL, "%s: %s: %s%s", c->options->measured_path,
+                      c->trials[0].experiment->id, c->trials[0].left_out,
+                      c->num_trials > 1 ? "; nor can the others be simulated" : "");
+}
+
+/* Measurements beside nothing, until a run fills in what it predicts. */
+static void lay_out_stages(struct vidur_comparison *c)
+{
+    struct vidur_compared_stage *out = c->stages;
+    for (int t = 0; t < c->num_trials; t++) {
+        const struct vidur_trial *trial = &c->trials[t];
+        for (int i = 0; i < trial->experiment->num_stages; i++, out++) {
+            const struct vidur_measured_stage *m = &trial->experiment->stages[i];
+            *out = (struct vidur_compared_stage){
+                .experiment = trial->experiment,
+                .server = &trial->server,
+                .stage = i,
+                .left_out = trial->left_out[0] ? trial->left_out : NULL};
+#define X(name, text, predicted, measured)                                             \
+    out->predicted_s[VIDUR_COMPARED_##name] = NAN;                                     \
+    out->measured_s[VIDUR_COMPARED_##name] = measured;
+            VIDUR_COMPARED(X)
+#undef X
+        }
+    }
 }
 
 /* The first scheduler that takes whole steps of an engine. */
@@ -163,7 +120,7 @@ static const char *engine_name(void)
     return ops ? ops->name : "none that is known";
 }
 
-static int open_all(struct vidur_comparison *c, struct vidur_error *err)
+static int read_input(struct vidur_comparison *c, struct vidur_error *err)
 {
     const struct vidur_comparison_options *options = c->options;
     if (vidur_simulation_config_load(&c->config, options->config_path, options->sets,
@@ -176,14 +133,27 @@ static int open_all(struct vidur_comparison *c, struct vidur_error *err)
                           "%s: scheduler.type: %s; measurements of engines are "
                           "compared with %s",
                           options->config_path, ops->name, engine_name());
-    if (vidur_measured_read(options->measured_path, &c->experiments,
-                            &c->num_experiments, err) ||
-        check_list(c, err))
+    return vidur_measured_read(options->measured_path, &c->experiments,
+                               &c->num_experiments, err) ||
+                   check_list(c, err)
+               ? -1
+               : 0;
+}
+
+static int open_all(struct vidur_comparison *c, struct vidur_error *err)
+{
+    if (read_input(c, err))
         return -1;
     c->trials = calloc((size_t)c->num_experiments, sizeof *c->trials);
     if (!c->trials)
         return vidur_fail(err, VIDUR_ENOMEM, "comparison: out of memory");
-    return prepare_trials(c, err);
+    if (prepare_trials(c, err) || check_trials(c, err))
+        return -1;
+    c->stages = calloc((size_t)c->num_stages, sizeof *c->stages);
+    if (!c->stages)
+        return vidur_fail(err, VIDUR_ENOMEM, "comparison: out of memory");
+    lay_out_stages(c);
+    return vidur_trial_tables_plan(&c->tables, c->trials, c->num_trials, err);
 }
 
 int vidur_comparison_open(struct vidur_comparison **out,
@@ -207,10 +177,11 @@ void vidur_comparison_close(struct vidur_comparison *c)
     if (!c)
         return;
     for (int i = 0; i < c->num_trials; i++)
-        vidur_workload_destroy(c->trials[i].workload);
+        vidur_trial_release(&c->trials[i]);
+    vidur_trial_tables_release(&c->tables);
     free(c->trials);
     free(c->stages);
-    free(c->experiments);
+    vidur_measured_free(c->experiments, c->num_experiments);
     vidur_simulation_config_release(&c->config);
     free(c);
 }
@@ -228,73 +199,132 @@ void vidur_comparison_resolved(const struct vidur_comparison *c,
 
 /* ---- Running ---- */
 
-static int keep_stages(struct vidur_compared_stage *out, const struct trial *trial,
+static int keep_stages(struct vidur_compared_stage *out,
+                       const struct vidur_trial *trial,
                        const struct vidur_request_records *records,
                        struct vidur_error *err)
 {
-    const struct vidur_load_stages *stages = &trial->workload->stages;
-    for (int i = 0; i < stages->count; i++) {
+    for (int i = 0; i < trial->stages.count; i++) {
         struct vidur_stage_metrics metrics, *s = &metrics;
-        const struct vidur_measured_stage *m = &trial->experiment->stages[i];
-        if (vidur_stage_metrics_of(s, records, stages, i, err))
+        if (vidur_stage_metrics_of(s, records, &trial->stages, i, err))
             return -1;
-        out[i] = (struct vidur_compared_stage){.experiment = trial->experiment,
-                                               .stage = i,
-                                               .num_requests = s->num_requests,
-                                               .num_completed = s->e2e.count};
+        out[i].num_requests = s->num_requests;
+        out[i].num_completed = s->e2e.count;
 #define X(name, text, predicted, measured)                                             \
-    out[i].predicted_s[VIDUR_COMPARED_##name] = predicted;                             \
-    out[i].measured_s[VIDUR_COMPARED_##name] = measured;
+    out[i].predicted_s[VIDUR_COMPARED_##name] = predicted;
         VIDUR_COMPARED(X)
 #undef X
     }
     return 0;
 }
 
-static int simulate(const struct vidur_comparison *c, const struct trial *trial,
-                    const struct vidur_timetable *timetable,
+static int simulate(const struct vidur_comparison *c, const struct vidur_trial *trial,
                     struct vidur_compared_stage *out, struct vidur_error *err)
 {
     const struct vidur_run_options run = {.cancel = c->options->cancel};
     struct vidur_simulator *simulator = NULL;
     struct vidur_metrics metrics;
-    int status = vidur_simulator_create(&simulator, &trial->deployment, timetable,
-                                        trial->experiment->max_model_len, err);
+    int status = vidur_simulator_create(&simulator, &trial->deployment,
+                                        vidur_trial_tables_at(&c->tables, trial->table),
+                                        trial->max_tokens, err);
     if (status == 0)
-        status = vidur_simulator_run(simulator, trial->workload, &run, &metrics, err);
+        status = vidur_simulator_run(simulator, &trial->workload, &run, &metrics, err);
     if (status == 0)
         status = keep_stages(out, trial, vidur_simulator_requests(simulator), err);
     vidur_simulator_destroy(simulator);
     return status;
 }
 
-static int run_trial(struct vidur_comparison *c, const struct trial *trial,
-                     struct vidur_compared_stage *out, struct vidur_error *err)
+/* What threads share while experiments run. */
+struct progress {
+    const struct vidur_comparison_options *options;
+    int done, total;
+};
+
+static void tell(struct progress *progress)
 {
-    struct vidur_timetable_request request;
-    struct vidur_timetable *timetable;
-    vidur_deployment_table_limits(&trial->deployment, trial->experiment->max_model_len,
-                                  &request);
-    if (vidur_timetable_open(&timetable, &c->config.estimator, &request,
-                             c->options->log, err))
-        return -1;
-    c->resolved = timetable->engine->constants;
-    const int status = simulate(c, trial, timetable, out, err);
-    vidur_timetable_close(timetable);
+#pragma omp critical(vidur_comparison)
+    {
+        progress->done++;
+        if (progress->options->progress)
+            progress->options->progress(progress->options->progress_context,
+                                        progress->done, progress->total);
+    }
+}
+
+/* Each experiment by itself: which thread takes it is of no matter. */
+static void simulate_all(struct vidur_comparison *c, const int *first_stage,
+                         struct vidur_error *errors)
+{
+    const int asked = c->config.estimator.threads;
+    const int threads = asked > 0 ? asked : omp_get_max_threads();
+    struct progress progress = {.options = c->options, .total = c->num_trials};
+#pragma omp parallel num_threads(threads)
+#pragma omp for schedule(dynamic, 1)
+    for (int i = 0; i < c->num_trials; i++) {
+        const struct vidur_trial *trial = &c->trials[i];
+        if (!trial->left_out[0])
+            simulate(c, trial, &c->stages[first_stage[i]], &errors[i]);
+        tell(&progress);
+    }
+}
+
+static int first_error(const struct vidur_comparison *c,
+                       const struct vidur_error *errors, struct vidur_error *err)
+{
+    for (int i = 0; i < c->num_trials; i++)
+        if (errors[i].code == VIDUR_EINTR)
+            return vidur_fail(err, VIDUR_EINTR, "%s", errors[i].text);
+    for (int i = 0; i < c->num_trials; i++)
+        if (errors[i].code != VIDUR_OK)
+            return vidur_fail(err, errors[i].code, "%s: %s: %s",
+                              c->options->measured_path, c->trials[i].experiment->id,
+                              errors[i].text);
+    return 0;
+}
+
+static int run_trials(struct vidur_comparison *c, struct vidur_error *err)
+{
+    const size_t n = (size_t)c->num_trials;
+    struct vidur_error *errors = calloc(n, sizeof *errors);
+    int *first_stage = calloc(n, sizeof *first_stage);
+    int status = -1;
+    if (errors && first_stage) {
+        for (size_t i = 1; i < n; i++)
+            first_stage[i] =
+                first_stage[i - 1] + c->trials[i - 1].experiment->num_stages;
+        simulate_all(c, first_stage, errors);
+        status = first_error(c, errors, err);
+    } else {
+        vidur_fail(err, VIDUR_ENOMEM, "comparison: out of memory");
+    }
+    free(first_stage);
+    free(errors);
     return status;
+}
+
+static void keep_constants(struct vidur_comparison *c)
+{
+    for (int i = 0; i < c->tables.count; i++) {
+        const struct vidur_timetable *table = vidur_trial_tables_at(&c->tables, i);
+        if (table)
+            c->resolved = table->engine->constants;
+    }
 }
 
 int vidur_comparison_run(struct vidur_comparison *c, struct vidur_error *err)
 {
-    struct vidur_compared_stage *out = c->stages;
-    for (int i = 0; i < c->num_trials; i++) {
-        const struct trial *trial = &c->trials[i];
-        if (run_trial(c, trial, out, err))
-            return err && err->code == VIDUR_EINTR ? -1
-                                                   : fail_experiment(c, trial, err);
-        out += trial->workload->stages.count;
+    int status =
+        vidur_trial_tables_open(&c->tables, &c->config.estimator, c->options, err);
+    if (status == 0)
+        status = check_trials(c, err);
+    if (status == 0) {
+        lay_out_stages(c);
+        keep_constants(c);
+        status = run_trials(c, err);
     }
-    return 0;
+    vidur_trial_tables_close(&c->tables);
+    return status;
 }
 
 int vidur_comparison_count(const struct vidur_comparison *c)
@@ -306,108 +336,4 @@ const struct vidur_compared_stage *
 vidur_comparison_stages(const struct vidur_comparison *c)
 {
     return c->stages;
-}
-
-void vidur_comparison_medians(const struct vidur_comparison *c,
-                              double medians[VIDUR_NUM_COMPARED])
-{
-    double errors[VIDUR_MAX_LOAD_STAGES], *all = errors;
-    if (c->num_stages > VIDUR_MAX_LOAD_STAGES)
-        all = malloc((size_t)c->num_stages * sizeof *all);
-    for (int which = 0; which < VIDUR_NUM_COMPARED; which++) {
-        for (int i = 0; all && i < c->num_stages; i++)
-            all[i] =
-                fabs(vidur_compared_error(&c->stages[i], (enum vidur_compared)which));
-        medians[which] = all ? vidur_quantile(all, c->num_stages, 0.5) : NAN;
-    }
-    if (all != errors)
-        free(all);
-}
-
-/* ---- Telling ---- */
-
-/* What the table shows; comparison.csv has all. */
-static const enum vidur_compared shown[] = {
-    VIDUR_COMPARED_e2e_mean, VIDUR_COMPARED_tpot_mean, VIDUR_COMPARED_ttft_mean,
-    VIDUR_COMPARED_ttft_p99};
-
-enum { NUM_SHOWN = sizeof shown / sizeof *shown };
-
-static void print_heading(FILE *out)
-{
-    static const char *const texts[] = {
-#define X(name, text, predicted, measured) text,
-        VIDUR_COMPARED(X)
-#undef X
-    };
-    fprintf(out, "predicted, measured (ms) and error (%%)\n%10s", "");
-    for (int i = 0; i < NUM_SHOWN; i++)
-        fprintf(out, "  %-23s", texts[shown[i]]);
-    fputc('\n', out);
-}
-
-static void print_stage(const struct vidur_compared_stage *stage, FILE *out)
-{
-    if (stage->stage == 0)
-        fprintf(out, "%s: %s, tensor_parallel_size %d\n", stage->experiment->id,
-                stage->experiment->model, stage->experiment->tensor_parallel_size);
-    fprintf(out, "%8g/s", stage->experiment->workload.stages[stage->stage].rate_qps);
-    for (int i = 0; i < NUM_SHOWN; i++) {
-        const double p = stage->predicted_s[shown[i]] * 1e3;
-        const double m = stage->measured_s[shown[i]] * 1e3;
-        fprintf(out, "  %8.5g%8.5g%+7.2f", p, m, (p / m - 1) * 100);
-    }
-    fputc('\n', out);
-    if (stage->num_completed < stage->num_requests)
-        fprintf(out, "%10s  note: %lld of %lld requests never complete\n", "",
-                (long long)(stage->num_requests - stage->num_completed),
-                (long long)stage->num_requests);
-}
-
-void vidur_comparison_print(const struct vidur_comparison *c, FILE *out)
-{
-    double medians[VIDUR_NUM_COMPARED];
-    print_heading(out);
-    for (int i = 0; i < c->num_stages; i++)
-        print_stage(&c->stages[i], out);
-    vidur_comparison_medians(c, medians);
-    fprintf(out, "%-10s", "median |%|");
-    for (int i = 0; i < NUM_SHOWN; i++)
-        fprintf(out, "  %8s%8s%7.2f", "", "", medians[shown[i]] * 100);
-    fputc('\n', out);
-}
-
-static void put_row(struct vidur_csv_writer *writer,
-                    const struct vidur_compared_stage *stage, int which)
-{
-    const struct vidur_measured_experiment *e = stage->experiment;
-    vidur_csv_put_string(writer, e->id);
-    vidur_csv_put_string(writer, e->model);
-    vidur_csv_put_int64(writer, e->tensor_parallel_size);
-    vidur_csv_put_int64(writer, stage->stage);
-    vidur_csv_put_double(writer, e->workload.stages[stage->stage].rate_qps);
-    vidur_csv_put_string(writer, names[which]);
-    vidur_csv_put_double(writer, stage->predicted_s[which]);
-    vidur_csv_put_double(writer, stage->measured_s[which]);
-    vidur_csv_put_double(writer,
-                         100 * vidur_compared_error(stage, (enum vidur_compared)which));
-    vidur_csv_end_row(writer);
-}
-
-int vidur_comparison_write(const struct vidur_comparison *c, const char *path,
-                           struct vidur_error *err)
-{
-    static const char *const header[] = {
-        "experiment", "model",       "tensor_parallel_size", "stage",        "rate_qps",
-        "figure",     "predicted_s", "measured_s",           "error_percent"};
-    struct vidur_csv_writer *writer = vidur_csv_writer_open(path, err);
-    if (!writer)
-        return -1;
-    for (size_t i = 0; i < sizeof header / sizeof *header; i++)
-        vidur_csv_put_string(writer, header[i]);
-    vidur_csv_end_row(writer);
-    for (int i = 0; i < c->num_stages; i++)
-        for (int which = 0; which < VIDUR_NUM_COMPARED; which++)
-            put_row(writer, &c->stages[i], which);
-    return vidur_csv_writer_commit(writer, err);
 }

@@ -16,17 +16,23 @@
 
 /*
  * The simulator beside measurements of a real engine: every experiment is simulated and
- * compared stage by stage. The configuration gives the estimator, the device, the knobs
- * that an experiment does not state and the seed; model, tensor parallelism, the
- * engine's limits and the load are the experiment's. Belongs to one thread.
+ * compared stage by stage. What an experiment states (model, device, precision, layout,
+ * limits of the engine, load) is the experiment's; the rest comes from the
+ * configuration: estimator, knobs, seed. What cannot be simulated is kept with its
+ * reason. Belongs to one thread; a run uses several (estimator.threads), and its
+ * results do not depend on how many.
  */
 
 /* X(name, text, value of a stage, measured value), seconds. */
 #define VIDUR_COMPARED(X)                                                              \
     X(e2e_mean, "e2e mean", s->e2e.mean, m->e2e.mean)                                  \
+    X(e2e_p50, "e2e p50", s->e2e.p50, m->e2e.p50)                                      \
     X(e2e_p99, "e2e p99", s->e2e.p99, m->e2e.p99)                                      \
-    X(tpot_mean, "TPOT mean", s->tpot.mean, m->tpot_mean_s)                            \
+    X(tpot_mean, "TPOT mean", s->tpot.mean, m->tpot.mean)                              \
+    X(tpot_p50, "TPOT p50", s->tpot.p50, m->tpot.p50)                                  \
+    X(tpot_p99, "TPOT p99", s->tpot.p99, m->tpot.p99)                                  \
     X(ttft_mean, "TTFT mean", s->ttft.mean, m->ttft.mean)                              \
+    X(ttft_p50, "TTFT p50", s->ttft.p50, m->ttft.p50)                                  \
     X(ttft_p99, "TTFT p99", s->ttft.p99, m->ttft.p99)
 
 enum vidur_compared {
@@ -36,19 +42,35 @@ enum vidur_compared {
         VIDUR_NUM_COMPARED
 };
 
+/* What served an experiment, as far as it is known. Rows of one group were served
+ * alike but for layout and load. */
+struct vidur_compared_server {
+    char model[96];
+    char precision[96]; /* "" where the model was refused */
+    char device[32];
+    int tensor_parallel_size;
+    bool expert_parallel;
+};
+
 /* One stage of one experiment. */
 struct vidur_compared_stage {
     const struct vidur_measured_experiment *experiment;
+    const struct vidur_compared_server *server;
     int stage;
     int64_t num_requests, num_completed;
-    double predicted_s[VIDUR_NUM_COMPARED];
-    double measured_s[VIDUR_NUM_COMPARED];
+    double predicted_s[VIDUR_NUM_COMPARED]; /* NaN in stages that were left out */
+    double measured_s[VIDUR_NUM_COMPARED];  /* NaN: was not measured */
+    const char *left_out;                   /* why it was not simulated; NULL: it was */
 };
 
-/* predicted / measured - 1 */
+/* predicted / measured - 1; NaN where either is not known. */
 double vidur_compared_error(const struct vidur_compared_stage *stage,
                             enum vidur_compared which);
 const char *vidur_compared_name(enum vidur_compared which); /* "e2e_mean" */
+const char *vidur_compared_text(enum vidur_compared which); /* "e2e mean" */
+/* "5/s", "64 clients" */
+void vidur_compared_load(const struct vidur_compared_stage *stage, char *out,
+                         size_t size);
 
 struct vidur_comparison;
 
@@ -60,9 +82,13 @@ struct vidur_comparison_options {
     const char *experiments; /* ids, comma-separated; NULL: all */
     const struct vidur_log *log;
     const volatile int *cancel;
+    /* Called after each experiment, by one thread at a time; may be NULL. */
+    void (*progress)(void *context, int done, int total);
+    void *progress_context;
 };
 
-/* Reads and checks everything and draws the loads; *options must outlive it. */
+/* Reads and checks everything and draws the loads; *options must outlive it. Fails
+ * where no experiment can be simulated. */
 int vidur_comparison_open(struct vidur_comparison **out,
                           const struct vidur_comparison_options *options,
                           struct vidur_error *err);
@@ -76,18 +102,29 @@ vidur_comparison_constants(struct vidur_comparison *comparison);
 void vidur_comparison_resolved(const struct vidur_comparison *comparison,
                                struct vidur_engine_constants *constants);
 
-/* Simulates every experiment. */
+/* Simulates every experiment that can be. */
 int vidur_comparison_run(struct vidur_comparison *comparison, struct vidur_error *err);
 
-/* Of the last run, experiment by experiment. */
+/* Of the last run, in the order of the file: what was simulated and what was not. */
 int vidur_comparison_count(const struct vidur_comparison *comparison);
 const struct vidur_compared_stage *
 vidur_comparison_stages(const struct vidur_comparison *comparison);
-/* Medians of the absolute errors over all stages. */
-void vidur_comparison_medians(const struct vidur_comparison *comparison,
-                              double medians[VIDUR_NUM_COMPARED]);
 
-void vidur_comparison_print(const struct vidur_comparison *comparison, FILE *out);
+/* Errors over stages where a figure was measured and predicted; NaN where none was. */
+struct vidur_compared_errors {
+    int count;
+    double median; /* of the absolute errors */
+    double bias;   /* median of the errors */
+};
+
+/* Of the stages of one group (model, precision, device), or of all: NULL. */
+int vidur_comparison_errors(const struct vidur_comparison *comparison,
+                            const struct vidur_compared_server *group,
+                            struct vidur_compared_errors errors[VIDUR_NUM_COMPARED],
+                            struct vidur_error *err);
+
+int vidur_comparison_print(const struct vidur_comparison *comparison, FILE *out,
+                           struct vidur_error *err);
 /* A row per stage and figure, atomically. */
 int vidur_comparison_write(const struct vidur_comparison *comparison, const char *path,
                            struct vidur_error *err);

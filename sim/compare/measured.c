@@ -1,24 +1,24 @@
-#include "compare/measured.h"
+#include "compare/measured_format.h"
 
-#include "base/json.h"
+#include "base/text.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* ENGINE.md section 4: how inference-perf resolved its shared-prefix profile. */
-enum { NUM_GROUPS = 10, NUM_PROMPTS_PER_GROUP = 10 };
-static const double tokens_per_asked_token = 1.047;
-static const double default_prompt_std_tokens = 6;
-static const double normal_p90 = 1.2815515655446004;
+/* The first one that knows an experiment reads it. */
+static const struct vidur_measured_format *const formats[] = {
+    &vidur_measured_shared_prefix, &vidur_measured_closed_loop,
+    &vidur_measured_bench_serve};
 
-struct number {
-    const char *key;
-    double *out;
-};
+enum { NUM_FORMATS = sizeof formats / sizeof *formats };
 
-static int read_numbers(const struct vidur_json_node *node,
-                        const struct number *numbers, int count,
-                        struct vidur_error *err)
+/* ---- What formats share ---- */
+
+int vidur_measured_numbers(const struct vidur_json_node *node,
+                           const struct vidur_measured_number *numbers, int count,
+                           struct vidur_error *err)
 {
     for (int i = 0; i < count; i++) {
         struct vidur_json_node value = vidur_json_get(node, numbers[i].key);
@@ -30,20 +30,28 @@ static int read_numbers(const struct vidur_json_node *node,
     return 0;
 }
 
-static int read_latency(const struct vidur_json_node *stage, const char *key,
-                        struct vidur_measured_latency *out, struct vidur_error *err)
+int vidur_measured_optional_int(const struct vidur_json_node *node, const char *key,
+                                int *out, struct vidur_error *err)
 {
-    struct vidur_json_node node = vidur_json_get(stage, key);
-    const struct number numbers[] = {{"mean", &out->mean},
-                                     {"median", &out->p50},
-                                     {"p90", &out->p90},
-                                     {"p95", &out->p95},
-                                     {"p99", &out->p99}};
-    return read_numbers(&node, numbers, 5, err);
+    struct vidur_json_node value = vidur_json_get(node, key);
+    int64_t number;
+    if (!vidur_json_has(node, key))
+        return 0;
+    if (vidur_json_kind(&value) == VIDUR_JSON_STRING) {
+        const char *text = vidur_json_as_string(&value, err);
+        if (!vidur_text_int64(text, &number))
+            return vidur_json_fail(&value, err, "'%s' is no integer", text);
+    } else if (vidur_json_as_int64(&value, &number, err) != 0) {
+        return -1;
+    }
+    if (number < 1 || number > INT32_MAX)
+        return vidur_json_fail(&value, err, "%lld; 1 or more", (long long)number);
+    *out = (int)number;
+    return 0;
 }
 
-static int read_string(const struct vidur_json_node *node, const char *key, char *out,
-                       size_t size, struct vidur_error *err)
+int vidur_measured_text(const struct vidur_json_node *node, const char *key, char *out,
+                        size_t size, struct vidur_error *err)
 {
     struct vidur_json_node value = vidur_json_get(node, key);
     const char *text = vidur_json_as_string(&value, err);
@@ -54,110 +62,176 @@ static int read_string(const struct vidur_json_node *node, const char *key, char
     return 0;
 }
 
-static int read_limits(const struct vidur_json_node *node,
-                       struct vidur_measured_experiment *e, struct vidur_error *err)
+int vidur_measured_latency(const struct vidur_json_node *stage, const char *key,
+                           struct vidur_measured_latency *out, struct vidur_error *err)
+{
+    struct vidur_json_node node = vidur_json_get(stage, key);
+    const struct vidur_measured_number numbers[] = {{"mean", &out->mean},
+                                                    {"median", &out->p50},
+                                                    {"p90", &out->p90},
+                                                    {"p95", &out->p95},
+                                                    {"p99", &out->p99}};
+    for (int i = 0; i < 5; i++)
+        if ((i == 0 || vidur_json_has(&node, numbers[i].key)) &&
+            vidur_measured_numbers(&node, &numbers[i], 1, err))
+            return -1;
+    return 0;
+}
+
+static int read_dtype(const struct vidur_json_node *node, int *out,
+                      struct vidur_error *err)
+{
+    const char *name = vidur_json_as_string(node, err);
+    enum vidur_dtype dtype;
+    struct vidur_error why;
+    if (!name)
+        return -1;
+    if (vidur_dtype_find(&dtype, name, &why))
+        return vidur_json_fail(node, err, "%s", why.text);
+    *out = (int)dtype;
+    return 0;
+}
+
+/* One format, that of all weights, or {weights, experts, attention, kv_cache}. */
+static int read_precision(const struct vidur_json_node *node,
+                          struct vidur_measured_precision *out, struct vidur_error *err)
+{
+    struct vidur_json_node precision = vidur_json_get(node, "precision");
+    const struct {
+        const char *key;
+        int *out;
+    } parts[] = {{"weights", &out->weights},
+                 {"experts", &out->experts},
+                 {"attention", &out->attention},
+                 {"kv_cache", &out->kv_cache}};
+    if (!vidur_json_has(node, "precision"))
+        return 0;
+    if (vidur_json_kind(&precision) == VIDUR_JSON_STRING)
+        return read_dtype(&precision, &out->weights, err);
+    for (int i = 0; i < 4; i++) {
+        struct vidur_json_node part = vidur_json_get(&precision, parts[i].key);
+        if (vidur_json_has(&precision, parts[i].key) &&
+            read_dtype(&part, parts[i].out, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int read_switch(const struct vidur_json_node *node, const char *key,
+                       enum vidur_stated *out, struct vidur_error *err)
+{
+    struct vidur_json_node value = vidur_json_get(node, key);
+    bool on = false;
+    if (!vidur_json_has(node, key))
+        return 0;
+    if (vidur_json_kind(&value) == VIDUR_JSON_STRING) {
+        if (!vidur_text_bool(vidur_json_as_string(&value, err), true, &on))
+            return vidur_json_fail(&value, err, "true or false");
+    } else if (vidur_json_as_bool(&value, &on, err)) {
+        return -1;
+    }
+    *out = on ? VIDUR_STATED_YES : VIDUR_STATED_NO;
+    return 0;
+}
+
+int vidur_measured_engine(const struct vidur_json_node *node,
+                          struct vidur_measured_experiment *e, struct vidur_error *err)
 {
     const struct {
         const char *key;
         int *out;
-    } limits[] = {{"tensor_parallel_size", &e->tensor_parallel_size},
+    } counts[] = {{"tensor_parallel_size", &e->tensor_parallel_size},
+                  {"pipeline_parallel_size", &e->pipeline_parallel_size},
+                  {"data_parallel_size", &e->data_parallel_size},
+                  {"num_replicas", &e->num_replicas},
                   {"max_model_len", &e->max_model_len},
                   {"max_num_batched_tokens", &e->max_num_batched_tokens},
                   {"max_num_seqs", &e->max_num_seqs}};
-    for (int i = 0; i < 4; i++) {
-        struct vidur_json_node value = vidur_json_get(node, limits[i].key);
-        if (vidur_json_as_int(&value, limits[i].out, err) != 0)
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (vidur_measured_optional_int(node, counts[i].key, counts[i].out, err))
             return -1;
-        if (*limits[i].out < 1)
-            return vidur_json_fail(&value, err, "%d; 1 or more", *limits[i].out);
-    }
-    return 0;
-}
-
-/* The measured lengths of the prompts where there are any, else the asked ones. */
-static int read_prompt_lengths(const struct vidur_json_node *stage, double asked,
-                               struct vidur_shared_prefix_config *workload,
-                               struct vidur_error *err)
-{
-    workload->prompt_mean_tokens = tokens_per_asked_token * asked;
-    workload->prompt_std_tokens = default_prompt_std_tokens;
-    if (!vidur_json_has(stage, "prompt_tokens"))
+    if (read_switch(node, "expert_parallel", &e->expert_parallel, err) ||
+        read_switch(node, "prefix_caching", &e->prefix_caching, err) ||
+        read_precision(node, &e->precision, err))
+        return -1;
+    e->has_pools = vidur_json_has(node, "pools");
+    if (!vidur_json_has(node, "device"))
         return 0;
-    struct vidur_json_node node = vidur_json_get(stage, "prompt_tokens");
-    double median, p90;
-    const struct number numbers[] = {
-        {"mean", &workload->prompt_mean_tokens}, {"median", &median}, {"p90", &p90}};
-    if (read_numbers(&node, numbers, 3, err) != 0)
+    /* "h100 (SXM 80 GB)": what stands behind the name is for people. */
+    char text[96];
+    if (vidur_measured_text(node, "device", text, sizeof text, err))
         return -1;
-    workload->prompt_std_tokens = (p90 - median) / normal_p90;
+    text[strcspn(text, " ")] = '\0';
+    snprintf(e->device, sizeof e->device, "%.31s", text);
     return 0;
 }
 
-static int read_workload(const struct vidur_json_node *node,
-                         struct vidur_measured_experiment *e, double *asked_tokens,
-                         struct vidur_error *err)
+double vidur_measured_mean_output(const struct vidur_measured_experiment *e)
 {
-    struct vidur_json_node workload = vidur_json_get(node, "workload");
-    struct vidur_json_node prefix = vidur_json_get(&workload, "shared_prefix");
-    struct vidur_json_node stages = vidur_json_get(&workload, "stages");
-    double system, question, output;
-    const struct number numbers[] = {{"system_prompt_len", &system},
-                                     {"question_len", &question},
-                                     {"output_len", &output}};
-    if (read_numbers(&prefix, numbers, 3, err) != 0)
-        return -1;
-    *asked_tokens = system + question;
-    e->workload.num_groups = NUM_GROUPS;
-    e->workload.num_prompts_per_group = NUM_PROMPTS_PER_GROUP;
-    e->workload.system_prompt_tokens = (int)system;
-    e->workload.output_tokens = (int)output;
-    e->workload.num_stages = vidur_json_count(&stages);
-    if (e->workload.num_stages < 1 || e->workload.num_stages > VIDUR_MAX_LOAD_STAGES)
-        return vidur_json_fail(&stages, err, "%d stages; 1 to %d",
-                               e->workload.num_stages, VIDUR_MAX_LOAD_STAGES);
-    for (int i = 0; i < e->workload.num_stages; i++) {
-        struct vidur_json_node stage = vidur_json_item(&stages, i);
-        const struct number load[] = {{"rate", &e->workload.stages[i].rate_qps},
-                                      {"duration", &e->workload.stages[i].duration_s}};
-        if (read_numbers(&stage, load, 2, err) != 0)
-            return -1;
-    }
-    return 0;
+    if (!e->output.list)
+        return ((double)e->output.min + e->output.max) / 2;
+    double sum = 0;
+    for (int64_t i = 0; i < e->num_requests; i++)
+        sum += e->output.list[i];
+    return sum / (double)e->num_requests;
 }
 
-static int read_stages(const struct vidur_json_node *node,
-                       struct vidur_measured_experiment *e, double asked_tokens,
-                       struct vidur_error *err)
+void vidur_measured_derive_e2e(struct vidur_measured_experiment *e)
 {
-    struct vidur_json_node stages = vidur_json_get(node, "stages");
-    if (vidur_json_count(&stages) != e->workload.num_stages)
-        return vidur_json_fail(&stages, err, "%d measured stages; the workload has %d",
-                               vidur_json_count(&stages), e->workload.num_stages);
-    for (int i = 0; i < e->workload.num_stages; i++) {
-        struct vidur_json_node stage = vidur_json_item(&stages, i);
-        struct vidur_measured_stage *out = &e->stages[i];
-        if (read_latency(&stage, "e2e_s", &out->e2e, err) != 0 ||
-            read_latency(&stage, "ttft_s", &out->ttft, err) != 0)
-            return -1;
-        int gaps = e->workload.output_tokens > 1 ? e->workload.output_tokens - 1 : 1;
-        out->tpot_mean_s = (out->e2e.mean - out->ttft.mean) / gaps;
-        if (i == 0 && read_prompt_lengths(&stage, asked_tokens, &e->workload, err) != 0)
-            return -1;
-    }
-    return 0;
+    struct vidur_measured_stage *stage = &e->stages[0];
+    e->e2e_derived = isnan(stage->e2e.mean);
+    if (e->e2e_derived)
+        stage->e2e.mean =
+            stage->ttft.mean + stage->tpot.mean * (vidur_measured_mean_output(e) - 1);
+}
+
+/* ---- Files ---- */
+
+static void state_nothing(struct vidur_measured_experiment *e)
+{
+    static const struct vidur_measured_latency none = {NAN, NAN, NAN, NAN, NAN};
+    e->precision = (struct vidur_measured_precision){-1, -1, -1, -1};
+    e->burstiness = 1;
+    e->num_stages = 1;
+    for (int i = 0; i < VIDUR_MAX_LOAD_STAGES; i++)
+        e->stages[i] = (struct vidur_measured_stage){none, none, none};
 }
 
 static int read_experiment(const struct vidur_json_node *node,
                            struct vidur_measured_experiment *e, struct vidur_error *err)
 {
-    double asked_tokens = 0;
-    if (read_string(node, "id", e->id, sizeof e->id, err) != 0 ||
-        read_string(node, "model", e->model, sizeof e->model, err) != 0 ||
-        read_limits(node, e, err) != 0 ||
-        read_workload(node, e, &asked_tokens, err) != 0 ||
-        read_stages(node, e, asked_tokens, err) != 0)
-        return -1;
-    return vidur_shared_prefix_check(&e->workload, e->max_model_len, err);
+    char known[512] = "";
+    state_nothing(e);
+    for (int i = 0; i < NUM_FORMATS; i++) {
+        const size_t used = strlen(known);
+        if (formats[i]->knows(node))
+            return formats[i]->read(node, e, err);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? "; " : "",
+                 formats[i]->what);
+    }
+    return vidur_json_fail(node, err, "of no known format; they are known by: %s",
+                           known);
+}
+
+void vidur_measured_free(struct vidur_measured_experiment *experiments, int count)
+{
+    for (int i = 0; experiments && i < count; i++) {
+        free(experiments[i].prompt.list);
+        free(experiments[i].output.list);
+    }
+    free(experiments);
+}
+
+static int read_all(const struct vidur_json_node *root, bool is_list,
+                    struct vidur_measured_experiment *experiments, int count,
+                    struct vidur_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        struct vidur_json_node node = is_list ? vidur_json_item(root, i) : *root;
+        if (read_experiment(&node, &experiments[i], err))
+            return -1;
+    }
+    return 0;
 }
 
 int vidur_measured_read(const char *path,
@@ -168,21 +242,18 @@ int vidur_measured_read(const char *path,
     if (!doc)
         return -1;
     struct vidur_json_node root = vidur_json_root(doc);
+    const bool is_list = vidur_json_kind(&root) == VIDUR_JSON_ARRAY;
     int rc = -1;
-    *count = vidur_json_count(&root);
+    *count = is_list ? vidur_json_count(&root) : 1;
     *experiments = NULL;
-    if (vidur_json_kind(&root) != VIDUR_JSON_ARRAY || *count < 1)
-        vidur_json_fail(&root, err, "not a list of experiments");
+    if ((!is_list && vidur_json_kind(&root) != VIDUR_JSON_OBJECT) || *count < 1)
+        vidur_json_fail(&root, err, "neither a list of experiments nor one");
     else if (!(*experiments = calloc((size_t)*count, sizeof **experiments)))
         vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
     else
-        rc = 0;
-    for (int i = 0; rc == 0 && i < *count; i++) {
-        struct vidur_json_node node = vidur_json_item(&root, i);
-        rc = read_experiment(&node, &(*experiments)[i], err);
-    }
+        rc = read_all(&root, is_list, *experiments, *count, err);
     if (rc != 0) {
-        free(*experiments);
+        vidur_measured_free(*experiments, *count);
         *experiments = NULL;
     }
     vidur_json_free(doc);

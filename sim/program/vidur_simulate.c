@@ -40,11 +40,12 @@ static const struct vidur_args_option options[] = {
      "replaced. Default: simulation."},
     {"compare", 0, "MEASURED.json",
      "Instead: simulate the experiments of this file, measurements of a real engine, "
-     "and "
-     "print predicted and measured latencies side by side; comparison.csv has them "
-     "all. "
-     "Model, tensor parallelism, limits of the engine and load come from each "
-     "experiment, the rest from the configuration."},
+     "and print predicted and measured latencies side by side, their errors by model, "
+     "precision and device, and what cannot be modelled with its reason; compare.csv "
+     "has it all. What an experiment states (model, device, precision, layout, limits "
+     "of the engine, load) is its own, the rest comes from the configuration. Formats, "
+     "by content: results of vllm bench serve --save-result, closed loops, shared "
+     "prefixes at constant rates; data/FIDELITY.md shows each."},
     {"experiments", 0, "ID,...", "Only these. Default: all."},
     {"fit", 0, "NAME,...",
      "Change these constants of the step model (eta, t0, c_ar, tokenise, t_api) to "
@@ -193,7 +194,7 @@ static int write_comparison(const struct vidur_comparison *comparison,
 {
     struct vidur_path path;
     return vidur_file_make_folder(folder, err) ||
-                   vidur_path_join(folder, "comparison.csv", &path, err) ||
+                   vidur_path_join(folder, "compare.csv", &path, err) ||
                    vidur_comparison_write(comparison, path.text, err)
                ? -1
                : 0;
@@ -211,14 +212,21 @@ static void print_fit(const struct vidur_comparison *comparison,
     printf("\n");
 }
 
+static void show_experiments(void *context, int done, int total)
+{
+    vidur_progress_update(context, done, total, NULL);
+}
+
 static int run_comparison(struct vidur_comparison *comparison,
-                          const struct vidur_args *args)
+                          const struct vidur_args *args,
+                          struct vidur_progress *progress)
 {
     struct vidur_error err = {0};
     struct vidur_calibration calibration;
     const char *fit = vidur_args_value(args, "fit");
     const int status = fit ? vidur_comparison_fit(comparison, fit, &calibration, &err)
                            : vidur_comparison_run(comparison, &err);
+    vidur_progress_clear(progress);
     if (status && err.code == VIDUR_EINTR) {
         fprintf(stderr, PROGRAM ": interrupted; nothing was written\n");
         return INTERRUPTED;
@@ -230,7 +238,8 @@ static int run_comparison(struct vidur_comparison *comparison,
     if (!args->quiet) {
         if (fit)
             print_fit(comparison, &calibration);
-        vidur_comparison_print(comparison, stdout);
+        if (vidur_comparison_print(comparison, stdout, &err))
+            return report(&err, NOT_COMPLETED);
         printf("files      %s\n", folder_of(args));
     }
     return flush();
@@ -239,6 +248,7 @@ static int run_comparison(struct vidur_comparison *comparison,
 static int compare(const struct vidur_args *args)
 {
     struct vidur_comparison *comparison;
+    struct vidur_progress progress;
     struct vidur_error err = {0};
     const struct vidur_log log = log_of(args);
     const struct vidur_comparison_options comparison_options = {
@@ -248,11 +258,14 @@ static int compare(const struct vidur_args *args)
         .measured_path = vidur_args_value(args, "compare"),
         .experiments = vidur_args_value(args, "experiments"),
         .log = &log,
-        .cancel = &interrupted};
+        .cancel = &interrupted,
+        .progress = show_experiments,
+        .progress_context = &progress};
     catch_signals();
+    vidur_progress_start(&progress, stderr, args->quiet, "experiments");
     if (vidur_comparison_open(&comparison, &comparison_options, &err))
         return report(&err, BAD_INPUT);
-    const int status = run_comparison(comparison, args);
+    const int status = run_comparison(comparison, args, &progress);
     vidur_comparison_close(comparison);
     return status;
 }

@@ -32,6 +32,12 @@ vidur_operator_columns(const struct vidur_timetable *timetable)
                : (struct vidur_operator_range){0, VIDUR_NUM_LAYER_COLUMNS};
 }
 
+bool vidur_operator_has_column(const struct vidur_timetable *timetable, int column)
+{
+    return column != VIDUR_OPERATOR_mlp_experts ||
+           timetable->token[VIDUR_OP_mlp_experts].ms != NULL;
+}
+
 /* ---- Times ---- */
 
 static double token_ms(const struct vidur_timetable *timetable,
@@ -153,13 +159,16 @@ struct vidur_operator_metrics {
 };
 
 static void put_header(struct vidur_csv_writer *writer,
-                       struct vidur_operator_range columns)
+                       const struct vidur_timetable *timetable)
 {
+    const struct vidur_operator_range columns = vidur_operator_columns(timetable);
     char name[64];
     vidur_csv_put_string(writer, "batch_id");
     vidur_csv_put_string(writer, "replica_id");
     vidur_csv_put_string(writer, "stage_id");
     for (int op = columns.first; op < columns.end; op++) {
+        if (!vidur_operator_has_column(timetable, op))
+            continue;
         snprintf(name, sizeof name, "%s_s", column_names[op]);
         vidur_csv_put_string(writer, name);
     }
@@ -184,7 +193,7 @@ vidur_operator_metrics_open(const char *path, const struct vidur_deployment *dep
         return NULL;
     }
     metrics->columns = vidur_operator_columns(timetable);
-    put_header(metrics->writer, metrics->columns);
+    put_header(metrics->writer, timetable);
     return metrics;
 }
 
@@ -197,6 +206,8 @@ int vidur_operator_metrics_put(void *context, const struct vidur_batch_record *b
     vidur_csv_put_int64(metrics->writer, batch->replica);
     vidur_csv_put_int64(metrics->writer, batch->stage);
     for (int op = metrics->columns.first; op < metrics->columns.end; op++) {
+        if (!vidur_operator_has_column(metrics->timetable, op))
+            continue;
         vidur_csv_put_double(metrics->writer, times_s[op]);
         metrics->totals_s[op] += times_s[op];
     }

@@ -38,6 +38,9 @@ struct vidur_operator_range {
 struct vidur_operator_range
 vidur_operator_columns(const struct vidur_timetable *timetable);
 
+/* Whether such a run has this one of them: mlp_experts is of models with experts. */
+bool vidur_operator_has_column(const struct vidur_timetable *timetable, int column);
+
 const char *vidur_operator_column_name(enum vidur_operator_column column);
 
 /* Seconds of every operator for this batch on its stage; 0 in columns that the run does

@@ -115,61 +115,6 @@ static int64_t decode_column(const struct engine *engine,
     return (attention->row_tokens / attention->rows + step - 1) / step;
 }
 
-/* The last of the points that is not beyond x, but the last of all. */
-static int segment_of(const double *points, int count, double x)
-{
-    int low = 0, high = count - 1;
-    while (high - low > 1) {
-        const int middle = (low + high) / 2;
-        if (points[middle] <= x)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Where x lies between two points; beyond the last, by how much the last is scaled. */
-struct place {
-    int below;
-    double share, scale;
-};
-
-static struct place place_of(const double *points, int count, double x)
-{
-    const double last = points[count - 1];
-    if (x >= last)
-        return (struct place){count > 1 ? count - 2 : 0, 1, x / last};
-    if (x <= points[0])
-        return (struct place){0, 0, 1};
-    const int low = segment_of(points, count, x);
-    return (struct place){low, (x - points[low]) / (points[low + 1] - points[low]), 1};
-}
-
-static double along(const double *ms, const struct place *at)
-{
-    return (ms[at->below] + at->share * (ms[at->below + 1] - ms[at->below])) *
-           at->scale;
-}
-
-/* Layers of latent attention, whose projections are in it. */
-static double latent_ms(const struct vidur_engine_latent *latent,
-                        const struct attention *attention)
-{
-    double mean = (double)attention->row_tokens / (double)attention->rows;
-    if (latent->most_tokens > 0)
-        mean = fmin(mean, (double)latent->most_tokens);
-    const struct place row =
-        place_of(latent->batches, latent->num_batches, (double)attention->rows);
-    const struct place column = place_of(latent->contexts, latent->num_contexts, mean);
-    const double *below = latent->ms + (ptrdiff_t)row.below * latent->num_contexts;
-    const double ends[2] = {along(below, &column),
-                            along(below + latent->num_contexts, &column)};
-    const struct place between = {0, row.share, row.scale};
-    return latent->layers *
-           fmax(along(ends, &between) - latent->cut_ms, latent->least_ms);
-}
-
 /* A window is taken to be full once the mean context is as long. */
 static double windows_ms(const struct vidur_engine_table *table,
                          const struct attention *attention)
@@ -195,7 +140,8 @@ static double rows_ms(const struct engine *engine, const struct attention *atten
         if (table->num_windows > 0)
             ms += windows_ms(table, attention);
         if (table->latent.layers > 0)
-            ms += latent_ms(&table->latent, attention);
+            ms += vidur_engine_latent_ms(&table->latent, attention->rows,
+                                         attention->row_tokens);
         return ms;
     }
     const int64_t column = decode_column(engine, attention);

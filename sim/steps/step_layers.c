@@ -86,6 +86,7 @@ static struct by_tokens sum_by_tokens(const struct layers *layers, int64_t round
                token_ms(layers, VIDUR_OP_mlp_act, rounded) + sums.communication;
     if (layers->post_norm)
         sums.mlp += token_ms(layers, VIDUR_OP_post_attention_layernorm, rounded);
+    sums.mlp += token_ms(layers, VIDUR_OP_mlp_experts, rounded);
     sums.add = token_ms(layers, VIDUR_OP_add, rounded);
     sums.send_recv = token_ms(layers, VIDUR_OP_send_recv, rounded);
     const double all_reduces_ms = 2 * sums.communication * layers->num_layers;

@@ -237,9 +237,11 @@ static void put_operators(struct vidur_json_writer *json,
     const struct vidur_operator_range columns = vidur_operator_columns(timetable);
     double all_s = 0;
     for (int op = columns.first; op < columns.end; op++)
-        all_s += totals_s[op];
+        all_s += vidur_operator_has_column(timetable, op) ? totals_s[op] : 0;
     vidur_json_begin_object(json, "operators");
     for (int op = columns.first; op < columns.end; op++) {
+        if (!vidur_operator_has_column(timetable, op))
+            continue;
         vidur_json_begin_object(
             json, vidur_operator_column_name((enum vidur_operator_column)op));
         vidur_json_put_double(json, "total_s", totals_s[op]);

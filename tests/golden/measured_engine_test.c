@@ -52,7 +52,7 @@ static void compare(const char *shared, const char *estimator,
         check(&stages[i], VIDUR_COMPARED_ttft_mean, bounds->ttft);
     }
     printf("\n");
-    vidur_comparison_print(comparison, stdout);
+    CU_ASSERT_EQUAL(vidur_comparison_print(comparison, stdout, &err), 0);
     vidur_comparison_close(comparison);
 }
 

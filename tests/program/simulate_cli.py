@@ -126,6 +126,21 @@ class Files(Run):
         self.check_events()
         self.check_series()
 
+    def test_operators_of_experts(self):
+        """The reference's schedulers run models with experts and windows."""
+        for scheduler in ("sarathi", "vllm", "orca"):
+            self.write(SMALL.replace("sarathi, chunk_size: 256", scheduler)
+                       if scheduler != "sarathi" else SMALL)
+            self.simulate("output.operators=true", "output.batches=true",
+                          "model=openai/gpt-oss-20b")
+            self.check_operators()
+            self.assertIn("mlp_experts_s", self.rows("operator_metrics.csv")[0])
+            totals = self.summary()["operators"]
+            self.assertGreater(totals["mlp_experts"]["share"], 0.2)
+        self.simulate("output.operators=true")
+        self.assertNotIn("mlp_experts_s", self.rows("operator_metrics.csv")[0])
+        self.assertNotIn("mlp_experts", self.summary()["operators"])
+
     def check_operators(self):
         """What operators take adds up to what stages take."""
         operators = self.rows("operator_metrics.csv")

@@ -102,23 +102,25 @@ class Simulation(Run):
 class Comparison(Run):
     def test_table_and_file(self):
         done = self.run_program("--compare", self.measured)
-        for word in ("a: meta-llama/Llama-2-7b-hf", "4/s", "b: ", "8/s", "median |%|"):
+        for word in ("meta-llama/Llama-2-7b-hf, bf16, h100, tensor_parallel_size 1", "4/s",
+                     "8/s", "median of |error|"):
             self.assertIn(word, done.stdout)
-        rows = self.rows("comparison.csv")
-        self.assertEqual([r["figure"] for r in rows[:5]],
-                         ["e2e_mean", "e2e_p99", "tpot_mean", "ttft_mean", "ttft_p99"])
-        self.assertEqual(len(rows), 10)
+        rows = self.rows("compare.csv")
+        self.assertEqual([r["metric"] for r in rows[:7]],
+                         ["e2e_mean", "e2e_p50", "e2e_p99", "tpot_mean", "ttft_mean",
+                          "ttft_p50", "ttft_p99"])
+        self.assertEqual(len(rows), 14)
         for r in rows:
             error = float(r["predicted_s"]) / float(r["measured_s"]) - 1
             self.assertAlmostEqual(float(r["error_percent"]), 100 * error)
-        tpot = rows[2]
+        tpot = rows[3]
         self.assertAlmostEqual(float(tpot["measured_s"]), (0.5 - 0.03) / 59)
-        self.assertEqual(os.listdir(self.out), ["comparison.csv"])
+        self.assertEqual(os.listdir(self.out), ["compare.csv"])
 
     def test_chosen_and_quiet(self):
         done = self.run_program("--compare", self.measured, "--experiments", "b", "-q")
         self.assertEqual(done.stdout, "")
-        self.assertEqual({r["experiment"] for r in self.rows("comparison.csv")}, {"b"})
+        self.assertEqual({r["id"] for r in self.rows("compare.csv")}, {"b"})
 
     def test_fit(self):
         done = self.run_program("--compare", self.measured, "--fit", "t_api")
@@ -153,11 +155,43 @@ class Comparison(Run):
             self.assertIn(message, done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
+    def test_formats_and_what_is_not_modelled(self):
+        bench = {"model_id": "meta-llama/Llama-2-7b-hf", "request_rate": "inf",
+                 "max_concurrency": 4, "completed": 20, "total_input_tokens": 4000,
+                 "total_output_tokens": 1000, "mean_ttft_ms": 40, "mean_tpot_ms": 7,
+                 "tensor_parallel_size": "1", "device": "h100"}
+        loop = {"id": "loop", "model": "meta-llama/Llama-2-7b-hf", "data_parallel_size": 2,
+                "workload": {"closed_loop": {
+                    "concurrency": 4, "num_requests": 40,
+                    "prompt_tokens": {"min": 100, "max": 200},
+                    "output_tokens": {"min": 50, "max": 60}}},
+                "stages": [{"ttft_s": {"mean": 0.04}, "tpot_s": {"mean": 0.007}}]}
+        self.write([experiment("a", 4, 0.5, 0.03), bench, loop])
+        done = self.run_program("--compare", self.measured)
+        for word in ("Llama-2-7b-hf-c4", "4 clients", "note: every request takes the mean",
+                     "not modelled, 1 of 3 rows", "  loop: attention in data parallel"):
+            self.assertIn(word, done.stdout)
+        rows = {(r["id"], r["metric"]): r for r in self.rows("compare.csv")}
+        left_out = rows["loop", "tpot_mean"]
+        self.assertEqual(left_out["predicted_s"], "")
+        self.assertEqual(float(left_out["measured_s"]), 0.007)
+        self.assertIn("data_parallel_size 2", left_out["not_modelled"])
+        self.assertEqual(rows["Llama-2-7b-hf-c4", "ttft_mean"]["not_modelled"], "")
+        # One experiment by itself, as the benchmark writes it.
+        self.write(bench)
+        self.run_program("--compare", self.measured)
+        again = {(r["id"], r["metric"]): r for r in self.rows("compare.csv")}
+        self.assertEqual(again["Llama-2-7b-hf-c4", "tpot_mean"],
+                         rows["Llama-2-7b-hf-c4", "tpot_mean"])
+        self.write([loop])
+        done = self.run_program("--compare", self.measured, status=1)
+        self.assertIn("m.json: loop: attention in data parallel", done.stderr)
+
     def test_full_disk(self):
         os.makedirs(self.out)
-        os.symlink("/dev/full", os.path.join(self.out, "comparison.csv"))
+        os.symlink("/dev/full", os.path.join(self.out, "compare.csv"))
         done = self.run_program("--compare", self.measured, status=2)
-        self.assertIn("comparison.csv", done.stderr)
+        self.assertIn("compare.csv", done.stderr)
 
 
 if __name__ == "__main__":

@@ -93,8 +93,8 @@ static void test_help_and_version(void)
 {
     CU_ASSERT_EQUAL(run(text, "--help"), 0);
     static const char *const parts[] = {
-        "train",   "validate",  "tables",    "predict",  "fit",
-        "--set",   "--against", "--output",  "--models", "--tp",
+        "train",   "validate",  "tables",    "predict",  "explain",  "fit",
+        "--csv",   "--set",     "--against", "--output", "--models", "--tp",
         "--quiet", "cache_dir", "--kernels", "--device", "--node"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         assert_contains(text, parts[i]);

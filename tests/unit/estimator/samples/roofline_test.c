@@ -179,7 +179,7 @@ static void test_profile_has_what_is_run(void)
     for (int op = 0; op < VIDUR_NUM_OPERATORS; op++) {
         const bool absent =
             op == VIDUR_OP_all_reduce || op == VIDUR_OP_send_recv ||
-            op == VIDUR_OP_post_attention_layernorm ||
+            op == VIDUR_OP_post_attention_layernorm || op == VIDUR_OP_mlp_experts ||
             (op >= VIDUR_FIRST_CPU_OPERATOR && op < VIDUR_NUM_TOKEN_OPERATORS);
         CU_ASSERT_EQUAL(profile->operators[op].num_rows == 0, absent);
     }

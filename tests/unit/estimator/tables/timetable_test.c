@@ -41,7 +41,8 @@ static void test_sizes_cover_the_request(void)
     CU_ASSERT_EQUAL(t->source, VIDUR_SOURCE_ROOFLINE);
     CU_ASSERT(strstr(t->provenance, "synthetic roofline") != NULL);
     for (int op = 0; op < VIDUR_NUM_TOKEN_OPERATORS; op++) {
-        const bool absent = op == VIDUR_OP_send_recv || op >= VIDUR_FIRST_CPU_OPERATOR;
+        const bool absent = op == VIDUR_OP_send_recv || op == VIDUR_OP_mlp_experts ||
+                            op >= VIDUR_FIRST_CPU_OPERATOR;
         CU_ASSERT_EQUAL(t->token[op].ms == NULL, absent);
         if (!absent)
             CU_ASSERT_EQUAL(t->token[op].ms[0], 0);
@@ -295,17 +296,6 @@ static void test_polynomial_tables_are_not_negative(void)
     vidur_timetable_close(t);
 }
 
-static void test_kernels_are_refused(void)
-{
-    struct vidur_estimator_config config = fixture_roofline();
-    const struct vidur_timetable_request request = fixture_request(1);
-    struct vidur_timetable *t;
-    struct vidur_error err = {0};
-    config.source = VIDUR_SOURCE_KERNELS;
-    CU_ASSERT_EQUAL(vidur_timetable_open(&t, &config, &request, NULL, &err), -1);
-    CU_ASSERT(strstr(err.text, "estimator.source") != NULL);
-}
-
 /* ---- Keys ---- */
 
 static void key_of(const struct vidur_estimator_config *config,
@@ -424,7 +414,6 @@ VIDUR_TEST_MAIN(
     {"roofline tables follow the formula", test_roofline_tables_follow_the_formula},
     {"profiled ranges", test_profiled_ranges}, {"cpu overheads", test_cpu_overheads},
     {"polynomial tables are not negative", test_polynomial_tables_are_not_negative},
-    {"kernels are refused", test_kernels_are_refused},
     {"keys change with the inputs", test_keys_change_with_the_inputs},
     {"keys ignore the rest", test_keys_ignore_the_rest},
     {"keys follow the files", test_keys_follow_the_files}, {"clean up", clean_up})

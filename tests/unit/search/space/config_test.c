@@ -291,7 +291,7 @@ static const struct {
     {"models: [{name: a, identifier: lama-2-70b-hf}]\n" CLUSTERS SCHEDULERS TRACES,
      "models.0.identifier: "},
     {"models: []\n" CLUSTERS SCHEDULERS TRACES, "at least one element"},
-    {MODELS "clusters: [{device: b200, num_gpus: 8}]\n" SCHEDULERS TRACES,
+    {MODELS "clusters: [{device: b2000, num_gpus: 8}]\n" SCHEDULERS TRACES,
      "clusters.0.device: "},
     {MODELS "clusters: [{device: a30, network_device: a30_single_gpu, "
             "num_gpus: 1}]\n" SCHEDULERS TRACES,

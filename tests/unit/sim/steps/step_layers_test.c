@@ -85,7 +85,7 @@ static double expected_s(const struct setting *s, const struct vidur_live_batch 
                              AT(attn_rope, t8) + AT(attn_kv_cache_save, t) + decode +
                              prefill + comm + AT(input_layernorm, t8);
     const double mlp = AT(mlp_up_proj, t8) + AT(mlp_down_proj, t8) + AT(mlp_act, t8) +
-                       comm + AT(post_attention_layernorm, t8);
+                       comm + AT(post_attention_layernorm, t8) + AT(mlp_experts, t8);
     const double block = attention + mlp + AT(add, t8);
     return (block * (TOY_LAYERS / 2) + (last ? 0 : AT(send_recv, t8))) * 1e-3;
 #undef AT
@@ -280,9 +280,127 @@ static void test_large_batches(void)
     const double fused_s = batch.step.stage_s[1];
     batch.seen.num_tokens = 16384 + 8;
     vidur_step_layers.time(s->state, NULL, &batch);
-    /* 10 operators on tokens, all-reduce twice, 4 layers */
-    CU_ASSERT_DOUBLE_EQUAL(batch.step.stage_s[1] - fused_s, 12 * 8e-4 * 4e-3, 1e-12);
+    /* 11 operators on tokens, all-reduce twice, 4 layers */
+    CU_ASSERT_DOUBLE_EQUAL(batch.step.stage_s[1] - fused_s, 13 * 8e-4 * 4e-3, 1e-12);
     free(ms);
+    end(s);
+}
+
+/* ---- Any decoder ---- */
+
+static const struct vidur_model_spec experts = {
+    .name = "experts",
+    .num_layers = 24,
+    .num_kinds = 2,
+    .kinds = {{.count = 18,
+               .num_q_heads = 32,
+               .num_kv_heads = 8,
+               .head_dim = 128,
+               .window_tokens = 100,
+               .num_experts = 16,
+               .experts_per_token = 2,
+               .expert_hidden_dim = 2048},
+              {.count = 6,
+               .num_q_heads = 32,
+               .num_kv_heads = 8,
+               .head_dim = 128,
+               .mlp_hidden_dim = 8192}},
+    .embedding_dim = 4096,
+    .vocab_size = 32000,
+    .max_position_embeddings = 8192,
+    .use_gated_mlp = true,
+    .post_attn_norm = true,
+    .precision = {VIDUR_DTYPE_fp8, VIDUR_DTYPE_mxfp4, VIDUR_DTYPE_bf16,
+                  VIDUR_DTYPE_fp8}};
+
+static void set_hardware(struct vidur_deployment *d)
+{
+    vidur_device_sku_defaults(&d->device);
+    vidur_node_sku_defaults(&d->node);
+    d->device.peak_fp16_tflops = d->device.v1.peak_bf16_tflops = 989;
+    d->device.v1.peak_fp8_tflops = 1979;
+    d->device.memory_bandwidth_gb_per_s = 3350;
+    d->device.v1.memory_bandwidth_gb_per_s = 3350;
+    d->node.devices_per_node = 8;
+    d->node.link_bandwidth_gb_per_s = 450;
+    d->node.inter_node_bandwidth_gb_per_s = 50;
+}
+
+/* (x, k) times (k, n); inputs of fp8 weights are fp8, too. */
+static double product_ms(const struct vidur_gemm_roofline *g, double bytes_a_weight,
+                         const double nkx[3])
+{
+    const double n = nkx[0], k = nkx[1], x = nkx[2];
+    const double bytes =
+        bytes_a_weight * n * k + 2 * x * n + fmin(2, 2 * bytes_a_weight) * x * k;
+    return bytes / (g->memory * 3350e6) + g->launch_us * 1e-3;
+}
+
+/* Eight rows of 128 tokens on one of two stages, two devices each, written down from
+ * ENGINE.md sections 5 to 7: memory bounds all of it. */
+static double experts_by_hand_ms(const struct vidur_deployment *d)
+{
+    const struct vidur_engine_roofline *e = &d->device.engine;
+    const struct vidur_gemm_roofline *bf16 = &e->gemm[VIDUR_DTYPE_bf16],
+                                     *fp8 = &e->gemm[VIDUR_DTYPE_fp8];
+    const double x = 8, dim = 4096, small = 0.8 * 3350e6;
+    const double projections = product_ms(bf16, 2, (double[]){3072, dim, x}) +
+                               product_ms(bf16, 2, (double[]){dim, 2048, x});
+    const double rotary = 4 * x * 3072 / small + 3e-3;
+    const double norms = 2 * (8 * dim * x / small + 3e-3);
+    const double mlp = product_ms(fp8, 1, (double[]){8192, dim, x}) +
+                       product_ms(fp8, 1, (double[]){dim, 4096, x}) +
+                       6 * x * 4096 / small + 3e-3;
+    const double router = (2 * 16 * dim + x * (2 * dim + 2 * 16)) / small + 3e-3;
+    const struct vidur_expert_roofline *r = &e->experts[VIDUR_DTYPE_mxfp4];
+    const double touched = 16 * (1 - pow(1 - 2 / 16.0, x));
+    const double routed =
+        touched * 3 * dim * 1024 * (0.5 + 1.0 / 32) / (r->memory * 3350e6) +
+        r->launch_us * 1e-3 + r->token_ns * 1e-6 * 2 * x;
+    const double link = e->all_reduce.link * 450e9;
+    const double reduce = e->all_reduce.latency_us * 1e-3 + 2 * x * dim / link * 1e3;
+    /* 4 KV heads of fp8 on a device; the window reads 100 of the 128 tokens */
+    const double token = 2 * 4 * 128 / (0.91 * 3350e6), launch = 10e-3;
+    const double window = launch + token * 8 * 100, whole = launch + token * 8 * 128;
+    const double same = projections + rotary + norms + 2 * (reduce + 0.02);
+    const double rows = (18 * window + 6 * whole) * 1.1; /* grouped heads, a batch */
+    return (24 * same + 18 * (router + routed) + 6 * mlp + rows) / 2;
+}
+
+static void test_any_decoder(void)
+{
+    struct setting *s = begin();
+    struct vidur_estimator_config config;
+    struct vidur_timetable *table;
+    struct vidur_error err = {0};
+    s->deployment.model = experts;
+    set_hardware(&s->deployment);
+    vidur_estimator_config_defaults(&config);
+    config.source = VIDUR_SOURCE_ROOFLINE;
+    config.cache_dir[0] = '\0';
+    const struct vidur_timetable_request request = {.model = &s->deployment.model,
+                                                    .device = &s->deployment.device,
+                                                    .node = &s->deployment.node,
+                                                    .tensor_parallel_size = 2,
+                                                    .pipeline = true,
+                                                    .max_tokens = TOKENS,
+                                                    .max_batch_size = BATCH,
+                                                    .max_kv_tokens = 512,
+                                                    .max_chunk_tokens = CHUNK};
+    CU_ASSERT_EQUAL_FATAL(vidur_timetable_open(&table, &config, &request, NULL, &err),
+                          0);
+    s->table = *table;
+    CU_ASSERT_EQUAL_FATAL(build(s, &err), 0);
+    struct vidur_live_batch batch = {.seen.count = 8,
+                                     .seen.num_decodes = 8,
+                                     .seen.num_tokens = 8,
+                                     .decode_context_tokens = 8 * 128};
+    vidur_step_layers.time(s->state, NULL, &batch);
+    const double expected_s = experts_by_hand_ms(&s->deployment) * 1e-3;
+    CU_ASSERT_DOUBLE_EQUAL(batch.step.stage_s[1], expected_s, 1e-9 * expected_s);
+    CU_ASSERT(batch.step.stage_s[0] > batch.step.stage_s[1]); /* send_recv */
+    CU_ASSERT_EQUAL(batch.step.extrapolated, 0);
+    vidur_timetable_close(table);
     end(s);
 }
 
@@ -291,4 +409,5 @@ VIDUR_TEST_MAIN("step layers", {"the formula", test_formula},
                 {"repeats", test_repeats}, {"cpu overhead", test_cpu_overhead},
                 {"beyond the tables", test_beyond_tables},
                 {"extrapolated", test_extrapolated},
-                {"large batches", test_large_batches})
+                {"large batches", test_large_batches},
+                {"any decoder", test_any_decoder})

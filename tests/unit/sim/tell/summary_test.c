@@ -343,7 +343,8 @@ static void check_summary(const struct vidur_json *json)
                     2);
     CU_ASSERT_EQUAL(number_at(json, "operators", "mlp_act", "total_s"), 1);
     CU_ASSERT_DOUBLE_EQUAL(number_at(json, "operators", "mlp_act", "share"),
-                           1.0 / VIDUR_NUM_LAYER_COLUMNS, 1e-15);
+                           1.0 / (VIDUR_NUM_LAYER_COLUMNS - 1), 1e-15);
+    CU_ASSERT(isnan(number_at(json, "operators", "mlp_experts", "share")));
     CU_ASSERT_EQUAL(number_at(json, "deployment", "num_gpus", NULL), 4);
     CU_ASSERT_EQUAL(number_at(json, "deployment", "expert_parallel", NULL), 1);
     CU_ASSERT_EQUAL(number_at(json, "provenance", "seed", NULL), 21);

@@ -43,6 +43,7 @@ static const struct vidur_yaml_field cluster_fields[] = {
 
 static const struct vidur_yaml_field document_fields[] = {
     {KEY("model", REFERENCE, model), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
+    OTHER("precision"), /* with the model */
     {.key = "cluster",
      .type = VIDUR_YAML_MAPPING,
      .flags = VIDUR_YAML_REQUIRED,
@@ -71,6 +72,8 @@ static int load_specs(const struct vidur_yaml_node *root, struct document *docum
                                   config->num_pipeline_stages, config->expert_parallel};
     if (vidur_check_tensor_parallel(&config->model, &cut, document->semantics, err))
         return vidur_section_fail(cluster, "tensor_parallel_size", err);
+    if (vidur_check_precision(&config->model, &config->device, err))
+        return vidur_section_fail(root, "precision", err);
     if (vidur_check_pipeline(&config->model, config->num_pipeline_stages, err))
         return vidur_section_fail(cluster, "num_pipeline_stages", err);
     return 0;

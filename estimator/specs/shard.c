@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { BF16_BYTES = 2, BLOCK = 128 /* of weights that share a scale */ };
+enum { BF16_BYTES = 2 };
 
 static int matrices(const struct vidur_model_spec *model)
 {
@@ -96,16 +96,54 @@ static int check_kv_heads(const struct vidur_model_spec *model,
     return 0;
 }
 
-/* A device's part of a width must hold whole blocks. */
-static int check_blocks(const struct vidur_model_spec *model, const char *what,
-                        int width, int tp, struct vidur_error *err)
+/* Weights that share a scale, which engines do not cut: 0: any part will do. Those of
+ * mxfp4 are filled up. */
+static int block_of(enum vidur_dtype dtype)
 {
-    if (width % (tp * BLOCK) == 0)
+    static const int blocks[VIDUR_NUM_DTYPES] = {[VIDUR_DTYPE_fp8_block] = 128,
+                                                 [VIDUR_DTYPE_int4] = 128,
+                                                 [VIDUR_DTYPE_nvfp4] = 16};
+    return blocks[dtype];
+}
+
+/* Columns that TP cuts. */
+struct width {
+    const char *what;
+    enum vidur_dtype dtype;
+    int columns;
+};
+
+/* A device's part of a width must hold whole blocks. */
+static int check_blocks(const struct vidur_model_spec *model, const struct width *width,
+                        int tp, struct vidur_error *err)
+{
+    const int block = block_of(width->dtype);
+    if (block == 0 || width->columns % (tp * block) == 0)
         return 0;
     return vidur_fail(err, VIDUR_EINVAL,
                       "%d leaves %g of the %d columns of %s's %s "
-                      "to a device; fp8_block weights need a multiple of %d",
-                      tp, (double)width / tp, width, model->name, what, BLOCK);
+                      "to a device; %s weights need a multiple of %d",
+                      tp, (double)width->columns / tp, width->columns, model->name,
+                      width->what, vidur_dtype_name(width->dtype), block);
+}
+
+/* Projections go to devices by heads; blocks of 128 x 128 bind the rows of keys and
+ * values, too. */
+static int check_attention(const struct vidur_model_spec *model,
+                           const struct vidur_layer_kind *k, int tp,
+                           struct vidur_error *err)
+{
+    const enum vidur_dtype dtype = model->precision.attention;
+    const bool mla = k->attention == VIDUR_ATTENTION_MLA;
+    const struct width heads = {"query heads", dtype,
+                                k->num_q_heads * (mla ? k->v_head_dim : k->head_dim)};
+    const struct width kv = {"KV heads", dtype, k->num_kv_heads * k->head_dim};
+    if (check_blocks(model, &heads, tp, err))
+        return -1;
+    return dtype == VIDUR_DTYPE_fp8_block && !mla
+               ? check_blocks(model, &kv, tp < k->num_kv_heads ? tp : k->num_kv_heads,
+                              err)
+               : 0;
 }
 
 static int check_feed_forward(const struct vidur_model_spec *model,
@@ -124,13 +162,12 @@ static int check_feed_forward(const struct vidur_model_spec *model,
                           "%d does not divide the %d columns of "
                           "%s's experts; expert_parallel: true keeps experts whole",
                           tp, k->expert_hidden_dim, model->name);
-    if (k->num_experts > 0 && !cut->expert &&
-        model->precision.experts == VIDUR_DTYPE_fp8_block &&
-        check_blocks(model, "experts", k->expert_hidden_dim, tp, err))
+    const struct width experts = {"experts", model->precision.experts,
+                                  k->expert_hidden_dim};
+    const struct width mlp = {"MLP", model->precision.weights, k->mlp_hidden_dim};
+    if (k->num_experts > 0 && !cut->expert && check_blocks(model, &experts, tp, err))
         return -1;
-    if (k->mlp_hidden_dim > 0 && model->precision.weights == VIDUR_DTYPE_fp8_block)
-        return check_blocks(model, "MLP", k->mlp_hidden_dim, tp, err);
-    return 0;
+    return k->mlp_hidden_dim > 0 ? check_blocks(model, &mlp, tp, err) : 0;
 }
 
 int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_cut *cut,
@@ -147,6 +184,7 @@ int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_c
     for (int i = 0; i < model->num_kinds; i++) {
         const struct vidur_layer_kind *k = &model->kinds[i];
         if ((as_engines && check_kv_heads(model, k, cut->tensor, err)) ||
+            check_attention(model, k, cut->tensor, err) ||
             check_feed_forward(model, k, cut, err))
             return -1;
         has_experts |= k->num_experts > 0;

@@ -300,7 +300,8 @@ struct vidur_relative_peaks vidur_device_peaks(const struct vidur_device_sku *de
     const struct vidur_device_v1 *v1 = &device->v1;
     const double fp8 =
         v1->peak_fp8_tflops > 0 ? v1->peak_fp8_tflops : v1->peak_bf16_tflops;
-    const double fp4 = v1->peak_fp4_tflops > 0 ? v1->peak_fp4_tflops : fp8;
+    const double fp4 =
+        v1->peak_fp4_tflops > 0 ? v1->peak_fp4_tflops : v1->peak_bf16_tflops;
     return (struct vidur_relative_peaks){
         .of = {[VIDUR_PEAK_bf16] = 1,
                [VIDUR_PEAK_fp8] = fp8 / v1->peak_bf16_tflops,

@@ -34,6 +34,40 @@ int vidur_check_pipeline(const struct vidur_model_spec *model, int stages,
     return 0;
 }
 
+/* Head dimensions of FlashInfer's kernels, which widen an FP8 cache on devices that
+ * have no units for it. */
+static bool is_widened(const struct vidur_layer_kind *kind)
+{
+    return kind->attention == VIDUR_ATTENTION_GQA &&
+           (kind->head_dim == 64 || kind->head_dim == 128 || kind->head_dim == 256);
+}
+
+int vidur_check_precision(const struct vidur_model_spec *model,
+                          const struct vidur_device_sku *device,
+                          struct vidur_error *err)
+{
+    const struct vidur_precision *p = &model->precision;
+    const bool int8 = p->weights == VIDUR_DTYPE_int8 ||
+                      p->experts == VIDUR_DTYPE_int8 ||
+                      p->attention == VIDUR_DTYPE_int8;
+    if (int8 && device->v1.peak_fp4_tflops > 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "int8; engines have no INT8 kernels for %s, take fp8",
+                          device->name);
+    if (p->kv_cache != VIDUR_DTYPE_fp8 || device->v1.peak_fp8_tflops > 0)
+        return 0;
+    for (int i = 0; i < model->num_kinds; i++)
+        if (!is_widened(&model->kinds[i]))
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "kv_cache fp8; %s has no FP8 units, and the kernels that "
+                              "widen such a cache know no %s; take bf16",
+                              device->name,
+                              model->kinds[i].attention == VIDUR_ATTENTION_MLA
+                                  ? "latent attention"
+                                  : "heads but of 64, 128 and 256");
+    return 0;
+}
+
 /* ---- What it runs on ---- */
 
 #define KEY(key, member)                                                               \
@@ -93,7 +127,8 @@ int vidur_model_config_load(struct vidur_model_spec *model, const char *referenc
                             const struct vidur_yaml_node *mapping, const char *key,
                             struct vidur_error *err)
 {
+    const struct vidur_yaml_node *precision = vidur_yaml_get(mapping, "precision");
     if (vidur_model_load(model, reference, err))
         return vidur_section_fail(mapping, key, err);
-    return 0;
+    return precision ? vidur_precision_read(precision, &model->precision, err) : 0;
 }

@@ -316,7 +316,8 @@ static int read_peak(const struct vidur_yaml_node *gpu, const char *key, double 
     return *out > 0 ? 0 : vidur_yaml_fail(node, err, "%g; it must be above 0", *out);
 }
 
-/* A GPU without FP8 units multiplies such formats as INT8, else as bf16. */
+/* A GPU without FP8 units multiplies such formats as INT8, else as bf16; one
+ * without FP4 units widens them to bf16. */
 static int read_gpu(struct vidur_kernels *kernels, const struct vidur_yaml_node *gpu,
                     struct vidur_error *err)
 {
@@ -332,7 +333,7 @@ static int read_gpu(struct vidur_kernels *kernels, const struct vidur_yaml_node 
     if (read_peak(gpu, "int8_tc_flops", &peaks[VIDUR_PEAK_fp8], err) ||
         read_peak(gpu, "fp8_tc_flops", &peaks[VIDUR_PEAK_fp8], err))
         return -1;
-    peaks[VIDUR_PEAK_fp4] = peaks[VIDUR_PEAK_fp8];
+    peaks[VIDUR_PEAK_fp4] = peaks[VIDUR_PEAK_bf16];
     return read_peak(gpu, "fp4_tc_flops", &peaks[VIDUR_PEAK_fp4], err);
 }
 

@@ -76,9 +76,13 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(TEXT, scheduler_label, 192, "", "scheduler with the knobs that tell it apart")   \
     X(TEXT, router, 24, "", "global scheduler")                                        \
     X(TEXT, memory_planner, 16, "", "vidur or exact")                                  \
+    X(TEXT, precision, 64, "", "formats of the weights: bf16, experts mxfp4")          \
+    X(TEXT, kv_cache_dtype, 8, "", "format of the KV cache")                           \
+    X(TEXT, checkpoint, 96, "", "model on a hub that has this precision")              \
     X(INT, chunk_size, 0, "tokens", "Sarathi's chunk; 0: none")                        \
     X(INT, max_tokens_in_batch, 0, "tokens", "token budget of a batch; 0: none")       \
     X(INT, tensor_parallel_size, 0, "1", "devices a layer is split over")              \
+    X(FLAG, expert_parallel, 0, "1", "experts go whole to these devices")              \
     X(INT, num_pipeline_stages, 0, "1", "pipeline stages of a replica")                \
     X(INT, batch_size, 0, "1", "requests in a batch, at most, per stage")              \
     X(INT, block_size, 0, "tokens", "tokens of a KV block")                            \
@@ -215,7 +219,8 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
  *   section    name          key = value
  *   slo        ttft_p90      metric, quantile, limit_s; the name is what limiting_slo
  *                            and violated_slo say
- *   model      as in rows    identifier (of the spec or on a hub),
+ *   model      as in rows    identifier (of the spec or on a hub), precision and
+ *                            kv_cache_dtype (of its checkpoint, as in rows),
  *                            max_position_embeddings, and what else helps
  *   trace      as in rows    file, lengths, arrivals, num_requests, cut_requests (of
  *                            them, longer than max_tokens and cut to it), max_tokens,

@@ -45,9 +45,9 @@ void vidur_shard_of(struct vidur_shard *shard, const struct vidur_model_spec *mo
                     const struct vidur_cut *cut);
 
 /* What a cut must divide: query heads and the embedding, experts over an
- * expert-parallel group or their widths over TP, blocks of 128 of FP8 weights in
- * blocks; `as_engines`: KV heads, too, or be a multiple of them (else they are rounded
- * up). Each refusal says its reason. */
+ * expert-parallel group or their widths over TP, the blocks of weights that share a
+ * scale (fp8_block and int4: 128, nvfp4: 16); `as_engines`: KV heads, too, or be a
+ * multiple of them (else they are rounded up). Each refusal says its reason. */
 int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_cut *cut,
                       bool as_engines, struct vidur_error *err);
 

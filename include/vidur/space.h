@@ -103,6 +103,19 @@ struct vidur_yaml;
 
 typedef char vidur_router_name[24];
 
+/* A value of `precision:`; a format of VIDUR_NUM_DTYPES is the model spec's own. */
+#define VIDUR_PRECISION_OF_SPEC                                                        \
+    {                                                                                  \
+        VIDUR_NUM_DTYPES, VIDUR_NUM_DTYPES, VIDUR_NUM_DTYPES, VIDUR_NUM_DTYPES         \
+    }
+
+/* A value of `kv_cache_dtype:`. */
+enum vidur_kv_cache_choice {
+    VIDUR_KV_CACHE_AUTO, /* as precision says */
+    VIDUR_KV_CACHE_BF16,
+    VIDUR_KV_CACHE_FP8
+};
+
 /*
  * The configuration's lists of values to try beside models, workloads, clusters and
  * schedulers: a candidate has one of each. Declared once; the list feeds the struct,
@@ -114,9 +127,24 @@ typedef char vidur_router_name[24];
     X(batch_sizes, int, batch_sizes, 32, 64, 128, 256, 512)                            \
     X(tp_dimensions, int, tp_dimensions, 1, 2, 4, 8)                                   \
     X(pp_dimensions, int, pp_dimensions, 1, 2, 4)                                      \
+    X(expert_parallel, bool, expert_parallels, false)                                  \
+    X(precision, struct vidur_precision, precisions, VIDUR_PRECISION_OF_SPEC)          \
+    /* of enum vidur_kv_cache_choice */                                                \
+    X(kv_cache_dtype, int, kv_cache_dtypes, VIDUR_KV_CACHE_AUTO)                       \
     X(router, vidur_router_name, routers, "round_robin")                               \
     /* of enum vidur_memory_planner */                                                 \
     X(memory_planner, int, memory_planners, VIDUR_PLANNER_BY_SEMANTICS)
+
+/* A model in one of the precisions that are tried. */
+struct vidur_served_model {
+    struct vidur_model_spec spec; /* in that precision */
+    int model;                    /* of the configuration's */
+    int same; /* the first served model that is equal; itself where it is new */
+    char precision[64]; /* of its weights: "bf16, experts mxfp4" */
+    /* Where the weights are not in the spec's own precision: the model of data/models
+     * that is the same in this one; "": there is none */
+    char checkpoint[96];
+};
 
 struct vidur_search_config {
     struct vidur_search_model *models;
@@ -129,6 +157,9 @@ struct vidur_search_config {
     int num_##member;
     VIDUR_SEARCH_LISTS(X)
 #undef X
+    /* by model, precision and kv_cache_dtype, the last varying fastest */
+    struct vidur_served_model *served;
+    int num_served;
     struct vidur_search_rule *includes, *excludes;
     int num_includes, num_excludes;
     struct vidur_slo *slos;
@@ -171,7 +202,9 @@ enum vidur_candidate_status {
 struct vidur_candidate {
     uint64_t id; /* of its content: the same wherever it is listed */
     int model, trace, cluster, scheduler, router, memory_planner;
+    int served; /* the model in the precision it is served in; none that is `same` */
     int tensor_parallel_size, num_pipeline_stages, batch_size;
+    bool expert_parallel;       /* false where TP 1 leaves nothing to deal out */
     int num_replicas, num_gpus; /* in use */
     enum vidur_candidate_status status;
     char *reason;   /* why it is not runnable; NULL */

@@ -47,6 +47,14 @@ int vidur_check_tensor_parallel(const struct vidur_model_spec *model,
 int vidur_check_pipeline(const struct vidur_model_spec *model, int stages,
                          struct vidur_error *err);
 
+/* Whether engines serve the model's formats on the device: formats of weights that it
+ * has no units for are widened by weight-only kernels and pass, an FP8 cache that its
+ * attention kernels cannot read, and INT8 where it is given up, do not. Texts name no
+ * key. Source: ENGINE.md section 5. */
+int vidur_check_precision(const struct vidur_model_spec *model,
+                          const struct vidur_device_sku *device,
+                          struct vidur_error *err);
+
 /* ---- What it runs on ---- */
 
 struct vidur_yaml_node;
@@ -77,7 +85,8 @@ int vidur_hardware_load(struct vidur_hardware_config *config,
                         struct vidur_error *err);
 
 /* vidur_model_load(); errors have the place of `key` in `mapping`, which named the
- * model. */
+ * model. A key `precision` of the mapping replaces what it gives of the spec's
+ * (vidur_precision_read). */
 int vidur_model_config_load(struct vidur_model_spec *model, const char *reference,
                             const struct vidur_yaml_node *mapping, const char *key,
                             struct vidur_error *err);

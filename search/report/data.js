@@ -6,7 +6,11 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const rows = data.rows.map((cells, index) => {
   const row = { index };
   data.columns.forEach((column, i) => { row[column.name] = cells[i]; });
-  row.scheduler_text = row.scheduler_label || row.scheduler;
+  /* As vidur_format_scheduler and vidur_number_tp of report_format.c. */
+  const precision = row.precision || "bf16", cache = row.kv_cache_dtype || "bf16";
+  row.scheduler_text = (row.scheduler_label || row.scheduler) +
+    (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`);
+  row.tp_text = `${row.tensor_parallel_size}${row.expert_parallel ? " EP" : ""}`;
   return row;
 });
 data.groups.forEach((group, index) => {
@@ -94,16 +98,16 @@ const loads = (search) => `${plural(search.probes, "load")} (${grouped(search.si
 
 function hardware(row) {
   return `${row.num_gpus} x ${row.device} (${row.network_device}): ` +
-    `${plural(row.num_replicas, "replica")} of TP ${row.tensor_parallel_size} x PP ${row.num_pipeline_stages}`;
+    `${plural(row.num_replicas, "replica")} of TP ${row.tp_text} x PP ${row.num_pipeline_stages}`;
 }
 
 function configuration(row) {
-  return `${row.num_replicas} x TP${row.tensor_parallel_size} PP${row.num_pipeline_stages} on ` +
+  return `${row.num_replicas} x TP${row.tp_text} PP${row.num_pipeline_stages} on ` +
     `${row.network_device}, ${row.scheduler_text}, batch ${row.batch_size}`;
 }
 
 function shortConfiguration(row) {
-  return `TP${row.tensor_parallel_size} PP${row.num_pipeline_stages}, ${row.scheduler_text}, batch ${row.batch_size}`;
+  return `TP${row.tp_text} PP${row.num_pipeline_stages}, ${row.scheduler_text}, batch ${row.batch_size}`;
 }
 
 const statusWords = {
@@ -206,7 +210,7 @@ function chooseFor(group, node, target) {
 }
 
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
-const rentText = (row, replicas) => `${counted(replicas, "replica")} of TP${row.tensor_parallel_size} ` +
+const rentText = (row, replicas) => `${counted(replicas, "replica")} of TP${row.tp_text} ` +
   `PP${row.num_pipeline_stages} on ${row.network_device}, ${row.scheduler_text}, batch ${row.batch_size}`;
 const knownBy = (sizing) => (sizing.simulated ? "simulated"
   : `scaled from ${counted(sizing.row.num_replicas, "replica")}, not simulated`);

@@ -54,6 +54,65 @@ static void add_identifier(struct vidur_launch *launch, const char *identifier)
     ARGUMENT(launch, "'");
 }
 
+/* ---- Precision ---- */
+
+/* Where an engine gets weights in a row's precision from. */
+enum weights {
+    OF_MODEL,      /* the model's own checkpoint */
+    MADE_BY_LOAD,  /* the engine quantises them while it loads */
+    OF_CHECKPOINT, /* another checkpoint, which is known */
+    OF_ANOTHER     /* one that somebody has to find or make */
+};
+
+static enum weights find_weights(const struct vidur_results *results,
+                                 const struct vidur_ranking_row *row)
+{
+    const char *own = vidur_results_fact(results, "model", row->model, "precision");
+    if (!own || !row->precision[0] || strcmp(own, row->precision) == 0)
+        return OF_MODEL;
+    if (strcmp(own, vidur_dtype_name(VIDUR_DTYPE_bf16)) == 0 &&
+        strcmp(row->precision, vidur_dtype_name(VIDUR_DTYPE_fp8)) == 0)
+        return MADE_BY_LOAD;
+    return row->checkpoint[0] ? OF_CHECKPOINT : OF_ANOTHER;
+}
+
+static void add_precision(struct vidur_launch *launch,
+                          const struct vidur_ranking_row *row, enum weights weights)
+{
+    if (weights == MADE_BY_LOAD)
+        ARGUMENT(launch, " --quantization fp8");
+    if (weights == MADE_BY_LOAD && row->checkpoint[0])
+        note(launch,
+             "The engine makes fp8 of bf16 weights while it loads them; %s has them "
+             "already.",
+             row->checkpoint);
+    else if (weights == MADE_BY_LOAD)
+        note(launch, "The engine makes fp8 of bf16 weights while it loads them.");
+    else if (weights == OF_CHECKPOINT)
+        note(launch, "%s is %s in %s.", row->checkpoint, row->model, row->precision);
+    else if (weights == OF_ANOTHER)
+        note(
+            launch,
+            "The simulation had weights in %s, which this checkpoint has not: name one "
+            "of %s that has.",
+            row->precision, row->model);
+}
+
+/* What a checkpoint asks for the engine takes by itself, wanted or not. */
+static void add_kv_cache(struct vidur_launch *launch,
+                         const struct vidur_results *results,
+                         const struct vidur_ranking_row *row, enum weights weights)
+{
+    const char *own =
+        vidur_results_fact(results, "model", row->model, "kv_cache_dtype");
+    const bool may_differ = (own && strcmp(own, row->kv_cache_dtype) != 0) ||
+                            weights == OF_CHECKPOINT || weights == OF_ANOTHER;
+    if (strcmp(row->kv_cache_dtype, "fp8") == 0)
+        ARGUMENT(launch, " --kv-cache-dtype fp8");
+    else if (row->kv_cache_dtype[0] && may_differ)
+        ARGUMENT(launch, " --kv-cache-dtype bfloat16");
+}
+
 static void add_parallelism(struct vidur_launch *launch,
                             const struct vidur_results *results,
                             const struct vidur_ranking_row *row)
@@ -64,6 +123,8 @@ static void add_parallelism(struct vidur_launch *launch,
              (long long)row->num_pipeline_stages);
     const char *text =
         vidur_results_fact(results, "node", row->network_device, "devices_per_node");
+    if (row->expert_parallel)
+        ARGUMENT(launch, " --enable-expert-parallel");
     long in_node = text ? strtol(text, NULL, 10) : 0;
     if (in_node > 0 && row->tensor_parallel_size * row->num_pipeline_stages > in_node)
         note(launch,
@@ -194,9 +255,14 @@ void vidur_launch_line(const struct vidur_results *results,
                        const struct vidur_ranking_row *row, struct vidur_launch *launch)
 {
     *launch = (struct vidur_launch){"vllm serve", ""};
+    const enum weights weights = find_weights(results, row);
     const char *identifier =
         vidur_results_fact(results, "model", row->model, "identifier");
+    if (weights == OF_CHECKPOINT)
+        identifier = row->checkpoint;
     add_identifier(launch, identifier ? identifier : row->model);
+    add_precision(launch, row, weights);
+    add_kv_cache(launch, results, row, weights);
     add_parallelism(launch, results, row);
     add_batch(launch, row);
     add_scheduler(launch, row);

@@ -34,16 +34,20 @@ static int64_t replicas_of(const struct vidur_ranking_row *row)
 static int compare_content(const struct vidur_ranking_row *a,
                            const struct vidur_ranking_row *b)
 {
-    const char *const texts[][2] = {{a->model, b->model},
-                                    {a->trace, b->trace},
-                                    {a->device, b->device},
-                                    {a->network_device, b->network_device},
-                                    {a->scheduler_label, b->scheduler_label},
-                                    {a->scheduler, b->scheduler},
-                                    {a->router, b->router},
-                                    {a->memory_planner, b->memory_planner}};
+    const char *const texts[][2] = {
+        {a->model, b->model},
+        {a->trace, b->trace},
+        {a->device, b->device},
+        {a->network_device, b->network_device},
+        {a->scheduler_label, b->scheduler_label},
+        {a->scheduler, b->scheduler},
+        {a->router, b->router},
+        {a->memory_planner, b->memory_planner},
+        {vidur_row_precision(a), vidur_row_precision(b)},
+        {vidur_row_kv_cache_dtype(a), vidur_row_kv_cache_dtype(b)}};
     const int64_t numbers[][2] = {{a->chunk_size, b->chunk_size},
                                   {a->tensor_parallel_size, b->tensor_parallel_size},
+                                  {a->expert_parallel, b->expert_parallel},
                                   {a->num_pipeline_stages, b->num_pipeline_stages},
                                   {a->batch_size, b->batch_size},
                                   {replicas_of(a), replicas_of(b)},

@@ -115,27 +115,48 @@ struct vidur_number vidur_number_change(double factor)
     return number;
 }
 
+void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
+                            size_t size)
+{
+    const char *label = row->scheduler_label[0] ? row->scheduler_label : row->scheduler;
+    const bool bf16 = strcmp(vidur_row_precision(row), "bf16") == 0;
+    const bool bf16_cache = strcmp(vidur_row_kv_cache_dtype(row), "bf16") == 0;
+    snprintf(text, size, "%s%s%s%s%s", label, bf16 && bf16_cache ? "" : ", ",
+             bf16 && bf16_cache ? "" : row->precision, bf16_cache ? "" : ", KV cache ",
+             bf16_cache ? "" : row->kv_cache_dtype);
+}
+
+struct vidur_number vidur_number_tp(const struct vidur_ranking_row *row)
+{
+    struct vidur_number number;
+    snprintf(number.text, sizeof number.text, "%lld%s",
+             (long long)row->tensor_parallel_size, row->expert_parallel ? " EP" : "");
+    return number;
+}
+
 void vidur_format_hardware(const struct vidur_ranking_row *row, char *text, size_t size)
 {
-    snprintf(text, size, "%lld x %s (%s): %s of TP %lld x PP %lld",
+    snprintf(text, size, "%lld x %s (%s): %s of TP %s x PP %lld",
              (long long)row->num_gpus, row->device, row->network_device,
              vidur_text_counted(row->num_replicas, "replica").text,
-             (long long)row->tensor_parallel_size, (long long)row->num_pipeline_stages);
+             vidur_number_tp(row).text, (long long)row->num_pipeline_stages);
 }
 
 void vidur_format_engine(const struct vidur_ranking_row *row, char *text, size_t size)
 {
-    const char *label = row->scheduler_label[0] ? row->scheduler_label : row->scheduler;
-    snprintf(text, size, "%s, batch size %lld", label, (long long)row->batch_size);
+    char scheduler[VIDUR_TABLE_CELL];
+    vidur_format_scheduler(row, scheduler, sizeof scheduler);
+    snprintf(text, size, "%s, batch size %lld", scheduler, (long long)row->batch_size);
 }
 
 void vidur_format_configuration(const struct vidur_ranking_row *row, char *text,
                                 size_t size)
 {
-    const char *label = row->scheduler_label[0] ? row->scheduler_label : row->scheduler;
-    snprintf(text, size, "%lld x TP%lld PP%lld on %s, %s, batch %lld",
-             (long long)row->num_replicas, (long long)row->tensor_parallel_size,
-             (long long)row->num_pipeline_stages, row->network_device, label,
+    char scheduler[VIDUR_TABLE_CELL];
+    vidur_format_scheduler(row, scheduler, sizeof scheduler);
+    snprintf(text, size, "%lld x TP%s PP%lld on %s, %s, batch %lld",
+             (long long)row->num_replicas, vidur_number_tp(row).text,
+             (long long)row->num_pipeline_stages, row->network_device, scheduler,
              (long long)row->batch_size);
 }
 

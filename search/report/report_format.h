@@ -33,6 +33,11 @@ struct vidur_number vidur_number_qps(const struct vidur_ranking_row *row);
 /* "+12.3 %", "0 %" below 0.05 %, for a factor of 1.123. */
 struct vidur_number vidur_number_change(double factor);
 
+/* "sarathi chunk_size=512", with what is not bf16: "vllm_v1, fp8, KV cache fp8" */
+void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
+                            size_t size);
+/* "8", "8 EP" with expert parallelism */
+struct vidur_number vidur_number_tp(const struct vidur_ranking_row *row);
 /* "16 x h100 (h100_dgx): 4 replicas of TP 4 x PP 1" */
 void vidur_format_hardware(const struct vidur_ranking_row *row, char *text,
                            size_t size);

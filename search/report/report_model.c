@@ -74,6 +74,22 @@ static bool same_knobs(const struct vidur_ranking_row *a,
     return true;
 }
 
+/* Files of before there was a choice have none. */
+static const char *or_bf16(const char *dtype)
+{
+    return dtype[0] ? dtype : vidur_dtype_name(VIDUR_DTYPE_bf16);
+}
+
+const char *vidur_row_precision(const struct vidur_ranking_row *row)
+{
+    return or_bf16(row->precision);
+}
+
+const char *vidur_row_kv_cache_dtype(const struct vidur_ranking_row *row)
+{
+    return or_bf16(row->kv_cache_dtype);
+}
+
 bool vidur_same_configuration(const struct vidur_ranking_row *a,
                               const struct vidur_ranking_row *b)
 {
@@ -82,6 +98,9 @@ bool vidur_same_configuration(const struct vidur_ranking_row *a,
            strcmp(a->scheduler, b->scheduler) == 0 &&
            strcmp(a->router, b->router) == 0 &&
            strcmp(a->memory_planner, b->memory_planner) == 0 &&
+           strcmp(vidur_row_precision(a), vidur_row_precision(b)) == 0 &&
+           strcmp(vidur_row_kv_cache_dtype(a), vidur_row_kv_cache_dtype(b)) == 0 &&
+           a->expert_parallel == b->expert_parallel &&
            a->tensor_parallel_size == b->tensor_parallel_size &&
            a->num_pipeline_stages == b->num_pipeline_stages &&
            a->batch_size == b->batch_size && a->num_replicas == b->num_replicas &&

@@ -129,6 +129,9 @@ double vidur_cost_factor(const struct vidur_ranking_row *best,
 /* Was the row's cluster made for a load that was asked for? Then its largest load was
  * not searched, and rows rank by their price. */
 bool vidur_row_has_target(const struct vidur_ranking_row *row);
+/* Of the weights, and of the KV cache: bf16 where the file does not say. */
+const char *vidur_row_precision(const struct vidur_ranking_row *row);
+const char *vidur_row_kv_cache_dtype(const struct vidur_ranking_row *row);
 
 /* What a row's dollar buys: at the load that was asked for, else at max_qps. */
 double vidur_row_qps_per_dollar(const struct vidur_ranking_row *row);

@@ -9,12 +9,13 @@
 static void put_configuration(struct vidur_text_table *table,
                               const struct vidur_ranking_row *row)
 {
+    char scheduler[VIDUR_TABLE_CELL];
+    vidur_format_scheduler(row, scheduler, sizeof scheduler);
     vidur_table_cell(table, row->network_device);
     vidur_table_number(table, vidur_number_int(row->num_replicas));
-    vidur_table_number(table, vidur_number_int(row->tensor_parallel_size));
+    vidur_table_number(table, vidur_number_tp(row));
     vidur_table_number(table, vidur_number_int(row->num_pipeline_stages));
-    vidur_table_cell(table,
-                     row->scheduler_label[0] ? row->scheduler_label : row->scheduler);
+    vidur_table_cell(table, scheduler);
     vidur_table_number(table, vidur_number_int(row->batch_size));
 }
 
@@ -221,11 +222,11 @@ static struct vidur_number price_change(double usd, double cheapest)
 static void put_short_configuration(struct vidur_text_table *table,
                                     const struct vidur_ranking_row *row)
 {
-    char text[VIDUR_TABLE_CELL];
-    const char *label = row->scheduler_label[0] ? row->scheduler_label : row->scheduler;
-    snprintf(text, sizeof text, "TP%lld PP%lld, %s, batch %lld",
-             (long long)row->tensor_parallel_size, (long long)row->num_pipeline_stages,
-             label, (long long)row->batch_size);
+    char scheduler[VIDUR_TABLE_CELL], text[VIDUR_TABLE_CELL + 64];
+    vidur_format_scheduler(row, scheduler, sizeof scheduler);
+    snprintf(text, sizeof text, "TP%s PP%lld, %s, batch %lld",
+             vidur_number_tp(row).text, (long long)row->num_pipeline_stages, scheduler,
+             (long long)row->batch_size);
     vidur_table_cell(table, text);
 }
 

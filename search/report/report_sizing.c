@@ -296,11 +296,12 @@ int vidur_report_families_make(struct vidur_report_model *model,
 void vidur_format_rent(const struct vidur_ranking_row *row, int64_t replicas,
                        char *text, size_t size)
 {
-    const char *label = row->scheduler_label[0] ? row->scheduler_label : row->scheduler;
-    snprintf(text, size, "%s of TP%lld PP%lld on %s, %s, batch %lld",
-             vidur_text_counted(replicas, "replica").text,
-             (long long)row->tensor_parallel_size, (long long)row->num_pipeline_stages,
-             row->network_device, label, (long long)row->batch_size);
+    char scheduler[VIDUR_TABLE_CELL];
+    vidur_format_scheduler(row, scheduler, sizeof scheduler);
+    snprintf(text, size, "%s of TP%s PP%lld on %s, %s, batch %lld",
+             vidur_text_counted(replicas, "replica").text, vidur_number_tp(row).text,
+             (long long)row->num_pipeline_stages, row->network_device, scheduler,
+             (long long)row->batch_size);
 }
 
 /* "12 GPUs, $51.00 an hour, $37230.00 a month" */

@@ -24,6 +24,8 @@ static const struct vidur_slo default_slos[] = {
     {VIDUR_LATENCY_tbt, 0.99, 0.2},
     {VIDUR_LATENCY_scheduling_delay, 0.99, 5.0}};
 
+static const char *const kv_cache_names[] = {"auto", "bf16", "fp8", NULL};
+
 VIDUR_YAML_READER(read_schedulers, config_read_schedulers)
 VIDUR_YAML_READER(read_traces, config_read_traces)
 
@@ -39,6 +41,22 @@ static int read_excludes(const struct vidur_yaml_node *node, void *out,
 {
     struct vidur_search_config *config = out;
     return rules_read(node, &config->excludes, &config->num_excludes, err);
+}
+
+/* `default` is the spec's; what a value leaves out is, too. */
+static int read_precision(const struct vidur_yaml_node *node, void *out,
+                          struct vidur_error *err)
+{
+    struct vidur_precision *precision = out;
+    struct vidur_error why;
+    const char *name = vidur_yaml_scalar(node);
+    enum vidur_dtype dtype;
+    *precision = (struct vidur_precision)VIDUR_PRECISION_OF_SPEC;
+    if (name && strcmp(name, "default") == 0)
+        return 0;
+    if (name && vidur_dtype_find(&dtype, name, &why) != 0)
+        return vidur_yaml_fail(node, err, "%s, or default: the spec's", why.text);
+    return vidur_precision_read(node, precision, err);
 }
 
 /* ---- The schema ---- */
@@ -83,12 +101,25 @@ static const struct vidur_yaml_field planner_element = {.key = "",
                                                         .names =
                                                             vidur_memory_planner_names};
 
+static const struct vidur_yaml_field switch_element = {
+    .key = "", .type = VIDUR_YAML_BOOL, .size = sizeof(bool)};
+static const struct vidur_yaml_field precision_element = {
+    .key = "",
+    .type = VIDUR_YAML_CUSTOM,
+    .size = sizeof(struct vidur_precision),
+    .read = read_precision};
+static const struct vidur_yaml_field kv_cache_element = {
+    .key = "", .type = VIDUR_YAML_ENUM, .size = sizeof(int), .names = kv_cache_names};
+
 /* Of VIDUR_SEARCH_LISTS, by member. */
-#define batch_sizes_element     count_element
-#define tp_dimensions_element   count_element
-#define pp_dimensions_element   count_element
-#define routers_element         router_element
-#define memory_planners_element planner_element
+#define batch_sizes_element      count_element
+#define tp_dimensions_element    count_element
+#define pp_dimensions_element    count_element
+#define expert_parallels_element switch_element
+#define precisions_element       precision_element
+#define kv_cache_dtypes_element  kv_cache_element
+#define routers_element          router_element
+#define memory_planners_element  planner_element
 
 static const struct vidur_yaml_field model_fields[] = {
     {MODEL("name", STRING, name), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
@@ -277,6 +308,7 @@ static int check_policies(const struct vidur_yaml_node *root,
     struct vidur_deployment deployment;
     vidur_deployment_defaults(&deployment);
     deployment.model = config->models[0].spec;
+    deployment.model.precision = vidur_precision_of(VIDUR_DTYPE_bf16);
     deployment.device = config->clusters[0].device;
     deployment.node = config->clusters[0].node;
     for (int i = 0; i < config->num_routers; i++) {
@@ -325,7 +357,7 @@ static int complete_all(const struct vidur_yaml_node *root,
         complete_models(vidur_yaml_get(root, "models"), config, err) ||
         complete_clusters(vidur_yaml_get(root, "clusters"), config, err) ||
         config_complete_traces(vidur_yaml_get(root, "traces"), config, err) ||
-        check_policies(root, config, err) ||
+        config_serve_models(config, err) || check_policies(root, config, err) ||
         rules_check(vidur_yaml_get(root, "include"), config, config->includes,
                     config->num_includes, err) ||
         rules_check(vidur_yaml_get(root, "exclude"), config, config->excludes,
@@ -393,6 +425,7 @@ void vidur_search_config_release(struct vidur_search_config *config)
     rules_release(config->excludes, config->num_excludes);
     free(config->schedulers);
     free(config->traces);
+    free(config->served);
     free(config->text);
     vidur_yaml_free(config->doc);
     memset(config, 0, sizeof *config);

@@ -19,6 +19,9 @@ int config_read_traces(const struct vidur_yaml_node *node,
 int config_complete_traces(const struct vidur_yaml_node *node,
                            struct vidur_search_config *config, struct vidur_error *err);
 
+/* Fills `served` from the models, which are loaded, and the lists. */
+int config_serve_models(struct vidur_search_config *config, struct vidur_error *err);
+
 /* `search:` and `target:`. */
 extern const struct vidur_yaml_field config_search_fields[], config_target_fields[];
 void config_search_defaults(struct vidur_search_config *config);

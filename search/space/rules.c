@@ -20,7 +20,9 @@
     TEXT(network_device, d->node.name)                                                 \
     TEXT(scheduler, d->scheduler.type)                                                 \
     TEXT(router, d->router)                                                            \
-    TEXT(memory_planner, s->memory_planner)
+    TEXT(memory_planner, s->memory_planner)                                            \
+    TEXT(precision, s->precision)                                                      \
+    TEXT(kv_cache_dtype, vidur_dtype_name(d->model.precision.kv_cache))
 
 /* Behind those of VIDUR_PARALLELISM. */
 #define RULE_NUMBERS(NUMBER)                                                           \
@@ -209,6 +211,13 @@ static int known_names(const struct vidur_search_config *config, int field,
     case FIELD_memory_planner:
         for (; count < most && vidur_memory_planner_names[count]; count++)
             names[count] = vidur_memory_planner_names[count];
+        break;
+    case FIELD_precision:
+        ADD(config->num_served, config->served[i].precision);
+        break;
+    case FIELD_kv_cache_dtype:
+        names[count++] = vidur_dtype_name(VIDUR_DTYPE_bf16);
+        names[count++] = vidur_dtype_name(VIDUR_DTYPE_fp8);
         break;
     }
 #undef ADD

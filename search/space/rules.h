@@ -21,6 +21,7 @@ struct rule_subject {
     const char *model; /* its name in the configuration */
     const char *trace;
     const char *memory_planner;
+    const char *precision; /* of its weights */
     int batch_size;
     int num_gpus;
     const struct vidur_deployment *deployment;

@@ -2,6 +2,7 @@
 
 #include "base/yaml.h"
 #include "space/identity.h"
+#include "space/judge.h"
 #include "space/rules.h"
 
 #include <vidur/scheduler.h>
@@ -40,12 +41,13 @@ void vidur_space_deployment(const struct vidur_space *space, int64_t index,
     const int cap = c->batch_size * c->num_pipeline_stages;
 
     vidur_deployment_defaults(deployment);
-    deployment->model = config->models[c->model].spec;
+    deployment->model = config->served[c->served].spec;
     deployment->device = cluster->device;
     deployment->node = cluster->node;
     deployment->num_replicas = c->num_replicas;
     deployment->tensor_parallel_size = c->tensor_parallel_size;
     deployment->num_pipeline_stages = c->num_pipeline_stages;
+    deployment->expert_parallel = c->expert_parallel;
     deployment->memory_margin_fraction = config->memory_margin_fraction;
     deployment->memory_planner =
         (enum vidur_memory_planner)config->memory_planners[c->memory_planner];
@@ -75,98 +77,6 @@ static double expected_cost(const struct vidur_space *space,
            (1 + 64.0 / c->batch_size);
 }
 
-static int set_reason(struct vidur_candidate *c, enum vidur_candidate_status status,
-                      const char *reason, struct vidur_error *err)
-{
-    c->status = status;
-    c->reason = strdup(reason);
-    return c->reason ? 0
-                     : vidur_fail(err, VIDUR_ENOMEM, "out of memory for candidates");
-}
-
-static int check_memory(struct vidur_candidate *c,
-                        const struct vidur_deployment *deployment, int max_tokens,
-                        struct vidur_error *err)
-{
-    const double gib = 1073741824.0;
-    struct vidur_memory_plan plan;
-    char reason[256];
-    vidur_memory_plan(deployment, max_tokens, &plan);
-    c->num_blocks = plan.num_blocks;
-    if (plan.fits)
-        return 0;
-    snprintf(reason, sizeof reason,
-             "%.1f GiB of weights and %.2f GiB of KV for one request of %d tokens do "
-             "not fit in %.1f GiB per device",
-             plan.param_bytes / gib, plan.kv_bytes_per_token * max_tokens / gib,
-             max_tokens, plan.available_bytes / gib);
-    return set_reason(c, VIDUR_CANDIDATE_INFEASIBLE_MEMORY, reason, err);
-}
-
-/* The longest prompt that may be drawn; 0: no telling before a trace is read. */
-static int longest_prompt(const struct vidur_workload_config *workload)
-{
-    const struct vidur_lengths_config *lengths = &workload->lengths;
-    const double total = workload->max_tokens;
-    const bool uniform = strcmp(lengths->type, "uniform") == 0; /* less than total */
-    if (strcmp(lengths->type, "fixed") == 0)
-        return lengths->prefill_tokens;
-    if (uniform || strcmp(lengths->type, "zipf") == 0)
-        return (int)(total - ceil(total / (1 + lengths->prefill_to_decode_ratio))) -
-               uniform;
-    return 0;
-}
-
-/* These admit whole prompts by a budget of tokens: the first longer one waits for ever
- * at the head of the queue. */
-static int check_budget(struct vidur_candidate *c,
-                        const struct vidur_scheduler_config *scheduler,
-                        const struct vidur_workload_config *workload,
-                        struct vidur_error *err)
-{
-    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(scheduler->type);
-    const int prompt = longest_prompt(workload);
-    char reason[160];
-    if (vidur_scheduler_takes_prompt(ops, scheduler, prompt))
-        return 0;
-    snprintf(reason, sizeof reason,
-             "%s %.0f is below prompts of up to %d tokens (max_seq_len "
-             "%d): longer prompts never run",
-             vidur_knob_name(ops->token_budget),
-             vidur_knob_value(scheduler, ops->token_budget), prompt,
-             workload->max_tokens);
-    return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
-}
-
-static int judge(const struct vidur_space *space, struct vidur_candidate *c,
-                 const struct vidur_deployment *deployment, struct vidur_error *err)
-{
-    struct vidur_error why;
-    const int wanted = c->tensor_parallel_size * c->num_pipeline_stages;
-    if (c->num_replicas < 1) {
-        char reason[128];
-        snprintf(reason, sizeof reason, "a replica takes %d GPUs; the cluster has %d",
-                 wanted, space->config->clusters[c->cluster].num_gpus);
-        return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
-    }
-    if (space->config->target.qps > 0 && wanted > space->config->target.max_gpus) {
-        char reason[128];
-        snprintf(reason, sizeof reason,
-                 "a replica takes %d GPUs; target.max_gpus is %d", wanted,
-                 space->config->target.max_gpus);
-        return set_reason(c, VIDUR_CANDIDATE_INVALID, reason, err);
-    }
-    if (vidur_deployment_check(deployment, &why) != 0)
-        return set_reason(c, VIDUR_CANDIDATE_INVALID, why.text, err);
-    const struct vidur_workload_config *workload =
-        &space->config->traces[c->trace].workload;
-    if (check_budget(c, &deployment->scheduler, workload, err) != 0)
-        return -1;
-    return c->status == VIDUR_CANDIDATE_RUNNABLE
-               ? check_memory(c, deployment, workload->max_tokens, err)
-               : 0;
-}
-
 /* ---- Timetables ---- */
 
 static void widen(struct vidur_timetable_request *table,
@@ -187,7 +97,8 @@ static bool same_table(const struct vidur_timetable_request *a,
                        const struct vidur_timetable_request *b)
 {
     return a->model == b->model && a->tensor_parallel_size == b->tensor_parallel_size &&
-           a->engine == b->engine && a->multi_node == b->multi_node &&
+           a->expert_parallel == b->expert_parallel && a->engine == b->engine &&
+           a->multi_node == b->multi_node &&
            a->block_size_tokens == b->block_size_tokens && a->device == b->device &&
            a->node == b->node;
 }
@@ -201,7 +112,7 @@ static int need_table(struct vidur_space *space, struct vidur_candidate *c, int 
     struct vidur_timetable_request wanted;
     vidur_deployment_table_limits(
         deployment, config->traces[c->trace].workload.max_tokens, &wanted);
-    wanted.model = &config->models[c->model].spec;
+    wanted.model = &config->served[c->served].spec;
     wanted.device = &config->clusters[cluster].device;
     wanted.node = &config->clusters[cluster].node;
     if (config->estimator.source != VIDUR_SOURCE_PROFILES &&
@@ -259,13 +170,14 @@ static bool is_excluded(const struct builder *b, const struct vidur_candidate *c
         if (model->exclude_tp_dims[i] == c->tensor_parallel_size)
             return true;
     const int planner = config->memory_planners[c->memory_planner];
-    const struct rule_subject subject = {.model = model->name,
-                                         .trace = config->traces[c->trace].name,
-                                         .memory_planner =
-                                             vidur_memory_planner_names[planner],
-                                         .batch_size = c->batch_size,
-                                         .num_gpus = c->num_gpus,
-                                         .deployment = &b->deployment};
+    const struct rule_subject subject = {
+        .model = model->name,
+        .trace = config->traces[c->trace].name,
+        .memory_planner = vidur_memory_planner_names[planner],
+        .precision = config->served[c->served].precision,
+        .batch_size = c->batch_size,
+        .num_gpus = c->num_gpus,
+        .deployment = &b->deployment};
     return !rules_admit(config->includes, config->num_includes, config->excludes,
                         config->num_excludes, &subject);
 }
@@ -295,7 +207,7 @@ static int add(struct builder *b, struct vidur_error *err)
     }
     c->weight = expected_cost(space, c);
     space->num_candidates++;
-    if (judge(space, c, &b->deployment, err) != 0)
+    if (judge_candidate(space, c, &b->deployment, err) != 0)
         return -1;
     if (c->status != VIDUR_CANDIDATE_RUNNABLE)
         return 0;
@@ -323,6 +235,16 @@ static int add_batch_sizes(struct builder *b, const struct vidur_candidate *poin
     return 0;
 }
 
+/* One device holds all experts anyway. Of a model that has none it is a mistake to be
+ * told. */
+static bool deals_experts(const struct vidur_model_spec *model, int tp, bool wanted)
+{
+    bool has_experts = false;
+    for (int i = 0; i < model->num_kinds; i++)
+        has_experts |= model->kinds[i].num_experts > 0;
+    return wanted && !(has_experts && tp == 1);
+}
+
 /* The other dimensions as the digits of one number, the last listed first. */
 static int add_all(struct builder *b, int64_t points, struct vidur_error *err)
 {
@@ -330,20 +252,33 @@ static int add_all(struct builder *b, int64_t points, struct vidur_error *err)
     for (int64_t point = 0; point < points; point++) {
         struct vidur_candidate c = {0};
         int64_t rest = point;
-#define DIGIT(member, count)                                                           \
-    c.member = (int)(rest % (count));                                                  \
+        int expert, kv_cache, precision;
+#define INDEX(to, count)                                                               \
+    to = (int)(rest % (count));                                                        \
     rest /= (count)
+#define DIGIT(member, count) INDEX(c.member, count)
         DIGIT(memory_planner, config->num_memory_planners);
         DIGIT(router, config->num_routers);
         DIGIT(scheduler, config->num_schedulers);
         DIGIT(num_pipeline_stages, config->num_pp_dimensions);
+        INDEX(expert, config->num_expert_parallels);
         DIGIT(tensor_parallel_size, config->num_tp_dimensions);
+        INDEX(kv_cache, config->num_kv_cache_dtypes);
+        INDEX(precision, config->num_precisions);
         DIGIT(cluster, config->num_clusters);
         DIGIT(trace, config->num_traces);
         DIGIT(model, config->num_models);
 #undef DIGIT
+#undef INDEX
+        const int served = (c.model * config->num_precisions + precision) *
+                               config->num_kv_cache_dtypes +
+                           kv_cache;
+        c.served = config->served[served].same;
         c.num_pipeline_stages = config->pp_dimensions[c.num_pipeline_stages];
         c.tensor_parallel_size = config->tp_dimensions[c.tensor_parallel_size];
+        c.expert_parallel =
+            deals_experts(&config->models[c.model].spec, c.tensor_parallel_size,
+                          config->expert_parallels[expert]);
         if (add_batch_sizes(b, &c, err) != 0)
             return -1;
     }

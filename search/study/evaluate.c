@@ -51,7 +51,8 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
         e->estimator.threads = options->threads;
     e->workloads = calloc((size_t)config->num_traces, sizeof *e->workloads);
     e->timetables = calloc((size_t)space->num_tables + 1, sizeof *e->timetables);
-    int rc = e->workloads && e->timetables
+    e->kernels = vidur_kernel_library_create(err);
+    int rc = e->workloads && e->timetables && e->kernels
                  ? 0
                  : vidur_fail(err, VIDUR_ENOMEM, "out of memory for an evaluator");
     for (int i = 0; rc == 0 && i < config->num_traces; i++)
@@ -76,6 +77,7 @@ void evaluator_destroy(struct evaluator *e)
         vidur_workload_destroy(e->replicates[i].workload);
     for (int i = 0; e->timetables && i < e->space->num_tables; i++)
         vidur_timetable_close(e->timetables[i]);
+    vidur_kernel_library_destroy(e->kernels);
     free(e->workloads);
     free(e->replicates);
     free(e->timetables);
@@ -135,9 +137,11 @@ int64_t evaluator_memory_bytes(const struct evaluator *e)
 const struct vidur_timetable *evaluator_timetable(struct evaluator *e, int table,
                                                   struct vidur_error *err)
 {
+    struct vidur_timetable_request request = e->space->tables[table];
+    request.library = e->kernels;
     if (!e->timetables[table] &&
-        vidur_timetable_open(&e->timetables[table], &e->estimator,
-                             &e->space->tables[table], e->options.log, err) != 0)
+        vidur_timetable_open(&e->timetables[table], &e->estimator, &request,
+                             e->options.log, err) != 0)
         return NULL;
     return e->timetables[table];
 }

@@ -21,9 +21,10 @@ struct evaluator {
     struct vidur_workload **workloads; /* by trace */
     struct replicate *replicates;      /* drawn so far */
     int num_replicates;
-    struct vidur_timetable **timetables; /* by table; NULL: not opened yet */
-    int64_t candidate;                   /* of the simulator; -1: none */
-    int num_replicas;                    /* of the simulator */
+    struct vidur_kernel_library *kernels; /* read once for all timetables */
+    struct vidur_timetable **timetables;  /* by table; NULL: not opened yet */
+    int64_t candidate;                    /* of the simulator; -1: none */
+    int num_replicas;                     /* of the simulator */
     struct vidur_simulator *simulator;
     int slo_places[VIDUR_MAX_SLOS]; /* in slo_s of a row; see place_slos */
 };

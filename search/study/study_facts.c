@@ -74,12 +74,23 @@ static void add_identifier(struct facts *f, const struct vidur_search_model *mod
     add_text(f, "identifier", value);
 }
 
+/* Of the checkpoint, as rows have it of a candidate. */
+static void add_precision(struct facts *f, struct vidur_precision precision)
+{
+    char text[64];
+    add_text(f, "kv_cache_dtype", vidur_dtype_name(precision.kv_cache));
+    precision.kv_cache = VIDUR_DTYPE_bf16;
+    vidur_precision_describe(&precision, text, sizeof text);
+    add_text(f, "precision", text);
+}
+
 static void add_models(struct facts *f, const struct vidur_search_config *config)
 {
     f->section = "model";
     for (int i = 0; i < config->num_models; i++) {
         f->name = config->models[i].name;
         add_identifier(f, &config->models[i]);
+        add_precision(f, config->models[i].spec.precision);
         add_number(f, "num_layers", config->models[i].spec.num_layers);
         add_number(f, "embedding_dim", config->models[i].spec.embedding_dim);
         add_number(f, "max_position_embeddings",

@@ -88,14 +88,11 @@ static struct journal_identity identity_of(const struct study *study)
      */
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
         const struct vidur_candidate *c = &study->space->candidates[i];
-        const int point[] = {c->model,
-                             c->trace,
-                             c->cluster,
-                             c->scheduler,
-                             c->router,
-                             c->memory_planner,
-                             c->tensor_parallel_size,
-                             c->num_pipeline_stages,
+        const int point[] = {c->model,           c->trace,
+                             c->cluster,         c->scheduler,
+                             c->router,          c->memory_planner,
+                             c->served,          c->tensor_parallel_size,
+                             c->expert_parallel, c->num_pipeline_stages,
                              c->batch_size};
         identity.space = vidur_fnv1a(identity.space, point, sizeof point);
     }

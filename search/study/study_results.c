@@ -105,6 +105,9 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
     TEXT(scheduler_label, config->schedulers[c->scheduler].label);
     TEXT(router, d.router);
     TEXT(memory_planner, vidur_memory_planner_name(&d));
+    TEXT(precision, config->served[c->served].precision);
+    TEXT(kv_cache_dtype, vidur_dtype_name(d.model.precision.kv_cache));
+    TEXT(checkpoint, config->served[c->served].checkpoint);
     if (c->table >= 0)
         TEXT(estimator, study->tables[c->table].provenance);
 #undef TEXT
@@ -115,6 +118,7 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
     if (ops->token_budget == VIDUR_KNOB_max_num_batched_tokens)
         row->max_tokens_in_batch = s->max_num_batched_tokens;
     row->tensor_parallel_size = c->tensor_parallel_size;
+    row->expert_parallel = c->expert_parallel;
     row->num_pipeline_stages = c->num_pipeline_stages;
     row->batch_size = c->batch_size;
     row->num_blocks = c->num_blocks;

@@ -130,6 +130,8 @@ static int check_shape(const struct vidur_scheduler_ops *ops,
     if (vidur_check_tensor_parallel(&deployment->model, &cut, deployment->semantics,
                                     err))
         return vidur_fail_prefix(err, "cluster.tensor_parallel_size");
+    if (vidur_check_precision(&deployment->model, &deployment->device, err))
+        return vidur_fail_prefix(err, "precision");
     if (vidur_check_pipeline(&deployment->model, stages, err))
         return vidur_fail_prefix(err, "cluster.num_pipeline_stages");
     if (devices > per_node && devices % per_node)

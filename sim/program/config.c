@@ -38,6 +38,7 @@ static const struct vidur_yaml_field root_fields[] = {
     {KEY("semantics", ENUM, config.deployment.semantics),
      .names = vidur_semantics_names},
     {KEY("model", REFERENCE, model), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
+    {.key = "precision", .type = VIDUR_YAML_ELSEWHERE}, /* with the model */
     {.key = "cluster",
      .type = VIDUR_YAML_MAPPING,
      .flags = VIDUR_YAML_REQUIRED,

@@ -24,6 +24,10 @@ int vidur_notes_of(const struct vidur_simulation_config *config,
                                  sizeof notes->text);
     count = add(notes, count, true);
     snprintf(notes[count].text, sizeof notes->text,
+             deployment->model.note[0] ? "model %s: %s" : "%.0s%s",
+             deployment->model.name, deployment->model.note);
+    count = add(notes, count, false);
+    snprintf(notes[count].text, sizeof notes->text,
              config->default_node ? "network_device: %s (default)" : "%.0s",
              deployment->node.name);
     return add(notes, count, false);

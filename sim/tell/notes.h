@@ -6,14 +6,15 @@
 
 /*
  * What whoever reads a simulation's figures should know of its inputs: requests that
- * were cut, lengths beyond the model's context, a node that nobody named.
+ * were cut, lengths beyond the model's context, what is approximate in the model, a
+ * node that nobody named.
  */
 
-enum { VIDUR_MAX_NOTES = 3 };
+enum { VIDUR_MAX_NOTES = 4 };
 
 struct vidur_note {
     bool is_warning;
-    char text[256];
+    char text[384];
 };
 
 /* Returns how many there are. */

@@ -262,12 +262,16 @@ static void put_deployment(struct vidur_json_writer *json,
                            const struct vidur_summary *s)
 {
     const struct vidur_deployment *d = &s->config->deployment;
+    char precision[96];
+    vidur_precision_describe(&d->model.precision, precision, sizeof precision);
     vidur_json_begin_object(json, "deployment");
     vidur_json_put_string(json, "model", d->model.name);
+    vidur_json_put_string(json, "precision", precision);
     vidur_json_put_string(json, "device", d->device.name);
     vidur_json_put_string(json, "network_device", d->node.name);
     vidur_json_put_int64(json, "num_replicas", d->num_replicas);
     vidur_json_put_int64(json, "tensor_parallel_size", d->tensor_parallel_size);
+    vidur_json_put_int64(json, "expert_parallel", d->expert_parallel);
     vidur_json_put_int64(json, "num_pipeline_stages", d->num_pipeline_stages);
     vidur_json_put_int64(json, "num_gpus", num_gpus(d));
     vidur_json_put_string(json, "scheduler", d->scheduler.type);
@@ -406,12 +410,16 @@ static void print_load_stages(const struct vidur_summary *s, FILE *out)
 static void print_deployment(const struct vidur_summary *s, FILE *out)
 {
     const struct vidur_deployment *d = &s->config->deployment;
-    fprintf(out, "%s on %d x %s: %s of TP %d, PP %d; %s, %s routing\n",
-            vidur_text_show(d->model.name).text, num_gpus(d),
+    char precision[96];
+    vidur_precision_describe(&d->model.precision, precision, sizeof precision);
+    const bool bf16 = vidur_precision_is_bf16(&d->model.precision);
+    fprintf(out, "%s%s%s%s on %d x %s: %s of TP %d%s, PP %d; %s, %s routing\n",
+            vidur_text_show(d->model.name).text, bf16 ? "" : " (",
+            bf16 ? "" : precision, bf16 ? "" : ")", num_gpus(d),
             vidur_text_show(d->device.name).text,
             vidur_text_counted(d->num_replicas, "replica").text,
-            d->tensor_parallel_size, d->num_pipeline_stages, d->scheduler.type,
-            d->router);
+            d->tensor_parallel_size, d->expert_parallel ? " EP" : "",
+            d->num_pipeline_stages, d->scheduler.type, d->router);
     fprintf(out, "KV blocks per replica: %lld; operator times: %s\n\n",
             (long long)s->plan->num_blocks,
             vidur_text_show(s->timetable->provenance).text);

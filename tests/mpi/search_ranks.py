@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
                                 "program"))
-from search_support import SMALL, Search, differences, mpirun, read  # noqa: E402
+from search_support import MOE, SMALL, Search, differences, mpirun, read  # noqa: E402
 
 Search.program = sys.argv[1]
 
@@ -39,6 +39,20 @@ class Ranks(Search):
         self.assertEqual(len(rows["ranking"]), 48)
         served = rows["ranking"][rows["ranking"]["status"] == b"ok"]
         self.assertTrue((served["tpot_p99_9_s"] >= served["tpot_p99_s"]).all())
+
+    def test_experts_and_precisions(self):
+        """Candidates that differ in nothing but what their model is served in."""
+        self.write(MOE)
+        ranking = self.compare()["ranking"]
+        # TP 1 and 2, experts dealt out or not at TP 2, three precisions, two caches
+        self.assertEqual(len(ranking), 3 * 3 * 2)
+        self.assertEqual(len(set(ranking["candidate_id"])), 18)
+        self.assertEqual({(row["precision"].decode(), row["kv_cache_dtype"].decode())
+                          for row in ranking},
+                         {(weights, cache) for weights in ("bf16, experts mxfp4", "fp8", "nvfp4")
+                          for cache in ("bf16", "fp8")})
+        self.assertEqual(sum(ranking["expert_parallel"]), 6)
+        self.assertEqual(set(ranking["status"]), {b"ok"})
 
     def test_fewer_candidates_than_ranks(self):
         """Idle ranks run ahead; nothing of that shows."""

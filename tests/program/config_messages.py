@@ -56,7 +56,9 @@ OF_THREE = ["model=lama", "model=nowhere.yaml", "model=[a, b]",
 # What vidur-search has lists of.
 OF_DEPLOYMENTS = ["cluster.tensor_parallel_size=3", "cluster.num_pipeline_stages=3",
                   "cluster.tensor_parallel_size=0", "cluster.num_pipeline_stages=many",
-                  "model=", "scheduler.block_size=0"]
+                  "model=", "scheduler.block_size=0", "precision=fp9",
+                  "precision={kv_cache: int8}", "precision={weight: fp8}",
+                  "cluster.expert_parallel=maybe", "cluster.expert_parallel=true"]
 
 
 def in_search(override):

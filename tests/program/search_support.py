@@ -33,6 +33,23 @@ estimator: {source: roofline, cache_dir: cache, num_estimators: 20, max_depth: 1
             max_prefill_chunk_size: 512, max_batch_size: 64}
 """
 
+# Experts, in several precisions.
+MOE = """\
+models: [{name: moe, identifier: gpt-oss-20b}]
+clusters: [{device: h100, network_device: h100_dgx, num_gpus: 2}]
+schedulers: [{scheduler: vllm_v1}]
+traces: [{name: u, lengths: {type: uniform, min_tokens: 64, prefill_to_decode_ratio: 4},
+          max_seq_len: 512, num_requests: 2000}]
+batch_sizes: [64]
+tp_dimensions: [1, 2]
+pp_dimensions: [1]
+expert_parallel: [false, true]
+precision: [default, fp8, nvfp4]
+kv_cache_dtype: [auto, fp8]
+slos: [{metric: ttft, quantile: 0.9, limit_s: 1.0}]
+estimator: {source: roofline}
+"""
+
 # So much to do that no test waits for its end: 1,024 candidates of 400,000 requests.
 ENDLESS = SMALL.replace("num_requests: 2000", "num_requests: 400000").replace(
     "batch_sizes: [4, 16, 64]", f"batch_sizes: {list(range(1, 65))}") + \

@@ -117,6 +117,40 @@ static void test_latent_attention(void)
     CU_ASSERT_EQUAL(vidur_shard_kv_bytes_per_token(&narrow), 4 * 576.0);
 }
 
+/* Projections are cut by heads: of 64 columns, two make a block, and a device has one
+ * of keys and values. */
+static void test_blocks_of_attention(void)
+{
+    static const struct {
+        enum vidur_dtype dtype;
+        int heads, kv_heads, tp;
+        const char *message;
+    } cases[] = {
+        {VIDUR_DTYPE_fp8_block, 8, 8, 4, NULL},
+        {VIDUR_DTYPE_fp8_block, 8, 8, 8, "64 of the 512 columns of mixture's query"},
+        {VIDUR_DTYPE_fp8_block, 8, 2, 2,
+         "2 leaves 64 of the 128 columns of mixture's "
+         "KV heads to a device; fp8_block"},
+        {VIDUR_DTYPE_fp8, 8, 2, 2, NULL},
+        {VIDUR_DTYPE_int4, 8, 2, 4, NULL}, /* groups of inputs: no KV heads */
+        {VIDUR_DTYPE_int4, 8, 2, 8, "query heads to a device; int4"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_model_spec m = mixture();
+        struct vidur_error err = {0};
+        const struct vidur_cut cut = {cases[i].tp, 1, true};
+        m.precision.attention = cases[i].dtype;
+        for (int k = 0; k < 2; k++) {
+            m.kinds[k].num_q_heads = cases[i].heads;
+            m.kinds[k].num_kv_heads = cases[i].kv_heads;
+        }
+        const int status = vidur_shard_check(&m, &cut, true, &err);
+        CU_ASSERT_EQUAL(status, cases[i].message ? -1 : 0);
+        if (cases[i].message)
+            CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].message));
+    }
+}
+
 static void test_refusals(void)
 {
     static const struct {
@@ -131,11 +165,18 @@ static void test_refusals(void)
         {{8, 1, false}, VIDUR_DTYPE_fp8, NULL},
         {{4, 1, false}, VIDUR_DTYPE_fp8_block, "columns of mixture's MLP"},
         {{2, 1, true}, VIDUR_DTYPE_fp8_block, NULL},
+        {{4, 1, true},
+         VIDUR_DTYPE_int4,
+         "64 of the 256 columns of mixture's MLP to a "
+         "device; int4 weights need a multiple of 128"},
+        {{8, 1, true}, VIDUR_DTYPE_nvfp4, NULL},
+        {{8, 1, true}, VIDUR_DTYPE_mxfp4, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_model_spec m = mixture();
         struct vidur_error err = {0};
         m.precision = vidur_precision_of(cases[i].weights);
+        m.kinds[0].head_dim = m.kinds[1].head_dim = 128;
         const int status = vidur_shard_check(&m, &cases[i].cut, true, &err);
         CU_ASSERT_EQUAL(status, cases[i].message ? -1 : 0);
         if (cases[i].message)
@@ -177,4 +218,6 @@ static void test_flops(void)
 
 VIDUR_TEST_MAIN("shard", {"dense", test_dense}, {"experts", test_experts},
                 {"latent attention", test_latent_attention},
-                {"refusals", test_refusals}, {"flops", test_flops})
+                {"refusals", test_refusals},
+                {"blocks of attention", test_blocks_of_attention},
+                {"flops", test_flops})

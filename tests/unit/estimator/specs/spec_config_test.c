@@ -118,6 +118,83 @@ static void test_model(void)
     vidur_yaml_free(doc);
 }
 
+/* `precision` beside the model replaces what it gives. */
+static void test_precision(void)
+{
+    static const struct {
+        const char *text;
+        const char *says; /* or the error */
+    } cases[] = {
+        {"model: gpt-oss-20b", "bf16, experts mxfp4"},
+        {"model: gpt-oss-20b\nprecision: fp8", "fp8"},
+        {"model: gpt-oss-20b\nprecision: {kv_cache: fp8}",
+         "bf16, experts mxfp4, KV cache fp8"},
+        {"model: gpt-oss-20b\nprecision: {weights: nvfp4, attention: bf16}",
+         "nvfp4, attention bf16"},
+        {"model: gpt-oss-20b\nprecision:", "bf16, experts mxfp4"},
+        {"model: gpt-oss-20b\nprecision: fp9",
+         "a.yaml:2: precision: 'fp9' is no precision; one of bf16, "},
+        {"model: gpt-oss-20b\nprecision: {kv_cache: int4}",
+         "a.yaml:2: precision.kv_cache: int4: a KV cache is bf16 or fp8"},
+        {"model: gpt-oss-20b\nprecision: [fp8]", "a.yaml:2: precision: "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vidur_model_spec model;
+        struct vidur_error err = {0};
+        char text[96] = "";
+        struct vidur_yaml *doc =
+            vidur_yaml_parse("a.yaml", cases[i].text, strlen(cases[i].text), NULL);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+        if (vidur_model_config_load(&model, "gpt-oss-20b", vidur_yaml_root(doc),
+                                    "model", &err) == 0)
+            vidur_precision_describe(&model.precision, text, sizeof text);
+        const char *got = err.code ? err.text : text;
+        const bool is_error = strncmp(cases[i].says, "a.yaml", 6) == 0;
+        CU_ASSERT_EQUAL(is_error, err.code != VIDUR_OK);
+        if (strncmp(got, cases[i].says, strlen(cases[i].says)) != 0) {
+            printf("\n  wanted '%s', got '%s'", cases[i].says, got);
+            CU_FAIL("another precision");
+        }
+        vidur_yaml_free(doc);
+    }
+}
+
+/* Weights are widened where a device has no units for them; a cache only where kernels
+ * can. */
+static void test_formats_of_devices(void)
+{
+    static const struct {
+        const char *model;
+        struct vidur_precision precision;
+        double fp8_tflops, fp4_tflops;
+        const char *message;
+    } cases[] = {
+        {"llama-3.3-70b-instruct", {.weights = VIDUR_DTYPE_fp8}, 0, 0, NULL},
+        {"llama-3.3-70b-instruct", {.weights = VIDUR_DTYPE_nvfp4}, 2000, 0, NULL},
+        {"llama-3.3-70b-instruct", {.kv_cache = VIDUR_DTYPE_fp8}, 0, 0, NULL},
+        {"phi-2", {.kv_cache = VIDUR_DTYPE_fp8}, 0, 0, "heads but of 64, 128 and 256"},
+        {"phi-2", {.kv_cache = VIDUR_DTYPE_fp8}, 2000, 0, NULL},
+        {"deepseek-v3", {.kv_cache = VIDUR_DTYPE_fp8}, 0, 0, "no latent attention"},
+        {"deepseek-v3", {.kv_cache = VIDUR_DTYPE_fp8}, 2000, 0, NULL},
+        {"phi-2", {.attention = VIDUR_DTYPE_int8}, 2000, 0, NULL},
+        {"phi-2", {.attention = VIDUR_DTYPE_int8}, 4500, 9000, "no INT8 kernels for h"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vidur_model_spec model;
+        struct vidur_device_sku device;
+        struct vidur_error err = {0};
+        CU_ASSERT_EQUAL_FATAL(vidur_model_load(&model, cases[i].model, NULL), 0);
+        CU_ASSERT_EQUAL_FATAL(vidur_device_sku_load(&device, "h100", NULL), 0);
+        model.precision = cases[i].precision;
+        device.v1.peak_fp8_tflops = cases[i].fp8_tflops;
+        device.v1.peak_fp4_tflops = cases[i].fp4_tflops;
+        const int status = vidur_check_precision(&model, &device, &err);
+        CU_ASSERT_EQUAL(status, cases[i].message ? -1 : 0);
+        if (cases[i].message)
+            CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].message));
+    }
+}
+
 /* ---- Layout ---- */
 
 static void test_layout(void)
@@ -161,5 +238,7 @@ static void test_layout(void)
 }
 
 VIDUR_TEST_MAIN("spec config", {"default node", test_default_node},
+                {"precision", test_precision},
+                {"formats of devices", test_formats_of_devices},
                 {"hardware", test_hardware}, {"hardware errors", test_hardware_errors},
                 {"model", test_model}, {"layout", test_layout})

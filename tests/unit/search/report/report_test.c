@@ -1,4 +1,3 @@
-#include "report/launch.h"
 #include "report/report.h"
 #include "report/report_assets.h"
 #include "report/report_format.h"
@@ -134,6 +133,30 @@ static void test_derived_values(void)
     CU_ASSERT_EQUAL(vidur_row_qps_per_dollar(&row), 0.125);
 }
 
+static void set_served(struct vidur_ranking_row *row, const char *precision,
+                       const char *kv_cache_dtype, const char *checkpoint)
+{
+    snprintf(row->precision, sizeof row->precision, "%s", precision);
+    snprintf(row->kv_cache_dtype, sizeof row->kv_cache_dtype, "%s", kv_cache_dtype);
+    snprintf(row->checkpoint, sizeof row->checkpoint, "%s", checkpoint);
+}
+
+/* A file of before there was a choice is one of bf16. */
+static void test_same_configuration(void)
+{
+    const struct vidur_ranking_row row = example_row();
+    struct vidur_ranking_row other = row;
+    set_served(&other, "bf16", "bf16", "");
+    CU_ASSERT_TRUE(vidur_same_configuration(&row, &other));
+    set_served(&other, "fp8", "bf16", "");
+    CU_ASSERT_FALSE(vidur_same_configuration(&row, &other));
+    set_served(&other, "bf16", "fp8", "");
+    CU_ASSERT_FALSE(vidur_same_configuration(&row, &other));
+    other = row;
+    other.expert_parallel = 1;
+    CU_ASSERT_FALSE(vidur_same_configuration(&row, &other));
+}
+
 static void test_words(void)
 {
     char text[256];
@@ -142,6 +165,19 @@ static void test_words(void)
     CU_ASSERT_STRING_EQUAL(text, "16 x a100 (a100_dgx): 2 replicas of TP 4 x PP 2");
     vidur_format_configuration(&row, text, sizeof text);
     CU_ASSERT_STRING_EQUAL(text, "2 x TP4 PP2 on a100_dgx, sarathi 512, batch 64");
+    set_served(&row, "bf16", "bf16", "");
+    vidur_format_engine(&row, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "sarathi 512, batch size 64");
+    set_served(&row, "fp8", "bf16", "");
+    vidur_format_engine(&row, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "sarathi 512, fp8, batch size 64");
+    set_served(&row, "bf16", "fp8", "");
+    row.expert_parallel = 1;
+    vidur_format_hardware(&row, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "16 x a100 (a100_dgx): 2 replicas of TP 4 EP x PP 2");
+    vidur_format_configuration(&row, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(
+        text, "2 x TP4 EP PP2 on a100_dgx, sarathi 512, bf16, KV cache fp8, batch 64");
     struct vidur_report_slo slo = {
         .metric = "scheduling_delay", .quantile = 0.99, .limit_s = 5};
     vidur_format_slo_name(&slo, text, sizeof text);
@@ -199,88 +235,6 @@ static void test_long_cells(void)
     check_has(table.cells[1], "x, batch 64");
     check_has(table.cells[2], "zzz...");
     vidur_table_release(&table);
-}
-
-/* ---- launch lines ---- */
-
-static void test_launch(void)
-{
-    struct vidur_results results = {0};
-    struct vidur_ranking_row row = example_row();
-    struct vidur_launch launch;
-    vidur_results_add_fact(
-        &results, (struct vidur_fact){"model", "llama", "identifier", "meta/Llama"},
-        NULL);
-    vidur_results_add_fact(
-        &results, (struct vidur_fact){"trace", "chat", "max_tokens", "4096"}, NULL);
-    vidur_results_add_fact(
-        &results, (struct vidur_fact){"node", "a100_dgx", "devices_per_node", "4"},
-        NULL);
-    vidur_launch_line(&results, &row, &launch);
-    CU_ASSERT_STRING_EQUAL(
-        launch.command,
-        "vllm serve meta/Llama --tensor-parallel-size 4 --pipeline-parallel-size 2 "
-        "--max-num-seqs 128 --enable-chunked-prefill --max-num-batched-tokens 512 "
-        "--block-size 16 --max-model-len 4096");
-    check_has(launch.notes, "spans nodes of 4 devices");
-    check_has(launch.notes, "one of 2 equal replicas; put a round-robin");
-    check_has(launch.notes, "a cap of 64 requests on each micro-batch has no argument");
-    check_has(launch.notes, "1234 blocks");
-
-    /* The engine refuses to start with more than the model's context. */
-    vidur_results_add_fact(
-        &results,
-        (struct vidur_fact){"model", "llama", "max_position_embeddings", "4096"}, NULL);
-    vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --max-model-len 4096");
-    CU_ASSERT_PTR_NULL(strstr(launch.notes, "context"));
-    snprintf(results.facts[3].value, sizeof results.facts[3].value, "2048");
-    vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --max-model-len 2048");
-    check_has(launch.notes, "requests of up to 4096 tokens; the model's context takes "
-                            "2048.");
-
-    snprintf(row.scheduler, sizeof row.scheduler, "vllm");
-    row.chunk_size = 0;
-    row.max_tokens_in_batch = 4096;
-    vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command,
-              "--no-enable-chunked-prefill --max-num-batched-tokens 4096");
-    snprintf(row.scheduler, sizeof row.scheduler, "vllm_v1");
-    vidur_launch_line(&results, &row, &launch);
-    CU_ASSERT_PTR_NULL(strstr(launch.command, "chunked"));
-    CU_ASSERT_PTR_NULL(strstr(launch.command, "caching")); /* an older file */
-    row.gpu_memory_utilization = 0.95;
-    row.max_num_seqs = 48;
-    row.async_scheduling = 1;
-    vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --max-num-seqs 48 --max-num-batched-tokens 4096 "
-                              "--gpu-memory-utilization 0.95 "
-                              "--no-enable-prefix-caching --async-scheduling ");
-    CU_ASSERT_PTR_NULL(strstr(launch.notes, "micro-batch"));
-    row.prefix_caching = 1;
-    row.async_scheduling = 0;
-    vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --enable-prefix-caching --no-async-scheduling ");
-    row.max_num_seqs = 0;
-    snprintf(row.scheduler, sizeof row.scheduler, "orca");
-    vidur_launch_line(&results, &row, &launch);
-    check_has(launch.notes, "orca has no equivalent in vLLM");
-    vidur_results_destroy(&results);
-}
-
-/* A model's name comes from a user's file and ends up in a shell. */
-static void test_launch_quotes(void)
-{
-    struct vidur_results none = {0};
-    struct vidur_ranking_row row = example_row();
-    struct vidur_launch launch;
-    snprintf(row.model, sizeof row.model, "a'; rm -rf $HOME");
-    vidur_launch_line(&none, &row, &launch);
-    check_has(launch.command, "vllm serve 'a'\\''; rm -rf $HOME' --tensor");
-    snprintf(row.model, sizeof row.model, "--trust");
-    vidur_launch_line(&none, &row, &launch);
-    check_has(launch.command, "vllm serve '--trust' --tensor");
 }
 
 /* ---- the model ---- */
@@ -567,10 +521,10 @@ static void test_compare(void)
 }
 
 VIDUR_TEST_MAIN("report", {"numbers", test_numbers},
-                {"derived values", test_derived_values}, {"words", test_words},
+                {"derived values", test_derived_values},
+                {"same configuration", test_same_configuration}, {"words", test_words},
                 {"tables, aligned and Markdown", test_table},
-                {"long cells", test_long_cells}, {"launch lines", test_launch},
-                {"launch lines quote for the shell", test_launch_quotes},
+                {"long cells", test_long_cells},
                 {"groups, matrix, search", test_groups}, {"filters", test_filters},
                 {"terminal", test_terminal},
                 {"nothing is feasible", test_nothing_feasible}, {"answer", test_answer},

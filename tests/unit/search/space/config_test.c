@@ -220,6 +220,23 @@ static const struct {
     const char *text;
     const char *words; /* what the message must say */
 } bad_cases[] = {
+    {MODELS CLUSTERS SCHEDULERS TRACES "precision: [fp8, fp9]\n",
+     "c.yaml:5: precision.1: 'fp9' is no precision; one of bf16, fp8, fp8_block, int8, "
+     "int4, nvfp4, mxfp4, or default: the spec's"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "precision: [{weight: fp8}]\n",
+     "c.yaml:5: precision.0.weight: unknown key; the nearest known one is 'weights'"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "precision: [[fp8]]\n",
+     "c.yaml:5: precision.0: "},
+    {MODELS CLUSTERS SCHEDULERS TRACES "precision: []\n", "c.yaml:5: precision: "},
+    {MODELS CLUSTERS SCHEDULERS TRACES "kv_cache_dtype: [auto, int8]\n",
+     "c.yaml:5: kv_cache_dtype.1: 'int8'"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "expert_parallel: [2]\n",
+     "c.yaml:5: expert_parallel.0: "},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{precision: fp8}]\n",
+     "c.yaml:5: exclude.0.precision: there is no precision 'fp8' here; the nearest is "
+     "'bf16'"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{kv_cache_dtype: fp9}]\n",
+     "c.yaml:5: exclude.0.kv_cache_dtype: there is no kv_cache_dtype 'fp9' here"},
     {MODELS CLUSTERS SCHEDULERS TRACES "bacth_sizes: [1]\n",
      "c.yaml:5: bacth_sizes: unknown key; the nearest known one is 'batch_sizes'"},
     {MODELS CLUSTERS TRACES "schedulers: [{scheduler: vlm}]\n",

@@ -262,6 +262,7 @@ static void test_rejected_candidates_say_why(void)
         CU_ASSERT_EQUAL(c->table >= 0, c->status == VIDUR_CANDIDATE_RUNNABLE);
         if (c->status == VIDUR_CANDIDATE_INFEASIBLE_MEMORY) {
             CU_ASSERT_PTR_NOT_NULL(strstr(c->reason, "GiB of weights"));
+            CU_ASSERT_PTR_NOT_NULL(strstr(c->reason, " GiB too many"));
             infeasible++;
         } else if (c->status == VIDUR_CANDIDATE_INVALID) {
             invalid++;

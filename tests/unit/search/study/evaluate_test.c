@@ -208,6 +208,64 @@ static void test_tables_tell_where_they_come_from(void)
     close_search();
 }
 
+static void write_beside(const char *name, const char *text)
+{
+    FILE *file = fopen(small_search_path(name), "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static const char attention_rows[] =
+    "attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,batch_size,%s,"
+    "latency_ms\nbfloat16,bfloat16,128,16,16,1,1,1\n";
+
+static void write_kernels(void)
+{
+    char text[256];
+    write_beside("gemm.csv", "dtype,m,n,k,latency_ms\n"
+                             "bfloat16,1,1024,1024,1\nbfloat16,4,1024,1024,4\n");
+    snprintf(text, sizeof text, attention_rows, "seq_len");
+    write_beside("context_attention.csv", text);
+    snprintf(text, sizeof text, attention_rows, "kv_len");
+    write_beside("generation_attention.csv", text);
+    write_beside("custom_allreduce.csv",
+                 "dtype,num_gpus,mode,message_bytes,latency_ms\n"
+                 "bfloat16,2,graph,256,1\n");
+    write_beside("system.yaml", "gpu: {mem_bw: 3.35e12, bfloat16_tc_flops: 1.0e15}\n");
+}
+
+/* Those of a device are read for its first table and stand for the others: what becomes
+ * of the files is of no matter. */
+static void test_kernels_are_read_once(void)
+{
+    const struct evaluator_options options = {.threads = 1};
+    struct evaluator_table table;
+    struct vidur_error err = {0};
+    write_kernels();
+    write_beside("k.yaml",
+                 "models: [{name: llama, identifier: llama-2-7b-hf}]\n"
+                 "clusters: [{device: h100, network_device: h100_dgx, num_gpus: 2}]\n"
+                 "schedulers: [{scheduler: vllm_v1}]\n"
+                 "traces: [{name: u, lengths: {type: uniform, min_tokens: 64}, "
+                 "max_seq_len: 512, num_requests: 100}]\n"
+                 "batch_sizes: [16]\ntp_dimensions: [1, 2]\npp_dimensions: [1]\n"
+                 "estimator: {source: kernels, kernels: ., cache_dir: ''}\n");
+    if (vidur_search_config_load(&config, small_search_path("k.yaml"), NULL, 0, &err) ||
+        vidur_space_build(&space, &config, &err))
+        printf("\n  %s", err.text);
+    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+    CU_ASSERT_EQUAL_FATAL(evaluator_create(&evaluator, &space, &options, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(space.num_tables, 2);
+    if (evaluator_open_table(evaluator, 0, &table, &err))
+        printf("\n  %s", err.text);
+    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+    write_beside("gemm.csv", "dtype,m,n,k,latency_ms\nbfloat16,none,1024,1024,1\n");
+    CU_ASSERT_EQUAL(evaluator_open_table(evaluator, 1, &table, &err), 0);
+    CU_ASSERT_EQUAL(strlen(table.key), 64);
+    close_search();
+}
+
 /* Where no limit was near, the smaller batch size's simulation is the same one. */
 static void test_same_simulations(void)
 {
@@ -274,5 +332,6 @@ VIDUR_TEST_MAIN("evaluate", {"light and heavy load", test_light_and_heavy_load},
                 {"stop flag", test_stop_flag},
                 {"pilot is near the answer", test_pilot_is_near_the_answer},
                 {"tables tell their source", test_tables_tell_where_they_come_from},
+                {"kernels are read once", test_kernels_are_read_once},
                 {"same simulations", test_same_simulations},
                 {"bad input", test_bad_input})

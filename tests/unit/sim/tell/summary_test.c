@@ -309,11 +309,12 @@ static void check_notes(const struct vidur_json_node *root)
         "(workload.max_tokens)",
         "workload.max_tokens 512 is beyond the context of a-model, 256 tokens: the "
         "engine refuses longer requests",
+        "model a-model: its vision encoder is left out",
         "network_device: a-node (default)"};
     struct vidur_json_node notes = vidur_json_get(root, "notes");
     struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_json_count(&notes), 3);
-    for (int i = 0; i < 3; i++) {
+    CU_ASSERT_EQUAL_FATAL(vidur_json_count(&notes), 4);
+    for (int i = 0; i < 4; i++) {
         struct vidur_json_node note = vidur_json_item(&notes, i);
         CU_ASSERT_STRING_EQUAL(vidur_json_as_string(&note, &err), expected[i]);
     }
@@ -345,6 +346,7 @@ static void check_summary(const struct vidur_json *json)
                            1.0 / (VIDUR_NUM_LAYER_COLUMNS - 1), 1e-15);
     CU_ASSERT(isnan(number_at(json, "operators", "mlp_experts", "share")));
     CU_ASSERT_EQUAL(number_at(json, "deployment", "num_gpus", NULL), 4);
+    CU_ASSERT_EQUAL(number_at(json, "deployment", "expert_parallel", NULL), 1);
     CU_ASSERT_EQUAL(number_at(json, "provenance", "seed", NULL), 21);
     struct vidur_json_node root = vidur_json_root(json);
     struct vidur_json_node node = vidur_json_get(&root, "provenance");
@@ -382,6 +384,9 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
         totals_s[op] = 1;
     config.deployment = two_by_two();
     config.deployment.model.max_position_embeddings = 256;
+    config.deployment.expert_parallel = true;
+    config.deployment.model.precision.kv_cache = VIDUR_DTYPE_fp8;
+    strcpy(config.deployment.model.note, "its vision encoder is left out");
     strcpy(config.deployment.node.name, "a-node");
     config.default_node = true;
     config.workload.max_tokens = 512;
@@ -425,17 +430,19 @@ static void print_and_look(const struct vidur_summary *summary)
     CU_ASSERT_PTR_NOT_NULL_FATAL(out);
     vidur_summary_print(summary, out);
     fclose(out);
-    static const char *const wanted[] = {"a-model on 4 x a-device: 2 replicas",
-                                         "ttft ",
-                                         "scheduling_delay ",
-                                         "stages of load, ms",
-                                         "0       2 requests",
-                                         "0.500 requests/s",
-                                         "MFU 11.00 %",
-                                         "1 of 2 completed in 102.000 s",
-                                         "19 lookups beyond",
-                                         "network_device: a-node (default)",
-                                         "synthetic roofline"};
+    static const char *const wanted[] = {
+        "a-model (bf16, KV cache fp8) on 4 x a-device: 2 replicas of TP ",
+        " EP, PP ",
+        "ttft ",
+        "scheduling_delay ",
+        "stages of load, ms",
+        "0       2 requests",
+        "0.500 requests/s",
+        "MFU 11.00 %",
+        "1 of 2 completed in 102.000 s",
+        "19 lookups beyond",
+        "network_device: a-node (default)",
+        "synthetic roofline"};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         CU_ASSERT_PTR_NOT_NULL(strstr(text, wanted[i]));
 }

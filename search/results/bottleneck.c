@@ -68,9 +68,23 @@ static double gap_strength(const struct vidur_ranking_row *row)
     return over(row->tbt_p99_s / row->tbt_p50_s, gap_ratio_threshold);
 }
 
+/* The knob that bounds the chunks of prompts, as the row's scheduler calls it; of 0
+ * tokens where it takes prompts whole. */
+struct chunk {
+    const char *knob;
+    long long tokens;
+};
+
+static struct chunk chunk_of(const struct vidur_ranking_row *row)
+{
+    return row->max_num_batched_tokens > 0
+               ? (struct chunk){"max_num_batched_tokens", row->max_num_batched_tokens}
+               : (struct chunk){"chunk_size", row->chunk_size};
+}
+
 static double large_prefill_strength(const struct vidur_ranking_row *row)
 {
-    return row->chunk_size > 0 ? 0 : gap_strength(row);
+    return chunk_of(row).tokens > 0 ? 0 : gap_strength(row);
 }
 
 /* The first scheduler that is told how long a chunk may be. */
@@ -95,17 +109,17 @@ static void explain_large_prefill(const struct vidur_ranking_row *row, char *tex
 
 static double chunk_strength(const struct vidur_ranking_row *row)
 {
-    return row->chunk_size > 0 ? gap_strength(row) : 0;
+    return chunk_of(row).tokens > 0 ? gap_strength(row) : 0;
 }
 
 static void explain_chunk(const struct vidur_ranking_row *row, char *text, size_t size)
 {
+    const struct chunk chunk = chunk_of(row);
     snprintf(text, size,
              "TBT P99 %.0f ms is %.1f times the median: chunks of %lld tokens stall "
-             "decodes; try chunk_size %lld",
-             1e3 * row->tbt_p99_s, row->tbt_p99_s / row->tbt_p50_s,
-             (long long)row->chunk_size,
-             (long long)(row->chunk_size > 1 ? row->chunk_size / 2 : 1));
+             "decodes; try %s %lld",
+             1e3 * row->tbt_p99_s, row->tbt_p99_s / row->tbt_p50_s, chunk.tokens,
+             chunk.knob, chunk.tokens > 1 ? chunk.tokens / 2 : 1);
 }
 
 static double batch_size_strength(const struct vidur_ranking_row *row)
@@ -178,12 +192,13 @@ static const char *explain_throughput(const struct vidur_ranking_row *row, char 
         return "decode throughput";
     }
     if (row->prefill_token_fraction >= 0.5) {
+        const struct chunk chunk = chunk_of(row);
         snprintf(
             text, size,
             "%.0f %% of tokens are prefill, stages are busy %.0f %% at %.0f %% MFU "
-            "(TTFT P90 %.2f s): raise TP%s, or take a device with more FLOP/s",
+            "(TTFT P90 %.2f s): raise TP%s%s, or take a device with more FLOP/s",
             100 * row->prefill_token_fraction, row->busy, row->mfu, row->ttft_p90_s,
-            row->chunk_size > 0 ? " or chunk_size" : "");
+            chunk.tokens > 0 ? " or " : "", chunk.tokens > 0 ? chunk.knob : "");
         return "prefill throughput";
     }
     snprintf(
@@ -198,11 +213,13 @@ static const char *explain_throughput(const struct vidur_ranking_row *row, char 
 static const char *explain_floor(const struct vidur_ranking_row *row, char *text,
                                  size_t size)
 {
-    snprintf(text, size, "%s%s even at the smallest load tried: %s",
-             row->limiting_slo[0] ? row->limiting_slo : "an SLO", " is missed",
-             limited_by_gap(row)
-                 ? "raise TP, lower chunk_size or take a device with more bandwidth"
-                 : "raise TP or chunk_size, or take a device with more FLOP/s");
+    const char *knob = chunk_of(row).knob;
+    const bool gap = limited_by_gap(row);
+    snprintf(text, size, "%s is missed even at the smallest load tried: raise TP%s%s%s",
+             row->limiting_slo[0] ? row->limiting_slo : "an SLO",
+             gap ? ", lower " : " or ", knob,
+             gap ? " or take a device with more bandwidth"
+                 : ", or take a device with more FLOP/s");
     return "latency without load";
 }
 

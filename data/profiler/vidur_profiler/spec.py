@@ -40,11 +40,29 @@ def read_flat_yaml(path):
     return values
 
 
+def has_other_layers(path):
+    """Whether a spec lists kinds of layers, which read_flat_yaml leaves out."""
+    with open(path, encoding="utf-8") as lines:
+        return any(line.startswith("layers:") for line in lines)
+
+
 class Model:
-    """One architecture, as data/models states it."""
+    """One architecture of dense layers that are alike, as data/models states it."""
 
     def __init__(self, path):
         values = read_flat_yaml(path)
+        for key, what in (("variant_of", "another precision; profile the model it is of"),
+                          ("num_experts", "experts"), ("kv_lora_rank", "latent attention")):
+            if values.get(key):
+                raise SpecError(f"{path}: {key}: {what}; the profiler measures dense bf16 "
+                                "layers")
+        if has_other_layers(path):
+            raise SpecError(f"{path}: layers: several kinds; the profiler measures layers "
+                            "that are alike")
+        values.setdefault("post_attn_norm", True)
+        values.setdefault("num_kv_heads", values.get("num_q_heads"))
+        if "head_dim" not in values and values.get("num_q_heads"):
+            values["head_dim"] = values.get("embedding_dim", 0) // values["num_q_heads"]
         missing = [key for key in REQUIRED if key not in values]
         if missing:
             raise SpecError(f"{path}: {missing[0]}: missing; a model spec needs it")

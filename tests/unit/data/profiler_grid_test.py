@@ -146,11 +146,18 @@ class Filling(unittest.TestCase):
 
 
 class Specs(unittest.TestCase):
-    def test_every_model_of_data_is_read(self):
+    def test_every_model_of_data_is_read_or_refused(self):
+        read = 0
         for file in sorted(os.listdir(os.path.join(SOURCE, "data", "models"))):
-            model = spec.Model(os.path.join(SOURCE, "data", "models", file))
+            try:
+                model = spec.Model(os.path.join(SOURCE, "data", "models", file))
+            except spec.SpecError as error:
+                self.assertIn("the profiler measures", str(error))
+                continue
+            read += 1
             self.assertEqual(file[:-5], model.name.split("/")[-1].lower())
             self.assertIsNone(model.refusal(1))
+        self.assertGreaterEqual(read, 15)
 
     def test_shapes_of_a_shard(self):
         shard = spec.Shard(spec.find_model("meta-llama/Meta-Llama-3-70B"), 4)

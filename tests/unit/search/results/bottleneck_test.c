@@ -79,6 +79,9 @@ static void test_each_rule(void)
     check(&row, "TBT by large prefills", "6.3 times", "sarathi");
     row.chunk_size = 2048;
     check(&row, "chunk size too large", "190 ms", "try chunk_size 1024");
+    row.chunk_size = 0;
+    row.max_num_batched_tokens = 8192;
+    check(&row, "chunk size too large", "190 ms", "try max_num_batched_tokens 4096");
 
     row = base_row();
     row.communication_time_fraction = 0.38;
@@ -125,6 +128,9 @@ static void test_other_statuses(void)
     check(&row, "latency without load", "tbt_p99", "lower chunk_size");
     limit(&row, "ttft_p90");
     check(&row, "latency without load", "ttft_p90", "FLOP/s");
+    row.max_num_batched_tokens = 8192;
+    check(&row, "latency without load", "ttft_p90", "TP or max_num_batched_tokens,");
+    row.max_num_batched_tokens = 0;
     snprintf(row.status, sizeof row.status, "failed");
     check(&row, "", "", "");
     snprintf(row.status, sizeof row.status, "invalid");

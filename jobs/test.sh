@@ -63,7 +63,7 @@ vidur_check_with_clang()
 # clang's OpenMP tells ThreadSanitizer what it synchronises, through libarcher.
 vidur_check_threads()
 {
-    local tests=(farm study forest timetable timetable_cache) archer
+    local tests=(farm study forest timetable timetable_cache compare) archer
     archer=$(clang -print-file-name=libarcher.so)
     local vidur_targets=(--target "${tests[@]/#/test_}")
     CC=clang vidur_build "$build-tsan" \

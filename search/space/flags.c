@@ -188,6 +188,13 @@ static void short_name(const char *path, char *out)
 
 /* ---- Models ---- */
 
+static void model_name(const struct search_flags *flags, const char *model, char *out)
+{
+    char path[2 * MAX_ITEM + 2];
+    snprintf(path, sizeof path, "%s/%s", flags->folder, model);
+    short_name(is_path(model) ? path : model, out);
+}
+
 static bool has_experts(const struct vidur_model_spec *model)
 {
     for (int i = 0; i < model->num_kinds; i++)
@@ -208,7 +215,7 @@ static int put_models(const struct search_flags *flags, struct named *named,
         const char *model = named->models.text[i];
         if (vidur_model_load(&named->specs[i], model, err) != 0)
             return vidur_fail_prefix(err, "--model");
-        short_name(model, name);
+        model_name(flags, model, name);
         vidur_text_adds(named->out, "  - {name: ");
         put_quoted(named->out, name);
         vidur_text_adds(named->out, ", identifier: ");
@@ -218,7 +225,7 @@ static int put_models(const struct search_flags *flags, struct named *named,
     return 0;
 }
 
-static void put_experts(struct named *named)
+static void put_experts(const struct search_flags *flags, struct named *named)
 {
     char name[MAX_NAME + 1];
     int with = 0;
@@ -232,7 +239,7 @@ static void put_experts(struct named *named)
     vidur_text_adds(named->out, "exclude:  # no experts\n");
     for (int i = 0; i < named->models.count; i++)
         if (!has_experts(&named->specs[i])) {
-            short_name(named->models.text[i], name);
+            model_name(flags, named->models.text[i], name);
             vidur_text_adds(named->out, "  - {model: ");
             put_quoted(named->out, name);
             vidur_text_adds(named->out, ", expert_parallel: true}\n");
@@ -486,7 +493,7 @@ static int put_all(const struct search_flags *flags, struct named *named,
     if (put_tensor_parallel(flags, named, err) != 0)
         return -1;
     vidur_text_adds(out, "pp_dimensions: [1]\n");
-    put_experts(named);
+    put_experts(flags, named);
     if (put_objectives(flags, out, err) != 0)
         return -1;
     vidur_text_adds(out, "estimator: {source: roofline}\n");

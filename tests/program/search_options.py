@@ -4,6 +4,7 @@
 """
 
 import os
+import subprocess
 import sys
 import unittest
 
@@ -20,6 +21,12 @@ OPTIONS = ("--model", "gpt-oss-20b,llama-3.1-8b", "--gpus", "h100,h200", "--pric
 FEWER = ("--set", "batch_sizes=[64]", "--set", "traces.0.num_requests=500")
 TRACE = "num_prefill_tokens,num_decode_tokens\n" + "".join(
     f"{100 + 37 * i % 400},{10 + 13 * i % 90}\n" for i in range(50))
+
+HUGGING_FACE = """{"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+ "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 8, "hidden_act": "silu",
+ "num_attention_heads": 16, "num_key_value_heads": 8, "vocab_size": 32000,
+ "max_position_embeddings": 8192, "tie_word_embeddings": false, "torch_dtype": "bfloat16"}
+"""
 
 
 class Flags(Search):
@@ -67,6 +74,22 @@ class Flags(Search):
         self.assertNotIn("target", done.stdout)
         done = self.succeed(*OPTIONS, "--qps", "20", "--print-config", "-")
         self.assertIn("target: {qps: 20}\n", done.stdout)
+
+    def test_a_hugging_face_configuration(self):
+        """By a relative path: results call it after its folder."""
+        os.mkdir(self.path("mine"))
+        self.write(HUGGING_FACE, "mine/config.json")
+        limits = ("--gpus", "h100", "--ttft-p95", "1", "--trace", "t.csv")
+        for model, folder in (("mine/config.json", self.folder),
+                              ("config.json", self.path("mine"))):
+            trace = limits[:-1] + (self.path("t.csv"),)
+            done = subprocess.run([PROGRAM, "--model", model, *trace, "--print-config",
+                                   "-"], cwd=folder, text=True, capture_output=True)
+            path = os.path.join(os.path.realpath(folder), model)
+            self.assertIn(f'{{name: "mine", identifier: "{path}"}}', done.stdout,
+                          done.stderr)
+        done = self.succeed("--model", "mine/config.json", *limits, *FEWER)
+        self.assertIn("mine, t: ", done.stdout)
 
     def test_quiet_prints_nothing(self):
         done = self.succeed(*OPTIONS, *FEWER, "-q")

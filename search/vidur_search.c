@@ -1,11 +1,16 @@
 /* vidur-search: which deployment serves the most queries per dollar. */
 
 #include "base/args.h"
+#include "base/file.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "report/report.h"
 #include "report/report_model.h"
+#include "space/catalog.h"
+#include "space/flags.h"
 #include "study/session.h"
+
+#include <vidur/paths.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +43,15 @@ static const struct vidur_args_option options[] = {
      "machine's processors divided by its ranks."},
     {"top", 't', "N",
      "Rows of the ranking to print for each model and workload. Default: 5."},
+    {"list", 0, CATALOG_KINDS,
+     "Print what there is of a kind, with the facts that tell one from another, and "
+     "end."},
+#define X(member, name, value, help) {name, 0, value, help},
+    SEARCH_FLAGS(X)
+#undef X
+        {"print-config", 0, "FILE",
+         "Where the configuration goes that --model and the options after it make; -: "
+         "print it and end. Default: it is printed before the search."},
 };
 
 static const char *const libraries[] = {VIDUR_HDF5,
@@ -48,7 +62,8 @@ static const char *const libraries[] = {VIDUR_HDF5,
 
 static const struct vidur_args_spec spec = {
     .program = PROGRAM,
-    .arguments = "CONFIG.yaml [-o results.h5] [--resume] [--set KEY.PATH=VALUE]...",
+    .arguments = "CONFIG.yaml|--model NAME --gpus NAME,... [-o results.h5] [--resume] "
+                 "[--set KEY.PATH=VALUE]...",
     .summary =
         "Finds the deployment of a large language model that serves the most queries "
         "per second and dollar within latency objectives (SLOs). The configuration "
@@ -61,17 +76,20 @@ static const struct vidur_args_spec spec = {
         "ranks under mpirun or srun; the results are the same. On SIGTERM or SIGINT it "
         "stops within two seconds and can be resumed. Every key of the configuration "
         "is "
-        "explained in configs/reference.yaml. Exit status: 0 done; 1 bad usage, "
+        "explained in configs/reference.yaml; --model, --gpus and limits of latency "
+        "make "
+        "one that searches vLLM's V1 engine. Exit status: 0 done; 1 bad usage, "
         "configuration or input, nothing written; 2 not completed, what was finished "
         "is "
         "kept; 3 interrupted, can be resumed.",
     .options = options,
     .num_options = sizeof options / sizeof options[0],
     .takes_set = true,
-    .min_positional = 1,
     .max_positional = 1,
     .libraries = libraries,
     .examples = {"mpirun -n 2 vidur-search configs/quickstart.yaml -o results.h5",
+                 "vidur-search --model llama-3.1-8b --gpus a100,h100 --ttft-p95 1 "
+                 "--tpot-p95 0.04",
                  "vidur-search configs/quickstart.yaml --target-qps 50",
                  "vidur-search configs/quickstart.yaml --set search.seed=7 --set "
                  "'batch_sizes=[64, 128]'",
@@ -319,7 +337,105 @@ static const char **list_sets(const struct vidur_args *args, char *target, int *
     return sets;
 }
 
-static int search(const struct vidur_args *args, bool launched)
+/* ---- A search without a file ---- */
+
+/* The configuration that the options make. */
+struct made {
+    struct search_flags flags;
+    struct vidur_text text;
+    char folder[VIDUR_PATH_MAX];
+    struct vidur_error refused; /* its code is VIDUR_OK where there is none */
+};
+
+static void read_flags(const struct vidur_args *args, struct made *made)
+{
+    *made = (struct made){.folder = ""};
+#define X(member, name, value, help) made->flags.member = vidur_args_value(args, name);
+    SEARCH_FLAGS(X)
+#undef X
+    made->flags.folder = made->folder;
+}
+
+/* Either a file or options. */
+static int check_ways(const struct vidur_args *args, const struct made *made,
+                      struct vidur_error *err)
+{
+    const char *flag = search_flags_first(&made->flags);
+    if (!flag && vidur_args_given(args, "print-config"))
+        flag = "print-config";
+    if (args->num_positional > 0 && flag)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--%s makes a configuration, and %s is one; give one of them "
+                          "(--set changes keys of a file%s)",
+                          flag, args->positional[0],
+                          strcmp(flag, "qps") == 0 ? ", --target-qps its load" : "");
+    if (args->num_positional == 0 && !flag)
+        return vidur_fail(err, VIDUR_EINVAL, "arguments are missing: %s %s",
+                          spec.program, spec.arguments);
+    return 0;
+}
+
+static int make_config(struct made *made, struct vidur_error *err)
+{
+    if (!getcwd(made->folder, sizeof made->folder))
+        return vidur_file_fail(err, ".", "cannot tell the working directory");
+    return search_flags_write(&made->flags, &made->text, err);
+}
+
+/* On rank 0: to the file named, else before what the search prints. */
+static int show_config(const struct vidur_args *args, const struct made *made,
+                       struct vidur_error *err)
+{
+    const char *file = vidur_args_value(args, "print-config");
+    if (file && strcmp(file, "-") != 0)
+        return vidur_file_write(file, made->text.data, made->text.length, err);
+    if (!file && args->quiet)
+        return 0;
+    printf("%s%s", made->text.data, file ? "" : "\n");
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return vidur_fail(err, VIDUR_EIO, "cannot write to standard output");
+    return 0;
+}
+
+/* What the session is to read: a file or the options' configuration. */
+static void choose_config(const struct vidur_args *args, int rank, struct made *made,
+                          struct session_options *session)
+{
+    const char *file = vidur_args_value(args, "print-config");
+    struct vidur_error *err = &made->refused;
+    if (args->num_positional > 0) {
+        session->config_path = args->positional[0];
+        return;
+    }
+    session->config_path = file ? file : "(options)";
+    session->refused = err;
+    if (make_config(made, err) == 0 && rank == 0)
+        show_config(args, made, err);
+    session->config_text = made->text.data;
+}
+
+/* Nothing but the configuration, or a list, is asked for. */
+static bool ends_early(const struct vidur_args *args)
+{
+    const char *file = vidur_args_value(args, "print-config");
+    return vidur_args_given(args, "list") || (file && strcmp(file, "-") == 0);
+}
+
+static int answer_early(const struct vidur_args *args, struct made *made,
+                        struct vidur_error *err)
+{
+    const char *kind = vidur_args_value(args, "list");
+    if (!kind)
+        return make_config(made, err) != 0 ? -1 : show_config(args, made, err);
+    if (catalog_write(kind, &made->text, err) != 0)
+        return -1;
+    fputs(made->text.data, stdout);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return vidur_fail(err, VIDUR_EIO, "cannot write to standard output");
+    return 0;
+}
+
+static int search(const struct vidur_args *args, struct made *made, bool launched)
 {
     struct voice voice = {.started = false};
     const struct vidur_log log = {.write = args->quiet ? NULL : print_log,
@@ -330,8 +446,7 @@ static int search(const struct vidur_args *args, bool launched)
     char target[TARGET_TEXT];
     int num_sets;
     const char **sets = list_sets(args, target, &num_sets);
-    struct session_options session = {.config_path = args->positional[0],
-                                      .sets = sets,
+    struct session_options session = {.sets = sets,
                                       .num_sets = sets ? num_sets : 0,
                                       .output = output ? output : "results.h5",
                                       .resume = vidur_args_given(args, "resume"),
@@ -351,6 +466,7 @@ static int search(const struct vidur_args *args, bool launched)
     const struct session_team team = join_team(launched, &session.threads);
     if (team.rank != 0)
         session.log = NULL;
+    choose_config(args, team.rank, made, &session);
     catch_signals();
     vidur_progress_start(&voice.progress, stderr, args->quiet || team.rank != 0,
                          "candidates");
@@ -371,27 +487,47 @@ static int search(const struct vidur_args *args, bool launched)
     return share_status(&team, status, outcome.abandoned);
 }
 
+/* Alone or on the ranks of an MPI launcher. */
+static int search_on_ranks(const struct vidur_args *args, struct made *made, int *argc,
+                           char ***argv)
+{
+    bool launched = false;
+#ifdef VIDUR_HAVE_MPI
+    launched = is_launched();
+    if (launched)
+        init_mpi(argc, argv);
+#else
+    (void)argc, (void)argv;
+#endif
+    const int status = search(args, made, launched);
+#ifdef VIDUR_HAVE_MPI
+    if (launched)
+        MPI_Finalize();
+#endif
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct vidur_args args;
+    struct made made = {.folder = ""};
     struct vidur_error err = {0};
     int status = SESSION_DONE;
-    bool launched = false;
-    if (vidur_args_parse(&args, &spec, argc, argv, &err) != 0) {
+    bool failed = vidur_args_parse(&args, &spec, argc, argv, &err) != 0;
+    if (!failed && !vidur_args_answer(&args, stdout)) {
+        read_flags(&args, &made);
+        failed =
+            !vidur_args_given(&args, "list") && check_ways(&args, &made, &err) != 0;
+        if (!failed && ends_early(&args))
+            failed = answer_early(&args, &made, &err) != 0;
+        else if (!failed)
+            status = search_on_ranks(&args, &made, &argc, &argv);
+    }
+    if (failed) {
         fprintf(stderr, PROGRAM ": %s\n", err.text);
         status = SESSION_BAD_INPUT;
-    } else if (!vidur_args_answer(&args, stdout)) {
-#ifdef VIDUR_HAVE_MPI
-        launched = is_launched();
-        if (launched)
-            init_mpi(&argc, &argv);
-#endif
-        status = search(&args, launched);
-#ifdef VIDUR_HAVE_MPI
-        if (launched)
-            MPI_Finalize();
-#endif
     }
+    free(made.text.data);
     vidur_args_release(&args);
     return status;
 }

@@ -70,6 +70,10 @@ const char *vidur_knob_name(enum vidur_knob knob);
 double vidur_knob_value(const struct vidur_scheduler_config *config,
                         enum vidur_knob knob);
 
+/* The routers, in a fixed order: the name of one and which replica it picks; NULL
+ * behind the last. */
+const char *vidur_router_tell(int index, const char **remark);
+
 struct vidur_deployment {
     struct vidur_model_spec model;
     struct vidur_device_sku device;

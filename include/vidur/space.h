@@ -185,6 +185,17 @@ struct vidur_search_config {
 int vidur_search_config_load(struct vidur_search_config *config, const char *path,
                              const char *const *sets, int num_sets,
                              struct vidur_error *err);
+/* The same of text in memory where source.text is given: source.path is then its name
+ * in messages and results, and what relative paths are relative to. */
+struct vidur_search_source {
+    const char *path;
+    const char *text; /* NULL: the file's */
+    const char *const *sets;
+    int num_sets;
+};
+int vidur_search_config_read(struct vidur_search_config *config,
+                             const struct vidur_search_source *source,
+                             struct vidur_error *err);
 void vidur_search_config_release(struct vidur_search_config *config);
 
 /* "ttft_p99": how results name an SLO. */

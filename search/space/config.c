@@ -402,20 +402,42 @@ static int keep_text(struct vidur_search_config *config, struct vidur_error *err
                : 0;
 }
 
-int vidur_search_config_load(struct vidur_search_config *config, const char *path,
-                             const char *const *sets, int num_sets,
+static struct vidur_yaml *open_source(const struct vidur_search_source *source,
+                                      struct vidur_error *err)
+{
+    if (!source->text)
+        return vidur_yaml_open(source->path, source->sets, source->num_sets, err);
+    struct vidur_yaml *doc =
+        vidur_yaml_parse(source->path, source->text, strlen(source->text), err);
+    if (!doc || vidur_yaml_set_all(doc, source->sets, source->num_sets, err) == 0)
+        return doc;
+    vidur_yaml_free(doc);
+    return NULL;
+}
+
+int vidur_search_config_read(struct vidur_search_config *config,
+                             const struct vidur_search_source *source,
                              struct vidur_error *err)
 {
     memset(config, 0, sizeof *config);
     set_defaults(config);
-    snprintf(config->path, sizeof config->path, "%s", path);
-    config->doc = vidur_yaml_open(path, sets, num_sets, err);
+    snprintf(config->path, sizeof config->path, "%s", source->path);
+    config->doc = open_source(source, err);
     if (!config->doc)
         return -1;
     if (vidur_yaml_read(vidur_yaml_root(config->doc), root_fields, config, err) != 0 ||
         complete_all(vidur_yaml_root(config->doc), config, err) != 0)
         return -1;
     return keep_text(config, err);
+}
+
+int vidur_search_config_load(struct vidur_search_config *config, const char *path,
+                             const char *const *sets, int num_sets,
+                             struct vidur_error *err)
+{
+    const struct vidur_search_source source = {
+        .path = path, .sets = sets, .num_sets = num_sets};
+    return vidur_search_config_read(config, &source, err);
 }
 
 void vidur_search_config_release(struct vidur_search_config *config)

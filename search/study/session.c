@@ -59,8 +59,13 @@ static bool agree(struct session *s, bool failed, enum session_status status)
 static int load(struct session *s, struct vidur_error *err)
 {
     const struct session_options *o = s->options;
-    if (vidur_search_config_load(&s->config, o->config_path, o->sets, o->num_sets,
-                                 err) != 0 ||
+    const struct vidur_search_source source = {.path = o->config_path,
+                                               .text = o->config_text,
+                                               .sets = o->sets,
+                                               .num_sets = o->num_sets};
+    if (o->refused && o->refused->code != VIDUR_OK)
+        return vidur_fail(err, o->refused->code, "%s", o->refused->text);
+    if (vidur_search_config_read(&s->config, &source, err) != 0 ||
         vidur_space_build(&s->space, &s->config, err) != 0)
         return -1;
     if (o->num_shards > 1)

@@ -27,6 +27,8 @@ struct session_team session_alone(void);
 
 struct session_options {
     const char *config_path;
+    const char *config_text; /* NULL: read from config_path, which else only names it */
+    const struct vidur_error *refused; /* the configuration could not be had: why */
     const char *const *sets;
     int num_sets;
     const char *output; /* results.h5; the journal is beside it */

@@ -43,6 +43,13 @@ static const char *router_name(int index)
     return ops ? ops->name : NULL;
 }
 
+const char *vidur_router_tell(int index, const char **remark)
+{
+    const struct vidur_router_ops *ops = vidur_router_at(index);
+    *remark = ops ? ops->remark : NULL;
+    return ops ? ops->name : NULL;
+}
+
 _Static_assert(VIDUR_KNOBS_END <= 64, "knobs are bits of a uint64_t");
 
 const char *vidur_knob_name(enum vidur_knob knob)

@@ -55,9 +55,18 @@ static int32_t pick_least_outstanding(struct vidur_router_state *state,
 }
 
 static const struct vidur_router_ops routers[] = {
-    {.name = "round_robin", .is_static = true, .pick = pick_next},
-    {.name = "random", .is_static = true, .pick = pick_random},
-    {.name = "lor", .is_static = false, .pick = pick_least_outstanding},
+    {.name = "round_robin",
+     .remark = "each replica in turn",
+     .is_static = true,
+     .pick = pick_next},
+    {.name = "random",
+     .remark = "a replica at random",
+     .is_static = true,
+     .pick = pick_random},
+    {.name = "lor",
+     .remark = "the replica with the least outstanding requests",
+     .is_static = false,
+     .pick = pick_least_outstanding},
 };
 
 enum { NUM_ROUTERS = sizeof routers / sizeof *routers };

@@ -24,7 +24,8 @@ struct vidur_router_state {
 
 struct vidur_router_ops {
     const char *name;
-    bool is_static; /* pick ignores the replicas, which may then be NULL */
+    const char *remark; /* which replica, in a few words */
+    bool is_static;     /* pick ignores the replicas, which may then be NULL */
     int32_t (*pick)(struct vidur_router_state *state,
                     const struct vidur_replica *const *replicas);
 };

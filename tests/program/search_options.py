@@ -1,0 +1,172 @@
+"""vidur-search without a configuration file, and its lists.
+
+    search_options.py VIDUR-SEARCH SOURCE-FOLDER
+"""
+
+import os
+import subprocess
+import sys
+import unittest
+
+import search_support
+from search_support import Search
+
+PROGRAM, SOURCE = sys.argv[1:3]
+Search.program = PROGRAM
+
+# Seconds, with a model with experts beside one without.
+OPTIONS = ("--model", "gpt-oss-20b,llama-3.1-8b", "--gpus", "h100,h200", "--price",
+           "h200=6", "--num-gpus", "2", "--tp", "1,2", "--ttft-p95", "1", "--tpot-p95",
+           "0.05", "--trace", "t.csv")
+FEWER = ("--set", "batch_sizes=[64]", "--set", "traces.0.num_requests=500")
+TRACE = "num_prefill_tokens,num_decode_tokens\n" + "".join(
+    f"{100 + 37 * i % 400},{10 + 13 * i % 90}\n" for i in range(50))
+
+HUGGING_FACE = """{"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+ "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 8, "hidden_act": "silu",
+ "num_attention_heads": 16, "num_key_value_heads": 8, "vocab_size": 32000,
+ "max_position_embeddings": 8192, "tie_word_embeddings": false, "torch_dtype": "bfloat16"}
+"""
+
+
+class Flags(Search):
+    def setUp(self):
+        super().setUp()
+        self.write(TRACE, "t.csv")
+
+    def refuse(self, *args):
+        done = self.run_program(*args)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertEqual(self.files(), ["t.csv"])
+        return done.stderr
+
+    def succeed(self, *args, **kwargs):
+        done = self.run_program(*args, **kwargs)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def test_the_same_as_its_file(self):
+        """Results of options are those of the configuration that they print, given as a
+        file, wherever it lies; on two ranks, too."""
+        self.need_h5py()
+        done = self.succeed(*OPTIONS, *FEWER, "-o", "options.h5")
+        text, _, ranking = done.stdout.partition("\n\n")
+        self.assertIn("models:\n", text)
+        self.assertIn("gpt-oss-20b, t: ", ranking)
+        os.mkdir(self.path("sub"))
+        self.succeed(*OPTIONS, *FEWER, "-o", "named.h5", "--print-config", "sub/c.yaml")
+        with open(self.path("sub/c.yaml"), encoding="utf-8") as file:
+            self.assertEqual(file.read().strip(), text)
+        self.succeed("sub/c.yaml", *FEWER, "-o", "file.h5")
+        self.succeed(*OPTIONS, *FEWER, "-o", "ranks.h5",
+                     before=search_support.mpirun(2))
+        wanted = search_support.read(self.path("file.h5"))
+        self.assertTrue((wanted["ranking"]["status"] == b"ok").any())
+        for name in ("options.h5", "named.h5", "ranks.h5"):
+            found = search_support.read(self.path(name))
+            self.assertEqual(search_support.differences(found, wanted), [], name)
+
+    def test_print_and_end(self):
+        done = self.succeed(*OPTIONS, "--print-config", "-")
+        self.assertTrue(done.stdout.endswith("estimator: {source: roofline}\n"))
+        self.assertEqual(self.files(), ["t.csv"])
+        self.assertNotIn("target", done.stdout)
+        done = self.succeed(*OPTIONS, "--qps", "20", "--print-config", "-")
+        self.assertIn("target: {qps: 20}\n", done.stdout)
+
+    def test_a_hugging_face_configuration(self):
+        """By a relative path: results call it after its folder."""
+        os.mkdir(self.path("mine"))
+        self.write(HUGGING_FACE, "mine/config.json")
+        limits = ("--gpus", "h100", "--ttft-p95", "1", "--trace", "t.csv")
+        for model, folder in (("mine/config.json", self.folder),
+                              ("config.json", self.path("mine"))):
+            trace = limits[:-1] + (self.path("t.csv"),)
+            done = subprocess.run([PROGRAM, "--model", model, *trace, "--print-config",
+                                   "-"], cwd=folder, text=True, capture_output=True)
+            path = os.path.join(os.path.realpath(folder), model)
+            self.assertIn(f'{{name: "mine", identifier: "{path}"}}', done.stdout,
+                          done.stderr)
+        done = self.succeed("--model", "mine/config.json", *limits, *FEWER)
+        self.assertIn("mine, t: ", done.stdout)
+
+    def test_quiet_prints_nothing(self):
+        done = self.succeed(*OPTIONS, *FEWER, "-q")
+        self.assertEqual((done.stdout, done.stderr), ("", ""))
+        self.assertEqual(self.files(), ["results.h5", "t.csv"])
+
+    def test_fixed_lengths_and_a_load(self):
+        done = self.succeed("--model", "llama-3.1-8b", "--gpus", "h100", "--ttft-p95", "1",
+                            "--prompt", "200", "--output-tokens", "50", "--qps", "30",
+                            *FEWER)
+        self.assertIn("llama-3.1-8b, 200-in-50-out: ", done.stdout)
+
+    def test_not_beside_a_file(self):
+        for option in (("--model", "gpt-oss-20b"), ("--gpus", "h100"), ("--tp", "1"),
+                       ("--qps", "50"), ("--print-config", "-"), ("--price", "h100=3")):
+            text = self.refuse("a.yaml", *option)
+            self.assertIn(f"{option[0]} makes a configuration, and a.yaml is one", text)
+        self.assertIn("--target-qps", self.refuse("a.yaml", "--qps", "50"))
+
+    def test_what_is_missing_is_named(self):
+        self.assertIn("--gpus is missing", self.refuse("--model", "gpt-oss-20b"))
+        self.assertIn("--model is missing", self.refuse("--gpus", "h100"))
+        self.assertIn("--model and --gpus are missing", self.refuse("--tp", "1"))
+        self.assertIn("--model and --gpus are missing", self.refuse("--print-config", "-"))
+        self.assertIn("--gpus NAME", self.refuse())
+        self.assertIn("h200 has no price in data/skus; add --price h200=USD",
+                      self.refuse("--model", "gpt-oss-20b", "--gpus", "h200", "--ttft-p95",
+                                  "1"))
+
+    def test_errors_of_the_configuration_have_a_line(self):
+        done = self.run_program(*OPTIONS, "--model", "gpt-oss-20b,openai/gpt-oss-20b")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("(options):", done.stderr)
+        self.assertIn("'gpt-oss-20b' is taken by an earlier model", done.stderr)
+        done = self.run_program(*OPTIONS, "--print-config", "/no/such/c.yaml")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("/no/such", done.stderr)
+
+
+class Lists(Search):
+    def names(self, kind):
+        done = self.run_program("--list", kind)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        header, *lines = done.stdout.splitlines()
+        names = [line.split()[0] for line in lines]
+        self.assertEqual(names, sorted(names))
+        self.assertEqual(header.split()[0], kind.rstrip("s"))
+        return names
+
+    def specs(self, folder, suffix=".yaml"):
+        return sorted(name.removesuffix(suffix) for name in
+                      os.listdir(os.path.join(SOURCE, "data", folder))
+                      if name.endswith(suffix))
+
+    def test_all_are_listed(self):
+        self.assertEqual(self.names("models"), self.specs("models"))
+        self.assertEqual(self.names("devices"), self.specs("skus/devices"))
+        self.assertEqual(self.names("nodes"), self.specs("skus/nodes"))
+        self.assertEqual(self.names("traces"), [f"data:traces/{name}.csv" for name in
+                                                self.specs("traces", ".csv")])
+        self.assertEqual(self.names("routers"), ["lor", "random", "round_robin"])
+        self.assertIn("vllm_v1", self.names("schedulers"))
+
+    def test_unknown_kind(self):
+        done = self.run_program("--list", "gpus")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("models, devices, nodes, schedulers, routers, traces", done.stderr)
+
+    def test_data_folder(self):
+        os.makedirs(self.path("data/models"))
+        with open(os.path.join(SOURCE, "data/models/qwen3-8b.yaml"), encoding="utf-8") as f:
+            self.write(f.read(), "data/models/mine.yaml")
+        done = self.run_program("--list", "models",
+                                env={**os.environ, "VIDUR_DATA_DIR": self.path("data")})
+        self.assertEqual([line.split()[0] for line in done.stdout.splitlines()],
+                         ["model", "mine"])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

@@ -187,9 +187,16 @@ class Refusals(unittest.TestCase):
 
     def test_spec_without_a_key(self):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as spec:
-            spec.write(SPEC.replace("head_dim: 16\n", ""))
+            spec.write(SPEC.replace("mlp_hidden_dim: 256\n", ""))
             spec.flush()
-            self.refused("head_dim: missing", "--model", spec.name)
+            self.refused("mlp_hidden_dim: missing", "--model", spec.name)
+
+    def test_spec_of_experts(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as spec:
+            spec.write(SPEC + "num_experts: 8\n")
+            spec.flush()
+            self.refused("num_experts: experts; the profiler measures dense", "--model",
+                         spec.name)
 
     def test_impossible_degree(self):
         self.refused("no model here allows", "--model", "microsoft/phi-2", "--tp", "3")

@@ -254,8 +254,8 @@ static void test_any_order(void)
 static void test_killed_in_any_order(void)
 {
     static const char *const others[] = {
-        "search: {confirm_top: 2, granularity: 0.01, max_deaths: 1000}\n"
-        "target: {qps: 30}\n",
+        ("search: {confirm_top: 2, granularity: 0.01, max_deaths: 1000}\n"
+         "target: {qps: 30}\n"),
         "search: {confirm_top: 2, replications: 3, confirm: 2, max_deaths: 1000}\n",
         "search: {confirm_top: 2, max_iterations: 4, max_deaths: 1000}\n"};
     for (int top = 1; top <= 4; top++) {

@@ -182,7 +182,7 @@ static void test_kernels(void)
 
 static void test_roofline(void)
 {
-    static const struct bounds bounds[] = {{NULL, NULL, NULL, 11, 0}};
+    static const struct bounds bounds[] = {{NULL, NULL, NULL, 9, 21}};
     compare("estimator={source: roofline}%.0s", bounds, 1);
 }
 

@@ -1,3 +1,4 @@
+#include "space_fixture.h"
 #include "test.h"
 
 #include <vidur/space.h>
@@ -10,41 +11,6 @@
 #define TRACE                                                                          \
     "traces: [{name: u, lengths: {type: uniform, min_tokens: 64}, num_requests: "      \
     "100}]\n"
-
-static char folder[] = "/tmp/vidur-served-XXXXXX";
-static char path[64];
-
-static struct vidur_search_config config;
-static struct vidur_space space;
-
-static int build(const char *text, struct vidur_error *err)
-{
-    if (!path[0]) {
-        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
-        snprintf(path, sizeof path, "%s/c.yaml", folder);
-    }
-    FILE *file = fopen(path, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    fputs(text, file);
-    fclose(file);
-    if (vidur_search_config_load(&config, path, NULL, 0, err) != 0)
-        return -1;
-    return vidur_space_build(&space, &config, err);
-}
-
-static void expect_builds(const char *text)
-{
-    struct vidur_error err = {0};
-    if (build(text, &err) != 0)
-        printf("\n    %s", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
-}
-
-static void release(void)
-{
-    vidur_space_release(&space);
-    vidur_search_config_release(&config);
-}
 
 static uint64_t ids[2][64];
 
@@ -245,4 +211,5 @@ VIDUR_TEST_MAIN("served models", {"expert parallelism", test_expert_parallel},
                 {"precisions", test_precisions},
                 {"the spec's precision", test_precision_of_the_spec},
                 {"checkpoints", test_checkpoints},
-                {"layers that are not timed", test_layers_that_are_not_timed})
+                {"layers that are not timed", test_layers_that_are_not_timed},
+                {"clean up", space_fixture_remove})

@@ -1,3 +1,4 @@
+#include "space_fixture.h"
 #include "test.h"
 
 #include <vidur/space.h>
@@ -11,41 +12,6 @@
 #define TRACE                                                                          \
     "traces: [{name: u, lengths: {type: uniform, min_tokens: 64}, num_requests: "      \
     "100}]\n"
-
-static char folder[] = "/tmp/vidur-space-XXXXXX";
-static char path[64];
-
-static struct vidur_search_config config;
-static struct vidur_space space;
-
-static int build(const char *text, struct vidur_error *err)
-{
-    if (!path[0]) {
-        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
-        snprintf(path, sizeof path, "%s/c.yaml", folder);
-    }
-    FILE *file = fopen(path, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    fputs(text, file);
-    fclose(file);
-    if (vidur_search_config_load(&config, path, NULL, 0, err) != 0)
-        return -1;
-    return vidur_space_build(&space, &config, err);
-}
-
-static void expect_builds(const char *text)
-{
-    struct vidur_error err = {0};
-    if (build(text, &err) != 0)
-        printf("\n    %s", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
-}
-
-static void release(void)
-{
-    vidur_space_release(&space);
-    vidur_search_config_release(&config);
-}
 
 static void test_the_papers_grid(void)
 {
@@ -204,7 +170,7 @@ static void test_clusters_at_two_prices(void)
 static const char *write_spec(const char *name, const char *text)
 {
     static char spec[96];
-    snprintf(spec, sizeof spec, "%s/%s", folder, name);
+    snprintf(spec, sizeof spec, "%s/%s", space_fixture_folder(), name);
     FILE *file = fopen(spec, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     fputs(text, file);
@@ -287,7 +253,7 @@ static void expect_kv_heads(const char *semantics, int64_t num_invalid)
                               "mlp_hidden_dim: 4096\nvocab_size: 1000\n"
                               "max_position_embeddings: 4096\nuse_gated_mlp: true\n";
     char model[80], text[1024];
-    snprintf(model, sizeof model, "%s-ten.yaml", folder);
+    snprintf(model, sizeof model, "%s-ten.yaml", space_fixture_folder());
     FILE *file = fopen(model, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     fputs(ten, file);
@@ -417,8 +383,7 @@ static void test_no_warm_start_means_no_chains(void)
         CU_ASSERT_EQUAL(space.candidates[i].before, -1);
     CU_ASSERT_TRUE(space.candidates[0].chain != space.candidates[1].chain);
     release();
-    unlink(path);
-    rmdir(folder);
+    space_fixture_remove();
 }
 
 VIDUR_TEST_MAIN("space", {"the paper's grid", test_the_papers_grid},

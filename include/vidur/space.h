@@ -198,9 +198,6 @@ int vidur_search_config_read(struct vidur_search_config *config,
                              struct vidur_error *err);
 void vidur_search_config_release(struct vidur_search_config *config);
 
-/* "ttft_p99": how results name an SLO. */
-void vidur_slo_name(const struct vidur_slo *slo, char *out, size_t size);
-
 /* ---- The space ---- */
 
 enum vidur_candidate_status {

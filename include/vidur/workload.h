@@ -4,6 +4,7 @@
 #include <vidur/deployment.h>
 #include <vidur/error.h>
 #include <vidur/shared_prefix.h>
+#include <vidur/slo.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,6 +79,12 @@ struct vidur_workload_config {
 
 struct vidur_mt19937;
 
+/* A class of traffic. */
+struct vidur_traffic_class {
+    char name[VIDUR_CLASS_NAME];
+    int priority; /* lower values first, where the scheduler looks at it */
+};
+
 /* Requests in order of arrival, as arrays. Read-only for simulators; hot data. */
 struct vidur_workload {
     int64_t num_requests;
@@ -93,6 +100,9 @@ struct vidur_workload {
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
     const bool *is_cut;
+    const uint8_t *class_of; /* an index of classes; NULL: the run has none */
+    int num_classes;
+    struct vidur_traffic_class classes[VIDUR_MAX_CLASSES];
     struct vidur_prompts prompts;    /* .prompt NULL: no two requests share a prefix */
     struct vidur_load_stages stages; /* .count 0: the run has none */
     uint64_t seed; /* the configuration's, for other draws of the run (random router) */

@@ -8,13 +8,7 @@
 
 void slo_percentile(double quantile, char *out, size_t size)
 {
-    char digits[64];
-    snprintf(digits, sizeof digits, "%.10f", 100 * quantile);
-    size_t length = strlen(digits);
-    while (digits[length - 1] == '0')
-        length--;
-    length -= digits[length - 1] == '.';
-    snprintf(out, size, "%.*s", (int)length, digits);
+    vidur_slo_percentile(quantile, out, size);
 }
 
 void slo_column_name(const char *metric, double quantile, char *out, size_t size)

@@ -20,9 +20,9 @@ static const char *const latency_names[] = {
         NULL};
 
 static const struct vidur_slo default_slos[] = {
-    {VIDUR_LATENCY_ttft, 0.9, 2.0},
-    {VIDUR_LATENCY_tbt, 0.99, 0.2},
-    {VIDUR_LATENCY_scheduling_delay, 0.99, 5.0}};
+    {.metric = VIDUR_LATENCY_ttft, .quantile = 0.9, .limit_s = 2.0},
+    {.metric = VIDUR_LATENCY_tbt, .quantile = 0.99, .limit_s = 0.2},
+    {.metric = VIDUR_LATENCY_scheduling_delay, .quantile = 0.99, .limit_s = 5.0}};
 
 static const char *const kv_cache_names[] = {"auto", "bf16", "fp8", NULL};
 
@@ -451,11 +451,4 @@ void vidur_search_config_release(struct vidur_search_config *config)
     free(config->text);
     vidur_yaml_free(config->doc);
     memset(config, 0, sizeof *config);
-}
-
-void vidur_slo_name(const struct vidur_slo *slo, char *out, size_t size)
-{
-    char percentile[64];
-    slo_percentile(slo->quantile, percentile, sizeof percentile);
-    snprintf(out, size, "%s_p%s", vidur_latency_name(slo->metric), percentile);
 }

@@ -157,7 +157,7 @@ struct layout {
     struct vidur_replica_sizes sizes;
     int64_t num_requests;
     int64_t num_servers;
-    int num_slos;
+    struct vidur_slo_watch_sizes watch;
     int64_t event_capacity;
     size_t scheduler_bytes;
     struct vidur_front_end_times front_end;
@@ -208,7 +208,7 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
     struct layout layout = {
         .num_requests = workload->num_requests,
         .num_servers = simulator->deployment.num_replicas,
-        .num_slos = options->num_slos,
+        .watch = vidur_slo_watch_sizes(options, workload),
         .cpu_overhead = simulator->step_ops->has_cpu_overhead(simulator->step_model)};
     const bool observed = is_observed(options);
     /* Stages of load bind replicas together, which the stepper walks one by one. */
@@ -257,7 +257,9 @@ static size_t layout_bytes(const struct layout *layout)
            vidur_arena_bytes(servers, sizeof(void *)) +
            vidur_arena_bytes(servers, sizeof(bool)) +
            vidur_arena_bytes(servers, vidur_walk_bytes()) +
-           vidur_arena_bytes((size_t)layout->num_slos, sizeof(struct vidur_slo_count)) +
+           vidur_arena_bytes((size_t)layout->watch.num_counts,
+                             sizeof(struct vidur_slo_count)) +
+           vidur_arena_bytes((size_t)layout->watch.num_missed, 1) +
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->sizes.batch_capacity, sizeof(int64_t)) +
@@ -347,10 +349,12 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
                                            sizeof *run->events.events);
     run->observed_ids = vidur_arena_alloc(arena, (size_t)layout->sizes.batch_capacity,
                                           sizeof *run->observed_ids);
-    vidur_slo_watch_init(&run->watch,
-                         vidur_arena_alloc(arena, (size_t)layout->num_slos,
-                                           sizeof(struct vidur_slo_count)),
-                         run->options, run->workload,
+    run->watch.counts = vidur_arena_alloc(arena, (size_t)layout->watch.num_counts,
+                                          sizeof *run->watch.counts);
+    if (layout->watch.num_missed > 0)
+        run->watch.missed =
+            vidur_arena_alloc(arena, (size_t)layout->watch.num_missed, 1);
+    vidur_slo_watch_init(&run->watch, run->options, run->workload,
                          run->deployment->semantics == VIDUR_SEMANTICS_CORRECTED);
     for (int32_t i = 0; i < run->num_servers; i++)
         init_server(simulator, run, layout, i);
@@ -481,12 +485,12 @@ static int check_options(const struct vidur_workload *workload,
                           options->num_slos, VIDUR_MAX_SLOS);
     for (int i = 0; i < options->num_slos; i++) {
         const struct vidur_slo *slo = &options->slos[i];
-        if (!(slo->quantile > 0 && slo->quantile <= 1) || !(slo->limit_s >= 0))
-            return vidur_fail(
-                err, VIDUR_EINVAL,
-                "slos.%d: quantile %g and limit %g s; the quantile must be "
-                "in (0, 1] and the limit not negative",
-                i, slo->quantile, slo->limit_s);
+        if (vidur_slo_check(slo, err) != 0)
+            return vidur_fail_prefix(err, "slos.%d", i);
+        if (slo->class_number < 0 || slo->class_number > workload->num_classes)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "slos.%d: class %d of a workload of %d", i,
+                              slo->class_number, workload->num_classes);
     }
     return 0;
 }

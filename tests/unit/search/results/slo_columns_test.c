@@ -25,7 +25,8 @@ static void test_names(void)
                  {VIDUR_LATENCY_e2e_normalized, 0.75, "e2e_normalized_p75",
                   "e2e_normalized_p75_s"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct vidur_slo slo = {cases[i].metric, cases[i].quantile, 1};
+        const struct vidur_slo slo = {
+            .metric = cases[i].metric, .quantile = cases[i].quantile, .limit_s = 1};
         char text[VIDUR_SLO_COLUMN_NAME];
         vidur_slo_name(&slo, text, sizeof text);
         CU_ASSERT_STRING_EQUAL(text, cases[i].slo);

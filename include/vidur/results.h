@@ -95,6 +95,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, gpu_memory_utilization, 0, "1", "vllm_v1's share of memory; 0: none")      \
     X(FLAG, prefix_caching, 0, "1", "vllm_v1 with prefix caching")                     \
     X(FLAG, async_scheduling, 0, "1", "vllm_v1 with async scheduling")                 \
+    X(INT, scheduling_policy, 0, "1", "vllm_v1's: 0 fcfs, 1 priority")                 \
     X(INT, num_replicas, 0, "1", "replicas in the cluster")                            \
     X(INT, num_gpus, 0, "1", "devices in use")
 

@@ -59,6 +59,12 @@ struct vidur_slo {
     char class_name[VIDUR_CLASS_NAME]; /* of these; "" */
 };
 
+/* Those of one run. */
+struct vidur_slo_list {
+    struct vidur_slo slos[VIDUR_MAX_SLOS];
+    int count;
+};
+
 static inline bool vidur_slo_is_joint(const struct vidur_slo *slo)
 {
     return (int)slo->metric == VIDUR_SLO_JOINT;

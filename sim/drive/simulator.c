@@ -286,7 +286,11 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
         /* what shares prefixes is none of the reference's schedulers */
         .corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED ||
                      simulator->ops->shares_prefixes,
+        .by_priority =
+            vidur_scheduler_uses(simulator->ops, VIDUR_KNOB_scheduling_policy) &&
+            deployment->scheduler.scheduling_policy == VIDUR_SCHEDULING_PRIORITY,
         .index = index};
+    vidur_replica_rank(replica, run->workload);
     vidur_replica_init(replica, &simulator->arena, &layout->sizes);
     replica->account->full_size =
         batch_cap(simulator) / deployment->num_pipeline_stages;

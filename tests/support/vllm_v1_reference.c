@@ -230,6 +230,54 @@ static double next_arrival_s(struct world *w)
     return w->seen_at_s;
 }
 
+/* ---- Who comes first ---- */
+
+static bool by_priority(const struct world *w)
+{
+    return w->input->knobs->scheduling_policy == VIDUR_SCHEDULING_PRIORITY;
+}
+
+static int priority_of(const struct world *w, int32_t id)
+{
+    const struct vidur_workload *workload = w->input->workload;
+    return workload->class_of ? workload->classes[workload->class_of[id]].priority : 0;
+}
+
+/* By priority, then by arrival, which ids follow. */
+static bool comes_first(const struct world *w, int32_t a, int32_t b)
+{
+    const int p = priority_of(w, a), q = priority_of(w, b);
+    return p < q || (p == q && a < b);
+}
+
+/* At the front, or at the end; by priority neither matters. */
+static void wait_for_admission(struct world *w, int32_t id, bool front)
+{
+    int64_t at = front ? 0 : w->num_waiting;
+    if (by_priority(w))
+        for (at = 0; at < w->num_waiting && comes_first(w, w->waiting[at], id);)
+            at++;
+    w->tally->overtaken += by_priority(w) && !front && at < w->num_waiting;
+    for (int64_t i = w->num_waiting++; i > at; i--)
+        w->waiting[i] = w->waiting[i - 1];
+    w->waiting[at] = id;
+}
+
+/* Out of what runs: the last, or whoever comes last. */
+static int32_t take_victim(struct world *w)
+{
+    int64_t at = w->num_running - 1;
+    for (int64_t i = 0; by_priority(w) && i < w->num_running; i++)
+        if (comes_first(w, w->running[at], w->running[i]))
+            at = i;
+    const int32_t id = w->running[at];
+    w->tally->picked += at < w->num_running - 1;
+    w->num_running--;
+    for (int64_t i = at; i < w->num_running; i++)
+        w->running[i] = w->running[i + 1];
+    return id;
+}
+
 /* ---- Steps ---- */
 
 static void admit(struct world *w, int64_t budget, int64_t free_blocks)
@@ -268,7 +316,7 @@ static bool fix(struct world *w, double now_s, bool again)
         settle(w);
     while (comes_behind(w) && !again ? next_arrival_s(w) < now_s
                                      : next_arrival_s(w) <= now_s)
-        w->waiting[w->num_waiting++] = w->input->ids[w->arrived++];
+        wait_for_admission(w, w->input->ids[w->arrived++], false);
     for (int64_t i = 0; i < w->num_running; i++) {
         const struct request *r = &w->requests[w->running[i]];
         const int32_t n = n_after(r);
@@ -288,7 +336,7 @@ static bool fix(struct world *w, double now_s, bool again)
 static void preempt(struct world *w)
 {
     while (w->lacks > 0 && w->num_running > 0) {
-        const int32_t id = w->running[--w->num_running];
+        const int32_t id = take_victim(w);
         struct request *r = &w->requests[id];
         const int32_t total = r->prompt + r->output, before = num_free(w);
         w->lacks -= wants_block(w, r, r->n);
@@ -299,9 +347,7 @@ static void preempt(struct world *w)
         r->output = total - r->prompt;
         r->n = 0;
         w->out[id].restarts++;
-        for (int64_t i = w->num_waiting++; i > 0; i--)
-            w->waiting[i] = w->waiting[i - 1];
-        w->waiting[0] = id;
+        wait_for_admission(w, id, true);
     }
 }
 

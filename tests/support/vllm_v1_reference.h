@@ -28,6 +28,8 @@ struct v1_reference_tally {
     int64_t emptied;     /* steps that preemption left empty */
     int64_t fixed_apart; /* by an arrival while the step before was running */
     int64_t stages_late;
+    int64_t overtaken; /* arrivals that came before others that waited */
+    int64_t picked;    /* requests preempted by priority, not as the last admitted */
 };
 
 /* `ids`: the requests that this replica gets, in order; `out`, by id. */

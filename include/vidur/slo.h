@@ -89,6 +89,9 @@ void vidur_slo_percentile(double quantile, char *out, size_t size);
  * an objective. */
 void vidur_slo_name(const struct vidur_slo *slo, char *out, size_t size);
 
+/* What the name of a joint objective calls a latency: ttft, ..., norm, delay. */
+const char *vidur_slo_part_name(enum vidur_latency latency);
+
 /* "ttft 1 s, tpot 0.04 s": the limits of a joint objective. */
 void vidur_slo_describe_parts(const struct vidur_slo *slo, char *out, size_t size);
 

@@ -153,8 +153,7 @@ static void put_measured(struct vidur_text_table *table,
         vidur_table_number(table, vidur_number3(row->usd_per_million_tokens));
     }
     for (int i = 0; i < model->num_latencies; i++)
-        vidur_table_number(
-            table, vidur_number_time(vidur_row_latency(row, &model->latencies[i])));
+        vidur_table_number(table, vidur_number_slo(row, &model->latencies[i]));
     vidur_table_cell(table, row->bottleneck);
 }
 

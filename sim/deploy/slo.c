@@ -93,8 +93,8 @@ void vidur_slo_percentile(double quantile, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)length, digits);
 }
 
-/* In the name of a joint objective, which has room for all of them. */
-static const char *short_name(int latency)
+/* There is room for all of them in a name. */
+const char *vidur_slo_part_name(enum vidur_latency latency)
 {
     return latency == VIDUR_LATENCY_e2e_normalized     ? "norm"
            : latency == VIDUR_LATENCY_scheduling_delay ? "delay"
@@ -110,7 +110,7 @@ void vidur_slo_name(const struct vidur_slo *slo, char *out, size_t size)
     for (int i = 0; vidur_slo_is_joint(slo) && i < VIDUR_NUM_LATENCIES; i++)
         if (slo->parts_s[i] > 0) {
             strcat(metric, "_");
-            strcat(metric, short_name(i));
+            strcat(metric, vidur_slo_part_name((enum vidur_latency)i));
         }
     snprintf(out, size, "%s%s%s_p%s", slo->class_name, slo->class_name[0] ? "_" : "",
              metric, percentile);

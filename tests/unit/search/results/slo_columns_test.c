@@ -103,7 +103,7 @@ static void test_facts(void)
     add(&results, "b", "quantile", "80");
     add(&results, "c", "metric", "tbt");
     vidur_named_columns_make(&named, all, count, &results);
-    CU_ASSERT_EQUAL_FATAL(named.count, count - VIDUR_MAX_SLOS + 1);
+    CU_ASSERT_EQUAL_FATAL(named.count, count - VIDUR_NUM_PLACES + 1);
     const struct vidur_column *last = &named.columns[named.count - 1];
     CU_ASSERT_STRING_EQUAL(last->name, "tpot_p99_9_s");
     CU_ASSERT_STRING_EQUAL(last->unit, "s");

@@ -294,6 +294,10 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
         replica->store =
             vidur_block_store_new(&simulator->arena, &layout->store, run->workload);
     vidur_pipeline_init(&server->pipeline, &simulator->arena, &layout->sizes);
+    if (simulator->step_ops->stage_kind)
+        for (int32_t i = 0; i < server->pipeline.num_stages; i++)
+            server->pipeline.kinds[i] =
+                simulator->step_ops->stage_kind(simulator->step_model, i);
     server->scheduler =
         vidur_arena_alloc(&simulator->arena, layout->scheduler_bytes, 1);
     server->front_end = (struct vidur_front_end){.head = VIDUR_NO_REQUEST};

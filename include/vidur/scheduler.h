@@ -173,6 +173,9 @@ struct vidur_scheduler_ops {
      * the running list until its last chunk has been added to a batch, and comes back
      * with that one (vidur_batch_requeue_decodes). Until then it is not evicted. */
     bool chains_chunks;
+    /* Requests may leave it when their prompt is done, and may come to it with their
+     * prompt's KV cache: see vidur_loaded_pop. */
+    bool hands_over;
     /* NULL: nothing beyond vidur_deployment_check */
     int (*check)(const struct vidur_deployment *deployment, struct vidur_error *err);
     /* batches in flight on a replica; NULL: as many as stages */

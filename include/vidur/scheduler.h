@@ -72,7 +72,8 @@ struct vidur_batch {
     int32_t num_members; /* requests beside the group, in the order of being added */
     int32_t *member;
     int32_t *member_tokens;
-    int32_t capacity; /* requests */
+    int32_t *member_prefix; /* tokens of each in front of those */
+    int32_t capacity;       /* requests */
 };
 
 struct vidur_decode_group;
@@ -150,6 +151,9 @@ struct vidur_scheduler_ops {
 
     /* ---- What the search, the tables and the reports ask ---- */
     uint64_t knobs; /* VIDUR_USES(...) of each that it uses, the next two included */
+    /* Switches of them that a pipeline does nothing about: a search turns them off
+     * there. */
+    uint64_t idle_in_pipeline;
     /* Bounds the requests in a replica's batches, over all stages; every scheduler has
      * one. */
     enum vidur_knob batch_cap;
@@ -173,6 +177,10 @@ struct vidur_scheduler_ops {
     bool keeps_blocks;    /* batch_end releases the blocks of completed requests */
     bool fixed_blocks;    /* decoding never takes blocks */
     bool shares_prefixes; /* prompts are taken with vidur_take_prompt */
+    /* In a pipeline a prompt's next chunk may follow those in flight: the request is in
+     * the running list until its last chunk has been added to a batch, and comes back
+     * with that one (vidur_batch_requeue_decodes). Until then it is not evicted. */
+    bool chains_chunks;
     /* Requests may leave it when their prompt is done, and may come to it with their
      * prompt's KV cache: see vidur_loaded_pop. */
     bool hands_over;
@@ -386,6 +394,11 @@ static inline bool vidur_make_room(struct vidur_replica *replica,
 void vidur_batch_add(struct vidur_batch *batch, struct vidur_replica *replica,
                      int32_t request, int32_t tokens);
 
+/* The same of a prompt's chunk behind `prefix` tokens, the last of which may still be
+ * in batches in flight: see chains_chunks. */
+void vidur_batch_add_chunk(struct vidur_batch *batch, struct vidur_replica *replica,
+                           int32_t request, int32_t prefix, int32_t tokens);
+
 /* Adds a group, popped from the running list, if the batch is still empty, it has at
  * most `limit` requests and blocks for all of it are free (which it takes). Otherwise
  * false, and nothing has changed. */
@@ -413,6 +426,9 @@ int64_t vidur_running_demand(const struct vidur_replica *replica, int64_t *block
 
 /* The usual end: the group and the members go to the end of the running list. */
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch);
+/* That of chained chunks: without members whose prompt goes on. */
+void vidur_batch_requeue_decodes(struct vidur_replica *replica,
+                                 struct vidur_batch *batch);
 
 /* Calls `visit` for each request of a running item, with its processed tokens. */
 typedef void vidur_request_visitor(void *context, int32_t request, int32_t processed);

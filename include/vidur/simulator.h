@@ -77,9 +77,9 @@ struct vidur_request_records {
  * X(name)
  */
 #define VIDUR_STEP_PARTS(X)                                                            \
-    X(gemm_and_small) /* projections, norms, activation, rotary, embedding */          \
-    X(experts)        /* routed experts and their router */                            \
-    X(all_reduce)                                                                      \
+    X(gemm_and_small)    /* projections, norms, activation, rotary, embedding */       \
+    X(experts)           /* routed experts and their router */                         \
+    X(all_reduce)        /* and what is sent to the next stage */                      \
     X(attention_decode)  /* decode rows, and chunks that count as such */              \
     X(attention_prefill) /* other chunks */                                            \
     X(output_head)       /* and sampler */                                             \
@@ -113,7 +113,7 @@ struct vidur_batch_record {
     int64_t prefill_context_tokens; /* sum of n, each rounded up to the granularity */
     int64_t prefill_chunk_squares;  /* sum of chunk^2 */
     const double *step_parts_s;     /* VIDUR_NUM_STEP_PARTS; NULL: see the timetable */
-    double flops;                   /* of the stage */
+    double flops;                   /* of a stage, on average */
     int64_t allocated_blocks;       /* of the replica, at the start */
     int64_t num_waiting;            /* requests in the replica's queue, at the start */
     const int64_t *request_ids;     /* `size` of them; valid during the call */

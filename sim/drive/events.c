@@ -151,8 +151,10 @@ static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
     else
         vidur_batch_wait(batch, batch->stage_at_s, loop->now_s);
     batch->stage_at_s = loop->now_s;
-    const bool last = event->stage == pipeline->num_stages - 1;
-    push(loop, VIDUR_EVENT_STAGE_END, loop->now_s + batch->step.stage_s[last],
+    if (event->stage == pipeline->num_stages - 1)
+        batch->last_stage_at_s = loop->now_s;
+    push(loop, VIDUR_EVENT_STAGE_END,
+         loop->now_s + vidur_stage_s(pipeline, batch, event->stage),
          &(struct vidur_event){
              .replica = event->replica, .stage = event->stage, .object = stage->batch});
     return 0;
@@ -168,7 +170,8 @@ static int on_stage_end(struct loop *loop, const struct vidur_event *event)
         vidur_run_observe_batch(run, server, batch, event->stage))
         return -1;
     server->pipeline.stages[event->stage].batch = VIDUR_NO_BATCH;
-    vidur_batch_leave_stage(batch, &server->replica, event->stage, last);
+    vidur_batch_leave_stage(batch, &server->replica, event->stage,
+                            server->pipeline.kinds[event->stage]);
     batch->stage_at_s = loop->now_s;
     push(loop, VIDUR_EVENT_STAGE_SCHEDULE, loop->now_s, event);
     struct vidur_event next = *event;

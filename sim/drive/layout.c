@@ -166,6 +166,9 @@ static void init_server(struct vidur_run *run, struct vidur_arena *arena,
     if (layout->store.num_slots > 0)
         replica->store = vidur_block_store_new(arena, &layout->store, run->workload);
     vidur_pipeline_init(&server->pipeline, arena, &layout->sizes);
+    if (pool->step_ops->stage_kind)
+        for (int32_t i = 0; i < server->pipeline.num_stages; i++)
+            server->pipeline.kinds[i] = pool->step_ops->stage_kind(pool->step_model, i);
     server->scheduler = vidur_arena_alloc(arena, layout->scheduler_bytes, 1);
     server->front_end = (struct vidur_front_end){.head = VIDUR_NO_REQUEST};
     server->to_load_head = server->to_load_tail = VIDUR_NO_REQUEST;

@@ -17,7 +17,8 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
         run->observed_ids[i] = batch->seen.member[i];
     double parts_s[VIDUR_NUM_STEP_PARTS];
     if (pool->step_ops->parts)
-        pool->step_ops->parts(pool->step_model, &server->replica, batch, parts_s);
+        pool->step_ops->parts(pool->step_model, &server->replica, batch,
+                              server->pipeline.kinds[stage], parts_s);
     const struct vidur_batch_record record = {
         .batch_id = batch->seen.id,
         .replica = server->replica.index,
@@ -26,7 +27,7 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
         .scheduled_at_s = batch->scheduled_at_s,
         .started_at_s = batch->stage_at_s,
         .ended_at_s = server->replica.now_s,
-        .execution_time_s = batch->step.stage_s[last],
+        .execution_time_s = vidur_stage_s(&server->pipeline, batch, stage),
         .size = batch->seen.count,
         .num_tokens = batch->seen.num_tokens,
         .num_prefill_tokens = batch->seen.num_prefill_tokens,
@@ -71,12 +72,29 @@ static bool slot_is_free(const struct vidur_pipeline *pipeline, int32_t slot)
     return false;
 }
 
-static int64_t count_in_flight(const struct vidur_server *server)
+/* Members that are in the running list or another batch, too. */
+static int64_t count_chained(const struct vidur_run *run,
+                             const struct vidur_server *server,
+                             const struct vidur_batch *batch)
 {
     int64_t count = 0;
-    for (int32_t slot = 0; slot < server->pipeline.num_slots; slot++)
+    if (!server->pool->ops->chains_chunks || server->pipeline.num_slots == 1)
+        return 0;
+    for (int32_t i = 0; i < batch->num_members; i++)
+        count += batch->member_prefix[i] + batch->member_tokens[i] <
+                 run->requests.prefill_tokens[batch->member[i]];
+    return count;
+}
+
+static int64_t count_in_flight(const struct vidur_run *run,
+                               const struct vidur_server *server)
+{
+    int64_t count = 0;
+    for (int32_t slot = 0; slot < server->pipeline.num_slots; slot++) {
+        const struct vidur_batch *batch = &server->pipeline.batches[slot].seen;
         if (!slot_is_free(&server->pipeline, slot))
-            count += server->pipeline.batches[slot].seen.count;
+            count += batch->count - count_chained(run, server, batch);
+    }
     return count;
 }
 
@@ -121,7 +139,7 @@ void vidur_run_check_conservation(const struct vidur_run *run)
         allocated += server->replica.allocated_blocks;
         assert(server->replica.allocated_blocks <= server->replica.num_blocks);
         requests += server->replica.queue_length + count_running(server) +
-                    count_in_flight(server) + count_loaded(server) +
+                    count_in_flight(run, server) + count_loaded(server) +
                     server->replica.account->num_completed +
                     server->replica.account->num_departed;
         routed += server->replica.account->num_loaded;

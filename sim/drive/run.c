@@ -35,8 +35,7 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
         return VIDUR_NO_BATCH;
     }
     pool->step_ops->time(pool->step_model, &server->replica, batch);
-    if (!(batch->step.stage_s[0] > 0 && batch->step.stage_s[1] > 0 &&
-          batch->step.stage_s[0] < 0x1p16)) {
+    if (!vidur_pipeline_can_time(pipeline, batch)) {
         pool->step_ops->fail(pool->step_model, batch, run->err);
         return VIDUR_BATCH_FAILED;
     }
@@ -78,7 +77,7 @@ static double latency_s(const struct vidur_server *server,
                         const struct vidur_live_batch *batch)
 {
     return vidur_pipeline_is_single(&server->pipeline)
-               ? batch->step.stage_s[1]
+               ? batch->step.stage_s[VIDUR_STAGE_LAST]
                : server->replica.now_s - batch->scheduled_at_s;
 }
 

@@ -132,7 +132,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     struct vidur_live_batch *batch = server->pipeline.batches;
     const bool ended = walk->ends_at_s == now_s;
     if (ended) {
-        vidur_batch_leave_stage(batch, &server->replica, 0, true);
+        vidur_batch_leave_stage(batch, &server->replica, 0, VIDUR_STAGE_LAST);
         walk->ends_at_s = INFINITY;
         vidur_run_end_batch(walk->run, server, 0);
         pass_on(walk, now_s);
@@ -145,7 +145,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
         if (batch->formed_at_change >= 0 && walk->can_skip && !walk->run->stopped_early)
             vidur_fast_forward(walk, batch);
-        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
+        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[VIDUR_STAGE_LAST];
     }
     return lost;
 }
@@ -277,7 +277,7 @@ static bool any_busy(const struct vidur_run *run)
 {
     for (int32_t s = 0; s < run->num_servers; s++)
         if (run->servers[s].pipeline.in_flight > 0 ||
-            run->servers[s].front_end.head != VIDUR_NO_REQUEST)
+            run->walks[s].next_arrival_s < INFINITY)
             return true;
     return false;
 }

@@ -26,6 +26,7 @@ enum {
 struct scenario {
     struct vidur_fleet fleet;
     struct toy_step_times times[VIDUR_MAX_POOLS];
+    struct vidur_timetable *tables[VIDUR_MAX_POOLS]; /* made when first needed */
     struct vidur_workload workload;
     double arrived_at_s[MAX_REQUESTS];
     int32_t prefill[MAX_REQUESTS];
@@ -55,7 +56,10 @@ static void draw_pool(struct vidur_rng *rng, struct vidur_pool *pool,
     pool->role = role;
     pool->weight = 1;
     deployment->num_replicas = between(rng, 1, 3);
+    deployment->num_pipeline_stages = chance(rng, 70) ? 1 : between(rng, 2, 3);
     knobs->max_num_seqs = between(rng, 1, chance(rng, 30) ? 3 : MAX_BATCH);
+    if (knobs->max_num_seqs < deployment->num_pipeline_stages)
+        knobs->max_num_seqs = deployment->num_pipeline_stages;
     knobs->max_num_batched_tokens = between(rng, knobs->max_num_seqs, MAX_STEP);
     knobs->block_size = sizes[between(rng, 0, 2)];
     knobs->prefix_caching = chance(rng, 75);
@@ -167,18 +171,31 @@ static struct scenario *draw(uint64_t index)
     return s;
 }
 
-static struct vidur_simulator *simulate(const struct scenario *s, bool plain,
+static void make_tables(struct scenario *s)
+{
+    for (int i = 0; i < s->fleet.num_pools && !s->tables[i]; i++) {
+        s->tables[i] = toy_engine_new(&s->times[i], MAX_STEP, MAX_BATCH, MAX_TOKENS);
+        for (int j = 0; j < VIDUR_MAX_STAGE_KINDS; j++) /* all stages alike */
+            s->tables[i]->engine_stages[j] = s->tables[i]->engine;
+    }
+}
+
+static void release_tables(struct scenario *s)
+{
+    for (int i = 0; i < s->fleet.num_pools; i++)
+        toy_engine_free(s->tables[i]);
+}
+
+static struct vidur_simulator *simulate(struct scenario *s, bool plain,
                                         struct vidur_metrics *metrics)
 {
     struct vidur_error err = {0};
     struct vidur_simulator *simulator = NULL;
-    struct vidur_timetable *tables[VIDUR_MAX_POOLS] = {0};
     struct vidur_run_options options = s->options;
     options.plain_stepping = plain;
-    for (int i = 0; i < s->fleet.num_pools; i++)
-        tables[i] = toy_engine_new(&s->times[i], MAX_STEP, MAX_BATCH, MAX_TOKENS);
+    make_tables(s);
     if (vidur_simulator_create_fleet(&simulator, &s->fleet,
-                                     (const struct vidur_timetable *const *)tables,
+                                     (const struct vidur_timetable *const *)s->tables,
                                      MAX_TOKENS, &err) ||
         vidur_simulator_run(simulator, &s->workload, &options, metrics, &err))
         printf("\n  %s\n", err.text);
@@ -187,7 +204,7 @@ static struct vidur_simulator *simulate(const struct scenario *s, bool plain,
 }
 
 struct tally {
-    int different, restarted, limited, stopped, closed, waited;
+    int different, restarted, limited, stopped, closed, piped;
 };
 
 static const char *verdicts_differ(const struct vidur_metrics *a,
@@ -219,9 +236,15 @@ static void compare(uint64_t index, struct tally *tally)
     tally->restarted += plain.num_restarts > 0;
     tally->limited += plain.time_limited;
     tally->stopped += plain.stopped_early;
+    for (int i = 0; i < s->fleet.num_pools; i++)
+        if (s->fleet.pools[i].deployment.num_pipeline_stages > 1) {
+            tally->piped++;
+            break;
+        }
     tally->closed += s->workload.concurrency > 0;
     vidur_simulator_destroy(a);
     vidur_simulator_destroy(b);
+    release_tables(s);
     free(s);
 }
 
@@ -232,14 +255,16 @@ static void test_equal(void)
         compare(i, &tally);
     printf(
         "\n  %d cases: %d with restarts, %d cut by time, %d stopped early, %d closed "
-        "loops\n",
-        NUM_CASES, tally.restarted, tally.limited, tally.stopped, tally.closed);
+        "loops, %d with pipelines\n",
+        NUM_CASES, tally.restarted, tally.limited, tally.stopped, tally.closed,
+        tally.piped);
     CU_ASSERT_EQUAL(tally.different, 0);
     /* The drawing reaches what it is meant to reach. */
     CU_ASSERT(tally.restarted > NUM_CASES / 20);
     CU_ASSERT(tally.limited > NUM_CASES / 20);
     CU_ASSERT(tally.stopped > NUM_CASES / 20);
     CU_ASSERT(tally.closed > NUM_CASES / 5);
+    CU_ASSERT(tally.piped > NUM_CASES / 5);
 }
 
 /* ---- What one run must be ---- */
@@ -293,6 +318,8 @@ static void test_prefill_alone(void)
     }
     vidur_simulator_destroy(a);
     vidur_simulator_destroy(b);
+    release_tables(fleet);
+    release_tables(alone);
     free(fleet);
 }
 
@@ -328,6 +355,8 @@ static void test_decode_alone(void)
     }
     vidur_simulator_destroy(a);
     vidur_simulator_destroy(b);
+    release_tables(one);
+    release_tables(other);
     free(one);
 }
 
@@ -363,6 +392,7 @@ static void test_by_hand(void)
     CU_ASSERT_DOUBLE_EQUAL(moved->busy_s, 500e-6 + bytes / 1e6, 1e-15);
     CU_ASSERT_EQUAL(moved->waited_s, 0);
     vidur_simulator_destroy(simulator);
+    release_tables(s);
     free(s);
 }
 
@@ -384,16 +414,15 @@ static void test_back_pressure(void)
     vidur_simulator_destroy(simulator);
     simulator = NULL;
     s->fleet.pools[1].deployment.scheduler.num_blocks--;
-    struct vidur_timetable *table =
-        toy_engine_new(&s->times[0], MAX_STEP, MAX_BATCH, MAX_TOKENS);
-    const struct vidur_timetable *tables[] = {table, table};
     CU_ASSERT_NOT_EQUAL(
-        vidur_simulator_create_fleet(&simulator, &s->fleet, tables, MAX_TOKENS, &err),
+        vidur_simulator_create_fleet(&simulator, &s->fleet,
+                                     (const struct vidur_timetable *const *)s->tables,
+                                     MAX_TOKENS, &err),
         0);
     CU_ASSERT_PTR_NOT_NULL(strstr(
         err.text, "pools.1.scheduler.num_blocks: the KV cache of a replica has 31 "
                   "blocks of 16 tokens, a request of 512 tokens needs 32"));
-    toy_engine_free(table);
+    release_tables(s);
     free(s);
 }
 

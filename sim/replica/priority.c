@@ -78,17 +78,20 @@ int32_t vidur_queue_take(struct vidur_replica *replica, int32_t before)
     return request;
 }
 
-int32_t vidur_running_pop_least(struct vidur_replica *replica)
+int32_t vidur_running_pop_least(struct vidur_replica *replica, int32_t except)
 {
     int32_t *items = replica->running + replica->running_begin;
     const int32_t count = vidur_running_count(replica);
-    int32_t least = 0;
-    for (int32_t i = 1; i < count; i++) {
+    int32_t least = -1;
+    for (int32_t i = 0; i < count; i++) {
         const int rank = rank_of(replica, items[i]);
-        const int least_rank = rank_of(replica, items[least]);
-        if (rank > least_rank || (rank == least_rank && items[i] > items[least]))
+        const int least_rank = least < 0 ? -1 : rank_of(replica, items[least]);
+        if (items[i] != except &&
+            (rank > least_rank || (rank == least_rank && items[i] > items[least])))
             least = i;
     }
+    if (least < 0)
+        return VIDUR_NO_REQUEST;
     const int32_t request = items[least];
     memmove(items + least, items + least + 1,
             (size_t)(count - least - 1) * sizeof *items);

@@ -122,6 +122,10 @@ class Goals(Search):
             self.assertEqual(row["u_requests"] + row["short_requests"], 2000)
         policies = {row["scheduling_policy"] for row in found["ranking"]}
         self.assertEqual(policies, {0, 1})
+        served = self.results(MIXED, "--set", "exclude=[{scheduling_policy: fcfs}]")["ranking"]
+        self.assertEqual({row["scheduling_policy"] for row in served
+                          if row["scheduler"] == b"vllm_v1"}, {1})
+        self.assertIn(b"sarathi", served["scheduler"])
         missed = {row["limiting_slo"].decode() for row in found["ranking"]}
         self.assertTrue(any(re.fullmatch(r"(short_)?goodput_\w+ \((ttft|tpot|norm)\)", name)
                             for name in missed), missed)

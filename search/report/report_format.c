@@ -72,14 +72,13 @@ struct vidur_number vidur_number_slo(const struct vidur_ranking_row *row,
                                      const struct vidur_report_slo *slo)
 {
     const double value = vidur_row_latency(row, slo);
-    return slo->limits[0] ? vidur_number_percent(100 * value)
-                          : vidur_number_time(value);
+    return slo->limits ? vidur_number_percent(100 * value) : vidur_number_time(value);
 }
 
 struct vidur_number vidur_number_limit(const struct vidur_report_slo *slo)
 {
     struct vidur_number number = vidur_number_time(slo->limit_s);
-    if (slo->limits[0])
+    if (slo->limits)
         snprintf(number.text, sizeof number.text, "%.*s", (int)sizeof number.text - 1,
                  slo->limits);
     return number;
@@ -210,7 +209,8 @@ void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_
     char percentile[64];
     slo_percentile(slo->quantile, percentile, sizeof percentile);
     const int used =
-        snprintf(text, size, "%s%s", slo->class_name, slo->class_name[0] ? " " : "");
+        snprintf(text, size, "%s%s", slo->class_name ? slo->class_name : "",
+                 slo->class_name ? " " : "");
     snprintf(text + used, size - (size_t)used, "%s P%s", slo->metric, percentile);
     for (char *at = text + used; *at && *at != ' '; at++)
         *at = *at == '_' ? ' ' : acronym ? (char)toupper((unsigned char)*at) : *at;
@@ -221,11 +221,12 @@ void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,
 {
     char percentile[64];
     slo_percentile(slo->quantile, percentile, sizeof percentile);
-    const char *space = slo->class_name[0] ? " " : "";
+    const char *class = slo->class_name ? slo->class_name : "";
+    const char *space = slo->class_name ? " " : "";
     if (strcmp(slo->metric, "scheduling_delay") == 0)
-        snprintf(text, size, "%s%sdelay P%s", slo->class_name, space, percentile);
+        snprintf(text, size, "%s%sdelay P%s", class, space, percentile);
     else if (strcmp(slo->metric, "e2e_normalized") == 0)
-        snprintf(text, size, "%s%sE2E/tok P%s", slo->class_name, space, percentile);
+        snprintf(text, size, "%s%sE2E/tok P%s", class, space, percentile);
     else
         vidur_format_slo_name(slo, text, size);
 }

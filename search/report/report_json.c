@@ -94,9 +94,9 @@ static void put_slos(struct vidur_json_writer *json, const char *name,
         vidur_json_put_string(json, "column", slos[i].column);
         vidur_json_put_double(json, "quantile", slos[i].quantile);
         vidur_json_put_double(json, "limit_s", slos[i].limit_s);
-        if (slos[i].limits[0])
+        if (slos[i].limits)
             vidur_json_put_string(json, "limits", slos[i].limits);
-        if (slos[i].class_name[0])
+        if (slos[i].class_name)
             vidur_json_put_string(json, "class", slos[i].class_name);
         vidur_json_end(json);
     }

@@ -119,7 +119,7 @@ double vidur_row_latency(const struct vidur_ranking_row *row,
 bool vidur_row_has_slo(const struct vidur_ranking_row *row,
                        const struct vidur_report_slo *slo)
 {
-    return !slo->class_name[0] || !isnan(vidur_row_latency(row, slo));
+    return !slo->class_name || !isnan(vidur_row_latency(row, slo));
 }
 
 bool vidur_row_has_no_samples(const struct vidur_ranking_row *row,
@@ -454,9 +454,7 @@ static struct vidur_report_slo make_slo(const struct vidur_named_columns *column
                                    .metric = metric,
                                    .quantile = quantile,
                                    .limit_s = NAN,
-                                   .offset = -1,
-                                   .limits = "",
-                                   .class_name = ""};
+                                   .offset = -1};
     slo_column_name(metric, quantile, slo.column, sizeof slo.column);
     find_slo_column(columns, &slo);
     return slo;
@@ -473,8 +471,8 @@ static struct vidur_report_slo read_slo(const struct vidur_named_columns *column
     struct vidur_report_slo slo = make_slo(
         columns, fact->name, fact->value, fact_number(results, fact->name, "quantile"));
     slo.limit_s = fact_number(results, fact->name, "limit_s");
-    slo.limits = joint && limits ? limits : "";
-    slo.class_name = class_name ? class_name : "";
+    slo.limits = joint ? limits : NULL;
+    slo.class_name = class_name;
     if (joint || class_name)
         slo_column_of_name(fact->name, joint, slo.column, sizeof slo.column);
     find_slo_column(columns, &slo);

@@ -33,7 +33,7 @@ struct vidur_report_slo {
     double quantile, limit_s;
     char column[VIDUR_SLO_COLUMN_NAME]; /* "ttft_p90_s" */
     int64_t offset; /* of the quantile in a ranking row; -1: in none of its columns */
-    const char *limits;     /* of a joint one, whose value is a share of them; or NULL */
+    const char *limits; /* of a joint one, whose value is a share of them; or NULL */
     const char *class_name; /* that it is about; NULL: all requests */
 };
 

@@ -1,5 +1,6 @@
 #include "vllm_v1_reference.h"
 
+#include "vllm_v1_order.h"
 #include "vllm_v1_step.h"
 
 #include <math.h>
@@ -246,34 +247,14 @@ static double next_arrival_s(struct world *w)
     return w->seen_at_s;
 }
 
-/* ---- Who comes first ---- */
-
-static bool by_priority(const struct world *w)
-{
-    return w->input->knobs->scheduling_policy == VIDUR_SCHEDULING_PRIORITY;
-}
-
-static int priority_of(const struct world *w, int32_t id)
-{
-    const struct vidur_workload *workload = w->input->workload;
-    return workload->class_of ? workload->classes[workload->class_of[id]].priority : 0;
-}
-
-/* By priority, then by arrival, which ids follow. */
-static bool comes_first(const struct world *w, int32_t a, int32_t b)
-{
-    const int p = priority_of(w, a), q = priority_of(w, b);
-    return p < q || (p == q && a < b);
-}
-
 /* At the front, or at the end; by priority neither matters. */
 static void wait_for_admission(struct world *w, int32_t id, bool front)
 {
-    int64_t at = front ? 0 : w->num_waiting;
-    if (by_priority(w))
-        for (at = 0; at < w->num_waiting && comes_first(w, w->waiting[at], id);)
-            at++;
-    w->tally->overtaken += by_priority(w) && !front && at < w->num_waiting;
+    const bool sorted = v1_by_priority(w->input->knobs);
+    const int64_t at =
+        sorted ? v1_num_before(w->input->workload, w->waiting, w->num_waiting, id)
+               : (front ? 0 : w->num_waiting);
+    w->tally->overtaken += sorted && !front && at < w->num_waiting;
     for (int64_t i = w->num_waiting++; i > at; i--)
         w->waiting[i] = w->waiting[i - 1];
     w->waiting[at] = id;
@@ -339,19 +320,15 @@ static bool fix(struct world *w, double now_s, bool again)
     return any || w->num_running > before;
 }
 
-/* The last of the running requests that is not under way in a pipeline, by priority the
- * one that comes last; NOBODY. */
+/* Who is preempted next: nobody that is under way in a pipeline; or NOBODY. */
 static int64_t find_victim(const struct world *w)
 {
     int64_t victim = NOBODY;
-    for (int64_t i = w->num_running - 1; i >= 0; i--) {
-        if (w->requests[w->running[i]].flights > 0)
-            continue;
-        if (victim == NOBODY)
+    for (int64_t i = 0; i < w->num_running; i++)
+        if (w->requests[w->running[i]].flights == 0 &&
+            (victim == NOBODY || !v1_by_priority(w->input->knobs) ||
+             v1_comes_first(w->input->workload, w->running[victim], w->running[i])))
             victim = i;
-        else if (by_priority(w) && comes_first(w, w->running[victim], w->running[i]))
-            victim = i;
-    }
     return victim;
 }
 
@@ -364,7 +341,7 @@ static bool preempt(struct world *w)
         const int32_t id = w->running[at];
         struct request *r = &w->requests[id];
         const int32_t total = r->prompt + r->output, before = num_free(w);
-        w->tally->picked += at < w->num_running - 1 && by_priority(w);
+        w->tally->picked += v1_by_priority(w->input->knobs) && at < w->num_running - 1;
         w->num_running--;
         for (int64_t i = at; i < w->num_running; i++)
             w->running[i] = w->running[i + 1];

@@ -128,6 +128,12 @@ static int read_input(struct vidur_comparison *c, struct vidur_error *err)
         return -1;
     const struct vidur_scheduler_ops *ops =
         vidur_scheduler_find(c->config.deployment.scheduler.type);
+    if (c->config.fleet.num_pools > 1)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "%s: pools: experiments say what pools they had; leave the key "
+            "out of a configuration to compare with",
+            options->config_path);
     if (!ops->step_model->whole_steps)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: scheduler.type: %s; measurements of engines are "

@@ -5,6 +5,7 @@
 #include <vidur/error.h>
 #include <vidur/memory_plan.h>
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -86,6 +87,10 @@ struct vidur_replica {
     int32_t queue_head, queue_tail;
     int64_t queue_length;
     int64_t num_coming; /* given to the replica, not seen by its scheduler yet */
+    /* requests that have left, and those that have come from another pool with their KV
+     * cache and have not been admitted yet: linked lists */
+    int32_t departed_head, departed_tail;
+    int32_t loaded_head, loaded_tail;
     /* running items: a deque, running[running_begin .. running_end - 1] */
     int32_t *running;
     int32_t running_begin, running_end, running_capacity;
@@ -94,14 +99,17 @@ struct vidur_replica {
     int64_t num_blocks;
     int64_t allocated_blocks;
     int64_t watermark_blocks;
-    int64_t num_holders; /* requests that hold blocks */
+    int64_t reserved_blocks; /* of the free ones, for what the scheduler has planned */
+    int64_t num_holders;     /* requests that hold blocks */
     int32_t block_size;
     int32_t block_bits;          /* its logarithm; -1: not a power of two */
     int32_t context_granularity; /* that the step model rounds prefill contexts to */
-    bool keeps_blocks; /* the scheduler releases a completed request's blocks */
-    bool fixed_blocks; /* a decoding request's blocks do not grow */
-    bool grouping;     /* groups may be formed */
-    bool corrected;    /* semantics: SIMULATOR.md section 9 */
+    bool keeps_blocks;  /* the scheduler releases a completed request's blocks */
+    bool fixed_blocks;  /* a decoding request's blocks do not grow */
+    bool grouping;      /* groups may be formed */
+    bool corrected;     /* semantics: SIMULATOR.md section 9 */
+    bool hands_over;    /* requests leave when their prompt is done */
+    bool samples_first; /* and have got their first token by then */
     int32_t index;
     int32_t num_groups;
     struct vidur_decode_group *groups;
@@ -236,6 +244,23 @@ int32_t vidur_queue_pop(struct vidur_replica *replica);
 void vidur_queue_push_back(struct vidur_replica *replica, int32_t request);
 /* Not counted as an arrival: for requests that come back. */
 void vidur_queue_push_front(struct vidur_replica *replica, int32_t request);
+
+/* ---- Requests from another pool ---- */
+
+/* The first request whose KV cache has come from another pool by `until_s`, taken from
+ * the list of those; VIDUR_NO_REQUEST: there is none. It holds its blocks, counts among
+ * num_holders and wants one token in a batch: admit it to the running list before
+ * prompts that wait. Schedulers that set `hands_over` call this whenever they plan a
+ * batch. */
+int32_t vidur_loaded_pop(struct vidur_replica *replica, double until_s);
+
+/* When the first of those came; infinity: there is none. */
+static inline double vidur_loaded_since_s(const struct vidur_replica *replica)
+{
+    return replica->loaded_head == VIDUR_NO_REQUEST
+               ? INFINITY
+               : replica->requests->seen_at_s[replica->loaded_head];
+}
 
 /* ---- Running items ---- */
 

@@ -3,6 +3,7 @@
 
 #include <vidur/deployment.h>
 #include <vidur/error.h>
+#include <vidur/fleet.h>
 #include <vidur/metrics.h>
 #include <vidur/timetable.h>
 #include <vidur/workload.h>
@@ -38,6 +39,13 @@ int vidur_simulator_create_with(struct vidur_simulator **out,
                                 const struct vidur_deployment *deployment,
                                 const struct vidur_simulator_inputs *inputs,
                                 struct vidur_error *err);
+
+/* A fleet: a timetable for each of its pools. Errors name keys from `pools.` on where
+ * there are several. */
+int vidur_simulator_create_fleet(struct vidur_simulator **out,
+                                 const struct vidur_fleet *fleet,
+                                 const struct vidur_timetable *const *timetables,
+                                 int max_tokens, struct vidur_error *err);
 void vidur_simulator_destroy(struct vidur_simulator *simulator);
 
 /*
@@ -58,6 +66,10 @@ struct vidur_request_records {
     const int32_t *arrived_prefill_tokens; /* as at arrival */
     const int32_t *arrived_decode_tokens;
     const int32_t *num_restarts;
+    /* in a fleet whose pools hand requests over, else NULL: when a request left the
+     * replica that worked off its prompt, and when its KV cache had come to the next */
+    const double *departed_at_s;
+    const double *loaded_at_s;
 };
 
 /*
@@ -117,6 +129,7 @@ enum vidur_event_type {
     VIDUR_EVENT_STAGE_END,
     VIDUR_EVENT_BATCH_END,
     VIDUR_EVENT_REQUEST_SEEN, /* by the scheduler, behind a front end */
+    VIDUR_EVENT_TRANSFER_END, /* of a KV cache, at the replica that it moved to */
     VIDUR_NUM_EVENT_TYPES
 };
 

@@ -177,6 +177,12 @@ int vidur_deployment_check(const struct vidur_deployment *deployment,
     return ops->check ? ops->check(deployment, err) : 0;
 }
 
+int vidur_deployment_num_gpus(const struct vidur_deployment *deployment)
+{
+    return deployment->num_replicas * deployment->tensor_parallel_size *
+           deployment->num_pipeline_stages;
+}
+
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment)
 {
     return deployment->tensor_parallel_size * deployment->num_pipeline_stages >

@@ -38,7 +38,7 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
         .prefill_context_tokens = batch->prefill_context_tokens,
         .prefill_chunk_squares = batch->prefill_chunk_squares,
         .step_parts_s = pool->step_ops->parts ? parts_s : NULL,
-        .flops = vidur_stage_flops(&pool->deployment, batch->seen.num_tokens,
+        .flops = vidur_stage_flops(pool->deployment, batch->seen.num_tokens,
                                    batch->attention_tokens_squared),
         .allocated_blocks = batch->blocks_at_start,
         .num_waiting = batch->waiting_at_start,
@@ -108,12 +108,24 @@ static void check_store(const struct vidur_replica *replica)
     for (int32_t i = pool->blocks[pool->num_blocks].next; i != pool->num_blocks;
          i = pool->blocks[i].next)
         queued++;
-    for (int64_t i = 0; i < replica->requests->count; i++)
-        if (replica->store->slot_of[i] >= 0)
-            slots += replica->requests->blocks[i];
+    for (int64_t i = 0; i < replica->requests->count; i++) {
+        const int32_t slot = replica->store->slot_of[i];
+        if (slot >= 0) /* where it departs, the table may count those of the next */
+            slots += replica->hands_over ? replica->store->held[slot]
+                                         : replica->requests->blocks[i];
+    }
     assert(replica->allocated_blocks == vidur_block_store_allocated(replica->store));
     assert(queued == pool->num_free);
     assert(holders == slots);
+}
+
+static int64_t count_loaded(const struct vidur_server *server)
+{
+    int64_t count = 0;
+    for (int32_t i = server->replica.loaded_head; i != VIDUR_NO_REQUEST;
+         i = server->replica.requests->next[i])
+        count++;
+    return count;
 }
 
 void vidur_run_check_conservation(const struct vidur_run *run)
@@ -127,20 +139,28 @@ void vidur_run_check_conservation(const struct vidur_run *run)
         allocated += server->replica.allocated_blocks;
         assert(server->replica.allocated_blocks <= server->replica.num_blocks);
         requests += server->replica.queue_length + count_running(server) +
-                    count_in_flight(run, server) +
-                    server->replica.account->num_completed;
+                    count_in_flight(run, server) + count_loaded(server) +
+                    server->replica.account->num_completed +
+                    server->replica.account->num_departed;
+        routed += server->replica.account->num_loaded;
     }
     /* Such a scheduler keeps requests and blocks of its own between iterations. */
     if (run->pools[0].ops->keeps_blocks)
         return;
     assert(requests == routed);
+    bool any_store = false;
     for (int32_t i = 0; i < run->num_servers; i++)
-        if (run->servers[i].replica.store)
+        if (run->servers[i].replica.store) {
             check_store(&run->servers[i].replica);
-    if (run->servers[0].replica.store)
+            any_store = true;
+        }
+    if (any_store)
         return;
-    for (int64_t i = 0; i < run->requests.count; i++)
+    for (int64_t i = 0; i < run->requests.count; i++) {
         held += run->requests.blocks[i];
+        if (run->onward.num_servers > 0)
+            held += run->transfers.held[i];
+    }
     assert(held == allocated);
 }
 

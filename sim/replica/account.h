@@ -28,7 +28,9 @@
     X(num_assigned)                                                                    \
     X(num_completed)                                                                   \
     X(num_restarts)                                                                    \
-    X(num_mixed) /* batches that were more than a group formed again */
+    X(num_departed) /* handed over to another pool */                                  \
+    X(num_loaded)   /* come from another pool, with their KV cache */                  \
+    X(num_mixed)    /* batches that were more than a group formed again */
 
 /* What a batch adds, in terms of `batch` and `account`. */
 #define VIDUR_ACCOUNT_BATCHES(X)                                                       \

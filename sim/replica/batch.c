@@ -1,3 +1,4 @@
+#include "replica/hand_over.h"
 #include "replica/replica.h"
 #include "replica/slo_watch.h"
 
@@ -130,6 +131,8 @@ struct vidur_batch_outlook vidur_batch_look_ahead(const struct vidur_batch *batc
         const int32_t request = batch->member[i];
         const int32_t prompt = table->prefill_tokens[request];
         int32_t n = table->processed_tokens[request] + batch->member_tokens[i];
+        if (n == prompt && vidur_request_departs(replica, request))
+            continue;
         n += n == prompt;
         if (n < prompt) {
             outlook.prompt_tokens += prompt - n;
@@ -377,7 +380,8 @@ static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *
     const int32_t prefill = table->prefill_tokens[request];
     int32_t n = table->processed_tokens[request] + tokens;
 
-    if (n == prefill) {
+    const bool departs = n == prefill && vidur_request_departs(replica, request);
+    if (n == prefill && (!departs || replica->samples_first)) {
         table->flags[request] |= VIDUR_REQUEST_PREFILLED;
         n++; /* the prefill's last step yields the first output token */
         if (isnan(table->prefill_completed_at_s[request]))
@@ -389,6 +393,10 @@ static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *
         vidur_request_add_ticks(table, request, &batch->ticks);
     table->processed_tokens[request] = n;
     table->last_done_s[request] = replica->now_s;
+    if (departs) {
+        vidur_request_depart(replica, request);
+        return false;
+    }
     if (n < prefill + table->decode_tokens[request])
         return true;
     complete(replica, request);

@@ -103,7 +103,8 @@ struct outlook {
     uint32_t mark; /* blocks released after this count of releases still appear held */
 };
 
-/* From the waiting queue to the running list, first come first served. */
+/* To the running list: those whose prompt another pool has worked off, then from the
+ * waiting queue, first come first served. */
 static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
                   const struct outlook *outlook, int64_t free_blocks)
 {
@@ -111,6 +112,12 @@ static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
     int64_t budget =
         v1->max_num_batched_tokens - outlook->decodes - outlook->prompt_tokens;
     int64_t holders = outlook->holders;
+    for (; budget > 0; budget--) {
+        const int32_t request = vidur_loaded_pop(replica, outlook->until_s);
+        if (request == VIDUR_NO_REQUEST)
+            break;
+        vidur_running_push_back(replica, request);
+    }
     for (; budget > 0 && holders < v1->max_num_seqs; holders++) {
         const int32_t request = vidur_queue_head(replica);
         if (request == VIDUR_NO_REQUEST || table->seen_at_s[request] > outlook->until_s)
@@ -135,6 +142,8 @@ static void plan(struct vllm_v1 *v1, struct vidur_replica *replica,
     v1->state = PLANNED;
     v1->blocked = false;
     v1->lacks_blocks = left < 0 ? -left : 0;
+    replica->reserved_blocks =
+        left < 0 ? vidur_free_blocks(replica) : outlook->decode_blocks;
     if (left >= 0)
         admit(v1, replica, outlook, left);
 }
@@ -204,14 +213,19 @@ static void plan_ahead(struct vllm_v1 *v1, struct vidur_replica *replica,
  */
 static void plan_open(struct vllm_v1 *v1, struct vidur_replica *replica)
 {
+    const int64_t free_blocks = vidur_free_blocks(replica);
     const int32_t head = vidur_queue_head(replica);
-    const double *seen_at_s = replica->requests->seen_at_s;
+    double first_s = vidur_loaded_since_s(replica);
+    if (head != VIDUR_NO_REQUEST)
+        first_s = fmin(first_s, replica->requests->seen_at_s[head]);
     v1->state = UNPLANNED;
-    if (head == VIDUR_NO_REQUEST || seen_at_s[head] >= replica->now_s)
+    if (first_s >= replica->now_s)
         return;
-    const struct outlook outlook = {.free_blocks = v1->open_free_blocks,
+    const struct outlook outlook = {.free_blocks = v1->open_free_blocks < free_blocks
+                                                       ? v1->open_free_blocks
+                                                       : free_blocks,
                                     .holders = v1->open_holders,
-                                    .until_s = seen_at_s[head],
+                                    .until_s = first_s,
                                     .mark = v1->open_mark};
     plan(v1, replica, &outlook);
     if (vidur_running_count(replica) == 0)
@@ -309,6 +323,7 @@ static void form(struct vllm_v1 *v1, struct vidur_replica *replica,
     if (v1->state == UNPLANNED)
         plan_now(v1, replica);
     v1->state = UNPLANNED;
+    replica->reserved_blocks = 0; /* they are taken now */
     batch->blocked |= v1->blocked || v1->lacks_blocks > 0;
     if (v1->lacks_blocks > 0)
         preempt(v1, replica);
@@ -358,6 +373,7 @@ static int64_t repeats(const void *state, const struct vidur_replica *replica,
 {
     const struct vllm_v1 *v1 = state;
     const bool alike = vidur_running_count(replica) == 0 &&
+                       replica->loaded_head == VIDUR_NO_REQUEST &&
                        v1->blocked == batch->blocked && !replica->store;
     return alike ? INT64_MAX : 1;
 }
@@ -394,6 +410,7 @@ const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
     .engine_arguments = engine_arguments,
     .groups_decodes = true,
     .shares_prefixes = true,
+    .hands_over = true,
     .chains_chunks = true,
     .check = check,
     .state_bytes = state_bytes,

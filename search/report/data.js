@@ -64,7 +64,10 @@ const isBurst = (row) => isOk(row) && row.reason.startsWith(data.meta.burst);
 const qpsPerDollar = (row) => (hasTarget(row) ? row.target_qps / row.usd_per_hour : row.qps_per_dollar);
 const hasPrice = (row) => known(row.usd_per_hour);
 const qpsPerGpu = (row) => (hasTarget(row) ? row.target_qps : row.max_qps) / row.num_gpus;
-rows.forEach((row) => { row.value = hasPrice(row) ? qpsPerDollar(row) : null; });
+rows.forEach((row) => {
+  row.value = hasPrice(row) ? qpsPerDollar(row) : null;
+  row.qps_per_gpu = isOk(row) ? qpsPerGpu(row) : null;
+});
 
 /* What a row serves at most, with its marks; as vidur_number_qps. */
 function qpsText(row) {

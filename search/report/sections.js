@@ -144,6 +144,7 @@ const rankingColumns = [
   { key: "max_qps", title: "Max QPS", number: true, down: true, text: qpsText, target: false },
   { key: "qps_per_dollar", title: "QPS/$", number: true, down: true, text: (row) => num3(row.qps_per_dollar), target: false },
   { key: "usd_per_million_tokens", title: "$/1M tok", number: true, text: (row) => num3(row.usd_per_million_tokens), target: false },
+  { key: "qps_per_gpu", title: "QPS/GPU", number: true, down: true, text: (row) => num3(row.qps_per_gpu), target: false, unpriced: true },
   { key: "num_gpus", title: "GPUs", number: true, text: (row) => String(row.num_gpus), target: true },
   { key: "num_nodes", title: "Nodes", number: true, text: (row) => String(row.num_nodes), target: true },
   { key: "usd_per_hour", title: "$/hour", number: true, text: (row) => usd(row.usd_per_hour), target: true },
@@ -216,7 +217,8 @@ function bodyRow(columns, row) {
 function drawRanking() {
   const all = $("all-groups").checked;
   const columns = rankingColumns.filter((column) => (all || !column.groups) &&
-    (column.target === undefined || column.target === anyTarget));
+    (column.target === undefined || column.target === anyTarget) &&
+    (!column.unpriced || theGroup().rows.some((row) => isOk(row) && !hasPrice(row))));
   const list = filteredRows().sort(compareBy(state.sort.key, state.sort.down));
   const shown = list.slice(0, state.shown);
   const body = shown.map((row) => bodyRow(columns, row));

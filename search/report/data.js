@@ -64,10 +64,13 @@ const isBurst = (row) => isOk(row) && row.reason.startsWith(data.meta.burst);
 const qpsPerDollar = (row) => (hasTarget(row) ? row.target_qps / row.usd_per_hour : row.qps_per_dollar);
 const hasPrice = (row) => known(row.usd_per_hour);
 const qpsPerGpu = (row) => (hasTarget(row) ? row.target_qps : row.max_qps) / row.num_gpus;
+data.groups.forEach((group) => { group.priced = !group.rows.some(isOk) || group.rows.some((row) => isOk(row) && hasPrice(row)); });
+/* What charts show: what a dollar buys or, where nothing in a group has a price, a GPU. */
 rows.forEach((row) => {
-  row.value = hasPrice(row) ? qpsPerDollar(row) : null;
   row.qps_per_gpu = isOk(row) ? qpsPerGpu(row) : null;
+  row.value = !data.groups[row.group].priced ? row.qps_per_gpu : hasPrice(row) ? qpsPerDollar(row) : null;
 });
+const valueTitle = (group) => (data.groups[group].priced ? "QPS per dollar" : "QPS per GPU");
 
 /* What a row serves at most, with its marks; as vidur_number_qps. */
 function qpsText(row) {

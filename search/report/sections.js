@@ -118,7 +118,7 @@ function drawBest() {
     ? [["Load asked for", num3(best.target_qps), "QPS"], ["Replicas", grouped(best.num_replicas)],
       ["Busy", percent(best.busy)], ["Margin", percentOf(best.margin)],
       ["Price", `$${usd(best.usd_per_month)}`, "per month"]]
-    : [["Maximum load", qpsText(best), "QPS"], ["QPS per dollar", num3(best.qps_per_dollar)]]),
+    : [["Maximum load", qpsText(best), "QPS"], hasPrice(best) ? ["QPS per dollar", num3(best.qps_per_dollar)] : ["QPS per GPU", num3(best.qps_per_gpu)]]),
   ["Price", `$${usd(best.usd_per_hour)}`, "per hour"], ["Million tokens", `$${num3(best.usd_per_million_tokens)}`],
   ["1,000 requests", `$${num3(usdPerThousand(best))}`], ["GPUs", grouped(best.num_gpus)]]);
   const facts = el("dl.pairs");

@@ -433,6 +433,8 @@ void synthetic_unprice(struct vidur_results *results)
     char device[32];
     int64_t kept = 0;
     SET(device, results->ranking[0].device);
+    for (int64_t i = 1; i < results->num_ranking && results->ranking[i].rank > 1; i++)
+        SET(device, results->ranking[i].device);
     for (int64_t i = 0; i < results->num_ranking; i++) {
         struct vidur_ranking_row *row = &results->ranking[i];
         if (strcmp(row->device, device) == 0)

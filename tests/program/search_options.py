@@ -99,6 +99,18 @@ class Prices(Search):
                    zip(ranking["device"], ranking["usd_per_hour"], ranking["num_gpus"])}
         self.assertEqual(per_gpu, {(b"h100", 1.0), (b"h200", 4.59)})
 
+    def test_what_is_told(self):
+        done = self.run_program(*self.options, "--prices", "mine.yaml", "--api-price", "0.6,2.4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("  API: $0.600 input, $2.40 output per million tokens: $", done.stdout)
+        self.assertIn("price: h100 $2 per GPU-hour: me, on_demand, 2026-11-01, "
+                      "https://example.org; prices move\n", done.stdout)
+        self.assertRegex(done.stdout, r"  h200_dgx has no price: cheaper than the winner below "
+                                      r"\$\d+\.\d\d per GPU-hour\n")
+        done = self.run_program(*self.options, "--api-price", "0.6")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("--api-price: '0.6' is not INPUT,OUTPUT", done.stderr)
+
     def test_bad_files(self):
         self.write(PRICES.replace("sku: h100", "sku: h1oo", 1), "bad.yaml")
         for name, words in (("bad.yaml", "bad.yaml:5: prices.0.sku: "),

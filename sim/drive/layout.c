@@ -129,6 +129,7 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
            vidur_arena_bytes((size_t)layout->watch.num_counts,
                              sizeof(struct vidur_slo_count)) +
            vidur_arena_bytes((size_t)layout->watch.num_missed, 1) +
+           4 * vidur_arena_bytes(servers, sizeof(double)) + /* routers' weights */
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->batch_capacity, sizeof(int64_t)) +

@@ -193,6 +193,7 @@ static void copy_measured(struct vidur_ranking_row *row,
     VIDUR_RESULT_LOAD_COLUMNS(COPY)
 #undef COPY
     memcpy(row->slo_s, probe->slo_s, sizeof row->slo_s);
+    memcpy(row->class_s, probe->class_s, sizeof row->class_s);
 }
 
 static const struct vidur_workload *workload_of(const struct study *study,

@@ -35,6 +35,8 @@ void vidur_model_digest(struct vidur_sha256 *sha, const struct vidur_model_spec 
     WHOLE(num_kinds)
     for (int i = 0; i < VIDUR_MAX_LAYER_KINDS; i++)
         add_kind(sha, &spec->kinds[i]);
+    if (spec->leading_kinds) /* only stages of a pipeline depend on it */
+        WHOLE(leading_kinds)
     WHOLE(embedding_dim)
     WHOLE(vocab_size)
     WHOLE(max_position_embeddings)

@@ -241,10 +241,12 @@ static void fill_work(const struct study *study, int64_t candidate,
     const double tokens = mean_tokens(study, candidate), prompt = mean_prompt(w);
     struct vidur_deployment deployment;
     struct work_estimate estimate;
-    vidur_space_deployment(study->space, candidate, &deployment);
-    work_estimate(&deployment, w, best, &estimate);
-    if (vidur_candidate_is_fleet(&study->space->candidates[candidate]))
+    if (vidur_candidate_is_fleet(&study->space->candidates[candidate])) {
         estimate = (struct work_estimate){prefill_share(study, candidate), NAN, NAN};
+    } else {
+        vidur_space_deployment(study->space, candidate, &deployment);
+        work_estimate(&deployment, w, best, &estimate);
+    }
     const double usd = row->usd_per_million_tokens * tokens; /* of a million requests */
     row->usd_per_million_input_tokens = usd * estimate.input_share / prompt;
     row->usd_per_million_output_tokens =

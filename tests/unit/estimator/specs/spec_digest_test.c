@@ -52,7 +52,7 @@ static void test_model(void)
     FILL(model.name);
     const struct flip flip = {&model, sizeof model, digest_model, kept, 1};
     CU_ASSERT_EQUAL(flip_count_ignored(&flip),
-                    gaps(sizeof model, sizeof model.name + 6 * sizeof(int) +
+                    gaps(sizeof model, sizeof model.name + 7 * sizeof(int) +
                                            sizeof model.kinds + 4 * sizeof(bool) +
                                            sizeof model.precision));
 }

@@ -8,24 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- `kv_transfer:` ---- */
-
-#define KEY(key, kind, member)                                                         \
-    VIDUR_YAML_KEY(key, kind, struct vidur_kv_transfer, member)
-
-static const struct vidur_yaml_field kv_transfer_fields[] = {
-    {KEY("bandwidth_gb_per_s", DOUBLE, bandwidth_gb_per_s), .flags = VIDUR_YAML_ABOVE,
-     .min = 0},
-    {KEY("latency_us", DOUBLE, latency_us), .flags = VIDUR_YAML_MIN, .min = 0},
-    {KEY("overlap", ENUM, overlap), .names = vidur_kv_overlap_names},
-    {0}};
-#undef KEY
-
-const struct vidur_yaml_field *vidur_kv_transfer_fields(void)
-{
-    return kv_transfer_fields;
-}
-
 /* ---- `pools:` ---- */
 
 struct pool_document {

@@ -21,7 +21,4 @@ int vidur_pools_read(const struct vidur_yaml_node *pools,
                      struct vidur_fleet *fleet, bool default_node[VIDUR_MAX_POOLS],
                      struct vidur_error *err);
 
-/* Keys of `kv_transfer:`, into struct vidur_kv_transfer. */
-const struct vidur_yaml_field *vidur_kv_transfer_fields(void);
-
 #endif

@@ -83,7 +83,9 @@ const struct vidur_yaml_field *vidur_scheduler_knob_fields(void);
  */
 const struct vidur_yaml_field *vidur_deployment_cluster_fields(void);
 
-/* The key `kv_transfer:` (VIDUR_YAML_PART), for a struct vidur_kv_transfer. */
+/* Keys of `kv_transfer:`, for a struct vidur_kv_transfer; and that key itself
+ * (VIDUR_YAML_PART). */
+const struct vidur_yaml_field *vidur_kv_transfer_fields(void);
 const struct vidur_yaml_field *vidur_kv_transfer_section(void);
 
 /* The mapping of a `scheduler:` section: `type` and knobs. */

@@ -59,8 +59,11 @@ static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
     to->scheduler_bytes =
         pool->ops->state_bytes ? pool->ops->state_bytes(&pool->env) : 0;
     layout->num_servers += replicas;
-    if (pool->role != VIDUR_POOL_DECODE)
+    if (pool->role != VIDUR_POOL_DECODE) {
         layout->num_entries += replicas;
+        layout->has_front_end |=
+            pool->front_end.per_prompt_token_s > 0 || pool->front_end.delay_s > 0;
+    }
     layout->cpu_overhead |= pool->step_ops->has_cpu_overhead(pool->step_model);
     if (to->sizes.batch_capacity > layout->batch_capacity)
         layout->batch_capacity = to->sizes.batch_capacity;
@@ -89,8 +92,6 @@ void vidur_layout_plan(struct vidur_layout *layout, struct vidur_pool_model *poo
     const bool hands_over = layout->num_entries < layout->num_servers;
     if (layout->by_events && hands_over) /* a transfer's end asks two replicas */
         layout->event_capacity += 2 * workload->num_requests;
-    if (pools[0].step_ops->front_end)
-        layout->front_end = pools[0].step_ops->front_end(pools[0].step_model);
     layout->by_server = vidur_router_find(pools[0].deployment->router)->is_static &&
                         !observed && layout->num_servers > 1 && !hands_over &&
                         workload->stages.count < 2 && workload->concurrency == 0;

@@ -71,13 +71,12 @@ struct vidur_run {
     struct vidur_token_gaps *gaps;
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;
-    int64_t *observed_ids;    /* [batch capacity] for observers */
-    bool *touched;            /* [num_servers] scratch of events.c; all false */
-    struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
-    double *moved_arrivals_s; /* the table's, where the run decides on them */
-    double *seen_at_s;        /* the table's, where they differ from arrivals */
-    struct vidur_front_end_times front_end; /* between the two, */
-    bool has_front_end;                     /* where there is something */
+    int64_t *observed_ids;        /* [batch capacity] for observers */
+    bool *touched;                /* [num_servers] scratch of events.c; all false */
+    struct vidur_walk *walks;     /* [num_servers] scratch of stepper.c */
+    double *moved_arrivals_s;     /* the table's, where the run decides on them */
+    double *seen_at_s;            /* the table's, where they differ from arrivals */
+    bool has_front_end;           /* of some pool: there is something between the two */
     int64_t num_sent, num_routed; /* closed loop: requests whose arrival is known, and
                                      those of them that a replica was given */
     int32_t load_stage;           /* that arrivals have come to */

@@ -135,7 +135,7 @@ void vidur_simulator_destroy(struct vidur_simulator *simulator)
 /* Room for when requests arrive, where stages of load or completions say it, and for
  * when schedulers see them, where front ends say it. */
 static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
-                           const struct vidur_front_end_times *front_end)
+                           bool has_front_end)
 {
     struct vidur_request_table *table = &run->requests;
     const size_t count = (size_t)table->count;
@@ -153,8 +153,7 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
         table->arrived_at_s = run->moved_arrivals_s;
     }
     table->seen_at_s = table->arrived_at_s;
-    run->front_end = *front_end;
-    run->has_front_end = front_end->per_prompt_token_s > 0 || front_end->delay_s > 0;
+    run->has_front_end = has_front_end;
     if (!run->has_front_end && run->fleet->pools[0].role == VIDUR_POOL_ALL)
         return;
     run->seen_at_s = vidur_arena_alloc(&simulator->arena, count, sizeof(double));
@@ -371,7 +370,7 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
         vidur_requests_init(&run.requests, &simulator->arena, workload,
                             layout.cpu_overhead, err))
         return -1;
-    place_arrivals(simulator, &run, &layout.front_end);
+    place_arrivals(simulator, &run, layout.has_front_end);
     init_run(simulator, &run, &layout);
     if (layout.by_server ? drive_each(simulator, &run) : drive_all(&run))
         return -1;

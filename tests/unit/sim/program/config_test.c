@@ -234,14 +234,36 @@ static void test_pools_hardware(void)
     vidur_simulation_config_release(&c);
 }
 
+struct bad_case {
+    const char *text;
+    const char *set;
+    const char *place; /* behind the file's name */
+    const char *message;
+};
+
+static void check_messages(const struct bad_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct vidur_simulation_config config;
+        struct vidur_error err = {0};
+        char place[256];
+        snprintf(place, sizeof place, "%s%s",
+                 strncmp(cases[i].place, "--set", 5) ? config_file() : "",
+                 cases[i].place);
+        CU_ASSERT_EQUAL(load(cases[i].text, cases[i].set, &config, &err), -1);
+        vidur_simulation_config_release(&config);
+        bool right = strncmp(err.text, place, strlen(place)) == 0 &&
+                     strstr(err.text, cases[i].message);
+        if (!right)
+            printf("\n  %zu: wanted '%s...%s', got '%s'\n", i, place, cases[i].message,
+                   err.text);
+        CU_ASSERT(right);
+    }
+}
+
 static void test_errors_name_place_and_remedy(void)
 {
-    static const struct {
-        const char *text;
-        const char *set;
-        const char *place; /* behind the file's name */
-        const char *message;
-    } cases[] = {
+    static const struct bad_case cases[] = {
         {"", NULL, "", "model"},
         {CLUSTER WORKLOAD, NULL, ":1: model: ", "missing"},
         {HEAD WORKLOAD, NULL, ":1: cluster: ", "missing"},
@@ -290,6 +312,14 @@ static void test_errors_name_place_and_remedy(void)
         {HEAD CLUSTER WORKLOAD, "cluster.tensor_parallel_size=3",
          "--set cluster.tensor_parallel_size: ", "3 does not divide"},
         {HEAD "model: x\n" CLUSTER WORKLOAD, NULL, ":2: ", "model"},
+        {HEAD "cluster: [1, 2\n", NULL, ":", ""},
+    };
+    check_messages(cases, sizeof cases / sizeof *cases);
+}
+
+static void test_errors_in_pools(void)
+{
+    static const struct bad_case cases[] = {
         {HEAD CLUSTER V1 WORKLOAD "pools: 3\n", NULL, ":5: pools: ", "a list"},
         {HEAD CLUSTER V1 WORKLOAD "pools: []\n", NULL, ":5: pools: ", "empty"},
         {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {}, {}, {}, {}]\n", NULL,
@@ -317,6 +347,13 @@ static void test_errors_name_place_and_remedy(void)
          NULL, ":7: pools.1.cluster.tensor_parallel_size: ", "3 does not divide"},
         {HEAD CLUSTER WORKLOAD "pools:\n  - cluster:\n      tensor_parallel_size: 3\n",
          NULL, ":6: pools.0.cluster.tensor_parallel_size: ", "3 does not divide"},
+    };
+    check_messages(cases, sizeof cases / sizeof *cases);
+}
+
+static void test_errors_among_pools(void)
+{
+    static const struct bad_case cases[] = {
         {HEAD CLUSTER V1 WORKLOAD "pools:\n  - role: decode\n  - role: prefill\n", NULL,
          ":6: pools.0.role: ", "prefill first"},
         {HEAD CLUSTER V1 WORKLOAD "pools:\n  - role: all\n  - role: decode\n", NULL,
@@ -341,24 +378,8 @@ static void test_errors_name_place_and_remedy(void)
          ":8: first_token: ", "prefill"},
         {HEAD CLUSTER V1 WORKLOAD POOLS, "pools.1.cluster.tensor_parallel_size=3",
          "--set pools.1.cluster.tensor_parallel_size: ", "3 does not divide"},
-        {HEAD "cluster: [1, 2\n", NULL, ":", ""},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct vidur_simulation_config config;
-        struct vidur_error err = {0};
-        char place[256];
-        snprintf(place, sizeof place, "%s%s",
-                 strncmp(cases[i].place, "--set", 5) ? config_file() : "",
-                 cases[i].place);
-        CU_ASSERT_EQUAL(load(cases[i].text, cases[i].set, &config, &err), -1);
-        vidur_simulation_config_release(&config);
-        bool right = strncmp(err.text, place, strlen(place)) == 0 &&
-                     strstr(err.text, cases[i].message);
-        if (!right)
-            printf("\n  %zu: wanted '%s...%s', got '%s'\n", i, place, cases[i].message,
-                   err.text);
-        CU_ASSERT(right);
-    }
+    check_messages(cases, sizeof cases / sizeof *cases);
 }
 
 static void test_missing_file(void)
@@ -498,6 +519,8 @@ VIDUR_TEST_MAIN("simulation config", {"defaults", test_defaults},
                 {"hardware of pools", test_pools_hardware},
                 {"overrides", test_overrides},
                 {"errors name place and remedy", test_errors_name_place_and_remedy},
+                {"errors in pools", test_errors_in_pools},
+                {"errors among pools", test_errors_among_pools},
                 {"missing file", test_missing_file}, {"knob fields", test_knob_fields},
                 {"slos", test_slos}, {"bad slos", test_bad_slos},
                 {"reference is complete", test_reference_is_complete})

@@ -28,6 +28,31 @@ enum vidur_seeds {
     VIDUR_SEEDS_REFERENCE /* the reference's random streams */
 };
 
+/* What an access log calls its columns; in JSONL a path: usage.prompt_tokens. Empty:
+ * the member's own name. */
+struct vidur_trace_columns {
+    char arrived_at[64], prompt_tokens[64], output_tokens[64];
+    char session[64]; /* equal for the turns of a conversation */
+    char prefix[64];  /* ids of the prompt's blocks from its beginning on */
+};
+
+enum {
+    VIDUR_TRACE_FORMAT_NAME = 24, /* bytes */
+    VIDUR_TRACE_UNIT_NAME = 8,
+    VIDUR_TRACE_CHARACTERS_PER_TOKEN = 4, /* of English text, roughly */
+    VIDUR_TRACE_BLOCK_TOKENS = 512
+};
+
+/* How to read a file of requests, beside its path; zeros: as its content and format
+ * say. `vidur-search --list formats` has the formats. */
+struct vidur_trace_options {
+    char format[VIDUR_TRACE_FORMAT_NAME];
+    char time_unit[VIDUR_TRACE_UNIT_NAME]; /* s, ms, us, ns */
+    double characters_per_token;           /* where a file has texts alone */
+    int block_tokens;                      /* of a prompt, that an id stands for */
+    struct vidur_trace_columns columns;
+};
+
 /* Keys of `lengths:`; `type` names an entry of the length registry. */
 struct vidur_lengths_config {
     char type[16]; /* fixed | uniform | zipf | trace */
@@ -38,6 +63,7 @@ struct vidur_lengths_config {
     double theta;
     bool scramble;
     char file[1024];
+    struct vidur_trace_options trace; /* of the file */
     double prefill_scale_factor;
     double decode_scale_factor;
 };
@@ -51,9 +77,10 @@ struct vidur_arrivals_config {
     double truncate; /* cuts Poisson gaps at truncate / qps; 0: no cut; below 0: not
                         given, see vidur_workload_config_complete */
     char file[1024];
-    char column[64];     /* of the file, in seconds; "arrived_at" */
-    double start_time_s; /* rows in [start, end) count */
-    double end_time_s;   /* 0: to the file's end */
+    struct vidur_trace_options trace; /* of the file */
+    char column[64];                  /* of a CSV file, in seconds; "arrived_at" */
+    double start_time_s;              /* rows in [start, end) count */
+    double end_time_s;                /* 0: to the file's end */
     double time_scale_factor;
 };
 
@@ -71,6 +98,7 @@ struct vidur_workload_config {
     struct vidur_shared_prefix_config shared_prefix;
     /* trace_replay */
     char file[1024];
+    struct vidur_trace_options trace; /* of the file */
     double prefill_scale_factor;
     double decode_scale_factor;
     double time_scale_factor;
@@ -89,6 +117,11 @@ struct vidur_workload {
      * loop, whose requests arrive on their own. */
     int64_t concurrency;
     double start_s; /* what a file calls the time 0 of arrived_at_s; else 0 */
+    /* Of the files that the requests come from: requests that failed, and are left out;
+     * rows that were out of order, and are sorted; whether lengths are estimated from
+     * characters. */
+    int64_t num_failed, num_unsorted;
+    bool is_estimated;
     const double *arrived_at_s;
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
@@ -119,6 +152,18 @@ int vidur_lengths_config_read(const struct vidur_yaml_node *section,
 int vidur_arrivals_config_read(const struct vidur_yaml_node *section,
                                struct vidur_arrivals_config *arrivals,
                                struct vidur_error *err);
+
+/* The keys that say how to read a file of requests (VIDUR_YAML_PART), for a struct
+ * vidur_trace_options. */
+const struct vidur_yaml_field *vidur_trace_option_fields(void);
+
+/* The index-th format of logs of requests, NULL beyond the last: its name; what the
+ * files are, and what they give. */
+const char *vidur_trace_format_tell(int index, const char **title, const char **gives);
+
+/* Tokens of the longest request of a file, 0 where it cannot be read. */
+int64_t vidur_trace_longest(const char *path, const struct vidur_trace_options *options,
+                            struct vidur_error *err);
 
 /* Whether the process has a rate, which can be changed; false for an unknown type. */
 bool vidur_arrivals_have_rate(const struct vidur_arrivals_config *arrivals);

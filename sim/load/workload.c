@@ -156,12 +156,15 @@ static int load_gaps(struct vidur_workload *workload, int64_t *available,
 {
     struct vidur_workload_state *state = workload->state;
     const struct vidur_workload_config *config = &state->config;
-    double *gaps = NULL;
+    struct vidur_loaded_gaps loaded = {0};
     *available = -1;
     if (!state->arrivals->load)
         return 0;
-    if (state->arrivals->load(&config->arrivals, &gaps, available, err))
+    if (state->arrivals->load(&config->arrivals, &loaded, err))
         return -1;
+    *available = loaded.count;
+    workload->num_failed += loaded.num_failed;
+    workload->num_unsorted += loaded.num_unsorted;
     int status = 0;
     if (config->num_requests > *available)
         status =
@@ -172,8 +175,8 @@ static int load_gaps(struct vidur_workload *workload, int64_t *available,
     else
         status = reserve(workload, *available, err);
     if (status == 0)
-        memcpy(state->gaps, gaps, (size_t)*available * sizeof *gaps);
-    free(gaps);
+        memcpy(state->gaps, loaded.gaps, (size_t)*available * sizeof *loaded.gaps);
+    free(loaded.gaps);
     return status;
 }
 
@@ -188,6 +191,8 @@ static int create_synthetic(struct vidur_workload *workload, struct vidur_error 
     vidur_rng_init(&state->draws.own, config->seed, vidur_rng_stream("arrivals", 0));
     int status =
         vidur_lengths_open(&state->lengths, config, state->draws.reference, err);
+    workload->num_failed = state->lengths.trace.num_failed;
+    workload->is_estimated = state->lengths.trace.is_estimated;
     if (status == 0)
         status = load_gaps(workload, &available, err);
     if (status == 0 && config->num_requests > 0)
@@ -219,10 +224,10 @@ static int replay_row(struct vidur_workload *workload, const struct vidur_trace 
     if (state->is_cut[row]) /* the prompt gives way */
         tokens[0] = config->max_tokens - tokens[1];
     if (tokens[0] < 1)
-        return vidur_csv_fail(trace->csv, row, 1, err,
-                              "%lld tokens leave no room for a prompt; "
-                              "workload.max_tokens is %d",
-                              (long long)tokens[1], config->max_tokens);
+        return vidur_trace_row_fail(trace, row, trace->output_column, err,
+                                    "%lld tokens leave no room for a prompt; "
+                                    "workload.max_tokens is %d",
+                                    (long long)tokens[1], config->max_tokens);
     state->arrived_at_s[row] =
         (trace->time_s[row] - workload->start_s) * config->time_scale_factor;
     state->prefill[row] = (int32_t)tokens[0];
@@ -242,6 +247,9 @@ static int replay_rows(struct vidur_workload *workload, const struct vidur_trace
     if (reserve(workload, count, err))
         return -1;
     workload->start_s = config->corrected ? trace->time_s[0] : 0;
+    workload->num_failed = trace->num_failed;
+    workload->num_unsorted = trace->num_unsorted;
+    workload->is_estimated = trace->is_estimated;
     for (int64_t i = 0; i < count; i++) {
         if (replay_row(workload, trace, i, err))
             return -1;
@@ -256,7 +264,7 @@ static int create_replay(struct vidur_workload *workload, struct vidur_error *er
 {
     const struct vidur_workload_config *config = &workload->state->config;
     struct vidur_trace trace;
-    int status = vidur_trace_open(&trace, config->file, "arrived_at",
+    int status = vidur_trace_open(&trace, config->file, &config->trace,
                                   VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES, err);
     if (status)
         vidur_trace_fail("workload.file", err);
@@ -394,6 +402,9 @@ int vidur_workload_clone(struct vidur_workload **out,
     copy->num_cut = workload->num_cut;
     copy->concurrency = workload->concurrency;
     copy->start_s = workload->start_s;
+    copy->num_failed = workload->num_failed;
+    copy->num_unsorted = workload->num_unsorted;
+    copy->is_estimated = workload->is_estimated;
     if (from->arrivals) /* others have no gaps */
         memcpy(to->gaps, from->gaps, n * sizeof *to->gaps);
     memcpy(to->arrived_at_s, from->arrived_at_s, n * sizeof *to->arrived_at_s);

@@ -106,8 +106,9 @@ static int check_replay(const struct vidur_workload_config *config,
 {
     if (!config->file[0])
         return vidur_fail(err, VIDUR_EINVAL,
-                          "workload.file: missing; a CSV file with columns arrived_at, "
-                          "num_prefill_tokens and num_decode_tokens");
+                          "workload.file: missing; a log of requests, such as a CSV "
+                          "file with columns arrived_at, num_prefill_tokens and "
+                          "num_decode_tokens");
     if (check_extent(config, false, err))
         return -1;
     return check_reference(config, NULL, err);
@@ -177,6 +178,7 @@ const struct vidur_yaml_field *vidur_workload_draw_fields(void)
 
 static const struct vidur_yaml_field replay_fields[] = {
     {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
+    {VIDUR_YAML_KEYS(struct vidur_workload_config, trace, vidur_trace_option_fields)},
     {KEY(prefill_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {KEY(decode_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {KEY(time_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},

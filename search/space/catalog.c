@@ -7,6 +7,7 @@
 #include <vidur/scheduler.h>
 #include <vidur/shard.h>
 #include <vidur/sku.h>
+#include <vidur/workload.h>
 
 #include <dirent.h>
 #include <stdio.h>
@@ -234,6 +235,21 @@ static int list_traces(struct catalog_table *table, struct vidur_error *err)
     return status;
 }
 
+static int list_formats(struct catalog_table *table, struct vidur_error *err)
+{
+    static const char *const header[] = {"format", "gives", "files", NULL};
+    const char *name, *title, *gives;
+    (void)err;
+    table->header = header;
+    for (int i = 0; (name = vidur_trace_format_tell(i, &title, &gives)); i++) {
+        catalog_begin_row(table);
+        catalog_cell(table, "%s", name);
+        catalog_cell(table, "%s", gives);
+        catalog_cell(table, "%s", title);
+    }
+    return 0;
+}
+
 /* ---- Kinds ---- */
 
 static const struct {
@@ -241,7 +257,8 @@ static const struct {
     int (*list)(struct catalog_table *table, struct vidur_error *err);
 } kinds[] = {{"models", list_models},   {"devices", list_devices},
              {"nodes", list_nodes},     {"schedulers", list_schedulers},
-             {"routers", list_routers}, {"traces", list_traces}};
+             {"routers", list_routers}, {"traces", list_traces},
+             {"formats", list_formats}};
 
 enum { NUM_KINDS = sizeof kinds / sizeof *kinds };
 

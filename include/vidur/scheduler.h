@@ -165,6 +165,9 @@ struct vidur_scheduler_ops {
     bool keeps_blocks;    /* batch_end releases the blocks of completed requests */
     bool fixed_blocks;    /* decoding never takes blocks */
     bool shares_prefixes; /* prompts are taken with vidur_take_prompt */
+    /* Requests may leave it when their prompt is done, and may come to it with their
+     * prompt's KV cache: see vidur_loaded_pop. */
+    bool hands_over;
     /* NULL: nothing beyond vidur_deployment_check */
     int (*check)(const struct vidur_deployment *deployment, struct vidur_error *err);
     /* batches in flight on a replica; NULL: as many as stages */

@@ -45,7 +45,7 @@ static bool is_renewable(const struct vidur_walk *walk,
         group->phase + 1 == replica->block_size ? 0 : group->phase + 1;
     if (!replica->fixed_blocks && vidur_free_blocks(replica) - group->demand[phase] < 1)
         return false;
-    return walk->run->ops->repeats(server->scheduler, replica, &batch->seen) ==
+    return server->pool->ops->repeats(server->scheduler, replica, &batch->seen) ==
            INT64_MAX;
 }
 

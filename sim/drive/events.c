@@ -64,10 +64,9 @@ static int on_global_schedule(struct loop *loop, const struct vidur_event *event
     struct vidur_run *run = loop->run;
     (void)event;
     for (; loop->next_routed < loop->next_arrival; loop->next_routed++) {
-        const int32_t target =
-            loop->arrivals->server >= 0
-                ? loop->arrivals->server
-                : run->router->pick(&run->router_state, run->replicas);
+        const int32_t target = loop->arrivals->server >= 0
+                                   ? loop->arrivals->server
+                                   : vidur_route_pick(&run->entry);
         struct vidur_server *server = &run->servers[target];
         server->replica.now_s = loop->now_s;
         vidur_run_route(run, server,

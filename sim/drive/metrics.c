@@ -156,16 +156,17 @@ static void fill_rates(const struct vidur_run *run, struct vidur_metrics *metric
 static void fill_utilization(const struct vidur_run *run, const struct totals *totals,
                              struct vidur_metrics *metrics)
 {
-    const int stages = run->deployment->num_pipeline_stages;
+    const struct vidur_pool_model *pool = &run->pools[0];
+    const int stages = pool->deployment.num_pipeline_stages;
     const double stage_span_s = totals->span_s * stages;
     /* Every stage runs every batch. */
     const double flops =
-        stages * vidur_stage_flops(run->deployment, totals->account.num_tokens,
+        stages * vidur_stage_flops(&pool->deployment, totals->account.num_tokens,
                                    totals->account.attention_tokens_squared);
-    metrics->mfu = vidur_mfu_percent(run->deployment, flops, stage_span_s);
+    metrics->mfu = vidur_mfu_percent(&pool->deployment, flops, stage_span_s);
     metrics->busy = 100 * ratio(totals->stage.busy_s, stage_span_s);
     metrics->memory_usage = 100 * ratio(totals->account.block_seconds,
-                                        totals->span_s * (double)run->plan->num_blocks);
+                                        totals->span_s * (double)pool->plan.num_blocks);
     metrics->communication_time_fraction =
         ratio(totals->stage.communication_s, totals->stage.busy_s);
     const double active_s = totals->account.active_s * stages;

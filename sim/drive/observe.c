@@ -11,12 +11,13 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
                             const struct vidur_live_batch *batch, int stage)
 {
     const struct vidur_observer *observer = run->options->observer;
+    const struct vidur_pool_model *pool = server->pool;
     const bool last = stage == server->pipeline.num_stages - 1;
     for (int32_t i = 0; i < batch->seen.num_members; i++)
         run->observed_ids[i] = batch->seen.member[i];
     double parts_s[VIDUR_NUM_STEP_PARTS];
-    if (run->step_ops->parts)
-        run->step_ops->parts(run->step_model, &server->replica, batch, parts_s);
+    if (pool->step_ops->parts)
+        pool->step_ops->parts(pool->step_model, &server->replica, batch, parts_s);
     const struct vidur_batch_record record = {
         .batch_id = batch->seen.id,
         .replica = server->replica.index,
@@ -35,8 +36,8 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
         .decode_context_tokens = batch->decode_context_tokens,
         .prefill_context_tokens = batch->prefill_context_tokens,
         .prefill_chunk_squares = batch->prefill_chunk_squares,
-        .step_parts_s = run->step_ops->parts ? parts_s : NULL,
-        .flops = vidur_stage_flops(run->deployment, batch->seen.num_tokens,
+        .step_parts_s = pool->step_ops->parts ? parts_s : NULL,
+        .flops = vidur_stage_flops(&pool->deployment, batch->seen.num_tokens,
                                    batch->attention_tokens_squared),
         .allocated_blocks = batch->blocks_at_start,
         .num_waiting = batch->waiting_at_start,
@@ -111,7 +112,7 @@ void vidur_run_check_conservation(const struct vidur_run *run)
                     count_in_flight(server) + server->replica.account->num_completed;
     }
     /* Such a scheduler keeps requests and blocks of its own between iterations. */
-    if (run->ops->keeps_blocks)
+    if (run->pools[0].ops->keeps_blocks)
         return;
     assert(requests == routed);
     for (int32_t i = 0; i < run->num_servers; i++)

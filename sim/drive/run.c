@@ -21,18 +21,19 @@ static void mark_renewable(struct vidur_server *server, struct vidur_live_batch 
 int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
                              bool starts)
 {
+    const struct vidur_pool_model *pool = server->pool;
     struct vidur_pipeline *pipeline = &server->pipeline;
     const int32_t slot = pipeline->free_slots[pipeline->num_free - 1];
     struct vidur_live_batch *batch = &pipeline->batches[slot];
 
     vidur_batch_clear(batch);
-    run->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
+    pool->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
     if (batch->seen.count == 0)
         return VIDUR_NO_BATCH;
-    run->step_ops->time(run->step_model, &server->replica, batch);
+    pool->step_ops->time(pool->step_model, &server->replica, batch);
     if (!(batch->step.stage_s[0] > 0 && batch->step.stage_s[1] > 0 &&
           batch->step.stage_s[0] < 0x1p16)) {
-        run->step_ops->fail(run->step_model, batch, run->err);
+        pool->step_ops->fail(pool->step_model, batch, run->err);
         return VIDUR_BATCH_FAILED;
     }
     if (pipeline->in_flight == 0)
@@ -85,8 +86,8 @@ void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
     vidur_batch_finish(batch, replica, latency_s(server, batch));
     if (run->workload->concurrency > 0)
         send_next(run, replica->now_s);
-    if (run->ops->batch_end)
-        run->ops->batch_end(server->scheduler, replica, &batch->seen);
+    if (server->pool->ops->batch_end)
+        server->pool->ops->batch_end(server->scheduler, replica, &batch->seen);
     else
         vidur_batch_requeue(replica, &batch->seen);
     vidur_pipeline_retire(&server->pipeline, slot);

@@ -2,10 +2,10 @@
 #define VIDUR_SIM_RUN_H
 
 #include "drive/event_queue.h"
+#include "drive/pool.h"
 #include "replica/pipeline.h"
 #include "replica/router.h"
 #include "replica/slo_watch.h"
-#include "steps/step_model.h"
 
 #include <vidur/simulator.h>
 
@@ -32,24 +32,35 @@ struct vidur_server {
     struct vidur_replica replica;
     struct vidur_pipeline pipeline;
     struct vidur_front_end front_end;
+    const struct vidur_pool_model *pool;
     void *scheduler; /* the policy's state */
     double ended_at_s;
 };
 
+/* Servers that a router chooses among. */
+struct vidur_route {
+    const struct vidur_router_ops *router;
+    struct vidur_router_state state;
+    const struct vidur_replica **replicas; /* [num_servers] */
+    int32_t first_server, num_servers;
+};
+
+/* The server that the next request goes to. */
+static inline int32_t vidur_route_pick(struct vidur_route *route)
+{
+    return route->first_server + route->router->pick(&route->state, route->replicas);
+}
+
 struct vidur_run {
-    const struct vidur_deployment *deployment;
-    const struct vidur_memory_plan *plan;
-    const struct vidur_scheduler_ops *ops;
-    const struct vidur_step_model_ops *step_ops;
-    const void *step_model;
+    const struct vidur_pool_model *pools;
+    int num_pools;
     const struct vidur_workload *workload;
     const struct vidur_run_options *options;
     struct vidur_request_table requests;
     struct vidur_server *servers;
     int32_t num_servers;
-    const struct vidur_replica **replicas; /* the servers', for the router */
-    const struct vidur_router_ops *router;
-    struct vidur_router_state router_state;
+    const struct vidur_replica **replicas; /* the servers', for the routers */
+    struct vidur_route entry;              /* of requests that arrive */
     struct vidur_token_gaps *gaps;
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;

@@ -182,6 +182,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
     const bool alone = vidur_pipeline_is_single(pipeline);
+    const struct vidur_pool_model *pool = server->pool;
     return (struct vidur_walk){
         .run = run,
         .server = server,
@@ -189,11 +190,11 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .judges = judges,
         .alone = alone,
         .ends_at_s = INFINITY,
-        .can_skip = alone && run->ops->repeats && server->replica.grouping,
+        .can_skip = alone && pool->ops->repeats && server->replica.grouping,
         .can_renew = pipeline->num_stages > 1 &&
                      pipeline->num_slots == pipeline->num_stages &&
-                     pipeline->num_slots <= VIDUR_MAX_LANES && run->ops->repeats &&
-                     !run->ops->repeated && !run->step_ops->repeated_s &&
+                     pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
+                     !pool->ops->repeated && !pool->step_ops->repeated_s &&
                      server->replica.grouping};
 }
 
@@ -225,7 +226,7 @@ static int64_t route_together(struct vidur_run *run, int64_t first, double now_s
 {
     int64_t i = first;
     for (; i < run->requests.count && run->requests.arrived_at_s[i] == now_s; i++) {
-        const int32_t s = run->router->pick(&run->router_state, run->replicas);
+        const int32_t s = vidur_route_pick(&run->entry);
         vidur_run_route(run, &run->servers[s], (int32_t)i);
         look_ahead(&run->walks[s]);
     }
@@ -290,7 +291,7 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
 static void route_sent(struct vidur_run *run)
 {
     while (run->num_routed < run->num_sent) {
-        const int32_t s = run->router->pick(&run->router_state, run->replicas);
+        const int32_t s = vidur_route_pick(&run->entry);
         vidur_run_route(run, &run->servers[s], (int32_t)run->num_routed++);
         look_ahead(&run->walks[s]);
     }

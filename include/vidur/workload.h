@@ -53,6 +53,18 @@ struct vidur_trace_options {
     struct vidur_trace_columns columns;
 };
 
+/* Which part of a log is replayed. Seconds since its first request. */
+enum vidur_trace_peak {
+    VIDUR_TRACE_WHOLE,
+    VIDUR_TRACE_PEAK_TOKENS,
+    VIDUR_TRACE_PEAK_REQUESTS
+};
+struct vidur_trace_window {
+    double start_s, end_s;      /* requests in [start, end); end 0: to the log's end */
+    enum vidur_trace_peak peak; /* of that, the busiest window by this */
+    double peak_s;              /* of so many seconds */
+};
+
 /* Keys of `lengths:`; `type` names an entry of the length registry. */
 struct vidur_lengths_config {
     char type[16]; /* fixed | uniform | zipf | trace */
@@ -99,6 +111,7 @@ struct vidur_workload_config {
     /* trace_replay */
     char file[1024];
     struct vidur_trace_options trace; /* of the file */
+    struct vidur_trace_window window;
     double prefill_scale_factor;
     double decode_scale_factor;
     double time_scale_factor;
@@ -121,7 +134,8 @@ struct vidur_workload {
      * rows that were out of order, and are sorted; whether lengths are estimated from
      * characters. */
     int64_t num_failed, num_unsorted;
-    bool is_estimated;
+    double
+        characters_per_token; /* that lengths are estimated with; 0: they are known */
     const double *arrived_at_s;
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
@@ -165,8 +179,14 @@ const char *vidur_trace_format_tell(int index, const char **title, const char **
 int64_t vidur_trace_longest(const char *path, const struct vidur_trace_options *options,
                             struct vidur_error *err);
 
-/* Whether the process has a rate, which can be changed; false for an unknown type. */
+/* Whether the process has a rate, which can be changed, be it a scale of recorded
+ * times; false for an unknown type. */
 bool vidur_arrivals_have_rate(const struct vidur_arrivals_config *arrivals);
+
+/* The keys of a replay and of a shared_prefix without stages of load
+ * (VIDUR_YAML_PART), for a struct vidur_workload_config: what a search scales. */
+const struct vidur_yaml_field *vidur_workload_replay_fields(void);
+const struct vidur_yaml_field *vidur_workload_prefix_fields(void);
 
 /* The keys `lengths:` and `arrivals:` (VIDUR_YAML_PART) of what is drawn, for a struct
  * vidur_workload_config: of a synthetic workload, and of a search's trace. */
@@ -209,14 +229,23 @@ int64_t vidur_workload_num_cut(const struct vidur_workload *workload, int64_t co
 void vidur_workload_describe_cut(const struct vidur_workload *workload, char *out,
                                  size_t size);
 
-/* Whether the arrivals have a rate: Poisson and gamma. */
+/* "3 failed or without output, and left out; ...": what was done to the logs that the
+ * requests come from; `out` is "" where nothing was. */
+void vidur_workload_describe_log(const struct vidur_workload *workload, char *out,
+                                 size_t size);
+
+/* Whether the arrivals have a rate to set: Poisson and gamma, recorded ones (a replay,
+ * arrivals of type trace) that are not all at one time, and a shared_prefix without
+ * stages. */
 bool vidur_workload_has_rate(const struct vidur_workload *workload);
 
 /*
  * Offers the same requests at another rate, in place and without allocating: common
- * random numbers. The arrivals are those that vidur_workload_create gives for that qps,
- * to the bit. Fails for arrivals that have no rate (static, trace, replay) and for a
- * workload by duration, whose number of requests depends on the rate.
+ * random numbers. Poisson and gamma arrivals are those that vidur_workload_create gives
+ * for that qps, to the bit. Recorded arrivals are scaled in time, so that bursts stay
+ * bursts: qps is the mean rate from the first to the last request. Fails for arrivals
+ * that have no rate (static, a closed loop, stages of load) and for a workload by
+ * duration, whose number of requests depends on the rate.
  */
 int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
                            struct vidur_error *err);

@@ -123,6 +123,14 @@ void vidur_workload_digest(struct vidur_sha256 *sha,
     REAL(decode_scale_factor)
     REAL(time_scale_factor)
     add_trace(sha, "trace", &s->trace);
+    if (s->window.start_s != 0 || s->window.end_s != 0 || s->window.peak != 0 ||
+        s->window.peak_s != 0) {
+        vidur_sha256_add_string(sha, "window");
+        REAL(window.start_s)
+        REAL(window.end_s)
+        WHOLE(window.peak)
+        REAL(window.peak_s)
+    }
 }
 #include <vidur/deployment.h>
 #include <vidur/model.h>

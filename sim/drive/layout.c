@@ -27,7 +27,7 @@ static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model 
 {
     const struct vidur_scheduler_config *knobs = &pool->deployment.scheduler;
     if (!pool->ops->shares_prefixes || !knobs->prefix_caching ||
-        !workload->prompts.prompt)
+        !vidur_prompts_are_shared(&workload->prompts))
         return (struct vidur_block_store_sizes){0};
     return (struct vidur_block_store_sizes){.num_blocks =
                                                 (int32_t)pool->plan.num_blocks,

@@ -1,6 +1,7 @@
 #include "drive/run.h"
 
 #include "drive/sustained.h"
+#include "replica/block_store.h"
 #include "steps/mfu.h"
 
 #include <math.h>
@@ -176,6 +177,17 @@ static void fill_utilization(const struct vidur_run *run, const struct totals *t
         ratio(totals->account.waited_s, totals->span_s / run->num_servers);
 }
 
+static double prefix_hit_rate(const struct vidur_run *run)
+{
+    int64_t hits = 0, tokens = 0;
+    for (int32_t i = 0; i < run->num_servers; i++) {
+        const struct vidur_block_store *store = run->servers[i].replica.store;
+        hits += store ? store->num_hit_tokens : 0;
+        tokens += store ? store->num_prompt_tokens : 0;
+    }
+    return ratio((double)hits, (double)tokens);
+}
+
 static void fill_batches(const struct vidur_replica_account *sum,
                          struct vidur_metrics *metrics)
 {
@@ -208,6 +220,7 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_rates(run, metrics);
     fill_utilization(run, &totals, metrics);
     fill_batches(&totals.account, metrics);
+    metrics->prefix_hit_rate = prefix_hit_rate(run);
     fill_latencies(run, scratch, metrics);
     metrics->violated_slo = violated_slo(run, metrics->slo_value);
     if (!run->stopped_early && !run->time_limited && run->workload->concurrency > 0)

@@ -234,7 +234,7 @@ const struct vidur_arrivals_policy *vidur_arrivals_find(const char *name)
 bool vidur_arrivals_have_rate(const struct vidur_arrivals_config *config)
 {
     const struct vidur_arrivals_policy *policy = vidur_arrivals_find(config->type);
-    return policy && policy->has_rate;
+    return policy && (policy->has_rate || policy->load);
 }
 
 int vidur_arrivals_check(const struct vidur_arrivals_config *config,

@@ -29,7 +29,8 @@ struct vidur_trace {
     unsigned wanted;
     int64_t num_rows; /* at least 1 */
     int64_t num_failed, num_unsorted;
-    bool is_estimated; /* lengths come from numbers of characters */
+    double
+        characters_per_token; /* that lengths are estimated with; 0: they are known */
     /* Arrays; NULL where the file does not have them or nobody wants them. */
     double *time_s;
     int32_t *prompt_tokens, *output_tokens;
@@ -83,6 +84,11 @@ int vidur_trace_row_fail(const struct vidur_trace *trace, int64_t row,
 int vidur_trace_scale_tokens(const struct vidur_trace *trace, int64_t row,
                              const double factor[2], int64_t tokens[2],
                              struct vidur_error *err);
+
+/* The rows of a part of the log: *first up to, without, *end. */
+int vidur_trace_window_of(const struct vidur_trace *trace,
+                          const struct vidur_trace_window *window, int64_t *first,
+                          int64_t *end, struct vidur_error *err);
 
 /* ---- For formats ---- */
 

@@ -51,7 +51,6 @@ bool vidur_trace_is_json(const char *bytes, size_t size);
 bool vidur_trace_has_key(const char *bytes, size_t size, const char *key);
 
 /* What the options say, or else the default. */
-double vidur_trace_characters_per_token(const struct vidur_trace *trace);
 const char *vidur_trace_time_unit(const struct vidur_trace *trace, const char *unit);
 
 #endif

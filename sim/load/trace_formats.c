@@ -166,12 +166,6 @@ int vidur_trace_format_of(const char *path, const struct vidur_trace_options *op
 
 /* ---- Options ---- */
 
-double vidur_trace_characters_per_token(const struct vidur_trace *trace)
-{
-    const double given = trace->options->characters_per_token;
-    return given > 0 ? given : VIDUR_TRACE_CHARACTERS_PER_TOKEN;
-}
-
 const char *vidur_trace_time_unit(const struct vidur_trace *trace, const char *unit)
 {
     return trace->options->time_unit[0] ? trace->options->time_unit : unit;

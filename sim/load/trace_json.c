@@ -377,8 +377,10 @@ bool vidur_trace_json_is_failure(const struct vidur_json_node *node)
 
 int64_t vidur_trace_json_estimate(struct vidur_trace *trace, int64_t characters)
 {
-    trace->is_estimated = true;
-    return (int64_t)ceil((double)characters / vidur_trace_characters_per_token(trace));
+    const double given = trace->options->characters_per_token;
+    trace->characters_per_token =
+        given > 0 ? given : (double)VIDUR_TRACE_CHARACTERS_PER_TOKEN;
+    return (int64_t)ceil((double)characters / trace->characters_per_token);
 }
 
 int64_t vidur_trace_json_characters(const char *text)

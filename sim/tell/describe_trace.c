@@ -46,8 +46,7 @@ static void VIDUR_PRINTF(2, 3) tell(struct vidur_text *out, const char *fmt, ...
 
 /* ---- The file ---- */
 
-static void tell_head(const struct vidur_trace *trace, double characters,
-                      struct vidur_text *out)
+static void tell_head(const struct vidur_trace *trace, struct vidur_text *out)
 {
     tell(out, "file         %s\n", vidur_text_show(trace->path).text);
     tell(out, "format       %s: %s\n", trace->format->name, trace->format->title);
@@ -58,8 +57,9 @@ static void tell_head(const struct vidur_trace *trace, double characters,
     if (trace->num_unsorted > 0)
         tell(out, "out of order %lld, sorted by time\n",
              (long long)trace->num_unsorted);
-    if (trace->is_estimated)
-        tell(out, "lengths      estimated, at %g characters a token\n", characters);
+    if (trace->characters_per_token > 0)
+        tell(out, "lengths      estimated, at %g characters a token\n",
+             trace->characters_per_token);
 }
 
 /* ---- Rates ---- */
@@ -239,8 +239,7 @@ int vidur_trace_describe(const struct vidur_trace_question *question,
                              VIDUR_TRACE_SESSIONS | VIDUR_TRACE_ALL,
                          err);
     if (status == 0) {
-        const double given = question->options.characters_per_token;
-        tell_head(&trace, given > 0 ? given : VIDUR_TRACE_CHARACTERS_PER_TOKEN, out);
+        tell_head(&trace, out);
         tell_times(&trace, out);
         status = tell_lengths(&trace, out, err) || tell_sessions(&trace, out, err) ||
                          tell_prefixes(question, &trace, out, err)

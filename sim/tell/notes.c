@@ -8,41 +8,15 @@ static int add(struct vidur_note *notes, int count, bool is_warning)
     return notes[count].text[0] ? count + 1 : count;
 }
 
-/* "the log of requests: 3 failed or have no output, and are left out; ..." */
-static void describe_log(const struct vidur_workload *workload,
-                         const struct vidur_workload_config *config, char *out,
-                         size_t size)
-{
-    const bool replay = config->type == VIDUR_WORKLOAD_TRACE_REPLAY;
-    const struct vidur_trace_options *options =
-        replay ? &config->trace : &config->lengths.trace;
-    const double characters = options->characters_per_token > 0
-                                  ? options->characters_per_token
-                                  : VIDUR_TRACE_CHARACTERS_PER_TOKEN;
-    size_t used = 0;
-    out[0] = 0;
-    if (workload->num_failed > 0)
-        used +=
-            (size_t)snprintf(out, size, "; %lld failed or without output, and left out",
-                             (long long)workload->num_failed);
-    if (workload->num_unsorted > 0)
-        used += (size_t)snprintf(out + used, size - used,
-                                 "; %lld out of order, and sorted by time",
-                                 (long long)workload->num_unsorted);
-    if (workload->is_estimated)
-        snprintf(out + used, size - used,
-                 "; lengths estimated at %g characters a token", characters);
-}
-
-static int add_log(const struct vidur_workload *workload,
-                   const struct vidur_workload_config *config, struct vidur_note *notes,
+static int add_log(const struct vidur_workload *workload, struct vidur_note *notes,
                    int count)
 {
     char what[192];
-    describe_log(workload, config, what, sizeof what);
+    vidur_workload_describe_log(workload, what, sizeof what);
     snprintf(notes[count].text, sizeof notes->text,
-             what[0] ? "requests of the log: %s" : "%s", what[0] ? what + 2 : "");
-    return add(notes, count, workload->is_estimated || workload->num_unsorted > 0);
+             what[0] ? "requests of the log: %s" : "%s", what);
+    return add(notes, count,
+               workload->characters_per_token > 0 || workload->num_unsorted > 0);
 }
 
 int vidur_notes_of(const struct vidur_simulation_config *config,
@@ -56,7 +30,7 @@ int vidur_notes_of(const struct vidur_simulation_config *config,
     snprintf(notes[count].text, sizeof notes->text, "%s%s", cut,
              cut[0] ? " and are cut to that (workload.max_tokens)" : "");
     count = add(notes, count, true);
-    count = add_log(workload, &config->workload, notes, count);
+    count = add_log(workload, notes, count);
     vidur_model_describe_context(&deployment->model, "workload.max_tokens",
                                  config->workload.max_tokens, notes[count].text,
                                  sizeof notes->text);

@@ -2,8 +2,10 @@
 
 #include "load/prefix_hits.h"
 #include "load/trace_format.h"
+#include "replica/block_store.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* Published logs: how many requests, and the prefix hit rates of stores of blocks,
@@ -36,6 +38,52 @@ static void assert_rate(int64_t capacity, double wanted)
     CU_ASSERT_DOUBLE_EQUAL((double)hits.hits / (double)hits.blocks, wanted, 0.00005);
 }
 
+/* The simulator's store, which takes the prompts one by one: a token more than its
+ * blocks hold, so that each of them can be found. */
+static double store_rate(int32_t capacity)
+{
+    enum { TOKENS = 512 };
+    struct vidur_arena arena = {0};
+    const int64_t count = trace.num_rows;
+    int32_t *prefill = malloc((size_t)count * sizeof *prefill);
+    int64_t hits = 0;
+    int32_t most = 0;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(prefill);
+    for (int64_t i = 0; i < count; i++) {
+        prefill[i] =
+            (int32_t)(trace.first_block[i + 1] - trace.first_block[i]) * TOKENS + 1;
+        most = prefill[i] > most ? prefill[i] : most;
+    }
+    const struct vidur_workload workload = {
+        .num_requests = count,
+        .max_tokens = most,
+        .num_prefill_tokens = prefill,
+        .prompts = {.first_block = trace.first_block,
+                    .blocks = trace.blocks,
+                    .block_tokens = TOKENS}};
+    const struct vidur_block_store_sizes sizes = {.num_blocks = capacity,
+                                                  .num_slots = 1,
+                                                  .block_size = TOKENS,
+                                                  .max_tokens = most};
+    CU_ASSERT_EQUAL_FATAL(
+        vidur_arena_reserve(&arena, vidur_block_store_bytes(&sizes, count), NULL), 0);
+    struct vidur_block_store *store = vidur_block_store_new(&arena, &sizes, &workload);
+    for (int64_t i = 0; i < count; i++) {
+        hits += vidur_block_store_admit(store, (int32_t)i, prefill[i]);
+        vidur_block_store_release(store, (int32_t)i, prefill[i]);
+    }
+    vidur_arena_fini(&arena);
+    free(prefill);
+    return (double)hits / (double)trace.first_block[count];
+}
+
+/* Two kinds of least recently used: the engine forgets a prompt's last blocks first,
+ * and holds one that is never found beside each prompt's. */
+static void assert_store(int32_t capacity, double wanted)
+{
+    CU_ASSERT_DOUBLE_EQUAL(store_rate(capacity), wanted, 0.00005);
+}
+
 static void test_mooncake(void)
 {
     read_log("formats/mooncake_conversation.jsonl.gz");
@@ -45,12 +93,18 @@ static void test_mooncake(void)
     assert_rate(0, 0.3664);
     assert_rate(20000, 0.2875);
     assert_rate(1000, 0.0445);
+    assert_store(300000, 0.3664);
+    assert_store(20000, 0.2834);
+    assert_store(1000, 0.0444);
     vidur_trace_close(&trace);
     read_log("formats/mooncake_synthetic.jsonl.gz");
     CU_ASSERT_EQUAL(trace.num_rows, 3993);
     assert_rate(0, 0.6396);
     assert_rate(20000, 0.5715);
     assert_rate(1000, 0.0825);
+    assert_store(300000, 0.6396);
+    assert_store(20000, 0.5620);
+    assert_store(1000, 0.0824);
     vidur_trace_close(&trace);
 }
 

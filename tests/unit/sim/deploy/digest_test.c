@@ -125,10 +125,11 @@ static void test_workload(void)
     const size_t prefix =
         6 * sizeof(int) + 2 * sizeof(double) + sizeof w.shared_prefix.arrivals +
         sizeof w.shared_prefix.quantiles + sizeof w.shared_prefix.stages;
+    const size_t window = 3 * sizeof(double) + sizeof w.window.peak;
     const size_t trace = sizeof w.trace.format + sizeof w.trace.time_unit +
                          sizeof(double) + sizeof(int) + sizeof w.trace.columns;
     CU_ASSERT_EQUAL(flip_count_ignored(&flip),
-                    sizeof w - own - lengths - arrivals - prefix - 3 * trace);
+                    sizeof w - own - lengths - arrivals - prefix - 3 * trace - window);
 }
 
 /* Without options for files the digest is what it was before there were some. */

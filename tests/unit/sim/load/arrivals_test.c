@@ -185,9 +185,11 @@ static void test_trace_window_and_scale(void)
     CU_ASSERT_EQUAL_FATAL(w->num_requests, 2); /* the gaps of 2, 4, 7 */
     CU_ASSERT_EQUAL(w->arrived_at_s[0], 1);
     CU_ASSERT_EQUAL(w->arrived_at_s[1], 2.5);
-    CU_ASSERT_FALSE(vidur_workload_has_rate(w));
+    CU_ASSERT(vidur_workload_has_rate(w));
     struct vidur_error err = {0};
-    CU_ASSERT_EQUAL(vidur_workload_set_qps(w, 3, &err), -1);
+    CU_ASSERT_EQUAL(vidur_workload_set_qps(w, 4, &err), 0); /* one gap of 1.5 s */
+    CU_ASSERT_EQUAL(w->arrived_at_s[0], 0);
+    CU_ASSERT_EQUAL(w->arrived_at_s[1], 0.25);
     vidur_workload_destroy(w);
 
     config.num_requests = 3;
@@ -294,7 +296,7 @@ static void test_rates(void)
     } cases[] = {{"poisson", true},
                  {"gamma", true},
                  {"static", false},
-                 {"trace", false},
+                 {"trace", true},
                  {"poison", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct vidur_arrivals_config config = {0};

@@ -284,7 +284,7 @@ static void test_columns(void)
     read_all("{\"conversations\": [{\"role\": \"user\", \"content\": \"four\"}, "
              "{\"role\": \"assistant\", \"content\": \"three\"}]}",
              &options);
-    CU_ASSERT(trace.is_estimated);
+    CU_ASSERT_EQUAL(trace.characters_per_token, 2);
     CU_ASSERT_EQUAL(trace.prompt_tokens[0], 2);
     CU_ASSERT_EQUAL(trace.output_tokens[0], 3);
 }

@@ -62,6 +62,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, full_batch_fraction, 0, "1", "batches at the batch size cap")              \
     X(REAL, blocked_on_memory_fraction, 0, "1", "rounds ended by a lack of KV blocks") \
     X(REAL, mean_waiting_requests, 0, "1", "requests waiting, time-weighted mean")     \
+    X(REAL, prefix_hit_rate, 0, "1", "prompt tokens found in the prefix cache")        \
     X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")
 
 /* What a candidate is; the first columns of a ranking row. There is one for every knob

@@ -354,6 +354,7 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
     SAME(full_batch_fraction);
     SAME(blocked_on_memory_fraction);
     SAME(mean_waiting_requests);
+    SAME(prefix_hit_rate);
     SAME(num_batches);
     SAME(simulated_time_s);
 #undef SAME

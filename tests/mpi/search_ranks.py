@@ -57,7 +57,7 @@ class Ranks(Search):
     def test_recorded_arrivals_and_prefixes(self):
         """A replay, whose loads are scales of time, and prompts in a cycle; caches of
         prefixes are worth something under both."""
-        lines = [f'{{"timestamp": {17 * i + i % 7 * 40}, "input_length": {100 + i % 5 * 64}, '
+        lines = [f'{{"timestamp": {17 * i + i % 7 * 40}, "input_length": {300 + i % 5 * 20}, '
                  f'"output_length": {8 + i % 23}, "hash_ids": [{i % 9}, {i}]}}'
                  for i in range(900)]
         self.write("\n".join(lines), "log.jsonl")
@@ -65,9 +65,10 @@ class Ranks(Search):
                                "prefill_to_decode_ratio: 4},\n          max_seq_len: 512, "
                                "num_requests: 2000}]",
                                "traces: [{name: log, replay: {file: log.jsonl, block_tokens: "
-                               "360}, max_seq_len: 512}, {name: cycle, shared_prefix: "
+                               "256}, max_seq_len: 512}, {name: cycle, shared_prefix: "
                                "{num_groups: 3, system_prompt_tokens: 200, output_tokens: 20, "
-                               "prompt_tokens: {mean: 300, std: 20}}, max_seq_len: 512}]")
+                               "prompt_tokens: {mean: 300, std: 20}}, max_seq_len: 512, "
+                               "num_requests: 2000}]")
                    .replace("schedulers: [{scheduler: vllm_v1}]", "schedulers: "
                             "[{scheduler: vllm_v1, prefix_caching: [true, false]}]")
                    .replace("expert_parallel: [false, true]\nprecision: [default, fp8, nvfp4]\n"

@@ -113,7 +113,7 @@ class Resume(Search):
         self.search("-q", "-o", "whole.h5")
         self.begin()
         text = self.edit("log.csv", "\n0.0,300,20\n", "\n0.0,301,20\n")
-        self.refused(self.path("log.csv"))
+        self.refused("log.csv (traces.0)")
         self.write(text, "log.csv")
         done = self.search("-o", "r.h5", "--resume")
         self.assertIn("resumed: ", done.stderr)

@@ -25,17 +25,11 @@ int vidur_fleet_num_entries(const struct vidur_fleet *fleet)
     return count;
 }
 
-static int gpus_of(const struct vidur_deployment *deployment)
-{
-    return deployment->num_replicas * deployment->tensor_parallel_size *
-           deployment->num_pipeline_stages;
-}
-
 int vidur_fleet_num_gpus(const struct vidur_fleet *fleet)
 {
     int count = 0;
     for (int i = 0; i < fleet->num_pools; i++)
-        count += gpus_of(&fleet->pools[i].deployment);
+        count += vidur_deployment_num_gpus(&fleet->pools[i].deployment);
     return count;
 }
 

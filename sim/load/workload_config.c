@@ -216,7 +216,7 @@ static const struct vidur_yaml_field peak_fields[] = {
     {0},
 };
 
-/* busiest_hour, or {window_s: 600, by: requests} */
+/* busiest_hour, with a blank too, or {window_s: 600, by: requests} */
 static int read_peak(const struct vidur_yaml_node *node, void *out,
                      struct vidur_error *err)
 {
@@ -224,7 +224,7 @@ static int read_peak(const struct vidur_yaml_node *node, void *out,
     const char *name = vidur_yaml_scalar(node);
     window->peak = VIDUR_TRACE_PEAK_TOKENS;
     window->peak_s = 3600;
-    if (name && strcmp(name, "busiest_hour") != 0)
+    if (name && strcmp(name, "busiest_hour") != 0 && strcmp(name, "busiest hour") != 0)
         return vidur_yaml_fail(node, err,
                                "'%.40s'; give busiest_hour or {window_s: 600, by: "
                                "tokens}",

@@ -182,6 +182,8 @@ static void test_window_keys(void)
     c = of_yaml(REPLAY_OF "peak: {window_s: 90, by: requests}}");
     CU_ASSERT_EQUAL(c.window.peak, VIDUR_TRACE_PEAK_REQUESTS);
     CU_ASSERT_EQUAL(c.window.peak_s, 90);
+    c = of_yaml(REPLAY_OF "peak: busiest hour}");
+    CU_ASSERT_EQUAL(c.window.peak_s, 3600);
     static const struct {
         const char *key, *message;
     } cases[] = {

@@ -10,7 +10,7 @@
  * what is approximate in the model, a node that nobody named.
  */
 
-enum { VIDUR_MAX_NOTES = 5 };
+enum { VIDUR_MAX_NOTES = 4 + VIDUR_MAX_POOLS };
 
 struct vidur_note {
     bool is_warning;

@@ -63,6 +63,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, blocked_on_memory_fraction, 0, "1", "rounds ended by a lack of KV blocks") \
     X(REAL, mean_waiting_requests, 0, "1", "requests waiting, time-weighted mean")     \
     X(REAL, goodput_per_s, 0, "1/s", "requests that meet all joint SLOs; NaN: none")   \
+    X(REAL, prefix_hit_rate, 0, "1", "prompt tokens found in the prefix cache")        \
     X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")           \
     X(REAL, prefill_busy, 0, "%", "of two pools: the one that prefills, busy")         \
     X(REAL, decode_busy, 0, "%", "of two pools: the one that decodes, busy")           \

@@ -274,6 +274,7 @@ function showDetail(row) {
       ["MFU, KV used, busy", `${percent(row.mfu)}, ${percent(row.memory_usage)}, ${percent(row.busy)}`],
       ["Mean batch", `${num3(row.mean_batch_size)} requests, ${num3(row.mean_tokens_per_batch)} tokens`],
       ["Batches at the cap", fraction(row.full_batch_fraction)],
+      ["Prefix hit rate", fraction(row.prefix_hit_rate)],
       ["Rounds short of blocks", fraction(row.blocked_on_memory_fraction)], ["Restarts", grouped(row.preemptions)],
       ["Communication", fraction(row.communication_time_fraction)], ["Pipeline idle", fraction(row.pipeline_idle_fraction)],
       ["Extrapolated lookups", grouped(row.extrapolated)]] : []),

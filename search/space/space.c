@@ -141,8 +141,8 @@ static double expected_cost(const struct vidur_space *space,
                             const struct vidur_candidate *c)
 {
     const struct vidur_search_trace *trace = &space->config->traces[c->trace];
-    return (double)trace->workload.num_requests * c->num_pipeline_stages *
-           (1 + 64.0 / c->batch_size);
+    const double requests = fmax(1, (double)trace->workload.num_requests);
+    return requests * c->num_pipeline_stages * (1 + 64.0 / c->batch_size);
 }
 
 /* ---- Timetables ---- */

@@ -38,6 +38,27 @@ void vidur_deployment_digest(struct vidur_sha256 *sha, const struct vidur_deploy
     add_scheduler(sha, &s->scheduler);
 }
 
+/* Nothing where nothing is said, as before there were formats. */
+static void add_trace(struct vidur_sha256 *sha, const char *whose,
+                      const struct vidur_trace_options *s)
+{
+    const struct vidur_trace_columns *c = &s->columns;
+    if (!(s->format[0] || s->time_unit[0] || s->characters_per_token != 0 ||
+          s->block_tokens != 0 || c->arrived_at[0] || c->prompt_tokens[0] ||
+          c->output_tokens[0] || c->session[0] || c->prefix[0]))
+        return;
+    vidur_sha256_add_string(sha, whose);
+    TEXT(format)
+    TEXT(time_unit)
+    REAL(characters_per_token)
+    WHOLE(block_tokens)
+    TEXT(columns.arrived_at)
+    TEXT(columns.prompt_tokens)
+    TEXT(columns.output_tokens)
+    TEXT(columns.session)
+    TEXT(columns.prefix)
+}
+
 static void add_lengths(struct vidur_sha256 *sha, const struct vidur_lengths_config *s)
 {
     TEXT(type)
@@ -49,6 +70,7 @@ static void add_lengths(struct vidur_sha256 *sha, const struct vidur_lengths_con
     WHOLE(scramble)
     REAL(prefill_scale_factor)
     REAL(decode_scale_factor)
+    add_trace(sha, "lengths.trace", &s->trace);
 }
 
 static void add_arrivals(struct vidur_sha256 *sha,
@@ -63,6 +85,7 @@ static void add_arrivals(struct vidur_sha256 *sha,
     REAL(start_time_s)
     REAL(end_time_s)
     REAL(time_scale_factor)
+    add_trace(sha, "arrivals.trace", &s->trace);
 }
 
 static void add_shared_prefix(struct vidur_sha256 *sha,
@@ -115,6 +138,15 @@ void vidur_workload_digest(struct vidur_sha256 *sha,
     REAL(prefill_scale_factor)
     REAL(decode_scale_factor)
     REAL(time_scale_factor)
+    add_trace(sha, "trace", &s->trace);
+    if (s->window.start_s != 0 || s->window.end_s != 0 || s->window.peak != 0 ||
+        s->window.peak_s != 0) {
+        vidur_sha256_add_string(sha, "window");
+        REAL(window.start_s)
+        REAL(window.end_s)
+        WHOLE(window.peak)
+        REAL(window.peak_s)
+    }
 }
 #include <vidur/deployment.h>
 #include <vidur/model.h>

@@ -29,7 +29,8 @@ static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model 
     const int64_t blocks = pool->plan.num_blocks;
     /* Prompts that come from another pool share nothing. */
     if (!pool->ops->shares_prefixes || !knobs->prefix_caching ||
-        !workload->prompts.prompt || pool->role == VIDUR_POOL_DECODE)
+        !vidur_prompts_are_shared(&workload->prompts) ||
+        pool->role == VIDUR_POOL_DECODE)
         return (struct vidur_block_store_sizes){0};
     /* Prompts that have departed hold theirs until they are there. */
     const int64_t holders = pool->role == VIDUR_POOL_ALL      ? pool->env.batch_capacity

@@ -2,6 +2,7 @@
 
 #include "drive/objectives.h"
 #include "drive/sustained.h"
+#include "replica/block_store.h"
 #include "steps/mfu.h"
 
 #include <math.h>
@@ -209,6 +210,17 @@ static void fill_utilization(const struct vidur_run *run, struct vidur_metrics *
     }
 }
 
+static double prefix_hit_rate(const struct vidur_run *run)
+{
+    int64_t hits = 0, tokens = 0;
+    for (int32_t i = 0; i < run->num_servers; i++) {
+        const struct vidur_block_store *store = run->servers[i].replica.store;
+        hits += store ? store->num_hit_tokens : 0;
+        tokens += store ? store->num_prompt_tokens : 0;
+    }
+    return ratio((double)hits, (double)tokens);
+}
+
 static void fill_batches(const struct vidur_replica_account *sum,
                          struct vidur_metrics *metrics)
 {
@@ -241,6 +253,7 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_rates(run, metrics);
     fill_utilization(run, metrics);
     fill_batches(&totals.account, metrics);
+    metrics->prefix_hit_rate = prefix_hit_rate(run);
     fill_latencies(run, scratch, metrics);
     vidur_fill_objectives(run, scratch, metrics);
     metrics->violated_slo = violated_slo(run, metrics->slo_value);

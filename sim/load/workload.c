@@ -1,32 +1,11 @@
-#include <vidur/workload.h>
-
 #include "base/yaml.h"
-#include "load/arrivals.h"
-#include "load/lengths.h"
 #include "load/mix.h"
-#include "load/trace.h"
+#include "load/workload_state.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct vidur_workload_state {
-    struct vidur_workload_config config;          /* as created, qps as offered now */
-    const struct vidur_arrivals_policy *arrivals; /* NULL: replay */
-    struct vidur_mt19937 reference;
-    struct vidur_lengths lengths; /* open while drawing */
-    struct vidur_mix *mix;        /* likewise, instead; NULL: none */
-    struct vidur_draws draws;     /* of the gaps */
-    int64_t capacity;
-    double *gaps; /* as drawn, before the rate scales them */
-    double *arrived_at_s;
-    int32_t *prefill;
-    int32_t *decode;
-    bool *is_cut;
-    uint8_t *class_of; /* of a mix */
-    int32_t *prompt;   /* shared_prefix: of each request */
-};
 
 /* A workload and its state in one piece. */
 struct whole {
@@ -36,7 +15,7 @@ struct whole {
 
 /* ---- Arrays ---- */
 
-static int resize(void **array, int64_t count, size_t size, struct vidur_error *err)
+int workload_resize(void **array, int64_t count, size_t size, struct vidur_error *err)
 {
     void *more = realloc(*array, (size_t)count * size);
     if (!more)
@@ -47,20 +26,20 @@ static int resize(void **array, int64_t count, size_t size, struct vidur_error *
     return 0;
 }
 
-static int reserve(struct vidur_workload *workload, int64_t count,
-                   struct vidur_error *err)
+int workload_reserve(struct vidur_workload *workload, int64_t count,
+                     struct vidur_error *err)
 {
     struct vidur_workload_state *state = workload->state;
     if (count <= state->capacity)
         return 0;
-    if (resize((void **)&state->gaps, count, sizeof *state->gaps, err) ||
-        resize((void **)&state->arrived_at_s, count, sizeof *state->arrived_at_s,
-               err) ||
-        resize((void **)&state->prefill, count, sizeof *state->prefill, err) ||
-        resize((void **)&state->decode, count, sizeof *state->decode, err) ||
-        resize((void **)&state->is_cut, count, sizeof *state->is_cut, err) ||
-        (workload->num_classes > 0 &&
-         resize((void **)&state->class_of, count, sizeof *state->class_of, err)))
+    if (workload_resize((void **)&state->gaps, count, sizeof *state->gaps, err) ||
+        workload_resize((void **)&state->arrived_at_s, count,
+                        sizeof *state->arrived_at_s, err) ||
+        workload_resize((void **)&state->prefill, count, sizeof *state->prefill, err) ||
+        workload_resize((void **)&state->decode, count, sizeof *state->decode, err) ||
+        workload_resize((void **)&state->is_cut, count, sizeof *state->is_cut, err) ||
+        (workload->num_classes > 0 && workload_resize((void **)&state->class_of, count,
+                                                      sizeof *state->class_of, err)))
         return -1;
     state->capacity = count;
     workload->arrived_at_s = state->arrived_at_s;
@@ -83,6 +62,8 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->is_cut);
     free(state->class_of);
     free(state->prompt);
+    free(state->first_block);
+    free(state->blocks);
     free(workload); /* the whole */
 }
 
@@ -147,7 +128,7 @@ static int draw_requests(struct vidur_workload *workload, int64_t available,
             break;
         if (available >= 0 && i == available)
             break;
-        if (i == state->capacity && reserve(workload, 2 * i + 64, err))
+        if (i == state->capacity && workload_reserve(workload, 2 * i + 64, err))
             return -1;
         if (available < 0)
             state->gaps[i] =
@@ -171,12 +152,15 @@ static int load_gaps(struct vidur_workload *workload, int64_t *available,
 {
     struct vidur_workload_state *state = workload->state;
     const struct vidur_workload_config *config = &state->config;
-    double *gaps = NULL;
+    struct vidur_loaded_gaps loaded = {0};
     *available = -1;
     if (!state->arrivals->load)
         return 0;
-    if (state->arrivals->load(&config->arrivals, &gaps, available, err))
+    if (state->arrivals->load(&config->arrivals, &loaded, err))
         return -1;
+    *available = loaded.count;
+    workload->num_failed += loaded.num_failed;
+    workload->num_unsorted += loaded.num_unsorted;
     int status = 0;
     if (config->num_requests > *available)
         status =
@@ -185,10 +169,10 @@ static int load_gaps(struct vidur_workload *workload, int64_t *available,
                        (long long)config->num_requests, config->arrivals.file,
                        (long long)*available);
     else
-        status = reserve(workload, *available, err);
+        status = workload_reserve(workload, *available, err);
     if (status == 0)
-        memcpy(state->gaps, gaps, (size_t)*available * sizeof *gaps);
-    free(gaps);
+        memcpy(state->gaps, loaded.gaps, (size_t)*available * sizeof *loaded.gaps);
+    free(loaded.gaps);
     return status;
 }
 
@@ -219,81 +203,21 @@ static int create_synthetic(struct vidur_workload *workload, struct vidur_error 
     state->draws.reference = reference ? &state->reference : NULL;
     vidur_rng_init(&state->draws.own, config->seed, vidur_rng_stream("arrivals", 0));
     int status = open_lengths(state, err);
+    workload->num_failed = state->lengths.trace.num_failed;
+    workload->characters_per_token = state->lengths.trace.characters_per_token;
     if (status == 0)
         status = load_gaps(workload, &available, err);
     if (status == 0 && config->num_requests > 0)
-        status = reserve(workload, config->num_requests, err);
+        status = workload_reserve(workload, config->num_requests, err);
     if (status == 0)
         status = draw_requests(workload, available, err);
+    if (state->arrivals->has_rate)
+        state->scaling = SCALE_GAPS;
+    if (status == 0 && state->arrivals->load)
+        workload_record(workload);
     if (state->arrivals->is_closed)
         workload->concurrency = config->arrivals.concurrency;
     close_lengths(state);
-    return status;
-}
-
-/* ---- Replay ---- */
-
-static int replay_row(struct vidur_workload *workload, const struct vidur_trace *trace,
-                      int64_t row, struct vidur_error *err)
-{
-    struct vidur_workload_state *state = workload->state;
-    const struct vidur_workload_config *config = &state->config;
-    const double factors[2] = {config->prefill_scale_factor,
-                               config->decode_scale_factor};
-    int64_t tokens[2];
-    if (vidur_trace_scale_tokens(trace, row, factors, tokens, err))
-        return -1;
-    for (int i = 0; i < 2; i++)
-        if (tokens[i] < 1)
-            tokens[i] = 1;
-    state->is_cut[row] = tokens[0] + tokens[1] > config->max_tokens;
-    if (state->is_cut[row]) /* the prompt gives way */
-        tokens[0] = config->max_tokens - tokens[1];
-    if (tokens[0] < 1)
-        return vidur_csv_fail(trace->csv, row, 1, err,
-                              "%lld tokens leave no room for a prompt; "
-                              "workload.max_tokens is %d",
-                              (long long)tokens[1], config->max_tokens);
-    state->arrived_at_s[row] =
-        (trace->time_s[row] - workload->start_s) * config->time_scale_factor;
-    state->prefill[row] = (int32_t)tokens[0];
-    state->decode[row] = (int32_t)tokens[1];
-    return 0;
-}
-
-static int replay_rows(struct vidur_workload *workload, const struct vidur_trace *trace,
-                       struct vidur_error *err)
-{
-    const struct vidur_workload_config *config = &workload->state->config;
-    int64_t count = config->num_requests > 0 ? config->num_requests : trace->num_rows;
-    if (count > trace->num_rows)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "workload.num_requests: %lld; %s has %lld rows",
-                          (long long)count, config->file, (long long)trace->num_rows);
-    if (reserve(workload, count, err))
-        return -1;
-    workload->start_s = config->corrected ? trace->time_s[0] : 0;
-    for (int64_t i = 0; i < count; i++) {
-        if (replay_row(workload, trace, i, err))
-            return -1;
-        if (config->duration_s > 0 && workload->arrived_at_s[i] >= config->duration_s)
-            break;
-        workload->num_requests = i + 1;
-    }
-    return 0;
-}
-
-static int create_replay(struct vidur_workload *workload, struct vidur_error *err)
-{
-    const struct vidur_workload_config *config = &workload->state->config;
-    struct vidur_trace trace;
-    int status = vidur_trace_open(&trace, config->file, "arrived_at",
-                                  VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES, err);
-    if (status)
-        vidur_trace_fail("workload.file", err);
-    else
-        status = replay_rows(workload, &trace, err);
-    vidur_trace_close(&trace);
     return status;
 }
 
@@ -303,11 +227,14 @@ static int create_shared_prefix(struct vidur_workload *workload,
                                 struct vidur_error *err)
 {
     struct vidur_workload_state *state = workload->state;
-    const struct vidur_shared_prefix_config *config = &state->config.shared_prefix;
+    struct vidur_shared_prefix_config *config = &state->config.shared_prefix;
+    const bool scaled = config->num_stages == 0;
+    if (scaled)
+        vidur_shared_prefix_unscaled(config, state->config.num_requests);
     vidur_shared_prefix_stages(config, &workload->stages);
     const int64_t count = workload->stages.first_request[workload->stages.count];
-    if (reserve(workload, count, err) ||
-        resize((void **)&state->prompt, count, sizeof *state->prompt, err))
+    if (workload_reserve(workload, count, err) ||
+        workload_resize((void **)&state->prompt, count, sizeof *state->prompt, err))
         return -1;
     const struct vidur_shared_prefix_requests requests = {
         .arrived_at_s = state->arrived_at_s,
@@ -327,6 +254,11 @@ static int create_shared_prefix(struct vidur_workload *workload,
         state->is_cut[i] = state->prefill[i] > longest;
         if (state->is_cut[i])
             state->prefill[i] = longest;
+    }
+    if (scaled) {
+        workload->stages = (struct vidur_load_stages){0};
+        state->scaling = SCALE_RECORDED;
+        memcpy(state->gaps, state->arrived_at_s, (size_t)count * sizeof *state->gaps);
     }
     return 0;
 }
@@ -388,7 +320,7 @@ int vidur_workload_create(struct vidur_workload **out,
     if (!workload)
         return -1;
     int status = config->type == VIDUR_WORKLOAD_TRACE_REPLAY
-                     ? create_replay(workload, err)
+                     ? workload_replay(workload, err)
                  : config->type == VIDUR_WORKLOAD_SHARED_PREFIX
                      ? create_shared_prefix(workload, err)
                      : create_synthetic(workload, err);
@@ -406,6 +338,25 @@ int vidur_workload_create(struct vidur_workload **out,
     return 0;
 }
 
+static int clone_blocks(struct vidur_workload *copy,
+                        const struct vidur_workload *workload, struct vidur_error *err)
+{
+    const struct vidur_workload_state *from = workload->state;
+    struct vidur_workload_state *to = copy->state;
+    const int64_t count = workload->num_requests + 1;
+    const int64_t num_blocks = from->first_block[workload->num_requests];
+    if (workload_resize((void **)&to->first_block, count, sizeof *to->first_block,
+                        err) ||
+        workload_resize((void **)&to->blocks, num_blocks, sizeof *to->blocks, err))
+        return -1;
+    memcpy(to->first_block, from->first_block, (size_t)count * sizeof *to->first_block);
+    memcpy(to->blocks, from->blocks, (size_t)num_blocks * sizeof *to->blocks);
+    copy->prompts = workload->prompts;
+    copy->prompts.first_block = to->first_block;
+    copy->prompts.blocks = to->blocks;
+    return 0;
+}
+
 int vidur_workload_clone(struct vidur_workload **out,
                          const struct vidur_workload *workload, struct vidur_error *err)
 {
@@ -415,7 +366,7 @@ int vidur_workload_clone(struct vidur_workload **out,
         return -1;
     struct vidur_workload_state *to = copy->state;
     size_t n = (size_t)workload->num_requests;
-    if (reserve(copy, workload->num_requests, err)) {
+    if (workload_reserve(copy, workload->num_requests, err)) {
         vidur_workload_destroy(copy);
         return -1;
     }
@@ -425,7 +376,11 @@ int vidur_workload_clone(struct vidur_workload **out,
     copy->num_cut = workload->num_cut;
     copy->concurrency = workload->concurrency;
     copy->start_s = workload->start_s;
-    if (from->arrivals) /* others have no gaps */
+    copy->num_failed = workload->num_failed;
+    copy->num_unsorted = workload->num_unsorted;
+    copy->characters_per_token = workload->characters_per_token;
+    to->scaling = from->scaling;
+    if (from->arrivals || from->scaling != UNSCALED) /* others have no gaps */
         memcpy(to->gaps, from->gaps, n * sizeof *to->gaps);
     memcpy(to->arrived_at_s, from->arrived_at_s, n * sizeof *to->arrived_at_s);
     memcpy(to->prefill, from->prefill, n * sizeof *to->prefill);
@@ -435,8 +390,8 @@ int vidur_workload_clone(struct vidur_workload **out,
         memcpy(to->class_of, from->class_of, n * sizeof *to->class_of);
     copy->stages = workload->stages;
     if (from->prompt) {
-        if (resize((void **)&to->prompt, workload->num_requests, sizeof *to->prompt,
-                   err)) {
+        if (workload_resize((void **)&to->prompt, workload->num_requests,
+                            sizeof *to->prompt, err)) {
             vidur_workload_destroy(copy);
             return -1;
         }
@@ -444,14 +399,17 @@ int vidur_workload_clone(struct vidur_workload **out,
         copy->prompts = workload->prompts;
         copy->prompts.prompt = to->prompt;
     }
+    if (from->blocks && clone_blocks(copy, workload, err)) {
+        vidur_workload_destroy(copy);
+        return -1;
+    }
     *out = copy;
     return 0;
 }
 
 bool vidur_workload_has_rate(const struct vidur_workload *workload)
 {
-    const struct vidur_arrivals_policy *arrivals = workload->state->arrivals;
-    return arrivals && arrivals->has_rate;
+    return workload->state->scaling != UNSCALED;
 }
 
 int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
@@ -462,8 +420,8 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
     if (!vidur_workload_has_rate(workload))
         return vidur_fail(
             err, VIDUR_EINVAL,
-            "workload.arrivals: these have no rate to set; use poisson or "
-            "gamma");
+            "workload.arrivals: these have no rate to set; use poisson, gamma or "
+            "recorded ones");
     if (state->config.duration_s > 0)
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload.duration_s: the number of requests would depend on "
@@ -475,9 +433,12 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
                           (long long)num_requests, (long long)workload->num_requests);
     state->config.arrivals.qps = qps;
     double now_s = 0;
+    const bool by_gaps = state->scaling == SCALE_GAPS;
+    const double scale =
+        by_gaps ? 1 : workload_recorded_qps(workload, num_requests) / qps;
     for (int64_t i = 0; i < num_requests; i++) {
-        now_s += gap_of(state, state->gaps[i]);
-        state->arrived_at_s[i] = now_s;
+        now_s += by_gaps ? gap_of(state, state->gaps[i]) : 0;
+        state->arrived_at_s[i] = by_gaps ? now_s : state->gaps[i] * scale;
     }
     *out = *workload;
     out->num_requests = num_requests;

@@ -21,6 +21,9 @@ struct vidur_block_store {
     int32_t *blocks;     /* [slots][blocks_per_slot] */
     int32_t *free_slots; /* a stack */
     int32_t num_free_slots;
+    /* Of the prompts admitted, again after a restart: their tokens, and those of them
+     * that were found in the cache. */
+    int64_t num_prompt_tokens, num_hit_tokens;
 };
 
 struct vidur_block_store_sizes {

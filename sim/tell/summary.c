@@ -189,6 +189,7 @@ static void put_load(struct vidur_json_writer *json, const struct vidur_metrics 
     vidur_json_put_double(json, "blocked_on_memory_fraction",
                           m->blocked_on_memory_fraction);
     vidur_json_put_double(json, "mean_waiting_requests", m->mean_waiting_requests);
+    vidur_json_put_double(json, "prefix_hit_rate", m->prefix_hit_rate);
     vidur_json_end(json);
 }
 
@@ -470,6 +471,9 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
             (long long)m->num_completed, (long long)m->num_requests,
             m->simulated_time_s, (long long)m->num_restarts);
     vidur_objectives_print(&objectives, out);
+    if (s->workload && vidur_prompts_are_shared(&s->workload->prompts))
+        fprintf(out, "prefix hits  %.2f %% of the prompt tokens\n",
+                100 * m->prefix_hit_rate);
     if (has_pools(s))
         vidur_pool_summary_print_metrics(s, out);
     print_notes(s, out);

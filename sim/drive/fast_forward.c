@@ -32,7 +32,8 @@ static double find_bound(const struct vidur_walk *walk)
 {
     double bound = walk->until_s;
     /* What arrives behind a waiting head changes nothing. */
-    if (walk->server->replica.queue_head == VIDUR_NO_REQUEST)
+    if (walk->server->replica.queue_head == VIDUR_NO_REQUEST ||
+        walk->server->replica.by_priority)
         bound = fmin(bound, walk->next_arrival_s);
     if (walk->judges && walk->run->watching)
         bound = fmin(bound, walk->run->watch.next_due_s);

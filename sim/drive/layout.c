@@ -81,7 +81,7 @@ void vidur_layout_plan(struct vidur_layout *layout, struct vidur_pool_model *poo
     const bool observed = is_observed(options);
     *layout = (struct vidur_layout){.num_pools = num_pools,
                                     .num_requests = workload->num_requests,
-                                    .num_slos = options->num_slos};
+                                    .watch = vidur_slo_watch_sizes(options, workload)};
     /* Stages of load bind replicas together, which the stepper walks one by one. */
     layout->by_events =
         options->plain_stepping || observed || workload->stages.count > 1;
@@ -127,8 +127,10 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
            vidur_arena_bytes(servers, sizeof(void *)) +
            vidur_arena_bytes(servers, sizeof(bool)) +
            vidur_arena_bytes(servers, vidur_walk_bytes()) +
+           vidur_arena_bytes((size_t)layout->watch.num_counts,
+                             sizeof(struct vidur_slo_count)) +
+           vidur_arena_bytes((size_t)layout->watch.num_missed, 1) +
            4 * vidur_arena_bytes(servers, sizeof(double)) + /* routers' weights */
-           vidur_arena_bytes((size_t)layout->num_slos, sizeof(struct vidur_slo_count)) +
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->batch_capacity, sizeof(int64_t)) +
@@ -159,7 +161,11 @@ static void init_server(struct vidur_run *run, struct vidur_arena *arena,
                      pool->ops->shares_prefixes,
         .hands_over = pool->role == VIDUR_POOL_PREFILL,
         .samples_first = run->fleet->first_token == VIDUR_FIRST_TOKEN_PREFILL,
+        .by_priority =
+            vidur_scheduler_uses(pool->ops, VIDUR_KNOB_scheduling_policy) &&
+            deployment->scheduler.scheduling_policy == VIDUR_SCHEDULING_PRIORITY,
         .index = index};
+    vidur_replica_rank(replica, run->workload);
     vidur_replica_init(replica, arena, &layout->sizes);
     replica->account->full_size =
         vidur_pool_model_batch_cap(pool) / deployment->num_pipeline_stages;

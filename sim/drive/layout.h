@@ -20,7 +20,7 @@ struct vidur_layout {
     int num_pools;
     int64_t num_requests;
     int64_t num_servers, num_entries; /* of these, those that requests arrive at */
-    int num_slos;
+    struct vidur_slo_watch_sizes watch;
     int64_t event_capacity;
     int32_t batch_capacity; /* the largest of the pools' */
     bool has_front_end;     /* of some pool that requests arrive at */

@@ -187,10 +187,12 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
 {
     struct vidur_arena *arena = &simulator->arena;
     const struct vidur_deployment *first = run->pools[0].deployment;
-    vidur_slo_watch_init(&run->watch,
-                         vidur_arena_alloc(arena, (size_t)layout->num_slos,
-                                           sizeof(struct vidur_slo_count)),
-                         run->options, run->workload,
+    run->watch.counts = vidur_arena_alloc(arena, (size_t)layout->watch.num_counts,
+                                          sizeof *run->watch.counts);
+    if (layout->watch.num_missed > 0)
+        run->watch.missed =
+            vidur_arena_alloc(arena, (size_t)layout->watch.num_missed, 1);
+    vidur_slo_watch_init(&run->watch, run->options, run->workload,
                          first->semantics == VIDUR_SEMANTICS_CORRECTED);
     vidur_layout_servers(layout, run, arena);
     run->entry.num_servers = run->onward.first_server = (int32_t)layout->num_entries;
@@ -330,12 +332,12 @@ static int check_options(const struct vidur_workload *workload,
                           options->num_slos, VIDUR_MAX_SLOS);
     for (int i = 0; i < options->num_slos; i++) {
         const struct vidur_slo *slo = &options->slos[i];
-        if (!(slo->quantile > 0 && slo->quantile <= 1) || !(slo->limit_s >= 0))
-            return vidur_fail(
-                err, VIDUR_EINVAL,
-                "slos.%d: quantile %g and limit %g s; the quantile must be "
-                "in (0, 1] and the limit not negative",
-                i, slo->quantile, slo->limit_s);
+        if (vidur_slo_check(slo, err) != 0)
+            return vidur_fail_prefix(err, "slos.%d", i);
+        if (slo->class_number < 0 || slo->class_number > workload->num_classes)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "slos.%d: class %d of a workload of %d", i,
+                              slo->class_number, workload->num_classes);
     }
     return 0;
 }

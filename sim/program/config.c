@@ -35,6 +35,11 @@ static const struct vidur_yaml_field output_fields[] = {
 #undef X
         {0}};
 
+static const struct vidur_yaml_field slo_element = {.key = "",
+                                                    .type = VIDUR_YAML_CUSTOM,
+                                                    .size = sizeof(struct vidur_slo),
+                                                    .read = vidur_slo_read};
+
 static const struct vidur_yaml_field root_fields[] = {
     {KEY("semantics", ENUM, config.deployment.semantics),
      .names = vidur_semantics_names},
@@ -55,6 +60,11 @@ static const struct vidur_yaml_field root_fields[] = {
      .min = 0},
     {KEY("tbt_definition", ENUM, config.tbt_definition),
      .names = vidur_tbt_definition_names},
+    {.key = "slos",
+     .type = VIDUR_YAML_ARRAY,
+     VIDUR_YAML_LIST(struct document, config.slos.slos, config.slos.count),
+     .element = &slo_element,
+     .max_count = VIDUR_MAX_SLOS},
     {.key = "output", .type = VIDUR_YAML_MAPPING, .fields = output_fields},
     {0}};
 
@@ -156,6 +166,10 @@ static int read_root(const struct vidur_yaml_node *root, struct document *docume
         load_specs(root, document, err) || read_fleet(root, document, err))
         return -1;
     vidur_workload_config_complete(&config->workload, config->deployment.semantics);
+    if (vidur_class_slos_read(
+            vidur_yaml_get(vidur_yaml_get(root, "workload"), "classes"),
+            &config->workload, &config->slos, err))
+        return -1;
     return vidur_fleet_check(&config->fleet, err) ? locate(root, err) : 0;
 }
 

@@ -119,6 +119,10 @@ const char *toy_metrics_differ(const struct vidur_metrics *a,
     if (memcmp(&a->name, &b->name, sizeof a->name))                                    \
         return #name;
     CHECK(slo_value)
+    CHECK(slo_missed)
+    CHECK(goodput_per_s)
+    CHECK(num_classes)
+    CHECK(classes)
     CHECK(simulated_time_s)
     CHECK(requests_per_s)
     CHECK(output_tokens_per_s)

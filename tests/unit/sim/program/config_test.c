@@ -437,6 +437,82 @@ static void test_reference_is_complete(void)
     vidur_simulation_config_release(&c);
 }
 
+#define MIX(slos)                                                                      \
+    "workload: {type: mix, num_requests: 5, arrivals: {qps: 1}, classes: [{name: "     \
+    "rag, "                                                                            \
+    "share: 1, lengths: {type: uniform}}, {name: chat, share: 2, lengths: {type: "     \
+    "uniform}, slos: [" slos "]}]}\n"
+#define SLOS "slos: [{all: {ttft: 2, tpot: 0.1}, quantile: 0.9}]\n"
+
+static void test_slos(void)
+{
+    struct vidur_simulation_config c;
+    load_good(HEAD CLUSTER SLOS MIX("{metric: ttft, quantile: 0.5, limit_s: 3}, {all: "
+                                    "{e2e: 7, scheduling_delay: 1}, quantile: 1}"),
+              NULL, &c);
+    const struct vidur_slo *slos = c.slos.slos;
+    CU_ASSERT_EQUAL_FATAL(c.slos.count, 3);
+    CU_ASSERT(vidur_slo_is_joint(&slos[0]));
+    CU_ASSERT_EQUAL(slos[0].quantile, 0.9);
+    CU_ASSERT_EQUAL(slos[0].limit_s, 1);
+    CU_ASSERT_EQUAL(slos[0].parts_s[VIDUR_LATENCY_ttft], 2);
+    CU_ASSERT_EQUAL(slos[0].parts_s[VIDUR_LATENCY_tpot], 0.1);
+    CU_ASSERT_EQUAL(slos[0].parts_s[VIDUR_LATENCY_e2e], 0);
+    CU_ASSERT_EQUAL(slos[0].class_number, 0);
+    CU_ASSERT_EQUAL(slos[1].metric, VIDUR_LATENCY_ttft);
+    CU_ASSERT_EQUAL(slos[1].limit_s, 3);
+    CU_ASSERT_EQUAL(slos[1].class_number, 2);
+    CU_ASSERT_STRING_EQUAL(slos[1].class_name, "chat");
+    CU_ASSERT(vidur_slo_is_joint(&slos[2]));
+    CU_ASSERT_EQUAL(slos[2].parts_s[VIDUR_LATENCY_scheduling_delay], 1);
+    vidur_simulation_config_release(&c);
+    load_good(HEAD CLUSTER WORKLOAD, NULL, &c);
+    CU_ASSERT_EQUAL(c.slos.count, 0);
+    vidur_simulation_config_release(&c);
+}
+
+static void expect_bad_slo(const char *text, const char *wanted)
+{
+    struct vidur_simulation_config c;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(load(text, NULL, &c, &err), -1);
+    if (!strstr(err.text, wanted))
+        printf("\n  wanted '%s', got '%s'\n", wanted, err.text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, wanted));
+    vidur_simulation_config_release(&c);
+}
+
+#define BAD(slo, wanted)                                                               \
+    expect_bad_slo(HEAD CLUSTER WORKLOAD "slos: [" slo "]\n", wanted)
+#define BAD_OF_CLASS(slos, wanted) expect_bad_slo(HEAD CLUSTER SLOS MIX(slos), wanted)
+
+static void test_bad_slos(void)
+{
+    BAD("{quantile: 0.9, limit_s: 1}", ".yaml:4: slos.0.metric: missing");
+    BAD("{metric: ttft, quantile: 0.9}", "slos.0.limit_s: missing");
+    BAD("{metric: ttft, quantile: 1.5, limit_s: 1}", "slos.0.quantile");
+    BAD("{all: {ttft: 1}, metric: ttft, quantile: 0.9}",
+        "slos.0.metric: given beside all");
+    BAD("{all: {ttft: 1}, limit_s: 2, quantile: 0.9}",
+        "slos.0.limit_s: given beside all");
+    BAD("{all: {ttft: 1}}", "slos.0.quantile: missing");
+    BAD("{all: {}, quantile: 0.9}", "slos.0");
+    BAD("{all: {ttft: 0}, quantile: 0.9}", "slos.0.all.ttft");
+    BAD("{all: {tftt: 1}, quantile: 0.9}", "slos.0.all.tftt");
+    BAD("{all: {ttft: 1, tbt: 0.1}, quantile: 0.9}",
+        "all.tbt: gaps between tokens are counted by batches, not by requests; use "
+        "tpot");
+    BAD_OF_CLASS("{metric: tbt, quantile: 0.9, limit_s: 1}",
+                 "workload.classes.1.slos.0: metric tbt of class chat");
+    BAD_OF_CLASS("{metric: ttft, quantile: 0.9, limit_s: 1}, {metric: ttft, quantile: "
+                 "0.9, limit_s: 2}",
+                 "workload.classes.1.slos.1: two are on chat_ttft_p90");
+#define ONE(q) "{metric: e2e, quantile: 0." q ", limit_s: 1},"
+    BAD_OF_CLASS(ONE("1") ONE("2") ONE("3") ONE("4") ONE("5") ONE("6") ONE("7")
+                     ONE("8"),
+                 "workload.classes.1.slos.7: a run takes up to 8");
+}
+
 VIDUR_TEST_MAIN("simulation config", {"defaults", test_defaults},
                 {"reads every key", test_reads_every_key},
                 {"default node", test_default_node}, {"pools", test_pools},
@@ -446,4 +522,5 @@ VIDUR_TEST_MAIN("simulation config", {"defaults", test_defaults},
                 {"errors in pools", test_errors_in_pools},
                 {"errors among pools", test_errors_among_pools},
                 {"missing file", test_missing_file}, {"knob fields", test_knob_fields},
+                {"slos", test_slos}, {"bad slos", test_bad_slos},
                 {"reference is complete", test_reference_is_complete})

@@ -145,8 +145,9 @@ void vidur_run_check_conservation(const struct vidur_run *run)
         routed += server->replica.account->num_loaded;
     }
     /* Such a scheduler keeps requests and blocks of its own between iterations. */
-    if (run->pools[0].ops->keeps_blocks)
-        return;
+    for (int i = 0; i < run->num_pools; i++)
+        if (run->pools[i].ops->keeps_blocks)
+            return;
     assert(requests == routed);
     bool any_store = false;
     for (int32_t i = 0; i < run->num_servers; i++)

@@ -719,6 +719,18 @@ class Pools(Run):
         self.assertNotIn("first_token", summary["deployment"])
         self.assertEqual(summary["counts"]["completed"], 60)
 
+    def test_schedulers_beside_each_other(self):
+        """Debug builds count requests and blocks after every event."""
+        self.write(SMALL + "pools:\n" + "".join(
+            f"  - scheduler: {{type: {name}}}\n"
+            for name in ("sarathi", "faster_transformer", "orca", "vllm")))
+        self.simulate("output.batches=true")
+        pools = self.summary()["pools"]
+        self.assertEqual([p["scheduler"] for p in pools],
+                         ["sarathi", "faster_transformer", "orca", "vllm"])
+        self.assertTrue(all(p["metrics"]["batches"] > 0 for p in pools))
+        self.assertEqual(self.summary()["counts"]["completed"], 60)
+
     def test_operators_of_pools_that_differ(self):
         """A file has one set of columns."""
         self.write(SMALL + MIXED + "    scheduler: {type: vllm_v1}\n")

@@ -62,6 +62,7 @@ request_of(const struct vidur_estimate_config *config)
         .node = &config->node,
         .tensor_parallel_size = config->tensor_parallel_size,
         .expert_parallel = config->expert_parallel,
+        .data_parallel_size = config->data_parallel_size,
         .kernels_dir = kernels ? config->estimator.kernels : NULL,
         .constants = config->estimator.engine};
 }
@@ -75,10 +76,14 @@ static void print_head(const struct explained *e)
     const struct vidur_step_batch *b = &e->batch;
     char provenance[256];
     vidur_step_describe_source(&e->plan, provenance, sizeof provenance);
-    fprintf(out, "# %s on %s (%s), tensor parallel %d%s, one device\n",
+    char ranks[64] = "";
+    if (c->data_parallel_size > 1)
+        snprintf(ranks, sizeof ranks, ", data parallel %d (ranks alike)",
+                 c->data_parallel_size);
+    fprintf(out, "# %s on %s (%s), tensor parallel %d%s%s, one device\n",
             vidur_text_show(c->model.name).text, vidur_text_show(c->device.name).text,
             vidur_text_show(c->node.name).text, c->tensor_parallel_size,
-            c->expert_parallel ? ", expert parallel" : "");
+            c->expert_parallel ? ", expert parallel" : "", ranks);
     fprintf(out, "# %s\n", vidur_text_show(provenance).text);
     fprintf(out, "# %lld decodes of %lld tokens", (long long)b->decodes,
             (long long)b->context_tokens);

@@ -22,10 +22,14 @@
 
 /* What a time is made of. */
 enum vidur_law {
-    VIDUR_LAW_GEMM,      /* (tokens, k) x (k, n) */
-    VIDUR_LAW_EXPERTS,   /* the grouped products of routed experts */
-    VIDUR_LAW_BYTES,     /* memory traffic of a small kernel */
-    VIDUR_LAW_ALL_REDUCE /* a message over the tensor-parallel group */
+    VIDUR_LAW_GEMM,       /* (tokens, k) x (k, n) */
+    VIDUR_LAW_EXPERTS,    /* the grouped products of routed experts */
+    VIDUR_LAW_BYTES,      /* memory traffic of a small kernel */
+    VIDUR_LAW_ALL_REDUCE, /* a message over the tensor-parallel group */
+    /* what all ranks in data parallel have together, on each of them, and sums of it,
+     * a rank's part on each */
+    VIDUR_LAW_ALL_GATHER,
+    VIDUR_LAW_REDUCE_SCATTER
 };
 
 /* X(name): parts of a step that are told apart in reports. */
@@ -43,7 +47,7 @@ struct vidur_work {
     enum vidur_law law;
     enum vidur_dtype dtype;          /* GEMM, EXPERTS: of the weights */
     double n, k;                     /* GEMM */
-    double fixed_bytes, token_bytes; /* BYTES, ALL_REDUCE: fixed + x * token */
+    double fixed_bytes, token_bytes; /* BYTES, messages: fixed + x * token */
     /* EXPERTS: a layer of the whole model and how it is cut */
     int hidden_dim, expert_dim, experts_per_token, num_experts;
     int moe_tensor, moe_expert;
@@ -51,9 +55,10 @@ struct vidur_work {
 };
 
 enum vidur_operator_place {
-    VIDUR_PLACE_LAYER, /* in every layer that has it */
-    VIDUR_PLACE_FIRST, /* once, on the first stage */
-    VIDUR_PLACE_LAST   /* once, on the last stage, for the requests that get a token */
+    VIDUR_PLACE_LAYER,    /* in every layer that has it */
+    VIDUR_PLACE_GATHERED, /* the same, for the tokens of all ranks in data parallel */
+    VIDUR_PLACE_FIRST,    /* once, on the first stage */
+    VIDUR_PLACE_LAST /* once, on the last stage, for the requests that get a token */
 };
 
 struct vidur_operator {
@@ -78,6 +83,8 @@ enum { VIDUR_MAX_OPERATORS = 24 };
 const struct vidur_operator *vidur_operator_at(int index);
 const struct vidur_operator *vidur_operator_find(const char *name);
 
+/* Whether it is a message between devices. */
+bool vidur_work_is_message(const struct vidur_work *work);
 /* FLOPs for x tokens; 0 of what only moves bytes. */
 double vidur_work_flops(const struct vidur_work *work, double tokens);
 /* Bytes that must move for x tokens: weights once, of experts those that are touched by

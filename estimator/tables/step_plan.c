@@ -70,7 +70,7 @@ static void list_terms(struct vidur_step_plan *plan)
 {
     const struct vidur_operator *op;
     for (int i = 0; (op = vidur_operator_at(i)); i++)
-        if (op->place == VIDUR_PLACE_LAYER)
+        if (op->place == VIDUR_PLACE_LAYER || op->place == VIDUR_PLACE_GATHERED)
             add_in_layers(plan, op);
         else
             add_once(plan, op);
@@ -80,11 +80,19 @@ static void list_terms(struct vidur_step_plan *plan)
 
 /* ---- Beginning ---- */
 
+/* An engine's step runs all layers. */
+static struct vidur_cut cut_of(const struct vidur_engine_request *request)
+{
+    return (struct vidur_cut){.tensor = request->tensor_parallel_size,
+                              .pipeline = 1,
+                              .expert = request->expert_parallel,
+                              .data = request->data_parallel_size};
+}
+
 static int check(const struct vidur_engine_request *request, struct vidur_error *err)
 {
     const struct vidur_device_v1 *v1 = &request->device->v1;
-    const struct vidur_cut cut = {request->tensor_parallel_size, 1,
-                                  request->expert_parallel};
+    const struct vidur_cut cut = cut_of(request);
     if (request->max_tokens < 1 || request->max_batch_size < 1 ||
         request->max_context_tokens < 1)
         return vidur_fail(err, VIDUR_EINVAL, "engine table: limits must be positive");
@@ -100,8 +108,7 @@ int vidur_step_plan_begin(struct vidur_step_plan *plan,
                           const struct vidur_engine_request *request,
                           struct vidur_error *err)
 {
-    const struct vidur_cut cut = {request->tensor_parallel_size, 1,
-                                  request->expert_parallel};
+    const struct vidur_cut cut = cut_of(request);
     const char *dir = request->kernels_dir;
     struct vidur_kernels *kernels = NULL;
     *plan = (struct vidur_step_plan){.request = request};
@@ -113,6 +120,7 @@ int vidur_step_plan_begin(struct vidur_step_plan *plan,
     if (vidur_pricer_init(&plan->pricer, request->device, request->node, kernels, err))
         return -1;
     plan->pricer.devices = request->tensor_parallel_size;
+    plan->pricer.ranks = vidur_cut_ranks(&cut);
     plan->pricer.constants = constants_of(&request->constants, request->device);
     list_terms(plan);
     return 0;

@@ -102,6 +102,8 @@ struct vidur_replica {
     bool grouping;     /* groups may be formed */
     bool corrected;    /* semantics: SIMULATOR.md section 9 */
     int32_t index;
+    int32_t seat; /* of all ranks of all replicas, in their order */
+    const struct vidur_replica *next_rank; /* of the same index; NULL: the last */
     int32_t num_groups;
     struct vidur_decode_group *groups;
     struct vidur_replica_account *account;
@@ -164,6 +166,7 @@ struct vidur_scheduler_ops {
     bool groups_decodes;  /* next_batch knows groups */
     bool keeps_blocks;    /* batch_end releases the blocks of completed requests */
     bool fixed_blocks;    /* decoding never takes blocks */
+    bool has_ranks;       /* several of them can run in lockstep, in data parallel */
     bool shares_prefixes; /* prompts are taken with vidur_take_prompt */
     /* Requests may leave it when their prompt is done, and may come to it with their
      * prompt's KV cache: see vidur_loaded_pop. */

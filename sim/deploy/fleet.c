@@ -27,8 +27,7 @@ int vidur_fleet_num_entries(const struct vidur_fleet *fleet)
 
 static int gpus_of(const struct vidur_deployment *deployment)
 {
-    return deployment->num_replicas * deployment->tensor_parallel_size *
-           deployment->num_pipeline_stages;
+    return deployment->num_replicas * vidur_deployment_devices(deployment);
 }
 
 int vidur_fleet_num_gpus(const struct vidur_fleet *fleet)

@@ -113,13 +113,13 @@ static int violated_slo(const struct vidur_run *run, const double *values)
 struct totals {
     struct vidur_replica_account account;
     struct vidur_stage_account stage; /* summed over stages */
-    double span_s;                    /* over replicas */
+    double span_s;                    /* over replicas' ranks */
 };
 
 static struct totals sum_up(const struct vidur_run *run)
 {
     struct totals totals = {0};
-    for (int32_t i = 0; i < run->num_servers; i++) {
+    for (int32_t i = 0; i < run->num_ranks; i++) {
         const struct vidur_server *server = &run->servers[i];
         const struct vidur_replica_account *account = server->replica.account;
         vidur_account_merge(&totals.account, account);
@@ -173,7 +173,7 @@ static void fill_utilization(const struct vidur_run *run, const struct totals *t
     metrics->pipeline_idle_fraction =
         stages == 1 ? 0 : fmax(0, ratio(active_s - totals->stage.busy_s, active_s));
     metrics->mean_waiting_requests =
-        ratio(totals->account.waited_s, totals->span_s / run->num_servers);
+        ratio(totals->account.waited_s, totals->span_s / run->num_ranks);
 }
 
 static void fill_batches(const struct vidur_replica_account *sum,

@@ -103,6 +103,12 @@ static inline int64_t vidur_num_changes(const struct vidur_replica_account *acco
 #undef X
 }
 
+/* Requests that its scheduler has seen and that are not complete. */
+static inline int64_t vidur_account_present(const struct vidur_replica *replica)
+{
+    return replica->account->num_assigned - replica->account->num_completed;
+}
+
 /* ---- Batches ---- */
 
 /* A batch was formed `times` times. `age`: how many iterations before the first of them

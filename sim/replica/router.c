@@ -39,9 +39,12 @@ static int32_t pick_random(struct vidur_router_state *state,
 static int64_t outstanding(const struct vidur_router_state *state,
                            const struct vidur_replica *replica)
 {
-    return state->corrected ? replica->account->num_assigned -
-                                  replica->account->num_completed + replica->num_coming
-                            : replica->queue_length + replica->num_coming;
+    int64_t count = 0;
+    for (; replica; replica = replica->next_rank)
+        count +=
+            replica->num_coming +
+            (state->corrected ? vidur_account_present(replica) : replica->queue_length);
+    return count;
 }
 
 static int32_t pick_least_outstanding(struct vidur_router_state *state,

@@ -203,7 +203,7 @@ int vidur_operator_metrics_put(void *context, const struct vidur_batch_record *b
     double times_s[VIDUR_NUM_OPERATOR_COLUMNS];
     vidur_operator_times(metrics->deployment, metrics->timetable, batch, times_s);
     vidur_csv_put_int64(metrics->writer, batch->batch_id);
-    vidur_csv_put_int64(metrics->writer, batch->replica);
+    vidur_csv_put_int64(metrics->writer, batch->seat);
     vidur_csv_put_int64(metrics->writer, batch->stage);
     for (int op = metrics->columns.first; op < metrics->columns.end; op++) {
         if (!vidur_operator_has_column(metrics->timetable, op))

@@ -50,7 +50,8 @@ int vidur_statistics_create(struct vidur_statistics **out,
 {
     struct vidur_statistics *statistics = calloc(1, sizeof *statistics);
     if (statistics) {
-        statistics->num_replicas = deployment->num_replicas;
+        statistics->num_ranks = deployment->data_parallel_size;
+        statistics->num_replicas = deployment->num_replicas * statistics->num_ranks;
         statistics->num_stages = deployment->num_pipeline_stages;
         statistics->num_blocks = num_blocks;
     }
@@ -112,7 +113,7 @@ static void add_to_replica(struct vidur_replica_statistics *replica,
 int vidur_statistics_batch(void *context, const struct vidur_batch_record *b)
 {
     struct vidur_statistics *statistics = context;
-    struct vidur_replica_statistics *replica = &statistics->replicas[b->replica];
+    struct vidur_replica_statistics *replica = &statistics->replicas[b->seat];
     struct vidur_stage_statistics *stage = &replica->stages[b->stage];
     vidur_exact_sum_add(&stage->busy_s, b->execution_time_s, 1);
     stage->flops += b->flops;

@@ -56,9 +56,10 @@ struct vidur_replica_statistics {
 };
 
 struct vidur_statistics {
-    int num_replicas;
+    int num_replicas; /* of ranks in data parallel each counts as one */
+    int num_ranks;    /* of a replica */
     int num_stages;
-    int64_t num_blocks; /* KV blocks of a replica */
+    int64_t num_blocks; /* KV blocks of one */
     struct vidur_tally tallies[VIDUR_NUM_BATCH_METRICS];
     double *execution_s; /* from being formed to its end, by batch */
     int64_t num_batches;

@@ -211,7 +211,9 @@ static void put_replicas(struct vidur_json_writer *json,
         double batches = replica->batches > 0 ? (double)replica->batches : 1;
         double blocks = statistics->num_blocks > 0 ? (double)statistics->num_blocks : 1;
         vidur_json_begin_object(json, NULL);
-        vidur_json_put_int64(json, "replica", r);
+        vidur_json_put_int64(json, "replica", r / statistics->num_ranks);
+        if (statistics->num_ranks > 1)
+            vidur_json_put_int64(json, "rank", r % statistics->num_ranks);
         vidur_json_put_int64(json, "batches", replica->batches);
         vidur_json_put_double(json, "mean_batch_size",
                               (double)replica->requests / batches);
@@ -255,7 +257,7 @@ static void put_operators(struct vidur_json_writer *json,
 
 static int num_gpus(const struct vidur_deployment *d)
 {
-    return d->num_replicas * d->tensor_parallel_size * d->num_pipeline_stages;
+    return d->num_replicas * vidur_deployment_devices(d);
 }
 
 static void put_deployment(struct vidur_json_writer *json,
@@ -272,6 +274,7 @@ static void put_deployment(struct vidur_json_writer *json,
     vidur_json_put_int64(json, "num_replicas", d->num_replicas);
     vidur_json_put_int64(json, "tensor_parallel_size", d->tensor_parallel_size);
     vidur_json_put_int64(json, "expert_parallel", d->expert_parallel);
+    vidur_json_put_int64(json, "data_parallel_size", d->data_parallel_size);
     vidur_json_put_int64(json, "num_pipeline_stages", d->num_pipeline_stages);
     vidur_json_put_int64(json, "num_gpus", num_gpus(d));
     vidur_json_put_string(json, "scheduler", d->scheduler.type);
@@ -413,14 +416,18 @@ static void print_deployment(const struct vidur_summary *s, FILE *out)
     char precision[96];
     vidur_precision_describe(&d->model.precision, precision, sizeof precision);
     const bool bf16 = vidur_precision_is_bf16(&d->model.precision);
-    fprintf(out, "%s%s%s%s on %d x %s: %s of TP %d%s, PP %d; %s, %s routing\n",
+    char ranks[32] = "";
+    if (d->data_parallel_size > 1)
+        snprintf(ranks, sizeof ranks, ", DP %d", d->data_parallel_size);
+    fprintf(out, "%s%s%s%s on %d x %s: %s of TP %d%s%s, PP %d; %s, %s routing\n",
             vidur_text_show(d->model.name).text, bf16 ? "" : " (",
             bf16 ? "" : precision, bf16 ? "" : ")", num_gpus(d),
             vidur_text_show(d->device.name).text,
             vidur_text_counted(d->num_replicas, "replica").text,
-            d->tensor_parallel_size, d->expert_parallel ? " EP" : "",
+            d->tensor_parallel_size, d->expert_parallel ? " EP" : "", ranks,
             d->num_pipeline_stages, d->scheduler.type, d->router);
-    fprintf(out, "KV blocks per replica: %lld; operator times: %s\n\n",
+    fprintf(out, "KV blocks per %s: %lld; operator times: %s\n\n",
+            d->data_parallel_size > 1 ? "rank" : "replica",
             (long long)s->plan->num_blocks,
             vidur_text_show(s->timetable->provenance).text);
 }

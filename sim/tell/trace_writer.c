@@ -70,12 +70,19 @@ void vidur_trace_writer_discard(struct vidur_trace_writer *writer)
 
 /* ---- Chrome ---- */
 
-static void name_replica(struct vidur_trace_writer *writer, int replica, int num_stages)
+/* `replica`: of ranks in data parallel each counts as one. */
+static void name_replica(struct vidur_trace_writer *writer, int replica,
+                         const struct vidur_deployment *deployment)
 {
+    const int num_stages = deployment->num_pipeline_stages;
+    const int ranks = deployment->data_parallel_size;
+    char rank[24] = "";
+    if (ranks > 1)
+        snprintf(rank, sizeof rank, " rank %d", replica % ranks);
     fprintf(next_element(writer),
             "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":0,"
-            "\"args\":{\"name\":\"replica %d\"}}",
-            replica, replica);
+            "\"args\":{\"name\":\"replica %d%s\"}}",
+            replica, replica / ranks, rank);
     fprintf(next_element(writer),
             "{\"name\":\"process_sort_index\",\"ph\":\"M\",\"pid\":%d,\"tid\":0,"
             "\"args\":{\"sort_index\":%d}}",
@@ -91,21 +98,21 @@ struct vidur_trace_writer *
 vidur_chrome_trace_open(const char *path, const struct vidur_deployment *deployment,
                         int64_t num_blocks, struct vidur_error *err)
 {
-    size_t num_replicas = (size_t)deployment->num_replicas;
+    const int num_replicas = deployment->num_replicas * deployment->data_parallel_size;
     struct vidur_trace_writer *writer =
         open_writer(path, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", err);
     if (!writer)
         return NULL;
     writer->num_blocks = num_blocks;
-    writer->counters = malloc(num_replicas * sizeof *writer->counters);
+    writer->counters = malloc((size_t)num_replicas * sizeof *writer->counters);
     if (!writer->counters) {
         vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
         vidur_trace_writer_discard(writer);
         return NULL;
     }
-    for (int r = 0; r < deployment->num_replicas; r++) {
+    for (int r = 0; r < num_replicas; r++) {
         writer->counters[r] = (struct counters){-1, -1};
-        name_replica(writer, r, deployment->num_pipeline_stages);
+        name_replica(writer, r, deployment);
     }
     return writer;
 }
@@ -118,19 +125,19 @@ static double microseconds(double time_s)
 static void put_counters(struct vidur_trace_writer *writer,
                          const struct vidur_batch_record *b)
 {
-    struct counters *last = &writer->counters[b->replica];
+    struct counters *last = &writer->counters[b->seat];
     double ts = microseconds(b->started_at_s);
     if (last->blocks != b->allocated_blocks)
         fprintf(next_element(writer),
                 "{\"name\":\"KV blocks\",\"ph\":\"C\",\"pid\":%d,\"tid\":0,\"ts\":%.3f,"
                 "\"args\":{\"used\":%" PRId64 ",\"free\":%" PRId64 "}}",
-                b->replica, ts, b->allocated_blocks,
+                b->seat, ts, b->allocated_blocks,
                 writer->num_blocks - b->allocated_blocks);
     if (last->waiting != b->num_waiting)
         fprintf(next_element(writer),
                 "{\"name\":\"waiting requests\",\"ph\":\"C\",\"pid\":%d,\"tid\":0,"
                 "\"ts\":%.3f,\"args\":{\"waiting\":%" PRId64 "}}",
-                b->replica, ts, b->num_waiting);
+                b->seat, ts, b->num_waiting);
     last->blocks = b->allocated_blocks;
     last->waiting = b->num_waiting;
 }
@@ -156,7 +163,7 @@ int vidur_chrome_trace_batch(void *context, const struct vidur_batch_record *b)
             "\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"batch_id\":%" PRId64
             ",\"size\":%d,\"num_tokens\":%" PRId64 ",\"num_prefill_tokens\":%" PRId64
             ",\"num_decode_tokens\":%" PRId64,
-            b->batch_id, b->replica, b->stage, microseconds(b->started_at_s),
+            b->batch_id, b->seat, b->stage, microseconds(b->started_at_s),
             microseconds(b->execution_time_s), b->batch_id, b->size, b->num_tokens,
             b->num_prefill_tokens, b->num_decode_tokens);
     put_list(out, "request_ids", b, false);

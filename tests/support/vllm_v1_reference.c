@@ -1,46 +1,9 @@
-#include "vllm_v1_reference.h"
+#include "vllm_v1_world.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 enum { NOBODY = -1 };
-
-struct block {
-    int64_t key; /* what it caches; 0: nothing */
-    int holders;
-    int64_t freed_at; /* order in the queue of free blocks */
-};
-
-struct request {
-    int32_t prompt, output; /* tokens to compute, and to generate behind them */
-    int32_t n;              /* done; the prompt's last step counts one more */
-    int32_t chunk;          /* in the step that runs */
-    int32_t *blocks;
-    int32_t held;
-};
-
-struct world {
-    const struct v1_reference_input *input;
-    struct v1_reference_request *out;
-    struct v1_reference_tally *tally;
-    struct request *requests; /* by id */
-    struct block *blocks;
-    int32_t num_blocks, block_size;
-    int64_t clock; /* of releases */
-    int32_t *running, *waiting;
-    int64_t num_running, num_waiting;
-    int64_t arrived, completed; /* of the input's ids */
-    int64_t sent;               /* of them, in a closed loop */
-    int stage;
-    double delay_s;
-    double tokenise_s; /* per prompt token */
-    int64_t tokenised; /* of the input's ids: requests whose prompts are, from which */
-    double tokenised_at_s, seen_at_s; /* follows when the last is seen */
-    bool in_flight;                   /* the last step, which ends at last_end_s */
-    double last_end_s;
-    int64_t lacks; /* blocks, for the next step */
-};
 
 static int32_t least(int32_t a, int32_t b)
 {
@@ -175,7 +138,7 @@ static bool wants_block(const struct world *w, const struct request *r, int32_t 
 }
 
 /* The last step has ended: tokens, times, and the blocks of what is complete. */
-static void settle(struct world *w)
+void v1_settle(struct world *w)
 {
     int64_t kept = 0;
     for (int64_t i = 0; i < w->num_running; i++) {
@@ -192,8 +155,8 @@ static void settle(struct world *w)
         }
         w->out[id].completed_at_s = w->last_end_s;
         w->completed++;
-        if (w->input->workload->concurrency > 0 && w->sent < w->input->count)
-            w->out[w->input->ids[w->sent++]].arrived_at_s = w->last_end_s;
+        if (w->input->workload->concurrency > 0 && w->first->sent < w->input->count)
+            w->out[w->input->ids[w->first->sent++]].arrived_at_s = w->last_end_s;
         release_blocks(w, r);
     }
     w->num_running = kept;
@@ -202,7 +165,7 @@ static void settle(struct world *w)
 
 /* When the next request reaches the engine; a stage begins when the last has drained.
  */
-static double next_arrival_s(struct world *w)
+double v1_next_arrival_s(struct world *w)
 {
     const struct vidur_load_stages *stages = &w->input->workload->stages;
     if (w->arrived == w->input->count)
@@ -258,17 +221,11 @@ static bool comes_behind(const struct world *w)
            w->delay_s == 0 && w->arrived >= w->input->workload->concurrency;
 }
 
-/* Tries to fix the next step at `now_s`; false: it would be empty. `again`: what was
- * known of that time was not enough for one. */
-static bool fix(struct world *w, double now_s, bool again)
+/* With what waits; false: it would be empty. */
+bool v1_decide(struct world *w)
 {
     int64_t budget = w->input->knobs->max_num_batched_tokens, wanted = 0;
     bool any = false;
-    if (w->in_flight && w->last_end_s <= now_s)
-        settle(w);
-    while (comes_behind(w) && !again ? next_arrival_s(w) < now_s
-                                     : next_arrival_s(w) <= now_s)
-        w->waiting[w->num_waiting++] = w->input->ids[w->arrived++];
     for (int64_t i = 0; i < w->num_running; i++) {
         const struct request *r = &w->requests[w->running[i]];
         const int32_t n = n_after(r);
@@ -285,7 +242,25 @@ static bool fix(struct world *w, double now_s, bool again)
     return any || w->num_running > before;
 }
 
-static void preempt(struct world *w)
+/* Whether the next arrival is known of at `now_s`. `again`: what was known of that time
+ * was not enough for a step. */
+bool v1_is_known(struct world *w, double now_s, bool again)
+{
+    return comes_behind(w) && !again ? v1_next_arrival_s(w) < now_s
+                                     : v1_next_arrival_s(w) <= now_s;
+}
+
+/* Tries to fix the next step at `now_s`; false: it would be empty. */
+static bool fix(struct world *w, double now_s, bool again)
+{
+    if (w->in_flight && w->last_end_s <= now_s)
+        v1_settle(w);
+    while (v1_is_known(w, now_s, again))
+        w->waiting[w->num_waiting++] = w->input->ids[w->arrived++];
+    return v1_decide(w);
+}
+
+void v1_preempt(struct world *w)
 {
     while (w->lacks > 0 && w->num_running > 0) {
         const int32_t id = w->running[--w->num_running];
@@ -306,7 +281,7 @@ static void preempt(struct world *w)
 }
 
 /* Chunks and blocks of everything that runs. */
-static void form(struct world *w, double start_s)
+void v1_form(struct world *w, double start_s)
 {
     int32_t budget = w->input->knobs->max_num_batched_tokens;
     for (int64_t i = 0; i < w->num_running; i++) {
@@ -338,7 +313,16 @@ static double chunk_ms(const struct vidur_engine_table *t, int64_t prefix,
     return fmax(fmax(attention, t->context_ms[tokens]), t->decode1_ms[prefix + tokens]);
 }
 
-static double step_ms(const struct world *w)
+int64_t v1_padded_tokens(const struct world *w, int64_t tokens)
+{
+    const int64_t limit = w->input->table->linear_limit;
+    const int64_t padded =
+        vidur_engine_padded_tokens(tokens, w->input->knobs->max_num_seqs);
+    return padded < limit ? padded : limit;
+}
+
+/* Own time, as a step of `as` tokens; 0: of its own. */
+double v1_step_ms(const struct world *w, int64_t as)
 {
     const struct vidur_engine_table *t = w->input->table;
     int64_t tokens = 0, sampled = 0, rows = 0, row_tokens = 0, prompts = 0;
@@ -355,9 +339,7 @@ static double step_ms(const struct world *w)
             row_tokens += r->n > r->prompt ? r->n : r->n + r->chunk;
         }
     }
-    int64_t padded = vidur_engine_padded_tokens(tokens, w->input->knobs->max_num_seqs);
-    if (padded > t->linear_limit)
-        padded = t->linear_limit;
+    const int64_t padded = v1_padded_tokens(w, as > 0 ? as : tokens);
     double attention_ms = 0;
     if (rows > 0)
         attention_ms =
@@ -380,7 +362,7 @@ static void run(struct world *w)
         bool again = false;
         while (!fix(w, t, again)) {
             const double end_s = w->in_flight ? w->last_end_s : INFINITY;
-            const double next_s = fmin(end_s, next_arrival_s(w));
+            const double next_s = fmin(end_s, v1_next_arrival_s(w));
             again = next_s == t;
             t = next_s;
             if (t == INFINITY)
@@ -389,27 +371,27 @@ static void run(struct world *w)
         w->tally->fixed_apart += t > before_last_s && t < w->last_end_s;
         const double start_s = fmax(w->last_end_s, t);
         if (w->in_flight)
-            settle(w);
-        preempt(w);
+            v1_settle(w);
+        v1_preempt(w);
         fixed_at_s = t;
         if (w->num_running == 0) {
             w->tally->emptied++;
             fixed_at_s = start_s;
             continue;
         }
-        form(w, start_s);
+        v1_form(w, start_s);
         before_last_s = w->last_end_s;
-        w->last_end_s = start_s + step_ms(w) * 1e-3;
+        w->last_end_s = start_s + v1_step_ms(w, 0) * 1e-3;
         w->in_flight = true;
         w->tally->steps++;
     }
 }
 
+/* ---- Runs ---- */
+
 static void begin(struct world *w)
 {
     const struct vidur_workload *workload = w->input->workload;
-    for (int32_t i = 0; i < w->num_blocks; i++)
-        w->blocks[i] = (struct block){.freed_at = i - w->num_blocks};
     for (int64_t i = 0; i < w->input->count; i++) {
         const int32_t id = w->input->ids[i];
         const int32_t prompt = workload->num_prefill_tokens[id];
@@ -425,28 +407,56 @@ static void begin(struct world *w)
     }
 }
 
+static void open_world(struct world *w, struct world *first,
+                       const struct v1_reference_input *input)
+{
+    const size_t n = (size_t)input->workload->num_requests;
+    w->input = input;
+    w->first = first;
+    w->num_blocks = (int32_t)input->knobs->num_blocks;
+    w->block_size = input->knobs->block_size;
+    w->tokenise_s = input->table->tokenise_ms * 1e-3;
+    w->delay_s = input->table->t_api_ms * 1e-3;
+    w->requests = w == first ? calloc(n, sizeof *w->requests) : first->requests;
+    w->blocks = calloc((size_t)w->num_blocks, sizeof *w->blocks);
+    w->running = calloc(n, sizeof *w->running);
+    w->waiting = calloc(n, sizeof *w->waiting);
+    w->given = calloc(n, sizeof *w->given);
+    w->given_at_s = calloc(n, sizeof *w->given_at_s);
+    for (int32_t i = 0; i < w->num_blocks; i++)
+        w->blocks[i] = (struct block){.freed_at = i - w->num_blocks};
+}
+
+static void close_world(struct world *w)
+{
+    for (int64_t i = 0; w == w->first && i < w->input->workload->num_requests; i++)
+        free(w->requests[i].blocks);
+    if (w == w->first)
+        free(w->requests);
+    free(w->blocks);
+    free(w->running);
+    free(w->waiting);
+    free(w->given);
+    free(w->given_at_s);
+}
+
 void v1_reference_run(const struct v1_reference_input *input,
                       struct v1_reference_request *out,
                       struct v1_reference_tally *tally)
 {
-    const size_t n = (size_t)input->workload->num_requests;
-    struct world w = {.input = input,
-                      .out = out,
-                      .tally = tally,
-                      .num_blocks = (int32_t)input->knobs->num_blocks,
-                      .block_size = input->knobs->block_size,
-                      .tokenise_s = input->table->tokenise_ms * 1e-3,
-                      .delay_s = input->table->t_api_ms * 1e-3};
-    w.requests = calloc(n, sizeof *w.requests);
-    w.blocks = calloc((size_t)w.num_blocks, sizeof *w.blocks);
-    w.running = calloc(n, sizeof *w.running);
-    w.waiting = calloc(n, sizeof *w.waiting);
-    begin(&w);
-    run(&w);
-    for (size_t i = 0; i < n; i++)
-        free(w.requests[i].blocks);
-    free(w.requests);
-    free(w.blocks);
-    free(w.running);
-    free(w.waiting);
+    const int ranks = input->num_ranks > 1 ? input->num_ranks : 1;
+    struct world *w = calloc((size_t)ranks, sizeof *w);
+    for (int r = 0; r < ranks; r++) {
+        w[r].out = out;
+        w[r].tally = tally;
+        open_world(&w[r], w, input);
+    }
+    begin(w);
+    if (ranks > 1)
+        v1_run_ranks(w, ranks);
+    else
+        run(w);
+    for (int r = ranks; r-- > 0;)
+        close_world(&w[r]);
+    free(w);
 }

@@ -7,8 +7,9 @@
 
 /*
  * A V1 engine simulated the slow way: step by step, request by request, with linear
- * searches, straight from ENGINE.md sections 1 to 3. One replica. What the scheduler,
- * the step model and the block store are compared with.
+ * searches, straight from ENGINE.md sections 1 to 3 and, of ranks in data parallel, 8.
+ * One replica. What the scheduler, the step model, the block store and the lockstep are
+ * compared with.
  */
 
 struct v1_reference_request {
@@ -28,6 +29,8 @@ struct v1_reference_tally {
     int64_t emptied;     /* steps that preemption left empty */
     int64_t fixed_apart; /* by an arrival while the step before was running */
     int64_t stages_late;
+    int64_t dummies; /* of ranks: steps of others without a batch of its own */
+    int64_t padded;  /* steps without prompts in which ranks differ in tokens */
 };
 
 /* `ids`: the requests that this replica gets, in order; `out`, by id. */
@@ -37,6 +40,7 @@ struct v1_reference_input {
     const struct vidur_workload *workload;
     const int32_t *ids;
     int64_t count;
+    int num_ranks; /* in data parallel; 0: 1 */
 };
 
 void v1_reference_run(const struct v1_reference_input *input,

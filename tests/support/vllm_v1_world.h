@@ -1,0 +1,76 @@
+#ifndef VIDUR_TEST_VLLM_V1_WORLD_H
+#define VIDUR_TEST_VLLM_V1_WORLD_H
+
+#include "vllm_v1_reference.h"
+
+#include <stdbool.h>
+
+/* The inside of the reference: a replica's engine, or a rank's. */
+
+struct block {
+    int64_t key; /* what it caches; 0: nothing */
+    int holders;
+    int64_t freed_at; /* order in the queue of free blocks */
+};
+
+struct request {
+    int32_t prompt, output; /* tokens to compute, and to generate behind them */
+    int32_t n;              /* done; the prompt's last step counts one more */
+    int32_t chunk;          /* in the step that runs */
+    int32_t *blocks;
+    int32_t held;
+};
+
+struct world {
+    const struct v1_reference_input *input;
+    struct v1_reference_request *out;
+    struct v1_reference_tally *tally;
+    struct request *requests; /* by id */
+    struct block *blocks;
+    int32_t num_blocks, block_size;
+    int64_t clock; /* of releases */
+    int32_t *running, *waiting;
+    int64_t num_running, num_waiting;
+    int64_t arrived, completed; /* of the input's ids */
+    int64_t sent;               /* of them, in a closed loop */
+    int stage;
+    double delay_s;
+    double tokenise_s; /* per prompt token */
+    int64_t tokenised; /* of the input's ids: requests whose prompts are, from which */
+    double tokenised_at_s, seen_at_s; /* follows when the last is seen */
+    bool in_flight;                   /* the last step, which ends at last_end_s */
+    double last_end_s;
+    int64_t lacks; /* blocks, for the next step */
+    /* Of ranks: the first has the front end of all; what a rank was given of it, and
+     * when. */
+    struct world *first;
+    int32_t *given;
+    double *given_at_s;
+    int64_t num_given, num_taken;
+    bool is_fixed; /* the next step */
+};
+
+/* ---- Steps ---- */
+
+/* When the next request reaches the engine; a stage begins when the last has drained.
+ */
+double v1_next_arrival_s(struct world *w);
+/* Whether that is known of at `now_s`. `again`: what was known of that time was not
+ * enough for a step. */
+bool v1_is_known(struct world *w, double now_s, bool again);
+/* Fixes the next step with what waits; false: it would be empty. */
+bool v1_decide(struct world *w);
+/* Blocks that a step lacks are had by preemption. */
+void v1_preempt(struct world *w);
+/* Chunks and blocks of everything that runs. */
+void v1_form(struct world *w, double start_s);
+int64_t v1_padded_tokens(const struct world *w, int64_t tokens);
+/* Own time, as a step of `as` tokens; 0: of its own. */
+double v1_step_ms(const struct world *w, int64_t as);
+/* The last step has ended: tokens, times, and the blocks of what is complete. */
+void v1_settle(struct world *w);
+
+/* All of a run of several ranks, the first of which has the front end. */
+void v1_run_ranks(struct world *ranks, int count);
+
+#endif

@@ -50,6 +50,7 @@ struct vidur_compared_server {
     char device[32];
     int tensor_parallel_size;
     bool expert_parallel;
+    int data_parallel_size;
 };
 
 /* One stage of one experiment. */

@@ -48,11 +48,16 @@ void vidur_compared_load(const struct vidur_compared_stage *stage, char *out,
 
 /* ---- Errors by group ---- */
 
+static bool has_ranks(const struct vidur_compared_server *server)
+{
+    return server->data_parallel_size > 1;
+}
+
 static bool same_group(const struct vidur_compared_server *a,
                        const struct vidur_compared_server *b)
 {
     return strcmp(a->model, b->model) == 0 && strcmp(a->precision, b->precision) == 0 &&
-           strcmp(a->device, b->device) == 0;
+           strcmp(a->device, b->device) == 0 && has_ranks(a) == has_ranks(b);
 }
 
 static struct vidur_compared_errors errors_of(const struct vidur_comparison *c,
@@ -120,9 +125,13 @@ static void print_figure(double predicted_s, double measured_s, FILE *out)
 
 static void print_server(const struct vidur_compared_server *server, FILE *out)
 {
-    fprintf(out, "%s, %s, %s, tensor_parallel_size %d%s\n", server->model,
+    char ranks[48] = "";
+    if (server->data_parallel_size > 1)
+        snprintf(ranks, sizeof ranks, ", data_parallel_size %d",
+                 server->data_parallel_size);
+    fprintf(out, "%s, %s, %s, tensor_parallel_size %d%s%s\n", server->model,
             server->precision, server->device, server->tensor_parallel_size,
-            server->expert_parallel ? ", expert_parallel" : "");
+            server->expert_parallel ? ", expert_parallel" : "", ranks);
 }
 
 static bool begins_server(const struct vidur_compared_stage *stage,
@@ -131,7 +140,8 @@ static bool begins_server(const struct vidur_compared_stage *stage,
     return !before || !same_group(before->server, stage->server) ||
            before->server->tensor_parallel_size !=
                stage->server->tensor_parallel_size ||
-           before->server->expert_parallel != stage->server->expert_parallel;
+           before->server->expert_parallel != stage->server->expert_parallel ||
+           before->server->data_parallel_size != stage->server->data_parallel_size;
 }
 
 static void print_notes(const struct vidur_compared_stage *stage, FILE *out)
@@ -173,7 +183,7 @@ static void print_rows(const struct vidur_comparison *c, FILE *out)
 static void print_errors(const char *name, const struct vidur_compared_errors *errors,
                          FILE *out)
 {
-    fprintf(out, "%-60s%5d", name, errors[VIDUR_COMPARED_tpot_mean].count);
+    fprintf(out, "%-75s%5d", name, errors[VIDUR_COMPARED_tpot_mean].count);
     for (int i = 0; i < NUM_SHOWN_OF_GROUPS; i++) {
         const struct vidur_compared_errors *e = &errors[shown[i]];
         if (e->count)
@@ -198,7 +208,7 @@ static int print_groups(const struct vidur_comparison *c, FILE *out,
                         struct vidur_error *err)
 {
     struct vidur_compared_errors errors[VIDUR_NUM_COMPARED];
-    fprintf(out, "\nmedian of |error| and of error (%%)%31s", "rows");
+    fprintf(out, "\nmedian of |error| and of error (%%)%46s", "rows");
     for (int i = 0; i < NUM_SHOWN_OF_GROUPS; i++)
         fprintf(out, "  %16s", figures[shown[i]].text);
     fputc('\n', out);
@@ -209,8 +219,8 @@ static int print_groups(const struct vidur_comparison *c, FILE *out,
             continue;
         if (vidur_comparison_errors(c, server, errors, err))
             return -1;
-        snprintf(name, sizeof name, "%s, %s, %s", server->model, server->precision,
-                 server->device);
+        snprintf(name, sizeof name, "%s, %s, %s%s", server->model, server->precision,
+                 server->device, has_ranks(server) ? ", data parallel" : "");
         print_errors(name, errors, out);
     }
     if (vidur_comparison_errors(c, NULL, errors, err))
@@ -268,6 +278,7 @@ static void put_row(struct vidur_csv_writer *writer,
     vidur_csv_put_text(writer, server->device);
     vidur_csv_put_int64(writer, server->tensor_parallel_size);
     vidur_csv_put_string(writer, server->expert_parallel ? "true" : "false");
+    vidur_csv_put_int64(writer, server->data_parallel_size);
     vidur_csv_put_int64(writer, stage->stage);
     vidur_csv_put_string(writer, load);
     vidur_csv_put_string(writer, stage->left_out ? stage->left_out : "");
@@ -277,10 +288,20 @@ static void put_row(struct vidur_csv_writer *writer,
 int vidur_comparison_write(const struct vidur_comparison *c, const char *path,
                            struct vidur_error *err)
 {
-    static const char *const header[] = {
-        "id",    "metric",    "predicted_s", "measured_s",           "error_percent",
-        "model", "precision", "device",      "tensor_parallel_size", "expert_parallel",
-        "stage", "load",      "not_modelled"};
+    static const char *const header[] = {"id",
+                                         "metric",
+                                         "predicted_s",
+                                         "measured_s",
+                                         "error_percent",
+                                         "model",
+                                         "precision",
+                                         "device",
+                                         "tensor_parallel_size",
+                                         "expert_parallel",
+                                         "data_parallel_size",
+                                         "stage",
+                                         "load",
+                                         "not_modelled"};
     struct vidur_csv_writer *writer = vidur_csv_writer_open(path, err);
     if (!writer)
         return -1;

@@ -113,6 +113,8 @@ static void apply_engine(const struct vidur_measured_experiment *e,
     d->num_pipeline_stages = e->pipeline_parallel_size ? e->pipeline_parallel_size : 1;
     if (e->tensor_parallel_size)
         d->tensor_parallel_size = e->tensor_parallel_size;
+    if (e->data_parallel_size)
+        d->data_parallel_size = e->data_parallel_size;
     if (e->expert_parallel != VIDUR_NOT_STATED)
         d->expert_parallel = e->expert_parallel == VIDUR_STATED_YES;
     if (e->max_num_seqs)
@@ -137,6 +139,7 @@ static void describe_server(struct vidur_trial *trial)
                                  sizeof server->precision);
     server->tensor_parallel_size = d->tensor_parallel_size;
     server->expert_parallel = d->expert_parallel;
+    server->data_parallel_size = d->data_parallel_size;
 }
 
 static int check_memory(struct vidur_trial *trial, struct vidur_error *err)
@@ -162,11 +165,6 @@ static int check_layout(const struct vidur_measured_experiment *e,
         return vidur_fail(err, VIDUR_EINVAL,
                           "pools of replicas with roles (prefill, decode) are not "
                           "modelled");
-    if (e->data_parallel_size > 1)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "attention in data parallel (data_parallel_size %d) is not "
-                          "modelled",
-                          e->data_parallel_size);
     return 0;
 }
 

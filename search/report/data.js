@@ -10,7 +10,8 @@ const rows = data.rows.map((cells, index) => {
   const precision = row.precision || "bf16", cache = row.kv_cache_dtype || "bf16";
   row.scheduler_text = (row.scheduler_label || row.scheduler) +
     (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`);
-  row.tp_text = `${row.tensor_parallel_size}${row.expert_parallel ? " EP" : ""}`;
+  row.tp_text = `${row.tensor_parallel_size}${row.expert_parallel ? " EP" : ""}` +
+    (row.data_parallel_size > 1 ? ` DP ${row.data_parallel_size}` : "");
   return row;
 });
 data.groups.forEach((group, index) => {

@@ -129,8 +129,12 @@ void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
 struct vidur_number vidur_number_tp(const struct vidur_ranking_row *row)
 {
     struct vidur_number number;
-    snprintf(number.text, sizeof number.text, "%lld%s",
-             (long long)row->tensor_parallel_size, row->expert_parallel ? " EP" : "");
+    char ranks[24] = "";
+    if (row->data_parallel_size > 1)
+        snprintf(ranks, sizeof ranks, " DP %lld", (long long)row->data_parallel_size);
+    snprintf(number.text, sizeof number.text, "%lld%s%s",
+             (long long)row->tensor_parallel_size, row->expert_parallel ? " EP" : "",
+             ranks);
     return number;
 }
 

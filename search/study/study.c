@@ -273,11 +273,15 @@ static void announce(struct study *study, int64_t path)
     if (value <= study->best_qps_per_dollar)
         return;
     study->best_qps_per_dollar = value;
+    char ranks[24] = "";
+    if (c->data_parallel_size > 1)
+        snprintf(ranks, sizeof ranks, " DP%d", c->data_parallel_size);
     snprintf(study->best, sizeof study->best,
-             "best %.3g QPS/($/h): %s %s %s TP%d%s PP%d b%d", value,
+             "best %.3g QPS/($/h): %s %s %s TP%d%s%s PP%d b%d", value,
              config->models[c->model].name, config->clusters[c->cluster].device.name,
              config->schedulers[c->scheduler].label, c->tensor_parallel_size,
-             c->expert_parallel ? " EP" : "", c->num_pipeline_stages, c->batch_size);
+             c->expert_parallel ? " EP" : "", ranks, c->num_pipeline_stages,
+             c->batch_size);
 }
 
 static int finish(void *context, int64_t job, const void *state,

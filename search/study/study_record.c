@@ -95,6 +95,9 @@ static struct journal_identity identity_of(const struct study *study)
                              c->expert_parallel, c->num_pipeline_stages,
                              c->batch_size};
         identity.space = vidur_fnv1a(identity.space, point, sizeof point);
+        if (c->data_parallel_size > 1)
+            identity.space =
+                vidur_fnv1a(identity.space, &c->data_parallel_size, sizeof(int));
     }
     return identity;
 }

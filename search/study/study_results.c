@@ -119,12 +119,12 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
         row->max_tokens_in_batch = s->max_num_batched_tokens;
     row->tensor_parallel_size = c->tensor_parallel_size;
     row->expert_parallel = c->expert_parallel;
+    row->data_parallel_size = c->data_parallel_size;
     row->num_pipeline_stages = c->num_pipeline_stages;
     row->batch_size = c->batch_size;
     row->num_blocks = c->num_blocks;
     row->num_replicas = replicas_of(study, path);
-    row->num_gpus =
-        row->num_replicas * c->tensor_parallel_size * c->num_pipeline_stages;
+    row->num_gpus = row->num_replicas * vidur_candidate_devices(c);
     row->num_nodes =
         (row->num_gpus + d.node.devices_per_node - 1) / d.node.devices_per_node;
     row->usd_per_hour = study_usd_per_hour(study, path);

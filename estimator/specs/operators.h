@@ -29,7 +29,8 @@ enum vidur_law {
     /* what all ranks in data parallel have together, on each of them, and sums of it,
      * a rank's part on each */
     VIDUR_LAW_ALL_GATHER,
-    VIDUR_LAW_REDUCE_SCATTER
+    VIDUR_LAW_REDUCE_SCATTER,
+    VIDUR_LAW_SEND /* a message to the next stage */
 };
 
 /* X(name): parts of a step that are told apart in reports. */
@@ -47,7 +48,7 @@ struct vidur_work {
     enum vidur_law law;
     enum vidur_dtype dtype;          /* GEMM, EXPERTS: of the weights */
     double n, k;                     /* GEMM */
-    double fixed_bytes, token_bytes; /* BYTES, messages: fixed + x * token */
+    double fixed_bytes, token_bytes; /* the others: fixed + x * token */
     /* EXPERTS: a layer of the whole model and how it is cut */
     int hidden_dim, expert_dim, experts_per_token, num_experts;
     int moe_tensor, moe_expert;
@@ -58,6 +59,7 @@ enum vidur_operator_place {
     VIDUR_PLACE_LAYER,    /* in every layer that has it */
     VIDUR_PLACE_GATHERED, /* the same, for the tokens of all ranks in data parallel */
     VIDUR_PLACE_FIRST,    /* once, on the first stage */
+    VIDUR_PLACE_BEHIND,   /* once, on every stage that another follows */
     VIDUR_PLACE_LAST /* once, on the last stage, for the requests that get a token */
 };
 

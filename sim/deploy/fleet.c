@@ -25,16 +25,11 @@ int vidur_fleet_num_entries(const struct vidur_fleet *fleet)
     return count;
 }
 
-static int gpus_of(const struct vidur_deployment *deployment)
-{
-    return deployment->num_replicas * vidur_deployment_devices(deployment);
-}
-
 int vidur_fleet_num_gpus(const struct vidur_fleet *fleet)
 {
     int count = 0;
     for (int i = 0; i < fleet->num_pools; i++)
-        count += gpus_of(&fleet->pools[i].deployment);
+        count += vidur_deployment_num_gpus(&fleet->pools[i].deployment);
     return count;
 }
 
@@ -112,6 +107,12 @@ static int check_pool(const struct vidur_fleet *fleet, int index,
                           "pools.%d.kv_cache_dtype: a KV cache that moves keeps its "
                           "format; give all pools the same",
                           index);
+    if (moves && d->data_parallel_size > 1)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "pools.%d.data_parallel_size: %d; ranks in data parallel hand "
+            "no requests over, use 1 in pools of role prefill and decode",
+            index, d->data_parallel_size);
     return moves ? check_hand_over(d, index, err) : 0;
 }
 

@@ -22,14 +22,22 @@ struct loop {
 
 typedef int event_handler(struct loop *loop, const struct vidur_event *event);
 
+/* See event_queue.h. */
+static int32_t rank_of(const struct vidur_run *run, int32_t replica)
+{
+    return run->onward.num_servers > 0 ? replica : 0;
+}
+
 static void push(struct loop *loop, enum vidur_event_type type, double time_s,
                  const struct vidur_event *about)
 {
-    vidur_event_push(&loop->run->events, (struct vidur_event){.time_s = time_s,
-                                                              .type = type,
-                                                              .replica = about->replica,
-                                                              .stage = about->stage,
-                                                              .object = about->object});
+    vidur_event_push(&loop->run->events,
+                     (struct vidur_event){.time_s = time_s,
+                                          .rank = rank_of(loop->run, about->replica),
+                                          .type = type,
+                                          .replica = about->replica,
+                                          .stage = about->stage,
+                                          .object = about->object});
 }
 
 static struct vidur_server *server_of(const struct loop *loop,
@@ -60,6 +68,12 @@ static int on_seen(struct loop *loop, const struct vidur_event *event)
     return 0;
 }
 
+static void ask(struct loop *loop, int32_t replica)
+{
+    push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
+         &(struct vidur_event){.replica = replica, .stage = -1, .object = -1});
+}
+
 static int on_global_schedule(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
@@ -79,8 +93,7 @@ static int on_global_schedule(struct loop *loop, const struct vidur_event *event
     }
     for (int32_t i = 0; i < run->num_servers; i++) {
         if (run->touched[i])
-            push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
-                 &(struct vidur_event){.replica = i, .stage = -1, .object = -1});
+            ask(loop, i);
         run->touched[i] = false;
     }
     return 0;
@@ -100,6 +113,17 @@ static int schedule_ranks(struct loop *loop, const struct vidur_event *event)
     return formed < 0 ? -1 : 0;
 }
 
+/* The replicas that a transfer's end has given something to do. */
+static void ask_woken(struct loop *loop)
+{
+    struct vidur_run *run = loop->run;
+    for (int32_t i = 0; run->onward.num_servers > 0 && i < run->num_servers; i++) {
+        if (run->servers[i].woken_at_s == loop->now_s)
+            ask(loop, i);
+        run->servers[i].woken_at_s = INFINITY;
+    }
+}
+
 static int on_replica_schedule(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_server *server = server_of(loop, event);
@@ -107,8 +131,10 @@ static int on_replica_schedule(struct loop *loop, const struct vidur_event *even
         return schedule_ranks(loop, event);
     while (server->pipeline.in_flight < server->pipeline.num_slots) {
         const int32_t slot = vidur_run_form_batch(loop->run, server, false);
-        if (slot == VIDUR_NO_BATCH)
+        if (slot == VIDUR_NO_BATCH) {
+            ask_woken(loop);
             break;
+        }
         if (slot == VIDUR_BATCH_FAILED)
             return -1;
         push(loop, VIDUR_EVENT_STAGE_ARRIVAL, loop->now_s,
@@ -136,6 +162,8 @@ static void start_batch(const struct loop *loop, struct vidur_live_batch *batch,
     else
         vidur_batch_wait(batch, batch->stage_at_s, loop->now_s);
     batch->stage_at_s = loop->now_s;
+    if (stage == rank->pipeline.num_stages - 1)
+        batch->last_stage_at_s = loop->now_s;
 }
 
 static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
@@ -146,7 +174,6 @@ static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
     if (stage->batch != VIDUR_NO_BATCH || stage->fifo_count == 0)
         return 0;
     stage->batch = vidur_stage_pop(pipeline, stage);
-    const bool last = event->stage == pipeline->num_stages - 1;
     double time_s = 0; /* the same for all ranks */
     for (int32_t r = 0; r < server->num_ranks; r++) {
         struct vidur_live_batch *batch =
@@ -154,7 +181,7 @@ static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
         if (!batch)
             continue;
         start_batch(loop, batch, vidur_server_rank(server, r), event->stage);
-        time_s = batch->step.stage_s[last];
+        time_s = vidur_stage_s(pipeline, batch, event->stage);
     }
     push(loop, VIDUR_EVENT_STAGE_END, loop->now_s + time_s,
          &(struct vidur_event){
@@ -166,11 +193,10 @@ static int end_stage(const struct loop *loop, struct vidur_live_batch *batch,
                      struct vidur_server *rank, int32_t stage)
 {
     struct vidur_run *run = loop->run;
-    const bool last = stage == rank->pipeline.num_stages - 1;
     if (run->options->observer && run->options->observer->batch &&
         vidur_run_observe_batch(run, rank, batch, stage))
         return -1;
-    vidur_batch_leave_stage(batch, &rank->replica, stage, last);
+    vidur_batch_leave_stage(batch, &rank->replica, stage, rank->pipeline.kinds[stage]);
     batch->stage_at_s = loop->now_s;
     return 0;
 }
@@ -194,14 +220,28 @@ static int on_stage_end(struct loop *loop, const struct vidur_event *event)
     return 0;
 }
 
+static int on_transfer_end(struct loop *loop, const struct vidur_event *event)
+{
+    (void)event;
+    loop->run->events.next_id++;
+    vidur_transfers_finish(loop->run);
+    ask_woken(loop);
+    return 0;
+}
+
 static int on_batch_end(struct loop *loop, const struct vidur_event *event)
 {
+    struct vidur_run *run = loop->run;
     struct vidur_server *server = server_of(loop, event);
     for (int32_t r = 0; r < server->num_ranks; r++)
         if (vidur_rank_batch_at_work(server, r, event->object))
-            vidur_run_end_batch(loop->run, vidur_server_rank(server, r), event->object);
-    push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
-         &(struct vidur_event){.replica = event->replica, .stage = -1, .object = -1});
+            vidur_run_end_batch(run, vidur_server_rank(server, r), event->object);
+    if (run->onward.num_servers > 0) {
+        vidur_transfers_depart(run, server);
+        vidur_transfers_start(run, server);
+        ask_woken(loop);
+    }
+    ask(loop, event->replica);
     loop->ended_batch = true;
     return 0;
 }
@@ -215,6 +255,7 @@ static event_handler *const handlers[VIDUR_NUM_EVENT_TYPES] = {
     [VIDUR_EVENT_STAGE_END] = on_stage_end,
     [VIDUR_EVENT_BATCH_END] = on_batch_end,
     [VIDUR_EVENT_REQUEST_SEEN] = on_seen,
+    [VIDUR_EVENT_TRANSFER_END] = on_transfer_end,
 };
 
 /* Of events at one time arrivals come first, as if they had all been created before the
@@ -234,6 +275,16 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
                                           .replica = i,
                                           .stage = -1,
                                           .object = run->servers[i].front_end.head};
+    }
+    const double transferred_s = vidur_transfers_next_s(&run->transfers);
+    if (transferred_s <= event->time_s && transferred_s < INFINITY) {
+        const int32_t request = run->transfers.heap[0].request;
+        *event = (struct vidur_event){.time_s = transferred_s,
+                                      .id = run->events.next_id,
+                                      .type = VIDUR_EVENT_TRANSFER_END,
+                                      .replica = run->transfers.to[request],
+                                      .stage = -1,
+                                      .object = request};
     }
     if (loop->next_arrival < loop->arrivals->count) {
         const int64_t id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
@@ -256,7 +307,8 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
 static bool is_of_request(const struct vidur_event *event)
 {
     return event->type == VIDUR_EVENT_REQUEST_ARRIVAL ||
-           event->type == VIDUR_EVENT_REQUEST_SEEN;
+           event->type == VIDUR_EVENT_REQUEST_SEEN ||
+           event->type == VIDUR_EVENT_TRANSFER_END;
 }
 
 static int64_t object_of(const struct vidur_run *run, const struct vidur_event *event)

@@ -15,8 +15,8 @@ int64_t vidur_count_repeats(const struct vidur_walk *walk, struct vidur_server *
     times = scheduler < times ? scheduler : times;
     times = step < times ? step : times;
     if (walk->judges && run->watching && !server->pool->step_ops->repeated_s) {
-        const int64_t gaps =
-            vidur_slo_watch_gaps_left(&run->watch, batch->step.stage_s[1]);
+        const int64_t gaps = vidur_slo_watch_gaps_left(
+            &run->watch, batch->step.stage_s[VIDUR_STAGE_LAST]);
         const int64_t harmless = (gaps - 1) / batch->seen.count;
         times = harmless < times ? harmless + 1 : times;
     }
@@ -80,8 +80,8 @@ static struct skipped skip_equal(struct vidur_walk *walk,
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_replica_account *account = replica->account;
     struct vidur_stage_account stage = account->stages[0];
-    const double time_s = batch->step.stage_s[1];
-    const double communication_s = batch->step.communication_s[1];
+    const double time_s = batch->step.stage_s[VIDUR_STAGE_LAST];
+    const double communication_s = batch->step.communication_s[VIDUR_STAGE_LAST];
     int32_t phase = group->phase;
     int64_t times = 0;
 
@@ -112,7 +112,7 @@ static struct skipped skip_growing(struct vidur_walk *walk,
     const struct vidur_pool_model *pool = walk->server->pool;
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_stage_account *stage = &replica->account->stages[0];
-    struct skipped skipped = {.next_s = batch->step.stage_s[1]};
+    struct skipped skipped = {.next_s = batch->step.stage_s[VIDUR_STAGE_LAST]};
     int32_t phase = group->phase;
 
     while (skipped.times < bounds->times) {
@@ -123,7 +123,8 @@ static struct skipped skip_growing(struct vidur_walk *walk,
             !vidur_gaps_are_harmless(walk, time_s, batch->seen.count) ||
             !skip_one(replica, group, bounds, time_s, &phase))
             break;
-        vidur_account_stage(stage, time_s, batch->step.communication_s[1]);
+        vidur_account_stage(stage, time_s,
+                            batch->step.communication_s[VIDUR_STAGE_LAST]);
         vidur_account_gaps(replica->account, batch, time_s, 1);
         vidur_account_execution(&group->ticks, time_s, batch->step.cpu_s, 1);
         skipped.next_s = next_s;
@@ -142,7 +143,7 @@ void vidur_end_skipping(struct vidur_run *run, struct vidur_server *server,
     vidur_account_idle(replica->account, replica->now_s);
     group->last_done_s = replica->now_s;
     vidur_group_advance(replica, group, (int32_t)times);
-    batch->step.stage_s[1] = next_s;
+    batch->step.stage_s[VIDUR_STAGE_LAST] = next_s;
     run->next_batch_id += times;
     batch->scheduled_at_s = replica->now_s;
     batch->gaps[0].since_s = replica->now_s;

@@ -25,13 +25,18 @@ static bool is_observed(const struct vidur_run_options *options)
 static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model *pool,
                                                   const struct vidur_workload *workload)
 {
-    const struct vidur_scheduler_config *knobs = &pool->deployment.scheduler;
+    const struct vidur_scheduler_config *knobs = &pool->deployment->scheduler;
+    const int64_t blocks = pool->plan.num_blocks;
+    /* Prompts that come from another pool share nothing. */
     if (!pool->ops->shares_prefixes || !knobs->prefix_caching ||
-        !workload->prompts.prompt)
+        !workload->prompts.prompt || pool->role == VIDUR_POOL_DECODE)
         return (struct vidur_block_store_sizes){0};
-    return (struct vidur_block_store_sizes){.num_blocks =
-                                                (int32_t)pool->plan.num_blocks,
-                                            .num_slots = pool->env.batch_capacity,
+    /* Prompts that have departed hold theirs until they are there. */
+    const int64_t holders = pool->role == VIDUR_POOL_ALL      ? pool->env.batch_capacity
+                            : workload->num_requests < blocks ? workload->num_requests
+                                                              : blocks;
+    return (struct vidur_block_store_sizes){.num_blocks = (int32_t)blocks,
+                                            .num_slots = (int32_t)holders,
                                             .block_size = knobs->block_size,
                                             .max_tokens = pool->max_tokens};
 }
@@ -41,22 +46,24 @@ static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
                       const struct vidur_workload *workload)
 {
     const int64_t bound = running_bound(pool, workload->num_requests);
-    const int64_t replicas = pool->deployment.num_replicas;
+    const int64_t replicas = pool->deployment->num_replicas;
     pool->env.running_capacity = (int32_t)(2 * bound + 64);
     to->sizes = (struct vidur_replica_sizes){
-        .num_stages = pool->deployment.num_pipeline_stages,
+        .num_stages = pool->deployment->num_pipeline_stages,
         .batch_capacity = pool->env.batch_capacity,
         .batches_at_once = pool->env.batches_at_once,
         .running_capacity = pool->env.running_capacity,
-        .block_size = pool->deployment.scheduler.block_size,
+        .block_size = pool->deployment->scheduler.block_size,
         .grouping = pool->ops->groups_decodes && !layout->by_events};
     to->store = store_sizes(pool, workload);
     to->scheduler_bytes =
         pool->ops->state_bytes ? pool->ops->state_bytes(&pool->env) : 0;
     layout->num_servers += replicas;
-    layout->num_ranks += replicas * pool->deployment.data_parallel_size;
-    if (pool->deployment.data_parallel_size > layout->most_ranks)
-        layout->most_ranks = pool->deployment.data_parallel_size;
+    layout->num_ranks += replicas * pool->deployment->data_parallel_size;
+    if (pool->deployment->data_parallel_size > layout->most_ranks)
+        layout->most_ranks = pool->deployment->data_parallel_size;
+    if (pool->role != VIDUR_POOL_DECODE)
+        layout->num_entries += replicas;
     layout->cpu_overhead |= pool->step_ops->has_cpu_overhead(pool->step_model);
     if (to->sizes.batch_capacity > layout->batch_capacity)
         layout->batch_capacity = to->sizes.batch_capacity;
@@ -82,10 +89,13 @@ void vidur_layout_plan(struct vidur_layout *layout, struct vidur_pool_model *poo
         layout->event_capacity = workload->num_requests; /* all can arrive together */
     for (int i = 0; i < num_pools; i++)
         plan_pool(layout, &layout->pools[i], &pools[i], workload);
+    const bool hands_over = layout->num_entries < layout->num_servers;
+    if (layout->by_events && hands_over) /* a transfer's end asks two replicas */
+        layout->event_capacity += 2 * workload->num_requests;
     if (pools[0].step_ops->front_end)
         layout->front_end = pools[0].step_ops->front_end(pools[0].step_model);
-    layout->by_server = vidur_router_find(pools[0].deployment.router)->is_static &&
-                        !observed && layout->num_servers > 1 &&
+    layout->by_server = vidur_router_find(pools[0].deployment->router)->is_static &&
+                        !observed && layout->num_servers > 1 && !hands_over &&
                         workload->stages.count < 2 && workload->concurrency == 0;
 }
 
@@ -109,9 +119,13 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
     const size_t requests = (size_t)layout->num_requests;
     size_t bytes = 0;
     for (int i = 0; i < layout->num_pools; i++)
-        bytes += (size_t)pools[i].deployment.num_replicas *
-                 (size_t)pools[i].deployment.data_parallel_size *
+        bytes += (size_t)pools[i].deployment->num_replicas *
+                 (size_t)pools[i].deployment->data_parallel_size *
                  pool_bytes(layout, &layout->pools[i]);
+    if (layout->num_entries < layout->num_servers)
+        bytes += vidur_transfers_bytes(layout->num_requests,
+                                       layout->num_entries *
+                                           (layout->num_servers - layout->num_entries));
     return bytes + vidur_requests_bytes(layout->num_requests, layout->cpu_overhead) +
            vidur_arena_bytes(ranks, sizeof(struct vidur_server)) +
            vidur_arena_bytes((size_t)layout->most_ranks,
@@ -135,7 +149,7 @@ static void init_rank(struct vidur_run *run, struct vidur_arena *arena,
 {
     struct vidur_replica *replica = &server->replica;
     const struct vidur_pool_model *pool = server->pool;
-    const struct vidur_deployment *deployment = &pool->deployment;
+    const struct vidur_deployment *deployment = pool->deployment;
     const int64_t blocks = pool->plan.num_blocks;
     *replica = (struct vidur_replica){
         .requests = &run->requests,
@@ -148,6 +162,8 @@ static void init_rank(struct vidur_run *run, struct vidur_arena *arena,
         /* what shares prefixes is none of the reference's schedulers */
         .corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED ||
                      pool->ops->shares_prefixes,
+        .hands_over = pool->role == VIDUR_POOL_PREFILL,
+        .samples_first = run->fleet->first_token == VIDUR_FIRST_TOKEN_PREFILL,
         .index = index};
     vidur_replica_init(replica, arena, &layout->sizes);
     replica->account->full_size =
@@ -157,8 +173,13 @@ static void init_rank(struct vidur_run *run, struct vidur_arena *arena,
     if (layout->store.num_slots > 0)
         replica->store = vidur_block_store_new(arena, &layout->store, run->workload);
     vidur_pipeline_init(&server->pipeline, arena, &layout->sizes);
+    if (pool->step_ops->stage_kind)
+        for (int32_t i = 0; i < server->pipeline.num_stages; i++)
+            server->pipeline.kinds[i] = pool->step_ops->stage_kind(pool->step_model, i);
     server->scheduler = vidur_arena_alloc(arena, layout->scheduler_bytes, 1);
     server->front_end = (struct vidur_front_end){.head = VIDUR_NO_REQUEST};
+    server->to_load_head = server->to_load_tail = VIDUR_NO_REQUEST;
+    server->woken_at_s = INFINITY;
     server->ended_at_s = 0;
     if (pool->ops->init)
         pool->ops->init(server->scheduler, &pool->env);
@@ -170,7 +191,7 @@ static void init_server(struct vidur_run *run, struct vidur_arena *arena,
                         struct vidur_server *others, int32_t index)
 {
     struct vidur_server *server = &run->servers[index];
-    const int32_t ranks = server->pool->deployment.data_parallel_size;
+    const int32_t ranks = server->pool->deployment->data_parallel_size;
     /* behind those of the servers before */
     const int32_t seat = index + (int32_t)(others - run->servers) - run->num_servers;
     server->num_ranks = ranks;
@@ -208,7 +229,7 @@ void vidur_layout_servers(const struct vidur_layout *layout, struct vidur_run *r
     run->observed_ids = vidur_arena_alloc(arena, (size_t)layout->batch_capacity,
                                           sizeof *run->observed_ids);
     for (int i = 0; i < layout->num_pools; i++)
-        for (int j = 0; j < run->pools[i].deployment.num_replicas; j++, index++) {
+        for (int j = 0; j < run->pools[i].deployment->num_replicas; j++, index++) {
             run->servers[index].pool = &run->pools[i];
             init_server(run, arena, &layout->pools[i], others, index);
             others += run->servers[index].num_ranks - 1;

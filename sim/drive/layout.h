@@ -19,9 +19,9 @@ struct vidur_layout {
     struct vidur_pool_layout pools[VIDUR_MAX_POOLS];
     int num_pools;
     int64_t num_requests;
-    int64_t num_servers;
-    int64_t num_ranks;  /* of all servers */
-    int32_t most_ranks; /* of one */
+    int64_t num_servers, num_entries; /* of these, those that requests arrive at */
+    int64_t num_ranks;                /* of all servers */
+    int32_t most_ranks;               /* of one */
     int num_slos;
     int64_t event_capacity;
     int32_t batch_capacity;                 /* the largest of the pools' */

@@ -102,7 +102,7 @@ static void skip_step(struct vidur_server *rank, double time_s, int64_t skipped)
     if (demand)
         vidur_blocks_change(replica, demand);
     vidur_account_stage(&replica->account->stages[0], time_s,
-                        batch->step.communication_s[1]);
+                        batch->step.communication_s[VIDUR_STAGE_LAST]);
     vidur_account_gaps(replica->account, batch, time_s, 1);
     vidur_account_execution(&replica->groups[batch->seen.group].ticks, time_s,
                             batch->step.cpu_s, 1);
@@ -113,7 +113,7 @@ static double step_s(const struct vidur_walk *walk)
     const struct vidur_live_batch *batch = NULL;
     for (int32_t r = 0; !batch; r++)
         batch = vidur_rank_batch_at_work(walk->server, r, 0);
-    return batch->step.stage_s[1];
+    return batch->step.stage_s[VIDUR_STAGE_LAST];
 }
 
 /* Skips as many steps as can be; returns how many, and what the next takes. */
@@ -165,7 +165,7 @@ void vidur_lockstep_end(struct vidur_walk *walk)
         struct vidur_server *rank = rank_of(walk, r);
         if (!batch)
             continue;
-        vidur_batch_leave_stage(batch, &rank->replica, 0, true);
+        vidur_batch_leave_stage(batch, &rank->replica, 0, VIDUR_STAGE_LAST);
         vidur_run_end_batch(walk->run, rank, 0);
     }
     walk->ends_at_s = INFINITY;

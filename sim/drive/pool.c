@@ -6,12 +6,12 @@
 
 int vidur_pool_model_batch_cap(const struct vidur_pool_model *pool)
 {
-    return (int)vidur_knob_value(&pool->deployment.scheduler, pool->ops->batch_cap);
+    return (int)vidur_knob_value(&pool->deployment->scheduler, pool->ops->batch_cap);
 }
 
 static void describe_env(struct vidur_pool_model *pool)
 {
-    const struct vidur_deployment *deployment = &pool->deployment;
+    const struct vidur_deployment *deployment = pool->deployment;
     const int64_t per_request = pool->max_tokens / deployment->scheduler.block_size;
     pool->env = (struct vidur_scheduler_env){
         .deployment = deployment,
@@ -28,7 +28,7 @@ static int build_step_model(struct vidur_pool_model *pool,
                             const struct vidur_timetable *timetable,
                             struct vidur_error *err)
 {
-    const struct vidur_step_env env = {.deployment = &pool->deployment,
+    const struct vidur_step_env env = {.deployment = pool->deployment,
                                        .timetable = timetable,
                                        .max_tokens = pool->max_tokens};
     pool->step_ops = pool->ops->step_model;
@@ -66,11 +66,11 @@ int vidur_pool_model_build(struct vidur_pool_model *pool,
                            const struct vidur_timetable *timetable,
                            struct vidur_error *err)
 {
-    const struct vidur_deployment *deployment = &pool->deployment;
+    const struct vidur_deployment *deployment = pool->deployment;
     if (pool->max_tokens < 1)
         return vidur_fail(err, VIDUR_EINVAL, "workload.max_tokens: %d is below 1",
                           pool->max_tokens);
-    if (check_scheduler(pool->ops, deployment->data_parallel_size, err))
+    if (check_scheduler(pool->ops, pool->deployment->data_parallel_size, err))
         return -1;
     vidur_memory_plan_with(pool->ops, deployment, pool->max_tokens, &pool->plan);
     if (!pool->plan.fits)

@@ -36,8 +36,7 @@ static int32_t admit_batch(struct vidur_run *run, struct vidur_server *server,
 {
     const struct vidur_pool_model *pool = server->pool;
     struct vidur_pipeline *pipeline = &server->pipeline;
-    if (!(batch->step.stage_s[0] > 0 && batch->step.stage_s[1] > 0 &&
-          batch->step.stage_s[0] < 0x1p16)) {
+    if (!vidur_pipeline_can_time(pipeline, batch)) {
         pool->step_ops->fail(pool->step_model, batch, run->err);
         return VIDUR_BATCH_FAILED;
     }
@@ -57,8 +56,12 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
                              bool starts)
 {
     struct vidur_live_batch *batch = choose_batch(server);
-    if (!batch)
+    if (!batch) {
+        /* What its plans had reserved is free now. */
+        if (server->pipeline.in_flight == 0 && server->to_load_head != VIDUR_NO_REQUEST)
+            vidur_transfers_start(run, server);
         return VIDUR_NO_BATCH;
+    }
     server->pool->step_ops->time(server->pool->step_model, &server->replica, batch);
     return admit_batch(run, server, batch, starts);
 }
@@ -110,7 +113,7 @@ static double latency_s(const struct vidur_server *server,
                         const struct vidur_live_batch *batch)
 {
     return vidur_pipeline_is_single(&server->pipeline)
-               ? batch->step.stage_s[1]
+               ? batch->step.stage_s[VIDUR_STAGE_LAST]
                : server->replica.now_s - batch->scheduled_at_s;
 }
 
@@ -158,6 +161,8 @@ void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
                            run->front_end.per_prompt_token_s *
                                run->workload->num_prefill_tokens[request];
         run->seen_at_s[request] = front->free_at_s + run->front_end.delay_s;
+    } else if (run->seen_at_s) {
+        run->seen_at_s[request] = table->arrived_at_s[request];
     }
     table->next[request] = VIDUR_NO_REQUEST;
     if (front->head == VIDUR_NO_REQUEST)

@@ -3,6 +3,7 @@
 
 #include "drive/event_queue.h"
 #include "drive/pool.h"
+#include "drive/transfers.h"
 #include "replica/pipeline.h"
 #include "replica/router.h"
 #include "replica/slo_watch.h"
@@ -35,6 +36,9 @@ struct vidur_server {
     const struct vidur_pool_model *pool;
     void *scheduler; /* the policy's state */
     double ended_at_s;
+    int32_t to_load_head, to_load_tail; /* requests from another pool that wait until
+                                           it can load them, linked by `next` */
+    double woken_at_s; /* it is to be asked for a batch then; infinity: no need */
     /* Ranks, this one included, each with a scheduler, queue and blocks of its own.
      * They form, start and end their batches together. */
     int32_t num_ranks;
@@ -69,6 +73,7 @@ static inline int32_t vidur_route_pick(struct vidur_route *route)
 }
 
 struct vidur_run {
+    const struct vidur_fleet *fleet;
     const struct vidur_pool_model *pools;
     int num_pools;
     const struct vidur_workload *workload;
@@ -80,6 +85,8 @@ struct vidur_run {
     struct vidur_rank_batch *rank_batches; /* [most ranks] of the step being formed */
     const struct vidur_replica **replicas; /* the servers', for the routers */
     struct vidur_route entry;              /* of requests that arrive */
+    struct vidur_route onward; /* of those that depart; num_servers 0: none does */
+    struct vidur_transfers transfers;
     struct vidur_token_gaps *gaps;
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;
@@ -100,8 +107,9 @@ struct vidur_run {
     int64_t next_report; /* batches */
     bool stopped_early;
     bool time_limited;
-    bool watching;  /* stop early */
-    bool by_events; /* driven by events.c, not by the stepper */
+    bool watching;    /* stop early */
+    bool by_events;   /* driven by events.c, not by the stepper */
+    bool walk_failed; /* run->err says why */
     struct vidur_error *err;
 };
 
@@ -140,7 +148,8 @@ vidur_rank_batch_at_work(struct vidur_server *server, int32_t rank, int32_t slot
     return pipeline->in_flight > 0 ? pipeline->batches : NULL;
 }
 
-/* The last stage ended: bookkeeping, scheduler, slot. */
+/* The last stage ended: bookkeeping, scheduler, slot. What departs with it, or can be
+ * loaded now, is the driver's: vidur_transfers_depart, vidur_transfers_start. */
 void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
                          int32_t slot);
 

@@ -5,7 +5,8 @@
 #include <string.h>
 
 struct vidur_simulator {
-    struct vidur_pool_model pools[VIDUR_MAX_POOLS];
+    struct vidur_fleet fleet;
+    struct vidur_pool_model pools[VIDUR_MAX_POOLS]; /* the fleet's, as far as built */
     int num_pools;
     struct vidur_arena arena; /* of the last run */
     struct vidur_token_gaps gaps;
@@ -14,24 +15,46 @@ struct vidur_simulator {
 
 /* ---- Creation ---- */
 
+static int create(struct vidur_simulator **out, const struct vidur_fleet *fleet,
+                  struct vidur_error *err)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return vidur_fail(err, VIDUR_ENOMEM, "no memory for a simulator");
+    (*out)->fleet = *fleet;
+    return 0;
+}
+
+/* The next of the fleet's pools. */
+static int add_pool(struct vidur_simulator *simulator,
+                    const struct vidur_scheduler_ops *ops,
+                    const struct vidur_simulator_inputs *inputs,
+                    struct vidur_error *err)
+{
+    const struct vidur_pool *config = &simulator->fleet.pools[simulator->num_pools];
+    struct vidur_pool_model *pool = &simulator->pools[simulator->num_pools++];
+    *pool = (struct vidur_pool_model){.deployment = &config->deployment,
+                                      .role = config->role,
+                                      .ops = ops,
+                                      .max_tokens = inputs->max_tokens};
+    return vidur_pool_model_build(pool, inputs->timetable, err);
+}
+
 int vidur_simulator_create_with(struct vidur_simulator **out,
                                 const struct vidur_scheduler_ops *ops,
                                 const struct vidur_deployment *deployment,
                                 const struct vidur_simulator_inputs *inputs,
                                 struct vidur_error *err)
 {
-    struct vidur_simulator *simulator = calloc(1, sizeof *simulator);
-    if (!simulator)
-        return vidur_fail(err, VIDUR_ENOMEM, "no memory for a simulator");
-    struct vidur_pool_model *pool = &simulator->pools[simulator->num_pools++];
-    *pool = (struct vidur_pool_model){.deployment = *deployment,
-                                      .weight = 1,
-                                      .ops = ops,
-                                      .max_tokens = inputs->max_tokens};
+    struct vidur_simulator *simulator;
+    struct vidur_fleet fleet;
+    vidur_fleet_of(&fleet, deployment);
     /* The deployment may name a scheduler that is not in the registry. */
     if (vidur_scheduler_find(ops->name) == ops)
-        strcpy(pool->deployment.scheduler.type, ops->name);
-    if (vidur_pool_model_build(pool, inputs->timetable, err)) {
+        strcpy(fleet.pools[0].deployment.scheduler.type, ops->name);
+    if (create(&simulator, &fleet, err))
+        return -1;
+    if (add_pool(simulator, ops, inputs, err)) {
         vidur_simulator_destroy(simulator);
         return -1;
     }
@@ -50,6 +73,49 @@ int vidur_simulator_create(struct vidur_simulator **out,
     return vidur_simulator_create_with(out,
                                        vidur_scheduler_find(deployment->scheduler.type),
                                        deployment, &inputs, err);
+}
+
+/* A request that moves must fit into either replica beside nothing else. */
+static int check_room(const struct vidur_simulator *simulator, struct vidur_error *err)
+{
+    for (int i = 0; simulator->fleet.num_pools > 1 && i < simulator->num_pools; i++) {
+        const struct vidur_pool_model *pool = &simulator->pools[i];
+        const int size = pool->deployment->scheduler.block_size;
+        const int64_t needed = (pool->max_tokens + size - 1) / size;
+        if (pool->plan.num_blocks < needed)
+            return vidur_fail(
+                err, VIDUR_EINVAL,
+                "pools.%d.scheduler.num_blocks: the KV cache of a replica "
+                "has %lld blocks of %d tokens, a request of %d tokens "
+                "needs %lld; give it more blocks",
+                i, (long long)pool->plan.num_blocks, size, pool->max_tokens,
+                (long long)needed);
+    }
+    return 0;
+}
+
+int vidur_simulator_create_fleet(struct vidur_simulator **out,
+                                 const struct vidur_fleet *fleet,
+                                 const struct vidur_timetable *const *timetables,
+                                 int max_tokens, struct vidur_error *err)
+{
+    struct vidur_simulator *simulator;
+    int status = 0;
+    if (vidur_fleet_check(fleet, err) || create(&simulator, fleet, err))
+        return -1;
+    for (int i = 0; status == 0 && i < fleet->num_pools; i++) {
+        const struct vidur_simulator_inputs inputs = {timetables[i], max_tokens};
+        const char *type = fleet->pools[i].deployment.scheduler.type;
+        status = add_pool(simulator, vidur_scheduler_find(type), &inputs, err);
+        if (status && fleet->num_pools > 1)
+            vidur_fail_prefix(err, "pools.%d", i);
+    }
+    if (status || check_room(simulator, err)) {
+        vidur_simulator_destroy(simulator);
+        return -1;
+    }
+    *out = simulator;
+    return 0;
 }
 
 void vidur_simulator_destroy(struct vidur_simulator *simulator)
@@ -88,27 +154,41 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
     table->seen_at_s = table->arrived_at_s;
     run->front_end = *front_end;
     run->has_front_end = front_end->per_prompt_token_s > 0 || front_end->delay_s > 0;
-    if (!run->has_front_end)
+    if (!run->has_front_end && run->fleet->pools[0].role == VIDUR_POOL_ALL)
         return;
     run->seen_at_s = vidur_arena_alloc(&simulator->arena, count, sizeof(double));
     table->seen_at_s = run->seen_at_s;
+}
+
+/* A router over the servers of pools from `first_pool` on, of which there are
+ * `num_servers` from `first_server` on. */
+static void init_route(struct vidur_run *run, struct vidur_route *route, int first_pool)
+{
+    const struct vidur_deployment *deployment = run->pools[first_pool].deployment;
+    route->router = vidur_router_find(deployment->router);
+    route->replicas = run->replicas + route->first_server;
+    vidur_router_init(&route->state, deployment, run->workload);
+    route->state.num_replicas = route->num_servers;
 }
 
 static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
                      const struct vidur_layout *layout)
 {
     struct vidur_arena *arena = &simulator->arena;
-    const struct vidur_deployment *first = &run->pools[0].deployment;
+    const struct vidur_deployment *first = run->pools[0].deployment;
     vidur_slo_watch_init(&run->watch,
                          vidur_arena_alloc(arena, (size_t)layout->num_slos,
                                            sizeof(struct vidur_slo_count)),
                          run->options, run->workload,
                          first->semantics == VIDUR_SEMANTICS_CORRECTED);
     vidur_layout_servers(layout, run, arena);
-    run->entry = (struct vidur_route){.router = vidur_router_find(first->router),
-                                      .replicas = run->replicas,
-                                      .num_servers = run->num_servers};
-    vidur_router_init(&run->entry.state, first, run->workload);
+    run->entry.num_servers = run->onward.first_server = (int32_t)layout->num_entries;
+    init_route(run, &run->entry, 0);
+    run->onward.num_servers = run->num_servers - run->entry.num_servers;
+    if (run->onward.num_servers > 0) {
+        init_route(run, &run->onward, vidur_fleet_num_entries(run->fleet));
+        vidur_transfers_init(&run->transfers, arena, run);
+    }
     vidur_token_gaps_reset(&simulator->gaps);
     simulator->gaps.of_batches = run->options->tbt_definition == VIDUR_TBT_BATCH;
 }
@@ -219,7 +299,9 @@ static void keep_records(struct vidur_simulator *simulator, struct vidur_run *ru
         .num_decode_tokens = table->decode_tokens,
         .arrived_prefill_tokens = run->workload->num_prefill_tokens,
         .arrived_decode_tokens = run->workload->num_decode_tokens,
-        .num_restarts = table->num_restarts};
+        .num_restarts = table->num_restarts,
+        .departed_at_s = run->transfers.departed_at_s,
+        .loaded_at_s = run->transfers.loaded_at_s};
 }
 
 static int check_options(const struct vidur_workload *workload,
@@ -255,7 +337,8 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
     struct vidur_layout layout;
     vidur_layout_plan(&layout, simulator->pools, simulator->num_pools, workload,
                       options);
-    struct vidur_run run = {.pools = simulator->pools,
+    struct vidur_run run = {.fleet = &simulator->fleet,
+                            .pools = simulator->pools,
                             .num_pools = simulator->num_pools,
                             .workload = workload,
                             .options = options,

@@ -16,9 +16,12 @@ enum { POLL_INSTANTS = 1024 };
  * the SLOs this often. */
 static const double drain_slice_s = 10;
 
+/* Something wakes a replica like an arrival where it comes from another pool, or frees
+ * blocks. */
 static void look_ahead(struct vidur_walk *walk)
 {
-    walk->next_arrival_s = vidur_run_next_seen_s(walk->run, walk->server);
+    walk->next_arrival_s =
+        fmin(vidur_run_next_seen_s(walk->run, walk->server), walk->server->woken_at_s);
 }
 
 /* Queues what has arrived until now; true if something arrives just now. */
@@ -27,7 +30,10 @@ static bool take_arrivals(struct vidur_walk *walk, double now_s)
     bool just_now = false;
     while (walk->next_arrival_s <= now_s) {
         just_now = walk->next_arrival_s == now_s;
-        vidur_run_hand_over(walk->run, walk->server);
+        if (walk->server->woken_at_s <= walk->next_arrival_s)
+            walk->server->woken_at_s = INFINITY;
+        else
+            vidur_run_hand_over(walk->run, walk->server);
         look_ahead(walk);
     }
     return just_now;
@@ -48,12 +54,35 @@ static int form_batches(struct vidur_walk *walk)
     return 0;
 }
 
+static void catch_up(struct vidur_run *run, double until_s);
+static void look_ahead_all(struct vidur_run *run);
+
+/* After a batch's end in a fleet whose pools hand requests over: those that depart with
+ * it go on, and those that wait to be loaded may be. Either may wake other replicas. */
+static void hand_over(struct vidur_walk *walk, double now_s)
+{
+    struct vidur_run *run = walk->run;
+    struct vidur_server *server = walk->server;
+    if (server->replica.departed_head != VIDUR_NO_REQUEST) {
+        catch_up(run, now_s);
+        vidur_transfers_depart(run, server);
+        look_ahead_all(run);
+    }
+    if (server->to_load_head != VIDUR_NO_REQUEST &&
+        vidur_transfers_start(run, server)) {
+        walk->until_s = now_s;
+        look_ahead_all(run);
+    }
+}
+
 /* After a batch's end. A closed loop's completions send requests: one replica gets them
  * all, among several the router chooses when everything has happened at this instant.
  */
 static void pass_on(struct vidur_walk *walk, double now_s)
 {
     struct vidur_run *run = walk->run;
+    if (run->onward.num_servers > 0)
+        hand_over(walk, now_s);
     if (run->num_routed == run->num_sent)
         return;
     if (run->num_servers > 1) {
@@ -103,7 +132,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     struct vidur_live_batch *batch = server->pipeline.batches;
     const bool ended = walk->ends_at_s == now_s;
     if (ended) {
-        vidur_batch_leave_stage(batch, &server->replica, 0, true);
+        vidur_batch_leave_stage(batch, &server->replica, 0, VIDUR_STAGE_LAST);
         walk->ends_at_s = INFINITY;
         vidur_run_end_batch(walk->run, server, 0);
         pass_on(walk, now_s);
@@ -116,7 +145,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
         if (batch->formed_at_change >= 0 && walk->can_skip && !walk->run->stopped_early)
             vidur_fast_forward(walk, batch);
-        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
+        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[VIDUR_STAGE_LAST];
     }
     return lost;
 }
@@ -269,7 +298,7 @@ static bool any_busy(const struct vidur_run *run)
 {
     for (int32_t s = 0; s < run->num_ranks; s++)
         if (run->servers[s].pipeline.in_flight > 0 ||
-            run->servers[s].front_end.head != VIDUR_NO_REQUEST)
+            run->walks[s].next_arrival_s < INFINITY)
             return true;
     return false;
 }
@@ -359,6 +388,109 @@ static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
     return 0;
 }
 
+/* ---- Pools that hand requests over ---- */
+
+/*
+ * Replicas that prefill go from one instant to the next of all, as in a closed loop.
+ * One that decodes matters to others only while requests wait to be loaded into it or,
+ * in a closed loop, when it completes some: then it goes with them. Else it is left
+ * behind until somebody looks at it, and skips what repeats until then.
+ */
+static bool goes_along(const struct vidur_run *run, int32_t server)
+{
+    return server < run->entry.num_servers || run->workload->concurrency > 0 ||
+           run->servers[server].to_load_head != VIDUR_NO_REQUEST;
+}
+
+/* Those that were left behind, up to `until_s`. */
+static void catch_up(struct vidur_run *run, double until_s)
+{
+    for (int32_t s = run->entry.num_servers; s < run->num_servers; s++)
+        if (!goes_along(run, s) && !run->walk_failed)
+            run->walk_failed = walk_to(&run->walks[s], until_s) < 0;
+}
+
+static void look_ahead_all(struct vidur_run *run)
+{
+    for (int32_t s = 0; s < run->num_servers; s++)
+        look_ahead(&run->walks[s]);
+}
+
+/* As first_instant_s, of those that go along, arrivals and ends of transfers. */
+static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
+                               double *others_s)
+{
+    const bool open = run->workload->concurrency == 0;
+    double first_s = open && next < run->requests.count
+                         ? run->requests.arrived_at_s[next]
+                         : INFINITY;
+    const double ends_s = vidur_transfers_next_s(&run->transfers);
+    *others_s = fmax(first_s, ends_s);
+    first_s = fmin(first_s, ends_s);
+    for (int32_t s = 0; s < run->num_servers; s++) {
+        if (!goes_along(run, s))
+            continue;
+        const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
+        *others_s = fmin(*others_s, fmax(next_s, first_s));
+        first_s = fmin(first_s, next_s);
+    }
+    return first_s;
+}
+
+static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s)
+{
+    if (vidur_transfers_next_s(&run->transfers) == now_s) {
+        catch_up(run, now_s);
+        while (vidur_transfers_next_s(&run->transfers) == now_s)
+            vidur_transfers_finish(run);
+        look_ahead_all(run);
+    }
+    for (int32_t s = 0; s < run->num_servers; s++) {
+        struct vidur_walk *walk = &run->walks[s];
+        if (!goes_along(run, s) || next_instant_s(walk, walk->alone) != now_s)
+            continue;
+        walk->until_s = others_s;
+        if (do_instant(walk, now_s, walk->alone) < 0)
+            return -1;
+        look_ahead_all(run);
+    }
+    return run->walk_failed ? -1 : 0;
+}
+
+static bool is_fleet_lost(struct vidur_run *run, double now_s)
+{
+    if (!run->watching || !vidur_slo_watch_is_due(&run->watch, now_s))
+        return false;
+    catch_up(run, now_s);
+    return !run->walk_failed && vidur_run_lost(run, now_s);
+}
+
+static int walk_fleet(struct vidur_run *run)
+{
+    double now_s = 0, next_s, others_s;
+    int64_t next = 0;
+    route_sent(run);
+    while ((next_s = first_of_fleet_s(run, next, &others_s)) < INFINITY) {
+        now_s = next_s;
+        if (now_s > run->limit_s) {
+            run->time_limited = true;
+            break;
+        }
+        if (run->workload->concurrency == 0)
+            next = route_together(run, next, now_s);
+        if (do_fleet_instant(run, now_s, others_s))
+            return -1;
+        route_sent(run);
+        if (is_fleet_lost(run, now_s)) {
+            take_all(run->walks, run->num_servers, now_s);
+            return 0;
+        }
+        if (run->walk_failed)
+            return -1;
+    }
+    return drain(run, run->walks, now_s);
+}
+
 void vidur_run_stepper_close(struct vidur_server *server)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
@@ -384,6 +516,8 @@ int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arriva
         return walk_alone(run, arrivals);
     for (int32_t s = 0; s < run->num_servers; s++)
         run->walks[s] = begin(run, &run->servers[s], false);
+    if (run->onward.num_servers > 0)
+        return walk_fleet(run);
     return run->workload->concurrency > 0 ? walk_in_step(run, run->walks)
                                           : walk_together(run, run->walks);
 }

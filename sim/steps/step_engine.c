@@ -13,6 +13,7 @@
 
 enum { NUM_GRAPH_TOKENS = 512 };
 
+/* One stage's part of them; without a pipeline all of it. */
 struct engine {
     const struct vidur_engine_table *table;
     const struct vidur_grid_table *decode; /* ms a layer; NULL: linear in the context */
@@ -26,10 +27,17 @@ struct engine {
     double experts_ms[NUM_GRAPH_TOKENS + 1];
 };
 
+struct pipeline {
+    struct vidur_stage_kinds kinds;
+    struct engine engine[]; /* by kind; without a pipeline that of the last stage */
+};
+
 static size_t state_bytes(const struct vidur_step_env *env)
 {
-    (void)env;
-    return sizeof(struct engine);
+    const int stages = env->deployment->num_pipeline_stages;
+    const int most = stages < VIDUR_MAX_STAGE_KINDS ? stages : VIDUR_MAX_STAGE_KINDS;
+    return sizeof(struct pipeline) +
+           (size_t)(most < 2 ? 2 : most) * sizeof(struct engine);
 }
 
 /* Of the graph that a step runs in, or its own. */
@@ -39,28 +47,16 @@ static int64_t padded_tokens(const struct engine *engine, int64_t tokens)
     return padded < engine->table->linear_limit ? padded : engine->table->linear_limit;
 }
 
-static int init(void *state, const struct vidur_step_env *env, struct vidur_error *err)
+static void init_stage(struct engine *engine, const struct vidur_step_env *env,
+                       const struct vidur_engine_table *table, int num_layers)
 {
     const struct vidur_timetable *timetable = env->timetable;
-    const struct vidur_engine_table *table = timetable->engine;
-    const int max_num_seqs = env->deployment->scheduler.max_num_seqs;
-    if (!table)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "the timetable (%s) has no engine steps, which scheduler %s "
-                          "needs",
-                          timetable->provenance, env->deployment->scheduler.type);
-    if (env->deployment->data_parallel_size > 1 && !table->gathered_experts_ms)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "the timetable (%s) was made for one rank; "
-                          "data_parallel_size is %d",
-                          timetable->provenance, env->deployment->data_parallel_size);
-    struct engine *engine = state;
     *engine = (struct engine){
         .table = table,
         .decode = timetable->attn_decode.ms ? &timetable->attn_decode : NULL,
         .kv_granularity_tokens = timetable->kv_granularity_tokens,
-        .num_layers = env->deployment->model.num_layers,
-        .max_num_seqs = max_num_seqs,
+        .num_layers = num_layers,
+        .max_num_seqs = env->deployment->scheduler.max_num_seqs,
         .graph_tokens = table->linear_limit < NUM_GRAPH_TOKENS ? table->linear_limit
                                                                : NUM_GRAPH_TOKENS};
     for (int64_t tokens = 1; tokens <= engine->graph_tokens; tokens++) {
@@ -70,7 +66,44 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
         if (table->experts_ms)
             engine->experts_ms[tokens] = table->experts_ms[padded];
     }
+}
+
+static int init(void *state, const struct vidur_step_env *env, struct vidur_error *err)
+{
+    const struct vidur_timetable *timetable = env->timetable;
+    const struct vidur_model_spec *model = &env->deployment->model;
+    const struct vidur_cut cut = vidur_deployment_cut(env->deployment);
+    struct pipeline *pipeline = state;
+    if (vidur_stage_kinds_of(&pipeline->kinds, model, &env->deployment->node, &cut,
+                             err))
+        return -1;
+    for (int kind = cut.pipeline > 1 ? 0 : VIDUR_STAGE_LAST;
+         kind < pipeline->kinds.num_kinds; kind++) {
+        const struct vidur_engine_table *table =
+            cut.pipeline > 1 ? timetable->engine_stages[kind] : timetable->engine;
+        struct vidur_stage_part part;
+        if (!table)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "the timetable (%s) has no engine steps%s, which "
+                              "scheduler %s needs",
+                              timetable->provenance,
+                              cut.pipeline > 1 ? " of these pipeline stages" : "",
+                              env->deployment->scheduler.type);
+        if (vidur_cut_ranks(&cut) > 1 && !table->gathered_experts_ms)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "the timetable (%s) was made for one rank; "
+                              "data_parallel_size is %d",
+                              timetable->provenance, cut.data);
+        vidur_stage_of(&part, model, cut.pipeline, pipeline->kinds.stage_of[kind]);
+        init_stage(&pipeline->engine[kind], env, table, part.num_layers);
+    }
     return 0;
+}
+
+/* Where everything is that stages have in common. */
+static const struct engine *last_stage(const void *state)
+{
+    return &((const struct pipeline *)state)->engine[VIDUR_STAGE_LAST];
 }
 
 /* Contexts that a step reads, and the chunks that attention works on as prompts. */
@@ -106,7 +139,7 @@ static void add_prefills(const struct engine *engine,
         const int32_t request = batch->seen.member[i];
         if (vidur_request_is_prefilled(replica, request))
             continue;
-        const int64_t n = replica->requests->processed_tokens[request];
+        const int64_t n = batch->seen.member_prefix[i];
         const int64_t tokens = batch->seen.member_tokens[i];
         if (tokens <= VIDUR_ENGINE_DECODE_LIKE_TOKENS) {
             attention->rows++;
@@ -241,10 +274,33 @@ static bool is_in_table(const struct vidur_engine_table *table,
            batch->num_sampled <= table->head_limit;
 }
 
+/* All stages but the last. */
+static void time_others(const struct pipeline *pipeline,
+                        const struct vidur_replica *replica,
+                        struct vidur_live_batch *batch)
+{
+    for (int kind = 0; kind < pipeline->kinds.num_kinds; kind++) {
+        const struct engine *engine = &pipeline->engine[kind];
+        if (kind == VIDUR_STAGE_LAST)
+            continue;
+        const struct attention attention = attention_of(engine, replica, batch);
+        batch->step.stage_s[kind] =
+            own_ms(engine, batch, &attention, batch->seen.num_tokens) * 1e-3;
+        batch->step.communication_s[kind] =
+            comm_ms(engine, batch->seen.num_tokens) * 1e-3;
+    }
+}
+
+static int32_t stage_kind(const void *state, int32_t stage)
+{
+    return ((const struct pipeline *)state)->kinds.kind_of[stage];
+}
+
 static void step_time(const void *state, const struct vidur_replica *replica,
                       struct vidur_live_batch *batch)
 {
-    const struct engine *engine = state;
+    const struct pipeline *pipeline = state;
+    const struct engine *engine = last_stage(state);
     const int64_t tokens = batch->seen.num_tokens;
     struct vidur_step_time *step = &batch->step;
     const struct attention attention = attention_of(engine, replica, batch);
@@ -257,6 +313,8 @@ static void step_time(const void *state, const struct vidur_replica *replica,
         own_ms(engine, batch, &attention, tokens) * 1e-3;
     step->communication_s[0] = step->communication_s[1] =
         comm_ms(engine, tokens) * 1e-3;
+    if (pipeline->kinds.num_stages > 1)
+        time_others(pipeline, replica, batch);
 }
 
 /* The context that a step reads grows with every token: NaN where such a step would
@@ -277,7 +335,7 @@ static double repeated_ms(const struct engine *engine,
 static double repeated_s(const void *state, const struct vidur_live_batch *batch,
                          int64_t ahead)
 {
-    return repeated_ms(state, batch, ahead, batch->seen.num_tokens) * 1e-3;
+    return repeated_ms(last_stage(state), batch, ahead, batch->seen.num_tokens) * 1e-3;
 }
 
 /* ---- Ranks in lockstep ---- */
@@ -339,7 +397,7 @@ static double longest_ms(const struct engine *engine,
 static void time_ranks(const void *state, const struct vidur_rank_batch *ranks,
                        int32_t count)
 {
-    const struct engine *engine = state;
+    const struct engine *engine = last_stage(state);
     const double longest = longest_ms(engine, ranks, count);
     for (int32_t i = 0; i < count; i++) {
         struct vidur_step_time *step = ranks[i].batch ? &ranks[i].batch->step : NULL;
@@ -360,7 +418,7 @@ static void time_ranks(const void *state, const struct vidur_rank_batch *ranks,
 static double repeated_ranks_s(const void *state, const struct vidur_rank_batch *ranks,
                                int32_t count, int64_t ahead)
 {
-    const struct engine *engine = state;
+    const struct engine *engine = last_stage(state);
     double longest = 0, gathered = 0;
     for (int32_t i = 0; i < count; i++) {
         const struct vidur_live_batch *batch = ranks[i].batch;
@@ -391,9 +449,10 @@ static void add_gathered(const struct engine *engine,
 /* ---- Parts ---- */
 
 static void step_parts(const void *state, const struct vidur_replica *replica,
-                       const struct vidur_live_batch *batch, double *parts_s)
+                       const struct vidur_live_batch *batch, int32_t kind,
+                       double *parts_s)
 {
-    const struct engine *engine = state;
+    const struct engine *engine = &((const struct pipeline *)state)->engine[kind];
     const struct vidur_engine_table *table = engine->table;
     const bool gathers = batch->step.gathered_tokens > 0;
     const int64_t tokens = gathers ? batch->step.run_tokens : batch->seen.num_tokens;
@@ -419,7 +478,7 @@ static void step_parts(const void *state, const struct vidur_replica *replica,
 static int fail(const void *state, const struct vidur_live_batch *batch,
                 struct vidur_error *err)
 {
-    const struct vidur_engine_table *table = ((const struct engine *)state)->table;
+    const struct vidur_engine_table *table = last_stage(state)->table;
     return vidur_fail(
         err, VIDUR_EINVAL,
         "engine table: a step of %lld tokens and %d requests is beyond its "
@@ -444,7 +503,7 @@ static bool has_cpu_overhead(const void *state)
 
 static struct vidur_front_end_times front_end(const void *state)
 {
-    const struct vidur_engine_table *table = ((const struct engine *)state)->table;
+    const struct vidur_engine_table *table = last_stage(state)->table;
     return (struct vidur_front_end_times){.per_prompt_token_s =
                                               table->tokenise_ms * 1e-3,
                                           .delay_s = table->t_api_ms * 1e-3};
@@ -459,6 +518,7 @@ const struct vidur_step_model_ops vidur_step_engine = {
     .repeated_s = repeated_s,
     .time_ranks = time_ranks,
     .repeated_ranks_s = repeated_ranks_s,
+    .stage_kind = stage_kind,
     .parts = step_parts,
     .fail = fail,
     .context_granularity = context_granularity,

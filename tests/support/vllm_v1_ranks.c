@@ -95,11 +95,19 @@ static double ranks_ms(struct world *ranks, int count)
         }
         ranks[0].tally->dummies += tokens == 0;
     }
-    for (int r = 0; r < count; r++)
-        if (ranks[r].num_running > 0)
-            longest = fmax(longest, v1_step_ms(&ranks[r], prompts > 0 ? 0 : most));
+    const int seqs = ranks[0].input->knobs->max_num_seqs;
+    const int64_t graph = v1_padded_tokens(table, seqs, most);
+    for (int r = 0; r < count; r++) {
+        const struct world *w = &ranks[r];
+        v1_list_parts(&ranks[r]);
+        if (w->num_running > 0)
+            longest = fmax(longest,
+                           prompts > 0
+                               ? v1_step_ms(table, seqs, w->parts, w->num_running)
+                               : v1_step_as_ms(table, graph, w->parts, w->num_running));
+    }
     ranks[0].tally->padded += prompts == 0 && least < most;
-    const int64_t all = prompts > 0 ? sum : count * v1_padded_tokens(&ranks[0], most);
+    const int64_t all = prompts > 0 ? sum : count * graph;
     return longest + (table->gathered_experts_ms[all] + table->gathered_comm_ms[all]);
 }
 

@@ -221,7 +221,18 @@ static bool comes_behind(const struct world *w)
            w->delay_s == 0 && w->arrived >= w->input->workload->concurrency;
 }
 
-/* With what waits; false: it would be empty. */
+bool v1_is_known(struct world *w, double now_s, bool again)
+{
+    return comes_behind(w) && !again ? v1_next_arrival_s(w) < now_s
+                                     : v1_next_arrival_s(w) <= now_s;
+}
+
+static void take_arrivals(struct world *w, double now_s, bool again)
+{
+    while (v1_is_known(w, now_s, again))
+        w->waiting[w->num_waiting++] = w->input->ids[w->arrived++];
+}
+
 bool v1_decide(struct world *w)
 {
     int64_t budget = w->input->knobs->max_num_batched_tokens, wanted = 0;
@@ -242,30 +253,36 @@ bool v1_decide(struct world *w)
     return any || w->num_running > before;
 }
 
-/* Whether the next arrival is known of at `now_s`. `again`: what was known of that time
- * was not enough for a step. */
-bool v1_is_known(struct world *w, double now_s, bool again)
-{
-    return comes_behind(w) && !again ? v1_next_arrival_s(w) < now_s
-                                     : v1_next_arrival_s(w) <= now_s;
-}
-
 /* Tries to fix the next step at `now_s`; false: it would be empty. */
 static bool fix(struct world *w, double now_s, bool again)
 {
     if (w->in_flight && w->last_end_s <= now_s)
         v1_settle(w);
-    while (v1_is_known(w, now_s, again))
-        w->waiting[w->num_waiting++] = w->input->ids[w->arrived++];
+    take_arrivals(w, now_s, again);
     return v1_decide(w);
 }
 
-void v1_preempt(struct world *w)
+/* The last of the running requests that is not under way in a pipeline; NOBODY. */
+static int64_t find_victim(const struct world *w)
 {
-    while (w->lacks > 0 && w->num_running > 0) {
-        const int32_t id = w->running[--w->num_running];
+    int64_t i = w->num_running - 1;
+    while (i >= 0 && w->requests[w->running[i]].flights > 0)
+        i--;
+    return i;
+}
+
+/* True if anybody was preempted. */
+bool v1_preempt(struct world *w)
+{
+    bool any = false;
+    int64_t at;
+    for (; w->lacks > 0 && (at = find_victim(w)) != NOBODY; any = true) {
+        const int32_t id = w->running[at];
         struct request *r = &w->requests[id];
         const int32_t total = r->prompt + r->output, before = num_free(w);
+        w->num_running--;
+        for (int64_t i = at; i < w->num_running; i++)
+            w->running[i] = w->running[i + 1];
         w->lacks -= wants_block(w, r, r->n);
         release_blocks(w, r);
         w->lacks -= num_free(w) - before;
@@ -278,6 +295,7 @@ void v1_preempt(struct world *w)
             w->waiting[i] = w->waiting[i - 1];
         w->waiting[0] = id;
     }
+    return any;
 }
 
 /* Chunks and blocks of everything that runs. */
@@ -304,52 +322,12 @@ void v1_form(struct world *w, double start_s)
     }
 }
 
-static double chunk_ms(const struct vidur_engine_table *t, int64_t prefix,
-                       int64_t tokens)
+void v1_list_parts(struct world *w)
 {
-    const double s = (double)(prefix + tokens), p = (double)prefix;
-    const double attention =
-        t->context_ms[prefix + tokens] * ((s * s - p * p) / (s * s));
-    return fmax(fmax(attention, t->context_ms[tokens]), t->decode1_ms[prefix + tokens]);
-}
-
-int64_t v1_padded_tokens(const struct world *w, int64_t tokens)
-{
-    const int64_t limit = w->input->table->linear_limit;
-    const int64_t padded =
-        vidur_engine_padded_tokens(tokens, w->input->knobs->max_num_seqs);
-    return padded < limit ? padded : limit;
-}
-
-/* Own time, as a step of `as` tokens; 0: of its own. */
-double v1_step_ms(const struct world *w, int64_t as)
-{
-    const struct vidur_engine_table *t = w->input->table;
-    int64_t tokens = 0, sampled = 0, rows = 0, row_tokens = 0, prompts = 0;
-    double chunks_ms = 0;
     for (int64_t i = 0; i < w->num_running; i++) {
         const struct request *r = &w->requests[w->running[i]];
-        tokens += r->chunk;
-        sampled += n_after(r) > r->prompt;
-        prompts += r->n < r->prompt;
-        if (r->n < r->prompt && r->chunk > VIDUR_ENGINE_DECODE_LIKE_TOKENS) {
-            chunks_ms += chunk_ms(t, r->n, r->chunk);
-        } else {
-            rows++;
-            row_tokens += r->n > r->prompt ? r->n : r->n + r->chunk;
-        }
+        w->parts[i] = (struct v1_part){w->running[i], r->n, r->chunk, r->prompt};
     }
-    const int64_t padded = v1_padded_tokens(w, as > 0 ? as : tokens);
-    double attention_ms = 0;
-    if (rows > 0)
-        attention_ms =
-            t->decode_launch_ms + t->decode_ms_per_token * (double)row_tokens;
-    double ms = t->linear_ms[padded];
-    ms += t->head_ms[sampled] + attention_ms + chunks_ms + t->step_ms +
-          t->request_ms * (double)w->num_running;
-    if (prompts > 0 && prompts < w->num_running)
-        ms += t->mixed_ms;
-    return ms;
 }
 
 static void run(struct world *w)
@@ -381,13 +359,135 @@ static void run(struct world *w)
         }
         v1_form(w, start_s);
         before_last_s = w->last_end_s;
-        w->last_end_s = start_s + v1_step_ms(w, 0) * 1e-3;
+        v1_list_parts(w);
+        w->last_end_s =
+            start_s + v1_step_ms(w->input->table, w->input->knobs->max_num_seqs,
+                                 w->parts, w->num_running) *
+                          1e-3;
         w->in_flight = true;
         w->tally->steps++;
     }
 }
 
-/* ---- Runs ---- */
+/* ---- A pipeline ---- */
+
+static bool decodes(const struct request *r)
+{
+    return r->n > r->prompt;
+}
+
+/* Whether a step that is fixed now takes tokens of it. */
+static bool can_go_on(const struct request *r)
+{
+    return decodes(r) ? r->flights == 0 : r->begun < r->prompt;
+}
+
+/* The next step's parts at `now_s`; their number. */
+static int64_t fix_next(struct world *w, double now_s, bool again)
+{
+    int32_t budget = w->input->knobs->max_num_batched_tokens;
+    int64_t wanted = 0, rest = 0, count = 0;
+    take_arrivals(w, now_s, again);
+    for (int64_t i = 0; i < w->num_running; i++) {
+        const struct request *r = &w->requests[w->running[i]];
+        if (!can_go_on(r))
+            continue;
+        rest += decodes(r) ? 1 : r->prompt - r->begun;
+        wanted += wants_block(w, r, r->n);
+    }
+    const int64_t before = w->num_running;
+    w->lacks = wanted - num_free(w);
+    if (w->lacks <= 0)
+        admit(w, budget - rest, -w->lacks);
+    for (int64_t i = before; i < w->num_running; i++)
+        w->requests[w->running[i]].begun = w->requests[w->running[i]].n;
+    w->emptied = v1_preempt(w);
+    for (int want_decodes = 1; want_decodes >= 0; want_decodes--)
+        for (int64_t i = 0; i < w->num_running; i++) {
+            const int32_t id = w->running[i];
+            struct request *r = &w->requests[id];
+            if (!can_go_on(r) || decodes(r) != want_decodes)
+                continue;
+            if (wants_block(w, r, r->n))
+                r->blocks[r->held++] = take_block(w);
+            const int32_t from = decodes(r) ? r->n : r->begun;
+            const int32_t chunk = decodes(r) ? 1 : least(r->prompt - r->begun, budget);
+            w->parts[count++] = (struct v1_part){id, from, chunk, r->prompt};
+            budget -= chunk;
+        }
+    return count;
+}
+
+static void send_off(struct world *w, int64_t count, double now_s)
+{
+    struct flight *flight = &w->flights[w->num_flights++];
+    double at_s = now_s;
+    for (int64_t i = 0; i < count; i++) {
+        struct v1_part *p = &w->parts[i];
+        struct request *r = &w->requests[p->id];
+        w->tally->chained += r->flights > 0;
+        r->flights++;
+        r->begun = p->n + p->chunk;
+        flight->parts[i] = *p;
+        if (isnan(w->out[p->id].scheduled_at_s))
+            w->out[p->id].scheduled_at_s = now_s;
+    }
+    for (int s = 0; s < w->input->num_stages; s++) {
+        const double ms = v1_step_ms(w->input->stages[s], w->input->knobs->max_num_seqs,
+                                     w->parts, count);
+        at_s = fmax(at_s, w->free_at_s[s]) + ms * 1e-3;
+        w->free_at_s[s] = at_s;
+    }
+    flight->count = count;
+    flight->end_s = at_s;
+    w->tally->steps++;
+    w->tally->overlaps += w->num_flights > 1;
+}
+
+/* The first step under way has ended. */
+static void come_back(struct world *w)
+{
+    const struct flight first = w->flights[0];
+    w->last_end_s = first.end_s;
+    for (int i = 1; i < w->num_flights; i++)
+        w->flights[i - 1] = w->flights[i];
+    w->flights[--w->num_flights] = first; /* its memory */
+    for (int64_t i = 0; i < first.count; i++) {
+        struct request *r = &w->requests[first.parts[i].id];
+        r->chunk = first.parts[i].chunk;
+        r->flights--;
+    }
+    v1_settle(w);
+}
+
+static void run_pipeline(struct world *w)
+{
+    double t = 0;
+    bool again = false;
+    for (;;) {
+        const int64_t count = fix_next(w, t, again);
+        again = false;
+        if (count > 0) {
+            send_off(w, count, t);
+            if (w->num_flights < w->input->num_stages)
+                continue;
+        }
+        if (w->num_flights > 0) {
+            w->tally->held_back += v1_next_arrival_s(w) < w->flights[0].end_s;
+            come_back(w);
+            t = w->last_end_s;
+            continue;
+        }
+        w->tally->emptied += w->emptied;
+        if (w->emptied)
+            continue;
+        const double next_s = v1_next_arrival_s(w);
+        again = next_s == t;
+        t = next_s;
+        if (t == INFINITY)
+            return;
+    }
+}
 
 static void begin(struct world *w)
 {
@@ -407,22 +507,23 @@ static void begin(struct world *w)
     }
 }
 
-static void open_world(struct world *w, struct world *first,
-                       const struct v1_reference_input *input)
+static void open_world(struct world *w, struct world *first)
 {
-    const size_t n = (size_t)input->workload->num_requests;
-    w->input = input;
+    const size_t n = (size_t)w->input->workload->num_requests;
     w->first = first;
-    w->num_blocks = (int32_t)input->knobs->num_blocks;
-    w->block_size = input->knobs->block_size;
-    w->tokenise_s = input->table->tokenise_ms * 1e-3;
-    w->delay_s = input->table->t_api_ms * 1e-3;
+    w->num_blocks = (int32_t)w->input->knobs->num_blocks;
+    w->block_size = w->input->knobs->block_size;
+    w->tokenise_s = w->input->table->tokenise_ms * 1e-3;
+    w->delay_s = w->input->table->t_api_ms * 1e-3;
     w->requests = w == first ? calloc(n, sizeof *w->requests) : first->requests;
     w->blocks = calloc((size_t)w->num_blocks, sizeof *w->blocks);
     w->running = calloc(n, sizeof *w->running);
     w->waiting = calloc(n, sizeof *w->waiting);
     w->given = calloc(n, sizeof *w->given);
     w->given_at_s = calloc(n, sizeof *w->given_at_s);
+    w->parts = calloc(n, sizeof *w->parts);
+    for (int i = 0; i < V1_REFERENCE_STAGES; i++)
+        w->flights[i].parts = calloc(n, sizeof *w->flights[i].parts);
     for (int32_t i = 0; i < w->num_blocks; i++)
         w->blocks[i] = (struct block){.freed_at = i - w->num_blocks};
 }
@@ -433,11 +534,14 @@ static void close_world(struct world *w)
         free(w->requests[i].blocks);
     if (w == w->first)
         free(w->requests);
+    for (int i = 0; i < V1_REFERENCE_STAGES; i++)
+        free(w->flights[i].parts);
     free(w->blocks);
     free(w->running);
     free(w->waiting);
     free(w->given);
     free(w->given_at_s);
+    free(w->parts);
 }
 
 void v1_reference_run(const struct v1_reference_input *input,
@@ -447,13 +551,14 @@ void v1_reference_run(const struct v1_reference_input *input,
     const int ranks = input->num_ranks > 1 ? input->num_ranks : 1;
     struct world *w = calloc((size_t)ranks, sizeof *w);
     for (int r = 0; r < ranks; r++) {
-        w[r].out = out;
-        w[r].tally = tally;
-        open_world(&w[r], w, input);
+        w[r] = (struct world){.input = input, .out = out, .tally = tally};
+        open_world(&w[r], w);
     }
     begin(w);
     if (ranks > 1)
         v1_run_ranks(w, ranks);
+    else if (input->num_stages > 1)
+        run_pipeline(w);
     else
         run(w);
     for (int r = ranks; r-- > 0;)

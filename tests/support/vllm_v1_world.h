@@ -2,6 +2,7 @@
 #define VIDUR_TEST_VLLM_V1_WORLD_H
 
 #include "vllm_v1_reference.h"
+#include "vllm_v1_step.h"
 
 #include <stdbool.h>
 
@@ -17,8 +18,17 @@ struct request {
     int32_t prompt, output; /* tokens to compute, and to generate behind them */
     int32_t n;              /* done; the prompt's last step counts one more */
     int32_t chunk;          /* in the step that runs */
+    int32_t begun;          /* in a pipeline: done or under way */
+    int32_t flights;        /* and the steps under way that it is in */
     int32_t *blocks;
     int32_t held;
+};
+
+/* A step under way in a pipeline. */
+struct flight {
+    struct v1_part *parts;
+    int64_t count;
+    double end_s;
 };
 
 struct world {
@@ -40,7 +50,12 @@ struct world {
     double tokenised_at_s, seen_at_s; /* follows when the last is seen */
     bool in_flight;                   /* the last step, which ends at last_end_s */
     double last_end_s;
-    int64_t lacks; /* blocks, for the next step */
+    int64_t lacks;                              /* blocks, for the next step */
+    struct v1_part *parts;                      /* scratch */
+    struct flight flights[V1_REFERENCE_STAGES]; /* the first to end is the first */
+    int num_flights;
+    bool emptied; /* somebody was preempted when the last step was fixed */
+    double free_at_s[V1_REFERENCE_STAGES];
     /* Of ranks: the first has the front end of all; what a rank was given of it, and
      * when. */
     struct world *first;
@@ -50,8 +65,6 @@ struct world {
     bool is_fixed; /* the next step */
 };
 
-/* ---- Steps ---- */
-
 /* When the next request reaches the engine; a stage begins when the last has drained.
  */
 double v1_next_arrival_s(struct world *w);
@@ -60,13 +73,12 @@ double v1_next_arrival_s(struct world *w);
 bool v1_is_known(struct world *w, double now_s, bool again);
 /* Fixes the next step with what waits; false: it would be empty. */
 bool v1_decide(struct world *w);
-/* Blocks that a step lacks are had by preemption. */
-void v1_preempt(struct world *w);
+/* Blocks that a step lacks are had by preemption; true if anybody was preempted. */
+bool v1_preempt(struct world *w);
 /* Chunks and blocks of everything that runs. */
 void v1_form(struct world *w, double start_s);
-int64_t v1_padded_tokens(const struct world *w, int64_t tokens);
-/* Own time, as a step of `as` tokens; 0: of its own. */
-double v1_step_ms(const struct world *w, int64_t as);
+/* Everything that runs, as w->parts. */
+void v1_list_parts(struct world *w);
 /* The last step has ended: tokens, times, and the blocks of what is complete. */
 void v1_settle(struct world *w);
 

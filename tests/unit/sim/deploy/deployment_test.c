@@ -4,6 +4,7 @@
 #include "base/hash.h"
 
 #include <vidur/deployment.h>
+#include <vidur/fleet.h>
 #include <vidur/simulator.h>
 
 #include <stdio.h>
@@ -145,6 +146,27 @@ static void test_multi_node(void)
     CU_ASSERT_EQUAL(vidur_deployment_devices(&d), 8);
 }
 
+/* Ranks hand nothing over: pools with roles are refused, equal pools are not. */
+static void test_ranks_in_pools(void)
+{
+    static struct vidur_fleet fleet;
+    struct vidur_error err = {0};
+    struct vidur_deployment d = toy();
+    experts(&d);
+    strcpy(d.scheduler.type, "vllm_v1");
+    vidur_fleet_of(&fleet, &d);
+    fleet.num_pools = 2;
+    fleet.pools[1] = fleet.pools[0];
+    fleet.pools[1].deployment.data_parallel_size = 2;
+    CU_ASSERT_EQUAL(vidur_fleet_check(&fleet, &err), 0);
+    CU_ASSERT_EQUAL(vidur_fleet_num_gpus(&fleet), 3);
+    fleet.pools[0].role = VIDUR_POOL_PREFILL;
+    fleet.pools[1].role = VIDUR_POOL_DECODE;
+    CU_ASSERT_EQUAL(vidur_fleet_check(&fleet, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "pools.1.data_parallel_size: 2; ranks in data parallel hand"));
+}
+
 /* Ids of one rank are what they were before there were ranks. */
 static void test_ids_of_ranks(void)
 {
@@ -220,4 +242,5 @@ static void test_table_limits(void)
 VIDUR_TEST_MAIN("deployment", {"defaults", test_defaults}, {"KV heads", test_kv_heads},
                 {"check", test_check}, {"multi-node", test_multi_node}, {"id", test_id},
                 {"ids of ranks", test_ids_of_ranks},
+                {"ranks in pools", test_ranks_in_pools},
                 {"table limits", test_table_limits})

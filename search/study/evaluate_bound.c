@@ -72,16 +72,12 @@ static int saturate(struct evaluator *e, int64_t candidate, struct saturated *ou
 {
     const struct vidur_candidate *c = &e->space->candidates[candidate];
     struct vidur_workload *workload = e->workloads[c->trace];
-    const struct vidur_timetable *timetable = evaluator_timetable(e, c->table, err);
     struct vidur_deployment deployment;
     struct vidur_metrics metrics;
     struct vidur_workload first;
-    if (!timetable)
-        return -1;
     vidur_space_deployment(e->space, candidate, &deployment);
     if (check_prompts(&deployment.scheduler, workload, err) != 0)
         return -1;
-    deployment.num_replicas = 1;
     const int64_t count =
         bound_requests(&deployment, workload->num_requests, workload->max_tokens);
     struct evaluator_run run = {.workload = &first};
@@ -89,16 +85,17 @@ static int saturate(struct evaluator *e, int64_t candidate, struct saturated *ou
         workload->concurrency > 0 ? (double)count : saturating_qps;
     if (evaluator_offer(workload, count, all_at_once, &first, err) != 0)
         return -1;
-    int rc = vidur_simulator_create(&run.simulator, &deployment, timetable,
-                                    workload->max_tokens, err);
+    int rc = evaluator_open_simulator(e, candidate, 1, &run.simulator, err);
     if (rc == 0)
         rc = evaluator_simulate(e, &run, &metrics, err);
     vidur_simulator_destroy(run.simulator);
     if (rc != 0)
         return -1;
-    /* of one rank, and ranks are alike */
-    const int64_t in_flight = metrics.peak_holders * deployment.data_parallel_size;
-    *out = (struct saturated){metrics.requests_per_s, in_flight};
+    /* the peak is that of one rank of a replica */
+    *out = (struct saturated){metrics.requests_per_s,
+                              metrics.peak_holders * deployment.data_parallel_size};
+    if (vidur_candidate_is_fleet(c))
+        out->in_flight *= c->prefill_replicas + c->decode.num_replicas;
     if (!(out->qps > 0 && isfinite(out->qps)))
         return vidur_fail(err, VIDUR_EINVAL, "no request was served at any load");
     return 0;

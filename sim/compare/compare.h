@@ -51,6 +51,7 @@ struct vidur_compared_server {
     int tensor_parallel_size;
     bool expert_parallel;
     int data_parallel_size;
+    char pools[96]; /* "1 prefill of TP 4, 3 decode of TP 4"; "": none are stated */
 };
 
 /* One stage of one experiment. */

@@ -57,7 +57,8 @@ static bool same_group(const struct vidur_compared_server *a,
                        const struct vidur_compared_server *b)
 {
     return strcmp(a->model, b->model) == 0 && strcmp(a->precision, b->precision) == 0 &&
-           strcmp(a->device, b->device) == 0 && has_ranks(a) == has_ranks(b);
+           strcmp(a->device, b->device) == 0 && has_ranks(a) == has_ranks(b) &&
+           !a->pools[0] == !b->pools[0];
 }
 
 static struct vidur_compared_errors errors_of(const struct vidur_comparison *c,
@@ -125,13 +126,15 @@ static void print_figure(double predicted_s, double measured_s, FILE *out)
 
 static void print_server(const struct vidur_compared_server *server, FILE *out)
 {
-    char ranks[48] = "";
-    if (server->data_parallel_size > 1)
-        snprintf(ranks, sizeof ranks, ", data_parallel_size %d",
-                 server->data_parallel_size);
-    fprintf(out, "%s, %s, %s, tensor_parallel_size %d%s%s\n", server->model,
-            server->precision, server->device, server->tensor_parallel_size,
-            server->expert_parallel ? ", expert_parallel" : "", ranks);
+    fprintf(out, "%s, %s, %s, ", server->model, server->precision, server->device);
+    if (server->pools[0])
+        fprintf(out, "pools: %s", server->pools);
+    else
+        fprintf(out, "tensor_parallel_size %d", server->tensor_parallel_size);
+    fprintf(out, "%s", server->expert_parallel ? ", expert_parallel" : "");
+    if (has_ranks(server))
+        fprintf(out, ", data_parallel_size %d", server->data_parallel_size);
+    fprintf(out, "\n");
 }
 
 static bool begins_server(const struct vidur_compared_stage *stage,
@@ -141,7 +144,8 @@ static bool begins_server(const struct vidur_compared_stage *stage,
            before->server->tensor_parallel_size !=
                stage->server->tensor_parallel_size ||
            before->server->expert_parallel != stage->server->expert_parallel ||
-           before->server->data_parallel_size != stage->server->data_parallel_size;
+           before->server->data_parallel_size != stage->server->data_parallel_size ||
+           strcmp(before->server->pools, stage->server->pools) != 0;
 }
 
 static void print_notes(const struct vidur_compared_stage *stage, FILE *out)
@@ -220,7 +224,10 @@ static int print_groups(const struct vidur_comparison *c, FILE *out,
         if (vidur_comparison_errors(c, server, errors, err))
             return -1;
         snprintf(name, sizeof name, "%s, %s, %s%s", server->model, server->precision,
-                 server->device, has_ranks(server) ? ", data parallel" : "");
+                 server->device,
+                 server->pools[0]    ? ", pools"
+                 : has_ranks(server) ? ", data parallel"
+                                     : "");
         print_errors(name, errors, out);
     }
     if (vidur_comparison_errors(c, NULL, errors, err))
@@ -282,6 +289,7 @@ static void put_row(struct vidur_csv_writer *writer,
     vidur_csv_put_int64(writer, stage->stage);
     vidur_csv_put_string(writer, load);
     vidur_csv_put_string(writer, stage->left_out ? stage->left_out : "");
+    vidur_csv_put_string(writer, server->pools);
     vidur_csv_end_row(writer);
 }
 
@@ -301,7 +309,8 @@ int vidur_comparison_write(const struct vidur_comparison *c, const char *path,
                                          "data_parallel_size",
                                          "stage",
                                          "load",
-                                         "not_modelled"};
+                                         "not_modelled",
+                                         "pools"};
     struct vidur_csv_writer *writer = vidur_csv_writer_open(path, err);
     if (!writer)
         return -1;

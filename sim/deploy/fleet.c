@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *const vidur_pool_role_names[] = {"all", "prefill", "decode", NULL};
@@ -25,6 +26,54 @@ int vidur_fleet_num_entries(const struct vidur_fleet *fleet)
     while (count < fleet->num_pools && fleet->pools[count].role != VIDUR_POOL_DECODE)
         count++;
     return count;
+}
+
+int vidur_fleet_num_replicas(const struct vidur_fleet *fleet)
+{
+    int count = 0;
+    for (int i = 0; i < fleet->num_pools; i++)
+        count += fleet->pools[i].deployment.num_replicas;
+    return count;
+}
+
+int vidur_fleet_pool_of(const struct vidur_fleet *fleet, int replica)
+{
+    int pool = 0;
+    while (pool < fleet->num_pools - 1 &&
+           replica >= fleet->pools[pool].deployment.num_replicas)
+        replica -= fleet->pools[pool++].deployment.num_replicas;
+    return pool;
+}
+
+static int ranks_of(const struct vidur_pool *pool)
+{
+    return pool->deployment.data_parallel_size > 1 ? pool->deployment.data_parallel_size
+                                                   : 1;
+}
+
+int vidur_fleet_num_seats(const struct vidur_fleet *fleet)
+{
+    int count = 0;
+    for (int i = 0; i < fleet->num_pools; i++)
+        count += fleet->pools[i].deployment.num_replicas * ranks_of(&fleet->pools[i]);
+    return count;
+}
+
+struct vidur_seat vidur_fleet_seat(const struct vidur_fleet *fleet, int index)
+{
+    struct vidur_seat seat = {0};
+    for (; seat.pool < fleet->num_pools - 1; seat.pool++) {
+        const struct vidur_pool *pool = &fleet->pools[seat.pool];
+        const int seats = pool->deployment.num_replicas * ranks_of(pool);
+        if (index < seats)
+            break;
+        index -= seats;
+        seat.replica += pool->deployment.num_replicas;
+    }
+    seat.num_ranks = ranks_of(&fleet->pools[seat.pool]);
+    seat.replica += index / seat.num_ranks;
+    seat.rank = index % seat.num_ranks;
+    return seat;
 }
 
 int vidur_fleet_num_gpus(const struct vidur_fleet *fleet)
@@ -118,6 +167,16 @@ static int check_pool(const struct vidur_fleet *fleet, int index,
     return moves ? check_hand_over(d, index, err) : 0;
 }
 
+/* A deployment's texts name keys from its pool on. Returns -1. */
+static int fail_in_pool(int index, struct vidur_error *err)
+{
+    char text[sizeof err->text];
+    if (!err)
+        return -1;
+    snprintf(text, sizeof text, "%s", err->text);
+    return vidur_fail(err, err->code, "pools.%d.%s", index, text);
+}
+
 int vidur_fleet_check(const struct vidur_fleet *fleet, struct vidur_error *err)
 {
     if (fleet->num_pools < 1 || fleet->num_pools > VIDUR_MAX_POOLS)
@@ -125,7 +184,7 @@ int vidur_fleet_check(const struct vidur_fleet *fleet, struct vidur_error *err)
                           fleet->num_pools, VIDUR_MAX_POOLS);
     for (int i = 0; i < fleet->num_pools; i++)
         if (vidur_deployment_check(&fleet->pools[i].deployment, err))
-            return fleet->num_pools == 1 ? -1 : vidur_fail_prefix(err, "pools.%d", i);
+            return fleet->num_pools == 1 ? -1 : fail_in_pool(i, err);
     if (fleet->num_pools == 1 && fleet->pools[0].role == VIDUR_POOL_ALL)
         return 0;
     if (check_roles(fleet, err))

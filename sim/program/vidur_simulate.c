@@ -70,7 +70,10 @@ static const struct vidur_args_spec spec = {
         "(open it in ui.perfetto.dev) and event_trace.json. Times are in seconds "
         "unless a name says otherwise. Instead of a rate, clients that wait for their "
         "answers: --set 'workload.arrivals={type: closed_loop, concurrency: 64}'. "
-        "Every key of the configuration is explained in "
+        "Several pools of replicas, of other devices, layouts or schedulers, behind "
+        "one "
+        "router, or with prefill and decode apart: the key `pools`; the summary tells "
+        "pool by pool. Every key of the configuration is explained in "
         "configs/simulate-reference.yaml.",
     .options = options,
     .num_options = sizeof options / sizeof options[0],

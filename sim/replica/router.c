@@ -14,7 +14,65 @@ void vidur_router_init(struct vidur_router_state *state,
         state->twister = *workload->reference_rng;
     else
         vidur_rng_init(&state->rng, workload->seed, vidur_rng_stream("router", 0));
+    state->weights = NULL;
+    state->credits = NULL;
 }
+
+/* ---- Weights ---- */
+
+void vidur_router_weigh(struct vidur_router_state *state, const double *weights,
+                        double *credits)
+{
+    for (int32_t i = 0; i < state->num_replicas; i++) {
+        if (weights[i] != weights[0])
+            state->weights = weights;
+        credits[i] = 0;
+    }
+    state->credits = credits;
+}
+
+static double total_weight(const struct vidur_router_state *state)
+{
+    double total = 0;
+    for (int32_t i = 0; i < state->num_replicas; i++)
+        total += state->weights[i];
+    return total;
+}
+
+/* Smooth weighted round robin: each earns its weight, the richest is taken and pays
+ * what all have earned, so that a replica's turns lie apart. */
+static int32_t next_by_weight(struct vidur_router_state *state)
+{
+    int32_t best = 0;
+    for (int32_t i = 0; i < state->num_replicas; i++) {
+        state->credits[i] += state->weights[i];
+        if (state->credits[i] > state->credits[best])
+            best = i;
+    }
+    state->credits[best] -= total_weight(state);
+    return best;
+}
+
+static int32_t draw_by_weight(struct vidur_router_state *state)
+{
+    const double drawn = state->reference ? vidur_mt19937_uniform(&state->twister)
+                                          : vidur_rng_uniform(&state->rng);
+    double left = drawn * total_weight(state);
+    int32_t replica = 0;
+    while (replica < state->num_replicas - 1 && left >= state->weights[replica])
+        left -= state->weights[replica++];
+    return replica;
+}
+
+/* What the replica has to do, by what it can carry. */
+static double load_of(const struct vidur_router_state *state, int32_t replica,
+                      int64_t outstanding)
+{
+    return state->weights ? (double)outstanding / state->weights[replica]
+                          : (double)outstanding;
+}
+
+/* ---- Policies ---- */
 
 static int32_t pick_next(struct vidur_router_state *state,
                          const struct vidur_replica *const *replicas)
@@ -23,7 +81,7 @@ static int32_t pick_next(struct vidur_router_state *state,
     const int32_t replica = state->counter++;
     if (state->counter == state->num_replicas)
         state->counter = 0;
-    return replica;
+    return state->weights ? next_by_weight(state) : replica;
 }
 
 static int32_t pick_random(struct vidur_router_state *state,
@@ -31,6 +89,8 @@ static int32_t pick_random(struct vidur_router_state *state,
 {
     (void)replicas;
     const uint32_t count = (uint32_t)state->num_replicas;
+    if (state->weights)
+        return draw_by_weight(state);
     return (int32_t)(state->reference ? vidur_mt19937_below(&state->twister, count)
                                       : vidur_rng_below(&state->rng, count));
 }
@@ -52,7 +112,8 @@ static int32_t pick_least_outstanding(struct vidur_router_state *state,
 {
     int32_t best = 0;
     for (int32_t i = 1; i < state->num_replicas; i++)
-        if (outstanding(state, replicas[i]) < outstanding(state, replicas[best]))
+        if (load_of(state, i, outstanding(state, replicas[i])) <
+            load_of(state, best, outstanding(state, replicas[best])))
             best = i;
     return best;
 }

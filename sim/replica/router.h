@@ -20,6 +20,8 @@ struct vidur_router_state {
     bool reference; /* draws from `twister` */
     struct vidur_rng rng;
     struct vidur_mt19937 twister;
+    const double *weights; /* [num_replicas]; NULL: all alike */
+    double *credits;       /* [num_replicas] of round_robin among weights */
 };
 
 struct vidur_router_ops {
@@ -38,5 +40,11 @@ const struct vidur_router_ops *vidur_router_at(int index);
 void vidur_router_init(struct vidur_router_state *state,
                        const struct vidur_deployment *deployment,
                        const struct vidur_workload *workload);
+
+/* Weights of the replicas, above 0: each gets a share of the requests by its own. Where
+ * all are alike nothing changes. `weights` must outlive the state; `credits` has room
+ * for num_replicas. */
+void vidur_router_weigh(struct vidur_router_state *state, const double *weights,
+                        double *credits);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "replica/router.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { REPLICAS = 4, DRAWS = 4000 };
@@ -99,7 +100,91 @@ static void test_least_outstanding(void)
     CU_ASSERT_EQUAL(ops->pick(&state, list), 1);
 }
 
+/* ---- Weights ---- */
+
+/* Turns of a replica lie apart: of weights 5, 1 and 1 the first is not taken five times
+ * in a row. */
+static void test_weighted_round_robin(void)
+{
+    static const int32_t expected[] = {0, 0, 1, 0, 2, 0, 0};
+    static const double weights[] = {5, 1, 1};
+    const struct vidur_workload workload = {.seed = 1};
+    struct vidur_router_state state;
+    double credits[3];
+    const struct vidur_router_ops *ops = begin("round_robin", &state, &workload);
+    state.num_replicas = 3;
+    vidur_router_weigh(&state, weights, credits);
+    for (int i = 0; i < 21; i++)
+        CU_ASSERT_EQUAL(ops->pick(&state, NULL), expected[i % 7]);
+}
+
+static void test_weighted_random(void)
+{
+    static const double weights[REPLICAS] = {0.5, 1.5, 1, 1};
+    struct vidur_mt19937 stream;
+    vidur_mt19937_seed(&stream, 42);
+    for (int reference = 0; reference < 2; reference++) {
+        const struct vidur_workload workload = {
+            .seed = 1, .reference_rng = reference ? &stream : NULL};
+        struct vidur_router_state state;
+        double credits[REPLICAS];
+        int counts[REPLICAS] = {0};
+        const struct vidur_router_ops *ops = begin("random", &state, &workload);
+        vidur_router_weigh(&state, weights, credits);
+        for (int i = 0; i < DRAWS; i++)
+            counts[ops->pick(&state, NULL)]++;
+        for (int i = 0; i < REPLICAS; i++) /* five standard deviations */
+            CU_ASSERT(fabs(counts[i] - DRAWS * weights[i] / 4) < 155);
+    }
+}
+
+static void test_weighted_least_outstanding(void)
+{
+    static const double weights[REPLICAS] = {1, 4, 0.5, 2};
+    static const int64_t given[REPLICAS] = {2, 7, 1, 3}; /* 2 1.75 2 1.5 */
+    const struct vidur_workload workload = {.seed = 1};
+    struct vidur_router_state state;
+    struct vidur_replica_account accounts[REPLICAS] = {0};
+    struct vidur_replica replicas[REPLICAS] = {0};
+    const struct vidur_replica *list[REPLICAS];
+    double credits[REPLICAS];
+    const struct vidur_router_ops *ops = begin("lor", &state, &workload);
+    vidur_router_weigh(&state, weights, credits);
+    state.corrected = true;
+    for (int i = 0; i < REPLICAS; i++) {
+        replicas[i].account = &accounts[i];
+        accounts[i].num_assigned = given[i];
+        list[i] = &replicas[i];
+    }
+    CU_ASSERT_EQUAL(ops->pick(&state, list), 3);
+    accounts[3].num_assigned = 4; /* 2 */
+    CU_ASSERT_EQUAL(ops->pick(&state, list), 1);
+    accounts[1].num_assigned = 8; /* all 2: the first */
+    CU_ASSERT_EQUAL(ops->pick(&state, list), 0);
+}
+
+/* Whatever the weight that all have, the order is that without any. */
+static void test_equal_weights(void)
+{
+    static const double weights[REPLICAS] = {0.7, 0.7, 0.7, 0.7};
+    static const char *const names[] = {"round_robin", "random"};
+    const struct vidur_workload workload = {.seed = 3};
+    for (int k = 0; k < 2; k++) {
+        struct vidur_router_state plain, weighted;
+        double credits[REPLICAS];
+        const struct vidur_router_ops *ops = begin(names[k], &plain, &workload);
+        begin(names[k], &weighted, &workload);
+        vidur_router_weigh(&weighted, weights, credits);
+        for (int i = 0; i < 100; i++)
+            CU_ASSERT_EQUAL(ops->pick(&plain, NULL), ops->pick(&weighted, NULL));
+    }
+}
+
 VIDUR_TEST_MAIN("router", {"registry", test_registry},
                 {"round robin", test_round_robin}, {"random", test_random},
                 {"random, the reference's stream", test_random_reference},
-                {"least outstanding", test_least_outstanding})
+                {"least outstanding", test_least_outstanding},
+                {"weighted round robin", test_weighted_round_robin},
+                {"weighted random", test_weighted_random},
+                {"weighted least outstanding", test_weighted_least_outstanding},
+                {"equal weights", test_equal_weights})

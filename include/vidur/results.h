@@ -90,11 +90,13 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(INT, chunk_size, 0, "tokens", "Sarathi's chunk; 0: none")                        \
     X(INT, max_tokens_in_batch, 0, "tokens", "token budget of a batch; 0: none")       \
     X(INT, tensor_parallel_size, 0, "1", "devices a layer is split over")              \
-    X(FLAG, expert_parallel, 0, "1", "experts go whole to these devices")              \
+    X(FLAG, expert_parallel, 0, "1",                                                   \
+      "experts go whole to the devices that share them")                               \
+    X(INT, data_parallel_size, 0, "1", "ranks with requests of their own; 0: one")     \
     X(INT, num_pipeline_stages, 0, "1", "pipeline stages of a replica")                \
-    X(INT, batch_size, 0, "1", "requests in a batch, at most, per stage")              \
+    X(INT, batch_size, 0, "1", "requests in a batch, per stage and rank")              \
     X(INT, block_size, 0, "tokens", "tokens of a KV block")                            \
-    X(INT, num_blocks, 0, "1", "KV blocks of a replica")                               \
+    X(INT, num_blocks, 0, "1", "KV blocks of a replica, or rank")                      \
     X(INT, batch_size_cap, 0, "1", "requests in all stages, at most; 0: not a knob")   \
     X(INT, max_waiting_iters, 0, "1", "lightllm's; 0: none")                           \
     X(REAL, watermark_blocks_fraction, 0, "1", "KV blocks kept free; 0: none")         \

@@ -5,6 +5,8 @@
 #include <vidur/sku.h>
 #include <vidur/workload.h>
 
+#include <string.h>
+
 #define TEXT(member)  vidur_sha256_add_string(sha, s->member);
 #define WHOLE(member) vidur_sha256_add_int64(sha, (int64_t)s->member);
 #define REAL(member)  vidur_sha256_add_double(sha, s->member);
@@ -22,15 +24,23 @@ static void add_scheduler(struct vidur_sha256 *sha,
 #undef X
 }
 
+/* The digest of one rank does not know of ranks. */
+static void add_layout(struct vidur_sha256 *sha, const struct vidur_deployment *s)
+{
+#define X(type, name, def, min)                                                        \
+    if (strcmp(#name, "data_parallel_size") != 0 || s->name != (def))                  \
+    WHOLE(name)
+    VIDUR_PARALLELISM(X)
+#undef X
+}
+
 void vidur_deployment_digest(struct vidur_sha256 *sha, const struct vidur_deployment *s)
 {
     vidur_model_digest(sha, &s->model);
     vidur_device_digest(sha, &s->device);
     vidur_node_digest(sha, &s->node);
     WHOLE(num_replicas)
-#define X(type, name, def, min) WHOLE(name)
-    VIDUR_PARALLELISM(X)
-#undef X
+    add_layout(sha, s);
     REAL(memory_margin_fraction)
     WHOLE(memory_planner)
     WHOLE(semantics)

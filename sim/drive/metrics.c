@@ -115,7 +115,7 @@ static int violated_slo(const struct vidur_run *run, const double *values)
 struct totals {
     struct vidur_replica_account account;
     struct vidur_stage_account stage; /* summed over stages */
-    double span_s;                    /* over replicas */
+    double span_s;                    /* over replicas' ranks */
 };
 
 /* Of a pool's replicas; NULL: of all. */
@@ -123,7 +123,7 @@ static struct totals sum_up(const struct vidur_run *run,
                             const struct vidur_pool_model *pool)
 {
     struct totals totals = {0};
-    for (int32_t i = 0; i < run->num_servers; i++) {
+    for (int32_t i = 0; i < run->num_ranks; i++) {
         const struct vidur_server *server = &run->servers[i];
         if (pool && server->pool != pool)
             continue;
@@ -166,6 +166,8 @@ static void fill_pool(const struct vidur_pool_model *pool, const struct totals *
     const int stages = pool->deployment->num_pipeline_stages;
     const double stage_span_s = totals->span_s * stages;
     const double batches = (double)account->num_batches;
+    const int num_ranks =
+        pool->deployment->num_replicas * pool->deployment->data_parallel_size;
     /* Every stage runs every batch. */
     const double flops =
         stages * vidur_stage_flops(pool->deployment, account->num_tokens,
@@ -180,7 +182,7 @@ static void fill_pool(const struct vidur_pool_model *pool, const struct totals *
     metrics->pipeline_idle_fraction =
         stages == 1 ? 0 : fmax(0, ratio(active_s - totals->stage.busy_s, active_s));
     metrics->mean_waiting_requests =
-        ratio(account->waited_s, totals->span_s / pool->deployment->num_replicas);
+        ratio(account->waited_s, totals->span_s / num_ranks);
     metrics->mean_batch_size = ratio((double)account->num_requests, batches);
     metrics->full_batch_fraction = ratio((double)account->num_full, batches);
     metrics->blocked_on_memory_fraction = ratio((double)account->num_blocked, batches);

@@ -99,11 +99,12 @@ static int32_t pick_random(struct vidur_router_state *state,
 static int64_t outstanding(const struct vidur_router_state *state,
                            const struct vidur_replica *replica)
 {
-    const struct vidur_replica_account *account = replica->account;
-    return state->corrected
-               ? account->num_assigned + account->num_loaded - account->num_completed -
-                     account->num_departed + replica->num_coming
-               : replica->queue_length + replica->num_coming;
+    int64_t count = 0;
+    for (; replica; replica = replica->next_rank)
+        count +=
+            replica->num_coming +
+            (state->corrected ? vidur_account_present(replica) : replica->queue_length);
+    return count;
 }
 
 static int32_t pick_least_outstanding(struct vidur_router_state *state,

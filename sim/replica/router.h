@@ -28,6 +28,7 @@ struct vidur_router_ops {
     const char *name;
     const char *remark; /* which replica, in a few words */
     bool is_static;     /* pick ignores the replicas, which may then be NULL */
+    /* `replicas`: of ranks in data parallel the first */
     int32_t (*pick)(struct vidur_router_state *state,
                     const struct vidur_replica *const *replicas);
 };

@@ -41,17 +41,21 @@ class Ranks(Search):
         self.assertTrue((served["tpot_p99_9_s"] >= served["tpot_p99_s"]).all())
 
     def test_experts_and_precisions(self):
-        """Candidates that differ in nothing but what their model is served in."""
-        self.write(MOE)
+        """Candidates that differ in nothing but what their model is served in, or in how
+        two GPUs share it."""
+        self.write(MOE + "data_parallel_size: [1, 2]\n"
+                   "exclude: [{tensor_parallel_size: 2, data_parallel_size: 2}]\n")
         ranking = self.compare()["ranking"]
-        # TP 1 and 2, experts dealt out or not at TP 2, three precisions, two caches
-        self.assertEqual(len(ranking), 3 * 3 * 2)
-        self.assertEqual(len(set(ranking["candidate_id"])), 18)
+        # one GPU, or two by TP or DP, with experts dealt out or not; three precisions, two
+        # caches
+        self.assertEqual(len(ranking), 5 * 3 * 2)
+        self.assertEqual(len(set(ranking["candidate_id"])), 30)
         self.assertEqual({(row["precision"].decode(), row["kv_cache_dtype"].decode())
                           for row in ranking},
                          {(weights, cache) for weights in ("bf16, experts mxfp4", "fp8", "nvfp4")
                           for cache in ("bf16", "fp8")})
-        self.assertEqual(sum(ranking["expert_parallel"]), 6)
+        self.assertEqual(sum(ranking["expert_parallel"]), 12)
+        self.assertEqual(sum(ranking["data_parallel_size"] == 2), 12)
         self.assertEqual(set(ranking["status"]), {b"ok"})
 
     def test_mixes(self):

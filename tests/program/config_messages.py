@@ -62,7 +62,8 @@ OF_DEPLOYMENTS = ["cluster.tensor_parallel_size=3", "cluster.num_pipeline_stages
                   "cluster.tensor_parallel_size=0", "cluster.num_pipeline_stages=many",
                   "model=", "scheduler.block_size=0", "precision=fp9",
                   "precision={kv_cache: int8}", "precision={weight: fp8}",
-                  "cluster.expert_parallel=maybe", "cluster.expert_parallel=true"]
+                  "cluster.expert_parallel=maybe", "cluster.expert_parallel=true",
+                  "cluster.data_parallel_size=0", "cluster.data_parallel_size=2"]
 
 
 def in_search(override):

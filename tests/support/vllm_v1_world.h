@@ -1,0 +1,90 @@
+#ifndef VIDUR_TEST_VLLM_V1_WORLD_H
+#define VIDUR_TEST_VLLM_V1_WORLD_H
+
+#include "vllm_v1_reference.h"
+#include "vllm_v1_step.h"
+
+#include <stdbool.h>
+
+/* The inside of the reference: a replica's engine, or a rank's. */
+
+struct block {
+    int64_t key; /* what it caches; 0: nothing */
+    int holders;
+    int64_t freed_at; /* order in the queue of free blocks */
+};
+
+struct request {
+    int32_t prompt, output; /* tokens to compute, and to generate behind them */
+    int32_t n;              /* done; the prompt's last step counts one more */
+    int32_t chunk;          /* in the step that runs */
+    int32_t begun;          /* in a pipeline: done or under way */
+    int32_t flights;        /* and the steps under way that it is in */
+    int32_t *blocks;
+    int32_t held;
+};
+
+/* A step under way in a pipeline. */
+struct flight {
+    struct v1_part *parts;
+    int64_t count;
+    double end_s;
+};
+
+struct world {
+    const struct v1_reference_input *input;
+    struct v1_reference_request *out;
+    struct v1_reference_tally *tally;
+    struct request *requests; /* by id */
+    struct block *blocks;
+    int32_t num_blocks, block_size;
+    int64_t clock; /* of releases */
+    int32_t *running, *waiting;
+    int64_t num_running, num_waiting;
+    int64_t arrived, completed; /* of the input's ids */
+    int64_t sent;               /* of them, in a closed loop */
+    int stage;
+    double delay_s;
+    double tokenise_s; /* per prompt token */
+    int64_t tokenised; /* of the input's ids: requests whose prompts are, from which */
+    double tokenised_at_s, seen_at_s; /* follows when the last is seen */
+    bool in_flight;                   /* the last step, which ends at last_end_s */
+    double last_end_s;
+    int64_t lacks;                              /* blocks, for the next step */
+    struct v1_part *parts;                      /* scratch */
+    struct flight flights[V1_REFERENCE_STAGES]; /* the first to end is the first */
+    int num_flights;
+    bool emptied; /* somebody was preempted when the last step was fixed */
+    double free_at_s[V1_REFERENCE_STAGES];
+    /* Of ranks: the first has the front end of all; what a rank was given of it, and
+     * when. */
+    struct world *first;
+    int32_t *given;
+    double *given_at_s;
+    int64_t num_given, num_taken;
+    bool is_fixed; /* the next step */
+};
+
+/* When the next request reaches the engine; a stage begins when the last has drained.
+ */
+double v1_next_arrival_s(struct world *w);
+/* Whether that is known of at `now_s`. `again`: what was known of that time was not
+ * enough for a step. */
+bool v1_is_known(struct world *w, double now_s, bool again);
+/* It waits at the front, or at the end; by priority neither matters. */
+void v1_wait_for_admission(struct world *w, int32_t id, bool front);
+/* Fixes the next step with what waits; false: it would be empty. */
+bool v1_decide(struct world *w);
+/* Blocks that a step lacks are had by preemption; true if anybody was preempted. */
+bool v1_preempt(struct world *w);
+/* Chunks and blocks of everything that runs. */
+void v1_form(struct world *w, double start_s);
+/* Everything that runs, as w->parts. */
+void v1_list_parts(struct world *w);
+/* The last step has ended: tokens, times, and the blocks of what is complete. */
+void v1_settle(struct world *w);
+
+/* All of a run of several ranks, the first of which has the front end. */
+void v1_run_ranks(struct world *ranks, int count);
+
+#endif

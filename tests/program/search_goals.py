@@ -157,7 +157,7 @@ class Messages(Search):
                     "traces.1.mix.0.trace_file: given beside trace")
         self.refuse("name: short", "name: a b", "traces.1.mix.1.name: 'a b'; use letters")
         self.refuse("    mix:", "    trace_file: a.csv\n    mix:",
-                    "traces.1.trace_file: given beside mix")
+                    "traces.1.mix: given beside trace_file")
         self.refuse("prefill_tokens: 40", "prefill_tokens: 5000",
                     "traces.1.mix.1.lengths.prefill_tokens: 5020 tokens")
 

@@ -54,7 +54,7 @@ def check_table(table, columns):
     assert len(units) == len(descriptions) == len(table.dtype.names)
     for i, name in enumerate(table.dtype.names):
         assert table.attrs[name + "_units"] == units[i], name
-        assert name.endswith("_s") <= (units[i] in ("s", "1/s")), (name, units[i])
+        assert name.endswith("_s") <= (units[i] in ("s", "1/s", "GB/s")), (name, units[i])
         kind = table.dtype[name]
         if kind.kind == "S":
             assert h5py.check_string_dtype(kind).encoding == "utf-8", name

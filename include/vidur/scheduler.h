@@ -85,6 +85,8 @@ struct vidur_replica {
     int32_t queue_head, queue_tail;
     int64_t queue_length;
     int64_t num_coming; /* given to the replica, not seen by its scheduler yet */
+    /* prompt and output of all requests that it was given, less what is processed */
+    int64_t tokens_left;
     /* running items: a deque, running[running_begin .. running_end - 1] */
     int32_t *running;
     int32_t running_begin, running_end, running_capacity;

@@ -131,14 +131,12 @@ static void add_parallelism(struct vidur_launch *launch,
              "A replica spans nodes of %s: start it on a Ray cluster "
              "(--distributed-executor-backend ray).",
              vidur_text_counted(in_node, "device").text);
+    const char *balance = vidur_router_balance(row->router);
     if (row->num_replicas > 1)
         note(launch,
              "This is one of %lld equal replicas; put a %s load balancer before them "
              "(no engine argument).",
-             (long long)row->num_replicas,
-             strcmp(row->router, "lor") == 0      ? "least-outstanding-requests"
-             : strcmp(row->router, "random") == 0 ? "random"
-                                                  : "round-robin");
+             (long long)row->num_replicas, balance ? balance : "round-robin");
 }
 
 /* The requests that hold KV blocks at once are batch_size for each pipeline stage; the

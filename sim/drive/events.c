@@ -64,14 +64,15 @@ static int on_global_schedule(struct loop *loop, const struct vidur_event *event
     struct vidur_run *run = loop->run;
     (void)event;
     for (; loop->next_routed < loop->next_arrival; loop->next_routed++) {
+        const int32_t request =
+            (int32_t)vidur_arrival_id(loop->arrivals, loop->next_routed);
         const int32_t target =
             loop->arrivals->server >= 0
                 ? loop->arrivals->server
-                : run->router->pick(&run->router_state, run->replicas);
+                : run->router->pick(&run->router_state, run->replicas, request);
         struct vidur_server *server = &run->servers[target];
         server->replica.now_s = loop->now_s;
-        vidur_run_route(run, server,
-                        (int32_t)vidur_arrival_id(loop->arrivals, loop->next_routed));
+        vidur_run_route(run, server, request);
         if (run->has_front_end)
             continue;
         vidur_run_hand_over(run, server);

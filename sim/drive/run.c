@@ -129,6 +129,8 @@ void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
         table->next[front->tail] = request;
     front->tail = request;
     server->replica.num_coming++;
+    server->replica.tokens_left +=
+        table->prefill_tokens[request] + table->decode_tokens[request];
 }
 
 void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server)

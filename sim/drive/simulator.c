@@ -369,7 +369,7 @@ static void route_all(struct vidur_run *run, int32_t *ids, int32_t *first)
     const int64_t count = run->requests.count;
     memset(first, 0, ((size_t)run->num_servers + 1) * sizeof *first);
     for (int64_t i = 0; i < count; i++) {
-        target[i] = run->router->pick(&run->router_state, run->replicas);
+        target[i] = run->router->pick(&run->router_state, run->replicas, (int32_t)i);
         first[target[i] + 1]++;
     }
     for (int32_t i = 0; i < run->num_servers; i++)

@@ -225,7 +225,8 @@ static int64_t route_together(struct vidur_run *run, int64_t first, double now_s
 {
     int64_t i = first;
     for (; i < run->requests.count && run->requests.arrived_at_s[i] == now_s; i++) {
-        const int32_t s = run->router->pick(&run->router_state, run->replicas);
+        const int32_t s =
+            run->router->pick(&run->router_state, run->replicas, (int32_t)i);
         vidur_run_route(run, &run->servers[s], (int32_t)i);
         look_ahead(&run->walks[s]);
     }
@@ -290,8 +291,9 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
 static void route_sent(struct vidur_run *run)
 {
     while (run->num_routed < run->num_sent) {
-        const int32_t s = run->router->pick(&run->router_state, run->replicas);
-        vidur_run_route(run, &run->servers[s], (int32_t)run->num_routed++);
+        const int32_t i = (int32_t)run->num_routed++;
+        const int32_t s = run->router->pick(&run->router_state, run->replicas, i);
+        vidur_run_route(run, &run->servers[s], i);
         look_ahead(&run->walks[s]);
     }
 }

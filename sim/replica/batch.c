@@ -340,6 +340,7 @@ static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *
         if (isnan(table->prefill_completed_at_s[request]))
             table->prefill_completed_at_s[request] = replica->now_s;
     }
+    replica->tokens_left -= n - table->processed_tokens[request];
     table->processed_tokens[request] = n;
     table->last_done_s[request] = replica->now_s;
     vidur_request_add_ticks(table, request, &batch->ticks);

@@ -59,6 +59,7 @@ void vidur_take_prompt(struct vidur_replica *replica, int32_t request)
     const int64_t before = vidur_block_store_allocated(replica->store);
     const int32_t hits = vidur_block_store_admit(replica->store, request, prompt);
     table->processed_tokens[request] = hits * replica->block_size;
+    replica->tokens_left -= table->processed_tokens[request];
     table->blocks[request] = (int32_t)blocks;
     replica->num_holders++;
     vidur_blocks_change(replica, vidur_block_store_allocated(replica->store) - before);

@@ -119,6 +119,7 @@ static inline void vidur_group_advance(struct vidur_replica *replica,
 {
     group->iteration += (uint32_t)times;
     group->context_tokens += (int64_t)group->count * times;
+    replica->tokens_left -= (int64_t)group->count * times;
     group->to_completion -= times;
     group->phase =
         times == 1 ? group->phase + 1 == replica->block_size ? 0 : group->phase + 1

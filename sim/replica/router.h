@@ -18,19 +18,27 @@ struct vidur_router_state {
     int32_t counter;
     bool corrected;
     bool reference; /* draws from `twister` */
+    double weight;  /* of a cached prefix against load */
     struct vidur_rng rng;
     struct vidur_mt19937 twister;
 };
 
 struct vidur_router_ops {
     const char *name;
-    const char *remark; /* which replica, in a few words */
-    bool is_static;     /* pick ignores the replicas, which may then be NULL */
+    const char *remark;  /* which replica, in a few words */
+    const char *balance; /* the kind of load balancer, as a launch text names it */
+    bool is_static;      /* pick ignores the replicas, which may then be NULL */
+    bool has_weight;     /* may be named NAME:WEIGHT */
     int32_t (*pick)(struct vidur_router_state *state,
-                    const struct vidur_replica *const *replicas);
+                    const struct vidur_replica *const *replicas, int32_t request);
 };
 
-/* NULL: there is none of that name / behind the last. */
+/* Weight of `prefix` where none is given: all of the prompt in a cache outweighs the
+ * difference between the most loaded replica and an idle one, no more. */
+#define VIDUR_ROUTER_DEFAULT_WEIGHT 1.0
+
+/* NULL: there is none of that name, or its weight is no number from 0 on / behind the
+ * last. */
 const struct vidur_router_ops *vidur_router_find(const char *name);
 const struct vidur_router_ops *vidur_router_at(int index);
 

@@ -55,12 +55,14 @@ static bool chance(struct vidur_rng *rng, int percent)
 
 static void draw_deployment(struct vidur_rng *rng, struct vidur_deployment *deployment)
 {
-    static const char *const routers[] = {"round_robin", "random", "lor"};
+    static const char *const routers[] = {"round_robin",  "random",      "lor",
+                                          "power_of_two", "prefix:0.25", "least_tokens",
+                                          "prefix:2",     "round_robin"};
     static const int sizes[] = {1, 4, 16};
     toy_engine_deployment(deployment);
     struct vidur_scheduler_config *knobs = &deployment->scheduler;
     deployment->num_replicas = chance(rng, 60) ? 1 : between(rng, 2, 4);
-    strcpy(deployment->router, routers[between(rng, 0, 2)]);
+    strcpy(deployment->router, routers[between(rng, 0, 7)]);
     deployment->semantics =
         chance(rng, 20) ? VIDUR_SEMANTICS_VIDUR : VIDUR_SEMANTICS_CORRECTED;
     knobs->max_num_seqs = between(rng, 1, chance(rng, 30) ? 3 : MAX_BATCH);

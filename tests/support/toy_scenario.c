@@ -19,14 +19,15 @@ static void draw_scheduler(struct vidur_rng *rng, struct vidur_deployment *deplo
 {
     static const char *const names[] = {"vllm", "sarathi", "orca", "faster_transformer",
                                         "lightllm"};
-    static const char *const routers[] = {"round_robin", "random", "lor"};
+    static const char *const routers[] = {"round_robin",  "random",       "lor",
+                                          "power_of_two", "least_tokens", "prefix"};
     static const int sizes[] = {1, 4, 16};
     toy_deployment(deployment, names[between(rng, 0, 4)]);
     struct vidur_scheduler_config *knobs = &deployment->scheduler;
     const bool light = strcmp(knobs->type, "lightllm") == 0;
     deployment->num_pipeline_stages = light ? 1 : 1 << between(rng, 0, 3);
     deployment->num_replicas = chance(rng, 50) ? 1 : between(rng, 2, 4);
-    strcpy(deployment->router, routers[between(rng, 0, 2)]);
+    strcpy(deployment->router, routers[between(rng, 0, 5)]);
     deployment->semantics =
         chance(rng, 50) ? VIDUR_SEMANTICS_VIDUR : VIDUR_SEMANTICS_CORRECTED;
     knobs->batch_size_cap =
@@ -79,7 +80,8 @@ static void draw_requests(struct vidur_rng *rng, struct toy_scenario *scenario)
 static void draw_options(struct vidur_rng *rng, struct toy_scenario *scenario)
 {
     const bool alone = scenario->deployment.num_replicas == 1 ||
-                       strcmp(scenario->deployment.router, "lor") != 0;
+                       strcmp(scenario->deployment.router, "round_robin") == 0 ||
+                       strcmp(scenario->deployment.router, "random") == 0;
     struct vidur_run_options *options = &scenario->options;
     *options = (struct vidur_run_options){0};
     if (chance(rng, 30))

@@ -43,8 +43,10 @@ struct vidur_request_table {
     int32_t *processed_tokens; /* n; not while in a group */
     int32_t *blocks;           /* KV blocks held; not while in a group */
     int32_t *num_restarts;
-    int32_t *next;  /* link of the waiting queues, and in a group */
-    int32_t *place; /* in a group */
+    int32_t *cached_tokens; /* of the prompt, found in the prefix cache at the first
+                               admission; NULL: replicas have none */
+    int32_t *next;          /* link of the waiting queues, and in a group */
+    int32_t *place;         /* in a group */
     uint8_t *flags;
     double *last_done_s; /* when its last iteration ended; -1: none */
     double *scheduled_at_s;
@@ -87,6 +89,10 @@ struct vidur_replica {
     int64_t num_coming; /* given to the replica, not seen by its scheduler yet */
     /* prompt and output of all requests that it was given, less what is processed */
     int64_t tokens_left;
+    /* requests that have completed and that the run has not looked at, linked by `next`
+     */
+    bool lists_completed;
+    int32_t completed_head;
     /* running items: a deque, running[running_begin .. running_end - 1] */
     int32_t *running;
     int32_t running_begin, running_end, running_capacity;

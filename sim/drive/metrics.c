@@ -190,6 +190,39 @@ static void fill_batches(const struct vidur_replica_account *sum,
     metrics->blocked_on_memory_fraction = ratio((double)sum->num_blocked, batches);
 }
 
+/* What sessions say of sustained load: as requests do, each from its start to its end.
+ * Turns would say nothing: they wait for what was served. */
+static void judge_sessions(struct vidur_run *run, struct vidur_sustained *out)
+{
+    const struct vidur_sessions *sessions = &run->workload->sessions;
+    const struct vidur_request_table *table = &run->requests;
+    double *start_s = run->session_scratch, *serving_s = start_s + sessions->count,
+           *end_s = serving_s + sessions->count;
+    double service_s = 0, turn_s = 0;
+    for (int64_t i = 0; i < table->count; i++) {
+        const int32_t s = sessions->session[i];
+        const bool is_new = i == 0 || sessions->session[i - 1] != s;
+        if (is_new) {
+            start_s[s] = run->workload->arrived_at_s[i];
+            end_s[s] = table->completed_at_s[i];
+            service_s = turn_s = 0;
+        } else if (sessions->turn[i - 1] != sessions->turn[i]) {
+            service_s += turn_s + sessions->think_s[i];
+            turn_s = 0;
+        }
+        turn_s = fmax(turn_s, table->completed_at_s[i] - table->scheduled_at_s[i]);
+        /* NaN, not completed, stays */
+        if (!(table->completed_at_s[i] <= end_s[s]))
+            end_s[s] = isnan(end_s[s]) ? NAN : table->completed_at_s[i];
+        serving_s[s] = end_s[s] - (service_s + turn_s);
+    }
+    const struct vidur_request_table by_session = {.count = sessions->count,
+                                                   .arrived_at_s = start_s,
+                                                   .scheduled_at_s = serving_s,
+                                                   .completed_at_s = end_s};
+    vidur_judge_sustained(&by_session, run->options->sustained_fraction, out);
+}
+
 void vidur_run_metrics(struct vidur_run *run, double *scratch,
                        struct vidur_metrics *metrics)
 {
@@ -211,6 +244,9 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     metrics->violated_slo = violated_slo(run, metrics->slo_value);
     if (!run->stopped_early && !run->time_limited && run->workload->concurrency > 0)
         metrics->sustained.kept_up = true; /* clients wait for what they sent */
+    else if (!run->stopped_early && !run->time_limited &&
+             run->workload->sessions.count > 0)
+        judge_sessions(run, &metrics->sustained);
     else if (!run->stopped_early && !run->time_limited)
         vidur_judge_sustained(&run->requests, run->options->sustained_fraction,
                               &metrics->sustained);

@@ -2,6 +2,7 @@
 #define VIDUR_SIM_RUN_H
 
 #include "drive/event_queue.h"
+#include "drive/sending.h"
 #include "replica/pipeline.h"
 #include "replica/router.h"
 #include "replica/slo_watch.h"
@@ -54,16 +55,16 @@ struct vidur_run {
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;
     int64_t *observed_ids;    /* [batch capacity] for observers */
+    double *session_scratch;  /* [3 * sessions] */
     bool *touched;            /* [num_servers] scratch of events.c; all false */
     struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
     double *moved_arrivals_s; /* the table's, where the run decides on them */
     double *seen_at_s;        /* the table's, where they differ from arrivals */
     struct vidur_front_end_times front_end; /* between the two, */
     bool has_front_end;                     /* where there is something */
-    int64_t num_sent, num_routed; /* closed loop: requests whose arrival is known, and
-                                     those of them that a replica was given */
-    int32_t load_stage;           /* that arrivals have come to */
-    double limit_s;               /* infinity: none */
+    struct vidur_sending sending;           /* what completions send */
+    int32_t load_stage;                     /* that arrivals have come to */
+    double limit_s;                         /* infinity: none */
     double ended_at_s;
     int64_t next_batch_id;
     int64_t num_arrived;
@@ -112,6 +113,9 @@ static inline double vidur_run_next_seen_s(const struct vidur_run *run,
     const int32_t request = server->front_end.head;
     return request == VIDUR_NO_REQUEST ? INFINITY : run->requests.seen_at_s[request];
 }
+
+/* The next of what is sent arrives: its id. */
+int32_t vidur_run_take_sent(struct vidur_run *run);
 
 /* Moves it to the scheduler's queue. */
 void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server);

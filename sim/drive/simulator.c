@@ -157,6 +157,8 @@ struct layout {
     struct vidur_replica_sizes sizes;
     int64_t num_requests;
     int64_t num_servers;
+    int64_t num_sessions;
+    size_t sending_bytes;
     int num_slos;
     int64_t event_capacity;
     size_t scheduler_bytes;
@@ -165,6 +167,7 @@ struct layout {
     bool cpu_overhead;
     bool by_events;
     bool by_server; /* each server alone: lists of requests are needed */
+    bool sends;     /* completions send requests */
 };
 
 /* More requests than blocks cannot run, unless a foreign policy takes none. */
@@ -191,7 +194,7 @@ store_sizes(const struct vidur_simulator *simulator,
 {
     const struct vidur_scheduler_config *knobs = &simulator->deployment.scheduler;
     if (!simulator->ops->shares_prefixes || !knobs->prefix_caching ||
-        !workload->prompts.prompt)
+        (!workload->prompts.prompt && workload->sessions.count == 0))
         return (struct vidur_block_store_sizes){0};
     return (struct vidur_block_store_sizes){.num_blocks =
                                                 (int32_t)simulator->plan.num_blocks,
@@ -208,6 +211,7 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
     struct layout layout = {
         .num_requests = workload->num_requests,
         .num_servers = simulator->deployment.num_replicas,
+        .num_sessions = workload->sessions.count,
         .num_slos = options->num_slos,
         .cpu_overhead = simulator->step_ops->has_cpu_overhead(simulator->step_model)};
     const bool observed = is_observed(options);
@@ -225,9 +229,12 @@ static struct layout plan_layout(struct vidur_simulator *simulator,
     layout.store = store_sizes(simulator, workload);
     if (simulator->step_ops->front_end)
         layout.front_end = simulator->step_ops->front_end(simulator->step_model);
-    layout.by_server = simulator->router->is_static && !observed &&
-                       layout.num_servers > 1 && workload->stages.count < 2 &&
-                       workload->concurrency == 0;
+    layout.sends = workload->concurrency > 0 || workload->sessions.count > 0;
+    layout.sending_bytes = layout.sends ? vidur_sending_bytes(workload) : 0;
+    const bool apart = !layout.sends || (workload->concurrency == 0 &&
+                                         simulator->router->keeps_sessions);
+    layout.by_server = simulator->router->is_static && apart && !observed &&
+                       layout.num_servers > 1 && workload->stages.count < 2;
     /* All requests can arrive together; per server: schedules, and per batch in flight
      * a few events. */
     if (layout.by_events)
@@ -262,7 +269,12 @@ static size_t layout_bytes(const struct layout *layout)
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->sizes.batch_capacity, sizeof(int64_t)) +
            3 * vidur_arena_bytes(requests, sizeof(double)) +
-           2 * vidur_arena_bytes(requests + servers + 1, sizeof(int32_t)) + 4096;
+           2 * vidur_arena_bytes(requests + servers + 1, sizeof(int32_t)) +
+           layout->sending_bytes +
+           vidur_arena_bytes(layout->store.num_slots > 0 ? requests : 0,
+                             sizeof(int32_t)) +
+           vidur_arena_bytes((size_t)layout->num_sessions, sizeof(int32_t)) +
+           3 * vidur_arena_bytes((size_t)layout->num_sessions, sizeof(double)) + 4096;
 }
 
 static void init_server(struct vidur_simulator *simulator, struct vidur_run *run,
@@ -290,6 +302,7 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
         batch_cap(simulator) / deployment->num_pipeline_stages;
     replica->account->gaps = &simulator->gaps;
     replica->account->watch = run->watching ? &run->watch : NULL;
+    replica->lists_completed = layout->sends;
     if (layout->store.num_slots > 0)
         replica->store =
             vidur_block_store_new(&simulator->arena, &layout->store, run->workload);
@@ -306,23 +319,25 @@ static void init_server(struct vidur_simulator *simulator, struct vidur_run *run
 /* Room for when requests arrive, where stages of load or completions say it, and for
  * when schedulers see them, where front ends say it. */
 static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
-                           const struct vidur_front_end_times *front_end)
+                           const struct layout *layout)
 {
+    const struct vidur_front_end_times *front_end = &layout->front_end;
+    const bool sends = layout->sends;
     struct vidur_request_table *table = &run->requests;
     const size_t count = (size_t)table->count;
-    const bool closed = run->workload->concurrency > 0;
-    if (closed || run->workload->stages.count > 1) {
+    const bool staged = run->workload->stages.count > 1;
+    if (sends || staged) {
         run->moved_arrivals_s =
             vidur_arena_alloc(&simulator->arena, count, sizeof(double));
         memcpy(run->moved_arrivals_s, table->arrived_at_s, count * sizeof(double));
-        const int64_t known = closed ? run->workload->concurrency
-                                     : run->workload->stages.first_request[1];
-        if (closed)
-            run->num_sent = known < table->count ? known : table->count;
-        for (size_t i = (size_t)known; i < count; i++)
+        for (size_t i = (size_t)run->workload->stages.first_request[1];
+             staged && i < count; i++)
             run->moved_arrivals_s[i] = INFINITY; /* nobody knows yet */
         table->arrived_at_s = run->moved_arrivals_s;
     }
+    if (sends)
+        vidur_sending_init(&run->sending, &simulator->arena, run->workload,
+                           run->moved_arrivals_s);
     table->seen_at_s = table->arrived_at_s;
     run->front_end = *front_end;
     run->has_front_end = front_end->per_prompt_token_s > 0 || front_end->delay_s > 0;
@@ -345,6 +360,11 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
     run->walks = vidur_arena_alloc(arena, servers, vidur_walk_bytes());
     run->events.events = vidur_arena_alloc(arena, (size_t)layout->event_capacity,
                                            sizeof *run->events.events);
+    run->session_scratch =
+        vidur_arena_alloc(arena, 3 * (size_t)layout->num_sessions, sizeof(double));
+    if (layout->store.num_slots > 0)
+        run->requests.cached_tokens =
+            vidur_arena_zalloc(arena, (size_t)layout->num_requests, sizeof(int32_t));
     run->observed_ids = vidur_arena_alloc(arena, (size_t)layout->sizes.batch_capacity,
                                           sizeof *run->observed_ids);
     vidur_slo_watch_init(&run->watch,
@@ -355,6 +375,10 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
     for (int32_t i = 0; i < run->num_servers; i++)
         init_server(simulator, run, layout, i);
     vidur_router_init(&run->router_state, run->deployment, run->workload);
+    run->router_state.replica_of = vidur_arena_alloc(
+        arena, (size_t)layout->num_sessions, sizeof *run->router_state.replica_of);
+    for (int64_t i = 0; i < layout->num_sessions; i++)
+        run->router_state.replica_of[i] = -1;
     vidur_token_gaps_reset(&simulator->gaps);
     simulator->gaps.of_batches = run->options->tbt_definition == VIDUR_TBT_BATCH;
 }
@@ -391,7 +415,12 @@ static double latest_s(const struct vidur_run *run)
 
 static int drive(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
-    vidur_slo_watch_scope(&run->watch, arrivals->ids, arrivals->count);
+    if (run->sending.is_active) {
+        vidur_sending_begin(&run->sending, arrivals->ids, arrivals->count);
+        vidur_slo_watch_scope(&run->watch, run->sending.order, 0);
+    } else {
+        vidur_slo_watch_scope(&run->watch, arrivals->ids, arrivals->count);
+    }
     if (vidur_run_poll(run, 0) || (run->by_events ? vidur_run_events(run, arrivals)
                                                   : vidur_run_stepper(run, arrivals)))
         return -1;
@@ -465,7 +494,8 @@ static void keep_records(struct vidur_simulator *simulator, struct vidur_run *ru
         .num_decode_tokens = table->decode_tokens,
         .arrived_prefill_tokens = run->workload->num_prefill_tokens,
         .arrived_decode_tokens = run->workload->num_decode_tokens,
-        .num_restarts = table->num_restarts};
+        .num_restarts = table->num_restarts,
+        .cached_tokens = table->cached_tokens};
 }
 
 static int check_options(const struct vidur_workload *workload,
@@ -519,7 +549,7 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
         vidur_requests_init(&run.requests, &simulator->arena, workload,
                             layout.cpu_overhead, err))
         return -1;
-    place_arrivals(simulator, &run, &layout.front_end);
+    place_arrivals(simulator, &run, &layout);
     init_run(simulator, &run, &layout);
     if (layout.by_server ? drive_each(simulator, &run) : drive_all(&run))
         return -1;

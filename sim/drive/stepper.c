@@ -16,20 +16,35 @@ enum { POLL_INSTANTS = 1024 };
  * the SLOs this often. */
 static const double drain_slice_s = 10;
 
+/* What is sent to the only replica arrives there, known only up to the next
+ * completion. */
 static void look_ahead(struct vidur_walk *walk)
 {
     walk->next_arrival_s = vidur_run_next_seen_s(walk->run, walk->server);
+    if (walk->takes_sent)
+        walk->next_arrival_s =
+            fmin(walk->next_arrival_s, vidur_sending_next_s(&walk->run->sending));
+}
+
+/* What was sent and has arrived before `before_s`, or at `until_s`. */
+static void take_sent(struct vidur_walk *walk, double before_s, double until_s)
+{
+    struct vidur_run *run = walk->run;
+    for (double sent_s; (sent_s = vidur_sending_next_s(&run->sending)) < before_s ||
+                        sent_s <= until_s;)
+        vidur_run_route(run, walk->server, vidur_run_take_sent(run));
 }
 
 /* Queues what has arrived until now; true if something arrives just now. */
 static bool take_arrivals(struct vidur_walk *walk, double now_s)
 {
     bool just_now = false;
-    while (walk->next_arrival_s <= now_s) {
-        just_now = walk->next_arrival_s == now_s;
+    for (double seen_s;
+         (seen_s = vidur_run_next_seen_s(walk->run, walk->server)) <= now_s;) {
+        just_now = seen_s == now_s;
         vidur_run_hand_over(walk->run, walk->server);
-        look_ahead(walk);
     }
+    look_ahead(walk);
     return just_now;
 }
 
@@ -48,21 +63,17 @@ static int form_batches(struct vidur_walk *walk)
     return 0;
 }
 
-/* After a batch's end. A closed loop's completions send requests: one replica gets them
- * all, among several the router chooses when everything has happened at this instant.
- */
-static void pass_on(struct vidur_walk *walk, double now_s)
+/* After a batch's end, which may have sent requests: one replica gets them all, among
+ * several the router chooses when everything has happened at their arrival. */
+static void pass_on(struct vidur_walk *walk)
 {
-    struct vidur_run *run = walk->run;
-    if (run->num_routed == run->num_sent)
+    const struct vidur_run *run = walk->run;
+    if (!run->sending.is_active)
         return;
-    if (run->num_servers > 1) {
-        walk->until_s = now_s;
-        return;
-    }
-    while (run->num_routed < run->num_sent)
-        vidur_run_route(run, walk->server, (int32_t)run->num_routed++);
-    look_ahead(walk);
+    if (walk->takes_sent)
+        look_ahead(walk);
+    else
+        walk->until_s = fmin(walk->until_s, vidur_sending_next_s(&run->sending));
 }
 
 static void end_first(struct vidur_walk *walk, double now_s)
@@ -72,7 +83,7 @@ static void end_first(struct vidur_walk *walk, double now_s)
     vidur_flight_settle(&server->pipeline, slot, &server->replica, now_s);
     vidur_count_renewals(&server->pipeline.batches[slot], server->replica.account);
     vidur_run_end_batch(walk->run, server, slot);
-    pass_on(walk, now_s);
+    pass_on(walk);
 }
 
 static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
@@ -106,7 +117,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
         vidur_batch_leave_stage(batch, &server->replica, 0, true);
         walk->ends_at_s = INFINITY;
         vidur_run_end_batch(walk->run, server, 0);
-        pass_on(walk, now_s);
+        pass_on(walk);
     }
     const bool lost = ends_run(walk, ended, now_s);
     for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
@@ -127,6 +138,10 @@ static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
+    const double ends_s =
+        alone ? walk->ends_at_s : vidur_flight_next_end_s(&server->pipeline);
+    if (walk->takes_sent) /* behind all else that happens now */
+        take_sent(walk, now_s, ends_s > now_s ? now_s : -1);
     const bool arrived = walk->next_arrival_s <= now_s && take_arrivals(walk, now_s);
     const int status = alone ? do_instant_alone(walk, now_s, arrived)
                              : do_instant_in_pipeline(walk, now_s, arrived);
@@ -145,6 +160,14 @@ static inline double next_instant_s(const struct vidur_walk *walk, bool alone)
                : ends_s;
 }
 
+/* The run ends at `now_s`: what has arrived until then counts. */
+static void take_last(struct vidur_walk *walk, double now_s)
+{
+    if (walk->takes_sent)
+        take_sent(walk, now_s, now_s);
+    take_arrivals(walk, now_s);
+}
+
 static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
 {
     for (;;) {
@@ -154,15 +177,15 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
         if (next > walk->run->limit_s) {
             walk->run->time_limited = true;
             walk->server->ended_at_s = walk->run->limit_s;
-            take_arrivals(walk, walk->run->limit_s);
+            take_last(walk, walk->run->limit_s);
             return 0;
         }
         const int status = do_instant(walk, next, alone);
         if (status < 0)
             return status;
-        /* What a closed loop sends at the last instant still belongs to it. */
+        /* What is sent at the last instant still belongs to it. */
         if (walk->run->stopped_early && next_instant_s(walk, alone) > next) {
-            take_arrivals(walk, next);
+            take_last(walk, next);
             return 1;
         }
     }
@@ -176,16 +199,16 @@ static int walk_to(struct vidur_walk *walk, double until_s)
                        : do_instants(walk, until_s, false);
 }
 
-/* `judges`: whether it stops the run when an SLO is lost. */
+/* `judges`: alone in the run, which it stops when an SLO is lost. */
 static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *server,
                                bool judges)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
     const bool alone = vidur_pipeline_is_single(pipeline);
-    return (struct vidur_walk){
+    struct vidur_walk walk = {
         .run = run,
         .server = server,
-        .next_arrival_s = vidur_run_next_seen_s(run, server),
+        .takes_sent = judges && run->sending.is_active,
         .judges = judges,
         .alone = alone,
         .ends_at_s = INFINITY,
@@ -195,16 +218,15 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                      pipeline->num_slots <= VIDUR_MAX_LANES && run->ops->repeats &&
                      !run->ops->repeated && !run->step_ops->repeated_s &&
                      server->replica.grouping};
+    look_ahead(&walk);
+    return walk;
 }
 
 static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
     struct vidur_server *server = &run->servers[arrivals->server];
-    const bool closed = run->workload->concurrency > 0;
-    const int64_t known = closed ? run->num_sent : arrivals->count;
-    for (int64_t i = 0; i < known; i++)
+    for (int64_t i = 0; !run->sending.is_active && i < arrivals->count; i++)
         vidur_run_route(run, server, (int32_t)vidur_arrival_id(arrivals, i));
-    run->num_routed = run->num_sent;
     struct vidur_walk walk = begin(run, server, true);
     return walk_to(&walk, INFINITY) < 0 ? -1 : 0;
 }
@@ -285,21 +307,21 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
     return drain(run, walks, now_s);
 }
 
-/* ---- Replicas in a closed loop ---- */
+/* ---- Replicas whose completions send requests ---- */
 
-/* What completions have sent until now. */
-static void route_sent(struct vidur_run *run)
+/* What arrives now. */
+static void route_sent(struct vidur_run *run, double now_s)
 {
-    while (run->num_routed < run->num_sent) {
-        const int32_t i = (int32_t)run->num_routed++;
+    while (vidur_sending_next_s(&run->sending) <= now_s) {
+        const int32_t i = vidur_run_take_sent(run);
         const int32_t s = run->router->pick(&run->router_state, run->replicas, i);
         vidur_run_route(run, &run->servers[s], i);
         look_ahead(&run->walks[s]);
     }
 }
 
-/* The first instant of all replicas. Whoever has it alone may pass instants until
- * `others_s`: nobody else completes a request before. */
+/* The first instant of all replicas, or the next arrival. Whoever has it alone may pass
+ * instants until `others_s`: nobody else completes a request before, none arrives. */
 static double first_instant_s(const struct vidur_run *run, double *others_s)
 {
     double first_s = INFINITY;
@@ -309,14 +331,15 @@ static double first_instant_s(const struct vidur_run *run, double *others_s)
         *others_s = fmin(*others_s, fmax(next_s, first_s));
         first_s = fmin(first_s, next_s);
     }
-    return first_s;
+    const double sent_s = vidur_sending_next_s(&run->sending);
+    *others_s = fmin(*others_s, sent_s);
+    return fmin(first_s, sent_s);
 }
 
 /* Completions bind the replicas together: from one instant to the next of all. */
 static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
 {
     double now_s, others_s;
-    route_sent(run);
     while ((now_s = first_instant_s(run, &others_s)) < INFINITY) {
         if (now_s > run->limit_s) {
             run->time_limited = true;
@@ -330,7 +353,7 @@ static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
             if (do_instant(&walks[s], now_s, walks[s].alone) < 0)
                 return -1;
         }
-        route_sent(run);
+        route_sent(run, now_s);
         if (vidur_run_lost(run, now_s)) {
             take_all(walks, run->num_servers, now_s);
             return 0;
@@ -364,6 +387,6 @@ int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arriva
         return walk_alone(run, arrivals);
     for (int32_t s = 0; s < run->num_servers; s++)
         run->walks[s] = begin(run, &run->servers[s], false);
-    return run->workload->concurrency > 0 ? walk_in_step(run, run->walks)
-                                          : walk_together(run, run->walks);
+    return run->sending.is_active ? walk_in_step(run, run->walks)
+                                  : walk_together(run, run->walks);
 }

@@ -3,6 +3,7 @@
 #include "base/yaml.h"
 #include "load/arrivals.h"
 #include "load/lengths.h"
+#include "load/sessions.h"
 #include "load/trace.h"
 
 #include <math.h>
@@ -23,6 +24,7 @@ struct vidur_workload_state {
     int32_t *decode;
     bool *is_cut;
     int32_t *prompt; /* shared_prefix: of each request */
+    struct vidur_session_table sessions;
 };
 
 /* A workload and its state in one piece. */
@@ -76,6 +78,7 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->decode);
     free(state->is_cut);
     free(state->prompt);
+    vidur_session_table_free(&state->sessions);
     free(workload); /* the whole */
 }
 
@@ -300,6 +303,85 @@ static int create_shared_prefix(struct vidur_workload *workload,
     return 0;
 }
 
+/* ---- Sessions ---- */
+
+/* The next session, of which the workload's last requests may be missing. */
+static int add_session(struct vidur_workload *workload,
+                       const struct vidur_session_plan *plan, double start_s,
+                       struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_workload_config *config = &state->config;
+    const int64_t first = workload->num_requests;
+    const int32_t session = state->sessions.num_sessions;
+    int64_t count = plan->count;
+    if (config->num_requests > 0 && count > config->num_requests - first)
+        count = config->num_requests - first;
+    if (first + count > state->capacity &&
+        reserve(workload, 2 * (first + count) + 64, err))
+        return -1;
+    for (int64_t i = 0; i < count; i++) {
+        const struct vidur_session_request *request = &plan->requests[i];
+        state->arrived_at_s[first + i] = start_s;
+        state->prefill[first + i] = request->prefill_tokens;
+        state->decode[first + i] = request->decode_tokens;
+        state->is_cut[first + i] = request->is_cut;
+    }
+    workload->num_requests += count;
+    return vidur_session_table_add(&state->sessions, plan, count,
+                                   vidur_session_group(config, session), err);
+}
+
+static int draw_sessions(struct vidur_workload *workload,
+                         const struct vidur_session_rows *rows, struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_workload_config *config = &state->config;
+    struct vidur_session_plan plan = {0};
+    double now_s = 0;
+    int status = 0;
+    for (int32_t i = 0; status == 0; i++) {
+        if (config->num_requests > 0 && workload->num_requests == config->num_requests)
+            break;
+        if (i == state->capacity)
+            status = reserve(workload, 2 * (int64_t)i + 64, err);
+        if (status)
+            break;
+        state->gaps[i] = state->arrivals->draw
+                             ? state->arrivals->draw(&config->arrivals, &state->draws)
+                             : 0;
+        now_s += gap_of(state, state->gaps[i]);
+        if (config->duration_s > 0 && now_s >= config->duration_s)
+            break;
+        status = vidur_session_plan_draw(&plan, config, rows, i, err);
+        if (status == 0)
+            status = add_session(workload, &plan, now_s, err);
+    }
+    free(plan.requests);
+    return status;
+}
+
+static int create_sessions(struct vidur_workload *workload, struct vidur_error *err)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_workload_config *config = &state->config;
+    const bool recorded = config->sessions.file[0] != 0;
+    struct vidur_session_rows rows = {0};
+    state->arrivals = vidur_arrivals_find(config->arrivals.type);
+    vidur_rng_init(&state->draws.own, config->seed, vidur_rng_stream("arrivals", 0));
+    if (recorded &&
+        vidur_session_rows_read(&rows, config->sessions.file, config->seed, err))
+        return -1;
+    const int status = draw_sessions(workload, recorded ? &rows : NULL, err);
+    vidur_session_rows_free(&rows);
+    if (state->arrivals->is_closed)
+        workload->concurrency = config->arrivals.concurrency;
+    if (status == 0 && workload->num_requests > 0)
+        workload->sessions =
+            vidur_session_table_view(&state->sessions, config, workload->num_requests);
+    return status;
+}
+
 /* ---- Requests that are cut ---- */
 
 /* More than this share of the requests is not cut unasked. */
@@ -356,11 +438,12 @@ int vidur_workload_create(struct vidur_workload **out,
     struct vidur_workload *workload = allocate(config, err);
     if (!workload)
         return -1;
-    int status = config->type == VIDUR_WORKLOAD_TRACE_REPLAY
-                     ? create_replay(workload, err)
-                 : config->type == VIDUR_WORKLOAD_SHARED_PREFIX
-                     ? create_shared_prefix(workload, err)
-                     : create_synthetic(workload, err);
+    int status =
+        config->type == VIDUR_WORKLOAD_TRACE_REPLAY ? create_replay(workload, err)
+        : config->type == VIDUR_WORKLOAD_SHARED_PREFIX
+            ? create_shared_prefix(workload, err)
+        : config->type == VIDUR_WORKLOAD_SESSIONS ? create_sessions(workload, err)
+                                                  : create_synthetic(workload, err);
     if (status == 0 && workload->num_requests == 0)
         status = vidur_fail(err, VIDUR_EINVAL,
                             "workload.duration_s: no request arrives before %g s",
@@ -401,6 +484,12 @@ int vidur_workload_clone(struct vidur_workload **out,
     memcpy(to->decode, from->decode, n * sizeof *to->decode);
     memcpy(to->is_cut, from->is_cut, n * sizeof *to->is_cut);
     copy->stages = workload->stages;
+    if (vidur_session_table_copy(&to->sessions, &from->sessions, err)) {
+        vidur_workload_destroy(copy);
+        return -1;
+    }
+    copy->sessions =
+        vidur_session_table_view(&to->sessions, &to->config, copy->num_requests);
     if (from->prompt) {
         if (resize((void **)&to->prompt, workload->num_requests, sizeof *to->prompt,
                    err)) {
@@ -440,14 +529,20 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
     if (num_requests < 1 || num_requests > workload->num_requests)
         return vidur_fail(err, VIDUR_EINVAL, "%lld requests of a workload of %lld",
                           (long long)num_requests, (long long)workload->num_requests);
-    state->config.arrivals.qps = qps;
+    const struct vidur_sessions *sessions = &workload->sessions;
+    const bool by_session = sessions->count > 0;
+    state->config.arrivals.qps =
+        by_session ? qps / sessions->requests_per_session : qps;
     double now_s = 0;
-    for (int64_t i = 0; i < num_requests; i++) {
-        now_s += gap_of(state, state->gaps[i]);
+    for (int64_t i = 0, gap = 0; i < num_requests; i++) {
+        if (!by_session || i == 0 || sessions->session[i] != sessions->session[i - 1])
+            now_s += gap_of(state, state->gaps[gap++]);
         state->arrived_at_s[i] = now_s;
     }
     *out = *workload;
     out->num_requests = num_requests;
+    out->sessions =
+        vidur_session_table_view(&state->sessions, &state->config, num_requests);
     return 0;
 }
 
@@ -474,5 +569,7 @@ int vidur_workload_offer_clients(const struct vidur_workload *workload,
     *out = *workload;
     out->num_requests = num_requests;
     out->concurrency = concurrency;
+    out->sessions = vidur_session_table_view(&workload->state->sessions,
+                                             &workload->state->config, num_requests);
     return 0;
 }

@@ -62,7 +62,7 @@ static void put_group(struct vidur_live_batch *batch, struct vidur_replica *repl
     const struct vidur_decode_group *group = &replica->groups[~item];
     const int64_t demand = vidur_group_demand(replica, group);
     if (demand && replica->store)
-        vidur_group_grow(replica, group);
+        vidur_group_grow(replica, group, 0);
     if (demand)
         vidur_blocks_change(replica, demand);
     batch->seen.group = ~item;
@@ -294,6 +294,10 @@ static void complete(struct vidur_replica *replica, int32_t request)
     table->flags[request] |= VIDUR_REQUEST_DONE;
     table->completed_at_s[request] = replica->now_s;
     replica->account->num_completed++;
+    if (replica->lists_completed) {
+        table->next[request] = replica->completed_head;
+        replica->completed_head = request;
+    }
     if (!replica->keeps_blocks)
         vidur_release_blocks(replica, request);
     if (replica->account->watch)

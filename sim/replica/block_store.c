@@ -12,7 +12,8 @@ size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
     return vidur_arena_bytes(1, sizeof(struct vidur_block_store)) +
            vidur_arena_bytes(vidur_block_pool_bytes(sizes->num_blocks), 1) +
            vidur_arena_bytes((size_t)num_requests, sizeof(int32_t)) +
-           2 * vidur_arena_bytes(slots, sizeof(int32_t)) +
+           3 * vidur_arena_bytes(slots, sizeof(int32_t)) +
+           vidur_arena_bytes(slots, sizeof(uint64_t)) +
            vidur_arena_bytes(slots * (size_t)slot_capacity(sizes), sizeof(int32_t));
 }
 
@@ -24,6 +25,7 @@ vidur_block_store_new(struct vidur_arena *arena,
     const size_t slots = (size_t)sizes->num_slots;
     struct vidur_block_store *store = vidur_arena_alloc(arena, 1, sizeof *store);
     *store = (struct vidur_block_store){.workload = workload,
+                                        .has_sessions = workload->sessions.count > 0,
                                         .block_size = sizes->block_size,
                                         .blocks_per_slot = slot_capacity(sizes)};
     vidur_block_pool_init(
@@ -35,6 +37,8 @@ vidur_block_store_new(struct vidur_arena *arena,
     for (size_t i = 0; i < requests; i++)
         store->slot_of[i] = -1;
     store->held = vidur_arena_alloc(arena, slots, sizeof(int32_t));
+    store->named = vidur_arena_alloc(arena, slots, sizeof(int32_t));
+    store->last_hash = vidur_arena_alloc(arena, slots, sizeof(uint64_t));
     store->free_slots = vidur_arena_alloc(arena, slots, sizeof(int32_t));
     store->blocks = vidur_arena_alloc(arena, slots * (size_t)store->blocks_per_slot,
                                       sizeof(int32_t));
@@ -43,44 +47,66 @@ vidur_block_store_new(struct vidur_arena *arena,
     return store;
 }
 
-/* Walks the chain of hashes of a prompt's full blocks: the system prompt's blocks are
- * the group's, the others the prompt's own. */
+/* Walks the chain of hashes of a request's full blocks: the system prompt's blocks are
+ * the group's, the others the prompt's own; in sessions first the conversation's, then,
+ * of a sub-agent, the request's own. */
 struct chain {
     uint64_t hash;
-    uint64_t group, prompt;
-    int32_t shared_blocks;
+    uint64_t group, prompt, own;
+    int32_t shared_blocks, prompt_blocks;
     int32_t index;
 };
 
+static struct chain begin_session_chain(const struct vidur_block_store *store,
+                                        int32_t request)
+{
+    const struct vidur_sessions *sessions = &store->workload->sessions;
+    const int32_t session = sessions->session[request];
+    return (struct chain){
+        .group = (uint64_t)sessions->group[session] * 4 + 1,
+        .prompt = (uint64_t)sessions->conversation[request] * 4 + 2,
+        .own = (uint64_t)request * 4 + 3,
+        .shared_blocks = sessions->system_prompt_tokens / store->block_size,
+        .prompt_blocks = sessions->shared_tokens[request] / store->block_size};
+}
+
 static struct chain begin_chain(const struct vidur_block_store *store, int32_t request)
 {
+    if (store->has_sessions)
+        return begin_session_chain(store, request);
     const struct vidur_prompts *prompts = &store->workload->prompts;
     const int32_t prompt = prompts->prompt[request];
     return (struct chain){
         .group = (uint64_t)(prompt / prompts->num_prompts_per_group) * 2 + 1,
         .prompt = (uint64_t)prompt * 2,
-        .shared_blocks = prompts->system_prompt_tokens / store->block_size};
+        .shared_blocks = prompts->system_prompt_tokens / store->block_size,
+        .prompt_blocks = INT32_MAX};
 }
 
 static uint64_t next_hash(struct chain *chain)
 {
-    const uint64_t content =
-        chain->index < chain->shared_blocks ? chain->group : chain->prompt;
+    const uint64_t content = chain->index < chain->shared_blocks   ? chain->group
+                             : chain->index < chain->prompt_blocks ? chain->prompt
+                                                                   : chain->own;
     chain->hash = vidur_block_hash(chain->hash, content, (uint64_t)chain->index++);
     return chain->hash;
 }
 
+/* Blocks with names: of the prompt as it arrived; in sessions also of what had been
+ * generated before a restart. */
 static int32_t full_prompt_blocks(const struct vidur_block_store *store,
-                                  int32_t request)
+                                  int32_t request, int32_t prompt_tokens)
 {
-    return store->workload->num_prefill_tokens[request] / store->block_size;
+    return (store->has_sessions ? prompt_tokens
+                                : store->workload->num_prefill_tokens[request]) /
+           store->block_size;
 }
 
 static int32_t most_hits(const struct vidur_block_store *store, int32_t request,
                          int32_t prompt_tokens)
 {
     const int32_t before_last = (prompt_tokens - 1) / store->block_size;
-    const int32_t full = full_prompt_blocks(store, request);
+    const int32_t full = full_prompt_blocks(store, request, prompt_tokens);
     return full < before_last ? full : before_last;
 }
 
@@ -113,7 +139,7 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
 {
     const int32_t wanted = (prompt_tokens + store->block_size - 1) / store->block_size;
     const int32_t most = most_hits(store, request, prompt_tokens);
-    const int32_t full = full_prompt_blocks(store, request);
+    const int32_t full = full_prompt_blocks(store, request, prompt_tokens);
     const int32_t slot = store->free_slots[--store->num_free_slots];
     struct chain chain = begin_chain(store, request);
     store->slot_of[request] = slot;
@@ -133,6 +159,8 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
             vidur_block_pool_name(&store->pool, list[i], next_hash(&chain));
     }
     store->held[slot] = wanted;
+    store->named[slot] = chain.index;
+    store->last_hash[slot] = chain.hash;
     return hits;
 }
 
@@ -142,12 +170,31 @@ void vidur_block_store_grow(struct vidur_block_store *store, int32_t request)
     list_of(store, request)[store->held[slot]++] = vidur_block_pool_take(&store->pool);
 }
 
+/* Blocks from the first without a name up to `full`. Those of the prompt have theirs.
+ */
+static void name_generated(struct vidur_block_store *store, int32_t request,
+                           int32_t full)
+{
+    const int32_t named = store->named[store->slot_of[request]];
+    struct chain chain = begin_chain(store, request);
+    const int32_t *list = list_of(store, request);
+    if (full <= named)
+        return;
+    chain.index = named;
+    chain.hash = named > 0 ? store->last_hash[store->slot_of[request]] : 0;
+    for (int32_t i = named; i < full; i++)
+        vidur_block_pool_name(&store->pool, list[i], next_hash(&chain));
+}
+
 void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
-                               int32_t processed_tokens)
+                               int32_t computed_tokens)
 {
     const int32_t slot = store->slot_of[request];
     const int32_t *list = list_of(store, request);
-    for (int32_t i = processed_tokens / store->block_size; i < store->held[slot]; i++)
+    const int32_t full = computed_tokens / store->block_size;
+    if (store->has_sessions)
+        name_generated(store, request, full);
+    for (int32_t i = full; i < store->held[slot]; i++)
         vidur_block_pool_forget(&store->pool, list[i]);
     vidur_block_pool_release(&store->pool, list, store->held[slot]);
     store->slot_of[request] = -1;

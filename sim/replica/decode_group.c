@@ -314,13 +314,14 @@ void vidur_group_look_ahead(const struct vidur_replica *replica,
 }
 
 void vidur_group_grow(struct vidur_replica *replica,
-                      const struct vidur_decode_group *group)
+                      const struct vidur_decode_group *group, int32_t ahead)
 {
     for (int32_t place = group->front; place < group->back; place++) {
         const int32_t request = group->member[place];
         if (request == VIDUR_NO_REQUEST)
             continue;
-        if (vidur_block_offset(replica, processed(replica, group, request) - 1) == 0)
+        const int64_t n = processed(replica, group, request) + (int64_t)ahead;
+        if (vidur_block_offset(replica, n - 1) == 0)
             vidur_block_store_grow(replica->store, request);
     }
 }

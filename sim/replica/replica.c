@@ -193,6 +193,7 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
 {
     replica->now_s = 0;
     replica->queue_head = replica->queue_tail = VIDUR_NO_REQUEST;
+    replica->completed_head = VIDUR_NO_REQUEST;
     replica->queue_length = replica->tokens_left = 0;
     replica->running_begin = replica->running_end = 0;
     replica->running_capacity = sizes->running_capacity;

@@ -129,9 +129,10 @@ static inline void vidur_group_advance(struct vidur_replica *replica,
 void vidur_group_look_ahead(const struct vidur_replica *replica,
                             const struct vidur_decode_group *group,
                             struct vidur_batch_outlook *outlook);
-/* Takes the block, each its own, of the members that need one now. */
+/* Takes the block, each its own, of the members that need one `ahead` iterations after
+ * those that are counted. */
 void vidur_group_grow(struct vidur_replica *replica,
-                      const struct vidur_decode_group *group);
+                      const struct vidur_decode_group *group, int32_t ahead);
 /* Takes the members that are complete out of the group and returns how many; their ids
  * are in `out`. */
 int32_t vidur_group_complete(struct vidur_replica *replica,

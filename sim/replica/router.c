@@ -22,6 +22,8 @@ void vidur_router_init(struct vidur_router_state *state,
     state->corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED;
     state->reference = workload->reference_rng != NULL;
     state->weight = weight_of(deployment->router);
+    state->sessions = &workload->sessions;
+    state->replica_of = NULL;
     if (state->reference)
         state->twister = *workload->reference_rng;
     else
@@ -135,6 +137,30 @@ static int32_t pick_by_prefix(struct vidur_router_state *state,
     return best;
 }
 
+/* Sessions start in their order, so that each in turn goes by their number. Without
+ * sessions each request is one. */
+static int32_t pick_by_session(struct vidur_router_state *state,
+                               const struct vidur_replica *const *replicas,
+                               int32_t request)
+{
+    (void)replicas;
+    const bool has_sessions = state->sessions->count > 0;
+    const int32_t session = has_sessions ? state->sessions->session[request] : request;
+    return session % state->num_replicas;
+}
+
+static int32_t pick_by_session_lor(struct vidur_router_state *state,
+                                   const struct vidur_replica *const *replicas,
+                                   int32_t request)
+{
+    if (state->sessions->count == 0)
+        return pick_least_outstanding(state, replicas, request);
+    int32_t *replica = &state->replica_of[state->sessions->session[request]];
+    if (*replica < 0)
+        *replica = pick_least_outstanding(state, replicas, request);
+    return *replica;
+}
+
 static const struct vidur_router_ops routers[] = {
     {.name = "round_robin",
      .remark = "each replica in turn",
@@ -161,6 +187,18 @@ static const struct vidur_router_ops routers[] = {
      .balance = "least-outstanding-tokens",
      .is_static = false,
      .pick = pick_least_tokens},
+    {.name = "session",
+     .remark = "the replica of its session, sessions to each replica in turn",
+     .balance = "session-affinity (round-robin for new sessions)",
+     .is_static = true,
+     .keeps_sessions = true,
+     .pick = pick_by_session},
+    {.name = "session_lor",
+     .remark = "the replica of its session, new sessions to the one with the least "
+               "outstanding requests",
+     .balance = "session-affinity (least outstanding requests for new sessions)",
+     .is_static = false,
+     .pick = pick_by_session_lor},
     {.name = "prefix",
      .remark = "the best of weight * cached share of the prompt - load (prefix:WEIGHT)",
      .balance = "prefix-aware",

@@ -19,6 +19,9 @@ struct vidur_router_state {
     bool corrected;
     bool reference; /* draws from `twister` */
     double weight;  /* of a cached prefix against load */
+    const struct vidur_sessions
+        *sessions;       /* the workload's; .count 0: there are none */
+    int32_t *replica_of; /* [sessions] that its first turn went to; -1: none yet */
     struct vidur_rng rng;
     struct vidur_mt19937 twister;
 };
@@ -28,6 +31,7 @@ struct vidur_router_ops {
     const char *remark;  /* which replica, in a few words */
     const char *balance; /* the kind of load balancer, as a launch text names it */
     bool is_static;      /* pick ignores the replicas, which may then be NULL */
+    bool keeps_sessions; /* static, and sends all of a session to one replica */
     bool has_weight;     /* may be named NAME:WEIGHT */
     int32_t (*pick)(struct vidur_router_state *state,
                     const struct vidur_replica *const *replicas, int32_t request);
@@ -42,6 +46,7 @@ struct vidur_router_ops {
 const struct vidur_router_ops *vidur_router_find(const char *name);
 const struct vidur_router_ops *vidur_router_at(int index);
 
+/* `replica_of` is the caller's to set. The workload must outlive the state. */
 void vidur_router_init(struct vidur_router_state *state,
                        const struct vidur_deployment *deployment,
                        const struct vidur_workload *workload);

@@ -136,6 +136,15 @@ void vidur_slo_watch_scope(struct vidur_slo_watch *watch, const int32_t *order,
     watch->next_due_s = 0;
 }
 
+void vidur_slo_watch_arrived(struct vidur_slo_watch *watch, double now_s)
+{
+    watch->order_count++;
+    for (int i = 0; i < watch->num_counts; i++)
+        if (begins_at_arrival(watch->counts[i].slo.metric))
+            watch->next_due_s =
+                fmin(watch->next_due_s, now_s + watch->counts[i].slo.limit_s - 1e-9);
+}
+
 void vidur_slo_watch_completed(struct vidur_slo_watch *watch,
                                const struct vidur_request_table *table, int32_t request)
 {

@@ -1,6 +1,7 @@
 #include "test.h"
 #include "toy_cluster.h"
 #include "toy_engine.h"
+#include "toy_sessions.h"
 #include "vllm_v1_reference.h"
 
 #include <vidur/rng.h>
@@ -18,7 +19,7 @@
  */
 
 enum {
-    NUM_CASES = 1500,
+    NUM_CASES = 2000,
     MAX_REQUESTS = 120,
     MAX_TOKENS = 512,
     MAX_BATCH = 24,
@@ -35,6 +36,7 @@ struct scenario {
     int32_t prefill[MAX_REQUESTS];
     int32_t decode[MAX_REQUESTS];
     int32_t prompt[MAX_REQUESTS];
+    struct toy_sessions sessions;
     struct vidur_slo slos[3];
     struct vidur_run_options options;
     /* Decode times looked up by context, as operator tables have them; or not. */
@@ -55,14 +57,14 @@ static bool chance(struct vidur_rng *rng, int percent)
 
 static void draw_deployment(struct vidur_rng *rng, struct vidur_deployment *deployment)
 {
-    static const char *const routers[] = {"round_robin",  "random",      "lor",
-                                          "power_of_two", "prefix:0.25", "least_tokens",
-                                          "prefix:2",     "round_robin"};
+    static const char *const routers[] = {
+        "round_robin",  "random",   "lor",         "power_of_two", "prefix:0.25",
+        "least_tokens", "prefix:2", "round_robin", "session",      "session_lor"};
     static const int sizes[] = {1, 4, 16};
     toy_engine_deployment(deployment);
     struct vidur_scheduler_config *knobs = &deployment->scheduler;
     deployment->num_replicas = chance(rng, 60) ? 1 : between(rng, 2, 4);
-    strcpy(deployment->router, routers[between(rng, 0, 7)]);
+    strcpy(deployment->router, routers[between(rng, 0, 9)]);
     deployment->semantics =
         chance(rng, 20) ? VIDUR_SEMANTICS_VIDUR : VIDUR_SEMANTICS_CORRECTED;
     knobs->max_num_seqs = between(rng, 1, chance(rng, 30) ? 3 : MAX_BATCH);
@@ -132,6 +134,19 @@ static void draw_requests(struct vidur_rng *rng, struct scenario *s)
     }
     if (chance(rng, 75))
         draw_prompts(rng, s);
+}
+
+static void draw_sessions(struct vidur_rng *rng, struct scenario *s)
+{
+    const struct toy_session_requests requests = {.count = s->workload.num_requests,
+                                                  .max_tokens = MAX_TOKENS,
+                                                  .ties = s->times.per_token_ms == 0,
+                                                  .arrived_at_s = s->arrived_at_s,
+                                                  .prefill = s->prefill,
+                                                  .decode = s->decode};
+    toy_sessions_draw(&s->sessions, rng, &requests);
+    s->workload.prompts = (struct vidur_prompts){0};
+    s->workload.sessions = toy_sessions_view(&s->sessions);
 }
 
 static void draw_blocks(struct vidur_rng *rng, struct scenario *s)
@@ -232,9 +247,12 @@ static struct scenario *draw(uint64_t index)
     draw_deployment(&rng, &s->deployment);
     draw_times(&rng, &s->times);
     draw_requests(&rng, s);
+    const bool sessions = chance(&rng, 30);
+    if (sessions)
+        draw_sessions(&rng, s);
     draw_blocks(&rng, s);
     draw_options(&rng, s);
-    if (s->deployment.num_replicas == 1 && chance(&rng, 25))
+    if (!sessions && s->deployment.num_replicas == 1 && chance(&rng, 25))
         draw_stages(&rng, s);
     else if (chance(&rng, 25))
         draw_loop(&rng, s);
@@ -283,17 +301,19 @@ static const char *differs_from(const struct vidur_request_records *records,
     return NULL;
 }
 
-/* Each replica alone, with the requests that a round-robin router sends it. */
+/* Each replica alone, with the requests or sessions that a round-robin router sends it.
+ */
 static void run_reference(const struct scenario *s, const struct vidur_timetable *table,
                           struct v1_reference_request *out,
                           struct v1_reference_tally *tally)
 {
+    const int32_t replicas = s->deployment.num_replicas;
     int32_t ids[MAX_REQUESTS];
-    for (int32_t replica = 0; replica < s->deployment.num_replicas; replica++) {
+    for (int32_t replica = 0; replica < replicas; replica++) {
         int64_t count = 0;
-        for (int32_t i = replica; i < s->workload.num_requests;
-             i += s->deployment.num_replicas)
-            ids[count++] = i;
+        for (int32_t i = 0; i < s->workload.num_requests; i++)
+            if ((s->sessions.count ? s->sessions.session[i] : i) % replicas == replica)
+                ids[count++] = i;
         const struct v1_reference_input input = {.knobs = &s->deployment.scheduler,
                                                  .table = table->engine,
                                                  .workload = &s->workload,
@@ -308,12 +328,13 @@ static bool has_reference(const struct scenario *s)
     return s->options.time_limit_s == 0 && !s->options.stop_early && !s->by_operators &&
            (s->deployment.num_replicas == 1 ||
             (s->workload.concurrency == 0 &&
-             strcmp(s->deployment.router, "round_robin") == 0));
+             strcmp(s->deployment.router,
+                    s->sessions.count ? "session" : "round_robin") == 0));
 }
 
 struct tally {
     int different, restarted, unfinished, limited, stopped, shared, referred, staged,
-        closed;
+        closed, sessions, users;
     struct v1_reference_tally reference;
 };
 
@@ -324,14 +345,15 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
     if (!what || tally->different++ >= 10)
         return;
     printf("\n  case %d: %s differs: %s, %d replicas, %d requests, %d blocks of %d, "
-           "%d requests and %d tokens a step%s%s%s%s",
+           "%d requests and %d tokens a step%s%s%s%s%s",
            (int)index, what, s->deployment.router, s->deployment.num_replicas,
            (int)s->workload.num_requests, (int)knobs->num_blocks, knobs->block_size,
            knobs->max_num_seqs, knobs->max_num_batched_tokens,
            knobs->async_scheduling ? ", async" : "",
            s->workload.prompts.prompt && knobs->prefix_caching ? ", prefixes" : "",
            s->workload.stages.count ? ", stages" : "",
-           s->workload.concurrency ? ", closed loop" : "");
+           s->workload.concurrency ? ", closed loop" : "",
+           s->sessions.count ? ", sessions" : "");
 }
 
 static void compare(uint64_t index, struct tally *tally)
@@ -352,6 +374,8 @@ static void compare(uint64_t index, struct tally *tally)
         tally->referred++;
         tally->staged += s->workload.stages.count > 0;
         tally->closed += s->workload.concurrency > 0;
+        tally->sessions += s->sessions.count > 0;
+        tally->users += s->sessions.count > 0 && s->workload.concurrency > 0;
     }
     tally->shared +=
         s->workload.prompts.prompt && s->deployment.scheduler.prefix_caching;
@@ -386,9 +410,12 @@ static void test_equal(void)
     CU_ASSERT(t.shared > NUM_CASES / 3);
     CU_ASSERT(t.limited > NUM_CASES / 20);
     CU_ASSERT(t.stopped > NUM_CASES / 20);
-    CU_ASSERT(t.referred > NUM_CASES / 3);
-    CU_ASSERT(t.staged > NUM_CASES / 20);
+    CU_ASSERT(t.referred > NUM_CASES / 4);
+    CU_ASSERT(t.staged > NUM_CASES / 40);
     CU_ASSERT(t.closed > NUM_CASES / 20);
+    CU_ASSERT(t.sessions > NUM_CASES / 20);
+    CU_ASSERT(t.users > NUM_CASES / 100);
+    CU_ASSERT(t.reference.generated > 0);
     CU_ASSERT(t.reference.hits > 0);
     CU_ASSERT(t.reference.evictions > 0);
     CU_ASSERT(t.reference.forgotten > 0);

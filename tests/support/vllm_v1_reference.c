@@ -31,7 +31,9 @@ struct world {
     int32_t *running, *waiting;
     int64_t num_running, num_waiting;
     int64_t arrived, completed; /* of the input's ids */
+    bool *seen;                 /* sessions: by id, those that have arrived */
     int64_t sent;               /* of them, in a closed loop */
+    int32_t started;            /* sessions, of users */
     int stage;
     double delay_s;
     double tokenise_s; /* per prompt token */
@@ -83,11 +85,27 @@ static int32_t take_block(struct world *w)
     return first;
 }
 
-static void release_blocks(struct world *w, struct request *r)
+static int64_t key_of(const struct world *w, int32_t id, int32_t index);
+
+static bool has_sessions(const struct world *w)
 {
+    return w->input->workload->sessions.count > 0;
+}
+
+static void release_blocks(struct world *w, int32_t id)
+{
+    struct request *r = &w->requests[id];
+    const int32_t computed = r->n > r->prompt ? r->n - 1 : r->n;
+    for (int32_t i = 0; has_sessions(w) && w->input->knobs->prefix_caching &&
+                        i < computed / w->block_size;
+         i++)
+        if (find_block(w, key_of(w, id, i)) == NOBODY) {
+            w->blocks[r->blocks[i]].key = key_of(w, id, i);
+            w->tally->generated++;
+        }
     for (int32_t i = r->held - 1; i >= 0; i--) {
         struct block *b = &w->blocks[r->blocks[i]];
-        if (i >= r->n / w->block_size && b->key) {
+        if (i >= computed / w->block_size && b->key) {
             b->key = 0;
             w->tally->forgotten++;
         }
@@ -97,9 +115,23 @@ static void release_blocks(struct world *w, struct request *r)
     r->held = 0;
 }
 
+/* The same in sessions. */
+static int64_t session_key(const struct world *w, int32_t id, int32_t index)
+{
+    const struct vidur_sessions *s = &w->input->workload->sessions;
+    int64_t whose = (int64_t)3000000 + id;
+    if ((index + 1) * w->block_size <= s->system_prompt_tokens)
+        whose = s->group[s->session[id]];
+    else if ((int64_t)(index + 1) * w->block_size <= s->shared_tokens[id])
+        whose = (int64_t)2000000 + s->conversation[id];
+    return whose * 100000 + index + 1;
+}
+
 /* What the index-th block of a request's prompt would cache. */
 static int64_t key_of(const struct world *w, int32_t id, int32_t index)
 {
+    if (has_sessions(w))
+        return session_key(w, id, index);
     const struct vidur_prompts *prompts = &w->input->workload->prompts;
     const bool shared = index < prompts->system_prompt_tokens / w->block_size;
     const int32_t prompt = prompts->prompt[id];
@@ -110,11 +142,14 @@ static int64_t key_of(const struct world *w, int32_t id, int32_t index)
 
 static bool caches(const struct world *w)
 {
-    return w->input->knobs->prefix_caching && w->input->workload->prompts.prompt;
+    return w->input->knobs->prefix_caching &&
+           (w->input->workload->prompts.prompt || has_sessions(w));
 }
 
 static int32_t full_blocks(const struct world *w, int32_t id)
 {
+    if (has_sessions(w) && caches(w))
+        return w->requests[id].prompt / w->block_size;
     return caches(w) ? w->input->workload->num_prefill_tokens[id] / w->block_size : 0;
 }
 
@@ -174,6 +209,29 @@ static bool wants_block(const struct world *w, const struct request *r, int32_t 
     return n > r->prompt && n > r->held * w->block_size;
 }
 
+/* After a request of a session: its next turn, if it was the last of its own, or where
+ * users wait the session behind those that have been sent. */
+static void send_next_turn(struct world *w, int32_t id)
+{
+    const struct vidur_workload *workload = w->input->workload;
+    const struct vidur_sessions *s = &workload->sessions;
+    bool is_last = true;
+    for (int64_t i = 0; i < workload->num_requests; i++) {
+        if (s->session[i] != s->session[id])
+            continue;
+        if (s->turn[i] == s->turn[id] && isnan(w->out[i].completed_at_s))
+            return;
+        is_last = is_last && s->turn[i] <= s->turn[id];
+    }
+    if (is_last && workload->concurrency == 0)
+        return;
+    const int32_t session = is_last ? w->started++ : s->session[id];
+    const int32_t turn = is_last ? 0 : s->turn[id] + 1;
+    for (int64_t i = 0; i < workload->num_requests; i++)
+        if (s->session[i] == session && s->turn[i] == turn)
+            w->out[i].arrived_at_s = w->last_end_s + (is_last ? 0 : s->think_s[i]);
+}
+
 /* The last step has ended: tokens, times, and the blocks of what is complete. */
 static void settle(struct world *w)
 {
@@ -192,12 +250,46 @@ static void settle(struct world *w)
         }
         w->out[id].completed_at_s = w->last_end_s;
         w->completed++;
-        if (w->input->workload->concurrency > 0 && w->sent < w->input->count)
+        if (has_sessions(w))
+            send_next_turn(w, id);
+        else if (w->input->workload->concurrency > 0 && w->sent < w->input->count)
             w->out[w->input->ids[w->sent++]].arrived_at_s = w->last_end_s;
-        release_blocks(w, r);
+        release_blocks(w, id);
     }
     w->num_running = kept;
     w->in_flight = false;
+}
+
+/* Which request reaches the engine next, and when it will. */
+static double next_of_sessions_s(const struct world *w, int32_t *next)
+{
+    int32_t first = NOBODY;
+    for (int64_t i = 0; i < w->input->count; i++) {
+        const int32_t id = w->input->ids[i];
+        if (!w->seen[id] && !isnan(w->out[id].arrived_at_s) &&
+            (first == NOBODY || w->out[id].arrived_at_s < w->out[first].arrived_at_s))
+            first = id;
+    }
+    if (next)
+        *next = first;
+    if (first == NOBODY)
+        return INFINITY;
+    return fmax(w->tokenised_at_s, w->out[first].arrived_at_s) +
+           w->tokenise_s * w->input->workload->num_prefill_tokens[first] + w->delay_s;
+}
+
+/* The next request to wait in the engine. */
+static int32_t take_arrival(struct world *w)
+{
+    int32_t id = NOBODY;
+    if (!has_sessions(w))
+        return w->input->ids[w->arrived++];
+    next_of_sessions_s(w, &id);
+    w->tokenised_at_s = fmax(w->tokenised_at_s, w->out[id].arrived_at_s) +
+                        w->tokenise_s * w->input->workload->num_prefill_tokens[id];
+    w->seen[id] = true;
+    w->arrived++;
+    return id;
 }
 
 /* When the next request reaches the engine; a stage begins when the last has drained.
@@ -207,6 +299,8 @@ static double next_arrival_s(struct world *w)
     const struct vidur_load_stages *stages = &w->input->workload->stages;
     if (w->arrived == w->input->count)
         return INFINITY;
+    if (has_sessions(w))
+        return next_of_sessions_s(w, NULL);
     const int32_t id = w->input->ids[w->arrived];
     if (isnan(w->out[id].arrived_at_s))
         return INFINITY; /* not sent yet */
@@ -254,6 +348,8 @@ static void admit(struct world *w, int64_t budget, int64_t free_blocks)
  * front end it comes behind all that happens then. */
 static bool comes_behind(const struct world *w)
 {
+    if (has_sessions(w))
+        return w->tokenise_s == 0 && w->delay_s == 0;
     return w->input->workload->concurrency > 0 && w->tokenise_s == 0 &&
            w->delay_s == 0 && w->arrived >= w->input->workload->concurrency;
 }
@@ -268,7 +364,7 @@ static bool fix(struct world *w, double now_s, bool again)
         settle(w);
     while (comes_behind(w) && !again ? next_arrival_s(w) < now_s
                                      : next_arrival_s(w) <= now_s)
-        w->waiting[w->num_waiting++] = w->input->ids[w->arrived++];
+        w->waiting[w->num_waiting++] = take_arrival(w);
     for (int64_t i = 0; i < w->num_running; i++) {
         const struct request *r = &w->requests[w->running[i]];
         const int32_t n = n_after(r);
@@ -292,7 +388,7 @@ static void preempt(struct world *w)
         struct request *r = &w->requests[id];
         const int32_t total = r->prompt + r->output, before = num_free(w);
         w->lacks -= wants_block(w, r, r->n);
-        release_blocks(w, r);
+        release_blocks(w, id);
         w->lacks -= num_free(w) - before;
         if (r->n > r->prompt)
             r->prompt = r->n; /* what was generated is computed again */
@@ -414,7 +510,12 @@ static void begin(struct world *w)
         const int32_t id = w->input->ids[i];
         const int32_t prompt = workload->num_prefill_tokens[id];
         const int32_t output = workload->num_decode_tokens[id];
-        const bool known = workload->concurrency == 0 || i < workload->concurrency;
+        const struct vidur_sessions *s = &workload->sessions;
+        const bool known =
+            has_sessions(w)
+                ? s->turn[id] == 0 && (workload->concurrency == 0 ||
+                                       s->session[id] < workload->concurrency)
+                : workload->concurrency == 0 || i < workload->concurrency;
         w->out[id] = (struct v1_reference_request){
             known ? workload->arrived_at_s[id] : NAN, NAN, NAN, NAN, 0};
         w->sent += known;
@@ -441,6 +542,8 @@ void v1_reference_run(const struct v1_reference_input *input,
     w.blocks = calloc((size_t)w.num_blocks, sizeof *w.blocks);
     w.running = calloc(n, sizeof *w.running);
     w.waiting = calloc(n, sizeof *w.waiting);
+    w.seen = calloc(n, sizeof *w.seen);
+    w.started = (int32_t)input->workload->concurrency;
     begin(&w);
     run(&w);
     for (size_t i = 0; i < n; i++)
@@ -449,4 +552,5 @@ void v1_reference_run(const struct v1_reference_input *input,
     free(w.blocks);
     free(w.running);
     free(w.waiting);
+    free(w.seen);
 }

@@ -25,7 +25,7 @@ static void test_registry(void)
     int count = 0;
     while (vidur_router_at(count))
         count++;
-    CU_ASSERT_EQUAL(count, 6);
+    CU_ASSERT_EQUAL(count, 8);
     CU_ASSERT_PTR_NULL(vidur_router_find("roundrobin"));
     CU_ASSERT(vidur_router_find("random")->is_static);
     CU_ASSERT_FALSE(vidur_router_find("lor")->is_static);

@@ -40,15 +40,18 @@ struct vidur_sessions_config {
     struct vidur_spread sub_agents;    /* more requests of a turn, beside its own */
     int num_groups;                    /* of sessions that share a system prompt */
     int system_prompt_tokens;          /* of each group its own */
-    int max_context_tokens; /* a session ends before a turn that would pass it; 0: the
-                               workload's max_tokens */
+    int max_context_tokens; /* of a request, prompt and output; 0: the workload's
+                               max_tokens */
+    bool compacts;          /* before a turn that would pass it the conversation begins
+                               anew, as its first turn did; else the session ends */
     char file[1024];        /* sessions as recorded, instead of all but the groups */
 };
 
 /*
  * The sessions of a workload, read-only for simulators. Requests are ordered by
  * session, then by turn; those of one turn are sent together, its own first, then its
- * sub-agents'. The next turn is sent think_s after the last of them has ended.
+ * sub-agents'. The next turn is sent think_s after the last of them has ended. (Before
+ * a first turn it matters to the users alone that a closed loop begins with.)
  *
  * Two prompts have their leading tokens in common as long as both are of the same
  * group's system prompt or of the same conversation: a request's prompt and output are
@@ -58,12 +61,13 @@ struct vidur_sessions {
     int32_t count;                /* 0: the workload has none */
     const int32_t *session;       /* [requests] */
     const int32_t *turn;          /* [requests] from 0 within the session */
-    const double *think_s;        /* [requests] before its turn; 0 in the first */
+    const double *think_s;        /* [requests] before its turn */
     const int32_t *conversation;  /* [requests] */
     const int32_t *shared_tokens; /* [requests] INT32_MAX: all */
     const int32_t *group;         /* [count] */
     int32_t system_prompt_tokens;
     int32_t num_shortened;       /* sessions that max_context_tokens ended */
+    int32_t num_compactions;     /* conversations that it made begin anew */
     double requests_per_session; /* of all that were drawn */
 };
 

@@ -39,9 +39,12 @@ int config_read_requests(const struct vidur_yaml_node *node, void *out,
 #define KEY(key, kind, member)                                                         \
     VIDUR_YAML_KEY(key, kind, struct vidur_search_trace, member)
 
+VIDUR_YAML_READER(read_sessions, vidur_sessions_config_read)
+
 static const struct vidur_yaml_field trace_fields[] = {
     {KEY("name", STRING, name), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {KEY("trace_file", PATH, workload.lengths.file)},
+    {KEY("sessions", CUSTOM, workload.sessions), .read = read_sessions},
     {VIDUR_YAML_KEYS(struct vidur_search_trace, workload, vidur_workload_draw_fields)},
     {KEY("max_seq_len", INT, workload.max_tokens), .flags = VIDUR_YAML_MIN, .min = 2},
     {KEY("cut_long_requests", BOOL, workload.cut_long_requests)},
@@ -60,13 +63,20 @@ static int read_trace(const struct vidur_yaml_node *node,
         return -1;
     const bool file = vidur_yaml_get(node, "trace_file") != NULL;
     const bool lengths = vidur_yaml_get(node, "lengths") != NULL;
+    const bool sessions = vidur_yaml_get(node, "sessions") != NULL;
     if (file && lengths)
         return vidur_yaml_fail_key(node, "lengths", err,
                                    "given beside trace_file; give one of them");
-    if (!file && !lengths)
+    if (sessions && (file || lengths))
+        return vidur_yaml_fail_key(node, "sessions", err,
+                                   "given beside %s; give one of them",
+                                   file ? "trace_file" : "lengths");
+    if (!file && !lengths && !sessions)
         return vidur_yaml_fail_key(node, "trace_file", err,
-                                   "missing; give it, or lengths as vidur-simulate "
-                                   "takes them");
+                                   "missing; give it, or lengths or sessions as "
+                                   "vidur-simulate takes them");
+    if (sessions)
+        trace->workload.type = VIDUR_WORKLOAD_SESSIONS;
     return 0;
 }
 
@@ -161,6 +171,8 @@ static int complete(const struct vidur_yaml_node *node,
     if (vidur_workload_config_check(workload, err) != 0)
         return vidur_section_locate(node, "workload.", err);
     trace->content = VIDUR_FNV1A_INIT;
+    if (hash_file(workload->sessions.file, &trace->content, err) != 0)
+        return vidur_section_fail(node, "sessions", err);
     if (hash_file(workload->lengths.file, &trace->content, err) != 0)
         return vidur_section_fail(
             node, vidur_yaml_get(node, "trace_file") ? "trace_file" : "lengths", err);

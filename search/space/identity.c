@@ -85,7 +85,10 @@ static void add_trace(struct identity_input *input,
 {
     struct vidur_sha256 sha;
     snprintf(input->key, sizeof input->key, "traces.%d", i);
-    set_path(input, NULL, trace->workload.lengths.file);
+    set_path(input, NULL,
+             trace->workload.type == VIDUR_WORKLOAD_SESSIONS
+                 ? trace->workload.sessions.file
+                 : trace->workload.lengths.file);
     vidur_sha256_init(&sha);
     vidur_sha256_add_int64(&sha, (int64_t)trace->content);
     vidur_sha256_hex(&sha, input->sha256);

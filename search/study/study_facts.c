@@ -98,6 +98,13 @@ static void add_models(struct facts *f, const struct vidur_search_config *config
     }
 }
 
+static void add_sessions(struct facts *f, const struct vidur_workload *w)
+{
+    add_text(f, "lengths", "sessions, each prompt all that was said before");
+    add_number(f, "requests_per_session", w->sessions.requests_per_session);
+    add_number(f, "shortened_sessions", w->sessions.num_shortened);
+}
+
 static void describe_lengths(const struct vidur_lengths_config *l, int max_tokens,
                              char *out, size_t size)
 {
@@ -141,9 +148,13 @@ static void add_traces(struct facts *f, const struct study *study)
         const struct vidur_workload_config *config = &trace->workload;
         const struct vidur_workload *w = evaluator_workload(study->evaluator, i);
         f->name = trace->name;
-        add_text(f, "file", config->lengths.file);
+        const bool sessions = config->type == VIDUR_WORKLOAD_SESSIONS;
+        add_text(f, "file", sessions ? config->sessions.file : config->lengths.file);
         describe_lengths(&config->lengths, config->max_tokens, text, sizeof text);
-        add_text(f, "lengths", text);
+        if (sessions)
+            add_sessions(f, w);
+        else
+            add_text(f, "lengths", text);
         describe_arrivals(&config->arrivals, text, sizeof text);
         add_text(f, "arrivals", text);
         add_number(f, "num_requests", (double)w->num_requests);

@@ -109,6 +109,7 @@ static void add_sessions(struct vidur_sha256 *sha,
     WHOLE(num_groups)
     WHOLE(system_prompt_tokens)
     WHOLE(max_context_tokens)
+    WHOLE(compacts)
 }
 
 void vidur_workload_digest(struct vidur_sha256 *sha,

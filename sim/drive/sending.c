@@ -49,6 +49,12 @@ static int64_t end_of_session(const struct vidur_sending *sending, int64_t reque
     return end;
 }
 
+/* Users do not all begin at once. */
+static double first_pause_s(const struct vidur_sending *sending, int64_t first)
+{
+    return has_sessions(sending) ? sending->workload->sessions.think_s[first] : 0;
+}
+
 void vidur_sending_init(struct vidur_sending *sending, struct vidur_arena *arena,
                         const struct vidur_workload *workload, double *arrived_at_s)
 {
@@ -69,7 +75,8 @@ void vidur_sending_init(struct vidur_sending *sending, struct vidur_arena *arena
             return;
         }
         for (int64_t j = i; j < end_of_turn(sending, i); j++)
-            arrived_at_s[j] = is_closed(sending) ? 0 : workload->arrived_at_s[j];
+            arrived_at_s[j] = is_closed(sending) ? first_pause_s(sending, i)
+                                                 : workload->arrived_at_s[j];
     }
     sending->first_of_next = workload->num_requests;
 }
@@ -87,19 +94,6 @@ static void find_planned(struct vidur_sending *sending)
     while (sending->next_planned < sending->num_planned &&
            isinf(sending->arrived_at_s[planned_at(sending, sending->next_planned)]))
         sending->next_planned++;
-}
-
-void vidur_sending_begin(struct vidur_sending *sending, const int32_t *ids,
-                         int64_t count)
-{
-    sending->planned = ids;
-    sending->num_planned = is_closed(sending) && sending->first_of_next < count
-                               ? sending->first_of_next
-                               : count;
-    sending->next_planned = 0;
-    sending->num_later = 0;
-    sending->num_arrived = 0;
-    find_planned(sending);
 }
 
 static bool comes_before(const struct vidur_sending *sending, int32_t a, int32_t b)
@@ -133,6 +127,20 @@ static void pop(struct vidur_sending *sending)
         heap[at] = heap[child];
     }
     heap[at] = last;
+}
+
+void vidur_sending_begin(struct vidur_sending *sending, const int32_t *ids,
+                         int64_t count)
+{
+    sending->planned = ids;
+    sending->num_planned = is_closed(sending) ? 0 : count;
+    sending->next_planned = 0;
+    sending->num_later = 0;
+    sending->num_arrived = 0;
+    for (int64_t i = 0; is_closed(sending) && i < sending->first_of_next; i++)
+        if (!isinf(sending->arrived_at_s[i]))
+            push(sending, (int32_t)i);
+    find_planned(sending);
 }
 
 static bool is_planned_first(const struct vidur_sending *sending)

@@ -17,11 +17,10 @@ struct vidur_sending {
     bool is_active; /* else all arrivals are known before the run */
     const struct vidur_workload *workload;
     double *arrived_at_s; /* [requests] the run's; infinity: nobody knows yet */
-    /* what arrives on its own: `planned` by index, those with a turn above 0 left out
-     */
+    /* what arrives on its own, in this order; turns above 0 are left out */
     const int32_t *planned; /* NULL: all requests, by id */
     int64_t num_planned, next_planned;
-    int32_t *later; /* a heap of requests that completions have sent */
+    int32_t *later; /* a heap of what completions have sent, or users begin with */
     int32_t num_later;
     int32_t *left;         /* [sessions] requests of its turn that have not ended */
     int32_t *order;        /* requests in the order of arrival */

@@ -53,6 +53,7 @@ int vidur_session_table_add(struct vidur_session_table *table,
     }
     table->num_conversations += last + 1;
     table->num_shortened += plan->is_shortened;
+    table->num_compactions += plan->num_compactions;
     table->group[table->num_sessions++] = group;
     return 0;
 }
@@ -74,7 +75,8 @@ int vidur_session_table_copy(struct vidur_session_table *to,
 {
     const int64_t n = from->num_requests;
     *to = (struct vidur_session_table){.num_conversations = from->num_conversations,
-                                       .num_shortened = from->num_shortened};
+                                       .num_shortened = from->num_shortened,
+                                       .num_compactions = from->num_compactions};
     if (copy((void **)&to->session, from->session, n, sizeof(int32_t), err) ||
         copy((void **)&to->turn, from->turn, n, sizeof(int32_t), err) ||
         copy((void **)&to->conversation, from->conversation, n, sizeof(int32_t), err) ||
@@ -106,6 +108,7 @@ vidur_session_table_view(const struct vidur_session_table *table,
                                    .system_prompt_tokens =
                                        workload->sessions.system_prompt_tokens,
                                    .num_shortened = table->num_shortened,
+                                   .num_compactions = table->num_compactions,
                                    .requests_per_session = (double)table->num_requests /
                                                            (double)table->num_sessions};
 }

@@ -95,6 +95,7 @@ struct drawing {
     int32_t cap;
     int32_t context; /* tokens of the conversation so far */
     int32_t turn;
+    int32_t conversation;
 };
 
 static int32_t least_of(int32_t a, int32_t b)
@@ -123,6 +124,7 @@ static int draw_agents(struct drawing *d, int32_t prompt, double think_s,
             .prefill_tokens = prompt + least_of(task, d->cap - prompt - output),
             .decode_tokens = output,
             .think_s = think_s,
+            .conversation = d->conversation,
             .shared_tokens = prompt,
             .is_cut = (int64_t)prompt + task + answer > d->cap};
         d->context = least_of(d->context + output, INT32_MAX / 2);
@@ -130,22 +132,40 @@ static int draw_agents(struct drawing *d, int32_t prompt, double think_s,
     return 0;
 }
 
-/* The next turn; a session whose context cannot hold it ends before, the first turn is
- * cut. */
+/* The conversation begins anew, behind the system prompt. */
+static void compact(struct drawing *d)
+{
+    d->context = d->config->system_prompt_tokens;
+    d->conversation++;
+    d->plan->num_compactions++;
+}
+
+static int32_t draw_user(struct drawing *d, bool first)
+{
+    const struct vidur_sessions_config *config = d->config;
+    const bool own = first && vidur_spread_is_given(&config->first_tokens);
+    return vidur_spread_draw_whole(own ? &config->first_tokens : &config->user_tokens,
+                                   &d->tokens, 1);
+}
+
+/* The next turn. What does not fit behind the conversation ends the session or begins
+ * the conversation anew; what does not fit at all is cut. */
 static int draw_turn(struct drawing *d, struct vidur_error *err)
 {
     const struct vidur_sessions_config *config = d->config;
     const bool first = d->turn == 0;
-    const struct vidur_spread *spread =
-        first && vidur_spread_is_given(&config->first_tokens) ? &config->first_tokens
-                                                              : &config->user_tokens;
-    int32_t user = vidur_spread_draw_whole(spread, &d->tokens, 1);
+    const double think_s = vidur_spread_draw(&config->think_s, &d->think);
+    int32_t user = draw_user(d, first);
     int32_t output = vidur_spread_draw_whole(&config->output_tokens, &d->tokens, 1);
-    const double think_s = first ? 0 : vidur_spread_draw(&config->think_s, &d->think);
-    const bool fits = (int64_t)d->context + user + output <= d->cap;
-    if (!fits && !first) {
+    bool fits = (int64_t)d->context + user + output <= d->cap;
+    if (!fits && !first && !config->compacts) {
         d->plan->is_shortened = true;
         return 0;
+    }
+    if (!fits && !first) {
+        compact(d);
+        user = draw_user(d, true);
+        fits = (int64_t)d->context + user + output <= d->cap;
     }
     if (!fits) {
         output = least_of(output, d->cap - d->context - 1);
@@ -159,6 +179,7 @@ static int draw_turn(struct drawing *d, struct vidur_error *err)
                                               .prefill_tokens = prompt,
                                               .decode_tokens = output,
                                               .think_s = think_s,
+                                              .conversation = d->conversation,
                                               .shared_tokens = INT32_MAX,
                                               .is_cut = !fits};
     d->context = prompt + output;
@@ -209,7 +230,7 @@ static int copy_session(struct vidur_session_plan *plan,
         const bool first = row == rows->first[from];
         int32_t prompt = rows->prefill_tokens[row], output = rows->decode_tokens[row];
         const bool fits = (int64_t)prompt + output <= cap;
-        if (!fits && !first) {
+        if (!fits && !first && !config->compacts) {
             plan->is_shortened = true;
             return 0;
         }
@@ -220,7 +241,9 @@ static int copy_session(struct vidur_session_plan *plan,
         struct vidur_session_request *request = append(plan, err);
         if (!request)
             return -1;
-        conversation += !first && prompt < rows->prefill_tokens[row - 1];
+        const bool begins = !first && prompt < rows->prefill_tokens[row - 1];
+        conversation += begins;
+        plan->num_compactions += begins;
         *request =
             (struct vidur_session_request){.turn = (int32_t)(row - rows->first[from]),
                                            .prefill_tokens = prompt,
@@ -240,6 +263,7 @@ int vidur_session_plan_draw(struct vidur_session_plan *plan,
 {
     plan->count = 0;
     plan->is_shortened = false;
+    plan->num_compactions = 0;
     return rows ? copy_session(plan, workload, rows, index, err)
                 : draw_session(plan, workload, index, err);
 }

@@ -41,6 +41,7 @@ struct vidur_session_plan {
     struct vidur_session_request *requests;
     int64_t count, capacity;
     bool is_shortened; /* the context's limit ended the session */
+    int32_t num_compactions;
 };
 
 /* The requests of the index-th session, in plan->requests from 0 on; `rows` is NULL
@@ -59,7 +60,7 @@ struct vidur_session_table {
     int32_t num_conversations;
     int32_t *session, *turn, *conversation, *shared_tokens, *group;
     double *think_s;
-    int32_t num_shortened;
+    int32_t num_shortened, num_compactions;
 };
 
 /* Adds the first `count` requests of a plan, as the next session's, one of `group`. */

@@ -70,6 +70,7 @@ static const struct vidur_yaml_field fields[] = {
     {KEY(num_groups, INT), .flags = VIDUR_YAML_MIN, .min = 1},
     {KEY(system_prompt_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 0},
     {KEY(max_context_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 2},
+    {KEY(compacts, BOOL)},
     {KEY(file, PATH)},
     {0},
 };

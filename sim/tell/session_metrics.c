@@ -36,8 +36,9 @@ static void count_sessions(struct vidur_session_metrics *out,
                            const struct vidur_sessions *sessions)
 {
     bool complete = true;
-    out->num_sessions = sessions->count;
+    out->num_sessions = sessions->session[records->count - 1] + 1;
     out->num_shortened = sessions->num_shortened;
+    out->num_compactions = sessions->num_compactions;
     for (int64_t i = 0; i < records->count; i++) {
         const bool last =
             i + 1 == records->count || sessions->session[i + 1] != sessions->session[i];
@@ -98,6 +99,7 @@ void vidur_session_metrics_put(struct vidur_json_writer *json,
     vidur_json_put_int64(json, "sessions", metrics->num_sessions);
     vidur_json_put_int64(json, "completed", metrics->num_completed);
     vidur_json_put_int64(json, "shortened", metrics->num_shortened);
+    vidur_json_put_int64(json, "compactions", metrics->num_compactions);
     put_turn(json, "first_turns", &metrics->first);
     put_turn(json, "later_turns", &metrics->later);
     put_turn(json, "all_turns", &metrics->all);
@@ -138,5 +140,8 @@ void vidur_session_metrics_print(const struct vidur_session_metrics *metrics, FI
     if (metrics->num_shortened > 0)
         fprintf(out, ", %lld ended by the context's limit",
                 (long long)metrics->num_shortened);
+    if (metrics->num_compactions > 0)
+        fprintf(out, ", %lld conversations begun anew at it",
+                (long long)metrics->num_compactions);
     fprintf(out, "\n");
 }

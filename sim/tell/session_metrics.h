@@ -25,7 +25,8 @@ struct vidur_turn_metrics {
 struct vidur_session_metrics {
     int64_t num_sessions;
     int64_t num_completed; /* all of whose requests have completed */
-    int64_t num_shortened; /* that the context's limit ended */
+    int64_t num_shortened; /* that the context's limit ended, of all that were drawn */
+    int64_t num_compactions; /* conversations that it made begin anew, likewise */
     struct vidur_turn_metrics first, later, all;
     int num_turns; /* of `turn`, up to the longest session's */
     struct vidur_turn_metrics turn[VIDUR_TOLD_TURNS];

@@ -160,7 +160,7 @@ static double sent_s(const struct toy_sessions *sessions,
 }
 
 /* Every turn is sent exactly then; a session's first when it starts, or when users wait
- * for sessions, when one ends. */
+ * for sessions, after a pause of theirs or when one ends. */
 static int64_t count_wrong_turns(const struct toy_scenario *scenario,
                                  const struct vidur_request_records *records)
 {
@@ -174,7 +174,7 @@ static int64_t count_wrong_turns(const struct toy_scenario *scenario,
         } else if (scenario->concurrency == 0) {
             wrong += arrived_s != scenario->arrived_at_s[i];
         } else if (sessions->session[i] < scenario->concurrency) {
-            wrong += arrived_s != 0;
+            wrong += arrived_s != sessions->think_s[i];
         }
     }
     return wrong;

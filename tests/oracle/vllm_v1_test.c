@@ -19,7 +19,7 @@
  */
 
 enum {
-    NUM_CASES = 2000,
+    NUM_CASES = 1500,
     MAX_REQUESTS = 120,
     MAX_TOKENS = 512,
     MAX_BATCH = 24,

@@ -119,6 +119,7 @@ const char *toy_metrics_differ(const struct vidur_metrics *a,
     if (memcmp(&a->name, &b->name, sizeof a->name))                                    \
         return #name;
     CHECK(slo_value)
+    CHECK(mean_session_s)
     CHECK(simulated_time_s)
     CHECK(requests_per_s)
     CHECK(output_tokens_per_s)

@@ -46,7 +46,7 @@ static int64_t draw_session(struct toy_sessions *out, struct vidur_rng *rng,
     int context = out->system_prompt_tokens;
     int32_t conversation = (int32_t)at;
     for (int turn = 0; turn < turns && at < requests->count; turn++) {
-        const double think_s = turn ? pause_s(rng, requests->ties, style->think_s) : 0;
+        const double think_s = pause_s(rng, requests->ties, style->think_s);
         if (context + 2 > requests->max_tokens - 1) { /* summed up */
             context = out->system_prompt_tokens;
             conversation = (int32_t)at;

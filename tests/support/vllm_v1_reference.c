@@ -517,7 +517,11 @@ static void begin(struct world *w)
                                        s->session[id] < workload->concurrency)
                 : workload->concurrency == 0 || i < workload->concurrency;
         w->out[id] = (struct v1_reference_request){
-            known ? workload->arrived_at_s[id] : NAN, NAN, NAN, NAN, 0};
+            known ? has_sessions(w) && workload->concurrency > 0
+                        ? s->think_s[id]
+                        : workload->arrived_at_s[id]
+                  : NAN,
+            NAN, NAN, NAN, 0};
         w->sent += known;
         w->requests[id] = (struct request){
             .prompt = prompt,

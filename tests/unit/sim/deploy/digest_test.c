@@ -128,7 +128,7 @@ static void test_sessions(void)
     w.type = VIDUR_WORKLOAD_SESSIONS;
     CU_ASSERT_EQUAL(before - flip_count_ignored(&flip),
                     SPREADS * (4 * sizeof(double) + sizeof w.sessions.turns.quantiles) +
-                        3 * sizeof(int));
+                        3 * sizeof(int) + sizeof(bool));
 }
 
 /* What a list's unused end holds does not matter; how long it is does. */

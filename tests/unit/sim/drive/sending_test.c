@@ -222,6 +222,26 @@ static void check_users(bool plain)
     CU_ASSERT_TRUE(out.metrics.sustained.kept_up);
 }
 
+/* Users begin with a pause each, whatever their order. */
+static void check_first_pauses(bool plain)
+{
+    const struct plan plan = {.count = 3,
+                              .sessions = 3,
+                              .prompt = {4, 4, 4},
+                              .output = {1, 1, 1},
+                              .session = {0, 1, 2},
+                              .think_s = {2, 0.5, 7},
+                              .shared_tokens = {ALL, ALL, ALL},
+                              .users = 2};
+    const struct vidur_deployment deployment = engine();
+    struct outcome out;
+    run(&out, &deployment, &plan, plain);
+    CU_ASSERT_EQUAL(out.arrived_s[0], 2);
+    CU_ASSERT_EQUAL(out.arrived_s[1], 0.5);
+    CU_ASSERT_EQUAL(out.completed_s[1], 1.5);
+    CU_ASSERT_EQUAL(out.arrived_s[2], 1.5); /* at once */
+}
+
 /* What nobody has sent when the run is cut has no time. */
 static void check_time_limit(bool plain)
 {
@@ -369,6 +389,7 @@ BOTH(two_turns)
 BOTH(groups)
 BOTH(sub_agents)
 BOTH(users)
+BOTH(first_pauses)
 BOTH(time_limit)
 BOTH(session_routers)
 BOTH(least_tokens)
@@ -376,6 +397,6 @@ BOTH(sustained)
 
 VIDUR_TEST_MAIN("sending", {"two turns", test_two_turns}, {"groups", test_groups},
                 {"sub-agents", test_sub_agents}, {"users", test_users},
-                {"time limit", test_time_limit},
+                {"first pauses", test_first_pauses}, {"time limit", test_time_limit},
                 {"routers that keep sessions", test_session_routers},
                 {"least tokens", test_least_tokens}, {"sustained", test_sustained})

@@ -113,7 +113,7 @@ static void test_growth(void)
         CU_ASSERT_EQUAL(w->sessions.turn[i], i % 3);
         CU_ASSERT_EQUAL(w->num_prefill_tokens[i], prompts[i % 3]);
         CU_ASSERT_EQUAL(w->num_decode_tokens[i], 20);
-        CU_ASSERT_EQUAL(w->sessions.think_s[i], i % 3 ? 5 : 0);
+        CU_ASSERT_EQUAL(w->sessions.think_s[i], 5);
         CU_ASSERT_EQUAL(w->sessions.shared_tokens[i], INT32_MAX);
         CU_ASSERT_EQUAL(w->arrived_at_s[i], w->arrived_at_s[i / 3 * 3]);
     }
@@ -155,6 +155,21 @@ static void test_context_limit(void)
     CU_ASSERT_EQUAL(w->sessions.turn[2], 2);
     CU_ASSERT_EQUAL(w->num_prefill_tokens[2] + w->num_decode_tokens[2], 100);
     CU_ASSERT_EQUAL(w->sessions.turn[3], 0);
+    vidur_workload_destroy(w);
+    /* Or the conversation begins anew, as the first turn did. */
+    w = create("type: sessions\nnum_requests: 6\nmax_tokens: 1000\n"
+               "arrivals: {type: poisson, qps: 2}\n"
+               "sessions: {turns: 9, first_tokens: 15, user_tokens: 10, "
+               "output_tokens: 20, max_context_tokens: 100, system_prompt_tokens: 10, "
+               "compacts: true}\n");
+    CU_ASSERT_EQUAL(w->sessions.count, 1);
+    CU_ASSERT_EQUAL(w->sessions.num_shortened, 0);
+    CU_ASSERT(w->sessions.num_compactions >= 2);
+    CU_ASSERT_EQUAL(w->num_prefill_tokens[1], 55);
+    CU_ASSERT_EQUAL(w->num_prefill_tokens[2], 25); /* not 85 + 20 */
+    CU_ASSERT_EQUAL(w->sessions.turn[2], 2);
+    CU_ASSERT_EQUAL(w->sessions.conversation[1], w->sessions.conversation[0]);
+    CU_ASSERT_NOT_EQUAL(w->sessions.conversation[2], w->sessions.conversation[1]);
     vidur_workload_destroy(w);
     w = create("type: sessions\nnum_requests: 2\nmax_tokens: 25\n"
                "cut_long_requests: true\narrivals: {type: static}\n"

@@ -76,6 +76,7 @@ int vidur_estimate_run(const struct vidur_args *args, FILE *out,
         return 2;
     }
     int status = 1;
+    config->engine = command->engine;
     const struct vidur_estimate_job job = {
         .args = args, .config = config, .out = out, .log = log};
     if (vidur_estimate_config_load(config, args->positional[1], args->sets,

@@ -74,7 +74,10 @@ static int load_specs(const struct vidur_yaml_node *root, struct document *docum
         return vidur_section_fail(cluster, "tensor_parallel_size", err);
     if (vidur_check_precision(&config->model, &config->device, err))
         return vidur_section_fail(root, "precision", err);
-    if (vidur_check_pipeline(&config->model, config->num_pipeline_stages, err))
+    struct vidur_stage_kinds kinds;
+    if (config->engine
+            ? vidur_stage_kinds_of(&kinds, &config->model, &config->node, &cut, err)
+            : vidur_check_pipeline(&config->model, config->num_pipeline_stages, err))
         return vidur_section_fail(cluster, "num_pipeline_stages", err);
     return 0;
 }
@@ -116,7 +119,7 @@ int vidur_estimate_config_load(struct vidur_estimate_config *config, const char 
     struct vidur_yaml *doc = vidur_yaml_open(path, sets, num_sets, err);
     if (!doc)
         return -1;
-    memset(config, 0, sizeof *config);
+    *config = (struct vidur_estimate_config){.engine = config->engine};
 #define X(type, name, def, min) config->name = def;
     VIDUR_PARALLELISM(X)
 #undef X

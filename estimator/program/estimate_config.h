@@ -20,10 +20,13 @@ struct vidur_estimate_config {
 #undef X
     int block_size_tokens; /* of the scheduler section; 16 */
     int max_num_seqs;      /* of the scheduler section; 128 */
+    bool engine; /* the caller's, before it reads a file: layers may be dealt unevenly,
+                    as engines do */
     struct vidur_estimator_config estimator;
 };
 
-/* Reads a file, with `key.path=value` overrides applied. */
+/* Reads a file, with `key.path=value` overrides applied, into a struct of which
+ * `engine` is set. */
 int vidur_estimate_config_load(struct vidur_estimate_config *config, const char *path,
                                const char *const *sets, int num_sets,
                                struct vidur_error *err);

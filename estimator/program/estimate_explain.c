@@ -13,8 +13,10 @@ struct explained {
     const struct vidur_estimate_job *job;
     struct vidur_engine_request request;
     struct vidur_step_batch batch;
-    struct vidur_step_plan plan;
+    struct vidur_stage_kinds stages; /* of a pipeline each kind is told */
+    struct vidur_step_plan plan;     /* of one of them */
     struct vidur_step_lines lines;
+    double way_ms, longest_ms; /* over all stages, and of the longest */
 };
 
 /* ---- What is asked for ---- */
@@ -43,12 +45,6 @@ static int check(const struct vidur_estimate_config *config, struct vidur_error 
         return vidur_fail(err, VIDUR_EINVAL,
                           "explain: estimator.source: profiles and tables have times "
                           "of a layer's operators alone; use kernels or roofline");
-    if (config->num_pipeline_stages > 1)
-        return vidur_fail(
-            err, VIDUR_EINVAL,
-            "explain: cluster.num_pipeline_stages is %d; an engine's step "
-            "runs all layers, use 1",
-            config->num_pipeline_stages);
     return 0;
 }
 
@@ -62,6 +58,7 @@ request_of(const struct vidur_estimate_config *config)
         .node = &config->node,
         .tensor_parallel_size = config->tensor_parallel_size,
         .expert_parallel = config->expert_parallel,
+        .num_stages = config->num_pipeline_stages,
         .kernels_dir = kernels ? config->estimator.kernels : NULL,
         .constants = config->estimator.engine};
 }
@@ -75,10 +72,13 @@ static void print_head(const struct explained *e)
     const struct vidur_step_batch *b = &e->batch;
     char provenance[256];
     vidur_step_describe_source(&e->plan, provenance, sizeof provenance);
-    fprintf(out, "# %s on %s (%s), tensor parallel %d%s, one device\n",
+    char pipeline[48] = "";
+    if (c->num_pipeline_stages > 1)
+        snprintf(pipeline, sizeof pipeline, ", pipeline of %d", c->num_pipeline_stages);
+    fprintf(out, "# %s on %s (%s), tensor parallel %d%s%s, one device\n",
             vidur_text_show(c->model.name).text, vidur_text_show(c->device.name).text,
             vidur_text_show(c->node.name).text, c->tensor_parallel_size,
-            c->expert_parallel ? ", expert parallel" : "");
+            c->expert_parallel ? ", expert parallel" : "", pipeline);
     fprintf(out, "# %s\n", vidur_text_show(provenance).text);
     fprintf(out, "# %lld decodes of %lld tokens", (long long)b->decodes,
             (long long)b->context_tokens);
@@ -94,7 +94,7 @@ static void print_head(const struct explained *e)
 static void print_kind(FILE *out, int index, const struct vidur_shard_layers *l)
 {
     const struct vidur_layer_kind *k = &l->kind;
-    fprintf(out, "# kind %d: %d layers, ", index + 1, k->count);
+    fprintf(out, "# kind %d: %.15g layers, ", index + 1, l->count);
     if (k->attention == VIDUR_ATTENTION_MLA)
         fprintf(out, "latent attention of %d heads", l->q_heads);
     else
@@ -151,12 +151,33 @@ static void print_parts(FILE *out, const struct vidur_step_lines *lines)
     fprintf(out, "# %-36s %10.4f %7.1f\n", "step", lines->ms, 100.0);
 }
 
+/* The stages of one kind, and where their output goes. */
+static void print_stages(const struct explained *e)
+{
+    static const char *const links[] = {[VIDUR_LINK_NONE] = "which has the output head",
+                                        [VIDUR_LINK_FAST] = "sends within its node",
+                                        [VIDUR_LINK_FALLBACK] = "sends between pairs",
+                                        [VIDUR_LINK_NODES] = "sends to another node"};
+    FILE *out = e->job->out;
+    const int kind = e->stages.kind_of[e->plan.stage];
+    int count = 0;
+    fprintf(out, "#\n# stage");
+    for (int s = 0; s < e->stages.num_stages; s++)
+        if (e->stages.kind_of[s] == kind)
+            fprintf(out, "%s %d", count++ ? "," : "", s + 1);
+    fprintf(out, " of %d, %s\n", e->stages.num_stages, links[e->plan.pricer.to_next]);
+}
+
 static void print_text(const struct explained *e)
 {
     FILE *out = e->job->out;
-    print_head(e);
+    if (e->plan.stage == 0)
+        print_head(e);
+    if (e->stages.num_stages > 1)
+        print_stages(e);
     for (int i = 0; i < e->plan.shard.num_kinds; i++)
-        print_kind(out, i, &e->plan.shard.layers[i]);
+        if (e->plan.shard.layers[i].count > 0)
+            print_kind(out, i, &e->plan.shard.layers[i]);
     fprintf(out, "%-15s %4s %6s %10s %10s %7s %10s %10s %7s %7s\n", "operator", "kind",
             "times", "ms_each", "ms", "%_step", "MB", "GFLOP", "%_bandw", "%_peak");
     for (int i = 0; i < e->lines.count; i++)
@@ -174,11 +195,17 @@ static void print_cell(FILE *out, double value)
         fprintf(out, ",%.17g", value);
 }
 
-static void print_csv(FILE *out, const struct vidur_step_lines *lines)
+/* Every stage of a pipeline, with its number in front. */
+static void print_csv(const struct explained *e)
 {
-    fprintf(out,
-            "operator,part,kind,times,ms_each,ms,share,bytes,flops,bandwidth_share,"
-            "peak_share\n");
+    FILE *out = e->job->out;
+    const struct vidur_step_lines *lines = &e->lines;
+    const bool piped = e->stages.num_stages > 1;
+    if (e->plan.stage == 0)
+        fprintf(out,
+                "%soperator,part,kind,times,ms_each,ms,share,bytes,flops,"
+                "bandwidth_share,peak_share\n",
+                piped ? "stage," : "");
     for (int i = 0; i < lines->count; i++) {
         const struct vidur_step_line *line = &lines->at[i];
         const double cells[] = {line->kind >= 0 ? line->kind + 1.0 : (double)NAN,
@@ -190,6 +217,8 @@ static void print_csv(FILE *out, const struct vidur_step_lines *lines)
                                 line->flops,
                                 line->bandwidth_share,
                                 line->peak_share};
+        if (piped)
+            fprintf(out, "%d,", e->plan.stage + 1);
         fprintf(out, "%s,%s", line->name, line->part);
         for (size_t j = 0; j < sizeof cells / sizeof cells[0]; j++)
             print_cell(out, cells[j]);
@@ -197,24 +226,46 @@ static void print_csv(FILE *out, const struct vidur_step_lines *lines)
     }
 }
 
-static int explain(struct explained *e, struct vidur_error *err)
+/* ---- Stages ---- */
+
+static int explain_stage(struct explained *e, int stage, struct vidur_error *err)
 {
-    const struct vidur_estimate_job *job = e->job;
-    if (check(job->config, err) || read_batch(job, &e->batch, err))
-        return -1;
-    e->request = request_of(job->config);
-    if (vidur_step_batch_request(&e->request, &e->batch, err))
-        return vidur_fail_prefix(err, "explain");
+    const bool csv = vidur_args_given(e->job->args, "csv");
+    const int kind = e->stages.kind_of[stage];
+    e->request.stage = stage;
     if (vidur_step_plan_begin(&e->plan, &e->request, err) ||
         vidur_step_explain(&e->lines, &e->plan, &e->batch, err)) {
         vidur_step_plan_end(&e->plan);
         return -1;
     }
-    if (vidur_args_given(job->args, "csv"))
-        print_csv(job->out, &e->lines);
-    else
+    e->way_ms += e->lines.ms;
+    e->longest_ms = fmax(e->longest_ms, e->lines.ms);
+    if (csv)
+        print_csv(e);
+    else if (e->stages.stage_of[kind] == stage)
         print_text(e);
     vidur_step_plan_end(&e->plan);
+    return 0;
+}
+
+static int explain(struct explained *e, struct vidur_error *err)
+{
+    const struct vidur_estimate_config *config = e->job->config;
+    const struct vidur_cut cut = {config->tensor_parallel_size,
+                                  config->num_pipeline_stages, config->expert_parallel};
+    if (check(config, err) || read_batch(e->job, &e->batch, err))
+        return -1;
+    e->request = request_of(config);
+    if (vidur_step_batch_request(&e->request, &e->batch, err))
+        return vidur_fail_prefix(err, "explain");
+    if (vidur_stage_kinds_of(&e->stages, &config->model, &config->node, &cut, err))
+        return -1;
+    for (int stage = 0; stage < e->stages.num_stages; stage++)
+        if (explain_stage(e, stage, err))
+            return -1;
+    if (e->stages.num_stages > 1 && !vidur_args_given(e->job->args, "csv"))
+        fprintf(e->job->out, "#\n# %-36s %10.4f\n# %-36s %10.4f\n", "all stages",
+                e->way_ms, "the longest stage", e->longest_ms);
     return 0;
 }
 

@@ -100,14 +100,14 @@ struct link {
     double bytes_per_s, latency_us;
 };
 
-/* The slowest link that `ranks` neighbouring devices must cross. */
-static struct link slowest_link(const struct vidur_node_sku *node, int ranks)
+static struct link link_of(const struct vidur_node_sku *node,
+                           enum vidur_stage_link link)
 {
-    if (ranks > node->devices_per_node)
+    if (link == VIDUR_LINK_NODES)
         return (struct link){node->inter_node_bandwidth_gb_per_s * 1e9 *
                                  node->inter_node_efficiency,
                              node->inter_node_latency_us};
-    if (node->pairwise && ranks > 2)
+    if (link == VIDUR_LINK_FALLBACK)
         return (struct link){node->fallback_bandwidth_gb_per_s * 1e9 *
                                  node->fallback_efficiency,
                              node->link_latency_us};
@@ -115,9 +115,25 @@ static struct link slowest_link(const struct vidur_node_sku *node, int ranks)
                          node->link_latency_us};
 }
 
+/* The slowest link that `ranks` neighbouring devices must cross. */
+static struct link slowest_link(const struct vidur_node_sku *node, int ranks)
+{
+    if (ranks > node->devices_per_node)
+        return link_of(node, VIDUR_LINK_NODES);
+    return link_of(node,
+                   node->pairwise && ranks > 2 ? VIDUR_LINK_FALLBACK : VIDUR_LINK_FAST);
+}
+
 static double transfer_ms(const struct link *link, double bytes)
 {
     return bytes / link->bytes_per_s * 1e3 + link->latency_us * 1e-3;
+}
+
+double vidur_link_ms(const struct vidur_node_sku *node, enum vidur_stage_link link,
+                     double bytes)
+{
+    const struct link taken = link_of(node, link);
+    return transfer_ms(&taken, bytes);
 }
 
 /* A ring moves 2 (n-1)/n of the message over every link. */

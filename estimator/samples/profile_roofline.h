@@ -2,6 +2,7 @@
 #define VIDUR_PROFILE_ROOFLINE_H
 
 #include <vidur/profile.h>
+#include <vidur/shard.h>
 #include <vidur/timetable.h>
 
 /*
@@ -25,6 +26,10 @@
  */
 double vidur_roofline_ms(const struct vidur_timetable_request *request, int op,
                          const double *features);
+
+/* A message over a node's link, in ms: the alpha-beta model. Pure. */
+double vidur_link_ms(const struct vidur_node_sku *node, enum vidur_stage_link link,
+                     double bytes);
 
 /*
  * Samples of every operator that the request runs, on a fixed grid: it does not depend

@@ -149,6 +149,14 @@ static void qk_all_reduce(shard *s, layers *l, struct vidur_work *work)
     work->law = VIDUR_LAW_ALL_REDUCE;
 }
 
+/* What the layers hand on. */
+static void send_recv(shard *s, layers *l, struct vidur_work *work)
+{
+    (void)l;
+    traffic(work, 0, 2.0 * s->embedding_dim);
+    work->law = VIDUR_LAW_SEND;
+}
+
 static void head(shard *s, layers *l, struct vidur_work *work)
 {
     (void)l;
@@ -184,6 +192,7 @@ static const struct vidur_operator operators[] = {
      all_reduce, IN(all_reduce)},
     {"qk_all_reduce", VIDUR_PART_communication, VIDUR_PLACE_LAYER,
      if_norm_over_all_heads, qk_all_reduce, IN(all_reduce)},
+    {"send_recv", VIDUR_PART_communication, VIDUR_PLACE_BEHIND, once, send_recv, NONE},
     {"head", VIDUR_PART_head, VIDUR_PLACE_LAST, once, head, NONE},
 };
 

@@ -22,10 +22,11 @@
 
 /* What a time is made of. */
 enum vidur_law {
-    VIDUR_LAW_GEMM,      /* (tokens, k) x (k, n) */
-    VIDUR_LAW_EXPERTS,   /* the grouped products of routed experts */
-    VIDUR_LAW_BYTES,     /* memory traffic of a small kernel */
-    VIDUR_LAW_ALL_REDUCE /* a message over the tensor-parallel group */
+    VIDUR_LAW_GEMM,       /* (tokens, k) x (k, n) */
+    VIDUR_LAW_EXPERTS,    /* the grouped products of routed experts */
+    VIDUR_LAW_BYTES,      /* memory traffic of a small kernel */
+    VIDUR_LAW_ALL_REDUCE, /* a message over the tensor-parallel group */
+    VIDUR_LAW_SEND        /* a message to the next stage */
 };
 
 /* X(name): parts of a step that are told apart in reports. */
@@ -43,7 +44,7 @@ struct vidur_work {
     enum vidur_law law;
     enum vidur_dtype dtype;          /* GEMM, EXPERTS: of the weights */
     double n, k;                     /* GEMM */
-    double fixed_bytes, token_bytes; /* BYTES, ALL_REDUCE: fixed + x * token */
+    double fixed_bytes, token_bytes; /* the others: fixed + x * token */
     /* EXPERTS: a layer of the whole model and how it is cut */
     int hidden_dim, expert_dim, experts_per_token, num_experts;
     int moe_tensor, moe_expert;
@@ -51,9 +52,10 @@ struct vidur_work {
 };
 
 enum vidur_operator_place {
-    VIDUR_PLACE_LAYER, /* in every layer that has it */
-    VIDUR_PLACE_FIRST, /* once, on the first stage */
-    VIDUR_PLACE_LAST   /* once, on the last stage, for the requests that get a token */
+    VIDUR_PLACE_LAYER,  /* in every layer that has it */
+    VIDUR_PLACE_FIRST,  /* once, on the first stage */
+    VIDUR_PLACE_BEHIND, /* once, on every stage that another follows */
+    VIDUR_PLACE_LAST    /* once, on the last stage, for the requests that get a token */
 };
 
 struct vidur_operator {

@@ -183,7 +183,7 @@ static void add_overheads(const struct builder *b, struct vidur_engine_table *ta
     table->constants = *c;
     table->step_ms = c->step_us * 1e-3;
     table->request_ms = c->request_us * 1e-3;
-    table->mixed_ms = b->request->model->num_layers * c->mixed_layer_us * 1e-3;
+    table->mixed_ms = vidur_step_num_layers(&b->plan) * c->mixed_layer_us * 1e-3;
     table->tokenise_ms = c->tokenise_us * 1e-3;
     table->t_api_ms = c->t_api_ms;
     table->profiled_context = table->context_limit;
@@ -257,13 +257,16 @@ static double grid_ms(const struct vidur_grid_table *grid, int64_t row, int64_t 
 static void fill_from_operators(struct builder *b, const struct vidur_timetable *t)
 {
     const struct vidur_engine_request *request = b->request;
-    const int layers = request->model->num_layers;
+    const double layers = vidur_step_num_layers(&b->plan);
+    const bool sends = b->plan.stage < b->plan.num_stages - 1;
     const int devices = request->tensor_parallel_size;
     const double skew_ms = b->plan.pricer.constants.c_ar_us * 1e-3 * (devices - 1);
     for (int64_t x = 1; x <= request->max_tokens; x++) {
         if (devices > 1)
             b->comm[x] = ALL_REDUCES_PER_LAYER * layers *
                          (operator_ms(t, VIDUR_OP_all_reduce, x) + skew_ms);
+        if (sends)
+            b->comm[x] += operator_ms(t, VIDUR_OP_send_recv, x);
         b->linear[x] =
             layers * layer_ms(t, request->model->post_attn_norm, x) + b->comm[x];
     }

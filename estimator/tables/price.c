@@ -1,5 +1,7 @@
 #include "tables/price.h"
 
+#include "samples/profile_roofline.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -83,6 +85,14 @@ static void add_bytes(const struct vidur_pricer *pricer, const struct vidur_work
                                         small_kernel_launch_us);
 }
 
+static void add_send(const struct vidur_pricer *pricer, const struct vidur_work *work,
+                     const struct vidur_price_sum *sum)
+{
+    for (int64_t x = 1; x <= sum->limit; x++)
+        sum->ms[x] += sum->times * vidur_link_ms(pricer->node, pricer->to_next,
+                                                 vidur_work_bytes(work, (double)x));
+}
+
 int vidur_price_operator(struct vidur_pricer *pricer, const char *name,
                          const struct vidur_work *work,
                          const struct vidur_price_sum *sum, struct vidur_error *err)
@@ -90,6 +100,10 @@ int vidur_price_operator(struct vidur_pricer *pricer, const char *name,
     int status = 1;
     if (work->law == VIDUR_LAW_BYTES) {
         add_bytes(pricer, work, sum);
+        return 0;
+    }
+    if (work->law == VIDUR_LAW_SEND) {
+        add_send(pricer, work, sum);
         return 0;
     }
     if (pricer->kernels)

@@ -19,6 +19,7 @@ struct vidur_pricer {
     const struct vidur_device_sku *device;
     const struct vidur_node_sku *node;
     int devices;                             /* of the tensor-parallel group */
+    enum vidur_stage_link to_next;           /* of the stage that is priced */
     struct vidur_kernels *kernels;           /* NULL: the roofline alone */
     struct vidur_engine_constants constants; /* none is NaN */
     double bandwidth_bytes_per_s;

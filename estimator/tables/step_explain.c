@@ -99,7 +99,8 @@ static int explain_operator(struct account *a, const struct vidur_step_term *ter
     const struct vidur_price_sum sum = {term->times, a->scratch, x};
     if (vidur_step_price(a->plan, term, &sum, err))
         return -1;
-    const bool network = term->work.law == VIDUR_LAW_ALL_REDUCE;
+    const bool network =
+        term->work.law == VIDUR_LAW_ALL_REDUCE || term->work.law == VIDUR_LAW_SEND;
     add_line(a,
              (struct vidur_step_line){
                  .name = term->op->name,
@@ -289,7 +290,7 @@ static void explain_overheads(struct account *a)
 {
     const struct vidur_engine_constants *c = &a->plan->pricer.constants;
     const double sampled = (double)a->sampled;
-    const double layers = a->plan->request->model->num_layers;
+    const double layers = vidur_step_num_layers(a->plan);
     const bool mixed = a->batch->decodes > 0 && a->batch->prompt_tokens > 0;
     add_overhead(a, "sampler", sampled, vidur_step_sampler_ms(a->plan) * sampled);
     add_overhead(a, "step", 1, c->step_us * 1e-3);

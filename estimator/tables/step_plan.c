@@ -42,7 +42,7 @@ static void add_in_layers(struct vidur_step_plan *plan, const struct vidur_opera
         const int times = op->times(&plan->shard, layers);
         struct vidur_step_term term = {
             .op = op, .layers = layers, .kind = i, .times = times * layers->count};
-        if (times == 0)
+        if (term.times == 0)
             continue;
         op->work(&plan->shard, layers, &term.work);
         add_term(plan, &term);
@@ -62,17 +62,21 @@ static void add_attention(struct vidur_step_plan *plan, enum vidur_term what)
         const struct vidur_shard_layers *layers = &plan->shard.layers[i];
         const struct vidur_step_term term = {
             .term = what, .layers = layers, .kind = i, .times = layers->count};
-        add_term(plan, &term);
+        if (term.times > 0)
+            add_term(plan, &term);
     }
 }
 
 static void list_terms(struct vidur_step_plan *plan)
 {
     const struct vidur_operator *op;
+    const bool runs[] = {[VIDUR_PLACE_FIRST] = plan->stage == 0,
+                         [VIDUR_PLACE_BEHIND] = plan->stage < plan->num_stages - 1,
+                         [VIDUR_PLACE_LAST] = plan->stage == plan->num_stages - 1};
     for (int i = 0; (op = vidur_operator_at(i)); i++)
         if (op->place == VIDUR_PLACE_LAYER)
             add_in_layers(plan, op);
-        else
+        else if (runs[op->place])
             add_once(plan, op);
     add_attention(plan, VIDUR_TERM_PROMPT);
     add_attention(plan, VIDUR_TERM_ROWS);
@@ -80,11 +84,17 @@ static void list_terms(struct vidur_step_plan *plan)
 
 /* ---- Beginning ---- */
 
+static struct vidur_cut cut_of(const struct vidur_engine_request *request)
+{
+    return (struct vidur_cut){request->tensor_parallel_size,
+                              request->num_stages > 1 ? request->num_stages : 1,
+                              request->expert_parallel};
+}
+
 static int check(const struct vidur_engine_request *request, struct vidur_error *err)
 {
     const struct vidur_device_v1 *v1 = &request->device->v1;
-    const struct vidur_cut cut = {request->tensor_parallel_size, 1,
-                                  request->expert_parallel};
+    const struct vidur_cut cut = cut_of(request);
     if (request->max_tokens < 1 || request->max_batch_size < 1 ||
         request->max_context_tokens < 1)
         return vidur_fail(err, VIDUR_EINVAL, "engine table: limits must be positive");
@@ -93,6 +103,12 @@ static int check(const struct vidur_engine_request *request, struct vidur_error 
                           "device %s: v1.memory_bandwidth_gb_per_s and "
                           "v1.peak_bf16_tflops are needed by the engine step model",
                           request->device->name);
+    if (request->stage < 0 || request->stage >= cut.pipeline ||
+        cut.pipeline > request->model->num_layers)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "engine table: there is no stage %d of %d of %s's %d layers",
+                          request->stage, cut.pipeline, request->model->name,
+                          request->model->num_layers);
     return vidur_shard_check(request->model, &cut, false, err);
 }
 
@@ -100,19 +116,20 @@ int vidur_step_plan_begin(struct vidur_step_plan *plan,
                           const struct vidur_engine_request *request,
                           struct vidur_error *err)
 {
-    const struct vidur_cut cut = {request->tensor_parallel_size, 1,
-                                  request->expert_parallel};
+    const struct vidur_cut cut = cut_of(request);
     const char *dir = request->kernels_dir;
     struct vidur_kernels *kernels = NULL;
-    *plan = (struct vidur_step_plan){.request = request};
+    *plan = (struct vidur_step_plan){
+        .request = request, .num_stages = cut.pipeline, .stage = request->stage};
     if (check(request, err))
         return -1;
-    vidur_shard_of(&plan->shard, request->model, &cut);
+    vidur_shard_of_stage(&plan->shard, request->model, &cut, request->stage);
     if (dir && dir[0] && vidur_kernel_library_open(request, &kernels, &plan->own, err))
         return -1;
     if (vidur_pricer_init(&plan->pricer, request->device, request->node, kernels, err))
         return -1;
     plan->pricer.devices = request->tensor_parallel_size;
+    plan->pricer.to_next = vidur_stage_link_of(request->node, &cut, request->stage);
     plan->pricer.constants = constants_of(&request->constants, request->device);
     list_terms(plan);
     return 0;
@@ -132,8 +149,18 @@ int vidur_step_price(struct vidur_step_plan *plan, const struct vidur_step_term 
     return vidur_price_operator(&plan->pricer, term->op->name, &term->work, sum, err);
 }
 
+double vidur_step_num_layers(const struct vidur_step_plan *plan)
+{
+    double count = 0;
+    for (int i = 0; i < plan->shard.num_kinds; i++)
+        count += plan->shard.layers[i].count;
+    return count;
+}
+
 double vidur_step_sampler_ms(const struct vidur_step_plan *plan)
 {
+    if (plan->stage < plan->num_stages - 1)
+        return 0;
     return plan->pricer.constants.sampler_ms_per_million_logits * 1e-6 *
            plan->shard.vocab_size;
 }
@@ -145,7 +172,7 @@ int vidur_step_price_latent(struct vidur_step_plan *plan,
     *latent = (struct vidur_engine_latent){0};
     for (int i = 0; i < plan->shard.num_kinds; i++) {
         const struct vidur_shard_layers *l = &plan->shard.layers[i];
-        if (l->kind.attention != VIDUR_ATTENTION_MLA)
+        if (l->kind.attention != VIDUR_ATTENTION_MLA || l->count == 0)
             continue;
         if (latent->layers == 0 &&
             vidur_price_latent_rows(&plan->pricer, &plan->shard, l, &times, err))

@@ -33,6 +33,7 @@ enum { VIDUR_MAX_STEP_TERMS = (VIDUR_MAX_OPERATORS + 2) * VIDUR_MAX_LAYER_KINDS 
 /* What a step is priced with. The terms point into it: it is not to be copied. */
 struct vidur_step_plan {
     const struct vidur_engine_request *request;
+    int num_stages, stage; /* which stage of how many it is of */
     struct vidur_shard shard;
     struct vidur_pricer pricer;
     struct vidur_kernels *own; /* closed at the end */
@@ -51,7 +52,9 @@ void vidur_step_plan_end(struct vidur_step_plan *plan);
 int vidur_step_price(struct vidur_step_plan *plan, const struct vidur_step_term *term,
                      const struct vidur_price_sum *sum, struct vidur_error *err);
 
-/* ms of a sampler for one request's logits. */
+double vidur_step_num_layers(const struct vidur_step_plan *plan);
+
+/* ms of a sampler for one request's logits; 0 on stages that have none. */
 double vidur_step_sampler_ms(const struct vidur_step_plan *plan);
 
 /* Latent attention of the plan's layers, as tables of rows and contexts, all layers of

@@ -11,7 +11,7 @@
 /* What vidur_timetable_open hands out: the view, then what it looks at. */
 struct opened {
     struct vidur_timetable view;
-    struct vidur_engine_table *engine;
+    struct vidur_engine_table *engine[VIDUR_MAX_STAGE_KINDS]; /* [1]: the last stage */
     struct vidur_cache_entry entry;
 };
 
@@ -152,35 +152,61 @@ static int make_view(struct vidur_timetable *view, struct vidur_cache_entry *ent
 
 /* ---- The engine's steps: cheap to make, so never cached ---- */
 
-static int open_engine(struct opened *opened,
-                       const struct vidur_estimator_config *config,
-                       const struct vidur_timetable_request *request,
-                       struct vidur_error *err)
+static struct vidur_engine_request
+engine_request(const struct vidur_estimator_config *config,
+               const struct vidur_timetable_request *request)
 {
     const bool kernels = config->source == VIDUR_SOURCE_KERNELS;
-    const struct vidur_engine_request wanted = {
+    return (struct vidur_engine_request){
         .model = request->model,
         .device = request->device,
         .node = request->node,
         .tensor_parallel_size = request->tensor_parallel_size,
         .expert_parallel = request->expert_parallel,
+        .num_stages = request->num_stages > 1 ? request->num_stages : 1,
         .library = request->library,
         .kernels_dir = kernels ? config->kernels : NULL,
         .constants = config->engine,
         .max_tokens = request->max_tokens,
         .max_batch_size = request->max_batch_size,
         .max_context_tokens = request->max_kv_tokens};
+}
+
+/* A table for each kind of stage; without a pipeline one. */
+static int open_stages(struct opened *opened, struct vidur_engine_request *wanted,
+                       struct vidur_error *err)
+{
     struct vidur_timetable *view = &opened->view;
-    const int status =
-        view->attn_decode.ms
-            ? vidur_engine_table_from_operators(&opened->engine, &wanted, view, err)
-            : vidur_engine_table_build(&opened->engine, &wanted, err);
-    if (status)
+    const struct vidur_cut cut = {wanted->tensor_parallel_size, wanted->num_stages,
+                                  wanted->expert_parallel};
+    struct vidur_stage_kinds kinds;
+    if (vidur_stage_kinds_of(&kinds, wanted->model, wanted->node, &cut, err))
         return -1;
-    view->engine = opened->engine;
-    if (vidur_timetable_whole_key(view->key, config, request, err))
+    for (int i = wanted->num_stages > 1 ? 0 : 1; i < kinds.num_kinds; i++) {
+        wanted->stage = kinds.stage_of[i];
+        if (view->attn_decode.ms
+                ? vidur_engine_table_from_operators(&opened->engine[i], wanted, view,
+                                                    err)
+                : vidur_engine_table_build(&opened->engine[i], wanted, err))
+            return -1;
+        if (wanted->num_stages > 1)
+            view->engine_stages[i] = opened->engine[i];
+    }
+    view->engine = opened->engine[1];
+    return 0;
+}
+
+static int open_engine(struct opened *opened,
+                       const struct vidur_estimator_config *config,
+                       const struct vidur_timetable_request *request,
+                       struct vidur_error *err)
+{
+    struct vidur_timetable *view = &opened->view;
+    struct vidur_engine_request wanted = engine_request(config, request);
+    if (open_stages(opened, &wanted, err) ||
+        vidur_timetable_whole_key(view->key, config, request, err))
         return -1;
-    memcpy(view->provenance, opened->engine->provenance, sizeof view->provenance);
+    memcpy(view->provenance, view->engine->provenance, sizeof view->provenance);
     return 0;
 }
 
@@ -267,6 +293,7 @@ void vidur_timetable_close(struct vidur_timetable *timetable)
     /* The view is the first member of what was allocated. */
     struct opened *opened = (struct opened *)(void *)timetable;
     vidur_cache_close(&opened->entry);
-    vidur_engine_table_free(opened->engine);
+    for (int i = 0; i < VIDUR_MAX_STAGE_KINDS; i++)
+        vidur_engine_table_free(opened->engine[i]);
     free(opened);
 }

@@ -257,6 +257,8 @@ int vidur_timetable_whole_key(char key[65], const struct vidur_estimator_config 
     vidur_sha256_add_int64(&sha, config->source);
     vidur_sha256_add_int64(&sha, request->tensor_parallel_size);
     vidur_sha256_add_int64(&sha, request->expert_parallel);
+    if (request->num_stages > 1)
+        vidur_sha256_add_int64(&sha, request->num_stages);
     vidur_sha256_add_int64(&sha, request->max_tokens);
     vidur_sha256_add_int64(&sha, request->max_batch_size);
     vidur_sha256_add_int64(&sha, request->max_kv_tokens);

@@ -108,6 +108,9 @@ int vidur_deployment_check(const struct vidur_deployment *deployment,
  * batch_cap. 0: there is no such scheduler. */
 int vidur_deployment_batch_cap(const struct vidur_deployment *deployment);
 
+/* Devices of all its replicas. */
+int vidur_deployment_num_gpus(const struct vidur_deployment *deployment);
+
 /* A replica spans nodes: TP * PP > devices per node. */
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment);
 

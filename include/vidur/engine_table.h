@@ -11,7 +11,9 @@
 /*
  * Step times of an engine that runs its layers as captured graphs (vLLM V1), frozen
  * into dense tables for one (model, device, node, cut): what the `engine` step model
- * looks up. Source: ENGINE.md sections 3, 5 and 6.
+ * looks up. Of a pipeline each kind of stage has a table: its layers, the embedding on
+ * the first stage, head and sampler on the last, and on the others what they send to
+ * the next. Source: ENGINE.md sections 3, 5, 6 and 8.
  *
  * A step of x tokens (padded by the step model to a captured graph size), b of them
  * sampled, with n decode rows whose contexts add up to C, and prefill chunks c behind
@@ -74,7 +76,8 @@ struct vidur_engine_table {
     /* 1..linear_limit tokens: everything that depends on their number alone */
     const double *linear_ms;
     const double *experts_ms; /* the part of routed experts in it; NULL: none */
-    const double *comm_ms;    /* the all-reduce part of it */
+    const double
+        *comm_ms; /* the part of all-reduces and of sending to the next stage */
     int64_t linear_limit;
     const double *head_ms; /* 1..head_limit sampled requests: output head, sampler */
     int64_t head_limit;
@@ -105,6 +108,8 @@ struct vidur_engine_request {
     const struct vidur_node_sku *node;
     int tensor_parallel_size;
     bool expert_parallel;
+    int num_stages;          /* of a pipeline; 0 as 1: the table is of all layers */
+    int stage;               /* that the table is of, from 0 */
     const char *kernels_dir; /* NULL or "": the roofline with the device's constants */
     struct vidur_kernel_library *library; /* NULL: kernels are read for this table */
     struct vidur_engine_constants constants;

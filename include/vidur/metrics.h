@@ -2,6 +2,7 @@
 #define VIDUR_METRICS_H
 
 #include <vidur/distribution.h>
+#include <vidur/fleet.h>
 #include <vidur/slo.h>
 
 #include <stdbool.h>
@@ -20,6 +21,34 @@ struct vidur_sustained {
     int64_t served;  /* completed in it */
     double needed;   /* of them, to keep up but for chance and the cold start */
     bool kept_up;
+};
+
+/* KV caches that moved into a pool, as far as their transfers have begun. */
+struct vidur_transfer_metrics {
+    int64_t count;
+    double bytes;
+    double busy_s;   /* on the links */
+    double waited_s; /* from the prompt's end to the transfer's begin, for blocks at the
+                        receiving replica and for the link */
+};
+
+/* What a fleet's figure is the mean over devices of. X(name) */
+#define VIDUR_POOL_MEANS(X)                                                            \
+    X(mfu)                                                                             \
+    X(memory_usage)                                                                    \
+    X(busy)                                                                            \
+    X(communication_time_fraction)                                                     \
+    X(pipeline_idle_fraction)
+
+/* Of one pool of a fleet; as the members of the same names below. */
+struct vidur_pool_metrics {
+#define X(name) double name;
+    VIDUR_POOL_MEANS(X)
+#undef X
+    double mean_waiting_requests; /* in the queues of schedulers */
+    double mean_batch_size, full_batch_fraction, blocked_on_memory_fraction;
+    int64_t num_batches, num_restarts, peak_holders;
+    struct vidur_transfer_metrics transfers; /* into the pool */
 };
 
 struct vidur_metrics {
@@ -66,6 +95,10 @@ struct vidur_metrics {
     bool time_limited;  /* the time limit cut it */
     struct vidur_sustained sustained; /* of a run to its end; else kept_up is false */
     int violated_slo;                 /* index of the first SLO that failed; -1: none */
+    /* By pool, where there are several; the figures above are then means over pools
+     * weighted by devices, or sums. */
+    int num_pools;
+    struct vidur_pool_metrics pools[VIDUR_MAX_POOLS];
 };
 
 #endif

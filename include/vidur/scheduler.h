@@ -5,6 +5,7 @@
 #include <vidur/error.h>
 #include <vidur/memory_plan.h>
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -73,7 +74,8 @@ struct vidur_batch {
     int32_t num_members; /* requests beside the group, in the order of being added */
     int32_t *member;
     int32_t *member_tokens;
-    int32_t capacity; /* requests */
+    int32_t *member_prefix; /* tokens of each in front of those */
+    int32_t capacity;       /* requests */
 };
 
 struct vidur_decode_group;
@@ -93,6 +95,10 @@ struct vidur_replica {
      */
     bool lists_completed;
     int32_t completed_head;
+    /* requests that have left, and those that have come from another pool with their KV
+     * cache and have not been admitted yet: linked lists */
+    int32_t departed_head, departed_tail;
+    int32_t loaded_head, loaded_tail;
     /* running items: a deque, running[running_begin .. running_end - 1] */
     int32_t *running;
     int32_t running_begin, running_end, running_capacity;
@@ -101,14 +107,17 @@ struct vidur_replica {
     int64_t num_blocks;
     int64_t allocated_blocks;
     int64_t watermark_blocks;
-    int64_t num_holders; /* requests that hold blocks */
+    int64_t reserved_blocks; /* of the free ones, for what the scheduler has planned */
+    int64_t num_holders;     /* requests that hold blocks */
     int32_t block_size;
     int32_t block_bits;          /* its logarithm; -1: not a power of two */
     int32_t context_granularity; /* that the step model rounds prefill contexts to */
-    bool keeps_blocks; /* the scheduler releases a completed request's blocks */
-    bool fixed_blocks; /* a decoding request's blocks do not grow */
-    bool grouping;     /* groups may be formed */
-    bool corrected;    /* semantics: SIMULATOR.md section 9 */
+    bool keeps_blocks;  /* the scheduler releases a completed request's blocks */
+    bool fixed_blocks;  /* a decoding request's blocks do not grow */
+    bool grouping;      /* groups may be formed */
+    bool corrected;     /* semantics: SIMULATOR.md section 9 */
+    bool hands_over;    /* requests leave when their prompt is done */
+    bool samples_first; /* and have got their first token by then */
     int32_t index;
     int32_t num_groups;
     struct vidur_decode_group *groups;
@@ -150,6 +159,9 @@ struct vidur_scheduler_ops {
 
     /* ---- What the search, the tables and the reports ask ---- */
     uint64_t knobs; /* VIDUR_USES(...) of each that it uses, the next two included */
+    /* Switches of them that a pipeline does nothing about: a search turns them off
+     * there. */
+    uint64_t idle_in_pipeline;
     /* Bounds the requests in a replica's batches, over all stages; every scheduler has
      * one. */
     enum vidur_knob batch_cap;
@@ -173,6 +185,13 @@ struct vidur_scheduler_ops {
     bool keeps_blocks;    /* batch_end releases the blocks of completed requests */
     bool fixed_blocks;    /* decoding never takes blocks */
     bool shares_prefixes; /* prompts are taken with vidur_take_prompt */
+    /* In a pipeline a prompt's next chunk may follow those in flight: the request is in
+     * the running list until its last chunk has been added to a batch, and comes back
+     * with that one (vidur_batch_requeue_decodes). Until then it is not evicted. */
+    bool chains_chunks;
+    /* Requests may leave it when their prompt is done, and may come to it with their
+     * prompt's KV cache: see vidur_loaded_pop. */
+    bool hands_over;
     /* NULL: nothing beyond vidur_deployment_check */
     int (*check)(const struct vidur_deployment *deployment, struct vidur_error *err);
     /* batches in flight on a replica; NULL: as many as stages */
@@ -233,6 +252,23 @@ int32_t vidur_queue_pop(struct vidur_replica *replica);
 void vidur_queue_push_back(struct vidur_replica *replica, int32_t request);
 /* Not counted as an arrival: for requests that come back. */
 void vidur_queue_push_front(struct vidur_replica *replica, int32_t request);
+
+/* ---- Requests from another pool ---- */
+
+/* The first request whose KV cache has come from another pool by `until_s`, taken from
+ * the list of those; VIDUR_NO_REQUEST: there is none. It holds its blocks, counts among
+ * num_holders and wants one token in a batch: admit it to the running list before
+ * prompts that wait. Schedulers that set `hands_over` call this whenever they plan a
+ * batch. */
+int32_t vidur_loaded_pop(struct vidur_replica *replica, double until_s);
+
+/* When the first of those came; infinity: there is none. */
+static inline double vidur_loaded_since_s(const struct vidur_replica *replica)
+{
+    return replica->loaded_head == VIDUR_NO_REQUEST
+               ? INFINITY
+               : replica->requests->seen_at_s[replica->loaded_head];
+}
 
 /* ---- Running items ---- */
 
@@ -366,6 +402,11 @@ static inline bool vidur_make_room(struct vidur_replica *replica,
 void vidur_batch_add(struct vidur_batch *batch, struct vidur_replica *replica,
                      int32_t request, int32_t tokens);
 
+/* The same of a prompt's chunk behind `prefix` tokens, the last of which may still be
+ * in batches in flight: see chains_chunks. */
+void vidur_batch_add_chunk(struct vidur_batch *batch, struct vidur_replica *replica,
+                           int32_t request, int32_t prefix, int32_t tokens);
+
 /* Adds a group, popped from the running list, if the batch is still empty, it has at
  * most `limit` requests and blocks for all of it are free (which it takes). Otherwise
  * false, and nothing has changed. */
@@ -393,6 +434,9 @@ int64_t vidur_running_demand(const struct vidur_replica *replica, int64_t *block
 
 /* The usual end: the group and the members go to the end of the running list. */
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch);
+/* That of chained chunks: without members whose prompt goes on. */
+void vidur_batch_requeue_decodes(struct vidur_replica *replica,
+                                 struct vidur_batch *batch);
 
 /* Calls `visit` for each request of a running item, with its processed tokens. */
 typedef void vidur_request_visitor(void *context, int32_t request, int32_t processed);

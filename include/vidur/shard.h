@@ -2,6 +2,7 @@
 #define VIDUR_SHARD_H
 
 #include <vidur/model.h>
+#include <vidur/sku.h>
 
 #include <stdint.h>
 
@@ -50,6 +51,59 @@ void vidur_shard_of(struct vidur_shard *shard, const struct vidur_model_spec *mo
  * multiple of them (else they are rounded up). Each refusal says its reason. */
 int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_cut *cut,
                       bool as_engines, struct vidur_error *err);
+
+/* ---- Stages as engines deal them ---- */
+
+enum { VIDUR_MAX_STAGES = 64, VIDUR_MAX_STAGE_KINDS = 8 };
+
+/* A stage's layers: as many as others have, or one more where the stages do not divide
+ * them, which the last stages before the very last get; kinds of layers alternate as
+ * evenly as their numbers allow. The first stage embeds, the last has the head. */
+struct vidur_stage_part {
+    bool first, last;
+    int num_layers;
+    int layers[VIDUR_MAX_LAYER_KINDS]; /* of each kind */
+};
+
+/* Stages are counted from 0. */
+void vidur_stage_of(struct vidur_stage_part *part, const struct vidur_model_spec *model,
+                    int stages, int stage);
+
+/* As vidur_shard_of, with the layers of this stage of the cut's pipeline. */
+void vidur_shard_of_stage(struct vidur_shard *shard,
+                          const struct vidur_model_spec *model,
+                          const struct vidur_cut *cut, int stage);
+
+/* All weights of such a shard: its layers, the first stage's embedding, the last one's
+ * head, which a tied model's only stage shares with its embedding. */
+double vidur_shard_stage_bytes(const struct vidur_shard *shard, int stage);
+
+/* What a stage's output goes over to the next one, the slower the later; devices of a
+ * replica are numbered stage by stage and fill nodes in this order. */
+enum vidur_stage_link {
+    VIDUR_LINK_NONE, /* it is the last */
+    VIDUR_LINK_FAST,
+    VIDUR_LINK_FALLBACK, /* between the pairs of a pairwise node */
+    VIDUR_LINK_NODES
+};
+enum vidur_stage_link vidur_stage_link_of(const struct vidur_node_sku *node,
+                                          const struct vidur_cut *cut, int stage);
+
+/* Stages that are alike, in layers and link, are of one kind and take the same time.
+ * Kind 0 is the first stage alone, kind 1 the last, which is the whole model where
+ * there is no pipeline; the others are of the stages between. */
+struct vidur_stage_kinds {
+    int num_stages, num_kinds;
+    int kind_of[VIDUR_MAX_STAGES];       /* [stage] */
+    int stage_of[VIDUR_MAX_STAGE_KINDS]; /* [kind] one of its stages */
+};
+/* Fails where there are fewer layers than stages, or too many stages or kinds. */
+int vidur_stage_kinds_of(struct vidur_stage_kinds *out,
+                         const struct vidur_model_spec *model,
+                         const struct vidur_node_sku *node, const struct vidur_cut *cut,
+                         struct vidur_error *err);
+
+/* ---- Sums ---- */
 
 /* Bytes of a stage's decoder layers, and of an embedding or an output head (bf16). */
 double vidur_shard_layer_bytes(const struct vidur_shard *shard);

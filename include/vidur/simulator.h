@@ -3,6 +3,7 @@
 
 #include <vidur/deployment.h>
 #include <vidur/error.h>
+#include <vidur/fleet.h>
 #include <vidur/metrics.h>
 #include <vidur/timetable.h>
 #include <vidur/workload.h>
@@ -38,6 +39,13 @@ int vidur_simulator_create_with(struct vidur_simulator **out,
                                 const struct vidur_deployment *deployment,
                                 const struct vidur_simulator_inputs *inputs,
                                 struct vidur_error *err);
+
+/* A fleet: a timetable for each of its pools. Errors name keys from `pools.` on where
+ * there are several. */
+int vidur_simulator_create_fleet(struct vidur_simulator **out,
+                                 const struct vidur_fleet *fleet,
+                                 const struct vidur_timetable *const *timetables,
+                                 int max_tokens, struct vidur_error *err);
 void vidur_simulator_destroy(struct vidur_simulator *simulator);
 
 /*
@@ -61,6 +69,10 @@ struct vidur_request_records {
     /* of the prompt, found in the prefix cache at the first admission; NULL: no replica
      * has one, or no two prompts share a prefix */
     const int32_t *cached_tokens;
+    /* in a fleet whose pools hand requests over, else NULL: when a request left the
+     * replica that worked off its prompt, and when its KV cache had come to the next */
+    const double *departed_at_s;
+    const double *loaded_at_s;
 };
 
 /*
@@ -68,9 +80,9 @@ struct vidur_request_records {
  * X(name)
  */
 #define VIDUR_STEP_PARTS(X)                                                            \
-    X(gemm_and_small) /* projections, norms, activation, rotary, embedding */          \
-    X(experts)        /* routed experts and their router */                            \
-    X(all_reduce)                                                                      \
+    X(gemm_and_small)    /* projections, norms, activation, rotary, embedding */       \
+    X(experts)           /* routed experts and their router */                         \
+    X(all_reduce)        /* and what is sent to the next stage */                      \
     X(attention_decode)  /* decode rows, and chunks that count as such */              \
     X(attention_prefill) /* other chunks */                                            \
     X(output_head)       /* and sampler */                                             \
@@ -104,7 +116,7 @@ struct vidur_batch_record {
     int64_t prefill_context_tokens; /* sum of n, each rounded up to the granularity */
     int64_t prefill_chunk_squares;  /* sum of chunk^2 */
     const double *step_parts_s;     /* VIDUR_NUM_STEP_PARTS; NULL: see the timetable */
-    double flops;                   /* of the stage */
+    double flops;                   /* of a stage, on average */
     int64_t allocated_blocks;       /* of the replica, at the start */
     int64_t num_waiting;            /* requests in the replica's queue, at the start */
     const int64_t *request_ids;     /* `size` of them; valid during the call */
@@ -120,6 +132,7 @@ enum vidur_event_type {
     VIDUR_EVENT_STAGE_END,
     VIDUR_EVENT_BATCH_END,
     VIDUR_EVENT_REQUEST_SEEN, /* by the scheduler, behind a front end */
+    VIDUR_EVENT_TRANSFER_END, /* of a KV cache, at the replica that it moved to */
     VIDUR_NUM_EVENT_TYPES
 };
 

@@ -5,6 +5,7 @@
 #include <vidur/error.h>
 #include <vidur/log.h>
 #include <vidur/model.h>
+#include <vidur/shard.h>
 #include <vidur/sku.h>
 
 #include <stdbool.h>
@@ -94,7 +95,10 @@ enum vidur_estimator_source {
 /* Operator tables, for the step model `layers`; an engine table, for `engine`; or both,
  * where the engine table was made from operator tables. */
 struct vidur_timetable {
-    const struct vidur_engine_table *engine; /* NULL: was not asked for */
+    const struct vidur_engine_table *engine; /* NULL: was not asked for; of a pipeline
+                                                the last stage's */
+    /* Of a pipeline, by kind of stage: see vidur_stage_kinds_of. */
+    const struct vidur_engine_table *engine_stages[VIDUR_MAX_STAGE_KINDS];
     struct vidur_token_table token[VIDUR_NUM_TOKEN_OPERATORS];
     /* row = batch size - 1, column = kv / kv_granularity */
     struct vidur_grid_table attn_decode;
@@ -165,6 +169,7 @@ struct vidur_timetable_request {
     struct vidur_kernel_library *library; /* source kernels: kept between timetables;
                                              NULL: read for this one */
     bool engine;                          /* times of whole engine steps; ENGINE.md */
+    int num_stages;                       /* engine: of its pipeline; 0 as 1 */
     bool pipeline;                        /* send_recv is needed */
     bool multi_node;                      /* the multi-node send_recv rule */
     int block_size_tokens;                /* which rows of attention.csv; 0: any */

@@ -30,6 +30,18 @@ static bool is_given(const struct vidur_search_scheduler *scheduler, const char 
     return scheduler->given >> knob_bit(knob) & 1;
 }
 
+/* Candidates that differ in what does nothing are one. */
+static void turn_off_idle(struct vidur_scheduler_config *scheduler)
+{
+    const struct vidur_scheduler_ops *ops = vidur_scheduler_find(scheduler->type);
+    const uint64_t idle = ops ? ops->idle_in_pipeline : 0;
+#define X(type, name, def, min)                                                        \
+    if (idle >> VIDUR_KNOB_##name & 1)                                                 \
+        scheduler->name = 0;
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+}
+
 void vidur_space_deployment(const struct vidur_space *space, int64_t index,
                             struct vidur_deployment *deployment)
 {
@@ -60,6 +72,8 @@ void vidur_space_deployment(const struct vidur_space *space, int64_t index,
         deployment->scheduler.max_num_seqs = cap;
     if (!is_given(scheduler, "max_tokens_in_batch"))
         deployment->scheduler.max_tokens_in_batch = max_tokens;
+    if (c->num_pipeline_stages > 1)
+        turn_off_idle(&deployment->scheduler);
 }
 
 double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t index)
@@ -99,6 +113,7 @@ static bool same_table(const struct vidur_timetable_request *a,
     return a->model == b->model && a->tensor_parallel_size == b->tensor_parallel_size &&
            a->expert_parallel == b->expert_parallel && a->engine == b->engine &&
            a->multi_node == b->multi_node &&
+           (!a->engine || a->num_stages == b->num_stages) &&
            a->block_size_tokens == b->block_size_tokens && a->device == b->device &&
            a->node == b->node;
 }
@@ -287,6 +302,18 @@ static int add_all(struct builder *b, int64_t points, struct vidur_error *err)
 
 /* ---- Checks of whole dimensions ---- */
 
+/* Engines deal layers unevenly. */
+static bool has_engine(const struct vidur_search_config *config)
+{
+    bool any = false;
+    for (int i = 0; i < config->num_schedulers; i++) {
+        const struct vidur_scheduler_ops *ops =
+            vidur_scheduler_find(config->schedulers[i].config.type);
+        any |= ops && ops->step_model == &vidur_step_engine;
+    }
+    return any;
+}
+
 static int check_dimensions(const struct vidur_search_config *config,
                             struct vidur_error *err)
 {
@@ -303,15 +330,19 @@ static int check_dimensions(const struct vidur_search_config *config,
                 tp, first->kinds[0].num_q_heads, config->models[0].name,
                 config->num_models > 1 ? ", nor those of another model" : "");
     }
+    const bool unevenly = has_engine(config);
     for (int i = 0; i < config->num_pp_dimensions; i++) {
         const int pp = config->pp_dimensions[i];
         bool suits = false;
-        for (int m = 0; m < config->num_models; m++)
-            suits |= config->models[m].spec.num_layers % pp == 0;
+        for (int m = 0; m < config->num_models; m++) {
+            const int layers = config->models[m].spec.num_layers;
+            suits |= unevenly ? pp <= layers : layers % pp == 0;
+        }
         if (!suits)
             return vidur_yaml_fail_key(
-                root, "pp_dimensions", err, "%d does not divide %d layers of %s%s", pp,
-                first->num_layers, config->models[0].name,
+                root, "pp_dimensions", err, "%d %s %d layers of %s%s", pp,
+                unevenly ? "is more than the" : "does not divide", first->num_layers,
+                config->models[0].name,
                 config->num_models > 1 ? ", nor those of another model" : "");
     }
     return 0;

@@ -67,8 +67,8 @@ struct saturated {
     int64_t in_flight; /* requests that it worked on at once */
 };
 
-/* Nobody thinks: turns follow at once. The pauses are the caller's to free; NULL without
- * sessions. */
+/* Nobody thinks: turns follow at once. The pauses are the caller's to free; NULL
+ * without sessions. */
 static int drop_pauses(struct vidur_workload *workload, double **pauses_s,
                        struct vidur_error *err)
 {

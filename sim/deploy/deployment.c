@@ -145,7 +145,11 @@ static int check_shape(const struct vidur_scheduler_ops *ops,
         return vidur_fail_prefix(err, "cluster.tensor_parallel_size");
     if (vidur_check_precision(&deployment->model, &deployment->device, err))
         return vidur_fail_prefix(err, "precision");
-    if (vidur_check_pipeline(&deployment->model, stages, err))
+    struct vidur_stage_kinds kinds;
+    if (ops->step_model && ops->step_model->whole_steps
+            ? vidur_stage_kinds_of(&kinds, &deployment->model, &deployment->node, &cut,
+                                   err)
+            : vidur_check_pipeline(&deployment->model, stages, err))
         return vidur_fail_prefix(err, "cluster.num_pipeline_stages");
     if (devices > per_node && devices % per_node)
         return vidur_fail(
@@ -177,6 +181,12 @@ int vidur_deployment_check(const struct vidur_deployment *deployment,
     if (!vidur_router_find(deployment->router))
         return vidur_policy_unknown(router_name, "router", deployment->router, err);
     return ops->check ? ops->check(deployment, err) : 0;
+}
+
+int vidur_deployment_num_gpus(const struct vidur_deployment *deployment)
+{
+    return deployment->num_replicas * deployment->tensor_parallel_size *
+           deployment->num_pipeline_stages;
 }
 
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment)
@@ -228,6 +238,7 @@ void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
         .tensor_parallel_size = deployment->tensor_parallel_size,
         .expert_parallel = deployment->expert_parallel,
         .engine = ops->step_model->whole_steps,
+        .num_stages = stages,
         .pipeline = stages > 1,
         .multi_node = vidur_deployment_is_multi_node(deployment),
         .block_size_tokens = deployment->scheduler.block_size,

@@ -54,6 +54,27 @@ static void plan_exact(const struct vidur_deployment *deployment, int max_tokens
     plan->request_slots = plan->num_blocks / blocks_per_request(deployment, max_tokens);
 }
 
+/* What the stage with the fewest blocks holds: engines deal layers unevenly, and all
+ * stages get as many blocks as the poorest has. */
+static void plan_stages(const struct vidur_deployment *deployment,
+                        struct vidur_memory_plan *plan)
+{
+    const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    double fewest = INFINITY;
+    for (int stage = 0; stage < cut.pipeline; stage++) {
+        struct vidur_shard shard;
+        vidur_shard_of_stage(&shard, &deployment->model, &cut, stage);
+        const double param_bytes = vidur_shard_stage_bytes(&shard, stage);
+        const double kv_bytes = vidur_shard_kv_bytes_per_token(&shard);
+        const double tokens = (plan->available_bytes - param_bytes) / kv_bytes;
+        if (!(tokens < fewest))
+            continue;
+        fewest = tokens;
+        plan->param_bytes = param_bytes;
+        plan->kv_bytes_per_token = kv_bytes;
+    }
+}
+
 /* ENGINE.md section 2. */
 void vidur_memory_plan_engine(const struct vidur_deployment *deployment, int max_tokens,
                               struct vidur_memory_plan *plan)
@@ -64,8 +85,8 @@ void vidur_memory_plan_engine(const struct vidur_deployment *deployment, int max
         parallel ? device->activation_gib : device->activation_gib_tp1;
     const double usable_gib =
         deployment->scheduler.gpu_memory_utilization * device->usable_memory_gib;
-    plan_exact(deployment, max_tokens, plan); /* for the bytes */
     plan->available_bytes = (usable_gib - activation_gib) * bytes_per_gib;
+    plan_stages(deployment, plan);
     const double left = plan->available_bytes - plan->param_bytes;
     plan->num_blocks = (int64_t)floor(
         left / (plan->kv_bytes_per_token * deployment->scheduler.block_size));

@@ -45,7 +45,7 @@ static bool is_renewable(const struct vidur_walk *walk,
         group->phase + 1 == replica->block_size ? 0 : group->phase + 1;
     if (!replica->fixed_blocks && vidur_free_blocks(replica) - group->demand[phase] < 1)
         return false;
-    return walk->run->ops->repeats(server->scheduler, replica, &batch->seen) ==
+    return server->pool->ops->repeats(server->scheduler, replica, &batch->seen) ==
            INT64_MAX;
 }
 
@@ -95,8 +95,8 @@ static void close_lane(const struct cruise *cruise, const struct lane *lane)
         return;
     batch->step_left -= lane->renewals;
     batch->renewals += lane->renewals;
-    vidur_account_ways(&lane->group->ticks, &batch->step, cruise->pipeline->num_stages,
-                       lane->renewals);
+    vidur_account_ways(&lane->group->ticks, &batch->step, cruise->pipeline->kinds,
+                       cruise->pipeline->num_stages, lane->renewals);
     vidur_group_advance(cruise->replica, lane->group, lane->renewals);
 }
 
@@ -112,9 +112,10 @@ static inline void renew_passes(struct cruise *cruise, struct lane *lane, double
     double from_s = group->last_done_s, ready_s = now_s;
     for (int32_t i = 0; i <= last; i++) {
         struct vidur_pass *pass = &lane->pass[i];
-        const double time_s = step->stage_s[i == last];
+        const int32_t kind = cruise->pipeline->kinds[i];
+        const double time_s = step->stage_s[kind];
         vidur_account_wait(&group->ticks.preempted, from_s, pass->start_s);
-        vidur_account_stage(&stages[i], time_s, step->communication_s[i == last]);
+        vidur_account_stage(&stages[i], time_s, step->communication_s[kind]);
         from_s = pass->end_s;
         ready_s = vidur_plan_pass(pass, &free_at_s[i], ready_s, time_s);
     }

@@ -2,7 +2,9 @@
 
 static bool before(const struct vidur_event *a, const struct vidur_event *b)
 {
-    return a->time_s < b->time_s || (a->time_s == b->time_s && a->id < b->id);
+    if (a->time_s != b->time_s)
+        return a->time_s < b->time_s;
+    return a->rank < b->rank || (a->rank == b->rank && a->id < b->id);
 }
 
 void vidur_event_push(struct vidur_event_queue *queue, struct vidur_event event)

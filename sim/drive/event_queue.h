@@ -6,14 +6,17 @@
 #include <stdint.h>
 
 /*
- * A binary heap of events by (time, id); the id is a counter taken when an event is
- * created, so events of equal time come in the order of creation. Memory is the
+ * A binary heap of events by (time, rank, id); the id is a counter taken when an event
+ * is created, so events of equal time and rank come in the order of creation. Ranks are
+ * all 0 but where requests go from pool to pool: there what happens at one time happens
+ * replica by replica. Memory is the
  * caller's; pushing beyond the capacity is a bug.
  */
 
 struct vidur_event {
     double time_s;
     int64_t id;
+    int32_t rank;
     enum vidur_event_type type;
     int32_t replica;
     int32_t stage;

@@ -30,14 +30,22 @@ static int32_t arriving_id(const struct loop *loop, int64_t index)
 
 typedef int event_handler(struct loop *loop, const struct vidur_event *event);
 
+/* See event_queue.h. */
+static int32_t rank_of(const struct vidur_run *run, int32_t replica)
+{
+    return run->onward.num_servers > 0 ? replica : 0;
+}
+
 static void push(struct loop *loop, enum vidur_event_type type, double time_s,
                  const struct vidur_event *about)
 {
-    vidur_event_push(&loop->run->events, (struct vidur_event){.time_s = time_s,
-                                                              .type = type,
-                                                              .replica = about->replica,
-                                                              .stage = about->stage,
-                                                              .object = about->object});
+    vidur_event_push(&loop->run->events,
+                     (struct vidur_event){.time_s = time_s,
+                                          .rank = rank_of(loop->run, about->replica),
+                                          .type = type,
+                                          .replica = about->replica,
+                                          .stage = about->stage,
+                                          .object = about->object});
 }
 
 static struct vidur_server *server_of(const struct loop *loop,
@@ -69,16 +77,21 @@ static int on_seen(struct loop *loop, const struct vidur_event *event)
     return 0;
 }
 
+static void ask(struct loop *loop, int32_t replica)
+{
+    push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
+         &(struct vidur_event){.replica = replica, .stage = -1, .object = -1});
+}
+
 static int on_global_schedule(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
     (void)event;
     for (; loop->next_routed < loop->next_arrival; loop->next_routed++) {
         const int32_t request = arriving_id(loop, loop->next_routed);
-        const int32_t target =
-            loop->arrivals->server >= 0
-                ? loop->arrivals->server
-                : run->router->pick(&run->router_state, run->replicas, request);
+        const int32_t target = loop->arrivals->server >= 0
+                                   ? loop->arrivals->server
+                                   : vidur_route_pick(&run->entry, request);
         struct vidur_server *server = &run->servers[target];
         server->replica.now_s = loop->now_s;
         vidur_run_route(run, server, request);
@@ -89,11 +102,21 @@ static int on_global_schedule(struct loop *loop, const struct vidur_event *event
     }
     for (int32_t i = 0; i < run->num_servers; i++) {
         if (run->touched[i])
-            push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
-                 &(struct vidur_event){.replica = i, .stage = -1, .object = -1});
+            ask(loop, i);
         run->touched[i] = false;
     }
     return 0;
+}
+
+/* The replicas that a transfer's end has given something to do. */
+static void ask_woken(struct loop *loop)
+{
+    struct vidur_run *run = loop->run;
+    for (int32_t i = 0; run->onward.num_servers > 0 && i < run->num_servers; i++) {
+        if (run->servers[i].woken_at_s == loop->now_s)
+            ask(loop, i);
+        run->servers[i].woken_at_s = INFINITY;
+    }
 }
 
 static int on_replica_schedule(struct loop *loop, const struct vidur_event *event)
@@ -101,8 +124,10 @@ static int on_replica_schedule(struct loop *loop, const struct vidur_event *even
     struct vidur_server *server = server_of(loop, event);
     while (server->pipeline.in_flight < server->pipeline.num_slots) {
         const int32_t slot = vidur_run_form_batch(loop->run, server, false);
-        if (slot == VIDUR_NO_BATCH)
+        if (slot == VIDUR_NO_BATCH) {
+            ask_woken(loop);
             break;
+        }
         if (slot == VIDUR_BATCH_FAILED)
             return -1;
         push(loop, VIDUR_EVENT_STAGE_ARRIVAL, loop->now_s,
@@ -136,8 +161,10 @@ static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
     else
         vidur_batch_wait(batch, batch->stage_at_s, loop->now_s);
     batch->stage_at_s = loop->now_s;
-    const bool last = event->stage == pipeline->num_stages - 1;
-    push(loop, VIDUR_EVENT_STAGE_END, loop->now_s + batch->step.stage_s[last],
+    if (event->stage == pipeline->num_stages - 1)
+        batch->last_stage_at_s = loop->now_s;
+    push(loop, VIDUR_EVENT_STAGE_END,
+         loop->now_s + vidur_stage_s(pipeline, batch, event->stage),
          &(struct vidur_event){
              .replica = event->replica, .stage = event->stage, .object = stage->batch});
     return 0;
@@ -153,7 +180,8 @@ static int on_stage_end(struct loop *loop, const struct vidur_event *event)
         vidur_run_observe_batch(run, server, batch, event->stage))
         return -1;
     server->pipeline.stages[event->stage].batch = VIDUR_NO_BATCH;
-    vidur_batch_leave_stage(batch, &server->replica, event->stage, last);
+    vidur_batch_leave_stage(batch, &server->replica, event->stage,
+                            server->pipeline.kinds[event->stage]);
     batch->stage_at_s = loop->now_s;
     push(loop, VIDUR_EVENT_STAGE_SCHEDULE, loop->now_s, event);
     struct vidur_event next = *event;
@@ -163,11 +191,26 @@ static int on_stage_end(struct loop *loop, const struct vidur_event *event)
     return 0;
 }
 
+static int on_transfer_end(struct loop *loop, const struct vidur_event *event)
+{
+    (void)event;
+    loop->run->events.next_id++;
+    vidur_transfers_finish(loop->run);
+    ask_woken(loop);
+    return 0;
+}
+
 static int on_batch_end(struct loop *loop, const struct vidur_event *event)
 {
-    vidur_run_end_batch(loop->run, server_of(loop, event), event->object);
-    push(loop, VIDUR_EVENT_REPLICA_SCHEDULE, loop->now_s,
-         &(struct vidur_event){.replica = event->replica, .stage = -1, .object = -1});
+    struct vidur_run *run = loop->run;
+    struct vidur_server *server = server_of(loop, event);
+    vidur_run_end_batch(run, server, event->object);
+    if (run->onward.num_servers > 0) {
+        vidur_transfers_depart(run, server);
+        vidur_transfers_start(run, server);
+        ask_woken(loop);
+    }
+    ask(loop, event->replica);
     loop->ended_batch = true;
     return 0;
 }
@@ -181,6 +224,7 @@ static event_handler *const handlers[VIDUR_NUM_EVENT_TYPES] = {
     [VIDUR_EVENT_STAGE_END] = on_stage_end,
     [VIDUR_EVENT_BATCH_END] = on_batch_end,
     [VIDUR_EVENT_REQUEST_SEEN] = on_seen,
+    [VIDUR_EVENT_TRANSFER_END] = on_transfer_end,
 };
 
 /* The next request to arrive, and when: infinity where there is none, or none yet. */
@@ -217,6 +261,16 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
                                           .stage = -1,
                                           .object = run->servers[i].front_end.head};
     }
+    const double transferred_s = vidur_transfers_next_s(&run->transfers);
+    if (transferred_s <= event->time_s && transferred_s < INFINITY) {
+        const int32_t request = run->transfers.heap[0].request;
+        *event = (struct vidur_event){.time_s = transferred_s,
+                                      .id = run->events.next_id,
+                                      .type = VIDUR_EVENT_TRANSFER_END,
+                                      .replica = run->transfers.to[request],
+                                      .stage = -1,
+                                      .object = request};
+    }
     double arrival_s;
     const int64_t id = next_arrival(loop, &arrival_s);
     if (arrival_s < INFINITY) {
@@ -238,7 +292,8 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
 static bool is_of_request(const struct vidur_event *event)
 {
     return event->type == VIDUR_EVENT_REQUEST_ARRIVAL ||
-           event->type == VIDUR_EVENT_REQUEST_SEEN;
+           event->type == VIDUR_EVENT_REQUEST_SEEN ||
+           event->type == VIDUR_EVENT_TRANSFER_END;
 }
 
 static int64_t object_of(const struct vidur_run *run, const struct vidur_event *event)

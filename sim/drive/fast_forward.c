@@ -14,13 +14,13 @@ static int64_t count_repeats(const struct vidur_walk *walk,
     if (times <= 1)
         return times;
     const int64_t scheduler =
-        run->ops->repeats(server->scheduler, &server->replica, &batch->seen);
+        server->pool->ops->repeats(server->scheduler, &server->replica, &batch->seen);
     const int64_t step = batch->step.repeats;
     times = scheduler < times ? scheduler : times;
     times = step < times ? step : times;
-    if (walk->judges && run->watching && !run->step_ops->repeated_s) {
-        const int64_t gaps =
-            vidur_slo_watch_gaps_left(&run->watch, batch->step.stage_s[1]);
+    if (walk->judges && run->watching && !server->pool->step_ops->repeated_s) {
+        const int64_t gaps = vidur_slo_watch_gaps_left(
+            &run->watch, batch->step.stage_s[VIDUR_STAGE_LAST]);
         const int64_t harmless = (gaps - 1) / batch->seen.count;
         times = harmless < times ? harmless + 1 : times;
     }
@@ -95,8 +95,8 @@ static struct skipped skip_equal(struct vidur_walk *walk,
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_replica_account *account = replica->account;
     struct vidur_stage_account stage = account->stages[0];
-    const double time_s = batch->step.stage_s[1];
-    const double communication_s = batch->step.communication_s[1];
+    const double time_s = batch->step.stage_s[VIDUR_STAGE_LAST];
+    const double communication_s = batch->step.communication_s[VIDUR_STAGE_LAST];
     struct progress at = {.phase = group->phase};
 
     while (at.times < bounds->times && skip_one(replica, group, bounds, time_s, &at))
@@ -123,20 +123,21 @@ static struct skipped skip_growing(struct vidur_walk *walk,
                                    struct vidur_decode_group *group,
                                    const struct bounds *bounds)
 {
-    const struct vidur_run *run = walk->run;
+    const struct vidur_pool_model *pool = walk->server->pool;
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_stage_account *stage = &replica->account->stages[0];
-    struct skipped skipped = {.next_s = batch->step.stage_s[1]};
+    struct skipped skipped = {.next_s = batch->step.stage_s[VIDUR_STAGE_LAST]};
     struct progress at = {.phase = group->phase};
 
     while (skipped.times < bounds->times) {
         const double time_s = skipped.next_s;
         const double next_s =
-            run->step_ops->repeated_s(run->step_model, batch, skipped.times + 1);
+            pool->step_ops->repeated_s(pool->step_model, batch, skipped.times + 1);
         if (!(next_s > 0) || !is_harmless(walk, time_s, batch->seen.count) ||
             !skip_one(replica, group, bounds, time_s, &at))
             break;
-        vidur_account_stage(stage, time_s, batch->step.communication_s[1]);
+        vidur_account_stage(stage, time_s,
+                            batch->step.communication_s[VIDUR_STAGE_LAST]);
         vidur_account_gaps(replica->account, batch, time_s, 1);
         vidur_account_execution(&group->ticks, time_s, batch->step.cpu_s, 1);
         skipped.next_s = next_s;
@@ -148,6 +149,7 @@ static struct skipped skip_growing(struct vidur_walk *walk,
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
 {
     struct vidur_run *run = walk->run;
+    const struct vidur_pool_model *pool = walk->server->pool;
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     if (batch->gaps[0].since_s != replica->now_s)
@@ -157,7 +159,7 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
                                   .limit_s = run->limit_s};
     if (bounds.times <= 0)
         return;
-    const struct skipped skipped = run->step_ops->repeated_s
+    const struct skipped skipped = pool->step_ops->repeated_s
                                        ? skip_growing(walk, batch, group, &bounds)
                                        : skip_equal(walk, batch, group, &bounds);
     if (skipped.times == 0)
@@ -167,14 +169,14 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
     vidur_account_idle(replica->account, replica->now_s);
     group->last_done_s = replica->now_s;
     vidur_group_advance(replica, group, (int32_t)skipped.times);
-    batch->step.stage_s[1] = skipped.next_s;
+    batch->step.stage_s[VIDUR_STAGE_LAST] = skipped.next_s;
     run->next_batch_id += skipped.times;
     batch->scheduled_at_s = replica->now_s;
     batch->gaps[0].since_s = replica->now_s;
     batch->decode_context_tokens = group->context_tokens;
     batch->attention_tokens_squared = group->context_tokens + group->count;
     walk->server->ended_at_s = replica->now_s;
-    if (run->ops->repeated)
-        run->ops->repeated(walk->server->scheduler, replica, &batch->seen,
-                           skipped.times);
+    if (pool->ops->repeated)
+        pool->ops->repeated(walk->server->scheduler, replica, &batch->seen,
+                            skipped.times);
 }

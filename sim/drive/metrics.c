@@ -116,11 +116,15 @@ struct totals {
     double span_s;                    /* over replicas */
 };
 
-static struct totals sum_up(const struct vidur_run *run)
+/* Of a pool's replicas; NULL: of all. */
+static struct totals sum_up(const struct vidur_run *run,
+                            const struct vidur_pool_model *pool)
 {
     struct totals totals = {0};
     for (int32_t i = 0; i < run->num_servers; i++) {
         const struct vidur_server *server = &run->servers[i];
+        if (pool && server->pool != pool)
+            continue;
         const struct vidur_replica_account *account = server->replica.account;
         vidur_account_merge(&totals.account, account);
         for (int32_t j = 0; j < server->pipeline.num_stages; j++) {
@@ -153,26 +157,55 @@ static void fill_rates(const struct vidur_run *run, struct vidur_metrics *metric
     metrics->total_tokens_per_s = ratio((double)total, time_s);
 }
 
-static void fill_utilization(const struct vidur_run *run, const struct totals *totals,
-                             struct vidur_metrics *metrics)
+static void fill_pool(const struct vidur_pool_model *pool, const struct totals *totals,
+                      struct vidur_pool_metrics *metrics)
 {
-    const int stages = run->deployment->num_pipeline_stages;
+    const struct vidur_replica_account *account = &totals->account;
+    const int stages = pool->deployment->num_pipeline_stages;
     const double stage_span_s = totals->span_s * stages;
+    const double batches = (double)account->num_batches;
     /* Every stage runs every batch. */
     const double flops =
-        stages * vidur_stage_flops(run->deployment, totals->account.num_tokens,
-                                   totals->account.attention_tokens_squared);
-    metrics->mfu = vidur_mfu_percent(run->deployment, flops, stage_span_s);
+        stages * vidur_stage_flops(pool->deployment, account->num_tokens,
+                                   account->attention_tokens_squared);
+    metrics->mfu = vidur_mfu_percent(pool->deployment, flops, stage_span_s);
     metrics->busy = 100 * ratio(totals->stage.busy_s, stage_span_s);
-    metrics->memory_usage = 100 * ratio(totals->account.block_seconds,
-                                        totals->span_s * (double)run->plan->num_blocks);
+    metrics->memory_usage = 100 * ratio(account->block_seconds,
+                                        totals->span_s * (double)pool->plan.num_blocks);
     metrics->communication_time_fraction =
         ratio(totals->stage.communication_s, totals->stage.busy_s);
-    const double active_s = totals->account.active_s * stages;
+    const double active_s = account->active_s * stages;
     metrics->pipeline_idle_fraction =
         stages == 1 ? 0 : fmax(0, ratio(active_s - totals->stage.busy_s, active_s));
     metrics->mean_waiting_requests =
-        ratio(totals->account.waited_s, totals->span_s / run->num_servers);
+        ratio(account->waited_s, totals->span_s / pool->deployment->num_replicas);
+    metrics->mean_batch_size = ratio((double)account->num_requests, batches);
+    metrics->full_batch_fraction = ratio((double)account->num_full, batches);
+    metrics->blocked_on_memory_fraction = ratio((double)account->num_blocked, batches);
+    metrics->num_batches = account->num_batches;
+    metrics->num_restarts = account->num_restarts;
+    metrics->peak_holders = account->peak_holders;
+}
+
+static void fill_utilization(const struct vidur_run *run, struct vidur_metrics *metrics)
+{
+    double devices = 0;
+    for (int i = 0; i < run->num_pools; i++) {
+        const struct vidur_pool_model *pool = &run->pools[i];
+        const struct totals totals = sum_up(run, pool);
+        struct vidur_pool_metrics of_pool = {.transfers = run->transfers.sums[i]};
+        fill_pool(pool, &totals, &of_pool);
+        if (run->num_pools > 1)
+            metrics->pools[metrics->num_pools++] = of_pool;
+        const double more = vidur_deployment_num_gpus(pool->deployment);
+        devices += more;
+        /* the first pool's as they are, so that one pool's are the whole's to the bit
+         */
+#define X(name) metrics->name += (of_pool.name - metrics->name) * (more / devices);
+        VIDUR_POOL_MEANS(X)
+#undef X
+        metrics->mean_waiting_requests += of_pool.mean_waiting_requests;
+    }
 }
 
 static void fill_batches(const struct vidur_replica_account *sum,
@@ -246,7 +279,7 @@ static void judge_sessions(struct vidur_run *run, struct vidur_metrics *metrics)
 void vidur_run_metrics(struct vidur_run *run, double *scratch,
                        struct vidur_metrics *metrics)
 {
-    const struct totals totals = sum_up(run);
+    const struct totals totals = sum_up(run, NULL);
     *metrics =
         (struct vidur_metrics){.num_requests = run->requests.count,
                                .num_arrived = run->num_arrived,
@@ -259,7 +292,7 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
                                .stopped_early = run->stopped_early,
                                .time_limited = run->time_limited};
     fill_rates(run, metrics);
-    fill_utilization(run, &totals, metrics);
+    fill_utilization(run, metrics);
     fill_batches(&totals.account, metrics);
     fill_latencies(run, scratch, metrics);
     metrics->violated_slo = violated_slo(run, metrics->slo_value);

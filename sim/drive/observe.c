@@ -11,12 +11,14 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
                             const struct vidur_live_batch *batch, int stage)
 {
     const struct vidur_observer *observer = run->options->observer;
+    const struct vidur_pool_model *pool = server->pool;
     const bool last = stage == server->pipeline.num_stages - 1;
     for (int32_t i = 0; i < batch->seen.num_members; i++)
         run->observed_ids[i] = batch->seen.member[i];
     double parts_s[VIDUR_NUM_STEP_PARTS];
-    if (run->step_ops->parts)
-        run->step_ops->parts(run->step_model, &server->replica, batch, parts_s);
+    if (pool->step_ops->parts)
+        pool->step_ops->parts(pool->step_model, &server->replica, batch,
+                              server->pipeline.kinds[stage], parts_s);
     const struct vidur_batch_record record = {
         .batch_id = batch->seen.id,
         .replica = server->replica.index,
@@ -25,7 +27,7 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
         .scheduled_at_s = batch->scheduled_at_s,
         .started_at_s = batch->stage_at_s,
         .ended_at_s = server->replica.now_s,
-        .execution_time_s = batch->step.stage_s[last],
+        .execution_time_s = vidur_stage_s(&server->pipeline, batch, stage),
         .size = batch->seen.count,
         .num_tokens = batch->seen.num_tokens,
         .num_prefill_tokens = batch->seen.num_prefill_tokens,
@@ -35,8 +37,8 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
         .decode_context_tokens = batch->decode_context_tokens,
         .prefill_context_tokens = batch->prefill_context_tokens,
         .prefill_chunk_squares = batch->prefill_chunk_squares,
-        .step_parts_s = run->step_ops->parts ? parts_s : NULL,
-        .flops = vidur_stage_flops(run->deployment, batch->seen.num_tokens,
+        .step_parts_s = pool->step_ops->parts ? parts_s : NULL,
+        .flops = vidur_stage_flops(pool->deployment, batch->seen.num_tokens,
                                    batch->attention_tokens_squared),
         .allocated_blocks = batch->blocks_at_start,
         .num_waiting = batch->waiting_at_start,
@@ -70,12 +72,29 @@ static bool slot_is_free(const struct vidur_pipeline *pipeline, int32_t slot)
     return false;
 }
 
-static int64_t count_in_flight(const struct vidur_server *server)
+/* Members that are in the running list or another batch, too. */
+static int64_t count_chained(const struct vidur_run *run,
+                             const struct vidur_server *server,
+                             const struct vidur_batch *batch)
 {
     int64_t count = 0;
-    for (int32_t slot = 0; slot < server->pipeline.num_slots; slot++)
+    if (!server->pool->ops->chains_chunks || server->pipeline.num_slots == 1)
+        return 0;
+    for (int32_t i = 0; i < batch->num_members; i++)
+        count += batch->member_prefix[i] + batch->member_tokens[i] <
+                 run->requests.prefill_tokens[batch->member[i]];
+    return count;
+}
+
+static int64_t count_in_flight(const struct vidur_run *run,
+                               const struct vidur_server *server)
+{
+    int64_t count = 0;
+    for (int32_t slot = 0; slot < server->pipeline.num_slots; slot++) {
+        const struct vidur_batch *batch = &server->pipeline.batches[slot].seen;
         if (!slot_is_free(&server->pipeline, slot))
-            count += server->pipeline.batches[slot].seen.count;
+            count += batch->count - count_chained(run, server, batch);
+    }
     return count;
 }
 
@@ -89,12 +108,24 @@ static void check_store(const struct vidur_replica *replica)
     for (int32_t i = pool->blocks[pool->num_blocks].next; i != pool->num_blocks;
          i = pool->blocks[i].next)
         queued++;
-    for (int64_t i = 0; i < replica->requests->count; i++)
-        if (replica->store->slot_of[i] >= 0)
-            slots += replica->requests->blocks[i];
+    for (int64_t i = 0; i < replica->requests->count; i++) {
+        const int32_t slot = replica->store->slot_of[i];
+        if (slot >= 0) /* where it departs, the table may count those of the next */
+            slots += replica->hands_over ? replica->store->held[slot]
+                                         : replica->requests->blocks[i];
+    }
     assert(replica->allocated_blocks == vidur_block_store_allocated(replica->store));
     assert(queued == pool->num_free);
     assert(holders == slots);
+}
+
+static int64_t count_loaded(const struct vidur_server *server)
+{
+    int64_t count = 0;
+    for (int32_t i = server->replica.loaded_head; i != VIDUR_NO_REQUEST;
+         i = server->replica.requests->next[i])
+        count++;
+    return count;
 }
 
 void vidur_run_check_conservation(const struct vidur_run *run)
@@ -108,19 +139,28 @@ void vidur_run_check_conservation(const struct vidur_run *run)
         allocated += server->replica.allocated_blocks;
         assert(server->replica.allocated_blocks <= server->replica.num_blocks);
         requests += server->replica.queue_length + count_running(server) +
-                    count_in_flight(server) + server->replica.account->num_completed;
+                    count_in_flight(run, server) + count_loaded(server) +
+                    server->replica.account->num_completed +
+                    server->replica.account->num_departed;
+        routed += server->replica.account->num_loaded;
     }
     /* Such a scheduler keeps requests and blocks of its own between iterations. */
-    if (run->ops->keeps_blocks)
+    if (run->pools[0].ops->keeps_blocks)
         return;
     assert(requests == routed);
+    bool any_store = false;
     for (int32_t i = 0; i < run->num_servers; i++)
-        if (run->servers[i].replica.store)
+        if (run->servers[i].replica.store) {
             check_store(&run->servers[i].replica);
-    if (run->servers[0].replica.store)
+            any_store = true;
+        }
+    if (any_store)
         return;
-    for (int64_t i = 0; i < run->requests.count; i++)
+    for (int64_t i = 0; i < run->requests.count; i++) {
         held += run->requests.blocks[i];
+        if (run->onward.num_servers > 0)
+            held += run->transfers.held[i];
+    }
     assert(held == allocated);
 }
 

@@ -21,18 +21,22 @@ static void mark_renewable(struct vidur_server *server, struct vidur_live_batch 
 int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
                              bool starts)
 {
+    const struct vidur_pool_model *pool = server->pool;
     struct vidur_pipeline *pipeline = &server->pipeline;
     const int32_t slot = pipeline->free_slots[pipeline->num_free - 1];
     struct vidur_live_batch *batch = &pipeline->batches[slot];
 
     vidur_batch_clear(batch);
-    run->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
-    if (batch->seen.count == 0)
+    pool->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
+    if (batch->seen.count == 0) {
+        /* What its plans had reserved is free now. */
+        if (pipeline->in_flight == 0 && server->to_load_head != VIDUR_NO_REQUEST)
+            vidur_transfers_start(run, server);
         return VIDUR_NO_BATCH;
-    run->step_ops->time(run->step_model, &server->replica, batch);
-    if (!(batch->step.stage_s[0] > 0 && batch->step.stage_s[1] > 0 &&
-          batch->step.stage_s[0] < 0x1p16)) {
-        run->step_ops->fail(run->step_model, batch, run->err);
+    }
+    pool->step_ops->time(pool->step_model, &server->replica, batch);
+    if (!vidur_pipeline_can_time(pipeline, batch)) {
+        pool->step_ops->fail(pool->step_model, batch, run->err);
         return VIDUR_BATCH_FAILED;
     }
     if (pipeline->in_flight == 0)
@@ -61,7 +65,7 @@ static double latency_s(const struct vidur_server *server,
                         const struct vidur_live_batch *batch)
 {
     return vidur_pipeline_is_single(&server->pipeline)
-               ? batch->step.stage_s[1]
+               ? batch->step.stage_s[VIDUR_STAGE_LAST]
                : server->replica.now_s - batch->scheduled_at_s;
 }
 
@@ -73,8 +77,8 @@ void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
     vidur_batch_finish(batch, replica, latency_s(server, batch));
     if (run->sending.is_active)
         vidur_sending_completed(&run->sending, replica);
-    if (run->ops->batch_end)
-        run->ops->batch_end(server->scheduler, replica, &batch->seen);
+    if (server->pool->ops->batch_end)
+        server->pool->ops->batch_end(server->scheduler, replica, &batch->seen);
     else
         vidur_batch_requeue(replica, &batch->seen);
     vidur_pipeline_retire(&server->pipeline, slot);
@@ -109,6 +113,8 @@ void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
                            run->front_end.per_prompt_token_s *
                                run->workload->num_prefill_tokens[request];
         run->seen_at_s[request] = front->free_at_s + run->front_end.delay_s;
+    } else if (run->seen_at_s) {
+        run->seen_at_s[request] = table->arrived_at_s[request];
     }
     table->next[request] = VIDUR_NO_REQUEST;
     if (front->head == VIDUR_NO_REQUEST)

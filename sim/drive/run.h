@@ -2,11 +2,12 @@
 #define VIDUR_SIM_RUN_H
 
 #include "drive/event_queue.h"
+#include "drive/pool.h"
 #include "drive/sending.h"
+#include "drive/transfers.h"
 #include "replica/pipeline.h"
 #include "replica/router.h"
 #include "replica/slo_watch.h"
-#include "steps/step_model.h"
 
 #include <vidur/simulator.h>
 
@@ -33,24 +34,42 @@ struct vidur_server {
     struct vidur_replica replica;
     struct vidur_pipeline pipeline;
     struct vidur_front_end front_end;
+    const struct vidur_pool_model *pool;
     void *scheduler; /* the policy's state */
     double ended_at_s;
+    int32_t to_load_head, to_load_tail; /* requests from another pool that wait until
+                                           it can load them, linked by `next` */
+    double woken_at_s; /* it is to be asked for a batch then; infinity: no need */
 };
 
+/* Servers that a router chooses among. */
+struct vidur_route {
+    const struct vidur_router_ops *router;
+    struct vidur_router_state state;
+    const struct vidur_replica **replicas; /* [num_servers] */
+    int32_t first_server, num_servers;
+};
+
+/* The server that the request, the next one, goes to. */
+static inline int32_t vidur_route_pick(struct vidur_route *route, int32_t request)
+{
+    return route->first_server +
+           route->router->pick(&route->state, route->replicas, request);
+}
+
 struct vidur_run {
-    const struct vidur_deployment *deployment;
-    const struct vidur_memory_plan *plan;
-    const struct vidur_scheduler_ops *ops;
-    const struct vidur_step_model_ops *step_ops;
-    const void *step_model;
+    const struct vidur_fleet *fleet;
+    const struct vidur_pool_model *pools;
+    int num_pools;
     const struct vidur_workload *workload;
     const struct vidur_run_options *options;
     struct vidur_request_table requests;
     struct vidur_server *servers;
     int32_t num_servers;
-    const struct vidur_replica **replicas; /* the servers', for the router */
-    const struct vidur_router_ops *router;
-    struct vidur_router_state router_state;
+    const struct vidur_replica **replicas; /* the servers', for the routers */
+    struct vidur_route entry;              /* of requests that arrive */
+    struct vidur_route onward; /* of those that depart; num_servers 0: none does */
+    struct vidur_transfers transfers;
     struct vidur_token_gaps *gaps;
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;
@@ -71,8 +90,9 @@ struct vidur_run {
     int64_t next_report; /* batches */
     bool stopped_early;
     bool time_limited;
-    bool watching;  /* stop early */
-    bool by_events; /* driven by events.c, not by the stepper */
+    bool watching;    /* stop early */
+    bool by_events;   /* driven by events.c, not by the stepper */
+    bool walk_failed; /* run->err says why */
     struct vidur_error *err;
 };
 
@@ -96,7 +116,8 @@ static inline int64_t vidur_arrival_id(const struct vidur_arrivals *arrivals,
 int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
                              bool starts);
 
-/* The last stage ended: bookkeeping, scheduler, slot. */
+/* The last stage ended: bookkeeping, scheduler, slot. What departs with it, or can be
+ * loaded now, is the driver's: vidur_transfers_depart, vidur_transfers_start. */
 void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
                          int32_t slot);
 

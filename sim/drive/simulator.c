@@ -1,22 +1,13 @@
-#include "drive/run.h"
-#include "replica/block_store.h"
-
-#include "base/policy.h"
+#include "drive/layout.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct vidur_simulator {
-    struct vidur_deployment deployment;
-    struct vidur_memory_plan plan;
-    int max_tokens;
-    const struct vidur_scheduler_ops *ops;
-    const struct vidur_router_ops *router;
-    const struct vidur_step_model_ops *step_ops;
-    void *step_model;
-    size_t step_model_bytes;
-    struct vidur_scheduler_env env;
+    struct vidur_fleet fleet;
+    struct vidur_pool_model pools[VIDUR_MAX_POOLS]; /* the fleet's, as far as built */
+    int num_pools;
     struct vidur_arena arena; /* of the last run */
     struct vidur_token_gaps gaps;
     struct vidur_request_records records;
@@ -24,85 +15,29 @@ struct vidur_simulator {
 
 /* ---- Creation ---- */
 
-static int batch_cap(const struct vidur_simulator *simulator)
+static int create(struct vidur_simulator **out, const struct vidur_fleet *fleet,
+                  struct vidur_error *err)
 {
-    return (int)vidur_knob_value(&simulator->deployment.scheduler,
-                                 simulator->ops->batch_cap);
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return vidur_fail(err, VIDUR_ENOMEM, "no memory for a simulator");
+    (*out)->fleet = *fleet;
+    return 0;
 }
 
-static void describe_env(struct vidur_simulator *simulator)
+/* The next of the fleet's pools. */
+static int add_pool(struct vidur_simulator *simulator,
+                    const struct vidur_scheduler_ops *ops,
+                    const struct vidur_simulator_inputs *inputs,
+                    struct vidur_error *err)
 {
-    const struct vidur_deployment *deployment = &simulator->deployment;
-    const struct vidur_scheduler_config *knobs = &deployment->scheduler;
-    const int64_t per_request = simulator->max_tokens / knobs->block_size;
-    simulator->env = (struct vidur_scheduler_env){
-        .deployment = deployment,
-        .plan = &simulator->plan,
-        .max_tokens = simulator->max_tokens,
-        .blocks_per_request = per_request > 0 ? per_request : 1,
-        .batch_capacity = batch_cap(simulator),
-        .batches_at_once = simulator->ops->batches_at_once
-                               ? simulator->ops->batches_at_once(deployment)
-                               : deployment->num_pipeline_stages};
-}
-
-static int build_step_model(struct vidur_simulator *simulator,
-                            const struct vidur_timetable *timetable,
-                            struct vidur_error *err)
-{
-    const struct vidur_step_env env = {.deployment = &simulator->deployment,
-                                       .timetable = timetable,
-                                       .max_tokens = simulator->max_tokens};
-    simulator->step_ops = simulator->ops->step_model;
-    simulator->step_model_bytes =
-        vidur_arena_bytes(simulator->step_ops->state_bytes(&env), 1);
-    simulator->step_model =
-        aligned_alloc(VIDUR_ARENA_ALIGN, simulator->step_model_bytes);
-    if (!simulator->step_model)
-        return vidur_fail(err, VIDUR_ENOMEM, "no memory for the step model");
-    return simulator->step_ops->init(simulator->step_model, &env, err);
-}
-
-/* Facts that no default can stand for. */
-static int check_scheduler(const struct vidur_scheduler_ops *ops,
-                           struct vidur_error *err)
-{
-    const char *missing = NULL;
-    if (!ops->step_model)
-        missing = "step_model";
-    else if (ops->batch_cap == VIDUR_KNOB_NONE)
-        missing = "batch_cap";
-    else if (ops->whole_prompts && ops->token_budget == VIDUR_KNOB_NONE)
-        missing = "token_budget for its whole_prompts";
-    else if (!ops->next_batch)
-        missing = "next_batch";
-    if (!missing)
-        return 0;
-    return vidur_fail(err, VIDUR_EINVAL, "scheduler '%s' has no %s; set that member",
-                      ops->name, missing);
-}
-
-static int build(struct vidur_simulator *simulator,
-                 const struct vidur_timetable *timetable, struct vidur_error *err)
-{
-    const struct vidur_deployment *deployment = &simulator->deployment;
-    if (simulator->max_tokens < 1)
-        return vidur_fail(err, VIDUR_EINVAL, "workload.max_tokens: %d is below 1",
-                          simulator->max_tokens);
-    if (check_scheduler(simulator->ops, err))
-        return -1;
-    vidur_memory_plan_with(simulator->ops, deployment, simulator->max_tokens,
-                           &simulator->plan);
-    if (!simulator->plan.fits)
-        return vidur_fail(
-            err, VIDUR_EINVAL,
-            "%s does not fit in the memory of %s with tensor_parallel_size "
-            "%d and num_pipeline_stages %d; use more or larger devices",
-            deployment->model.name, deployment->device.name,
-            deployment->tensor_parallel_size, deployment->num_pipeline_stages);
-    simulator->router = vidur_router_find(deployment->router);
-    describe_env(simulator);
-    return build_step_model(simulator, timetable, err);
+    const struct vidur_pool *config = &simulator->fleet.pools[simulator->num_pools];
+    struct vidur_pool_model *pool = &simulator->pools[simulator->num_pools++];
+    *pool = (struct vidur_pool_model){.deployment = &config->deployment,
+                                      .role = config->role,
+                                      .ops = ops,
+                                      .max_tokens = inputs->max_tokens};
+    return vidur_pool_model_build(pool, inputs->timetable, err);
 }
 
 int vidur_simulator_create_with(struct vidur_simulator **out,
@@ -111,16 +46,15 @@ int vidur_simulator_create_with(struct vidur_simulator **out,
                                 const struct vidur_simulator_inputs *inputs,
                                 struct vidur_error *err)
 {
-    struct vidur_simulator *simulator = calloc(1, sizeof *simulator);
-    if (!simulator)
-        return vidur_fail(err, VIDUR_ENOMEM, "no memory for a simulator");
-    simulator->deployment = *deployment;
-    simulator->ops = ops;
-    simulator->max_tokens = inputs->max_tokens;
+    struct vidur_simulator *simulator;
+    struct vidur_fleet fleet;
+    vidur_fleet_of(&fleet, deployment);
     /* The deployment may name a scheduler that is not in the registry. */
     if (vidur_scheduler_find(ops->name) == ops)
-        strcpy(simulator->deployment.scheduler.type, ops->name);
-    if (build(simulator, inputs->timetable, err)) {
+        strcpy(fleet.pools[0].deployment.scheduler.type, ops->name);
+    if (create(&simulator, &fleet, err))
+        return -1;
+    if (add_pool(simulator, ops, inputs, err)) {
         vidur_simulator_destroy(simulator);
         return -1;
     }
@@ -141,192 +75,72 @@ int vidur_simulator_create(struct vidur_simulator **out,
                                        deployment, &inputs, err);
 }
 
+/* A request that moves must fit into either replica beside nothing else. */
+static int check_room(const struct vidur_simulator *simulator, struct vidur_error *err)
+{
+    for (int i = 0; simulator->fleet.num_pools > 1 && i < simulator->num_pools; i++) {
+        const struct vidur_pool_model *pool = &simulator->pools[i];
+        const int size = pool->deployment->scheduler.block_size;
+        const int64_t needed = (pool->max_tokens + size - 1) / size;
+        if (pool->plan.num_blocks < needed)
+            return vidur_fail(
+                err, VIDUR_EINVAL,
+                "pools.%d.scheduler.num_blocks: the KV cache of a replica "
+                "has %lld blocks of %d tokens, a request of %d tokens "
+                "needs %lld; give it more blocks",
+                i, (long long)pool->plan.num_blocks, size, pool->max_tokens,
+                (long long)needed);
+    }
+    return 0;
+}
+
+int vidur_simulator_create_fleet(struct vidur_simulator **out,
+                                 const struct vidur_fleet *fleet,
+                                 const struct vidur_timetable *const *timetables,
+                                 int max_tokens, struct vidur_error *err)
+{
+    struct vidur_simulator *simulator;
+    int status = 0;
+    if (vidur_fleet_check(fleet, err) || create(&simulator, fleet, err))
+        return -1;
+    for (int i = 0; status == 0 && i < fleet->num_pools; i++) {
+        const struct vidur_simulator_inputs inputs = {timetables[i], max_tokens};
+        const char *type = fleet->pools[i].deployment.scheduler.type;
+        status = add_pool(simulator, vidur_scheduler_find(type), &inputs, err);
+        if (status && fleet->num_pools > 1)
+            vidur_fail_prefix(err, "pools.%d", i);
+    }
+    if (status || check_room(simulator, err)) {
+        vidur_simulator_destroy(simulator);
+        return -1;
+    }
+    *out = simulator;
+    return 0;
+}
+
 void vidur_simulator_destroy(struct vidur_simulator *simulator)
 {
     if (!simulator)
         return;
-    free(simulator->step_model);
+    for (int i = 0; i < simulator->num_pools; i++)
+        vidur_pool_model_release(&simulator->pools[i]);
     free(simulator->gaps.values);
     vidur_arena_fini(&simulator->arena);
     free(simulator);
 }
 
-/* ---- Laying out a run's memory ---- */
-
-struct layout {
-    struct vidur_replica_sizes sizes;
-    int64_t num_requests;
-    int64_t num_servers;
-    int64_t num_sessions;
-    size_t sending_bytes;
-    int num_slos;
-    int64_t event_capacity;
-    size_t scheduler_bytes;
-    struct vidur_front_end_times front_end;
-    struct vidur_block_store_sizes store; /* num_slots 0: blocks are only counted */
-    bool cpu_overhead;
-    bool by_events;
-    bool by_server; /* each server alone: lists of requests are needed */
-    bool sends;     /* completions send requests */
-};
-
-/* More requests than blocks cannot run, unless a foreign policy takes none. */
-static int64_t running_bound(const struct vidur_simulator *simulator, int64_t requests)
-{
-    const int64_t slots =
-        (int64_t)simulator->env.batch_capacity * (simulator->env.batches_at_once + 1);
-    const int64_t bound =
-        simulator->plan.num_blocks > slots ? simulator->plan.num_blocks : slots;
-    const bool ours = vidur_scheduler_find(simulator->ops->name) == simulator->ops;
-    return ours && bound < requests ? bound : requests;
-}
-
-/* Observers see every batch and event, in the order of the events. */
-static bool is_observed(const struct vidur_run_options *options)
-{
-    return options->observer && (options->observer->batch || options->observer->event);
-}
-
-/* Blocks need names where prompts share them. */
-static struct vidur_block_store_sizes
-store_sizes(const struct vidur_simulator *simulator,
-            const struct vidur_workload *workload)
-{
-    const struct vidur_scheduler_config *knobs = &simulator->deployment.scheduler;
-    if (!simulator->ops->shares_prefixes || !knobs->prefix_caching ||
-        (!workload->prompts.prompt && workload->sessions.count == 0))
-        return (struct vidur_block_store_sizes){0};
-    return (struct vidur_block_store_sizes){.num_blocks =
-                                                (int32_t)simulator->plan.num_blocks,
-                                            .num_slots = simulator->env.batch_capacity,
-                                            .block_size = knobs->block_size,
-                                            .max_tokens = simulator->max_tokens};
-}
-
-static struct layout plan_layout(struct vidur_simulator *simulator,
-                                 const struct vidur_workload *workload,
-                                 const struct vidur_run_options *options)
-{
-    const int64_t bound = running_bound(simulator, workload->num_requests);
-    struct layout layout = {
-        .num_requests = workload->num_requests,
-        .num_servers = simulator->deployment.num_replicas,
-        .num_sessions = workload->sessions.count,
-        .num_slos = options->num_slos,
-        .cpu_overhead = simulator->step_ops->has_cpu_overhead(simulator->step_model)};
-    const bool observed = is_observed(options);
-    /* Stages of load bind replicas together, which the stepper walks one by one. */
-    layout.by_events =
-        options->plain_stepping || observed || workload->stages.count > 1;
-    simulator->env.running_capacity = (int32_t)(2 * bound + 64);
-    layout.sizes = (struct vidur_replica_sizes){
-        .num_stages = simulator->deployment.num_pipeline_stages,
-        .batch_capacity = simulator->env.batch_capacity,
-        .batches_at_once = simulator->env.batches_at_once,
-        .running_capacity = simulator->env.running_capacity,
-        .block_size = simulator->deployment.scheduler.block_size,
-        .grouping = simulator->ops->groups_decodes && !layout.by_events};
-    layout.store = store_sizes(simulator, workload);
-    if (simulator->step_ops->front_end)
-        layout.front_end = simulator->step_ops->front_end(simulator->step_model);
-    layout.sends = workload->concurrency > 0 || workload->sessions.count > 0;
-    layout.sending_bytes = layout.sends ? vidur_sending_bytes(workload) : 0;
-    const bool apart = !layout.sends || (workload->concurrency == 0 &&
-                                         simulator->router->keeps_sessions);
-    layout.by_server = simulator->router->is_static && apart && !observed &&
-                       layout.num_servers > 1 && workload->stages.count < 2;
-    /* All requests can arrive together; per server: schedules, and per batch in flight
-     * a few events. */
-    if (layout.by_events)
-        layout.event_capacity =
-            workload->num_requests +
-            layout.num_servers * (4 + 3 * (int64_t)layout.sizes.batches_at_once +
-                                  2 * (int64_t)layout.sizes.num_stages);
-    layout.scheduler_bytes =
-        simulator->ops->state_bytes ? simulator->ops->state_bytes(&simulator->env) : 0;
-    return layout;
-}
-
-static size_t layout_bytes(const struct layout *layout)
-{
-    const size_t servers = (size_t)layout->num_servers;
-    const size_t requests = (size_t)layout->num_requests;
-    const size_t store =
-        layout->store.num_slots > 0
-            ? vidur_block_store_bytes(&layout->store, layout->num_requests)
-            : 0;
-    const size_t each = store + vidur_replica_bytes(&layout->sizes) +
-                        vidur_pipeline_bytes(&layout->sizes) +
-                        vidur_arena_bytes(layout->scheduler_bytes, 1);
-    return servers * each +
-           vidur_requests_bytes(layout->num_requests, layout->cpu_overhead) +
-           vidur_arena_bytes(servers, sizeof(struct vidur_server)) +
-           vidur_arena_bytes(servers, sizeof(void *)) +
-           vidur_arena_bytes(servers, sizeof(bool)) +
-           vidur_arena_bytes(servers, vidur_walk_bytes()) +
-           vidur_arena_bytes((size_t)layout->num_slos, sizeof(struct vidur_slo_count)) +
-           vidur_arena_bytes((size_t)layout->event_capacity,
-                             sizeof(struct vidur_event)) +
-           vidur_arena_bytes((size_t)layout->sizes.batch_capacity, sizeof(int64_t)) +
-           3 * vidur_arena_bytes(requests, sizeof(double)) +
-           2 * vidur_arena_bytes(requests + servers + 1, sizeof(int32_t)) +
-           layout->sending_bytes +
-           vidur_arena_bytes(layout->store.num_slots > 0 ? requests : 0,
-                             sizeof(int32_t)) +
-           vidur_arena_bytes((size_t)layout->num_sessions, sizeof(int32_t)) +
-           3 * vidur_arena_bytes((size_t)layout->num_sessions, sizeof(double)) + 4096;
-}
-
-static void init_server(struct vidur_simulator *simulator, struct vidur_run *run,
-                        const struct layout *layout, int32_t index)
-{
-    struct vidur_server *server = &run->servers[index];
-    struct vidur_replica *replica = &server->replica;
-    const struct vidur_deployment *deployment = &simulator->deployment;
-    const int64_t blocks = simulator->plan.num_blocks;
-    *replica = (struct vidur_replica){
-        .requests = &run->requests,
-        .num_blocks = blocks,
-        .watermark_blocks =
-            (int64_t)(deployment->scheduler.watermark_blocks_fraction * (double)blocks),
-        .context_granularity =
-            simulator->step_ops->context_granularity(simulator->step_model),
-        .keeps_blocks = simulator->ops->keeps_blocks,
-        .fixed_blocks = simulator->ops->fixed_blocks,
-        /* what shares prefixes is none of the reference's schedulers */
-        .corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED ||
-                     simulator->ops->shares_prefixes,
-        .index = index};
-    vidur_replica_init(replica, &simulator->arena, &layout->sizes);
-    replica->account->full_size =
-        batch_cap(simulator) / deployment->num_pipeline_stages;
-    replica->account->gaps = &simulator->gaps;
-    replica->account->watch = run->watching ? &run->watch : NULL;
-    replica->lists_completed = layout->sends;
-    if (layout->store.num_slots > 0)
-        replica->store =
-            vidur_block_store_new(&simulator->arena, &layout->store, run->workload);
-    vidur_pipeline_init(&server->pipeline, &simulator->arena, &layout->sizes);
-    server->scheduler =
-        vidur_arena_alloc(&simulator->arena, layout->scheduler_bytes, 1);
-    server->front_end = (struct vidur_front_end){.head = VIDUR_NO_REQUEST};
-    server->ended_at_s = 0;
-    if (simulator->ops->init)
-        simulator->ops->init(server->scheduler, &simulator->env);
-    run->replicas[index] = replica;
-}
+/* ---- Preparing a run ---- */
 
 /* Room for when requests arrive, where stages of load or completions say it, and for
  * when schedulers see them, where front ends say it. */
 static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
-                           const struct layout *layout)
+                           const struct vidur_layout *layout)
 {
     const struct vidur_front_end_times *front_end = &layout->front_end;
-    const bool sends = layout->sends;
     struct vidur_request_table *table = &run->requests;
     const size_t count = (size_t)table->count;
     const bool staged = run->workload->stages.count > 1;
-    if (sends || staged) {
+    if (layout->sends || staged) {
         run->moved_arrivals_s =
             vidur_arena_alloc(&simulator->arena, count, sizeof(double));
         memcpy(run->moved_arrivals_s, table->arrived_at_s, count * sizeof(double));
@@ -335,50 +149,55 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
             run->moved_arrivals_s[i] = INFINITY; /* nobody knows yet */
         table->arrived_at_s = run->moved_arrivals_s;
     }
-    if (sends)
+    if (layout->sends)
         vidur_sending_init(&run->sending, &simulator->arena, run->workload,
                            run->moved_arrivals_s);
     table->seen_at_s = table->arrived_at_s;
     run->front_end = *front_end;
     run->has_front_end = front_end->per_prompt_token_s > 0 || front_end->delay_s > 0;
-    if (!run->has_front_end)
+    if (!run->has_front_end && run->fleet->pools[0].role == VIDUR_POOL_ALL)
         return;
     run->seen_at_s = vidur_arena_alloc(&simulator->arena, count, sizeof(double));
     table->seen_at_s = run->seen_at_s;
 }
 
+/* A router over the servers of pools from `first_pool` on, of which there are
+ * `num_servers` from `first_server` on. */
+static void init_route(struct vidur_run *run, struct vidur_route *route, int first_pool,
+                       struct vidur_arena *arena)
+{
+    const size_t sessions = (size_t)run->workload->sessions.count;
+    const struct vidur_deployment *deployment = run->pools[first_pool].deployment;
+    route->router = vidur_router_find(deployment->router);
+    route->replicas = run->replicas + route->first_server;
+    vidur_router_init(&route->state, deployment, run->workload);
+    route->state.num_replicas = route->num_servers;
+    route->state.replica_of =
+        vidur_arena_alloc(arena, sessions, sizeof *route->state.replica_of);
+    for (size_t i = 0; i < sessions; i++)
+        route->state.replica_of[i] = -1;
+}
+
 static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
-                     const struct layout *layout)
+                     const struct vidur_layout *layout)
 {
     struct vidur_arena *arena = &simulator->arena;
-    const size_t servers = (size_t)layout->num_servers;
-    run->num_servers = (int32_t)layout->num_servers;
-    run->servers = vidur_arena_alloc(arena, servers, sizeof *run->servers);
-    run->replicas = vidur_arena_alloc(arena, servers, sizeof *run->replicas);
-    run->touched = vidur_arena_alloc(arena, servers, sizeof *run->touched);
-    memset(run->touched, 0, servers * sizeof *run->touched);
-    run->walks = vidur_arena_alloc(arena, servers, vidur_walk_bytes());
-    run->events.events = vidur_arena_alloc(arena, (size_t)layout->event_capacity,
-                                           sizeof *run->events.events);
-    run->session_scratch =
-        vidur_arena_alloc(arena, 3 * (size_t)layout->num_sessions, sizeof(double));
-    if (layout->store.num_slots > 0)
-        run->requests.cached_tokens =
-            vidur_arena_zalloc(arena, (size_t)layout->num_requests, sizeof(int32_t));
-    run->observed_ids = vidur_arena_alloc(arena, (size_t)layout->sizes.batch_capacity,
-                                          sizeof *run->observed_ids);
+    const struct vidur_deployment *first = run->pools[0].deployment;
     vidur_slo_watch_init(&run->watch,
                          vidur_arena_alloc(arena, (size_t)layout->num_slos,
                                            sizeof(struct vidur_slo_count)),
                          run->options, run->workload,
-                         run->deployment->semantics == VIDUR_SEMANTICS_CORRECTED);
-    for (int32_t i = 0; i < run->num_servers; i++)
-        init_server(simulator, run, layout, i);
-    vidur_router_init(&run->router_state, run->deployment, run->workload);
-    run->router_state.replica_of = vidur_arena_alloc(
-        arena, (size_t)layout->num_sessions, sizeof *run->router_state.replica_of);
-    for (int64_t i = 0; i < layout->num_sessions; i++)
-        run->router_state.replica_of[i] = -1;
+                         first->semantics == VIDUR_SEMANTICS_CORRECTED);
+    run->session_scratch = vidur_arena_alloc(
+        arena, 3 * (size_t)run->workload->sessions.count, sizeof(double));
+    vidur_layout_servers(layout, run, arena);
+    run->entry.num_servers = run->onward.first_server = (int32_t)layout->num_entries;
+    init_route(run, &run->entry, 0, arena);
+    run->onward.num_servers = run->num_servers - run->entry.num_servers;
+    if (run->onward.num_servers > 0) {
+        init_route(run, &run->onward, vidur_fleet_num_entries(run->fleet), arena);
+        vidur_transfers_init(&run->transfers, arena, run);
+    }
     vidur_token_gaps_reset(&simulator->gaps);
     simulator->gaps.of_batches = run->options->tbt_definition == VIDUR_TBT_BATCH;
 }
@@ -393,7 +212,7 @@ static void route_all(struct vidur_run *run, int32_t *ids, int32_t *first)
     const int64_t count = run->requests.count;
     memset(first, 0, ((size_t)run->num_servers + 1) * sizeof *first);
     for (int64_t i = 0; i < count; i++) {
-        target[i] = run->router->pick(&run->router_state, run->replicas, (int32_t)i);
+        target[i] = vidur_route_pick(&run->entry, (int32_t)i);
         first[target[i] + 1]++;
     }
     for (int32_t i = 0; i < run->num_servers; i++)
@@ -495,7 +314,9 @@ static void keep_records(struct vidur_simulator *simulator, struct vidur_run *ru
         .arrived_prefill_tokens = run->workload->num_prefill_tokens,
         .arrived_decode_tokens = run->workload->num_decode_tokens,
         .num_restarts = table->num_restarts,
-        .cached_tokens = table->cached_tokens};
+        .cached_tokens = table->cached_tokens,
+        .departed_at_s = run->transfers.departed_at_s,
+        .loaded_at_s = run->transfers.loaded_at_s};
 }
 
 static int check_options(const struct vidur_workload *workload,
@@ -528,15 +349,14 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
 {
     if (check_options(workload, options, err))
         return -1;
-    const struct layout layout = plan_layout(simulator, workload, options);
-    struct vidur_run run = {.deployment = &simulator->deployment,
-                            .plan = &simulator->plan,
-                            .ops = simulator->ops,
-                            .step_ops = simulator->step_ops,
-                            .step_model = simulator->step_model,
+    struct vidur_layout layout;
+    vidur_layout_plan(&layout, simulator->pools, simulator->num_pools, workload,
+                      options);
+    struct vidur_run run = {.fleet = &simulator->fleet,
+                            .pools = simulator->pools,
+                            .num_pools = simulator->num_pools,
                             .workload = workload,
                             .options = options,
-                            .router = simulator->router,
                             .gaps = &simulator->gaps,
                             .limit_s = options->time_limit_s > 0 ? options->time_limit_s
                                                                  : INFINITY,
@@ -545,7 +365,8 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
                             .watching = options->stop_early && options->num_slos > 0,
                             .err = err};
     simulator->records = (struct vidur_request_records){0};
-    if (vidur_arena_reserve(&simulator->arena, layout_bytes(&layout), err) ||
+    if (vidur_arena_reserve(&simulator->arena,
+                            vidur_layout_bytes(&layout, simulator->pools), err) ||
         vidur_requests_init(&run.requests, &simulator->arena, workload,
                             layout.cpu_overhead, err))
         return -1;
@@ -571,7 +392,9 @@ vidur_simulator_requests(const struct vidur_simulator *simulator)
 
 int64_t vidur_simulator_memory_bytes(const struct vidur_simulator *simulator)
 {
-    return (int64_t)(sizeof *simulator + simulator->step_model_bytes +
-                     simulator->arena.size_bytes +
-                     (size_t)simulator->gaps.capacity * sizeof *simulator->gaps.values);
+    size_t bytes = sizeof *simulator + simulator->arena.size_bytes +
+                   (size_t)simulator->gaps.capacity * sizeof *simulator->gaps.values;
+    for (int i = 0; i < simulator->num_pools; i++)
+        bytes += simulator->pools[i].step_model_bytes;
+    return (int64_t)bytes;
 }

@@ -16,11 +16,13 @@ enum { POLL_INSTANTS = 1024 };
  * the SLOs this often. */
 static const double drain_slice_s = 10;
 
-/* What is sent to the only replica arrives there, known only up to the next
+/* Something wakes a replica like an arrival where it comes from another pool, or frees
+ * blocks. What is sent to the only replica arrives there, known only up to the next
  * completion. */
 static void look_ahead(struct vidur_walk *walk)
 {
-    walk->next_arrival_s = vidur_run_next_seen_s(walk->run, walk->server);
+    walk->next_arrival_s =
+        fmin(vidur_run_next_seen_s(walk->run, walk->server), walk->server->woken_at_s);
     if (walk->takes_sent)
         walk->next_arrival_s =
             fmin(walk->next_arrival_s, vidur_sending_next_s(&walk->run->sending));
@@ -39,10 +41,16 @@ static void take_sent(struct vidur_walk *walk, double before_s, double until_s)
 static bool take_arrivals(struct vidur_walk *walk, double now_s)
 {
     bool just_now = false;
-    for (double seen_s;
-         (seen_s = vidur_run_next_seen_s(walk->run, walk->server)) <= now_s;) {
-        just_now = seen_s == now_s;
-        vidur_run_hand_over(walk->run, walk->server);
+    for (;;) {
+        const double seen_s = vidur_run_next_seen_s(walk->run, walk->server);
+        const double next_s = fmin(seen_s, walk->server->woken_at_s);
+        if (!(next_s <= now_s))
+            break;
+        just_now = next_s == now_s;
+        if (walk->server->woken_at_s <= next_s)
+            walk->server->woken_at_s = INFINITY;
+        else
+            vidur_run_hand_over(walk->run, walk->server);
     }
     look_ahead(walk);
     return just_now;
@@ -63,11 +71,34 @@ static int form_batches(struct vidur_walk *walk)
     return 0;
 }
 
+static void catch_up(struct vidur_run *run, double until_s);
+static void look_ahead_all(struct vidur_run *run);
+
+/* After a batch's end in a fleet whose pools hand requests over: those that depart with
+ * it go on, and those that wait to be loaded may be. Either may wake other replicas. */
+static void hand_over(struct vidur_walk *walk, double now_s)
+{
+    struct vidur_run *run = walk->run;
+    struct vidur_server *server = walk->server;
+    if (server->replica.departed_head != VIDUR_NO_REQUEST) {
+        catch_up(run, now_s);
+        vidur_transfers_depart(run, server);
+        look_ahead_all(run);
+    }
+    if (server->to_load_head != VIDUR_NO_REQUEST &&
+        vidur_transfers_start(run, server)) {
+        walk->until_s = now_s;
+        look_ahead_all(run);
+    }
+}
+
 /* After a batch's end, which may have sent requests: one replica gets them all, among
  * several the router chooses when everything has happened at their arrival. */
-static void pass_on(struct vidur_walk *walk)
+static void pass_on(struct vidur_walk *walk, double now_s)
 {
-    const struct vidur_run *run = walk->run;
+    struct vidur_run *run = walk->run;
+    if (run->onward.num_servers > 0)
+        hand_over(walk, now_s);
     if (!run->sending.is_active)
         return;
     if (walk->takes_sent)
@@ -83,7 +114,7 @@ static void end_first(struct vidur_walk *walk, double now_s)
     vidur_flight_settle(&server->pipeline, slot, &server->replica, now_s);
     vidur_count_renewals(&server->pipeline.batches[slot], server->replica.account);
     vidur_run_end_batch(walk->run, server, slot);
-    pass_on(walk);
+    pass_on(walk, now_s);
 }
 
 static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
@@ -114,10 +145,10 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     struct vidur_live_batch *batch = server->pipeline.batches;
     const bool ended = walk->ends_at_s == now_s;
     if (ended) {
-        vidur_batch_leave_stage(batch, &server->replica, 0, true);
+        vidur_batch_leave_stage(batch, &server->replica, 0, VIDUR_STAGE_LAST);
         walk->ends_at_s = INFINITY;
         vidur_run_end_batch(walk->run, server, 0);
-        pass_on(walk);
+        pass_on(walk, now_s);
     }
     const bool lost = ends_run(walk, ended, now_s);
     for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
@@ -127,7 +158,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
         if (batch->formed_at_change >= 0 && walk->can_skip && !walk->run->stopped_early)
             vidur_fast_forward(walk, batch);
-        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[1];
+        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[VIDUR_STAGE_LAST];
     }
     return lost;
 }
@@ -205,6 +236,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
     const bool alone = vidur_pipeline_is_single(pipeline);
+    const struct vidur_pool_model *pool = server->pool;
     struct vidur_walk walk = {
         .run = run,
         .server = server,
@@ -212,11 +244,11 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .judges = judges,
         .alone = alone,
         .ends_at_s = INFINITY,
-        .can_skip = alone && run->ops->repeats && server->replica.grouping,
+        .can_skip = alone && pool->ops->repeats && server->replica.grouping,
         .can_renew = pipeline->num_stages > 1 &&
                      pipeline->num_slots == pipeline->num_stages &&
-                     pipeline->num_slots <= VIDUR_MAX_LANES && run->ops->repeats &&
-                     !run->ops->repeated && !run->step_ops->repeated_s &&
+                     pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
+                     !pool->ops->repeated && !pool->step_ops->repeated_s &&
                      server->replica.grouping};
     look_ahead(&walk);
     return walk;
@@ -247,8 +279,7 @@ static int64_t route_together(struct vidur_run *run, int64_t first, double now_s
 {
     int64_t i = first;
     for (; i < run->requests.count && run->requests.arrived_at_s[i] == now_s; i++) {
-        const int32_t s =
-            run->router->pick(&run->router_state, run->replicas, (int32_t)i);
+        const int32_t s = vidur_route_pick(&run->entry, (int32_t)i);
         vidur_run_route(run, &run->servers[s], (int32_t)i);
         look_ahead(&run->walks[s]);
     }
@@ -270,7 +301,7 @@ static bool any_busy(const struct vidur_run *run)
 {
     for (int32_t s = 0; s < run->num_servers; s++)
         if (run->servers[s].pipeline.in_flight > 0 ||
-            run->servers[s].front_end.head != VIDUR_NO_REQUEST)
+            run->walks[s].next_arrival_s < INFINITY)
             return true;
     return false;
 }
@@ -312,12 +343,23 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
 /* What arrives now. */
 static void route_sent(struct vidur_run *run, double now_s)
 {
-    while (vidur_sending_next_s(&run->sending) <= now_s) {
+    while (run->sending.is_active && vidur_sending_next_s(&run->sending) <= now_s) {
         const int32_t i = vidur_run_take_sent(run);
-        const int32_t s = run->router->pick(&run->router_state, run->replicas, i);
+        const int32_t s = vidur_route_pick(&run->entry, i);
         vidur_run_route(run, &run->servers[s], i);
         look_ahead(&run->walks[s]);
     }
+}
+
+/* What is sent arrives at an instant, too. */
+static double before_sent_s(const struct vidur_run *run, double first_s,
+                            double *others_s)
+{
+    if (!run->sending.is_active)
+        return first_s;
+    const double sent_s = vidur_sending_next_s(&run->sending);
+    *others_s = fmin(*others_s, fmax(sent_s, first_s));
+    return fmin(first_s, sent_s);
 }
 
 /* The first instant of all replicas, or the next arrival. Whoever has it alone may pass
@@ -331,9 +373,7 @@ static double first_instant_s(const struct vidur_run *run, double *others_s)
         *others_s = fmin(*others_s, fmax(next_s, first_s));
         first_s = fmin(first_s, next_s);
     }
-    const double sent_s = vidur_sending_next_s(&run->sending);
-    *others_s = fmin(*others_s, sent_s);
-    return fmin(first_s, sent_s);
+    return before_sent_s(run, first_s, others_s);
 }
 
 /* Completions bind the replicas together: from one instant to the next of all. */
@@ -362,6 +402,108 @@ static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
     return 0;
 }
 
+/* ---- Pools that hand requests over ---- */
+
+/*
+ * Replicas that prefill go from one instant to the next of all, as in a closed loop.
+ * One that decodes matters to others only while requests wait to be loaded into it or,
+ * where completions send requests, when it has some: then it goes with them. Else it is
+ * left behind until somebody looks at it, and skips what repeats until then.
+ */
+static bool goes_along(const struct vidur_run *run, int32_t server)
+{
+    return server < run->entry.num_servers || run->sending.is_active ||
+           run->servers[server].to_load_head != VIDUR_NO_REQUEST;
+}
+
+/* Those that were left behind, up to `until_s`. */
+static void catch_up(struct vidur_run *run, double until_s)
+{
+    for (int32_t s = run->entry.num_servers; s < run->num_servers; s++)
+        if (!goes_along(run, s) && !run->walk_failed)
+            run->walk_failed = walk_to(&run->walks[s], until_s) < 0;
+}
+
+static void look_ahead_all(struct vidur_run *run)
+{
+    for (int32_t s = 0; s < run->num_servers; s++)
+        look_ahead(&run->walks[s]);
+}
+
+/* As first_instant_s, of those that go along, arrivals and ends of transfers. */
+static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
+                               double *others_s)
+{
+    const bool open = !run->sending.is_active;
+    double first_s = open && next < run->requests.count
+                         ? run->requests.arrived_at_s[next]
+                         : INFINITY;
+    const double ends_s = vidur_transfers_next_s(&run->transfers);
+    *others_s = fmax(first_s, ends_s);
+    first_s = fmin(first_s, ends_s);
+    for (int32_t s = 0; s < run->num_servers; s++) {
+        if (!goes_along(run, s))
+            continue;
+        const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
+        *others_s = fmin(*others_s, fmax(next_s, first_s));
+        first_s = fmin(first_s, next_s);
+    }
+    return before_sent_s(run, first_s, others_s);
+}
+
+static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s)
+{
+    if (vidur_transfers_next_s(&run->transfers) == now_s) {
+        catch_up(run, now_s);
+        while (vidur_transfers_next_s(&run->transfers) == now_s)
+            vidur_transfers_finish(run);
+        look_ahead_all(run);
+    }
+    for (int32_t s = 0; s < run->num_servers; s++) {
+        struct vidur_walk *walk = &run->walks[s];
+        if (!goes_along(run, s) || next_instant_s(walk, walk->alone) != now_s)
+            continue;
+        walk->until_s = others_s;
+        if (do_instant(walk, now_s, walk->alone) < 0)
+            return -1;
+        look_ahead_all(run);
+    }
+    return run->walk_failed ? -1 : 0;
+}
+
+static bool is_fleet_lost(struct vidur_run *run, double now_s)
+{
+    if (!run->watching || !vidur_slo_watch_is_due(&run->watch, now_s))
+        return false;
+    catch_up(run, now_s);
+    return !run->walk_failed && vidur_run_lost(run, now_s);
+}
+
+static int walk_fleet(struct vidur_run *run)
+{
+    double now_s = 0, next_s, others_s;
+    int64_t next = 0;
+    while ((next_s = first_of_fleet_s(run, next, &others_s)) < INFINITY) {
+        now_s = next_s;
+        if (now_s > run->limit_s) {
+            run->time_limited = true;
+            break;
+        }
+        if (!run->sending.is_active)
+            next = route_together(run, next, now_s);
+        if (do_fleet_instant(run, now_s, others_s))
+            return -1;
+        route_sent(run, now_s);
+        if (is_fleet_lost(run, now_s)) {
+            take_all(run->walks, run->num_servers, now_s);
+            return 0;
+        }
+        if (run->walk_failed)
+            return -1;
+    }
+    return drain(run, run->walks, now_s);
+}
+
 void vidur_run_stepper_close(struct vidur_server *server)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
@@ -387,6 +529,8 @@ int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arriva
         return walk_alone(run, arrivals);
     for (int32_t s = 0; s < run->num_servers; s++)
         run->walks[s] = begin(run, &run->servers[s], false);
+    if (run->onward.num_servers > 0)
+        return walk_fleet(run);
     return run->sending.is_active ? walk_in_step(run, run->walks)
                                   : walk_together(run, run->walks);
 }

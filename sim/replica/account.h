@@ -28,7 +28,9 @@
     X(num_assigned)                                                                    \
     X(num_completed)                                                                   \
     X(num_restarts)                                                                    \
-    X(num_mixed) /* batches that were more than a group formed again */
+    X(num_departed) /* handed over to another pool */                                  \
+    X(num_loaded)   /* come from another pool, with their KV cache */                  \
+    X(num_mixed)    /* batches that were more than a group formed again */
 
 /* What a batch adds, in terms of `batch` and `account`. */
 #define VIDUR_ACCOUNT_BATCHES(X)                                                       \
@@ -204,14 +206,14 @@ static inline void vidur_account_execution(struct vidur_shared_ticks *ticks,
         cpu_s == 0 ? execution : (uint64_t)times * vidur_ticks(time_s - cpu_s);
 }
 
-/* `times` ways through all stages. */
+/* `times` ways through all stages; `kinds`: of each stage. */
 static inline void vidur_account_ways(struct vidur_shared_ticks *ticks,
                                       const struct vidur_step_time *step,
-                                      int32_t num_stages, int64_t times)
+                                      const int32_t *kinds, int32_t num_stages,
+                                      int64_t times)
 {
-    vidur_account_execution(ticks, step->stage_s[0], step->cpu_s,
-                            times * (num_stages - 1));
-    vidur_account_execution(ticks, step->stage_s[1], step->cpu_s, times);
+    for (int32_t i = 0; i < num_stages; i++)
+        vidur_account_execution(ticks, step->stage_s[kinds[i]], step->cpu_s, times);
 }
 
 /* A wait between iterations or stages. */

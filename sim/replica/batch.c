@@ -1,3 +1,4 @@
+#include "replica/hand_over.h"
 #include "replica/replica.h"
 #include "replica/slo_watch.h"
 
@@ -8,7 +9,7 @@
 size_t vidur_batch_bytes(int32_t capacity)
 {
     const size_t n = (size_t)capacity;
-    return 2 * vidur_arena_bytes(n, sizeof(int32_t)) +
+    return 3 * vidur_arena_bytes(n, sizeof(int32_t)) +
            vidur_arena_bytes(n + 1, sizeof(struct vidur_batch_gap));
 }
 
@@ -21,6 +22,8 @@ void vidur_batch_init(struct vidur_live_batch *batch, struct vidur_arena *arena,
     batch->seen.member = vidur_arena_alloc(arena, n, sizeof *batch->seen.member);
     batch->seen.member_tokens =
         vidur_arena_alloc(arena, n, sizeof *batch->seen.member_tokens);
+    batch->seen.member_prefix =
+        vidur_arena_alloc(arena, n, sizeof *batch->seen.member_prefix);
     batch->gaps = vidur_arena_alloc(arena, n + 1, sizeof *batch->gaps);
 }
 
@@ -37,12 +40,12 @@ static void add_prefill(struct vidur_live_batch *batch,
     batch->num_sampled += n + tokens == replica->requests->prefill_tokens[request];
 }
 
-void vidur_batch_add(struct vidur_batch *seen, struct vidur_replica *replica,
-                     int32_t request, int32_t tokens)
+/* A request with n tokens in front of these. */
+static inline void add(struct vidur_live_batch *batch, struct vidur_replica *replica,
+                       int32_t request, int32_t n, int32_t tokens)
 {
-    struct vidur_live_batch *batch = vidur_live(seen);
-    const int32_t n = replica->requests->processed_tokens[request];
     batch->seen.member[batch->seen.num_members] = request;
+    batch->seen.member_prefix[batch->seen.num_members] = n;
     batch->seen.member_tokens[batch->seen.num_members++] = tokens;
     batch->seen.count++;
     batch->seen.num_tokens += tokens;
@@ -54,6 +57,19 @@ void vidur_batch_add(struct vidur_batch *seen, struct vidur_replica *replica,
     } else {
         add_prefill(batch, replica, request, n, tokens);
     }
+}
+
+void vidur_batch_add(struct vidur_batch *seen, struct vidur_replica *replica,
+                     int32_t request, int32_t tokens)
+{
+    add(vidur_live(seen), replica, request,
+        replica->requests->processed_tokens[request], tokens);
+}
+
+void vidur_batch_add_chunk(struct vidur_batch *seen, struct vidur_replica *replica,
+                           int32_t request, int32_t prefix, int32_t tokens)
+{
+    add(vidur_live(seen), replica, request, prefix, tokens);
 }
 
 static void put_group(struct vidur_live_batch *batch, struct vidur_replica *replica,
@@ -115,6 +131,8 @@ struct vidur_batch_outlook vidur_batch_look_ahead(const struct vidur_batch *batc
         const int32_t request = batch->member[i];
         const int32_t prompt = table->prefill_tokens[request];
         int32_t n = table->processed_tokens[request] + batch->member_tokens[i];
+        if (n == prompt && vidur_request_departs(replica, request))
+            continue;
         n += n == prompt;
         if (n < prompt) {
             outlook.prompt_tokens += prompt - n;
@@ -240,6 +258,7 @@ static void group_decodes(struct vidur_live_batch *batch, struct vidur_replica *
         const int32_t request = batch->seen.member[i];
         if (!vidur_request_is_prefilled(replica, request)) {
             batch->seen.member[kept] = request;
+            batch->seen.member_prefix[kept] = batch->seen.member_prefix[i];
             batch->seen.member_tokens[kept++] = batch->seen.member_tokens[i];
             continue;
         }
@@ -256,6 +275,16 @@ static inline void begin_group(const struct vidur_live_batch *batch,
     vidur_account_wait(&group->ticks.preempted, group->last_done_s, start_s);
 }
 
+/* Whether this chunk was formed while the one before it was in flight: that one has not
+ * ended yet, or ended later than this one was formed. */
+static inline bool is_chained(const struct vidur_live_batch *batch,
+                              const struct vidur_request_table *table, int32_t index)
+{
+    const int32_t request = batch->seen.member[index];
+    return batch->seen.member_prefix[index] != table->processed_tokens[request] ||
+           table->last_done_s[request] > batch->scheduled_at_s;
+}
+
 static inline void begin_member(struct vidur_request_table *table, int32_t request,
                                 double start_s)
 {
@@ -270,7 +299,8 @@ void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *rep
     if (batch->seen.group >= 0)
         begin_group(batch, replica, start_s);
     for (int32_t i = 0; i < batch->seen.num_members; i++)
-        begin_member(replica->requests, batch->seen.member[i], start_s);
+        if (!is_chained(batch, replica->requests, i))
+            begin_member(replica->requests, batch->seen.member[i], start_s);
     group_decodes(batch, replica);
 }
 
@@ -330,24 +360,48 @@ static void finish_group(struct vidur_live_batch *batch, struct vidur_replica *r
     }
 }
 
-/* Whether it goes on. */
+/* A chunk that was chained to another adds what it takes longer: its last stage, and
+ * the wait for that. */
+static void add_chained_ticks(const struct vidur_live_batch *batch,
+                              const struct vidur_request_table *table, int32_t request)
+{
+    const struct vidur_step_time *step = &batch->step;
+    struct vidur_shared_ticks ticks = {0};
+    vidur_account_wait(&ticks.preempted, table->last_done_s[request],
+                       batch->last_stage_at_s);
+    vidur_account_execution(&ticks, step->stage_s[VIDUR_STAGE_LAST], step->cpu_s, 1);
+    vidur_request_add_ticks(table, request, &ticks);
+}
+
+/* Whether the member at this index goes on. */
 static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *replica,
-                          int32_t request, int32_t tokens)
+                          int32_t index)
 {
     struct vidur_request_table *table = replica->requests;
+    const int32_t request = batch->seen.member[index];
+    const int32_t tokens = batch->seen.member_tokens[index];
+    const bool chained = is_chained(batch, table, index);
     const int32_t prefill = table->prefill_tokens[request];
     int32_t n = table->processed_tokens[request] + tokens;
 
-    if (n == prefill) {
+    const bool departs = n == prefill && vidur_request_departs(replica, request);
+    if (n == prefill && (!departs || replica->samples_first)) {
         table->flags[request] |= VIDUR_REQUEST_PREFILLED;
         n++; /* the prefill's last step yields the first output token */
         if (isnan(table->prefill_completed_at_s[request]))
             table->prefill_completed_at_s[request] = replica->now_s;
     }
     replica->tokens_left -= n - table->processed_tokens[request];
+    if (chained)
+        add_chained_ticks(batch, table, request);
+    else
+        vidur_request_add_ticks(table, request, &batch->ticks);
     table->processed_tokens[request] = n;
     table->last_done_s[request] = replica->now_s;
-    vidur_request_add_ticks(table, request, &batch->ticks);
+    if (departs) {
+        vidur_request_depart(replica, request);
+        return false;
+    }
     if (n < prefill + table->decode_tokens[request])
         return true;
     complete(replica, request);
@@ -365,7 +419,7 @@ static void finish_members(struct vidur_live_batch *batch,
     int32_t kept = 0;
     for (int32_t i = 0; i < batch->seen.num_members; i++) {
         const int32_t request = batch->seen.member[i];
-        if (!finish_member(batch, replica, request, batch->seen.member_tokens[i]))
+        if (!finish_member(batch, replica, i))
             continue;
         if (kept == 0 && batch->seen.group >= 0 &&
             vidur_request_is_prefilled(replica, request))
@@ -390,8 +444,9 @@ void vidur_batch_abandon(struct vidur_live_batch *batch, struct vidur_replica *r
     if (batch->seen.group >= 0)
         add_to_group(batch, &replica->groups[batch->seen.group]);
     for (int32_t i = 0; i < batch->seen.num_members; i++)
-        vidur_request_add_ticks(replica->requests, batch->seen.member[i],
-                                &batch->ticks);
+        if (!is_chained(batch, replica->requests, i))
+            vidur_request_add_ticks(replica->requests, batch->seen.member[i],
+                                    &batch->ticks);
 }
 
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch)
@@ -403,4 +458,15 @@ void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batc
     for (int32_t i = 0; i < batch->num_members; i++)
         *end++ = batch->member[i];
     replica->running_end = (int32_t)(end - replica->running);
+}
+
+void vidur_batch_requeue_decodes(struct vidur_replica *replica,
+                                 struct vidur_batch *batch)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < batch->num_members; i++)
+        if (vidur_request_is_prefilled(replica, batch->member[i]))
+            batch->member[kept++] = batch->member[i];
+    batch->num_members = kept;
+    vidur_batch_requeue(replica, batch);
 }

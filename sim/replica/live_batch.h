@@ -2,6 +2,7 @@
 #define VIDUR_SIM_LIVE_BATCH_H
 
 #include <vidur/scheduler.h>
+#include <vidur/shard.h>
 
 /*
  * A batch as the simulator keeps it: what a scheduler sees, and behind it the sums that
@@ -21,10 +22,13 @@ struct vidur_shared_ticks {
     uint64_t preempted;
 };
 
-/* A batch's stage time, in seconds; [0] any stage but the last, [1] the last. */
+/* A batch's time on each kind of stage, in seconds. Where a step model tells no more
+ * apart, [0] is any stage but the last; [1] is the last, also where it is the only one.
+ */
+enum { VIDUR_STAGE_LAST = 1 };
 struct vidur_step_time {
-    double stage_s[2];
-    double communication_s[2];
+    double stage_s[VIDUR_MAX_STAGE_KINDS];
+    double communication_s[VIDUR_MAX_STAGE_KINDS];
     double cpu_s;         /* part of stage_s */
     int32_t extrapolated; /* lookups beyond the profile's range */
     /* of a decode batch: how many times in a row, this one included, it would take this
@@ -36,6 +40,7 @@ struct vidur_live_batch {
     struct vidur_batch seen; /* by the scheduler; first, so that it leads to the rest */
     double scheduled_at_s;
     double stage_at_s; /* when it entered its stage's work, or left the one before */
+    double last_stage_at_s; /* in a pipeline: when it entered its last stage's work */
     /* what its requests add up to; n is taken before this batch */
     int32_t num_sampled;              /* requests that get an output token from it */
     int64_t decode_context_tokens;    /* sum of n over decodes */

@@ -5,6 +5,7 @@ size_t vidur_pipeline_bytes(const struct vidur_replica_sizes *sizes)
     const size_t stages = (size_t)sizes->num_stages;
     const size_t slots = (size_t)sizes->batches_at_once;
     return vidur_arena_bytes(stages, sizeof(struct vidur_stage)) +
+           vidur_arena_bytes(stages, sizeof(int32_t)) +
            stages * vidur_arena_bytes(slots, sizeof(int32_t)) +
            vidur_arena_bytes(slots, sizeof(struct vidur_live_batch)) +
            vidur_arena_bytes(slots, sizeof(int32_t)) +
@@ -22,6 +23,9 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
                                         .num_slots = sizes->batches_at_once};
     pipeline->stages =
         vidur_arena_alloc(arena, (size_t)sizes->num_stages, sizeof *pipeline->stages);
+    pipeline->kinds =
+        vidur_arena_zalloc(arena, (size_t)sizes->num_stages, sizeof *pipeline->kinds);
+    pipeline->kinds[sizes->num_stages - 1] = VIDUR_STAGE_LAST;
     for (int32_t i = 0; i < sizes->num_stages; i++)
         pipeline->stages[i] = (struct vidur_stage){
             .batch = VIDUR_NO_BATCH,
@@ -39,18 +43,28 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
     }
 }
 
+bool vidur_pipeline_can_time(const struct vidur_pipeline *pipeline,
+                             const struct vidur_live_batch *batch)
+{
+    for (int32_t i = 0; i < pipeline->num_stages; i++) {
+        const double time_s = vidur_stage_s(pipeline, batch, i);
+        if (!(time_s > 0 && time_s < 0x1p16))
+            return false;
+    }
+    return true;
+}
+
 /* ---- Flight ---- */
 
 /* The batch's way through the stages; it starts now, or when the first is free. */
 static void plan_passes(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
 {
-    const struct vidur_step_time *step = &pipeline->batches[slot].step;
+    const struct vidur_live_batch *batch = &pipeline->batches[slot];
     struct vidur_pass *pass = vidur_passes_of(pipeline, slot);
-    const int32_t last = pipeline->num_stages - 1;
     double ready_s = now_s;
-    for (int32_t i = 0; i <= last; i++)
+    for (int32_t i = 0; i < pipeline->num_stages; i++)
         ready_s = vidur_plan_pass(&pass[i], &pipeline->free_at_s[i], ready_s,
-                                  step->stage_s[i == last]);
+                                  vidur_stage_s(pipeline, batch, i));
 }
 
 void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_s)
@@ -92,7 +106,9 @@ void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,
             vidur_batch_begin(batch, replica, pass[0].start_s);
         else
             vidur_batch_wait(batch, pass[i - 1].end_s, pass[i].start_s);
+        if (i == last)
+            batch->last_stage_at_s = pass[i].start_s;
         if (pass[i].end_s <= until_s)
-            vidur_batch_leave_stage(batch, replica, i, i == last);
+            vidur_batch_leave_stage(batch, replica, i, pipeline->kinds[i]);
     }
 }

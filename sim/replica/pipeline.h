@@ -26,6 +26,7 @@ struct vidur_pipeline {
     int32_t num_stages;
     int32_t num_slots; /* batches at once */
     int32_t in_flight;
+    int32_t *kinds; /* [num_stages] of step times: see struct vidur_step_time */
     struct vidur_stage *stages;
     struct vidur_live_batch *batches; /* [num_slots] */
     int32_t *free_slots;              /* a stack */
@@ -41,8 +42,20 @@ struct vidur_pipeline {
 };
 
 size_t vidur_pipeline_bytes(const struct vidur_replica_sizes *sizes);
+/* Until `kinds` is set otherwise, all stages but the last are of kind 0. */
 void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *arena,
                          const struct vidur_replica_sizes *sizes);
+
+/* A batch's time on a stage. */
+static inline double vidur_stage_s(const struct vidur_pipeline *pipeline,
+                                   const struct vidur_live_batch *batch, int32_t stage)
+{
+    return batch->step.stage_s[pipeline->kinds[stage]];
+}
+
+/* Whether all stages have times that are positive and within what can be summed. */
+bool vidur_pipeline_can_time(const struct vidur_pipeline *pipeline,
+                             const struct vidur_live_batch *batch);
 
 /* A batch in flight: a slot is taken and given back. */
 static inline int32_t vidur_pipeline_admit(struct vidur_pipeline *pipeline)

@@ -195,6 +195,9 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
     replica->queue_head = replica->queue_tail = VIDUR_NO_REQUEST;
     replica->completed_head = VIDUR_NO_REQUEST;
     replica->queue_length = replica->tokens_left = 0;
+    replica->departed_head = replica->departed_tail = VIDUR_NO_REQUEST;
+    replica->loaded_head = replica->loaded_tail = VIDUR_NO_REQUEST;
+    replica->reserved_blocks = 0;
     replica->running_begin = replica->running_end = 0;
     replica->running_capacity = sizes->running_capacity;
     replica->allocated_blocks = replica->num_holders = 0;

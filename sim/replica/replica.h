@@ -54,6 +54,15 @@ int vidur_requests_init(struct vidur_request_table *table, struct vidur_arena *a
                         const struct vidur_workload *workload, bool cpu_overhead,
                         struct vidur_error *err);
 
+/* What is left of a request that is in no group: prompt and output, less what has been
+ * processed. */
+static inline int64_t vidur_tokens_left(const struct vidur_request_table *table,
+                                        int32_t request)
+{
+    return (int64_t)table->prefill_tokens[request] + table->decode_tokens[request] -
+           table->processed_tokens[request];
+}
+
 /* ---- replica ---- */
 
 struct vidur_replica_sizes {
@@ -174,15 +183,15 @@ static inline void vidur_batch_wait(struct vidur_live_batch *batch, double from_
 {
     vidur_account_wait(&batch->ticks.preempted, from_s, until_s);
 }
-/* Its time on a stage is over. */
+/* Its time on a stage, of this kind, is over. */
 static inline void vidur_batch_leave_stage(struct vidur_live_batch *batch,
                                            struct vidur_replica *replica, int stage,
-                                           bool last)
+                                           int32_t kind)
 {
     const struct vidur_step_time *step = &batch->step;
-    vidur_account_stage(&replica->account->stages[stage], step->stage_s[last],
-                        step->communication_s[last]);
-    vidur_account_execution(&batch->ticks, step->stage_s[last], step->cpu_s, 1);
+    vidur_account_stage(&replica->account->stages[stage], step->stage_s[kind],
+                        step->communication_s[kind]);
+    vidur_account_execution(&batch->ticks, step->stage_s[kind], step->cpu_s, 1);
 }
 /* Its last stage ended now: counts tokens, records gaps, completes requests, which are
  * members no more. The scheduler's batch_end comes next. */

@@ -60,9 +60,11 @@ static int32_t pick_random(struct vidur_router_state *state,
 static int64_t outstanding(const struct vidur_router_state *state,
                            const struct vidur_replica *replica)
 {
-    return state->corrected ? replica->account->num_assigned -
-                                  replica->account->num_completed + replica->num_coming
-                            : replica->queue_length + replica->num_coming;
+    const struct vidur_replica_account *account = replica->account;
+    return state->corrected
+               ? account->num_assigned + account->num_loaded - account->num_completed -
+                     account->num_departed + replica->num_coming
+               : replica->queue_length + replica->num_coming;
 }
 
 static int32_t pick_least_outstanding(struct vidur_router_state *state,

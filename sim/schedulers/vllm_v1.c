@@ -15,6 +15,14 @@
  * when it starts admits prompts, with their blocks, to the running list, where they
  * wait for its end. Blocks for decodes are reserved by the plan and taken when the step
  * starts; a request is preempted when the step that it is in has ended.
+ *
+ * In a pipeline a step is fixed when it starts its way, async or not, and there are as
+ * many under way as stages. The engine fixes steps until that many are under way or
+ * nobody is left for one; then it waits for the first of them to end, whoever arrives
+ * in the meantime. What is under way holds blocks and seats and is not in the running
+ * list, but for a prompt of which a step took a part: the next step, which follows at
+ * once, takes the next. There is one such prompt at most, as others are admitted to
+ * what it leaves of a step's budget.
  */
 
 /* How far the next step has been decided. */
@@ -28,7 +36,13 @@ enum plan_state {
 struct vllm_v1 {
     int64_t max_num_batched_tokens;
     int32_t max_num_seqs;
-    bool async;
+    bool async; /* a step is planned ahead */
+    bool piped;
+    int32_t in_flight;
+    bool waits; /* for the first batch in flight to end */
+    /* In a pipeline: the prompt that goes on; its tokens that are done or under way. */
+    int32_t chained;
+    int32_t chained_tokens;
     /* The next step's plan. */
     enum plan_state state;
     bool blocked;         /* for lack of blocks a prompt was not admitted */
@@ -51,20 +65,18 @@ static void init(void *state, const struct vidur_scheduler_env *env)
 {
     const struct vidur_scheduler_config *knobs = &env->deployment->scheduler;
     struct vllm_v1 *v1 = state;
-    *v1 = (struct vllm_v1){.max_num_batched_tokens = knobs->max_num_batched_tokens,
-                           .max_num_seqs = knobs->max_num_seqs,
-                           .async = knobs->async_scheduling};
+    *v1 =
+        (struct vllm_v1){.max_num_batched_tokens = knobs->max_num_batched_tokens,
+                         .max_num_seqs = knobs->max_num_seqs,
+                         .async = knobs->async_scheduling && env->batches_at_once == 1};
+    v1->piped = env->batches_at_once > 1;
+    v1->chained = VIDUR_NO_REQUEST;
     v1->waiting = (int32_t *)(void *)(v1 + 1);
 }
 
 static int check(const struct vidur_deployment *deployment, struct vidur_error *err)
 {
     const struct vidur_scheduler_config *knobs = &deployment->scheduler;
-    if (deployment->num_pipeline_stages > 1)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "cluster.num_pipeline_stages: %d; scheduler vllm_v1 models "
-                          "engines of one stage",
-                          deployment->num_pipeline_stages);
     if (knobs->max_num_batched_tokens < knobs->max_num_seqs)
         return vidur_fail(
             err, VIDUR_EINVAL,
@@ -91,7 +103,8 @@ struct outlook {
     uint32_t mark; /* blocks released after this count of releases still appear held */
 };
 
-/* From the waiting queue to the running list, first come first served. */
+/* To the running list: those whose prompt another pool has worked off, then from the
+ * waiting queue, first come first served. */
 static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
                   const struct outlook *outlook, int64_t free_blocks)
 {
@@ -99,6 +112,12 @@ static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
     int64_t budget =
         v1->max_num_batched_tokens - outlook->decodes - outlook->prompt_tokens;
     int64_t holders = outlook->holders;
+    for (; budget > 0; budget--) {
+        const int32_t request = vidur_loaded_pop(replica, outlook->until_s);
+        if (request == VIDUR_NO_REQUEST)
+            break;
+        vidur_running_push_back(replica, request);
+    }
     for (; budget > 0 && holders < v1->max_num_seqs; holders++) {
         const int32_t request = vidur_queue_head(replica);
         if (request == VIDUR_NO_REQUEST || table->seen_at_s[request] > outlook->until_s)
@@ -123,12 +142,23 @@ static void plan(struct vllm_v1 *v1, struct vidur_replica *replica,
     v1->state = PLANNED;
     v1->blocked = false;
     v1->lacks_blocks = left < 0 ? -left : 0;
+    replica->reserved_blocks =
+        left < 0 ? vidur_free_blocks(replica) : outlook->decode_blocks;
     if (left >= 0)
         admit(v1, replica, outlook, left);
 }
 
-/* Adds what the running items, none of them in a batch, ask for. */
-static void count_running(const struct vidur_replica *replica, struct outlook *outlook)
+/* Tokens of a prompt that are done or under way. */
+static int32_t tokens_begun(const struct vllm_v1 *v1,
+                            const struct vidur_request_table *table, int32_t request)
+{
+    return request == v1->chained ? v1->chained_tokens
+                                  : table->processed_tokens[request];
+}
+
+/* Adds what the running items ask for. */
+static void count_running(const struct vllm_v1 *v1, const struct vidur_replica *replica,
+                          struct outlook *outlook)
 {
     const struct vidur_request_table *table = replica->requests;
     outlook->decodes = vidur_running_demand(replica, &outlook->decode_blocks);
@@ -138,7 +168,7 @@ static void count_running(const struct vidur_replica *replica, struct outlook *o
             continue;
         outlook->decodes--;
         outlook->prompt_tokens +=
-            table->prefill_tokens[item] - table->processed_tokens[item];
+            table->prefill_tokens[item] - tokens_begun(v1, table, item);
     }
 }
 
@@ -149,7 +179,7 @@ static void plan_now(struct vllm_v1 *v1, struct vidur_replica *replica)
                               .holders = replica->num_holders,
                               .until_s = INFINITY,
                               .mark = vidur_release_mark(replica)};
-    count_running(replica, &outlook);
+    count_running(v1, replica, &outlook);
     plan(v1, replica, &outlook);
 }
 
@@ -183,14 +213,19 @@ static void plan_ahead(struct vllm_v1 *v1, struct vidur_replica *replica,
  */
 static void plan_open(struct vllm_v1 *v1, struct vidur_replica *replica)
 {
+    const int64_t free_blocks = vidur_free_blocks(replica);
     const int32_t head = vidur_queue_head(replica);
-    const double *seen_at_s = replica->requests->seen_at_s;
+    double first_s = vidur_loaded_since_s(replica);
+    if (head != VIDUR_NO_REQUEST)
+        first_s = fmin(first_s, replica->requests->seen_at_s[head]);
     v1->state = UNPLANNED;
-    if (head == VIDUR_NO_REQUEST || seen_at_s[head] >= replica->now_s)
+    if (first_s >= replica->now_s)
         return;
-    const struct outlook outlook = {.free_blocks = v1->open_free_blocks,
+    const struct outlook outlook = {.free_blocks = v1->open_free_blocks < free_blocks
+                                                       ? v1->open_free_blocks
+                                                       : free_blocks,
                                     .holders = v1->open_holders,
-                                    .until_s = seen_at_s[head],
+                                    .until_s = first_s,
                                     .mark = v1->open_mark};
     plan(v1, replica, &outlook);
     if (vidur_running_count(replica) == 0)
@@ -199,19 +234,36 @@ static void plan_open(struct vllm_v1 *v1, struct vidur_replica *replica)
 
 /* ---- Forming it ---- */
 
-/* Preempts the last admitted requests until the others have the blocks they want. */
+static bool is_under_way(const struct vllm_v1 *v1,
+                         const struct vidur_request_table *table, int32_t request)
+{
+    return request == v1->chained &&
+           v1->chained_tokens > table->processed_tokens[request];
+}
+
+/* Preempts the last admitted requests until the others have the blocks they want; what
+ * is under way keeps its own. */
 static void preempt(struct vllm_v1 *v1, struct vidur_replica *replica)
 {
     const struct vidur_request_table *table = replica->requests;
+    int32_t kept = VIDUR_NO_REQUEST;
     vidur_running_unpack_all(replica);
     while (v1->lacks_blocks > 0 && vidur_running_count(replica) > 0) {
         const int32_t victim = vidur_running_pop_last(replica);
+        if (is_under_way(v1, table, victim)) {
+            kept = victim;
+            continue;
+        }
+        if (victim == v1->chained)
+            v1->chained = VIDUR_NO_REQUEST;
         const int64_t room = (int64_t)table->blocks[victim] * replica->block_size;
         const int64_t free_blocks = vidur_free_blocks(replica);
         v1->lacks_blocks -= table->processed_tokens[victim] > room;
         vidur_request_restart(replica, victim);
         v1->lacks_blocks -= vidur_free_blocks(replica) - free_blocks;
     }
+    if (kept != VIDUR_NO_REQUEST)
+        vidur_running_push_back(replica, kept);
 }
 
 static void add_decodes(struct vllm_v1 *v1, struct vidur_replica *replica,
@@ -232,20 +284,34 @@ static void add_decodes(struct vllm_v1 *v1, struct vidur_replica *replica,
     }
 }
 
+/* The rest of a prompt that goes on stays in the running list of a pipeline. */
+static void chain(struct vllm_v1 *v1, struct vidur_replica *replica, int32_t request,
+                  int32_t tokens)
+{
+    const int32_t prompt = replica->requests->prefill_tokens[request];
+    if (!v1->piped)
+        return;
+    v1->chained = tokens < prompt ? request : VIDUR_NO_REQUEST;
+    v1->chained_tokens = tokens;
+    if (tokens < prompt)
+        vidur_running_push_back(replica, request);
+}
+
 /* Chunks of prompts, in the order of admission. A plan leaves each a token, at least.
  */
-static void add_prompts(const struct vllm_v1 *v1, struct vidur_replica *replica,
+static void add_prompts(struct vllm_v1 *v1, struct vidur_replica *replica,
                         struct vidur_batch *batch)
 {
     const struct vidur_request_table *table = replica->requests;
     for (int32_t i = 0; i < v1->num_waiting; i++) {
         const int32_t request = v1->waiting[i];
         const int64_t budget = v1->max_num_batched_tokens - batch->num_tokens;
-        const int64_t rest =
-            table->prefill_tokens[request] - table->processed_tokens[request];
+        const int32_t begun = tokens_begun(v1, table, request);
+        const int32_t rest = table->prefill_tokens[request] - begun;
+        const int32_t tokens = (int32_t)(rest < budget ? rest : budget);
         assert(budget > 0);
-        vidur_batch_add(batch, replica, request,
-                        (int32_t)(rest < budget ? rest : budget));
+        vidur_batch_add_chunk(batch, replica, request, begun, tokens);
+        chain(v1, replica, request, begun + tokens);
     }
 }
 
@@ -257,6 +323,7 @@ static void form(struct vllm_v1 *v1, struct vidur_replica *replica,
     if (v1->state == UNPLANNED)
         plan_now(v1, replica);
     v1->state = UNPLANNED;
+    replica->reserved_blocks = 0; /* they are taken now */
     batch->blocked |= v1->blocked || v1->lacks_blocks > 0;
     if (v1->lacks_blocks > 0)
         preempt(v1, replica);
@@ -268,9 +335,13 @@ static void next_batch(void *state, struct vidur_replica *replica,
                        struct vidur_batch *batch)
 {
     struct vllm_v1 *v1 = state;
+    if (v1->waits)
+        return;
     form(v1, replica, batch);
-    if (batch->count == 0 && batch->blocked) /* all preempted: now they come first */
-        form(v1, replica, batch);
+    if (batch->count == 0 && batch->blocked && v1->in_flight == 0)
+        form(v1, replica, batch); /* all preempted: now they come first */
+    v1->in_flight += batch->count > 0;
+    v1->waits = batch->count == 0 && v1->in_flight > 0;
     if (v1->async && batch->count > 0)
         plan_ahead(v1, replica, batch);
 }
@@ -280,10 +351,15 @@ static void batch_end(void *state, struct vidur_replica *replica,
                       struct vidur_batch *batch)
 {
     struct vllm_v1 *v1 = state;
+    v1->in_flight--;
+    v1->waits = false;
     v1->num_waiting = 0;
     while (vidur_running_count(replica) > 0)
         v1->waiting[v1->num_waiting++] = vidur_running_pop(replica);
-    vidur_batch_requeue(replica, batch);
+    if (v1->piped)
+        vidur_batch_requeue_decodes(replica, batch);
+    else
+        vidur_batch_requeue(replica, batch);
     for (int32_t i = 0; i < v1->num_waiting; i++)
         vidur_running_push_back(replica, v1->waiting[i]);
 }
@@ -296,8 +372,9 @@ static int64_t repeats(const void *state, const struct vidur_replica *replica,
                        const struct vidur_batch *batch)
 {
     const struct vllm_v1 *v1 = state;
-    const bool alike =
-        vidur_running_count(replica) == 0 && v1->blocked == batch->blocked;
+    const bool alike = vidur_running_count(replica) == 0 &&
+                       replica->loaded_head == VIDUR_NO_REQUEST &&
+                       v1->blocked == batch->blocked;
     return alike ? INT64_MAX : 1;
 }
 
@@ -326,12 +403,15 @@ const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
              VIDUR_USES(max_num_batched_tokens) | VIDUR_USES(max_num_seqs) |
              VIDUR_USES(gpu_memory_utilization) | VIDUR_USES(prefix_caching) |
              VIDUR_USES(async_scheduling),
+    .idle_in_pipeline = VIDUR_USES(async_scheduling),
     .batch_cap = VIDUR_KNOB_max_num_seqs, /* steps are padded by it, reached or not */
     .token_budget = VIDUR_KNOB_max_num_batched_tokens,
     .plan_memory = vidur_memory_plan_engine,
     .engine_arguments = engine_arguments,
     .groups_decodes = true,
     .shares_prefixes = true,
+    .hands_over = true,
+    .chains_chunks = true,
     .check = check,
     .state_bytes = state_bytes,
     .init = init,

@@ -13,6 +13,7 @@
 
 enum { NUM_GRAPH_TOKENS = 512 };
 
+/* One stage's part of them; without a pipeline all of it. */
 struct engine {
     const struct vidur_engine_table *table;
     const struct vidur_grid_table *decode; /* ms a layer; NULL: linear in the context */
@@ -25,28 +26,29 @@ struct engine {
     double experts_ms[NUM_GRAPH_TOKENS + 1];
 };
 
+struct pipeline {
+    struct vidur_stage_kinds kinds;
+    struct engine engine[]; /* by kind; without a pipeline that of the last stage */
+};
+
 static size_t state_bytes(const struct vidur_step_env *env)
 {
-    (void)env;
-    return sizeof(struct engine);
+    const int stages = env->deployment->num_pipeline_stages;
+    const int most = stages < VIDUR_MAX_STAGE_KINDS ? stages : VIDUR_MAX_STAGE_KINDS;
+    return sizeof(struct pipeline) +
+           (size_t)(most < 2 ? 2 : most) * sizeof(struct engine);
 }
 
-static int init(void *state, const struct vidur_step_env *env, struct vidur_error *err)
+static void init_stage(struct engine *engine, const struct vidur_step_env *env,
+                       const struct vidur_engine_table *table, int num_layers)
 {
     const struct vidur_timetable *timetable = env->timetable;
-    const struct vidur_engine_table *table = timetable->engine;
     const int max_num_seqs = env->deployment->scheduler.max_num_seqs;
-    if (!table)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "the timetable (%s) has no engine steps, which scheduler %s "
-                          "needs",
-                          timetable->provenance, env->deployment->scheduler.type);
-    struct engine *engine = state;
     *engine = (struct engine){
         .table = table,
         .decode = timetable->attn_decode.ms ? &timetable->attn_decode : NULL,
         .kv_granularity_tokens = timetable->kv_granularity_tokens,
-        .num_layers = env->deployment->model.num_layers,
+        .num_layers = num_layers,
         .graph_tokens = table->linear_limit < NUM_GRAPH_TOKENS ? table->linear_limit
                                                                : NUM_GRAPH_TOKENS};
     for (int64_t tokens = 1; tokens <= engine->graph_tokens; tokens++) {
@@ -58,7 +60,39 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
         if (table->experts_ms)
             engine->experts_ms[tokens] = table->experts_ms[padded];
     }
+}
+
+static int init(void *state, const struct vidur_step_env *env, struct vidur_error *err)
+{
+    const struct vidur_timetable *timetable = env->timetable;
+    const struct vidur_model_spec *model = &env->deployment->model;
+    const struct vidur_cut cut = vidur_deployment_cut(env->deployment);
+    struct pipeline *pipeline = state;
+    if (vidur_stage_kinds_of(&pipeline->kinds, model, &env->deployment->node, &cut,
+                             err))
+        return -1;
+    for (int kind = cut.pipeline > 1 ? 0 : VIDUR_STAGE_LAST;
+         kind < pipeline->kinds.num_kinds; kind++) {
+        const struct vidur_engine_table *table =
+            cut.pipeline > 1 ? timetable->engine_stages[kind] : timetable->engine;
+        struct vidur_stage_part part;
+        if (!table)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "the timetable (%s) has no engine steps%s, which "
+                              "scheduler %s needs",
+                              timetable->provenance,
+                              cut.pipeline > 1 ? " of these pipeline stages" : "",
+                              env->deployment->scheduler.type);
+        vidur_stage_of(&part, model, cut.pipeline, pipeline->kinds.stage_of[kind]);
+        init_stage(&pipeline->engine[kind], env, table, part.num_layers);
+    }
     return 0;
+}
+
+/* Where everything is that stages have in common. */
+static const struct engine *last_stage(const void *state)
+{
+    return &((const struct pipeline *)state)->engine[VIDUR_STAGE_LAST];
 }
 
 /* Contexts that a step reads, and the chunks that attention works on as prompts. */
@@ -94,7 +128,7 @@ static void add_prefills(const struct engine *engine,
         const int32_t request = batch->seen.member[i];
         if (vidur_request_is_prefilled(replica, request))
             continue;
-        const int64_t n = replica->requests->processed_tokens[request];
+        const int64_t n = batch->seen.member_prefix[i];
         const int64_t tokens = batch->seen.member_tokens[i];
         if (tokens <= VIDUR_ENGINE_DECODE_LIKE_TOKENS) {
             attention->rows++;
@@ -210,10 +244,32 @@ static double total_s(const struct engine *engine, const struct vidur_live_batch
     return ms * 1e-3;
 }
 
+/* All stages but the last. */
+static void time_others(const struct pipeline *pipeline,
+                        const struct vidur_replica *replica,
+                        struct vidur_live_batch *batch)
+{
+    for (int kind = 0; kind < pipeline->kinds.num_kinds; kind++) {
+        const struct engine *engine = &pipeline->engine[kind];
+        if (kind == VIDUR_STAGE_LAST)
+            continue;
+        const struct attention attention = attention_of(engine, replica, batch);
+        batch->step.stage_s[kind] = total_s(engine, batch, &attention);
+        batch->step.communication_s[kind] =
+            comm_ms(engine, batch->seen.num_tokens) * 1e-3;
+    }
+}
+
+static int32_t stage_kind(const void *state, int32_t stage)
+{
+    return ((const struct pipeline *)state)->kinds.kind_of[stage];
+}
+
 static void step_time(const void *state, const struct vidur_replica *replica,
                       struct vidur_live_batch *batch)
 {
-    const struct engine *engine = state;
+    const struct pipeline *pipeline = state;
+    const struct engine *engine = last_stage(state);
     const struct vidur_engine_table *table = engine->table;
     const int64_t tokens = batch->seen.num_tokens;
     struct vidur_step_time *step = &batch->step;
@@ -229,6 +285,8 @@ static void step_time(const void *state, const struct vidur_replica *replica,
     step->stage_s[0] = step->stage_s[1] = total_s(engine, batch, &attention);
     step->communication_s[0] = step->communication_s[1] =
         comm_ms(engine, tokens) * 1e-3;
+    if (pipeline->kinds.num_stages > 1)
+        time_others(pipeline, replica, batch);
 }
 
 /* The context that a step reads grows with every token. */
@@ -240,15 +298,17 @@ static double repeated_s(const void *state, const struct vidur_live_batch *batch
     struct attention then = now;
     then.row_tokens += ahead * batch->seen.count;
     /* such a step counts differently */
-    if (rows_are_extrapolated(state, &then) != rows_are_extrapolated(state, &now))
+    const struct engine *engine = last_stage(state);
+    if (rows_are_extrapolated(engine, &then) != rows_are_extrapolated(engine, &now))
         return NAN;
-    return total_s(state, batch, &then);
+    return total_s(engine, batch, &then);
 }
 
 static void step_parts(const void *state, const struct vidur_replica *replica,
-                       const struct vidur_live_batch *batch, double *parts_s)
+                       const struct vidur_live_batch *batch, int32_t kind,
+                       double *parts_s)
 {
-    const struct engine *engine = state;
+    const struct engine *engine = &((const struct pipeline *)state)->engine[kind];
     const struct vidur_engine_table *table = engine->table;
     const int64_t tokens = batch->seen.num_tokens;
     const struct attention attention = attention_of(engine, replica, batch);
@@ -271,7 +331,7 @@ static void step_parts(const void *state, const struct vidur_replica *replica,
 static int fail(const void *state, const struct vidur_live_batch *batch,
                 struct vidur_error *err)
 {
-    const struct vidur_engine_table *table = ((const struct engine *)state)->table;
+    const struct vidur_engine_table *table = last_stage(state)->table;
     return vidur_fail(
         err, VIDUR_EINVAL,
         "engine table: a step of %lld tokens and %d requests is beyond its "
@@ -296,7 +356,7 @@ static bool has_cpu_overhead(const void *state)
 
 static struct vidur_front_end_times front_end(const void *state)
 {
-    const struct vidur_engine_table *table = ((const struct engine *)state)->table;
+    const struct vidur_engine_table *table = last_stage(state)->table;
     return (struct vidur_front_end_times){.per_prompt_token_s =
                                               table->tokenise_ms * 1e-3,
                                           .delay_s = table->t_api_ms * 1e-3};
@@ -309,6 +369,7 @@ const struct vidur_step_model_ops vidur_step_engine = {
     .init = init,
     .time = step_time,
     .repeated_s = repeated_s,
+    .stage_kind = stage_kind,
     .parts = step_parts,
     .fail = fail,
     .context_granularity = context_granularity,

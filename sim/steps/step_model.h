@@ -46,10 +46,13 @@ struct vidur_step_model_ops {
      * ask then. NULL: step.repeats says how long it stays the same. */
     double (*repeated_s)(const void *state, const struct vidur_live_batch *batch,
                          int64_t ahead);
-    /* The same time by its parts, VIDUR_NUM_STEP_PARTS of them, for a batch that has
-     * not ended; NULL: it is made of operators. */
+    /* Which member of a step's times is that of this stage: of the last one, also where
+     * it is the only one, VIDUR_STAGE_LAST. NULL: 0 of all others. */
+    int32_t (*stage_kind)(const void *state, int32_t stage);
+    /* The time on stages of this kind by its parts, VIDUR_NUM_STEP_PARTS of them, for a
+     * batch that has not ended; NULL: it is made of operators. */
     void (*parts)(const void *state, const struct vidur_replica *replica,
-                  const struct vidur_live_batch *batch, double *parts_s);
+                  const struct vidur_live_batch *batch, int32_t kind, double *parts_s);
     /* After a time that is not above 0: what is missing; returns -1. */
     int (*fail)(const void *state, const struct vidur_live_batch *batch,
                 struct vidur_error *err);

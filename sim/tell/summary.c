@@ -281,11 +281,6 @@ static void put_operators(struct vidur_json_writer *json,
 
 /* ---- Deployment and provenance ---- */
 
-static int num_gpus(const struct vidur_deployment *d)
-{
-    return d->num_replicas * d->tensor_parallel_size * d->num_pipeline_stages;
-}
-
 static void put_deployment(struct vidur_json_writer *json,
                            const struct vidur_summary *s)
 {
@@ -301,7 +296,7 @@ static void put_deployment(struct vidur_json_writer *json,
     vidur_json_put_int64(json, "tensor_parallel_size", d->tensor_parallel_size);
     vidur_json_put_int64(json, "expert_parallel", d->expert_parallel);
     vidur_json_put_int64(json, "num_pipeline_stages", d->num_pipeline_stages);
-    vidur_json_put_int64(json, "num_gpus", num_gpus(d));
+    vidur_json_put_int64(json, "num_gpus", vidur_deployment_num_gpus(d));
     vidur_json_put_string(json, "scheduler", d->scheduler.type);
     vidur_json_put_string(json, "router", d->router);
     vidur_json_put_int64(json, "num_blocks", s->plan->num_blocks);
@@ -310,7 +305,7 @@ static void put_deployment(struct vidur_json_writer *json,
     vidur_json_put_double(json, "kv_bytes_per_token_per_device",
                           s->plan->kv_bytes_per_token);
     vidur_json_put_double(json, "usd_per_hour",
-                          d->device.usd_per_gpu_hour * num_gpus(d));
+                          d->device.usd_per_gpu_hour * vidur_deployment_num_gpus(d));
     vidur_json_end(json);
 }
 
@@ -443,7 +438,7 @@ static void print_deployment(const struct vidur_summary *s, FILE *out)
     const bool bf16 = vidur_precision_is_bf16(&d->model.precision);
     fprintf(out, "%s%s%s%s on %d x %s: %s of TP %d%s, PP %d; %s, %s routing\n",
             vidur_text_show(d->model.name).text, bf16 ? "" : " (",
-            bf16 ? "" : precision, bf16 ? "" : ")", num_gpus(d),
+            bf16 ? "" : precision, bf16 ? "" : ")", vidur_deployment_num_gpus(d),
             vidur_text_show(d->device.name).text,
             vidur_text_counted(d->num_replicas, "replica").text,
             d->tensor_parallel_size, d->expert_parallel ? " EP" : "",

@@ -4,6 +4,8 @@
 #include "toy_sessions.h"
 #include "vllm_v1_reference.h"
 
+#include "replica/live_batch.h"
+
 #include <vidur/rng.h>
 #include <vidur/simulator.h>
 
@@ -43,6 +45,15 @@ struct scenario {
     bool by_operators;
     int64_t profiled_columns;
     double decode_ms[MAX_BATCH * DECODE_COLUMNS];
+    /* Of a pipeline, by kind of stage. */
+    struct vidur_stage_kinds kinds;
+    struct toy_step_times stage_times[VIDUR_MAX_STAGE_KINDS];
+};
+
+/* Its view is that of the last stage. */
+struct tables {
+    struct vidur_timetable *view;
+    struct vidur_timetable *of[VIDUR_MAX_STAGE_KINDS];
 };
 
 static int between(struct vidur_rng *rng, int low, int high)
@@ -170,18 +181,56 @@ static void draw_operators(struct vidur_rng *rng, struct scenario *s)
         s->decode_ms[i] = s->times.launch_ms * vidur_rng_uniform(rng);
 }
 
-static struct vidur_timetable *new_timetable(const struct scenario *s)
+/* Stages of their own times: with ties, of multiples of 1/16 s. */
+static void draw_pipeline(struct vidur_rng *rng, struct scenario *s)
 {
-    struct vidur_timetable *table =
-        toy_engine_new(&s->times, MAX_STEP, MAX_BATCH, MAX_TOKENS);
+    struct vidur_deployment *deployment = &s->deployment;
+    struct vidur_error err = {0};
+    deployment->num_pipeline_stages = between(rng, 2, V1_REFERENCE_STAGES);
+    deployment->model.num_layers = deployment->model.kinds[0].count =
+        between(rng, V1_REFERENCE_STAGES, 12);
+    if (deployment->scheduler.max_num_seqs < V1_REFERENCE_STAGES)
+        deployment->scheduler.max_num_seqs = V1_REFERENCE_STAGES;
+    if (deployment->scheduler.max_num_batched_tokens < V1_REFERENCE_STAGES)
+        deployment->scheduler.max_num_batched_tokens = V1_REFERENCE_STAGES;
+    const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    vidur_stage_kinds_of(&s->kinds, &deployment->model, &deployment->node, &cut, &err);
+    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+    for (int i = 0; i < s->kinds.num_kinds; i++) {
+        s->stage_times[i] = s->times;
+        if (s->times.per_token_ms == 0)
+            s->stage_times[i].fixed_ms = 62.5 * between(rng, 1, 3);
+        else
+            s->stage_times[i].fixed_ms = 0.5 + vidur_rng_uniform(rng);
+        s->stage_times[i].per_context_ms *= vidur_rng_uniform(rng);
+    }
+    s->times = s->stage_times[VIDUR_STAGE_LAST];
+}
+
+static struct tables new_tables(const struct scenario *s)
+{
+    struct tables tables = {
+        .view = toy_engine_new(&s->times, MAX_STEP, MAX_BATCH, MAX_TOKENS)};
+    for (int i = 0; i < s->kinds.num_kinds; i++) {
+        tables.of[i] =
+            toy_engine_new(&s->stage_times[i], MAX_STEP, MAX_BATCH, MAX_TOKENS);
+        tables.view->engine_stages[i] = tables.of[i]->engine;
+    }
     if (s->by_operators)
-        table->attn_decode =
+        tables.view->attn_decode =
             (struct vidur_grid_table){.ms = s->decode_ms,
                                       .num_rows = MAX_BATCH,
                                       .num_columns = DECODE_COLUMNS,
                                       .profiled_rows = MAX_BATCH,
                                       .profiled_columns = s->profiled_columns};
-    return table;
+    return tables;
+}
+
+static void free_tables(struct tables *tables)
+{
+    for (int i = 0; i < VIDUR_MAX_STAGE_KINDS; i++)
+        toy_engine_free(tables->of[i]);
+    toy_engine_free(tables->view);
 }
 
 /* Stages of load as a workload has them: nominal times. */
@@ -258,6 +307,8 @@ static struct scenario *draw(uint64_t index)
         draw_loop(&rng, s);
     if (chance(&rng, 15))
         draw_operators(&rng, s);
+    if (chance(&rng, 50))
+        draw_pipeline(&rng, s);
     return s;
 }
 
@@ -314,11 +365,15 @@ static void run_reference(const struct scenario *s, const struct vidur_timetable
         for (int32_t i = 0; i < s->workload.num_requests; i++)
             if ((s->sessions.count ? s->sessions.session[i] : i) % replicas == replica)
                 ids[count++] = i;
-        const struct v1_reference_input input = {.knobs = &s->deployment.scheduler,
-                                                 .table = table->engine,
-                                                 .workload = &s->workload,
-                                                 .ids = ids,
-                                                 .count = count};
+        struct v1_reference_input input = {.knobs = &s->deployment.scheduler,
+                                           .table = table->engine,
+                                           .num_stages =
+                                               s->deployment.num_pipeline_stages,
+                                           .workload = &s->workload,
+                                           .ids = ids,
+                                           .count = count};
+        for (int i = 0; i < s->kinds.num_stages; i++)
+            input.stages[i] = table->engine_stages[s->kinds.kind_of[i]];
         v1_reference_run(&input, out, tally);
     }
 }
@@ -334,7 +389,7 @@ static bool has_reference(const struct scenario *s)
 
 struct tally {
     int different, restarted, unfinished, limited, stopped, shared, referred, staged,
-        closed, sessions, users;
+        closed, piped, piped_restarted, sessions, users;
     struct v1_reference_tally reference;
 };
 
@@ -345,13 +400,13 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
     if (!what || tally->different++ >= 10)
         return;
     printf("\n  case %d: %s differs: %s, %d replicas, %d requests, %d blocks of %d, "
-           "%d requests and %d tokens a step%s%s%s%s%s",
+           "%d requests and %d tokens a step, %d stages%s%s%s%s%s",
            (int)index, what, s->deployment.router, s->deployment.num_replicas,
            (int)s->workload.num_requests, (int)knobs->num_blocks, knobs->block_size,
            knobs->max_num_seqs, knobs->max_num_batched_tokens,
-           knobs->async_scheduling ? ", async" : "",
+           s->deployment.num_pipeline_stages, knobs->async_scheduling ? ", async" : "",
            s->workload.prompts.prompt && knobs->prefix_caching ? ", prefixes" : "",
-           s->workload.stages.count ? ", stages" : "",
+           s->workload.stages.count ? ", load in stages" : "",
            s->workload.concurrency ? ", closed loop" : "",
            s->sessions.count ? ", sessions" : "");
 }
@@ -359,7 +414,8 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
 static void compare(uint64_t index, struct tally *tally)
 {
     struct scenario *s = draw(index);
-    struct vidur_timetable *table = new_timetable(s);
+    struct tables tables = new_tables(s);
+    struct vidur_timetable *table = tables.view;
     struct v1_reference_request reference[MAX_REQUESTS];
     struct vidur_metrics plain, quick;
     struct vidur_simulator *a = simulate(s, true, table, &plain);
@@ -379,13 +435,15 @@ static void compare(uint64_t index, struct tally *tally)
     }
     tally->shared +=
         s->workload.prompts.prompt && s->deployment.scheduler.prefix_caching;
+    tally->piped += s->kinds.num_stages > 1;
+    tally->piped_restarted += s->kinds.num_stages > 1 && plain.num_restarts > 0;
     tally->restarted += plain.num_restarts > 0;
     tally->unfinished += plain.num_completed < plain.num_requests;
     tally->limited += plain.time_limited;
     tally->stopped += plain.stopped_early;
     vidur_simulator_destroy(a);
     vidur_simulator_destroy(b);
-    toy_engine_free(table);
+    free_tables(&tables);
     free(s);
 }
 
@@ -404,6 +462,10 @@ static void test_equal(void)
         t.referred, t.staged, (long long)t.reference.steps, (long long)t.reference.hits,
         (long long)t.reference.evictions, (long long)t.reference.forgotten,
         (long long)t.reference.emptied, (long long)t.reference.fixed_apart);
+    printf("  %d pipelines, %d with restarts: %lld steps began beside another, %lld "
+           "parts of prompts, %lld arrivals were held back\n",
+           t.piped, t.piped_restarted, (long long)t.reference.overlaps,
+           (long long)t.reference.chained, (long long)t.reference.held_back);
     CU_ASSERT_EQUAL(t.different, 0);
     /* The drawing reaches what it is meant to reach. */
     CU_ASSERT(t.restarted > NUM_CASES / 10);
@@ -422,6 +484,11 @@ static void test_equal(void)
     CU_ASSERT(t.reference.emptied > 0);
     CU_ASSERT(t.reference.fixed_apart > 0);
     CU_ASSERT(t.reference.stages_late > 0);
+    CU_ASSERT(t.piped > NUM_CASES / 3);
+    CU_ASSERT(t.piped_restarted > NUM_CASES / 20);
+    CU_ASSERT(t.reference.overlaps > 0);
+    CU_ASSERT(t.reference.chained > 0);
+    CU_ASSERT(t.reference.held_back > 0);
 }
 
 VIDUR_TEST_MAIN("vllm_v1", {"equal to the reference, to the bit", test_equal})

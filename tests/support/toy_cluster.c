@@ -147,6 +147,7 @@ const char *toy_metrics_differ(const struct vidur_metrics *a,
     CHECK(stopped_early)
     CHECK(time_limited)
     CHECK(violated_slo)
+    CHECK(pools)
 #undef CHECK
     return NULL;
 }
@@ -169,6 +170,10 @@ const char *toy_records_differ(const struct vidur_request_records *a,
     CHECK(num_prefill_tokens)
     CHECK(num_decode_tokens)
     CHECK(num_restarts)
+    if (!a->departed_at_s || !b->departed_at_s)
+        return a->departed_at_s == b->departed_at_s ? NULL : "departed_at_s";
+    CHECK(departed_at_s)
+    CHECK(loaded_at_s)
 #undef CHECK
     return NULL;
 }

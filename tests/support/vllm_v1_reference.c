@@ -1,194 +1,7 @@
-#include "vllm_v1_reference.h"
+#include "vllm_v1_world.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
-
-enum { NOBODY = -1 };
-
-struct block {
-    int64_t key; /* what it caches; 0: nothing */
-    int holders;
-    int64_t freed_at; /* order in the queue of free blocks */
-};
-
-struct request {
-    int32_t prompt, output; /* tokens to compute, and to generate behind them */
-    int32_t n;              /* done; the prompt's last step counts one more */
-    int32_t chunk;          /* in the step that runs */
-    int32_t *blocks;
-    int32_t held;
-};
-
-struct world {
-    const struct v1_reference_input *input;
-    struct v1_reference_request *out;
-    struct v1_reference_tally *tally;
-    struct request *requests; /* by id */
-    struct block *blocks;
-    int32_t num_blocks, block_size;
-    int64_t clock; /* of releases */
-    int32_t *running, *waiting;
-    int64_t num_running, num_waiting;
-    int64_t arrived, completed; /* of the input's ids */
-    bool *seen;                 /* sessions: by id, those that have arrived */
-    int64_t sent;               /* of them, in a closed loop */
-    int32_t started;            /* sessions, of users */
-    int stage;
-    double delay_s;
-    double tokenise_s; /* per prompt token */
-    int64_t tokenised; /* of the input's ids: requests whose prompts are, from which */
-    double tokenised_at_s, seen_at_s; /* follows when the last is seen */
-    bool in_flight;                   /* the last step, which ends at last_end_s */
-    double last_end_s;
-    int64_t lacks; /* blocks, for the next step */
-};
-
-static int32_t least(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-
-static int32_t ceil_div(int32_t a, int32_t b)
-{
-    return (a + b - 1) / b;
-}
-
-/* ---- Blocks ---- */
-
-static int32_t num_free(const struct world *w)
-{
-    int32_t count = 0;
-    for (int32_t i = 0; i < w->num_blocks; i++)
-        count += w->blocks[i].holders == 0;
-    return count;
-}
-
-static int32_t find_block(const struct world *w, int64_t key)
-{
-    for (int32_t i = 0; i < w->num_blocks; i++)
-        if (w->blocks[i].key == key)
-            return i;
-    return NOBODY;
-}
-
-static int32_t take_block(struct world *w)
-{
-    int32_t first = NOBODY;
-    for (int32_t i = 0; i < w->num_blocks; i++)
-        if (w->blocks[i].holders == 0 &&
-            (first == NOBODY || w->blocks[i].freed_at < w->blocks[first].freed_at))
-            first = i;
-    w->tally->evictions += w->blocks[first].key != 0;
-    w->blocks[first].key = 0;
-    w->blocks[first].holders = 1;
-    return first;
-}
-
-static int64_t key_of(const struct world *w, int32_t id, int32_t index);
-
-static bool has_sessions(const struct world *w)
-{
-    return w->input->workload->sessions.count > 0;
-}
-
-static void release_blocks(struct world *w, int32_t id)
-{
-    struct request *r = &w->requests[id];
-    const int32_t computed = r->n > r->prompt ? r->n - 1 : r->n;
-    for (int32_t i = 0; has_sessions(w) && w->input->knobs->prefix_caching &&
-                        i < computed / w->block_size;
-         i++)
-        if (find_block(w, key_of(w, id, i)) == NOBODY) {
-            w->blocks[r->blocks[i]].key = key_of(w, id, i);
-            w->tally->generated++;
-        }
-    for (int32_t i = r->held - 1; i >= 0; i--) {
-        struct block *b = &w->blocks[r->blocks[i]];
-        if (i >= computed / w->block_size && b->key) {
-            b->key = 0;
-            w->tally->forgotten++;
-        }
-        if (--b->holders == 0)
-            b->freed_at = ++w->clock;
-    }
-    r->held = 0;
-}
-
-/* The same in sessions. */
-static int64_t session_key(const struct world *w, int32_t id, int32_t index)
-{
-    const struct vidur_sessions *s = &w->input->workload->sessions;
-    int64_t whose = (int64_t)3000000 + id;
-    if ((index + 1) * w->block_size <= s->system_prompt_tokens)
-        whose = s->group[s->session[id]];
-    else if ((int64_t)(index + 1) * w->block_size <= s->shared_tokens[id])
-        whose = (int64_t)2000000 + s->conversation[id];
-    return whose * 100000 + index + 1;
-}
-
-/* What the index-th block of a request's prompt would cache. */
-static int64_t key_of(const struct world *w, int32_t id, int32_t index)
-{
-    if (has_sessions(w))
-        return session_key(w, id, index);
-    const struct vidur_prompts *prompts = &w->input->workload->prompts;
-    const bool shared = index < prompts->system_prompt_tokens / w->block_size;
-    const int32_t prompt = prompts->prompt[id];
-    const int64_t whose =
-        shared ? prompt / prompts->num_prompts_per_group : (int64_t)1000000 + prompt;
-    return whose * 100000 + index + 1;
-}
-
-static bool caches(const struct world *w)
-{
-    return w->input->knobs->prefix_caching &&
-           (w->input->workload->prompts.prompt || has_sessions(w));
-}
-
-static int32_t full_blocks(const struct world *w, int32_t id)
-{
-    if (has_sessions(w) && caches(w))
-        return w->requests[id].prompt / w->block_size;
-    return caches(w) ? w->input->workload->num_prefill_tokens[id] / w->block_size : 0;
-}
-
-static int32_t count_hits(const struct world *w, int32_t id)
-{
-    const int32_t most =
-        least(full_blocks(w, id), (w->requests[id].prompt - 1) / w->block_size);
-    int32_t hits = 0;
-    while (hits < most && find_block(w, key_of(w, id, hits)) != NOBODY)
-        hits++;
-    return hits;
-}
-
-/* Free blocks that admitting it takes. */
-static int64_t cost_of(const struct world *w, int32_t id)
-{
-    int64_t cost = ceil_div(w->requests[id].prompt, w->block_size);
-    for (int32_t i = count_hits(w, id); i-- > 0;)
-        cost -= w->blocks[find_block(w, key_of(w, id, i))].holders > 0;
-    return cost;
-}
-
-static void take_prompt(struct world *w, int32_t id)
-{
-    struct request *r = &w->requests[id];
-    const int32_t hits = count_hits(w, id);
-    r->held = ceil_div(r->prompt, w->block_size);
-    for (int32_t i = 0; i < hits; i++) {
-        r->blocks[i] = find_block(w, key_of(w, id, i));
-        w->blocks[r->blocks[i]].holders++;
-    }
-    for (int32_t i = hits; i < r->held; i++) {
-        r->blocks[i] = take_block(w);
-        if (i < full_blocks(w, id) && find_block(w, key_of(w, id, i)) == NOBODY)
-            w->blocks[r->blocks[i]].key = key_of(w, id, i);
-    }
-    r->n = hits * w->block_size;
-    w->tally->hits += hits;
-}
 
 /* ---- Requests ---- */
 
@@ -254,7 +67,7 @@ static void settle(struct world *w)
             send_next_turn(w, id);
         else if (w->input->workload->concurrency > 0 && w->sent < w->input->count)
             w->out[w->input->ids[w->sent++]].arrived_at_s = w->last_end_s;
-        release_blocks(w, id);
+        v1_release_blocks(w, id);
     }
     w->num_running = kept;
     w->in_flight = false;
@@ -331,11 +144,11 @@ static void admit(struct world *w, int64_t budget, int64_t free_blocks)
     while (w->num_waiting > 0 && budget > 0 &&
            w->num_running < w->input->knobs->max_num_seqs) {
         const int32_t id = w->waiting[0];
-        const int64_t cost = cost_of(w, id);
+        const int64_t cost = v1_cost_of(w, id);
         if (cost > free_blocks)
             break;
         free_blocks -= cost;
-        take_prompt(w, id);
+        v1_take_prompt(w, id);
         budget -= w->requests[id].prompt - w->requests[id].n;
         w->running[w->num_running++] = id;
         for (int64_t i = 1; i < w->num_waiting; i++)
@@ -354,6 +167,13 @@ static bool comes_behind(const struct world *w)
            w->delay_s == 0 && w->arrived >= w->input->workload->concurrency;
 }
 
+static void take_arrivals(struct world *w, double now_s, bool again)
+{
+    while (comes_behind(w) && !again ? next_arrival_s(w) < now_s
+                                     : next_arrival_s(w) <= now_s)
+        w->waiting[w->num_waiting++] = take_arrival(w);
+}
+
 /* Tries to fix the next step at `now_s`; false: it would be empty. `again`: what was
  * known of that time was not enough for one. */
 static bool fix(struct world *w, double now_s, bool again)
@@ -362,9 +182,7 @@ static bool fix(struct world *w, double now_s, bool again)
     bool any = false;
     if (w->in_flight && w->last_end_s <= now_s)
         settle(w);
-    while (comes_behind(w) && !again ? next_arrival_s(w) < now_s
-                                     : next_arrival_s(w) <= now_s)
-        w->waiting[w->num_waiting++] = take_arrival(w);
+    take_arrivals(w, now_s, again);
     for (int64_t i = 0; i < w->num_running; i++) {
         const struct request *r = &w->requests[w->running[i]];
         const int32_t n = n_after(r);
@@ -374,22 +192,37 @@ static bool fix(struct world *w, double now_s, bool again)
         budget -= n > r->prompt ? 1 : r->prompt - n;
         wanted += wants_block(w, r, n);
     }
-    w->lacks = wanted - num_free(w);
+    w->lacks = wanted - v1_num_free(w);
     const int64_t before = w->num_running;
     if (w->lacks <= 0)
         admit(w, budget, -w->lacks);
     return any || w->num_running > before;
 }
 
-static void preempt(struct world *w)
+/* The last of the running requests that is not under way in a pipeline; NOBODY. */
+static int64_t find_victim(const struct world *w)
 {
-    while (w->lacks > 0 && w->num_running > 0) {
-        const int32_t id = w->running[--w->num_running];
+    int64_t i = w->num_running - 1;
+    while (i >= 0 && w->requests[w->running[i]].flights > 0)
+        i--;
+    return i;
+}
+
+/* True if anybody was preempted. */
+static bool preempt(struct world *w)
+{
+    bool any = false;
+    int64_t at;
+    for (; w->lacks > 0 && (at = find_victim(w)) != NOBODY; any = true) {
+        const int32_t id = w->running[at];
         struct request *r = &w->requests[id];
-        const int32_t total = r->prompt + r->output, before = num_free(w);
+        const int32_t total = r->prompt + r->output, before = v1_num_free(w);
+        w->num_running--;
+        for (int64_t i = at; i < w->num_running; i++)
+            w->running[i] = w->running[i + 1];
         w->lacks -= wants_block(w, r, r->n);
-        release_blocks(w, id);
-        w->lacks -= num_free(w) - before;
+        v1_release_blocks(w, id);
+        w->lacks -= v1_num_free(w) - before;
         if (r->n > r->prompt)
             r->prompt = r->n; /* what was generated is computed again */
         r->output = total - r->prompt;
@@ -399,6 +232,7 @@ static void preempt(struct world *w)
             w->waiting[i] = w->waiting[i - 1];
         w->waiting[0] = id;
     }
+    return any;
 }
 
 /* Chunks and blocks of everything that runs. */
@@ -413,57 +247,16 @@ static void form(struct world *w, double start_s)
             budget--;
             r->chunk = 1;
             if (wants_block(w, r, r->n))
-                r->blocks[r->held++] = take_block(w);
+                r->blocks[r->held++] = v1_take_block(w);
         }
     }
     for (int64_t i = 0; i < w->num_running; i++) {
         struct request *r = &w->requests[w->running[i]];
         if (r->n > r->prompt)
             continue;
-        r->chunk = least(r->prompt - r->n, budget);
+        r->chunk = v1_least(r->prompt - r->n, budget);
         budget -= r->chunk;
     }
-}
-
-static double chunk_ms(const struct vidur_engine_table *t, int64_t prefix,
-                       int64_t tokens)
-{
-    const double s = (double)(prefix + tokens), p = (double)prefix;
-    const double attention =
-        t->context_ms[prefix + tokens] * ((s * s - p * p) / (s * s));
-    return fmax(fmax(attention, t->context_ms[tokens]), t->decode1_ms[prefix + tokens]);
-}
-
-static double step_ms(const struct world *w)
-{
-    const struct vidur_engine_table *t = w->input->table;
-    int64_t tokens = 0, sampled = 0, rows = 0, row_tokens = 0, prompts = 0;
-    double chunks_ms = 0;
-    for (int64_t i = 0; i < w->num_running; i++) {
-        const struct request *r = &w->requests[w->running[i]];
-        tokens += r->chunk;
-        sampled += n_after(r) > r->prompt;
-        prompts += r->n < r->prompt;
-        if (r->n < r->prompt && r->chunk > VIDUR_ENGINE_DECODE_LIKE_TOKENS) {
-            chunks_ms += chunk_ms(t, r->n, r->chunk);
-        } else {
-            rows++;
-            row_tokens += r->n > r->prompt ? r->n : r->n + r->chunk;
-        }
-    }
-    int64_t padded = vidur_engine_padded_tokens(tokens, w->input->knobs->max_num_seqs);
-    if (padded > t->linear_limit)
-        padded = t->linear_limit;
-    double attention_ms = 0;
-    if (rows > 0)
-        attention_ms =
-            t->decode_launch_ms + t->decode_ms_per_token * (double)row_tokens;
-    double ms = t->linear_ms[padded];
-    ms += t->head_ms[sampled] + attention_ms + chunks_ms + t->step_ms +
-          t->request_ms * (double)w->num_running;
-    if (prompts > 0 && prompts < w->num_running)
-        ms += t->mixed_ms;
-    return ms;
 }
 
 static void run(struct world *w)
@@ -495,9 +288,137 @@ static void run(struct world *w)
         }
         form(w, start_s);
         before_last_s = w->last_end_s;
-        w->last_end_s = start_s + step_ms(w) * 1e-3;
+        for (int64_t i = 0; i < w->num_running; i++) {
+            const struct request *r = &w->requests[w->running[i]];
+            w->parts[i] = (struct v1_part){w->running[i], r->n, r->chunk, r->prompt};
+        }
+        w->last_end_s =
+            start_s + v1_step_ms(w->input->table, w->input->knobs->max_num_seqs,
+                                 w->parts, w->num_running) *
+                          1e-3;
         w->in_flight = true;
         w->tally->steps++;
+    }
+}
+
+/* ---- A pipeline ---- */
+
+static bool decodes(const struct request *r)
+{
+    return r->n > r->prompt;
+}
+
+/* Whether a step that is fixed now takes tokens of it. */
+static bool can_go_on(const struct request *r)
+{
+    return decodes(r) ? r->flights == 0 : r->begun < r->prompt;
+}
+
+/* The next step's parts at `now_s`; their number. */
+static int64_t fix_next(struct world *w, double now_s, bool again)
+{
+    int32_t budget = w->input->knobs->max_num_batched_tokens;
+    int64_t wanted = 0, rest = 0, count = 0;
+    take_arrivals(w, now_s, again);
+    for (int64_t i = 0; i < w->num_running; i++) {
+        const struct request *r = &w->requests[w->running[i]];
+        if (!can_go_on(r))
+            continue;
+        rest += decodes(r) ? 1 : r->prompt - r->begun;
+        wanted += wants_block(w, r, r->n);
+    }
+    const int64_t before = w->num_running;
+    w->lacks = wanted - v1_num_free(w);
+    if (w->lacks <= 0)
+        admit(w, budget - rest, -w->lacks);
+    for (int64_t i = before; i < w->num_running; i++)
+        w->requests[w->running[i]].begun = w->requests[w->running[i]].n;
+    w->emptied = preempt(w);
+    for (int want_decodes = 1; want_decodes >= 0; want_decodes--)
+        for (int64_t i = 0; i < w->num_running; i++) {
+            const int32_t id = w->running[i];
+            struct request *r = &w->requests[id];
+            if (!can_go_on(r) || decodes(r) != want_decodes)
+                continue;
+            if (wants_block(w, r, r->n))
+                r->blocks[r->held++] = v1_take_block(w);
+            const int32_t from = decodes(r) ? r->n : r->begun;
+            const int32_t chunk =
+                decodes(r) ? 1 : v1_least(r->prompt - r->begun, budget);
+            w->parts[count++] = (struct v1_part){id, from, chunk, r->prompt};
+            budget -= chunk;
+        }
+    return count;
+}
+
+static void send_off(struct world *w, int64_t count, double now_s)
+{
+    struct flight *flight = &w->flights[w->num_flights++];
+    double at_s = now_s;
+    for (int64_t i = 0; i < count; i++) {
+        struct v1_part *p = &w->parts[i];
+        struct request *r = &w->requests[p->id];
+        w->tally->chained += r->flights > 0;
+        r->flights++;
+        r->begun = p->n + p->chunk;
+        flight->parts[i] = *p;
+        if (isnan(w->out[p->id].scheduled_at_s))
+            w->out[p->id].scheduled_at_s = now_s;
+    }
+    for (int s = 0; s < w->input->num_stages; s++) {
+        const double ms = v1_step_ms(w->input->stages[s], w->input->knobs->max_num_seqs,
+                                     w->parts, count);
+        at_s = fmax(at_s, w->free_at_s[s]) + ms * 1e-3;
+        w->free_at_s[s] = at_s;
+    }
+    flight->count = count;
+    flight->end_s = at_s;
+    w->tally->steps++;
+    w->tally->overlaps += w->num_flights > 1;
+}
+
+/* The first step under way has ended. */
+static void come_back(struct world *w)
+{
+    const struct flight first = w->flights[0];
+    w->last_end_s = first.end_s;
+    for (int i = 1; i < w->num_flights; i++)
+        w->flights[i - 1] = w->flights[i];
+    w->flights[--w->num_flights] = first; /* its memory */
+    for (int64_t i = 0; i < first.count; i++) {
+        struct request *r = &w->requests[first.parts[i].id];
+        r->chunk = first.parts[i].chunk;
+        r->flights--;
+    }
+    settle(w);
+}
+
+static void run_pipeline(struct world *w)
+{
+    double t = 0;
+    bool again = false;
+    for (;;) {
+        const int64_t count = fix_next(w, t, again);
+        again = false;
+        if (count > 0) {
+            send_off(w, count, t);
+            if (w->num_flights < w->input->num_stages)
+                continue;
+        }
+        if (w->num_flights > 0) {
+            w->tally->held_back += next_arrival_s(w) < w->flights[0].end_s;
+            come_back(w);
+            t = w->last_end_s;
+            continue;
+        }
+        w->tally->emptied += w->emptied;
+        if (w->emptied)
+            continue;
+        const double next_s = next_arrival_s(w);
+        again = next_s == t;
+        t = next_s;
+        if (t == INFINITY)
+            return;
     }
 }
 
@@ -548,8 +469,17 @@ void v1_reference_run(const struct v1_reference_input *input,
     w.waiting = calloc(n, sizeof *w.waiting);
     w.seen = calloc(n, sizeof *w.seen);
     w.started = (int32_t)input->workload->concurrency;
+    w.parts = calloc(n, sizeof *w.parts);
+    for (int i = 0; i < V1_REFERENCE_STAGES; i++)
+        w.flights[i].parts = calloc(n, sizeof *w.flights[i].parts);
     begin(&w);
-    run(&w);
+    if (input->num_stages > 1)
+        run_pipeline(&w);
+    else
+        run(&w);
+    for (int i = 0; i < V1_REFERENCE_STAGES; i++)
+        free(w.flights[i].parts);
+    free(w.parts);
     for (size_t i = 0; i < n; i++)
         free(w.requests[i].blocks);
     free(w.requests);

@@ -7,9 +7,11 @@
 
 /*
  * A V1 engine simulated the slow way: step by step, request by request, with linear
- * searches, straight from ENGINE.md sections 1 to 3. One replica. What the scheduler,
- * the step model and the block store are compared with.
+ * searches, straight from ENGINE.md sections 1 to 3 and 8. One replica. What the
+ * scheduler, the step model and the block store are compared with.
  */
+
+enum { V1_REFERENCE_STAGES = 4 };
 
 struct v1_reference_request {
     double arrived_at_s;
@@ -28,13 +30,18 @@ struct v1_reference_tally {
     int64_t forgotten;   /* blocks of prompts that were not computed to their end */
     int64_t emptied;     /* steps that preemption left empty */
     int64_t fixed_apart; /* by an arrival while the step before was running */
-    int64_t stages_late;
+    int64_t stages_late; /* of load */
+    int64_t overlaps;  /* steps of a pipeline that began while another was under way */
+    int64_t chained;   /* parts of prompts that did while the part before was */
+    int64_t held_back; /* arrivals that the engine let wait for a step to end */
 };
 
 /* `ids`: the requests that this replica gets, in order; `out`, by id. */
 struct v1_reference_input {
     const struct vidur_scheduler_config *knobs; /* num_blocks is given */
-    const struct vidur_engine_table *table;
+    const struct vidur_engine_table *table;     /* of the last stage, or the only one */
+    const struct vidur_engine_table *stages[V1_REFERENCE_STAGES]; /* of a pipeline */
+    int num_stages;
     const struct vidur_workload *workload;
     const int32_t *ids;
     int64_t count;

@@ -63,6 +63,35 @@ static void test_sums(void)
     CU_ASSERT_DOUBLE_EQUAL(sum_ms, step_ms, 1e-3);
 }
 
+/* A pipeline is told stage by stage, those that are alike together. */
+static void test_stages(void)
+{
+    const char *const options = "--decodes 8 --set cluster.num_pipeline_stages=5";
+    CU_ASSERT_EQUAL(explain(v1, options), 0);
+    assert_contains("pipeline of 5, one device\n");
+    assert_contains("# stage 1 of 5, sends within its node\n# kind 1: 6 layers,");
+    assert_contains("# stage 2 of 5, sends within its node\n# kind 1: 6 layers,");
+    assert_contains("# stage 3, 4 of 5, sends within its node\n# kind 1: 7 layers,");
+    assert_contains("# stage 5 of 5, which has the output head\n# kind 1: 6 layers,");
+    const char *all = strstr(text, "# all stages");
+    CU_ASSERT_FATAL(all != NULL);
+    const double way_ms = strtod(all + strlen("# all stages"), NULL);
+    CU_ASSERT_EQUAL(explain(v1, "--decodes 8"), 0);
+    const char *step = strstr(text, "# step");
+    CU_ASSERT_FATAL(step != NULL);
+    const double step_ms = strtod(step + strlen("# step"), NULL);
+    /* four sends, each of some microseconds */
+    CU_ASSERT(way_ms > step_ms + 4 * 0.002 && way_ms < step_ms + 4 * 0.02);
+    CU_ASSERT_EQUAL(
+        explain(v1, "--decodes 8 --csv --set cluster.num_pipeline_stages=5"), 0);
+    CU_ASSERT_EQUAL(strncmp(text, "stage,operator,part,", 20), 0);
+    assert_contains("\n1,embedding,");
+    assert_contains("\n4,send_recv,communication,");
+    assert_contains("\n5,head,");
+    CU_ASSERT_PTR_NULL(strstr(text, "\n5,send_recv"));
+    CU_ASSERT_PTR_NULL(strstr(text, "\n4,head"));
+}
+
 /* Times of an engine are the roofline's unless the configuration says otherwise. */
 static void test_sources(void)
 {
@@ -76,8 +105,8 @@ static void test_sources(void)
 
 static void test_errors(void)
 {
-    CU_ASSERT_EQUAL(explain(reference, "--set cluster.num_pipeline_stages=2"), 1);
-    assert_contains("num_pipeline_stages is 2");
+    CU_ASSERT_EQUAL(explain(v1, "--set cluster.num_pipeline_stages=33"), 1);
+    assert_contains("num_pipeline_stages: 33 stages for the 32 layers");
     CU_ASSERT_EQUAL(explain(v1, "--decodes 0"), 1);
     assert_contains("explain: a step has decodes, a prompt or both");
     CU_ASSERT_EQUAL(explain(v1, "--decodes many"), 1);
@@ -86,5 +115,5 @@ static void test_errors(void)
     assert_contains("explain takes one configuration");
 }
 
-VIDUR_TEST_MAIN("vidur-estimate explain", {"sums", test_sums},
+VIDUR_TEST_MAIN("vidur-estimate explain", {"sums", test_sums}, {"stages", test_stages},
                 {"sources", test_sources}, {"errors", test_errors})

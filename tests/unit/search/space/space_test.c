@@ -322,6 +322,48 @@ static void test_prompts_beyond_the_budget(void)
     }
 }
 
+/* Engines deal layers unevenly: any number of stages up to that of the layers; what a
+ * pipeline does nothing about is tried once. */
+static void test_pipelines_of_engines(void)
+{
+    struct vidur_error err;
+    expect_builds(
+        "models: [{name: llama, identifier: llama-2-70b-hf}]\n"
+        "clusters: [{device: h100, network_device: h100_dgx, num_gpus: 16}]\n"
+        "schedulers: [{scheduler: vllm_v1, async_scheduling: [true, false]}]\n" TRACE
+        "batch_sizes: [32]\ntp_dimensions: [4]\npp_dimensions: [1, 2, 3, 4]\n");
+    CU_ASSERT_EQUAL(space.num_candidates, 5);
+    CU_ASSERT_EQUAL(space.num_duplicates, 3);
+    for (int64_t i = 0; i < space.num_candidates; i++) {
+        const struct vidur_candidate *c = &space.candidates[i];
+        struct vidur_deployment d;
+        vidur_space_deployment(&space, i, &d);
+        CU_ASSERT_EQUAL(d.scheduler.max_num_seqs, 32 * c->num_pipeline_stages);
+        CU_ASSERT_FALSE(c->num_pipeline_stages > 1 && d.scheduler.async_scheduling);
+        /* 12 devices neither fit in a node nor fill two */
+        CU_ASSERT_EQUAL(c->status == VIDUR_CANDIDATE_RUNNABLE,
+                        c->num_pipeline_stages != 3);
+        if (c->status == VIDUR_CANDIDATE_RUNNABLE)
+            CU_ASSERT_EQUAL(space.tables[c->table].num_stages, c->num_pipeline_stages);
+    }
+    CU_ASSERT_EQUAL(space.num_tables, 3);
+    release();
+    expect_builds("models: [{name: llama, identifier: llama-2-70b-hf}]\n"
+                  "clusters: [{device: h100, network_device: h100_dgx, num_gpus: 8}]\n"
+                  "schedulers: [{scheduler: vllm_v1}]\n" TRACE
+                  "batch_sizes: [32]\ntp_dimensions: [2]\npp_dimensions: [3]\n");
+    CU_ASSERT_EQUAL(space.candidates[0].status, VIDUR_CANDIDATE_RUNNABLE);
+    release();
+    CU_ASSERT_EQUAL(build("models: [{name: llama, identifier: llama-2-70b-hf}]\n"
+                          "clusters: [{device: h100, num_gpus: 8}]\n"
+                          "schedulers: [{scheduler: vllm_v1}]\n" TRACE
+                          "pp_dimensions: [81]\n",
+                          &err),
+                    -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "81 is more than the 80 layers of llama"));
+    release();
+}
+
 static void test_values_that_suit_no_model(void)
 {
     struct vidur_error err;
@@ -396,6 +438,7 @@ VIDUR_TEST_MAIN("space", {"the paper's grid", test_the_papers_grid},
                 {"rejected candidates say why", test_rejected_candidates_say_why},
                 {"KV heads that no engine splits", test_kv_heads_that_no_engine_splits},
                 {"prompts beyond the budget", test_prompts_beyond_the_budget},
+                {"pipelines of engines", test_pipelines_of_engines},
                 {"values that suit no model", test_values_that_suit_no_model},
                 {"shards", test_shards},
                 {"no warm start, no chains", test_no_warm_start_means_no_chains})

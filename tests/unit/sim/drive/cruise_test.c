@@ -8,8 +8,9 @@
 #include <string.h>
 
 /*
- * Pipelines of policies from outside the library that count their batches, or whose
- * steps grow: the quick way through a run against plain stepping, to the bit.
+ * Pipelines of policies from outside the library that count their batches, whose steps
+ * grow, or whose stages differ: the quick way through a run against plain stepping, to
+ * the bit.
  */
 
 enum { CASES = 120, PERIOD = 5, STATE = 64 };
@@ -122,6 +123,45 @@ static const struct vidur_step_model_ops growing = {
     .context_granularity = growing_granularity,
     .has_cpu_overhead = growing_overhead};
 
+/* ---- Steps of uneven stages ---- */
+
+enum { UNEVEN_KINDS = 4 };
+
+static int uneven_init(void *state, const struct vidur_step_env *env,
+                       struct vidur_error *err)
+{
+    (void)err;
+    *(uint8_t *)state = (uint8_t)env->deployment->num_pipeline_stages;
+    return 0;
+}
+
+static int32_t uneven_kind(const void *state, int32_t stage)
+{
+    const int32_t last = *(const uint8_t *)state - 1;
+    return stage == last ? VIDUR_STAGE_LAST : stage ? 1 + stage : 0;
+}
+
+static void uneven_time(const void *state, const struct vidur_replica *replica,
+                        struct vidur_live_batch *batch)
+{
+    (void)state, (void)replica;
+    batch->step = (struct vidur_step_time){.repeats = INT32_MAX};
+    for (int i = 0; i < UNEVEN_KINDS; i++) {
+        batch->step.stage_s[i] =
+            (1.0 + 7 * i % 3) / 3 + 0x1p-10 * (double)batch->seen.num_tokens;
+        batch->step.communication_s[i] = 0.01 * i;
+    }
+}
+
+static const struct vidur_step_model_ops uneven = {
+    .name = "uneven",
+    .state_bytes = growing_bytes,
+    .init = uneven_init,
+    .stage_kind = uneven_kind,
+    .time = uneven_time,
+    .context_granularity = growing_granularity,
+    .has_cpu_overhead = growing_overhead};
+
 /* ---- Both ways ---- */
 
 static struct vidur_simulator *simulate(const struct vidur_scheduler_ops *ops,
@@ -195,6 +235,15 @@ static void test_growing_steps(void)
     CU_ASSERT_EQUAL(count_different(&ops), 0);
 }
 
+static void test_uneven_stages(void)
+{
+    struct vidur_scheduler_ops ops = *inner();
+    ops.name = "sarathi with uneven stages";
+    ops.step_model = &uneven;
+    CU_ASSERT_EQUAL(count_different(&ops), 0);
+}
+
 VIDUR_TEST_MAIN("cruise",
                 {"a scheduler that counts its batches", test_counting_scheduler},
-                {"steps that grow", test_growing_steps})
+                {"steps that grow", test_growing_steps},
+                {"stages that differ", test_uneven_stages})

@@ -173,10 +173,12 @@ static void test_execution(void)
         const double last_s = vidur_rng_uniform(&rng) * (i % 2 ? 1 : 1e5);
         const struct vidur_step_time step = {.stage_s = {last_s * 1.1, last_s},
                                              .cpu_s = i % 3 ? last_s / 3 : 0};
-        vidur_account_ways(&skipped, &step, stages, times);
+        int32_t kinds[8] = {0};
+        kinds[stages - 1] = VIDUR_STAGE_LAST;
+        vidur_account_ways(&skipped, &step, kinds, stages, times);
         for (int64_t t = 0; t < times; t++)
             for (int32_t stage = 0; stage < stages; stage++)
-                vidur_account_execution(&stepped, step.stage_s[stage == stages - 1],
+                vidur_account_execution(&stepped, step.stage_s[kinds[stage]],
                                         step.cpu_s, 1);
         CU_ASSERT_EQUAL(stepped.execution, skipped.execution);
         CU_ASSERT_EQUAL(stepped.model, skipped.model);

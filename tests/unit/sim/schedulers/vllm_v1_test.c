@@ -555,9 +555,9 @@ static void test_check(void)
     sync_engine(&good);
     CU_ASSERT_EQUAL(vidur_deployment_check(&good, &err), 0);
     bad = good;
-    bad.num_pipeline_stages = 2;
+    bad.num_pipeline_stages = TOY_LAYERS + 1;
     CU_ASSERT_EQUAL(vidur_deployment_check(&bad, &err), -1);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "cluster.num_pipeline_stages: 2"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "cluster.num_pipeline_stages: 9"));
     bad = good;
     bad.scheduler.max_num_batched_tokens = MAX_BATCH - 1;
     CU_ASSERT_EQUAL(vidur_deployment_check(&bad, &err), -1);

@@ -34,7 +34,7 @@ struct fixture {
     struct vidur_deployment deployment;
     void *state;
     int32_t prefill[MAX_ROWS], processed[MAX_ROWS];
-    int32_t member[MAX_ROWS], member_tokens[MAX_ROWS];
+    int32_t member[MAX_ROWS], member_tokens[MAX_ROWS], member_prefix[MAX_ROWS];
     uint8_t flags[MAX_ROWS];
     struct vidur_request_table table;
     struct vidur_replica replica;
@@ -70,7 +70,8 @@ static void end(struct fixture *f)
 static void check_parts(const struct fixture *f)
 {
     double parts_s[VIDUR_NUM_STEP_PARTS], sum_s = 0;
-    vidur_step_engine.parts(f->state, &f->replica, &f->batch, parts_s);
+    vidur_step_engine.parts(f->state, &f->replica, &f->batch, VIDUR_STAGE_LAST,
+                            parts_s);
     for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
         sum_s += parts_s[i];
     if (isnan(f->batch.step.stage_s[1])) {
@@ -86,6 +87,7 @@ static double time_of(struct fixture *f, const struct row *rows, int count)
     f->batch = (struct vidur_live_batch){.seen.group = VIDUR_NO_GROUP,
                                          .seen.member = f->member,
                                          .seen.member_tokens = f->member_tokens,
+                                         .seen.member_prefix = f->member_prefix,
                                          .seen.capacity = MAX_ROWS};
     for (int i = 0; i < count; i++) {
         f->prefill[i] = rows[i].prompt;
@@ -245,7 +247,7 @@ static void test_parts(void)
     CU_ASSERT_EQUAL_FATAL(open_model(&f, NULL), 0);
     time_of(&f, rows, 3);
     CU_ASSERT_EQUAL(f.batch.step.communication_s[1], 1.5e-3);
-    vidur_step_engine.parts(f.state, &f.replica, &f.batch, parts_s);
+    vidur_step_engine.parts(f.state, &f.replica, &f.batch, VIDUR_STAGE_LAST, parts_s);
     ASSERT_MS(parts_s[VIDUR_STEP_PART_gemm_and_small] * 1e3, linear(272) - 1.5);
     ASSERT_MS(parts_s[VIDUR_STEP_PART_all_reduce] * 1e3, 1.5);
     ASSERT_MS(parts_s[VIDUR_STEP_PART_attention_decode] * 1e3, 0.3 + 180 * 0.001);

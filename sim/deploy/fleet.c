@@ -1,0 +1,184 @@
+#include <vidur/fleet.h>
+#include <vidur/scheduler.h>
+
+#include <string.h>
+
+const char *const vidur_pool_role_names[] = {"all", "prefill", "decode", NULL};
+const char *const vidur_kv_overlap_names[] = {"none", "layers", NULL};
+const char *const vidur_first_token_names[] = {"decode", "prefill", NULL};
+
+void vidur_fleet_of(struct vidur_fleet *fleet,
+                    const struct vidur_deployment *deployment)
+{
+    memset(fleet, 0, sizeof *fleet);
+    fleet->num_pools = 1;
+    fleet->pools[0].weight = 1;
+    fleet->pools[0].deployment = *deployment;
+    fleet->kv_transfer.latency_us = -1;
+}
+
+int vidur_fleet_num_entries(const struct vidur_fleet *fleet)
+{
+    int count = 0;
+    while (count < fleet->num_pools && fleet->pools[count].role != VIDUR_POOL_DECODE)
+        count++;
+    return count;
+}
+
+int vidur_fleet_num_gpus(const struct vidur_fleet *fleet)
+{
+    int count = 0;
+    for (int i = 0; i < fleet->num_pools; i++)
+        count += vidur_deployment_num_gpus(&fleet->pools[i].deployment);
+    return count;
+}
+
+/* ---- Checks ---- */
+
+/* The pools that requests arrive at come first and have one role; those that decode
+ * follow where that role is `prefill`, and nowhere else. */
+static int check_roles(const struct vidur_fleet *fleet, struct vidur_error *err)
+{
+    const enum vidur_pool_role first = fleet->pools[0].role;
+    const int entries = vidur_fleet_num_entries(fleet);
+    if (entries == 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "pools.0.role: decode; the first pools are those that "
+                          "requests arrive at: list pools of role prefill first");
+    for (int i = 1; i < fleet->num_pools; i++) {
+        const enum vidur_pool_role role = fleet->pools[i].role;
+        if (role == (i < entries ? first : VIDUR_POOL_DECODE))
+            continue;
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "pools.%d.role: %s behind a pool of role %s; list pools of "
+                          "role all alone, or those of role prefill and then those of "
+                          "role decode",
+                          i, vidur_pool_role_names[role],
+                          vidur_pool_role_names[fleet->pools[i - 1].role]);
+    }
+    if (first == VIDUR_POOL_ALL && entries < fleet->num_pools)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "pools.%d.role: decode behind a pool of role all, which "
+                          "hands nothing over; give that one the role prefill",
+                          entries);
+    if (first == VIDUR_POOL_PREFILL && entries == fleet->num_pools)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "pools: there is none of role decode, which would go on with "
+                          "the prompts of those of role prefill; add one");
+    return 0;
+}
+
+static int check_hand_over(const struct vidur_deployment *deployment, int index,
+                           struct vidur_error *err)
+{
+    const struct vidur_scheduler_ops *ops =
+        vidur_scheduler_find(deployment->scheduler.type);
+    if (ops->hands_over)
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "pools.%d.scheduler.type: %s cannot hand requests over from pool "
+                      "to pool; vllm_v1 can",
+                      index, ops->name);
+}
+
+/* Whether pool `index` goes with the first one. */
+static int check_pool(const struct vidur_fleet *fleet, int index,
+                      struct vidur_error *err)
+{
+    const struct vidur_pool *pool = &fleet->pools[index];
+    const struct vidur_deployment *first = &fleet->pools[0].deployment;
+    const struct vidur_deployment *d = &pool->deployment;
+    const bool moves = fleet->pools[0].role == VIDUR_POOL_PREFILL;
+    if (!(pool->weight > 0))
+        return vidur_fail(err, VIDUR_EINVAL, "pools.%d.weight: %g is not above 0",
+                          index, pool->weight);
+    if (strcmp(d->model.name, first->model.name) != 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "pools.%d.model: %s, where the first pool serves %s; a fleet "
+                          "serves one model",
+                          index, d->model.name, first->model.name);
+    if (d->semantics != first->semantics)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "pools.%d.semantics: unlike that of the first pool; set it "
+                          "once, for the fleet",
+                          index);
+    if (moves && d->model.precision.kv_cache != first->model.precision.kv_cache)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "pools.%d.kv_cache_dtype: a KV cache that moves keeps its "
+                          "format; give all pools the same",
+                          index);
+    return moves ? check_hand_over(d, index, err) : 0;
+}
+
+int vidur_fleet_check(const struct vidur_fleet *fleet, struct vidur_error *err)
+{
+    if (fleet->num_pools < 1 || fleet->num_pools > VIDUR_MAX_POOLS)
+        return vidur_fail(err, VIDUR_EINVAL, "pools: there are %d; a fleet has 1 to %d",
+                          fleet->num_pools, VIDUR_MAX_POOLS);
+    for (int i = 0; i < fleet->num_pools; i++)
+        if (vidur_deployment_check(&fleet->pools[i].deployment, err))
+            return fleet->num_pools == 1 ? -1 : vidur_fail_prefix(err, "pools.%d", i);
+    if (fleet->num_pools == 1 && fleet->pools[0].role == VIDUR_POOL_ALL)
+        return 0;
+    if (check_roles(fleet, err))
+        return -1;
+    for (int i = 0; i < fleet->num_pools; i++)
+        if (check_pool(fleet, i, err))
+            return -1;
+    const int entries = vidur_fleet_num_entries(fleet);
+    for (int i = 1; i < fleet->num_pools; i++) {
+        const int leader = i < entries ? 0 : entries;
+        const char *router = fleet->pools[leader].deployment.router;
+        if (strcmp(fleet->pools[i].deployment.router, router) != 0)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "pools.%d.router: %s, where pool %d of the same role has "
+                              "%s; one router chooses among them",
+                              i, fleet->pools[i].deployment.router, leader, router);
+    }
+    return 0;
+}
+
+/* ---- Moving KV caches ---- */
+
+/* The cache of a token is the same however a replica is cut: heads that several devices
+ * keep are sent once. */
+double vidur_fleet_kv_bytes_per_token(const struct vidur_deployment *deployment)
+{
+    const struct vidur_cut whole = {.tensor = 1, .pipeline = 1};
+    struct vidur_shard shard;
+    vidur_shard_of(&shard, &deployment->model, &whole);
+    return vidur_shard_kv_bytes_per_token(&shard);
+}
+
+struct vidur_kv_link vidur_fleet_link(const struct vidur_fleet *fleet, int from, int to)
+{
+    const struct vidur_kv_transfer *keys = &fleet->kv_transfer;
+    const struct vidur_deployment *a = &fleet->pools[from].deployment;
+    const struct vidur_deployment *b = &fleet->pools[to].deployment;
+    const struct vidur_node_sku *node = &a->node;
+    const bool within = strcmp(node->name, b->node.name) == 0 && !node->pairwise &&
+                        vidur_fleet_num_gpus(fleet) <= node->devices_per_node;
+    double gb_per_s, latency_us;
+    if (within) {
+        gb_per_s = node->link_bandwidth_gb_per_s * node->link_efficiency;
+        latency_us = node->link_latency_us;
+    } else {
+        const double ours =
+            node->inter_node_bandwidth_gb_per_s * node->inter_node_efficiency;
+        const double theirs =
+            b->node.inter_node_bandwidth_gb_per_s * b->node.inter_node_efficiency;
+        gb_per_s = ours < theirs ? ours : theirs;
+        latency_us = node->inter_node_latency_us > b->node.inter_node_latency_us
+                         ? node->inter_node_latency_us
+                         : b->node.inter_node_latency_us;
+    }
+    if (keys->bandwidth_gb_per_s > 0)
+        gb_per_s = keys->bandwidth_gb_per_s;
+    if (keys->latency_us >= 0)
+        latency_us = keys->latency_us;
+    const int tensor = a->tensor_parallel_size < b->tensor_parallel_size
+                           ? a->tensor_parallel_size
+                           : b->tensor_parallel_size;
+    return (struct vidur_kv_link){.bytes_per_s = gb_per_s * 1e9 * tensor,
+                                  .latency_s = latency_us * 1e-6};
+}

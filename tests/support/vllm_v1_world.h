@@ -1,0 +1,88 @@
+#ifndef VIDUR_TEST_VLLM_V1_WORLD_H
+#define VIDUR_TEST_VLLM_V1_WORLD_H
+
+#include "vllm_v1_reference.h"
+#include "vllm_v1_step.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The inside of the reference: one replica, and its blocks. */
+
+enum { NOBODY = -1 };
+
+struct block {
+    int64_t key; /* what it caches; 0: nothing */
+    int holders;
+    int64_t freed_at; /* order in the queue of free blocks */
+};
+
+struct request {
+    int32_t prompt, output; /* tokens to compute, and to generate behind them */
+    int32_t n;              /* done; the prompt's last step counts one more */
+    int32_t chunk;          /* in the step that runs */
+    int32_t begun;          /* in a pipeline: done or under way */
+    int32_t flights;        /* and the steps under way that it is in */
+    int32_t *blocks;
+    int32_t held;
+};
+
+/* A step under way in a pipeline. */
+struct flight {
+    struct v1_part *parts;
+    int64_t count;
+    double end_s;
+};
+
+struct world {
+    const struct v1_reference_input *input;
+    struct v1_reference_request *out;
+    struct v1_reference_tally *tally;
+    struct request *requests; /* by id */
+    struct block *blocks;
+    int32_t num_blocks, block_size;
+    int64_t clock; /* of releases */
+    int32_t *running, *waiting;
+    int64_t num_running, num_waiting;
+    int64_t arrived, completed; /* of the input's ids */
+    bool *seen;                 /* sessions: by id, those that have arrived */
+    int64_t sent;               /* of them, in a closed loop */
+    int32_t started;            /* sessions, of users */
+    int stage;
+    double delay_s;
+    double tokenise_s; /* per prompt token */
+    int64_t tokenised; /* of the input's ids: requests whose prompts are, from which */
+    double tokenised_at_s, seen_at_s; /* follows when the last is seen */
+    bool in_flight;                   /* the last step, which ends at last_end_s */
+    double last_end_s;
+    int64_t lacks;                              /* blocks, for the next step */
+    struct v1_part *parts;                      /* scratch */
+    struct flight flights[V1_REFERENCE_STAGES]; /* the first to end is the first */
+    int num_flights;
+    bool emptied; /* somebody was preempted when the last step was fixed */
+    double free_at_s[V1_REFERENCE_STAGES];
+};
+
+static inline int32_t v1_least(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline bool has_sessions(const struct world *w)
+{
+    return w->input->workload->sessions.count > 0;
+}
+
+/* ---- Blocks ---- */
+
+int32_t v1_num_free(const struct world *w);
+/* The free block that was given back first. */
+int32_t v1_take_block(struct world *w);
+/* All of a request's: what is computed stays cached. */
+void v1_release_blocks(struct world *w, int32_t id);
+/* Free blocks that admitting it takes. */
+int64_t v1_cost_of(const struct world *w, int32_t id);
+/* Those of its prompt, its leading ones from the cache. */
+void v1_take_prompt(struct world *w, int32_t id);
+
+#endif

@@ -471,6 +471,17 @@ static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s
     return run->walk_failed ? -1 : 0;
 }
 
+/* Whether a replica that was woken has still to be asked for a batch, before what is
+ * sent arrives. */
+static bool wakes_at(const struct vidur_run *run, double now_s)
+{
+    for (int32_t s = 0; s < run->num_servers; s++)
+        if (goes_along(run, s) &&
+            next_instant_s(&run->walks[s], run->walks[s].alone) == now_s)
+            return true;
+    return false;
+}
+
 static bool is_fleet_lost(struct vidur_run *run, double now_s)
 {
     if (!run->watching || !vidur_slo_watch_is_due(&run->watch, now_s))
@@ -493,7 +504,8 @@ static int walk_fleet(struct vidur_run *run)
             next = route_together(run, next, now_s);
         if (do_fleet_instant(run, now_s, others_s))
             return -1;
-        route_sent(run, now_s);
+        if (!wakes_at(run, now_s))
+            route_sent(run, now_s);
         if (is_fleet_lost(run, now_s)) {
             take_all(run->walks, run->num_servers, now_s);
             return 0;

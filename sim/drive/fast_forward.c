@@ -77,7 +77,7 @@ static bool skip_one(struct vidur_replica *replica,
         at->phase = next;
         replica->now_s = end_s;
         if (demand && replica->store)
-            vidur_group_grow(replica, group, at->times + 1);
+            vidur_group_grow(replica, group, next);
         if (demand)
             vidur_blocks_change(replica, demand);
     }

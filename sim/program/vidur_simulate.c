@@ -70,6 +70,8 @@ static const struct vidur_args_spec spec = {
         "(open it in ui.perfetto.dev) and event_trace.json. Times are in seconds "
         "unless a name says otherwise. Instead of a rate, clients that wait for their "
         "answers: --set 'workload.arrivals={type: closed_loop, concurrency: 64}'. "
+        "Chats and agents of several turns are workload.type sessions, whose summary "
+        "tells first and later turns apart: configs/simulate-sessions.yaml. "
         "Every key of the configuration is explained in "
         "configs/simulate-reference.yaml.",
     .options = options,

@@ -78,7 +78,7 @@ static void put_group(struct vidur_live_batch *batch, struct vidur_replica *repl
     const struct vidur_decode_group *group = &replica->groups[~item];
     const int64_t demand = vidur_group_demand(replica, group);
     if (demand && replica->store)
-        vidur_group_grow(replica, group, 0);
+        vidur_group_grow(replica, group, group->phase);
     if (demand)
         vidur_blocks_change(replica, demand);
     batch->seen.group = ~item;

@@ -14,6 +14,8 @@ size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
            vidur_arena_bytes((size_t)num_requests, sizeof(int32_t)) +
            3 * vidur_arena_bytes(slots, sizeof(int32_t)) +
            vidur_arena_bytes(slots, sizeof(uint64_t)) +
+           vidur_arena_bytes(1, sizeof(struct vidur_found_prefix)) +
+           vidur_arena_bytes((size_t)slot_capacity(sizes), sizeof(int32_t)) +
            vidur_arena_bytes(slots * (size_t)slot_capacity(sizes), sizeof(int32_t));
 }
 
@@ -44,6 +46,11 @@ vidur_block_store_new(struct vidur_arena *arena,
                                       sizeof(int32_t));
     for (int32_t i = sizes->num_slots; i-- > 0;)
         store->free_slots[store->num_free_slots++] = i;
+    store->found = vidur_arena_alloc(arena, 1, sizeof *store->found);
+    *store->found = (struct vidur_found_prefix){
+        .request = -1,
+        .blocks =
+            vidur_arena_alloc(arena, (size_t)store->blocks_per_slot, sizeof(int32_t))};
     return store;
 }
 
@@ -116,16 +123,23 @@ struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *s
 {
     const int32_t most = most_hits(store, request, prompt_tokens);
     struct chain chain = begin_chain(store, request);
+    struct vidur_found_prefix *found = store->found;
     struct vidur_prefix_hit hit = {0};
+    found->request = request;
+    found->prompt_tokens = prompt_tokens;
+    found->hash = 0;
     while (hit.blocks < most) {
-        const int32_t index = vidur_block_pool_find(&store->pool, next_hash(&chain));
+        const uint64_t hash = next_hash(&chain);
+        const int32_t index = vidur_block_pool_find(&store->pool, hash);
         if (index == VIDUR_NO_BLOCK)
             break;
         const struct vidur_block *block = &store->pool.blocks[index];
-        hit.blocks++;
+        found->hash = hash;
+        found->blocks[hit.blocks++] = index;
         hit.unheld +=
             block->holders == 0 && (int32_t)(block->released_after - mark) < 0;
     }
+    found->hits = hit.blocks;
     return hit;
 }
 
@@ -138,21 +152,22 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
                                 int32_t prompt_tokens)
 {
     const int32_t wanted = (prompt_tokens + store->block_size - 1) / store->block_size;
-    const int32_t most = most_hits(store, request, prompt_tokens);
+    struct vidur_found_prefix *found = store->found;
+    if (found->request != request || found->prompt_tokens != prompt_tokens)
+        vidur_block_store_find(store, request, prompt_tokens, 0);
+    const int32_t hits = found->hits;
     const int32_t full = full_prompt_blocks(store, request, prompt_tokens);
     const int32_t slot = store->free_slots[--store->num_free_slots];
     struct chain chain = begin_chain(store, request);
     store->slot_of[request] = slot;
     int32_t *list = list_of(store, request);
-    int32_t hits = 0;
-    while (hits < most) {
-        struct chain next = chain;
-        list[hits] = vidur_block_pool_find(&store->pool, next_hash(&next));
-        if (list[hits] == VIDUR_NO_BLOCK)
-            break;
-        vidur_block_pool_hold(&store->pool, list[hits++]);
-        chain = next;
+    for (int32_t i = 0; i < hits; i++) {
+        list[i] = found->blocks[i];
+        vidur_block_pool_hold(&store->pool, list[i]);
     }
+    chain.index = hits;
+    chain.hash = found->hash;
+    found->request = -1;
     for (int32_t i = hits; i < wanted; i++) {
         list[i] = vidur_block_pool_take(&store->pool);
         if (i < full)
@@ -167,6 +182,7 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
 void vidur_block_store_grow(struct vidur_block_store *store, int32_t request)
 {
     const int32_t slot = store->slot_of[request];
+    store->found->request = -1;
     list_of(store, request)[store->held[slot]++] = vidur_block_pool_take(&store->pool);
 }
 
@@ -192,6 +208,7 @@ void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
     const int32_t slot = store->slot_of[request];
     const int32_t *list = list_of(store, request);
     const int32_t full = computed_tokens / store->block_size;
+    store->found->request = -1;
     if (store->has_sessions)
         name_generated(store, request, full);
     for (int32_t i = full; i < store->held[slot]; i++)

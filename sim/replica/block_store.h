@@ -25,6 +25,17 @@ struct vidur_block_store {
     int32_t *blocks;     /* [slots][blocks_per_slot] */
     int32_t *free_slots; /* a stack */
     int32_t num_free_slots;
+    /* what vidur_block_store_find found last: a scheduler asks for the price of a
+     * prompt and then admits it */
+    struct vidur_found_prefix *found;
+};
+
+struct vidur_found_prefix {
+    int32_t request; /* -1: blocks have been taken or given back since */
+    int32_t prompt_tokens;
+    int32_t hits;
+    uint64_t hash;   /* of the last */
+    int32_t *blocks; /* [blocks_per_slot] */
 };
 
 struct vidur_block_store_sizes {

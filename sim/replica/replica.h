@@ -39,6 +39,7 @@ struct vidur_decode_group {
     int32_t front, back; /* places in use: front .. back - 1 */
     int32_t *member;     /* [place]; VIDUR_NO_REQUEST: a gap */
     int32_t *demand;     /* blocks wanted by an iteration of each phase */
+    int32_t *wants_in;   /* [place] the phase in which its member wants one */
     /* the calendar: who completes at iterations of this remainder, linked by `next` */
     int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, or VIDUR_NO_REQUEST */
     uint64_t *is_occupied; /* [VIDUR_CALENDAR_WORDS] a bit for each that is one */
@@ -138,10 +139,9 @@ static inline void vidur_group_advance(struct vidur_replica *replica,
 void vidur_group_look_ahead(const struct vidur_replica *replica,
                             const struct vidur_decode_group *group,
                             struct vidur_batch_outlook *outlook);
-/* Takes the block, each its own, of the members that need one `ahead` iterations after
- * those that are counted. */
+/* Takes the block, each its own, of the members that want one in this phase. */
 void vidur_group_grow(struct vidur_replica *replica,
-                      const struct vidur_decode_group *group, int32_t ahead);
+                      const struct vidur_decode_group *group, int32_t phase);
 /* Takes the members that are complete out of the group and returns how many; their ids
  * are in `out`. */
 int32_t vidur_group_complete(struct vidur_replica *replica,

@@ -81,6 +81,11 @@ struct vidur_kv_link {
 struct vidur_kv_link vidur_fleet_link(const struct vidur_fleet *fleet, int from,
                                       int to);
 
+struct vidur_sha256;
+
+/* As vidur_deployment_digest, of every pool and of how requests move. */
+void vidur_fleet_digest(struct vidur_sha256 *sha, const struct vidur_fleet *fleet);
+
 /* Bytes of KV cache of a token over all devices of a replica. */
 double vidur_fleet_kv_bytes_per_token(const struct vidur_deployment *deployment);
 

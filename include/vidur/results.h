@@ -62,7 +62,13 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, full_batch_fraction, 0, "1", "batches at the batch size cap")              \
     X(REAL, blocked_on_memory_fraction, 0, "1", "rounds ended by a lack of KV blocks") \
     X(REAL, mean_waiting_requests, 0, "1", "requests waiting, time-weighted mean")     \
-    X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")
+    X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")           \
+    X(REAL, prefill_busy, 0, "%", "of two pools: the one that prefills, busy")         \
+    X(REAL, decode_busy, 0, "%", "of two pools: the one that decodes, busy")           \
+    X(REAL, prefill_memory_usage, 0, "%", "of two pools: KV blocks in use, prefill")   \
+    X(REAL, decode_memory_usage, 0, "%", "of two pools: KV blocks in use, decode")     \
+    X(REAL, transfer_gb_per_s, 0, "GB/s", "KV caches that move from pool to pool")     \
+    X(REAL, transfer_wait_s, 0, "s", "from a prompt's end to its transfer, mean")
 
 /* What a candidate is; the first columns of a ranking row. There is one for every knob
  * of VIDUR_SCHEDULER_KNOBS; it is 0 where the scheduler does not use the knob. */
@@ -95,8 +101,20 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, gpu_memory_utilization, 0, "1", "vllm_v1's share of memory; 0: none")      \
     X(FLAG, prefix_caching, 0, "1", "vllm_v1 with prefix caching")                     \
     X(FLAG, async_scheduling, 0, "1", "vllm_v1 with async scheduling")                 \
-    X(INT, num_replicas, 0, "1", "replicas in the cluster")                            \
-    X(INT, num_gpus, 0, "1", "devices in use")
+    X(INT, num_replicas, 0, "1", "replicas in use; of two pools: units of both")       \
+    X(INT, num_gpus, 0, "1", "devices in use")                                         \
+    X(TEXT, pools, 128, "", "2 x TP4 h100 prefill + 1 x TP8 h200 decode; empty: one")  \
+    X(INT, prefill_replicas, 0, "1", "of two pools: replicas that prefill")            \
+    X(INT, decode_replicas, 0, "1", "of two pools: replicas that decode")              \
+    X(TEXT, decode_device, 32, "", "of two pools: device SKU of that which decodes")   \
+    X(TEXT, decode_network_device, 48, "", "of two pools: its node SKU")               \
+    X(TEXT, decode_scheduler_label, 192, "", "of two pools: its scheduler")            \
+    X(INT, decode_tensor_parallel_size, 0, "1", "of two pools: its TP")                \
+    X(FLAG, decode_expert_parallel, 0, "1", "of two pools: its experts go whole")      \
+    X(INT, decode_num_pipeline_stages, 0, "1", "of two pools: its PP")                 \
+    X(INT, decode_batch_size, 0, "1", "of two pools: its requests in a batch")         \
+    X(INT, decode_max_num_batched_tokens, 0, "tokens", "of two pools: its budget")     \
+    X(INT, decode_num_blocks, 0, "1", "of two pools: KV blocks of its replica")
 
 #define VIDUR_RANKING_COLUMNS(X)                                                       \
     X(INT, rank, 0, "1", "1 is best within model and trace; 0: not ranked")            \

@@ -3,6 +3,7 @@
 
 #include <vidur/deployment.h>
 #include <vidur/error.h>
+#include <vidur/fleet.h>
 #include <vidur/slo.h>
 #include <vidur/timetable.h>
 #include <vidur/workload.h>
@@ -80,6 +81,9 @@ const struct vidur_yaml_field *vidur_scheduler_knob_fields(void);
  * replicas, VIDUR_PARALLELISM, memory. Those of its hardware: vidur_hardware_fields().
  */
 const struct vidur_yaml_field *vidur_deployment_cluster_fields(void);
+
+/* The key `kv_transfer:` (VIDUR_YAML_PART), for a struct vidur_kv_transfer. */
+const struct vidur_yaml_field *vidur_kv_transfer_section(void);
 
 /* The mapping of a `scheduler:` section: `type` and knobs. */
 int vidur_scheduler_config_read(const struct vidur_yaml_node *section,

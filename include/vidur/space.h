@@ -3,6 +3,7 @@
 
 #include <vidur/capacity.h>
 #include <vidur/deployment.h>
+#include <vidur/fleet.h>
 #include <vidur/memory_plan.h>
 #include <vidur/slo.h>
 #include <vidur/timetable.h>
@@ -99,6 +100,24 @@ struct vidur_search_target {
     int max_gpus;
 };
 
+/*
+ * `disaggregated:`: beside one pool, a pool that prefills and one that decodes. Each
+ * layout of one pool that the rules of a role admit may have that role.
+ */
+struct vidur_search_fleets {
+    bool given;
+    struct vidur_search_rule *prefills, *decodes; /* as `include:`; none: any layout */
+    int num_prefills, num_decodes;
+    bool mixed_devices; /* the pools may stand on different clusters */
+    bool only;          /* candidates of one pool are not searched themselves */
+    /* Of the splits of a cluster's devices, or the ratios of replicas, those whose
+     * slower pool is estimated to carry at least this share of what the best one does;
+     * 0: all. */
+    double near;
+    struct vidur_kv_transfer kv_transfer;
+    enum vidur_first_token first_token;
+};
+
 struct vidur_yaml;
 
 typedef char vidur_router_name[24];
@@ -166,6 +185,7 @@ struct vidur_search_config {
     int num_slos;
     struct vidur_search_settings search;
     struct vidur_search_target target;
+    struct vidur_search_fleets fleets;
     enum vidur_capacity_definition capacity_definition;
     enum vidur_tbt_definition tbt_definition;
     enum vidur_semantics semantics;
@@ -209,6 +229,17 @@ enum vidur_candidate_status {
     VIDUR_CANDIDATE_INVALID
 };
 
+/* The pool of a candidate that decodes, where it has two: as the members of the same
+ * names of the candidate. */
+struct vidur_candidate_pool {
+    int num_replicas; /* of a unit; 0: the candidate has one pool */
+    int cluster, scheduler;
+    int tensor_parallel_size, num_pipeline_stages, batch_size;
+    bool expert_parallel;
+    int table;
+    int64_t num_blocks;
+};
+
 /* One point of the space; indices are into the configuration's lists. */
 struct vidur_candidate {
     uint64_t id; /* of its content: the same wherever it is listed */
@@ -225,7 +256,23 @@ struct vidur_candidate {
     int64_t chain;  /* candidates linked by `before` have the same */
     int64_t num_blocks;
     double weight; /* expected cost of its search, in no unit */
+    /*
+     * Where there are two pools, the layout above is that of the one that prefills. A
+     * unit has `prefill_replicas` of it and decode.num_replicas of the other; the
+     * candidate is num_replicas units: one where all devices of its clusters are split,
+     * as many as a target needs else.
+     */
+    int prefill_replicas;
+    struct vidur_candidate_pool decode;
 };
+
+static inline bool vidur_candidate_is_fleet(const struct vidur_candidate *candidate)
+{
+    return candidate->decode.num_replicas > 0;
+}
+
+/* Devices of a unit; where there is one pool, of a replica. */
+int vidur_candidate_unit_gpus(const struct vidur_candidate *candidate);
 
 struct vidur_space {
     const struct vidur_search_config *config;
@@ -235,8 +282,9 @@ struct vidur_space {
      */
     struct vidur_timetable_request *tables;
     int num_tables;
-    int64_t num_excluded;   /* by rules and exclude_tp_dims */
-    int64_t num_duplicates; /* equal to an earlier candidate */
+    int64_t num_excluded;                /* by rules and exclude_tp_dims */
+    int64_t num_duplicates;              /* equal to an earlier candidate */
+    int64_t num_splits, num_splits_near; /* of two pools' devices, and those searched */
 };
 
 /* The product of all dimensions, in the order of their listing, batch sizes from large
@@ -253,6 +301,11 @@ void vidur_space_shard(struct vidur_space *space, int64_t index, int64_t count);
 
 void vidur_space_deployment(const struct vidur_space *space, int64_t candidate,
                             struct vidur_deployment *deployment);
+
+/* The same with all pools: one, or one of each role, of `num_units` of its units (of
+ * one pool, replicas). */
+void vidur_space_fleet(const struct vidur_space *space, int64_t candidate,
+                       int num_units, struct vidur_fleet *fleet);
 
 /* USD per hour of the devices in use; NaN where there is no price. */
 double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t candidate);

@@ -10,7 +10,8 @@ const rows = data.rows.map((cells, index) => {
   const precision = row.precision || "bf16", cache = row.kv_cache_dtype || "bf16";
   row.scheduler_text = (row.scheduler_label || row.scheduler) +
     (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`);
-  row.tp_text = `${row.tensor_parallel_size}${row.expert_parallel ? " EP" : ""}`;
+  row.tp_text = `${row.tensor_parallel_size}${row.expert_parallel ? " EP" : ""}` +
+    (row.pools ? `+${row.decode_tensor_parallel_size}${row.decode_expert_parallel ? " EP" : ""}` : "");
   return row;
 });
 data.groups.forEach((group, index) => {
@@ -97,11 +98,13 @@ const plural = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "
 const loads = (search) => `${plural(search.probes, "load")} (${grouped(search.simulated)} simulated)`;
 
 function hardware(row) {
+  if (row.pools) return `${row.num_gpus} GPUs: ${row.pools}`;
   return `${row.num_gpus} x ${row.device} (${row.network_device}): ` +
     `${plural(row.num_replicas, "replica")} of TP ${row.tp_text} x PP ${row.num_pipeline_stages}`;
 }
 
 function configuration(row) {
+  if (row.pools) return `${row.pools}, ${row.scheduler_text}, batch ${row.batch_size} and ${row.decode_batch_size}`;
   return `${row.num_replicas} x TP${row.tp_text} PP${row.num_pipeline_stages} on ` +
     `${row.network_device}, ${row.scheduler_text}, batch ${row.batch_size}`;
 }
@@ -210,7 +213,9 @@ function chooseFor(group, node, target) {
 }
 
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
-const rentText = (row, replicas) => `${counted(replicas, "replica")} of TP${row.tp_text} ` +
+const rentText = (row, replicas) => row.pools
+  ? `${replicas} x (${row.pools}), ${row.scheduler_text}, batch ${row.batch_size} and ${row.decode_batch_size}`
+  : `${counted(replicas, "replica")} of TP${row.tp_text} ` +
   `PP${row.num_pipeline_stages} on ${row.network_device}, ${row.scheduler_text}, batch ${row.batch_size}`;
 const knownBy = (sizing) => (sizing.simulated ? "simulated"
   : `scaled from ${counted(sizing.row.num_replicas, "replica")}, not simulated`);

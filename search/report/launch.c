@@ -132,7 +132,7 @@ static void add_parallelism(struct vidur_launch *launch,
              "(--distributed-executor-backend ray).",
              vidur_text_counted(in_node, "device").text);
     const char *balance = vidur_router_balance(row->router);
-    if (row->num_replicas > 1)
+    if (row->num_replicas > 1 && !row->pools[0])
         note(launch,
              "This is one of %lld equal replicas; put a %s load balancer before them "
              "(no engine argument).",
@@ -249,10 +249,12 @@ static void add_memory(struct vidur_launch *launch, const struct vidur_results *
              (long long)row->num_blocks, (long long)row->num_blocks);
 }
 
-void vidur_launch_line(const struct vidur_results *results,
-                       const struct vidur_ranking_row *row, struct vidur_launch *launch)
+/* One replica. */
+static void add_replica(struct vidur_launch *launch,
+                        const struct vidur_results *results,
+                        const struct vidur_ranking_row *row)
 {
-    *launch = (struct vidur_launch){"vllm serve", ""};
+    ARGUMENT(launch, "vllm serve");
     const enum weights weights = find_weights(results, row);
     const char *identifier =
         vidur_results_fact(results, "model", row->model, "identifier");
@@ -265,4 +267,43 @@ void vidur_launch_line(const struct vidur_results *results,
     add_batch(launch, row);
     add_scheduler(launch, row);
     add_memory(launch, results, row);
+}
+
+/* The row as that of the pool that decodes. */
+static struct vidur_ranking_row decoding(const struct vidur_ranking_row *row)
+{
+    struct vidur_ranking_row out = *row;
+    memcpy(out.device, row->decode_device, sizeof out.device);
+    memcpy(out.network_device, row->decode_network_device, sizeof out.network_device);
+    out.tensor_parallel_size = row->decode_tensor_parallel_size;
+    out.expert_parallel = row->decode_expert_parallel;
+    out.num_pipeline_stages = row->decode_num_pipeline_stages;
+    out.batch_size = row->decode_batch_size;
+    if (out.max_num_seqs > 0)
+        out.max_num_seqs = out.batch_size * out.num_pipeline_stages;
+    out.max_num_batched_tokens = row->decode_max_num_batched_tokens;
+    out.num_blocks = 0;
+    return out;
+}
+
+void vidur_launch_line(const struct vidur_results *results,
+                       const struct vidur_ranking_row *row, struct vidur_launch *launch)
+{
+    *launch = (struct vidur_launch){"", ""};
+    add_replica(launch, results, row);
+    if (!row->pools[0])
+        return;
+    static const char connector[] = " --kv-transfer-config "
+                                    "'{\"kv_connector\":\"NixlConnector\","
+                                    "\"kv_role\":\"kv_both\"}'";
+    struct vidur_ranking_row decode = decoding(row);
+    struct vidur_launch second = {"", ""};
+    add_replica(&second, results, &decode);
+    ARGUMENT(launch, "%s\n%s%s", connector, second.command, connector);
+    note(launch,
+         "The first line is for each replica that prefills (%lld), the second for each "
+         "that decodes (%lld); a router for "
+         "disaggregated prefill (of llm-d, Dynamo or vLLM's production stack) stands "
+         "before them.",
+         (long long)row->prefill_replicas, (long long)row->decode_replicas);
 }

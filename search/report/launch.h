@@ -8,7 +8,7 @@
  * (https://docs.vllm.ai, "vllm serve"), and in words what it cannot say. Pure function.
  */
 struct vidur_launch {
-    char command[1024]; /* one line, for a POSIX shell */
+    char command[2048]; /* a line for a POSIX shell; of two pools a line for each */
     char notes[1200];   /* sentences, one a line, without a newline at the end */
 };
 

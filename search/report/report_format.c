@@ -129,13 +129,23 @@ void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
 struct vidur_number vidur_number_tp(const struct vidur_ranking_row *row)
 {
     struct vidur_number number;
-    snprintf(number.text, sizeof number.text, "%lld%s",
-             (long long)row->tensor_parallel_size, row->expert_parallel ? " EP" : "");
+    char decode[32] = ""; /* of the second of two pools */
+    if (row->pools[0])
+        snprintf(decode, sizeof decode, "+%lld%s",
+                 (long long)row->decode_tensor_parallel_size,
+                 row->decode_expert_parallel ? " EP" : "");
+    snprintf(number.text, sizeof number.text, "%lld%s%s",
+             (long long)row->tensor_parallel_size, row->expert_parallel ? " EP" : "",
+             decode);
     return number;
 }
 
 void vidur_format_hardware(const struct vidur_ranking_row *row, char *text, size_t size)
 {
+    if (row->pools[0]) {
+        snprintf(text, size, "%lld GPUs: %s", (long long)row->num_gpus, row->pools);
+        return;
+    }
     snprintf(text, size, "%lld x %s (%s): %s of TP %s x PP %lld",
              (long long)row->num_gpus, row->device, row->network_device,
              vidur_text_counted(row->num_replicas, "replica").text,
@@ -154,6 +164,11 @@ void vidur_format_configuration(const struct vidur_ranking_row *row, char *text,
 {
     char scheduler[VIDUR_TABLE_CELL];
     vidur_format_scheduler(row, scheduler, sizeof scheduler);
+    if (row->pools[0]) {
+        snprintf(text, size, "%s, %s, batch %lld and %lld", row->pools, scheduler,
+                 (long long)row->batch_size, (long long)row->decode_batch_size);
+        return;
+    }
     snprintf(text, size, "%lld x TP%s PP%lld on %s, %s, batch %lld",
              (long long)row->num_replicas, vidur_number_tp(row).text,
              (long long)row->num_pipeline_stages, row->network_device, scheduler,

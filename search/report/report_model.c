@@ -104,6 +104,9 @@ bool vidur_same_configuration(const struct vidur_ranking_row *a,
            a->tensor_parallel_size == b->tensor_parallel_size &&
            a->num_pipeline_stages == b->num_pipeline_stages &&
            a->batch_size == b->batch_size && a->num_replicas == b->num_replicas &&
+           strcmp(a->pools, b->pools) == 0 &&
+           a->decode_batch_size == b->decode_batch_size &&
+           strcmp(a->decode_scheduler_label, b->decode_scheduler_label) == 0 &&
            same_knobs(a, b);
 }
 

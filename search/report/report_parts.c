@@ -11,8 +11,17 @@ static void put_configuration(struct vidur_text_table *table,
 {
     char scheduler[VIDUR_TABLE_CELL];
     vidur_format_scheduler(row, scheduler, sizeof scheduler);
-    vidur_table_cell(table, row->network_device);
-    vidur_table_number(table, vidur_number_int(row->num_replicas));
+    struct vidur_number replicas = vidur_number_int(row->num_replicas);
+    char nodes[sizeof row->network_device + sizeof row->decode_network_device + 1];
+    const bool mixed =
+        row->pools[0] && strcmp(row->network_device, row->decode_network_device) != 0;
+    if (row->pools[0])
+        snprintf(replicas.text, sizeof replicas.text, "%lld+%lld",
+                 (long long)row->prefill_replicas, (long long)row->decode_replicas);
+    snprintf(nodes, sizeof nodes, "%s%s%s", row->network_device, mixed ? "+" : "",
+             mixed ? row->decode_network_device : "");
+    vidur_table_cell(table, nodes);
+    vidur_table_number(table, replicas);
     vidur_table_number(table, vidur_number_tp(row));
     vidur_table_number(table, vidur_number_int(row->num_pipeline_stages));
     vidur_table_cell(table, scheduler);

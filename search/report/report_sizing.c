@@ -298,6 +298,12 @@ void vidur_format_rent(const struct vidur_ranking_row *row, int64_t replicas,
 {
     char scheduler[VIDUR_TABLE_CELL];
     vidur_format_scheduler(row, scheduler, sizeof scheduler);
+    if (row->pools[0]) {
+        snprintf(text, size, "%lld x (%s), %s, batch %lld and %lld",
+                 (long long)replicas, row->pools, scheduler, (long long)row->batch_size,
+                 (long long)row->decode_batch_size);
+        return;
+    }
     snprintf(text, size, "%s of TP%s PP%lld on %s, %s, batch %lld",
              vidur_text_counted(replicas, "replica").text, vidur_number_tp(row).text,
              (long long)row->num_pipeline_stages, row->network_device, scheduler,

@@ -91,7 +91,7 @@ function sloBars(row) {
 
 /* As is_same_choice of search/report/report_model.c: only a batch cap differs, and makes no difference. */
 const choiceKeys = ["device", "network_device", "scheduler", "router", "memory_planner", "precision", "kv_cache_dtype",
-  "tensor_parallel_size", "expert_parallel", "num_pipeline_stages", "num_replicas", "chunk_size", "max_tokens_in_batch", "block_size", "max_waiting_iters",
+  "tensor_parallel_size", "expert_parallel", "num_pipeline_stages", "num_replicas", "pools", "chunk_size", "max_tokens_in_batch", "block_size", "max_waiting_iters",
   "watermark_blocks_fraction", "gpu_memory_utilization", "prefix_caching", "async_scheduling"];
 const isSameChoice = (best, row) => choiceKeys.every((key) => best[key] === row[key]) &&
   Math.abs(costFactor(best, row) - 1) < 0.0005;
@@ -130,7 +130,7 @@ const rankingColumns = [
   { key: "rank", title: "Rank", number: true, text: (row) => (row.rank || "-") },
   { key: "model", title: "Model", groups: true }, { key: "trace", title: "Workload", groups: true },
   { key: "network_device", title: "SKU" },
-  { key: "num_replicas", title: "Repl.", number: true }, { key: "tensor_parallel_size", title: "TP", number: true, text: (row) => row.tp_text },
+  { key: "num_replicas", title: "Repl.", number: true, text: (row) => (row.pools ? `${row.prefill_replicas}+${row.decode_replicas}` : grouped(row.num_replicas)) }, { key: "tensor_parallel_size", title: "TP", number: true, text: (row) => row.tp_text },
   { key: "num_pipeline_stages", title: "PP", number: true }, { key: "scheduler_text", title: "Scheduler" },
   { key: "batch_size", title: "Batch", number: true },
   { key: "max_qps", title: "Max QPS", number: true, down: true, text: qpsText, target: false },

@@ -172,7 +172,56 @@ static void explain_communication(const struct vidur_ranking_row *row, char *tex
              row->network_device);
 }
 
+/* One of two pools is at its end while the other has room. */
+static const double saturated_percent = 80, uneven_ratio = 1.5;
+
+static double pools_strength(const struct vidur_ranking_row *row)
+{
+    const double most = fmax(row->prefill_busy, row->decode_busy);
+    const double least = fmin(row->prefill_busy, row->decode_busy);
+    if (!row->pools[0] || !(most >= saturated_percent))
+        return 0;
+    return over(most / fmax(least, 1), uneven_ratio);
+}
+
+static void explain_pools(const struct vidur_ranking_row *row, char *text, size_t size)
+{
+    const bool prefill = row->prefill_busy > row->decode_busy;
+    /* as if work went with replicas, so that both pools come to be as busy */
+    const double ratio = (double)row->prefill_replicas * row->prefill_busy /
+                         fmax((double)row->decode_replicas * row->decode_busy, 1e-9);
+    snprintf(
+        text, size,
+        "the pool that %s is busy %.0f %%, the other %.0f %%: move devices to it, "
+        "towards %.2g replicas that prefill for one that decodes (now %lld to %lld)",
+        prefill ? "prefills" : "decodes", fmax(row->prefill_busy, row->decode_busy),
+        fmin(row->prefill_busy, row->decode_busy), ratio,
+        (long long)row->prefill_replicas, (long long)row->decode_replicas);
+}
+
+static const double transfer_wait_threshold = 0.25; /* of the median TTFT */
+
+static double transfer_strength(const struct vidur_ranking_row *row)
+{
+    return row->pools[0]
+               ? over(row->transfer_wait_s / row->ttft_p50_s, transfer_wait_threshold)
+               : 0;
+}
+
+static void explain_transfer(const struct vidur_ranking_row *row, char *text,
+                             size_t size)
+{
+    snprintf(
+        text, size,
+        "prompts that are done wait %.2f s for the pool that decodes (%.0f %% of "
+        "its KV blocks in use) or the link (%.1f GB/s): more replicas that decode, "
+        "or a faster link",
+        row->transfer_wait_s, row->decode_memory_usage, row->transfer_gb_per_s);
+}
+
 static const struct rule rules[] = {
+    {"uneven pools", pools_strength, explain_pools},
+    {"hand-over", transfer_strength, explain_transfer},
     {"memory", memory_strength, explain_memory},
     {"TBT by large prefills", large_prefill_strength, explain_large_prefill},
     {"chunk size too large", chunk_strength, explain_chunk},

@@ -3,6 +3,7 @@
 #include "base/section.h"
 #include "results/slo_columns.h"
 #include "space/config_parts.h"
+#include "space/fleets.h"
 #include "space/rules.h"
 
 #include <vidur/simulation_config.h>
@@ -182,6 +183,7 @@ static const struct vidur_yaml_field root_fields[] = {
      .type = VIDUR_YAML_MAPPING,
      VIDUR_YAML_AT(struct vidur_search_config, target),
      .fields = config_target_fields},
+    {ROOT("disaggregated", CUSTOM, fleets), .read = fleets_read},
     {ROOT("capacity_definition", ENUM, capacity_definition), .names = capacity_names},
     {ROOT("tbt_definition", ENUM, tbt_definition), .names = vidur_tbt_definition_names},
     {ROOT("semantics", ENUM, semantics), .names = vidur_semantics_names},
@@ -363,7 +365,8 @@ static int complete_all(const struct vidur_yaml_node *root,
         rules_check(vidur_yaml_get(root, "exclude"), config, config->excludes,
                     config->num_excludes, err))
         return -1;
-    return check_slos(root, config, err) || config_check_definition(root, config, err)
+    return check_slos(root, config, err) || fleets_check(root, config, err) ||
+                   config_check_definition(root, config, err)
                ? -1
                : 0;
 }
@@ -445,6 +448,7 @@ void vidur_search_config_release(struct vidur_search_config *config)
     vidur_yaml_release(root_fields, config);
     rules_release(config->includes, config->num_includes);
     rules_release(config->excludes, config->num_excludes);
+    fleets_release(&config->fleets);
     free(config->schedulers);
     free(config->traces);
     free(config->served);

@@ -11,19 +11,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What a candidate is asked to serve. */
+static void add_load(struct vidur_sha256 *sha, const struct vidur_space *space,
+                     const struct vidur_candidate *c)
+{
+    const struct vidur_search_trace *trace = &space->config->traces[c->trace];
+    vidur_sha256_add_string(sha, space->config->models[c->model].name);
+    vidur_sha256_add_string(sha, trace->name);
+    vidur_workload_digest(sha, &trace->workload);
+    vidur_sha256_add_int64(sha, (int64_t)trace->content);
+    vidur_sha256_add_int64(sha, trace->auto_requests);
+}
+
 uint64_t identity_candidate(const struct vidur_space *space,
                             const struct vidur_candidate *c,
                             const struct vidur_deployment *deployment)
 {
-    const struct vidur_search_trace *trace = &space->config->traces[c->trace];
     struct vidur_sha256 sha;
     vidur_sha256_init(&sha);
     vidur_deployment_digest(&sha, deployment);
-    vidur_sha256_add_string(&sha, space->config->models[c->model].name);
-    vidur_sha256_add_string(&sha, trace->name);
-    vidur_workload_digest(&sha, &trace->workload);
-    vidur_sha256_add_int64(&sha, (int64_t)trace->content);
-    vidur_sha256_add_int64(&sha, trace->auto_requests);
+    add_load(&sha, space, c);
+    return vidur_sha256_uint64(&sha);
+}
+
+uint64_t identity_fleet(const struct vidur_space *space,
+                        const struct vidur_candidate *c,
+                        const struct vidur_fleet *fleet)
+{
+    struct vidur_sha256 sha;
+    vidur_sha256_init(&sha);
+    vidur_fleet_digest(&sha, fleet);
+    add_load(&sha, space, c);
     return vidur_sha256_uint64(&sha);
 }
 

@@ -14,6 +14,11 @@ uint64_t identity_candidate(const struct vidur_space *space,
                             const struct vidur_candidate *candidate,
                             const struct vidur_deployment *deployment);
 
+/* The same of a candidate of two pools. */
+uint64_t identity_fleet(const struct vidur_space *space,
+                        const struct vidur_candidate *candidate,
+                        const struct vidur_fleet *fleet);
+
 /* Of a cluster's device and node, the devices per node included. */
 uint64_t identity_cluster(const struct vidur_search_cluster *cluster);
 

@@ -1,6 +1,7 @@
 #include <vidur/space.h>
 
 #include "base/yaml.h"
+#include "space/fleets.h"
 #include "space/identity.h"
 #include "space/judge.h"
 #include "space/rules.h"
@@ -42,11 +43,10 @@ static void turn_off_idle(struct vidur_scheduler_config *scheduler)
 #undef X
 }
 
-void vidur_space_deployment(const struct vidur_space *space, int64_t index,
-                            struct vidur_deployment *deployment)
+static void deploy(const struct vidur_space *space, const struct vidur_candidate *c,
+                   struct vidur_deployment *deployment)
 {
     const struct vidur_search_config *config = space->config;
-    const struct vidur_candidate *c = &space->candidates[index];
     const struct vidur_search_cluster *cluster = &config->clusters[c->cluster];
     const struct vidur_search_scheduler *scheduler = &config->schedulers[c->scheduler];
     const int max_tokens = config->traces[c->trace].workload.max_tokens;
@@ -76,10 +76,64 @@ void vidur_space_deployment(const struct vidur_space *space, int64_t index,
         turn_off_idle(&deployment->scheduler);
 }
 
+void vidur_space_deployment(const struct vidur_space *space, int64_t index,
+                            struct vidur_deployment *deployment)
+{
+    deploy(space, &space->candidates[index], deployment);
+}
+
+void vidur_space_fleet(const struct vidur_space *space, int64_t index, int num_units,
+                       struct vidur_fleet *fleet)
+{
+    const struct vidur_search_config *config = space->config;
+    const struct vidur_candidate *c = &space->candidates[index];
+    struct vidur_deployment deployment;
+    vidur_space_deployment(space, index, &deployment);
+    deployment.num_replicas = num_units;
+    vidur_fleet_of(fleet, &deployment);
+    if (!vidur_candidate_is_fleet(c))
+        return;
+    fleet->num_pools = 2;
+    fleet->kv_transfer = config->fleets.kv_transfer;
+    fleet->first_token = config->fleets.first_token;
+    fleet->pools[0].role = VIDUR_POOL_PREFILL;
+    fleet->pools[0].deployment.num_replicas = num_units * c->prefill_replicas;
+    fleet->pools[1].role = VIDUR_POOL_DECODE;
+    fleet->pools[1].weight = 1;
+    struct vidur_candidate decode = *c;
+#define SAME(member) decode.member = c->decode.member
+    SAME(cluster);
+    SAME(scheduler);
+    SAME(tensor_parallel_size);
+    SAME(num_pipeline_stages);
+    SAME(batch_size);
+    SAME(expert_parallel);
+#undef SAME
+    decode.num_replicas = num_units * c->decode.num_replicas;
+    deploy(space, &decode, &fleet->pools[1].deployment);
+}
+
+int vidur_candidate_unit_gpus(const struct vidur_candidate *c)
+{
+    const int one = c->tensor_parallel_size * c->num_pipeline_stages;
+    const struct vidur_candidate_pool *decode = &c->decode;
+    return vidur_candidate_is_fleet(c)
+               ? c->prefill_replicas * one + decode->num_replicas *
+                                                 decode->tensor_parallel_size *
+                                                 decode->num_pipeline_stages
+               : one;
+}
+
 double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t index)
 {
+    const struct vidur_search_cluster *clusters = space->config->clusters;
     const struct vidur_candidate *c = &space->candidates[index];
-    return c->num_gpus * space->config->clusters[c->cluster].usd_per_gpu_hour;
+    const struct vidur_candidate_pool *decode = &c->decode;
+    const int decoding = c->num_replicas * decode->num_replicas *
+                         decode->tensor_parallel_size * decode->num_pipeline_stages;
+    const double usd = (c->num_gpus - decoding) * clusters[c->cluster].usd_per_gpu_hour;
+    return decoding > 0 ? usd + decoding * clusters[decode->cluster].usd_per_gpu_hour
+                        : usd;
 }
 
 /* More requests take longer, so do small batches (more iterations) and stages. */
@@ -472,6 +526,8 @@ int vidur_space_build(struct vidur_space *space,
     int rc = builder_init(&builder, points, err);
     if (rc == 0)
         rc = add_all(&builder, points, err);
+    if (rc == 0 && config->fleets.given)
+        rc = fleets_add(space, builder.chain + 1, err);
     if (rc == 0)
         rc = check_some_valid(space, err);
     free(builder.ids.slots);

@@ -184,24 +184,32 @@ int evaluator_simulate(const struct evaluator *e, struct evaluator_run *run,
     return vidur_simulator_run(run->simulator, run->workload, &options, metrics, err);
 }
 
+int evaluator_open_simulator(struct evaluator *e, int64_t candidate, int num_units,
+                             struct vidur_simulator **out, struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    const int tables[] = {c->table, c->decode.table};
+    const struct vidur_timetable *timetables[2] = {0};
+    struct vidur_fleet fleet;
+    vidur_space_fleet(e->space, candidate, num_units, &fleet);
+    for (int i = 0; i < fleet.num_pools; i++)
+        if (!(timetables[i] = evaluator_timetable(e, tables[i], err)))
+            return -1;
+    return vidur_simulator_create_fleet(out, &fleet, timetables,
+                                        e->workloads[c->trace]->max_tokens, err);
+}
+
 static int take_candidate(struct evaluator *e, const struct evaluator_load *load,
                           struct vidur_error *err)
 {
     const struct vidur_candidate *c = &e->space->candidates[load->candidate];
     const int replicas = load->num_replicas > 0 ? load->num_replicas : c->num_replicas;
-    struct vidur_deployment deployment;
     if (e->candidate == load->candidate && e->num_replicas == replicas)
         return 0;
-    const struct vidur_timetable *timetable = evaluator_timetable(e, c->table, err);
-    if (!timetable)
-        return -1;
     vidur_simulator_destroy(e->simulator);
     e->simulator = NULL;
     e->candidate = -1;
-    vidur_space_deployment(e->space, load->candidate, &deployment);
-    deployment.num_replicas = replicas;
-    if (vidur_simulator_create(&e->simulator, &deployment, timetable,
-                               e->workloads[c->trace]->max_tokens, err) != 0)
+    if (evaluator_open_simulator(e, load->candidate, replicas, &e->simulator, err) != 0)
         return -1;
     e->candidate = load->candidate;
     e->num_replicas = replicas;
@@ -363,6 +371,22 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
     row->simulated_requests = metrics->num_arrived;
 }
 
+/* Of a candidate of two pools. */
+static void fill_pools(struct vidur_probe_row *row, const struct vidur_metrics *metrics)
+{
+    const struct vidur_pool_metrics *prefill = &metrics->pools[0];
+    const struct vidur_pool_metrics *decode = &metrics->pools[1];
+    const bool two = metrics->num_pools == 2;
+    const struct vidur_transfer_metrics *moved = &decode->transfers;
+    row->prefill_busy = two ? prefill->busy : NAN;
+    row->decode_busy = two ? decode->busy : NAN;
+    row->prefill_memory_usage = two ? prefill->memory_usage : NAN;
+    row->decode_memory_usage = two ? decode->memory_usage : NAN;
+    row->transfer_gb_per_s = two ? moved->bytes / 1e9 / metrics->simulated_time_s : NAN;
+    row->transfer_wait_s =
+        two && moved->count > 0 ? moved->waited_s / (double)moved->count : NAN;
+}
+
 static void fill_verdict(const struct evaluator *e, struct vidur_probe_row *row,
                          const struct vidur_metrics *metrics)
 {
@@ -423,6 +447,7 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     fill_latencies(row, &metrics);
     fill_slos(e, &metrics, row);
     fill_load(row, &metrics);
+    fill_pools(row, &metrics);
     row->mpi_rank = e->options.rank;
     row->wall_s = vidur_monotonic_s() - begin_s;
     return 0;
@@ -434,7 +459,7 @@ bool evaluator_is_same(const struct vidur_space *space, int64_t candidate,
     const struct vidur_candidate *c = &space->candidates[candidate];
     const struct vidur_scheduler_ops *ops =
         vidur_scheduler_find(space->config->schedulers[c->scheduler].config.type);
-    if (!ops->batch_cap_felt_only_when_reached)
+    if (!ops->batch_cap_felt_only_when_reached || vidur_candidate_is_fleet(c))
         return false;
     return probed->peak_batch_size < c->batch_size &&
            probed->peak_holders < (int64_t)c->batch_size * c->num_pipeline_stages;

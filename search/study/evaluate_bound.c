@@ -87,16 +87,12 @@ static int saturate(struct evaluator *e, int64_t candidate, struct saturated *ou
 {
     const struct vidur_candidate *c = &e->space->candidates[candidate];
     struct vidur_workload *workload = e->workloads[c->trace];
-    const struct vidur_timetable *timetable = evaluator_timetable(e, c->table, err);
     struct vidur_deployment deployment;
     struct vidur_metrics metrics;
     struct vidur_workload first;
-    if (!timetable)
-        return -1;
     vidur_space_deployment(e->space, candidate, &deployment);
     if (check_prompts(&deployment.scheduler, workload, err) != 0)
         return -1;
-    deployment.num_replicas = 1;
     const int64_t count =
         bound_requests(&deployment, workload->num_requests, workload->max_tokens);
     struct evaluator_run run = {.workload = &first};
@@ -106,8 +102,7 @@ static int saturate(struct evaluator *e, int64_t candidate, struct saturated *ou
     if (evaluator_offer(workload, count, all_at_once, &first, err) != 0 ||
         drop_pauses(&first, &pauses_s, err) != 0)
         return -1;
-    int rc = vidur_simulator_create(&run.simulator, &deployment, timetable,
-                                    workload->max_tokens, err);
+    int rc = evaluator_open_simulator(e, candidate, 1, &run.simulator, err);
     if (rc == 0)
         rc = evaluator_simulate(e, &run, &metrics, err);
     vidur_simulator_destroy(run.simulator);
@@ -115,6 +110,8 @@ static int saturate(struct evaluator *e, int64_t candidate, struct saturated *ou
     if (rc != 0)
         return -1;
     *out = (struct saturated){metrics.requests_per_s, metrics.peak_holders};
+    if (vidur_candidate_is_fleet(c)) /* the peak is one replica's */
+        out->in_flight *= c->prefill_replicas + c->decode.num_replicas;
     if (!(out->qps > 0 && isfinite(out->qps)))
         return vidur_fail(err, VIDUR_EINVAL, "no request was served at any load");
     return 0;

@@ -33,6 +33,11 @@ struct evaluator {
 const struct vidur_timetable *evaluator_timetable(struct evaluator *e, int table,
                                                   struct vidur_error *err);
 
+/* A simulator of so many units of the candidate (struct vidur_candidate), over the
+ * timetables of its pools. */
+int evaluator_open_simulator(struct evaluator *e, int64_t candidate, int num_units,
+                             struct vidur_simulator **out, struct vidur_error *err);
+
 /* One run of one simulator, heard of by the pulse. */
 struct evaluator_run {
     struct vidur_simulator *simulator;

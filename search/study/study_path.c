@@ -91,8 +91,7 @@ static void aim_at_target(const struct study *study, const struct study_state *s
     const double qps = s->start_qps > 0 ? s->start_qps : s->bound_qps;
     options->definition = VIDUR_CAPACITY_REPLICAS;
     options->target_qps = target->qps;
-    options->max_replicas =
-        target->max_gpus / (c->tensor_parallel_size * c->num_pipeline_stages);
+    options->max_replicas = target->max_gpus / vidur_candidate_unit_gpus(c);
     options->start_replicas = replicas_for(target->qps, qps, options->max_replicas);
     options->first_stride = 1;
     options->confirm = 0;

@@ -88,12 +88,25 @@ static struct journal_identity identity_of(const struct study *study)
      */
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
         const struct vidur_candidate *c = &study->space->candidates[i];
-        const int point[] = {c->model,           c->trace,
-                             c->cluster,         c->scheduler,
-                             c->router,          c->memory_planner,
-                             c->served,          c->tensor_parallel_size,
-                             c->expert_parallel, c->num_pipeline_stages,
-                             c->batch_size};
+        const int point[] = {c->model,
+                             c->trace,
+                             c->cluster,
+                             c->scheduler,
+                             c->router,
+                             c->memory_planner,
+                             c->served,
+                             c->tensor_parallel_size,
+                             c->expert_parallel,
+                             c->num_pipeline_stages,
+                             c->batch_size,
+                             c->prefill_replicas,
+                             c->decode.num_replicas,
+                             c->decode.cluster,
+                             c->decode.scheduler,
+                             c->decode.tensor_parallel_size,
+                             c->decode.num_pipeline_stages,
+                             c->decode.batch_size,
+                             c->decode.expert_parallel};
         identity.space = vidur_fnv1a(identity.space, point, sizeof point);
     }
     return identity;

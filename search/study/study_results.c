@@ -86,6 +86,57 @@ double study_usd_per_hour(const struct study *study, int64_t path)
 
 /* ---- Rows ---- */
 
+/* "TP4 EP PP2" */
+static void describe_layout(char *out, size_t size, int tp, int pp, bool expert)
+{
+    char stages[16] = "";
+    if (pp > 1)
+        snprintf(stages, sizeof stages, " PP%d", pp);
+    snprintf(out, size, "TP%d%s%s", tp, expert ? " EP" : "", stages);
+}
+
+/* What there is to say of the second pool. */
+static void fill_pools(const struct study *study, const struct vidur_candidate *c,
+                       struct vidur_ranking_row *row)
+{
+    const struct vidur_search_config *config = study->config;
+    const struct vidur_candidate_pool *p = &c->decode;
+    const struct vidur_search_cluster *cluster = &config->clusters[p->cluster];
+    const struct vidur_search_scheduler *scheduler = &config->schedulers[p->scheduler];
+    const int of_node = cluster->node.devices_per_node;
+    char prefill[32], decode[32];
+    if (!vidur_candidate_is_fleet(c))
+        return;
+    row->prefill_replicas = row->num_replicas * c->prefill_replicas;
+    row->decode_replicas = row->num_replicas * p->num_replicas;
+    const int64_t gpus =
+        row->decode_replicas * p->tensor_parallel_size * p->num_pipeline_stages;
+    if (p->cluster != c->cluster) /* nodes are not shared */
+        row->num_nodes = (row->num_gpus - gpus +
+                          config->clusters[c->cluster].node.devices_per_node - 1) /
+                             config->clusters[c->cluster].node.devices_per_node +
+                         (gpus + of_node - 1) / of_node;
+    describe_layout(prefill, sizeof prefill, c->tensor_parallel_size,
+                    c->num_pipeline_stages, c->expert_parallel);
+    describe_layout(decode, sizeof decode, p->tensor_parallel_size,
+                    p->num_pipeline_stages, p->expert_parallel);
+    snprintf(row->pools, sizeof row->pools,
+             "%lld x %s %s prefill + %lld x %s %s decode",
+             (long long)row->prefill_replicas, prefill, row->device,
+             (long long)row->decode_replicas, decode, cluster->device.name);
+    snprintf(row->decode_device, sizeof row->decode_device, "%s", cluster->device.name);
+    snprintf(row->decode_network_device, sizeof row->decode_network_device, "%s",
+             cluster->node.name);
+    snprintf(row->decode_scheduler_label, sizeof row->decode_scheduler_label, "%s",
+             scheduler->label);
+    row->decode_tensor_parallel_size = p->tensor_parallel_size;
+    row->decode_expert_parallel = p->expert_parallel;
+    row->decode_num_pipeline_stages = p->num_pipeline_stages;
+    row->decode_batch_size = p->batch_size;
+    row->decode_max_num_batched_tokens = scheduler->config.max_num_batched_tokens;
+    row->decode_num_blocks = p->num_blocks;
+}
+
 static void fill_candidate(const struct study *study, int64_t candidate, int64_t path,
                            struct vidur_ranking_row *row)
 {
@@ -123,13 +174,13 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
     row->batch_size = c->batch_size;
     row->num_blocks = c->num_blocks;
     row->num_replicas = replicas_of(study, path);
-    row->num_gpus =
-        row->num_replicas * c->tensor_parallel_size * c->num_pipeline_stages;
+    row->num_gpus = row->num_replicas * vidur_candidate_unit_gpus(c);
     row->num_nodes =
         (row->num_gpus + d.node.devices_per_node - 1) / d.node.devices_per_node;
     row->usd_per_hour = study_usd_per_hour(study, path);
     row->usd_per_month = VIDUR_HOURS_PER_MONTH * row->usd_per_hour;
     row->target_qps = config->target.qps > 0 ? config->target.qps : NAN;
+    fill_pools(study, c, row);
 }
 
 /* Columns that probes and rankings share. */

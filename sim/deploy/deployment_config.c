@@ -52,3 +52,27 @@ int vidur_scheduler_config_read(const struct vidur_yaml_node *section,
 {
     return vidur_yaml_read(section, scheduler_fields, scheduler, err);
 }
+
+/* ---- `kv_transfer:` ---- */
+
+static const struct vidur_yaml_field transfer_fields[] = {
+    {VIDUR_YAML_KEY("bandwidth_gb_per_s", DOUBLE, struct vidur_kv_transfer,
+                    bandwidth_gb_per_s),
+     .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {VIDUR_YAML_KEY("latency_us", DOUBLE, struct vidur_kv_transfer, latency_us),
+     .flags = VIDUR_YAML_MIN, .min = 0},
+    {VIDUR_YAML_KEY("overlap", ENUM, struct vidur_kv_transfer, overlap),
+     .names = vidur_kv_overlap_names},
+    {0}};
+
+static const struct vidur_yaml_field transfer_section[] = {
+    {.key = "kv_transfer",
+     .type = VIDUR_YAML_MAPPING,
+     .size = sizeof(struct vidur_kv_transfer),
+     .fields = transfer_fields},
+    {0}};
+
+const struct vidur_yaml_field *vidur_kv_transfer_section(void)
+{
+    return transfer_section;
+}

@@ -1,6 +1,8 @@
 #include <vidur/fleet.h>
 #include <vidur/scheduler.h>
 
+#include "base/hash.h"
+
 #include <string.h>
 
 const char *const vidur_pool_role_names[] = {"all", "prefill", "decode", NULL};
@@ -181,4 +183,20 @@ struct vidur_kv_link vidur_fleet_link(const struct vidur_fleet *fleet, int from,
                            : b->tensor_parallel_size;
     return (struct vidur_kv_link){.bytes_per_s = gb_per_s * 1e9 * tensor,
                                   .latency_s = latency_us * 1e-6};
+}
+
+/* ---- Identity ---- */
+
+void vidur_fleet_digest(struct vidur_sha256 *sha, const struct vidur_fleet *fleet)
+{
+    vidur_sha256_add_int64(sha, fleet->num_pools);
+    for (int i = 0; i < fleet->num_pools; i++) {
+        vidur_sha256_add_int64(sha, fleet->pools[i].role);
+        vidur_sha256_add_double(sha, fleet->pools[i].weight);
+        vidur_deployment_digest(sha, &fleet->pools[i].deployment);
+    }
+    vidur_sha256_add_double(sha, fleet->kv_transfer.bandwidth_gb_per_s);
+    vidur_sha256_add_double(sha, fleet->kv_transfer.latency_us);
+    vidur_sha256_add_int64(sha, fleet->kv_transfer.overlap);
+    vidur_sha256_add_int64(sha, fleet->first_token);
 }

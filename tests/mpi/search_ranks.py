@@ -54,6 +54,17 @@ class Ranks(Search):
         self.assertEqual(sum(ranking["expert_parallel"]), 6)
         self.assertEqual(set(ranking["status"]), {b"ok"})
 
+    def test_two_pools(self):
+        """One pool beside pools that prefill and pools that decode, in one ranking."""
+        self.write(MOE + "disaggregated: {near: 0.9, prefill: [{precision: nvfp4}]}\n")
+        ranking = self.compare()["ranking"]
+        split = ranking[ranking["pools"] != b""]
+        self.assertGreaterEqual(len(split), 2)
+        self.assertGreater(len(ranking) - len(split), 2)
+        self.assertEqual(set(split["status"]), {b"ok"})
+        self.assertTrue((split["transfer_gb_per_s"] > 0).all())
+        self.assertTrue((split["decode_busy"] > 0).all())
+
     def test_fewer_candidates_than_ranks(self):
         """Idle ranks run ahead; nothing of that shows."""
         few = ["--set", "batch_sizes=16", "--set", "tp_dimensions=1", "--set",

@@ -151,7 +151,8 @@ class Lists(Search):
         self.assertEqual(self.names("traces"), [f"data:traces/{name}.csv" for name in
                                                 self.specs("traces", ".csv")])
         self.assertEqual(self.names("routers"), ["least_tokens", "lor", "power_of_two",
-                                                 "prefix", "random", "round_robin"])
+                                                 "prefix", "random", "round_robin",
+                                                 "session", "session_lor"])
         self.assertIn("vllm_v1", self.names("schedulers"))
 
     def test_unknown_kind(self):

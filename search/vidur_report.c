@@ -1,6 +1,7 @@
 #include "base/args.h"
 #include "base/file.h"
 #include "report/report.h"
+#include "report/report_money.h"
 #include "results/results_h5.h"
 
 #include <stdio.h>
@@ -28,6 +29,9 @@ static const struct vidur_args_option options[] = {
     {"headroom", 0, "SHARE",
      "Size it for --qps times (1 + SHARE), from 0 to less than 10. Default: 0."},
     {"whole-nodes", 0, NULL, "Price whole nodes, not GPUs, for --qps."},
+    {"api-price", 0, "INPUT,OUTPUT",
+     "What an API asks for a million input and output tokens, USD: says what it would "
+     "cost and from which load on GPUs of your own are cheaper."},
     {"compare", 0, "OTHER.h5",
      "Say what changed from RESULTS.h5 to OTHER.h5; as Markdown with --markdown."},
     {"merge", 0, NULL,
@@ -181,6 +185,12 @@ static int read_options(const struct vidur_args *args,
         return -1;
     if (vidur_args_given(args, "top") && report->top < 1)
         return vidur_fail(err, VIDUR_EINVAL, "--top: %d; give 1 or more", report->top);
+    const char *api = vidur_args_value(args, "api-price");
+    if (api && vidur_args_given(args, "compare"))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--compare says nothing about an API; leave out --api-price");
+    if (api && vidur_api_price_parse(api, &report->api, err) != 0)
+        return -1;
     return read_load(args, &report->load, err);
 }
 

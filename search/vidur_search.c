@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "report/report.h"
 #include "report/report_model.h"
+#include "report/report_money.h"
 #include "space/catalog.h"
 #include "space/flags.h"
 #include "study/session.h"
@@ -41,6 +42,15 @@ static const struct vidur_args_option options[] = {
     {"threads", 'j', "N",
      "Threads of each rank for building tables of operator times. Default: the "
      "machine's processors divided by its ranks."},
+    {"prices", 0, "NAME|FILE.yaml",
+     "Prices of a provider, by GPU: a file of data/prices (--list prices) or one of "
+     "yours; may be given many times. The cheapest on demand is taken, or what a "
+     "cluster's price: {provider, term} selects. Stands for prices of the "
+     "configuration. Devices without a price are ranked behind the others, by queries "
+     "per GPU."},
+    {"api-price", 0, "INPUT,OUTPUT",
+     "What an API asks for a million input and output tokens, USD: says beside the "
+     "ranking what it would cost and from which load on the GPUs are cheaper."},
     {"top", 't', "N",
      "Rows of the ranking to print for each model and workload. Default: 5."},
     {"list", 0, CATALOG_KINDS,
@@ -251,10 +261,17 @@ static void show_progress(void *context, int64_t done, int64_t total, const char
     vidur_progress_update(&voice->progress, (long)done, (long)total, best);
 }
 
+/* How the results are told. */
+struct telling {
+    int top;
+    struct vidur_api_price api;
+};
+
 static int print_results(const struct session_outcome *outcome, const char *output,
-                         int top, struct vidur_error *err)
+                         const struct telling *telling, struct vidur_error *err)
 {
-    const struct vidur_report_options report = {.top = top, .source = output};
+    const struct vidur_report_options report = {
+        .top = telling->top, .api = telling->api, .source = output};
     const struct study_counts *counts = &outcome->counts;
     if (counts->candidates == 0)
         printf("No candidate falls into this shard of the search space.\n");
@@ -310,31 +327,17 @@ static int parse_shard(const char *text, struct session_options *session,
 }
 
 static int parse_counts(const struct vidur_args *args, struct session_options *session,
-                        int *top, struct vidur_error *err)
+                        struct telling *telling, struct vidur_error *err)
 {
+    const char *api = vidur_args_value(args, "api-price");
+    int *top = &telling->top;
     if (parse_shard(vidur_args_value(args, "shard"), session, err) != 0 ||
         vidur_args_int(args, "threads", &session->threads, err) != 0 ||
         vidur_args_int(args, "top", top, err) != 0)
         return -1;
     if (session->threads < 0 || *top < 0)
         return vidur_fail(err, VIDUR_EINVAL, "--threads and --top are 0 or more");
-    return 0;
-}
-
-/* The overrides of the command line: --set, and what has an option of its own. Freed by
- * the caller; `target` (64 bytes) must live as long. */
-static const char **list_sets(const struct vidur_args *args, char *target, int *count)
-{
-    const char *qps = vidur_args_value(args, "target-qps");
-    const char **sets = calloc((size_t)args->num_sets + 1, sizeof *sets);
-    *count = args->num_sets;
-    for (int i = 0; sets && i < args->num_sets; i++)
-        sets[i] = args->sets[i];
-    if (sets && qps) {
-        snprintf(target, TARGET_TEXT, "target.qps=%.40s", qps);
-        sets[(*count)++] = target;
-    }
-    return sets;
+    return api ? vidur_api_price_parse(api, &telling->api, err) : 0;
 }
 
 /* ---- A search without a file ---- */
@@ -344,16 +347,61 @@ struct made {
     struct search_flags flags;
     struct vidur_text text;
     char folder[VIDUR_PATH_MAX];
+    const char **price_files;
+    struct vidur_text prices;   /* "prices=[...]", for a file */
     struct vidur_error refused; /* its code is VIDUR_OK where there is none */
 };
 
-static void read_flags(const struct vidur_args *args, struct made *made)
+static int read_price_files(const struct vidur_args *args, struct made *made,
+                            struct vidur_error *err)
+{
+    const char *file;
+    int at = 0;
+    made->price_files = calloc((size_t)args->num_given + 1, sizeof *made->price_files);
+    if (!made->price_files)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for --prices");
+    while ((file = vidur_args_next(args, "prices", &at)))
+        made->price_files[made->flags.num_price_files++] = file;
+    made->flags.price_files = made->price_files;
+    if (made->flags.num_price_files == 0 || args->num_positional == 0)
+        return 0;
+    if (!getcwd(made->folder, sizeof made->folder))
+        return vidur_file_fail(err, ".", "cannot tell the working directory");
+    vidur_text_adds(&made->prices, "prices=");
+    search_flags_put_prices(&made->flags, &made->prices);
+    return made->prices.failed
+               ? vidur_fail(err, VIDUR_ENOMEM, "out of memory for --prices")
+               : 0;
+}
+
+static int read_flags(const struct vidur_args *args, struct made *made,
+                      struct vidur_error *err)
 {
     *made = (struct made){.folder = ""};
 #define X(member, name, value, help) made->flags.member = vidur_args_value(args, name);
     SEARCH_FLAGS(X)
 #undef X
     made->flags.folder = made->folder;
+    return read_price_files(args, made, err);
+}
+
+/* The overrides of the command line: --set, and what has an option of its own. Freed by
+ * the caller; `target` (64 bytes) must live as long. */
+static const char **list_sets(const struct vidur_args *args, const struct made *made,
+                              char *target, int *count)
+{
+    const char *qps = vidur_args_value(args, "target-qps");
+    const char **sets = calloc((size_t)args->num_sets + 2, sizeof *sets);
+    *count = args->num_sets;
+    for (int i = 0; sets && i < args->num_sets; i++)
+        sets[i] = args->sets[i];
+    if (sets && qps) {
+        snprintf(target, TARGET_TEXT, "target.qps=%.40s", qps);
+        sets[(*count)++] = target;
+    }
+    if (sets && made->prices.data)
+        sets[(*count)++] = made->prices.data;
+    return sets;
 }
 
 /* Either a file or options. */
@@ -445,7 +493,7 @@ static int search(const struct vidur_args *args, struct made *made, bool launche
     const char *output = vidur_args_value(args, "output");
     char target[TARGET_TEXT];
     int num_sets;
-    const char **sets = list_sets(args, target, &num_sets);
+    const char **sets = list_sets(args, made, target, &num_sets);
     struct session_options session = {.sets = sets,
                                       .num_sets = sets ? num_sets : 0,
                                       .output = output ? output : "results.h5",
@@ -457,8 +505,8 @@ static int search(const struct vidur_args *args, struct made *made, bool launche
                                       .progress_context = &voice};
     struct session_outcome outcome;
     struct vidur_error err = {0};
-    int top = 0;
-    if (parse_counts(args, &session, &top, &err) != 0) {
+    struct telling telling = {.top = 0};
+    if (parse_counts(args, &session, &telling, &err) != 0) {
         fprintf(stderr, PROGRAM ": %s\n", err.text);
         free(sets);
         return SESSION_BAD_INPUT;
@@ -476,7 +524,7 @@ static int search(const struct vidur_args *args, struct made *made, bool launche
     if (outcome.written && args->verbose)
         tell_verbosely(&outcome);
     if (outcome.written && !args->quiet &&
-        print_results(&outcome, session.output, top, &outcome.error) != 0)
+        print_results(&outcome, session.output, &telling, &outcome.error) != 0)
         outcome.status = SESSION_NOT_COMPLETED;
     if (outcome.speaks && outcome.error.text[0])
         fprintf(stderr, PROGRAM ": %s\n", outcome.error.text);
@@ -515,9 +563,9 @@ int main(int argc, char **argv)
     int status = SESSION_DONE;
     bool failed = vidur_args_parse(&args, &spec, argc, argv, &err) != 0;
     if (!failed && !vidur_args_answer(&args, stdout)) {
-        read_flags(&args, &made);
         failed =
-            !vidur_args_given(&args, "list") && check_ways(&args, &made, &err) != 0;
+            read_flags(&args, &made, &err) != 0 ||
+            (!vidur_args_given(&args, "list") && check_ways(&args, &made, &err) != 0);
         if (!failed && ends_early(&args))
             failed = answer_early(&args, &made, &err) != 0;
         else if (!failed)
@@ -528,6 +576,8 @@ int main(int argc, char **argv)
         status = SESSION_BAD_INPUT;
     }
     free(made.text.data);
+    free(made.prices.data);
+    free(made.price_files);
     vidur_args_release(&args);
     return status;
 }

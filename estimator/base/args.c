@@ -128,6 +128,10 @@ static void take_option(struct vidur_args *args, int id)
         break;
     default:
         args->values[id - FIRST_OWN] = optarg ? optarg : "";
+        if (optarg) {
+            args->given_options[args->num_given] = id - FIRST_OWN;
+            args->given_values[args->num_given++] = optarg;
+        }
     }
 }
 
@@ -177,7 +181,9 @@ int vidur_args_parse(struct vidur_args *args, const struct vidur_args_spec *spec
                           spec->program, spec->num_options, VIDUR_ARGS_MAX_OPTIONS);
     args->sets = calloc((size_t)argc + 1, sizeof *args->sets);
     args->positional = calloc((size_t)argc + 1, sizeof *args->positional);
-    if (!args->sets || !args->positional)
+    args->given_options = calloc((size_t)argc + 1, sizeof *args->given_options);
+    args->given_values = calloc((size_t)argc + 1, sizeof *args->given_values);
+    if (!args->sets || !args->positional || !args->given_options || !args->given_values)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory");
     if (take_options(args, argc, argv, err))
         return -1;
@@ -188,6 +194,10 @@ void vidur_args_release(struct vidur_args *args)
 {
     free(args->sets);
     free(args->positional);
+    free(args->given_options);
+    free(args->given_values);
+    args->given_options = NULL;
+    args->given_values = NULL;
     args->sets = NULL;
     args->positional = NULL;
 }
@@ -205,6 +215,16 @@ const char *vidur_args_value(const struct vidur_args *args, const char *name)
 bool vidur_args_given(const struct vidur_args *args, const char *name)
 {
     return vidur_args_value(args, name) != NULL;
+}
+
+const char *vidur_args_next(const struct vidur_args *args, const char *name, int *at)
+{
+    while (*at < args->num_given) {
+        const int i = (*at)++;
+        if (strcmp(args->spec->options[args->given_options[i]].name, name) == 0)
+            return args->given_values[i];
+    }
+    return NULL;
 }
 
 int vidur_args_double(const struct vidur_args *args, const char *name, double *out,

@@ -13,7 +13,7 @@
  * Not thread-safe (getopt's state is global): for main() only.
  */
 
-enum { VIDUR_ARGS_MAX_OPTIONS = 24 };
+enum { VIDUR_ARGS_MAX_OPTIONS = 32 };
 
 struct vidur_args_option {
     const char *name;  /* "output" */
@@ -42,6 +42,11 @@ struct vidur_args {
                                                    given; NULL: not given */
     const char **sets;
     int num_sets;
+    /* every option with a value, in the order given: its place in the spec, its value
+     */
+    int *given_options;
+    const char **given_values;
+    int num_given;
     const char **positional;
     int num_positional;
     const struct vidur_args_spec *spec;
@@ -56,6 +61,9 @@ void vidur_args_release(struct vidur_args *args);
 /* An option's value by its name; NULL: not given, or not in the spec. */
 const char *vidur_args_value(const struct vidur_args *args, const char *name);
 bool vidur_args_given(const struct vidur_args *args, const char *name);
+/* Of an option that may be given many times, the values in their order; *at is 0 at
+ * first. NULL: no more. */
+const char *vidur_args_next(const struct vidur_args *args, const char *name, int *at);
 /* Its number, left alone when not given. */
 int vidur_args_double(const struct vidur_args *args, const char *name, double *out,
                       struct vidur_error *err);

@@ -1,6 +1,7 @@
 #include "base/section.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_PATH = 128 };
@@ -30,6 +31,15 @@ int vidur_section_fail(const struct vidur_yaml_node *mapping, const char *key,
     return -1;
 }
 
+/* A mapping's value, or a list's item. */
+static const struct vidur_yaml_node *child_of(const struct vidur_yaml_node *node,
+                                              const char *key)
+{
+    return vidur_yaml_kind(node) == VIDUR_YAML_IS_SEQUENCE
+               ? vidur_yaml_item(node, atoi(key))
+               : vidur_yaml_get(node, key);
+}
+
 int vidur_section_locate(const struct vidur_yaml_node *section, const char *prefix,
                          struct vidur_error *err)
 {
@@ -42,7 +52,7 @@ int vidur_section_locate(const struct vidur_yaml_node *section, const char *pref
     char *key = path;
     for (char *dot = strchr(key, '.'); dot; dot = strchr(key, '.')) {
         *dot = 0;
-        const struct vidur_yaml_node *child = vidur_yaml_get(mapping, key);
+        const struct vidur_yaml_node *child = child_of(mapping, key);
         if (!child) { /* name the place that lacks the rest of the path */
             *dot = '.';
             break;

@@ -11,8 +11,8 @@
  * Checks over plain structs (vidur_workload_config_check, vidur_deployment_check) know
  * keys but no lines: their texts start with `KEY.PATH: `. Where *err starts with
  * `PREFIX` (such as "workload.", or "" for a path from the root) and the path behind it
- * can be followed from `section`, the text becomes `FILE:LINE: KEY.PATH: ...`;
- * otherwise it stays as it is. Returns -1.
+ * can be followed from `section`, through lists by index, the text becomes `FILE:LINE:
+ * KEY.PATH: ...`; otherwise it stays as it is. Returns -1.
  */
 int vidur_section_locate(const struct vidur_yaml_node *section, const char *prefix,
                          struct vidur_error *err);

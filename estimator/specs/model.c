@@ -71,6 +71,7 @@ static const struct vidur_yaml_field model_fields[] = {
      .read = read_precision,
      VIDUR_YAML_AT(model_spec, precision)},
     COUNT(model_spec, num_layers, 1, VIDUR_YAML_REQUIRED),
+    COUNT(model_spec, leading_kinds, 0, 0),
     COUNT(model_spec, embedding_dim, 1, VIDUR_YAML_REQUIRED),
     COUNT(model_spec, vocab_size, 1, VIDUR_YAML_REQUIRED),
     COUNT(model_spec, max_position_embeddings, 1, VIDUR_YAML_REQUIRED),
@@ -326,6 +327,11 @@ int vidur_model_check(const struct vidur_model_spec *model, struct vidur_error *
         return vidur_fail(err, VIDUR_EINVAL,
                           "layers: their counts add up to %d, not to num_layers %d",
                           layers, model->num_layers);
+    if (model->leading_kinds != 0 &&
+        (model->leading_kinds < 0 || model->leading_kinds >= model->num_kinds))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "leading_kinds: %d of %d kinds of layers; fewer than all",
+                          model->leading_kinds, model->num_kinds);
     return 0;
 }
 

@@ -377,6 +377,20 @@ int hf_layer_of(const struct hf_config *config, const struct hf_plan *plan, int 
     return 0;
 }
 
+/* How many kinds, from the first, have all their layers before those of the others;
+ * `last`: the last layer of each. */
+static int count_leading(const struct vidur_model_spec *model, const int *last)
+{
+    int leading = 0, layers = 0;
+    while (leading < model->num_kinds - 1) {
+        layers += model->kinds[leading].count;
+        if (last[leading] != layers - 1)
+            break;
+        leading++;
+    }
+    return leading;
+}
+
 int hf_lay_out(struct hf_config *config, const struct hf_plan *plan,
                struct vidur_error *err)
 {
@@ -392,6 +406,7 @@ int hf_lay_out(struct hf_config *config, const struct hf_plan *plan,
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         if (check_length(config, lists[i], err))
             return -1;
+    int last[VIDUR_MAX_LAYER_KINDS] = {0};
     model->num_kinds = 0;
     for (int layer = 0; layer < model->num_layers; layer++) {
         struct vidur_layer_kind kind;
@@ -412,6 +427,8 @@ int hf_lay_out(struct hf_config *config, const struct hf_plan *plan,
             model->kinds[i].count = 0;
         }
         model->kinds[i].count++;
+        last[i] = layer;
     }
+    model->leading_kinds = count_leading(model, last);
     return 0;
 }

@@ -163,6 +163,7 @@ static const struct vidur_yaml_field device_fields[] = {
     POSITIVE(device_sku, "usd_per_gpu_hour", usd_per_gpu_hour, 0),
     TEXT(device_sku, "price_source", price_source, 0),
     TEXT(device_sku, "price_date", price_date, 0),
+    POSITIVE(device_sku, "tdp_w", tdp_w, 0),
     SECTION("roofline", roofline_fields),
     SECTION("v1", v1_fields),
     SECTION("engine_roofline", engine_fields),
@@ -220,6 +221,7 @@ void vidur_device_sku_defaults(struct vidur_device_sku *device)
 {
     *device = (struct vidur_device_sku){
         .usd_per_gpu_hour = NAN,
+        .tdp_w = NAN,
         .roofline = {.gemm_efficiency = 0.82,
                      .memory_efficiency = 0.8,
                      .attention_prefill_efficiency = 0.54,

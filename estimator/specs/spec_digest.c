@@ -35,6 +35,8 @@ void vidur_model_digest(struct vidur_sha256 *sha, const struct vidur_model_spec 
     WHOLE(num_kinds)
     for (int i = 0; i < VIDUR_MAX_LAYER_KINDS; i++)
         add_kind(sha, &spec->kinds[i]);
+    if (spec->leading_kinds) /* only stages of a pipeline depend on it */
+        WHOLE(leading_kinds)
     WHOLE(embedding_dim)
     WHOLE(vocab_size)
     WHOLE(max_position_embeddings)
@@ -71,7 +73,7 @@ static void add_engine_roofline(struct vidur_sha256 *sha,
     REAL(all_reduce_skew_us)
 }
 
-/* Not usd_per_gpu_hour, price_source and price_date. */
+/* Not usd_per_gpu_hour, price_source, price_date and tdp_w. */
 void vidur_device_digest(struct vidur_sha256 *sha, const struct vidur_device_sku *spec)
 {
     TEXT(name)

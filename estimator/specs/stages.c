@@ -15,17 +15,23 @@ static int num_layers_of(int num_layers, int stages, int stage)
     return num_layers / stages + (stage < stages - 1 && stage >= stages - 1 - rest);
 }
 
-/* Which of the kinds a model's next layer is, where so many of each are above it: the
- * one that lags most behind its share, so that kinds alternate evenly. */
+/* Which of the kinds a model's next layer is, where so many of each are above it: a
+ * leading one, else the one that lags most behind its share, so that they take turns.
+ */
 static int kind_of_next(const struct vidur_model_spec *model, const int *above)
 {
-    int64_t most = INT64_MIN;
-    int best = 0, next = 1;
-    for (int i = 0; i < model->num_kinds; i++)
-        next += above[i];
+    int64_t most = INT64_MIN, next = 1, layers = 0;
+    int best = 0;
     for (int i = 0; i < model->num_kinds; i++) {
-        const int64_t lag = (int64_t)model->kinds[i].count * next -
-                            (int64_t)above[i] * model->num_layers;
+        if (i < model->leading_kinds && above[i] < model->kinds[i].count)
+            return i;
+        if (i >= model->leading_kinds) {
+            next += above[i];
+            layers += model->kinds[i].count;
+        }
+    }
+    for (int i = model->leading_kinds; i < model->num_kinds; i++) {
+        const int64_t lag = model->kinds[i].count * next - above[i] * layers;
         if (above[i] < model->kinds[i].count && lag > most) {
             most = lag;
             best = i;

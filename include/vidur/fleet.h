@@ -63,6 +63,11 @@ void vidur_fleet_of(struct vidur_fleet *fleet,
 /* Pools that requests arrive at: those of the first roles. */
 int vidur_fleet_num_entries(const struct vidur_fleet *fleet);
 
+/* Replicas are counted over all pools, in their order: how many there are, and the
+ * index of the pool that one of them is of. */
+int vidur_fleet_num_replicas(const struct vidur_fleet *fleet);
+int vidur_fleet_pool_of(const struct vidur_fleet *fleet, int replica);
+
 int vidur_fleet_num_gpus(const struct vidur_fleet *fleet);
 
 /* Each deployment (vidur_deployment_check), and whether the pools go together: roles,

@@ -49,6 +49,8 @@ struct vidur_model_spec {
     int num_layers; /* the kinds' sum */
     struct vidur_layer_kind kinds[VIDUR_MAX_LAYER_KINDS]; /* at least one */
     int num_kinds;
+    int leading_kinds; /* the first so many come one after the other, before the rest,
+                          which take turns */
     int embedding_dim;
     int vocab_size;
     int max_position_embeddings;

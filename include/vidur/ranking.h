@@ -12,9 +12,9 @@
 
 /* Sorts best first: by model and trace (in the byte order of their names),
  * then status ok before others, those with an upper bound before those without, QPS per
- * dollar descending (with a target: USD per hour ascending), margin descending, max_qps
- * descending, ties by candidate id; numbers `rank` from 1 within each (model, trace)
- * over the ok rows. */
+ * dollar descending (with a target: USD per hour ascending), those without a price
+ * behind by QPS per GPU descending, margin descending, max_qps descending, ties by
+ * candidate id; numbers `rank` from 1 within each (model, trace) over the ok rows. */
 int vidur_rank(struct vidur_ranking_row *rows, int64_t count, struct vidur_error *err);
 
 /* Sets `pareto` on the rows of each (model, trace) that no other ok row beats in QPS

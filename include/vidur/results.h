@@ -137,6 +137,12 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, usd_per_month, 0, "USD", "price of the devices in use, 730 hours")         \
     X(REAL, qps_per_dollar, 0, "h/(s USD)", "max_qps / usd_per_hour")                  \
     X(REAL, usd_per_million_tokens, 0, "USD", "per million tokens at max_qps")         \
+    X(REAL, usd_per_million_input_tokens, 0, "USD", "of prompts, by GPU time at peak") \
+    X(REAL, usd_per_million_output_tokens, 0, "USD", "of outputs, the same")           \
+    X(REAL, bandwidth_usage, 0, "%", "estimate: share of the memory bandwidth in use") \
+    X(REAL, watts_per_gpu, 0, "W", "estimate: what a GPU draws at max_qps")            \
+    X(REAL, wh_per_million_tokens, 0, "Wh", "estimate: of the GPUs, at max_qps")       \
+    X(REAL, tokens_per_joule, 0, "1/J", "estimate: tokens per joule of the GPUs")      \
     VIDUR_RESULT_LATENCY_COLUMNS(X)                                                    \
     VIDUR_RESULT_LOAD_COLUMNS(X)                                                       \
     X(TEXT, limiting_slo, 48, "", "the SLO that the next higher load breaks")          \
@@ -243,7 +249,8 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
  *   trace      as in rows    file, lengths, arrivals, num_requests, cut_requests (of
  *                            them, longer than max_tokens and cut to it), max_tokens,
  *                            prefill_tokens_mean, decode_tokens_mean, note
- *   device     as in rows    usd_per_gpu_hour, price_source, price_date, memory_gib
+ *   device     as in rows    usd_per_gpu_hour (absent: no price known), price_provider,
+ *                            price_term, price_source, price_date, memory_gib, tdp_w
  *   node       as in rows    device, devices_per_node
  *   estimator  ""            source (auto: mixed; roofline, profiles, ...),
  *                            description, profiles

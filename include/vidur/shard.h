@@ -57,8 +57,9 @@ int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_c
 enum { VIDUR_MAX_STAGES = 64, VIDUR_MAX_STAGE_KINDS = 8 };
 
 /* A stage's layers: as many as others have, or one more where the stages do not divide
- * them, which the last stages before the very last get; kinds of layers alternate as
- * evenly as their numbers allow. The first stage embeds, the last has the head. */
+ * them, which the last stages before the very last get; kinds of layers that do not
+ * lead take turns as evenly as their numbers allow. The first stage embeds, the last
+ * has the head. */
 struct vidur_stage_part {
     bool first, last;
     int num_layers;

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /*
- * The configuration of one simulation: one deployment at one load, as vidur-simulate
+ * The configuration of one simulation: one fleet at one load, as vidur-simulate
  * and vidur-estimate read it; the parts are read by vidur-search too.
  * Source: CONTRACT.md, "vidur-simulate".
  */
@@ -37,8 +37,9 @@ struct vidur_output_config {
 
 /* Plain data except for the two texts, which it owns. */
 struct vidur_simulation_config {
-    struct vidur_deployment deployment;
-    bool default_node; /* the configuration names no network_device */
+    struct vidur_fleet fleet; /* one pool of role `all` where none are listed */
+    struct vidur_deployment deployment; /* the first pool's */
+    bool default_node[VIDUR_MAX_POOLS]; /* by pool: nobody names its network_device */
     struct vidur_workload_config workload;
     struct vidur_estimator_config estimator;
     struct vidur_output_config output;
@@ -50,8 +51,8 @@ struct vidur_simulation_config {
     char *text;      /* as read, one `# --set ...` line per override behind it */
 };
 
-/* Every key's default; `model`, `cluster.device` and the workload's lengths and
- * arrivals have none. */
+/* Every key's default, the fleet's but with the file; `model`, `cluster.device` and the
+ * workload's lengths and arrivals have none. */
 void vidur_simulation_config_defaults(struct vidur_simulation_config *config);
 
 /* Reads a file, applies `key.path=value` overrides in order, loads the model and the
@@ -82,7 +83,9 @@ const struct vidur_yaml_field *vidur_scheduler_knob_fields(void);
  */
 const struct vidur_yaml_field *vidur_deployment_cluster_fields(void);
 
-/* The key `kv_transfer:` (VIDUR_YAML_PART), for a struct vidur_kv_transfer. */
+/* Keys of `kv_transfer:`, for a struct vidur_kv_transfer; and that key itself
+ * (VIDUR_YAML_PART). */
+const struct vidur_yaml_field *vidur_kv_transfer_fields(void);
 const struct vidur_yaml_field *vidur_kv_transfer_section(void);
 
 /* The mapping of a `scheduler:` section: `type` and knobs. */

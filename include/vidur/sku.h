@@ -77,6 +77,7 @@ struct vidur_device_sku {
     double usd_per_gpu_hour; /* NaN: no price known */
     char price_source[96];
     char price_date[16]; /* ISO 8601 */
+    double tdp_w;        /* of the board or module; NaN: not known */
     struct vidur_roofline_efficiency roofline;
     struct vidur_device_v1 v1;
     struct vidur_engine_roofline engine;
@@ -125,7 +126,7 @@ struct vidur_sha256;
 
 /* Adds what specs say to a hash, value by value: equal content gives equal hashes on
  * every machine. A new member is added there; a test flips every byte of the struct.
- * Prices are left out: no time and no metric depends on them. */
+ * Prices and TDPs are left out: no time and no latency depends on them. */
 void vidur_device_digest(struct vidur_sha256 *sha,
                          const struct vidur_device_sku *device);
 void vidur_node_digest(struct vidur_sha256 *sha, const struct vidur_node_sku *node);

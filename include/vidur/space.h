@@ -32,13 +32,42 @@ struct vidur_search_model {
     struct vidur_model_spec spec;
 };
 
+/* ---- Prices ---- */
+
+enum vidur_price_term { VIDUR_TERM_ON_DEMAND, VIDUR_TERM_SPOT, VIDUR_TERM_RESERVED };
+
+/* What a provider asks for a device; search/space/prices.h. */
+struct vidur_price {
+    char provider[32];
+    char sku[32]; /* the device */
+    enum vidur_price_term term;
+    double usd_per_gpu_hour;
+    char date[16];    /* ISO 8601: when it stood there */
+    char source[256]; /* where */
+};
+
+/* `price:` of a cluster: which of them. */
+struct vidur_price_selector {
+    char provider[32]; /* "": whoever is the cheapest */
+    enum vidur_price_term term;
+};
+
+/* An entry of `prices:`: a name in data/prices, or a path. */
+struct vidur_price_file {
+    char reference[1024];
+};
+
 /* An entry of `clusters:`. */
 struct vidur_search_cluster {
     struct vidur_hardware_config hardware; /* as configured */
     int num_gpus;
-    int gpus_per_node; /* 0: as the node SKU says */
-    double usd_per_gpu_hour;
-    bool own_price; /* the price is the configuration's, not the SKU's */
+    int gpus_per_node;       /* 0: as the node SKU says */
+    double usd_per_gpu_hour; /* NaN: no price known */
+    bool own_price;          /* the price is the configuration's */
+    bool selects_price;      /* by `price:`, which is: */
+    struct vidur_price_selector selector;
+    struct vidur_price price; /* of a price file; its provider is "" where there is
+                                 none: the price is the SKU's or the configuration's */
     struct vidur_device_sku device;
     struct vidur_node_sku node;
 };
@@ -171,6 +200,8 @@ struct vidur_search_config {
     struct vidur_search_scheduler *schedulers;
     struct vidur_search_trace *traces;
     int num_models, num_clusters, num_schedulers, num_traces;
+    struct vidur_price_file *price_files;
+    int num_price_files;
 #define X(key, type, member, ...)                                                      \
     type *member;                                                                      \
     int num_##member;

@@ -54,7 +54,7 @@ function axis(title, values, options) {
 }
 
 function describe(row) {
-  return [configuration(row), `${hasTarget(row) ? num3(row.target_qps) : qpsText(row)} QPS, ${num3(row.value)} QPS per dollar`,
+  return [configuration(row), `${hasTarget(row) ? num3(row.target_qps) : qpsText(row)} QPS, ${num3(row.value)} ${valueTitle(row.group)}`,
     data.latencies.map((slo) => `${slo.title} ${time(row[slo.column])}`).join(", "),
     `limited by ${row.bottleneck}`];
 }
@@ -142,10 +142,10 @@ function drawPareto(id, list, best, slo) {
   draw(id, {
     type: "scatter", data: { datasets: sets },
     options: {
-      scales: { x: axis(`${slo.title}, s`, xs, { log: true }), y: axis("QPS per dollar", [top]) },
+      scales: { x: axis(`${slo.title}, s`, xs, { log: true }), y: axis(valueTitle(state.group), [top]) },
       plugins: { tooltip: rowTooltip }, onClick: openPoint,
     },
-  }, `QPS per dollar against ${slo.title}: ${plural(points.length, "configuration")}, ` +
+  }, `${valueTitle(state.group)} against ${slo.title}: ${plural(points.length, "configuration")}, ` +
     `${edge.length} on the front` + (best ? `; best: ${configuration(best)}` : ""));
 }
 
@@ -186,7 +186,7 @@ function drawTrade(list, best, x_slo, y_slo) {
   const stops = ramp.map((stop) => `rgb(${stop.join(",")})`).join(",");
   $("scale").replaceChildren(el("span", null, num3(low)),
     el("span.ramp", { style: `background: linear-gradient(to right, ${stops})` }),
-    el("span", null, num3(high)), el("span", null, "QPS per dollar"));
+    el("span", null, num3(high)), el("span", null, valueTitle(state.group)));
 }
 
 /* Legend marks in one colour where the points' colours mean something else. */
@@ -219,21 +219,23 @@ function bars(id, labels, values, colors, title, summary, tooltip) {
 function drawSkus(skus) {
   const list = skus.filter((sku) => sku.best >= 0);
   bars("chart-sku", list.map((sku) => sku.node), list.map((sku) => rows[sku.best].value),
-    list.map((sku) => seriesColor(sku.node)), "QPS per dollar",
-    "Best QPS per dollar: " + list.map((sku) => `${sku.node} ${num3(rows[sku.best].value)}`).join(", "),
+    list.map((sku) => seriesColor(sku.node)), valueTitle(state.group),
+    `Best ${valueTitle(state.group)}: ` + list.map((sku) => `${sku.node} ${num3(rows[sku.best].value)}`).join(", "),
     (item) => describe(rows[list[item.dataIndex].best]));
 }
 
+/* Against a load: dollars an hour or, where nothing in a group has a price, GPUs. */
 function drawCost(skus, target, most) {
-  const list = skus.filter((sku) => sku.best >= 0);
+  const list = skus.filter((sku) => sku.best >= 0), priced = data.groups[state.group].priced;
+  const costOf = (size) => (priced ? size.usd_per_hour : size.row ? size.billed_gpus : NaN);
   const steps = 160;
   const loads = Array.from({ length: steps }, (unused, i) => most * (i + 1) / steps);
   const sets = list.map((sku, at) => ({
     label: sku.node, stepped: "before", borderColor: seriesColor(sku.node), backgroundColor: seriesColor(sku.node),
     borderWidth: 2, borderDash: [[], [8, 3], [3, 3], [8, 3, 2, 3]][at % 4], pointRadius: 0, pointStyle: "line",
-    data: loads.map((qps) => ({ x: qps, y: chooseFor(sku.group, sku.node, qps).usd_per_hour })), showLine: true,
+    data: loads.map((qps) => ({ x: qps, y: costOf(chooseFor(sku.group, sku.node, qps)) })), showLine: true,
   }));
-  const top = Math.max(0, ...sets.flatMap((set) => set.data.map((point) => point.y)));
+  const top = Math.max(0, ...sets.flatMap((set) => set.data.map((point) => point.y)).filter(known));
   if (target > 0 && target <= most)
     sets.push(line(`${num3(target)} QPS`, [{ x: target, y: 0 }, { x: target, y: top }], style("--warn"), [6, 4]));
   draw("chart-cost", {
@@ -242,19 +244,19 @@ function drawCost(skus, target, most) {
       interaction: { mode: "nearest", axis: "x", intersect: false },
       scales: {
         x: Object.assign(axis("QPS to serve", [most]), { max: most }),
-        y: axis("dollars per hour", [top]),
+        y: axis(priced ? "dollars per hour" : "GPUs", [top]),
       },
       plugins: {
         tooltip: {
           filter: (item) => !item.dataset.helper,
           callbacks: {
             title: (items) => (items.length ? `${num3(items[0].parsed.x)} QPS` : ""),
-            label: (item) => `${item.dataset.label}: $${usd(item.parsed.y)} per hour`,
+            label: (item) => `${item.dataset.label}: ${priced ? `$${usd(item.parsed.y)} per hour` : plural(item.parsed.y, "GPU")}`,
           },
         },
       },
     },
-  }, `Dollars per hour against load, up to ${num3(most)} QPS`);
+  }, `${priced ? "Dollars per hour" : "GPUs"} against load, up to ${num3(most)} QPS`);
 }
 
 function drawLimits(entries) {

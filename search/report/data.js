@@ -63,7 +63,15 @@ const grouped = (value) => (known(value) ? Math.round(value).toLocaleString("en-
 const hasTarget = (row) => known(row.target_qps);
 const isBurst = (row) => isOk(row) && row.reason.startsWith(data.meta.burst);
 const qpsPerDollar = (row) => (hasTarget(row) ? row.target_qps / row.usd_per_hour : row.qps_per_dollar);
-rows.forEach((row) => { row.value = qpsPerDollar(row); });
+const hasPrice = (row) => known(row.usd_per_hour);
+const qpsPerGpu = (row) => (hasTarget(row) ? row.target_qps : row.max_qps) / row.num_gpus;
+data.groups.forEach((group) => { group.priced = !group.rows.some(isOk) || group.rows.some((row) => isOk(row) && hasPrice(row)); });
+/* What charts show: what a dollar buys or, where nothing in a group has a price, a GPU. */
+rows.forEach((row) => {
+  row.qps_per_gpu = isOk(row) ? qpsPerGpu(row) : null;
+  row.value = !data.groups[row.group].priced ? row.qps_per_gpu : hasPrice(row) ? qpsPerDollar(row) : null;
+});
+const valueTitle = (group) => (data.groups[group].priced ? "QPS per dollar" : "QPS per GPU");
 
 /* What a row serves at most, with its marks; as vidur_number_qps. */
 function qpsText(row) {
@@ -140,8 +148,11 @@ function latencyText(row, slo) {
   return ["tbt", "tpot"].includes(slo.metric) && !known(row[`${slo.metric}_p50_s`]) ? "nothing to measure" : "not recorded";
 }
 
-const usdPerThousand = (row) => row.usd_per_hour / (3.6 * (hasTarget(row) ? row.target_qps : row.max_qps));
-const costFactor = (best, row) => best.value / row.value;
+const usdPerThousand = (row) => (hasPrice(row)
+  ? row.usd_per_hour / (3.6 * (hasTarget(row) ? row.target_qps : row.max_qps)) : NaN);
+/* As vidur_cost_factor. */
+const costFactor = (best, row) => (!hasPrice(best) && !hasPrice(row) ? qpsPerGpu(best) / qpsPerGpu(row)
+  : hasPrice(best) && hasPrice(row) ? best.value / row.value : NaN);
 
 /* ---- what to rent for a load, by the rules of report_sizing.h, operation by operation ---- */
 
@@ -149,6 +160,7 @@ const HOURS_PER_MONTH = 730, MAX_REPLICAS = 1e9, MAX_GPUS = 2 ** 53;
 const noSizing = { row: null, usd_per_hour: NaN, capacity_qps: NaN };
 
 data.families.forEach((family) => {
+  if (family.usd_per_gpu_hour === null) family.usd_per_gpu_hour = NaN; /* no price */
   family.sizes = family.sizes.map(([replicas, qps, row]) => ({ replicas, qps, row: rows[row] }));
 });
 
@@ -194,7 +206,8 @@ const microUsd = (value) => Math.floor(value * 1e6 + 0.5);
 function compareSizings(a, b) {
   if (!a.row || !b.row) return !a.row - !b.row;
   const x = microUsd(a.usd_per_hour), y = microUsd(b.usd_per_hour);
-  if (x !== y) return x < y ? -1 : 1;
+  if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
+  if (x < y || x > y) return x < y ? -1 : 1;
   if (a.gpus !== b.gpus) return a.gpus < b.gpus ? -1 : 1;
   if (a.capacity_qps !== b.capacity_qps) return a.capacity_qps > b.capacity_qps ? -1 : 1;
   return (a.row.candidate_id > b.row.candidate_id) - (a.row.candidate_id < b.row.candidate_id);
@@ -223,6 +236,7 @@ const knownBy = (sizing) => (sizing.simulated ? "simulated"
 function priceText(sizing) {
   const whole = sizing.billed_gpus > sizing.gpus
     ? ` on ${counted(sizing.nodes, "node")}, paid whole (${counted(sizing.billed_gpus, "GPU")})` : "";
+  if (!known(sizing.usd_per_hour)) return `${counted(sizing.gpus, "GPU")}${whole}, no price`;
   return `${counted(sizing.gpus, "GPU")}${whole}, $${usd(sizing.usd_per_hour)} an hour, ` +
     `$${usd(HOURS_PER_MONTH * sizing.usd_per_hour)} a month`;
 }

@@ -27,6 +27,7 @@ struct vidur_report_options {
     const char *sku;
     int top; /* rows for each model and workload; 0: the format's default */
     struct vidur_report_load load; /* above all: what serving this load takes */
+    struct vidur_api_price api;    /* to compare with */
     const char *source; /* the results' file name, to be named; may be NULL */
     bool markdown;      /* vidur_report_compare: Markdown instead of text */
 };

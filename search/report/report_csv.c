@@ -1,4 +1,4 @@
-#include "report/report_model.h"
+#include "report/report_money.h"
 #include "results/results_layout.h"
 
 #include <vidur/csv.h>
@@ -37,6 +37,25 @@ static void put_columns(struct vidur_csv_writer *writer,
     for (int c = 0; c < table->num_columns; c++)
         put_cell(writer, &table->columns[c],
                  (const char *)row + table->columns[c].offset);
+}
+
+/* ---- beside an API: what it asks for the row's load, and where both cost the same
+ * ----
+ */
+
+static const char *const api_names[] = {"api_usd_per_month", "api_break_even_qps"};
+enum { NUM_API_NAMES = sizeof api_names / sizeof api_names[0] };
+
+static void put_api(struct vidur_csv_writer *writer,
+                    const struct vidur_report_model *model,
+                    const struct vidur_ranking_row *row)
+{
+    const double qps = vidur_row_has_target(row) ? row->target_qps : row->max_qps;
+    if (!model->api.given)
+        return;
+    vidur_csv_put_double(writer, VIDUR_HOURS_PER_MONTH *
+                                     vidur_api_usd_per_hour(model, row->trace, qps));
+    vidur_csv_put_double(writer, vidur_api_break_even_qps(model, row));
 }
 
 /* ---- for a load: a row of the ranking, and what its deployment takes ---- */
@@ -106,6 +125,7 @@ static int put_sized_group(struct vidur_csv_writer *writer,
     for (int64_t i = 0; i < from->num_rows && (top <= 0 || i < top); i++) {
         put_columns(writer, table, rows[i].row);
         put_sizing(writer, &rows[i].sizing, vidur_load_qps(&model->load));
+        put_api(writer, model, rows[i].row);
         vidur_csv_end_row(writer);
     }
     free(rows);
@@ -125,6 +145,8 @@ static int put_rows(struct vidur_csv_writer *writer,
         vidur_csv_put_string(writer, table.columns[i].name);
     for (int i = 0; sized && i < NUM_SIZING_NAMES; i++)
         vidur_csv_put_string(writer, sizing_names[i]);
+    for (int i = 0; model->api.given && i < NUM_API_NAMES; i++)
+        vidur_csv_put_string(writer, api_names[i]);
     vidur_csv_end_row(writer);
     for (int g = 0; g < model->num_groups && !failed; g++) {
         const struct vidur_report_group *group = &model->groups[g];
@@ -133,6 +155,7 @@ static int put_rows(struct vidur_csv_writer *writer,
         for (int64_t i = 0; !sized && i < group->num_rows && (top <= 0 || i < top);
              i++) {
             put_columns(writer, &table, &group->rows[i]);
+            put_api(writer, model, &group->rows[i]);
             vidur_csv_end_row(writer);
         }
     }

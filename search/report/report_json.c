@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "report/launch.h"
 #include "report/report_format.h"
+#include "report/report_money.h"
 #include "results/results_layout.h"
 #include "results/results_notes.h"
 
@@ -16,7 +17,7 @@
  *  latencies: [as slos...],                                    what tables show
  *  columns: [{name, unit, description, kind}...], rows: [[cell...]...],
  *  groups: [{model, trace, first, count, best, second, counts}...],   rows by index
- *  skus: [{group, device, node, best, count}...],
+ *  skus: [{group, device, node, best, count, money: {label: text}}...],
  *  families: [{group, node, gpus_per_replica, devices_per_node, usd_per_gpu_hour,
  *              sizes: [[replicas, qps, row]...]}...],
  *  matrix: [{served, tuned_for, row, loss}...],                       groups by index
@@ -150,6 +151,29 @@ static void put_rows(struct vidur_json_writer *json,
     vidur_json_end(json);
 }
 
+/* What the best of an SKU costs and draws, as the other reports say it. */
+static void put_money(struct vidur_json_writer *json,
+                      const struct vidur_report_model *model,
+                      const struct vidur_report_sku *sku)
+{
+    char text[1024];
+    vidur_json_begin_object(json, "money");
+    if (sku->best) {
+        const struct vidur_money money =
+            vidur_money_of(model, &model->groups[sku->group], sku->best, NULL);
+        vidur_format_costs(sku->best, text, sizeof text);
+        if (vidur_row_has_price(sku->best))
+            vidur_json_put_string(json, "Costs", text);
+        for (int i = 0; i < VIDUR_MONEY_LINES; i++) {
+            const enum vidur_money_line line = (enum vidur_money_line)i;
+            vidur_format_money(model, &money, line, text, sizeof text);
+            if (text[0])
+                vidur_json_put_string(json, vidur_money_label(line), text);
+        }
+    }
+    vidur_json_end(json);
+}
+
 static void put_groups(struct vidur_json_writer *json,
                        const struct vidur_report_model *model)
 {
@@ -180,6 +204,7 @@ static void put_groups(struct vidur_json_writer *json,
         vidur_json_put_string(json, "node", sku->network_device);
         vidur_json_put_int64(json, "best", index_of(model, sku->best));
         vidur_json_put_int64(json, "count", sku->num_rows);
+        put_money(json, model, sku);
         vidur_json_end(json);
     }
     vidur_json_end(json);

@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "report/launch.h"
+#include "report/report_money.h"
 #include "report/report_parts.h"
 
 #include <math.h>
@@ -145,6 +146,7 @@ static int print_tables(const struct vidur_printer *to,
         fprintf(to->out, "For %s QPS:\n\n", vidur_number3(model->load.target_qps).text);
     if (vidur_print_skus(to, model, index, err))
         return -1;
+    vidur_print_unpriced(to, model, index);
     fputs("\n<details><summary>What limits the candidates</summary>\n\n", to->out);
     if (vidur_print_limits(to, group, err))
         return -1;
@@ -161,6 +163,25 @@ static void print_line(const struct vidur_printer *to, const char *const *parts)
             fputs(parts[i], to->out);
         else
             vidur_print_text(to, parts[i]);
+}
+
+/* "Costs: ...", "Price: ..." and so on, a line of a list each. */
+static void print_money(const struct vidur_printer *to,
+                        const struct vidur_report_model *model,
+                        const struct vidur_money *money, bool costs)
+{
+    char text[1024];
+    vidur_format_costs(money->row, text, sizeof text);
+    fputc('\n', to->out);
+    if (costs && vidur_row_has_price(money->row))
+        print_line(to, (const char *const[]){"- Costs: ", text, "\n", NULL});
+    for (int i = 0; i < VIDUR_MONEY_LINES; i++) {
+        const enum vidur_money_line line = (enum vidur_money_line)i;
+        vidur_format_money(model, money, line, text, sizeof text);
+        if (text[0])
+            print_line(to, (const char *const[]){"- ", vidur_money_label(line), ": ",
+                                                 text, "\n", NULL});
+    }
 }
 
 static void print_best(const struct vidur_printer *to,
@@ -187,6 +208,9 @@ static void print_best(const struct vidur_printer *to,
                                          row.bottleneck_detail, ".\n", NULL});
     if (row.reason[0])
         print_line(to, (const char *const[]){"Mind: ", row.reason, ".\n", NULL});
+    const struct vidur_money money =
+        vidur_money_of(model, &model->groups[index], &row, sized ? &sizing : NULL);
+    print_money(to, model, &money, !sized);
     print_launch(to, model, &row);
 }
 
@@ -243,10 +267,16 @@ static void print_prices(const struct vidur_printer *to,
             vidur_results_fact(results, "device", fact->name, "price_source");
         const char *date =
             vidur_results_fact(results, "device", fact->name, "price_date");
-        print_line(to, (const char *const[]){
-                           "- ", fact->name, ": $", fact->value, " per GPU-hour (",
-                           from ? from : "source not recorded", date ? ", " : "",
-                           date ? date : "", ")\n", NULL});
+        const char *provider =
+            vidur_results_fact(results, "device", fact->name, "price_provider");
+        const char *term =
+            vidur_results_fact(results, "device", fact->name, "price_term");
+        print_line(to,
+                   (const char *const[]){
+                       "- ", fact->name, ": $", fact->value, " per GPU-hour (",
+                       provider ? provider : "", provider ? ", " : "", term ? term : "",
+                       term ? ", " : "", from ? from : "source not recorded",
+                       date ? ", " : "", date ? date : "", ")\n", NULL});
     }
 }
 

@@ -149,9 +149,29 @@ double vidur_usd_per_1000_requests(const struct vidur_ranking_row *row)
            (3.6 * (vidur_row_has_target(row) ? row->target_qps : row->max_qps));
 }
 
+bool vidur_row_has_price(const struct vidur_ranking_row *row)
+{
+    return isfinite(row->usd_per_hour);
+}
+
+/* At the load that was asked for, else at max_qps. */
+static double qps_per_gpu(const struct vidur_ranking_row *row)
+{
+    return (vidur_row_has_target(row) ? row->target_qps : row->max_qps) /
+           (double)row->num_gpus;
+}
+
+double vidur_break_even_usd_per_gpu_hour(const struct vidur_ranking_row *best,
+                                         const struct vidur_ranking_row *row)
+{
+    return qps_per_gpu(row) / vidur_row_qps_per_dollar(best);
+}
+
 double vidur_cost_factor(const struct vidur_ranking_row *best,
                          const struct vidur_ranking_row *row)
 {
+    if (!vidur_row_has_price(best) && !vidur_row_has_price(row))
+        return qps_per_gpu(best) / qps_per_gpu(row);
     return vidur_row_qps_per_dollar(best) / vidur_row_qps_per_dollar(row);
 }
 
@@ -503,8 +523,10 @@ int vidur_report_model_make(struct vidur_report_model *model,
                             struct vidur_error *err)
 {
     *model = (struct vidur_report_model){.results = results};
-    if (options)
+    if (options) {
         model->load = options->load;
+        model->api = options->api;
+    }
     if (filter_rows(model, options, err) || make_slos(model, err) ||
         make_groups(model, err) || make_skus(model, err) || make_cells(model, err) ||
         vidur_report_families_make(model, err))

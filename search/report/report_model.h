@@ -93,6 +93,7 @@ struct vidur_report_model {
     int num_cells;
     struct vidur_report_search search;
     struct vidur_report_load load;
+    struct vidur_api_price api;
     struct vidur_report_family *families;
     int num_families;
     struct vidur_report_size *sizes; /* of all families */
@@ -122,7 +123,15 @@ bool vidur_row_has_no_samples(const struct vidur_ranking_row *row,
 /* USD for 1,000 requests at max_qps, or at the load that was asked for. */
 double vidur_usd_per_1000_requests(const struct vidur_ranking_row *row);
 
-/* How many times as much a query costs with `row` as with `best`. */
+bool vidur_row_has_price(const struct vidur_ranking_row *row);
+
+/* The price of a GPU and hour at which a query costs with `row` what it costs with
+ * `best`, which has a price: below it, `row` is the cheaper one. */
+double vidur_break_even_usd_per_gpu_hour(const struct vidur_ranking_row *best,
+                                         const struct vidur_ranking_row *row);
+
+/* How many times as much a query costs with `row` as with `best`; of two that have no
+ * price, in hours of GPUs; NaN where one has none. */
 double vidur_cost_factor(const struct vidur_ranking_row *best,
                          const struct vidur_ranking_row *row);
 

@@ -1,6 +1,7 @@
 #include "report/report_parts.h"
 
 #include "base/text.h"
+#include "report/report_money.h"
 #include "results/results_notes.h"
 
 #include <math.h>
@@ -114,8 +115,19 @@ enum { BEFORE_LATENCIES = 13, RANKING_COLUMNS = BEFORE_LATENCIES + VIDUR_MAX_SLO
 _Static_assert((int)RANKING_COLUMNS <= (int)VIDUR_TABLE_MAX_COLUMNS,
                "a table takes all of the ranking's columns");
 
+/* Is there an ok row without a price, which ranks by what a GPU serves? */
+static bool has_unpriced(const struct vidur_report_group *group)
+{
+    for (int64_t i = 0; i < group->num_rows; i++)
+        if (vidur_status_of(&group->rows[i]) == VIDUR_STATUS_INDEX_OK &&
+            !vidur_row_has_price(&group->rows[i]))
+            return true;
+    return false;
+}
+
 static void start_ranking(struct vidur_text_table *table,
-                          const struct vidur_report_model *model, bool target)
+                          const struct vidur_report_model *model, bool target,
+                          bool unpriced)
 {
     static const char *const plain[] = {"#rank",  "SKU",       "#repl.", "#TP",
                                         "#PP",    "scheduler", "#batch", "#QPS",
@@ -128,6 +140,8 @@ static void start_ranking(struct vidur_text_table *table,
     int count = 0;
     for (const char *const *from = target ? sized : plain; *from; from++)
         headers[count++] = *from;
+    if (unpriced && !target)
+        headers[count++] = "#QPS/GPU";
     for (int i = 0; i < model->num_latencies; i++) {
         titles[i][0] = '#';
         vidur_format_slo_header(&model->latencies[i], titles[i] + 1,
@@ -151,15 +165,18 @@ void vidur_table_target(struct vidur_text_table *table,
 /* A row of the ranking from its price on. */
 static void put_measured(struct vidur_text_table *table,
                          const struct vidur_report_model *model,
-                         const struct vidur_ranking_row *row, bool target)
+                         const struct vidur_ranking_row *row, bool unpriced)
 {
-    if (target) {
+    if (vidur_row_has_target(row)) {
         vidur_table_number(table, vidur_number_int(row->num_gpus));
         vidur_table_target(table, row);
     } else {
         vidur_table_number(table, vidur_number_qps(row));
         vidur_table_number(table, vidur_number3(row->qps_per_dollar));
         vidur_table_number(table, vidur_number3(row->usd_per_million_tokens));
+        if (unpriced)
+            vidur_table_number(table,
+                               vidur_number3(row->max_qps / (double)row->num_gpus));
     }
     for (int i = 0; i < model->num_latencies; i++)
         vidur_table_number(
@@ -201,16 +218,17 @@ int vidur_print_ranking(const struct vidur_printer *to,
 {
     const struct vidur_report_group *of = &model->groups[group];
     const bool target = of->best && vidur_row_has_target(of->best);
+    const bool unpriced = has_unpriced(of);
     struct vidur_text_table table;
     int64_t count = 0;
-    start_ranking(&table, model, target);
+    start_ranking(&table, model, target, unpriced);
     for (; count < of->num_rows && count < to->top; count++) {
         const struct vidur_ranking_row *row = &of->rows[count];
         if (vidur_status_of(row) != VIDUR_STATUS_INDEX_OK)
             break;
         vidur_table_number(&table, vidur_number_int(row->rank));
         put_configuration(&table, row);
-        put_measured(&table, model, row, target);
+        put_measured(&table, model, row, unpriced);
     }
     int failed =
         count > 0 ? vidur_table_print(&table, to->out, to->markdown, "  ", err) : 0;
@@ -225,7 +243,7 @@ int vidur_print_ranking(const struct vidur_printer *to,
 /* How many times as much as `cheapest`; 1 for itself, where both cost nothing too. */
 static struct vidur_number price_change(double usd, double cheapest)
 {
-    return vidur_number_change(usd > cheapest ? usd / cheapest : 1);
+    return vidur_number_change(isnan(usd) ? NAN : usd > cheapest ? usd / cheapest : 1);
 }
 
 static void put_short_configuration(struct vidur_text_table *table,
@@ -325,6 +343,56 @@ int vidur_print_skus(const struct vidur_printer *to,
     int failed = vidur_table_print(&table, to->out, to->markdown, "  ", err);
     vidur_table_release(&table);
     return failed;
+}
+
+static void print_money(const struct vidur_printer *to,
+                        const struct vidur_report_model *model,
+                        const struct vidur_report_sku *sku, enum vidur_money_line line,
+                        const char *prefix)
+{
+    char text[1024];
+    if (!sku->best)
+        return;
+    const struct vidur_money money =
+        vidur_money_of(model, &model->groups[sku->group], sku->best, NULL);
+    vidur_format_money(model, &money, line, text, sizeof text);
+    if (!text[0])
+        return;
+    fputs(prefix, to->out);
+    vidur_print_text(to, text);
+    fputc('\n', to->out);
+}
+
+void vidur_print_unpriced(const struct vidur_printer *to,
+                          const struct vidur_report_model *model, int group)
+{
+    for (int i = 0; i < model->num_skus; i++)
+        if (model->skus[i].group == group)
+            print_money(to, model, &model->skus[i], VIDUR_MONEY_BREAK_EVEN,
+                        to->markdown ? "\n- " : "  ");
+}
+
+void vidur_print_api(const struct vidur_printer *to,
+                     const struct vidur_report_model *model, int group)
+{
+    int first = 0; /* of the group, which is the winner */
+    while (first < model->num_skus && model->skus[first].group != group)
+        first++;
+    if (first < model->num_skus)
+        print_money(to, model, &model->skus[first], VIDUR_MONEY_API, "  API: ");
+}
+
+void vidur_print_prices(const struct vidur_printer *to,
+                        const struct vidur_report_model *model)
+{
+    for (int i = 0; i < model->num_skus; i++) {
+        bool told = !model->skus[i].best;
+        for (int j = 0; j < i && !told; j++)
+            told = model->skus[j].best &&
+                   strcmp(model->skus[j].device, model->skus[i].device) == 0;
+        if (!told)
+            print_money(to, model, &model->skus[i], VIDUR_MONEY_PRICE, "price: ");
+    }
 }
 
 /* Index of the first cell of a group; num_cells where it has none. */

@@ -36,6 +36,17 @@ int vidur_print_skus(const struct vidur_printer *to,
                      const struct vidur_report_model *model, int group,
                      struct vidur_error *err);
 
+/* Below which price each SKU without one would win; a line each, nothing where all have
+ * prices. */
+void vidur_print_unpriced(const struct vidur_printer *to,
+                          const struct vidur_report_model *model, int group);
+/* What an API asks beside the best of a group, where its price was given. */
+void vidur_print_api(const struct vidur_printer *to,
+                     const struct vidur_report_model *model, int group);
+/* What the price of each device is and where it is from; a line each. */
+void vidur_print_prices(const struct vidur_printer *to,
+                        const struct vidur_report_model *model);
+
 /* Whether group `first` begins a model that has a mis-configuration matrix, and that
  * matrix. */
 bool vidur_has_matrix(const struct vidur_report_model *model, int first);

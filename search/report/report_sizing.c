@@ -104,7 +104,9 @@ int vidur_sizing_compare(const struct vidur_report_sizing *a,
     if (!a->row || !b->row)
         return !a->row - !b->row;
     const double x = micro_usd(a->usd_per_hour), y = micro_usd(b->usd_per_hour);
-    if (x != y)
+    if (isnan(x) != isnan(y))
+        return isnan(x) ? 1 : -1;
+    if (x < y || x > y)
         return x < y ? -1 : 1;
     if (a->gpus != b->gpus)
         return a->gpus < b->gpus ? -1 : 1;
@@ -217,8 +219,9 @@ static bool can_be_rented(const struct vidur_ranking_row *row)
 {
     const double qps = vidur_row_capacity(row);
     return vidur_status_of(row) == VIDUR_STATUS_INDEX_OK && row->num_replicas > 0 &&
-           row->num_gpus > 0 && qps > 0 && isfinite(qps) && row->usd_per_hour >= 0 &&
-           isfinite(row->usd_per_hour);
+           row->num_gpus > 0 && qps > 0 && isfinite(qps) &&
+           (isnan(row->usd_per_hour) ||
+            (row->usd_per_hour >= 0 && isfinite(row->usd_per_hour)));
 }
 
 static int64_t devices_per_node(const struct vidur_results *results, const char *node)
@@ -310,7 +313,7 @@ void vidur_format_rent(const struct vidur_ranking_row *row, int64_t replicas,
              (long long)row->batch_size);
 }
 
-/* "12 GPUs, $51.00 an hour, $37230.00 a month" */
+/* "12 GPUs, $51.00 an hour, $37230.00 a month", "12 GPUs, no price" */
 static void format_price(const struct vidur_report_sizing *sizing, char *text,
                          size_t size)
 {
@@ -319,6 +322,11 @@ static void format_price(const struct vidur_report_sizing *sizing, char *text,
         snprintf(nodes, sizeof nodes, " on %s, paid whole (%s)",
                  vidur_text_counted(sizing->nodes, "node").text,
                  vidur_text_counted(sizing->billed_gpus, "GPU").text);
+    if (isnan(sizing->usd_per_hour)) {
+        snprintf(text, size, "%s%s, no price",
+                 vidur_text_counted(sizing->gpus, "GPU").text, nodes);
+        return;
+    }
     snprintf(text, size, "%s%s, $%s an hour, $%s a month",
              vidur_text_counted(sizing->gpus, "GPU").text, nodes,
              vidur_number_usd(sizing->usd_per_hour).text,

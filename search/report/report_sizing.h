@@ -29,6 +29,12 @@ struct vidur_report_load {
     bool whole_nodes;  /* the price is that of whole nodes */
 };
 
+/* What an API asks. */
+struct vidur_api_price {
+    bool given;
+    double input, output; /* USD per million tokens */
+};
+
 /* target_qps * (1 + headroom) */
 double vidur_load_qps(const struct vidur_report_load *load);
 
@@ -68,7 +74,8 @@ struct vidur_report_sizing vidur_family_sizing(const struct vidur_report_family 
                                                const struct vidur_report_load *load);
 
 /* < 0: `a` is the better choice: less USD an hour (to a millionth), fewer GPUs, more
- * capacity, the smaller id. None comes last. */
+ * capacity, the smaller id. What has no price comes behind what has one; none comes
+ * last. */
 int vidur_sizing_compare(const struct vidur_report_sizing *a,
                          const struct vidur_report_sizing *b);
 

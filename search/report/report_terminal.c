@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "report/launch.h"
+#include "report/report_money.h"
 #include "report/report_parts.h"
 
 #include <math.h>
@@ -29,7 +30,11 @@ static int print_group(const struct vidur_printer *to,
                 vidur_text_show(group->rows[0].reason[0] ? group->rows[0].reason
                                                          : group->rows[0].status)
                     .text);
-    return vidur_print_ranking(to, model, index, err);
+    if (vidur_print_ranking(to, model, index, err) != 0)
+        return -1;
+    vidur_print_unpriced(to, model, index);
+    vidur_print_api(to, model, index);
+    return 0;
 }
 
 int vidur_report_terminal(FILE *out, const struct vidur_results *results,
@@ -46,6 +51,8 @@ int vidur_report_terminal(FILE *out, const struct vidur_results *results,
         fputs(i ? "\n" : "", out);
         failed = print_group(&to, &model, i, err);
     }
+    if (!failed)
+        vidur_print_prices(&to, &model);
     if (!failed)
         vidur_print_notes(&to, results, "note: ");
     vidur_report_model_release(&model);
@@ -93,23 +100,33 @@ static void print_second(FILE *out, const struct vidur_report_group *group)
 static void print_serves(FILE *out, const struct vidur_ranking_row *row)
 {
     const struct vidur_number usd = vidur_number_usd(row->usd_per_hour);
-    char why[160], users[40] = "";
+    char why[160], costs[256], users[40] = "";
     vidur_format_confidence(row, why, sizeof why);
     if (row->max_users > 0)
         snprintf(users, sizeof users, " of %lld users", (long long)row->max_users);
-    if (vidur_row_has_target(row))
+    const bool target = vidur_row_has_target(row);
+    const double qps = target ? row->target_qps : row->max_qps;
+    if (!vidur_row_has_price(row))
+        fprintf(out, "  %-10s%s QPS%s%s, at no known price: %s QPS per GPU\n", "Serves",
+                target ? vidur_number3(qps).text : vidur_number_qps(row).text, users,
+                target ? ", as asked" : " at most",
+                vidur_number3(qps / (double)row->num_gpus).text);
+    else if (target)
         fprintf(out, "  %-10s%s QPS, as asked, for $%s an hour, $%s a month\n",
-                "Serves", vidur_number3(row->target_qps).text, usd.text,
+                "Serves", vidur_number3(qps).text, usd.text,
                 vidur_number_usd(row->usd_per_month).text);
     else
-        fprintf(out, "  %-10s%s QPS%s at most, for $%s an hour: %s QPS per dollar\n",
+        fprintf(out,
+                "  %-10s%s QPS%s at most, for $%s an hour, $%s a month: %s QPS per "
+                "dollar\n",
                 "Serves", vidur_number_qps(row).text, users, usd.text,
+                vidur_number_usd(row->usd_per_month).text,
                 vidur_number3(row->qps_per_dollar).text);
     if (why[0])
         fprintf(out, "  %-10s%s\n", "Count on", why);
-    fprintf(out, "  %-10s$%s per million tokens, $%s per 1,000 requests\n", "Costs",
-            vidur_number3(row->usd_per_million_tokens).text,
-            vidur_number3(vidur_usd_per_1000_requests(row)).text);
+    vidur_format_costs(row, costs, sizeof costs);
+    if (vidur_row_has_price(row))
+        fprintf(out, "  %-10s%s\n", "Costs", costs);
 }
 
 /* The same of what is rented for a load. */
@@ -118,19 +135,37 @@ static void print_sizing(FILE *out, const struct vidur_report_sizing *sizing,
 {
     char known[128], why[160];
     vidur_format_known(sizing, known, sizeof known);
-    fprintf(out, "  %-10s%s QPS at most (%s), for $%s an hour\n", "Serves",
+    fprintf(out, "  %-10s%s QPS at most (%s), %s%s%s\n", "Serves",
             vidur_number3(sizing->capacity_qps).text, known,
-            vidur_number_usd(sizing->usd_per_hour).text);
+            isnan(sizing->usd_per_hour) ? "at no known price" : "for $",
+            isnan(sizing->usd_per_hour) ? ""
+                                        : vidur_number_usd(sizing->usd_per_hour).text,
+            isnan(sizing->usd_per_hour) ? "" : " an hour");
     vidur_format_confidence(sizing->row, why, sizeof why);
     if (why[0])
         fprintf(out, "  %-10s%s, with %s\n", "Count on", why,
                 vidur_text_counted(sizing->row->num_replicas, "replica").text);
-    fprintf(out, "  %-10s$%s per 1,000 requests at %s QPS\n", "Costs",
-            vidur_number3(sizing->usd_per_hour / (3.6 * load->target_qps)).text,
-            vidur_number3(load->target_qps).text);
+    if (!isnan(sizing->usd_per_hour))
+        fprintf(out, "  %-10s$%s per 1,000 requests at %s QPS\n", "Costs",
+                vidur_number3(sizing->usd_per_hour / (3.6 * load->target_qps)).text,
+                vidur_number3(load->target_qps).text);
+}
+
+static void print_money(FILE *out, const struct vidur_report_model *model,
+                        const struct vidur_money *money)
+{
+    for (int line = 0; line < VIDUR_MONEY_LINES; line++) {
+        char text[1024];
+        vidur_format_money(model, money, (enum vidur_money_line)line, text,
+                           sizeof text);
+        if (text[0])
+            fprintf(out, "  %-10s%s\n", vidur_money_label((enum vidur_money_line)line),
+                    vidur_text_show(text).text);
+    }
 }
 
 static void print_row(FILE *out, const struct vidur_report_model *model,
+                      const struct vidur_report_group *group,
                       const struct vidur_ranking_row *row,
                       const struct vidur_report_sizing *sizing)
 {
@@ -143,6 +178,8 @@ static void print_row(FILE *out, const struct vidur_report_model *model,
         print_sizing(out, sizing, &model->load);
     else
         print_serves(out, row);
+    const struct vidur_money money = vidur_money_of(model, group, row, sizing);
+    print_money(out, model, &money);
     print_latencies(out, model, row);
     fprintf(out, "  %-10s%s: %s\n", "Limit", vidur_text_show(row->bottleneck).text,
             vidur_text_show(row->bottleneck_detail).text);
@@ -159,7 +196,7 @@ static void print_best(FILE *out, const struct vidur_report_model *model, int in
     const bool sized = model->load.target_qps > 0 && sizing.row;
     if (sized)
         row = vidur_sizing_row(&sizing);
-    print_row(out, model, &row, sized ? &sizing : NULL);
+    print_row(out, model, group, &row, sized ? &sizing : NULL);
     if (!sized)
         print_second(out, group);
     vidur_launch_line(model->results, &row, &launch);
@@ -179,6 +216,7 @@ static int print_answer(const struct vidur_printer *to,
     fputc('\n', to->out);
     if (vidur_print_skus(to, model, index, err))
         return -1;
+    vidur_print_unpriced(to, model, index);
     fputs(to->top > 0 ? "\n" : "", to->out);
     return vidur_print_ranking(to, model, index, err);
 }

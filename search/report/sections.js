@@ -96,6 +96,13 @@ const choiceKeys = ["device", "network_device", "scheduler", "router", "memory_p
 const isSameChoice = (best, row) => choiceKeys.every((key) => best[key] === row[key]) &&
   Math.abs(costFactor(best, row) - 1) < 0.0005;
 
+/* What the best of an SKU costs and draws, and what the others would have to cost. */
+function moneyOf(best) {
+  const own = data.skus.find((sku) => sku.best === best.index);
+  const others = groupSkus().filter((sku) => sku !== own && sku.money["No price"]);
+  return [...(own ? Object.entries(own.money) : []), ...others.map((sku) => [sku.node, sku.money["No price"]])];
+}
+
 function drawBest() {
   const group = theGroup(), best = bestRow();
   const title = el("h3", null, `${group.model}, ${group.trace}` + (state.sku ? `, ${state.sku} only` : ""));
@@ -111,12 +118,13 @@ function drawBest() {
     ? [["Load asked for", num3(best.target_qps), "QPS"], ["Replicas", grouped(best.num_replicas)],
       ["Busy", percent(best.busy)], ["Margin", percentOf(best.margin)],
       ["Price", `$${usd(best.usd_per_month)}`, "per month"]]
-    : [["Maximum load", qpsText(best), "QPS"], ["QPS per dollar", num3(best.qps_per_dollar)]]),
+    : [["Maximum load", qpsText(best), "QPS"], hasPrice(best) ? ["QPS per dollar", num3(best.qps_per_dollar)] : ["QPS per GPU", num3(best.qps_per_gpu)]]),
   ["Price", `$${usd(best.usd_per_hour)}`, "per hour"], ["Million tokens", `$${num3(best.usd_per_million_tokens)}`],
   ["1,000 requests", `$${num3(usdPerThousand(best))}`], ["GPUs", grouped(best.num_gpus)]]);
   const facts = el("dl.pairs");
   pairs(facts, [["Rent", hardware(best)], ["Run", `${best.scheduler_text}, batch size ${best.batch_size}`],
-    ["Count on", confidence(best)], ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
+    ["Count on", confidence(best)], ...moneyOf(best),
+    ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
     ["Next best", second ? `${configuration(second)}: ${change(costFactor(best, second))} a query` : "none"],
     ["Candidates", counts(group)]]);
   $("best").replaceChildren(title, list, facts,
@@ -136,6 +144,7 @@ const rankingColumns = [
   { key: "max_qps", title: "Max QPS", number: true, down: true, text: qpsText, target: false },
   { key: "qps_per_dollar", title: "QPS/$", number: true, down: true, text: (row) => num3(row.qps_per_dollar), target: false },
   { key: "usd_per_million_tokens", title: "$/1M tok", number: true, text: (row) => num3(row.usd_per_million_tokens), target: false },
+  { key: "qps_per_gpu", title: "QPS/GPU", number: true, down: true, text: (row) => num3(row.qps_per_gpu), target: false, unpriced: true },
   { key: "num_gpus", title: "GPUs", number: true, text: (row) => String(row.num_gpus), target: true },
   { key: "num_nodes", title: "Nodes", number: true, text: (row) => String(row.num_nodes), target: true },
   { key: "usd_per_hour", title: "$/hour", number: true, text: (row) => usd(row.usd_per_hour), target: true },
@@ -208,7 +217,8 @@ function bodyRow(columns, row) {
 function drawRanking() {
   const all = $("all-groups").checked;
   const columns = rankingColumns.filter((column) => (all || !column.groups) &&
-    (column.target === undefined || column.target === anyTarget));
+    (column.target === undefined || column.target === anyTarget) &&
+    (!column.unpriced || theGroup().rows.some((row) => isOk(row) && !hasPrice(row))));
   const list = filteredRows().sort(compareBy(state.sort.key, state.sort.down));
   const shown = list.slice(0, state.shown);
   const body = shown.map((row) => bodyRow(columns, row));
@@ -242,9 +252,13 @@ function showDetail(row) {
     [isOk(row) ? "Mind" : "Reason", row.reason], ["Limited by", row.bottleneck_detail ? `${row.bottleneck}: ${row.bottleneck_detail}` : row.bottleneck],
     ["SLO that ends it", sloTitle(row.limiting_slo)],
     ...(isOk(row) ? [[hasTarget(row) ? "Load asked for" : "Maximum load", `${hasTarget(row) ? num3(row.target_qps) : qpsText(row)} QPS ` +
-        `for $${usd(row.usd_per_hour)} per hour: ${num3(row.value)} QPS per dollar`],
+        (hasPrice(row) ? `for $${usd(row.usd_per_hour)} per hour: ${num3(row.value)} QPS per dollar` : "at no known price")],
       ["Count on", confidence(row)],
       ["Cost", `$${num3(row.usd_per_million_tokens)} per million tokens, $${num3(usdPerThousand(row))} per 1,000 requests`],
+      ["Tokens", known(row.usd_per_million_input_tokens) ? `$${num3(row.usd_per_million_input_tokens)} a million of input, ` +
+        `$${num3(row.usd_per_million_output_tokens)} of output` : null],
+      ["Energy", known(row.watts_per_gpu) ? `${num3(row.watts_per_gpu)} W a GPU, ${num3(row.wh_per_million_tokens)} Wh per million tokens, ` +
+        `${num3(row.tokens_per_joule)} tokens per joule (estimate, GPUs alone)` : null],
       ["MFU, KV used, busy", `${percent(row.mfu)}, ${percent(row.memory_usage)}, ${percent(row.busy)}`],
       ["Mean batch", `${num3(row.mean_batch_size)} requests, ${num3(row.mean_tokens_per_batch)} tokens`],
       ["Batches at the cap", fraction(row.full_batch_fraction)],
@@ -275,7 +289,7 @@ function drawFronts() {
 const mostQps = () => +Math.max(sliderTop(), 1.25 * state.target).toPrecision(2);
 
 /* As price_change of report_parts.c. */
-const priceChange = (price, cheapest) => change(price > cheapest ? price / cheapest : 1);
+const priceChange = (price, cheapest) => change(!known(price) ? NaN : price > cheapest ? price / cheapest : 1);
 
 function drawSizing() {
   const target = state.target, list = groupSkus().map((sku) => ({ sku, size: chooseFor(state.group, sku.node, target) }));

@@ -17,6 +17,15 @@ static int descending(double a, double b)
     return (a < b) - (a > b);
 }
 
+/* What rows without a price are ranked by: a GPU costs what it costs. NaN: it has one.
+ */
+static double unpriced_qps_per_gpu(const struct vidur_ranking_row *row)
+{
+    return isnan(row->qps_per_dollar) && row->num_gpus > 0
+               ? row->max_qps / (double)row->num_gpus
+               : NAN;
+}
+
 /* Total over distinct candidates, so that the order on entry cannot show. */
 static int compare_rows(const void *left, const void *right)
 {
@@ -30,6 +39,8 @@ static int compare_rows(const void *left, const void *right)
         order = (a->unbounded != 0) - (b->unbounded != 0);
     if (order == 0)
         order = descending(a->qps_per_dollar, b->qps_per_dollar);
+    if (order == 0)
+        order = descending(unpriced_qps_per_gpu(a), unpriced_qps_per_gpu(b));
     if (order == 0)
         order = descending(a->margin, b->margin);
     if (order == 0)

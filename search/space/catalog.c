@@ -1,6 +1,7 @@
 #include "space/catalog.h"
 
 #include "space/catalog_table.h"
+#include "space/prices.h"
 
 #include <vidur/csv.h>
 #include <vidur/paths.h>
@@ -137,6 +138,32 @@ static int list_nodes(struct catalog_table *table, struct vidur_error *err)
     return vidur_path_each_spec("skus/nodes", add_node, &visit, err);
 }
 
+/* ---- Prices ---- */
+
+static int list_prices(struct catalog_table *table, struct vidur_error *err)
+{
+    static const char *const header[] = {"device", "provider", "term", "USD/GPU/h",
+                                         "date",   "source",   NULL};
+    struct price_list list = {0};
+    table->header = header;
+    if (price_list_read_all(&list, err) != 0) {
+        price_list_release(&list);
+        return -1;
+    }
+    for (int i = 0; i < list.count; i++) {
+        const struct vidur_price *price = &list.prices[i];
+        catalog_begin_row(table);
+        catalog_cell(table, "%s", price->sku);
+        catalog_cell(table, "%s", price->provider);
+        catalog_cell(table, "%s", price_term_names[price->term]);
+        catalog_number(table, 2, price->usd_per_gpu_hour);
+        catalog_cell(table, "%s", price->date);
+        catalog_cell(table, "%s", price->source);
+    }
+    price_list_release(&list);
+    return 0;
+}
+
 /* ---- Policies ---- */
 
 static int list_schedulers(struct catalog_table *table, struct vidur_error *err)
@@ -239,9 +266,10 @@ static int list_traces(struct catalog_table *table, struct vidur_error *err)
 static const struct {
     const char *name;
     int (*list)(struct catalog_table *table, struct vidur_error *err);
-} kinds[] = {{"models", list_models},   {"devices", list_devices},
-             {"nodes", list_nodes},     {"schedulers", list_schedulers},
-             {"routers", list_routers}, {"traces", list_traces}};
+} kinds[] = {{"models", list_models},         {"devices", list_devices},
+             {"nodes", list_nodes},           {"prices", list_prices},
+             {"schedulers", list_schedulers}, {"routers", list_routers},
+             {"traces", list_traces}};
 
 enum { NUM_KINDS = sizeof kinds / sizeof *kinds };
 

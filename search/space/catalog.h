@@ -6,8 +6,8 @@
 #include <vidur/error.h>
 
 /*
- * What a search can name: the specs and traces of the data folder, the schedulers and
- * routers that are built in.
+ * What a search can name: the specs, prices and traces of the data folder, the
+ * schedulers and routers that are built in.
  */
 
 /* Adds a table of what there is of a kind, a header and a line each, ordered by name.
@@ -16,6 +16,6 @@
 int catalog_write(const char *kind, struct vidur_text *out, struct vidur_error *err);
 
 /* "models|devices|...", for --help. */
-#define CATALOG_KINDS "models|devices|nodes|schedulers|routers|traces"
+#define CATALOG_KINDS "models|devices|nodes|prices|schedulers|routers|traces"
 
 #endif

@@ -42,7 +42,10 @@ void catalog_number(struct catalog_table *table, int digits, double value)
 
 static int compare_rows(const void *a, const void *b)
 {
-    return strcmp((*(const catalog_row *)a)[0], (*(const catalog_row *)b)[0]);
+    int order = 0;
+    for (int i = 0; order == 0 && i < CATALOG_MAX_COLUMNS; i++)
+        order = strcmp((*(const catalog_row *)a)[i], (*(const catalog_row *)b)[i]);
+    return order;
 }
 
 struct column {

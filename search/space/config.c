@@ -143,6 +143,12 @@ static const struct vidur_yaml_field cluster_fields[] = {
     {CLUSTER("usd_per_gpu_hour", DOUBLE, usd_per_gpu_hour),
      .flags = VIDUR_YAML_ABOVE | VIDUR_YAML_TELL, .min = 0,
      .present_offset = offsetof(struct vidur_search_cluster, own_price)},
+    {.key = "price",
+     .type = VIDUR_YAML_MAPPING,
+     .flags = VIDUR_YAML_TELL,
+     VIDUR_YAML_AT(struct vidur_search_cluster, selector),
+     .fields = config_selector_fields,
+     .present_offset = offsetof(struct vidur_search_cluster, selects_price)},
     {0}};
 static const struct vidur_yaml_field cluster_element =
     MAPPING_ELEMENT(struct vidur_search_cluster, cluster_fields);
@@ -165,6 +171,7 @@ static const struct vidur_yaml_field root_fields[] = {
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {LIST("clusters", clusters, cluster_element),
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
+    {LIST("prices", price_files, config_price_element), .flags = VIDUR_YAML_ONE_OK},
     {WHOLE("schedulers", read_schedulers), .flags = VIDUR_YAML_REQUIRED},
     {WHOLE("traces", read_traces), .flags = VIDUR_YAML_REQUIRED},
 #define X(key, type, member, ...)                                                      \
@@ -289,16 +296,10 @@ static int complete_clusters(const struct vidur_yaml_node *node,
         if (vidur_hardware_load(&cluster->hardware, item, &cluster->device,
                                 &cluster->node, err) != 0)
             return -1;
-        if (!cluster->own_price)
-            cluster->usd_per_gpu_hour = cluster->device.usd_per_gpu_hour;
-        if (!(cluster->usd_per_gpu_hour > 0))
-            return vidur_yaml_fail_key(item, "usd_per_gpu_hour", err,
-                                       "%s has no price in data/skus; give one here",
-                                       cluster->device.name);
         if (complete_node(item, cluster, err) != 0)
             return -1;
     }
-    return 0;
+    return config_price_clusters(node, config, err);
 }
 
 /* Schedulers and routers on the simplest deployment: what is wrong there is wrong
@@ -382,24 +383,12 @@ static int forget_manner(struct vidur_search_config *config, struct vidur_error 
     return vidur_yaml_set_all(config->doc, sets, sizeof sets / sizeof sets[0], err);
 }
 
-/* Simulations do not depend on what they cost. */
-static int forget_prices(struct vidur_search_config *config, struct vidur_error *err)
-{
-    char set[64];
-    for (int i = 0; i < config->num_clusters; i++) {
-        snprintf(set, sizeof set, "clusters.%d.usd_per_gpu_hour=", i);
-        if (config->clusters[i].own_price && vidur_yaml_set(config->doc, set, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int keep_text(struct vidur_search_config *config, struct vidur_error *err)
 {
     config->text = vidur_yaml_text_with_sets(config->doc, err);
     return !config->text || forget_manner(config, err) != 0 ||
                    vidur_yaml_sha256(config->doc, config->sha256, err) != 0 ||
-                   forget_prices(config, err) != 0 ||
+                   config_forget_prices(config, err) != 0 ||
                    vidur_yaml_sha256(config->doc, config->unpriced_sha256, err) != 0
                ? -1
                : 0;

@@ -19,6 +19,16 @@ int config_read_traces(const struct vidur_yaml_node *node,
 int config_complete_traces(const struct vidur_yaml_node *node,
                            struct vidur_search_config *config, struct vidur_error *err);
 
+/* `prices:`, and `price:` of a cluster. */
+extern const struct vidur_yaml_field config_price_element, config_selector_fields[];
+/* Gives each cluster its price, where there is one: once devices and files are known.
+ */
+int config_price_clusters(const struct vidur_yaml_node *clusters,
+                          struct vidur_search_config *config, struct vidur_error *err);
+/* Takes what only prices depend on out of the document. */
+int config_forget_prices(const struct vidur_search_config *config,
+                         struct vidur_error *err);
+
 /* Fills `served` from the models, which are loaded, and the lists. */
 int config_serve_models(struct vidur_search_config *config, struct vidur_error *err);
 

@@ -259,6 +259,16 @@ static const char *own_price(const struct items *prices, const char *device)
     return NULL;
 }
 
+void search_flags_put_prices(const struct search_flags *flags, struct vidur_text *out)
+{
+    vidur_text_adds(out, "[");
+    for (int i = 0; i < flags->num_price_files; i++) {
+        vidur_text_adds(out, i ? ", " : "");
+        put_reference(flags, out, flags->price_files[i]);
+    }
+    vidur_text_adds(out, "]");
+}
+
 static int check_prices(const struct named *named, struct vidur_error *err)
 {
     for (int i = 0; i < named->prices.count; i++) {
@@ -294,11 +304,6 @@ static int put_clusters(const struct search_flags *flags, struct named *named,
             if (strcmp(named->gpus.text[earlier], gpu) == 0)
                 return vidur_fail(err, VIDUR_EINVAL,
                                   "--gpus: '%s' is named twice; name it once", gpu);
-        if (!price && !(device.usd_per_gpu_hour > 0))
-            return vidur_fail(err, VIDUR_EINVAL,
-                              "--gpus: %s has no price in data/skus; add --price "
-                              "%s=USD, per GPU and hour",
-                              gpu, gpu);
         vidur_text_adds(named->out, "  - {device: ");
         put_reference(flags, named->out, gpu);
         put(named->out, ", num_gpus: %lld", (long long)named->num_gpus);
@@ -486,8 +491,14 @@ static int put_all(const struct search_flags *flags, struct named *named,
     struct vidur_text *out = named->out;
     vidur_text_adds(out, "# A search given by options. As a file it is searched the "
                          "same: vidur-search FILE\n");
-    if (put_models(flags, named, err) != 0 || put_clusters(flags, named, err) != 0 ||
-        put_scheduler(out, err) != 0 || put_workload(flags, out, err) != 0)
+    if (put_models(flags, named, err) != 0 || put_clusters(flags, named, err) != 0)
+        return -1;
+    if (flags->num_price_files > 0) {
+        vidur_text_adds(out, "prices: ");
+        search_flags_put_prices(flags, out);
+        vidur_text_adds(out, "\n");
+    }
+    if (put_scheduler(out, err) != 0 || put_workload(flags, out, err) != 0)
         return -1;
     vidur_text_adds(out, "batch_sizes: [32, 64, 128, 256]\n");
     if (put_tensor_parallel(flags, named, err) != 0)

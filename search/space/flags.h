@@ -24,8 +24,8 @@
       "The devices to compare (--list devices), each on its usual node.")              \
     X(num_gpus, "num-gpus", "N", "GPUs of each device's cluster. Default: 8.")         \
     X(prices, "price", "NAME=USD,...",                                                 \
-      "USD per GPU and hour, by device. Default: the list price in data/skus, where "  \
-      "there is one.")                                                                 \
+      "USD per GPU and hour, by device; wins over --prices. Default: the list price "  \
+      "in data/skus, where there is one.")                                             \
     X(tp, "tp", "N,...",                                                               \
       "Tensor parallel sizes. Default: those of 1,2,4,8 that are possible.")           \
     X(qps, "qps", "QPS",                                                               \
@@ -50,10 +50,15 @@ struct search_flags {
     SEARCH_FLAGS(X)
 #undef X
     const char *folder; /* the working directory: relative paths are below it */
+    const char *const *price_files; /* of --prices; they go with a file, too */
+    int num_price_files;
 };
 
 /* The name of the first option that was given, NULL: none. */
 const char *search_flags_first(const struct search_flags *flags);
+
+/* Adds the list of price files as YAML, in one line; paths in it are absolute. */
+void search_flags_put_prices(const struct search_flags *flags, struct vidur_text *out);
 
 /* Adds the configuration to `out`, which the caller frees, also after a failure. Equal
  * options and specs give equal text. Paths in it are absolute. Errors begin with the

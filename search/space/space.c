@@ -409,6 +409,7 @@ static int check_pair(const struct vidur_search_config *config, int first, int s
     const struct vidur_search_cluster *a = &config->clusters[first];
     const struct vidur_search_cluster *b = &config->clusters[second];
     if (a->usd_per_gpu_hour == b->usd_per_gpu_hour ||
+        (isnan(a->usd_per_gpu_hour) && isnan(b->usd_per_gpu_hour)) ||
         strcmp(a->device.name, b->device.name) != 0 ||
         identity_cluster(a) != identity_cluster(b))
         return 0;

@@ -114,6 +114,36 @@ static void tell_models(struct listener *l, const struct vidur_search_config *co
     }
 }
 
+/* Whether tables of a device were made from constants of the engine's roofline. */
+static bool has_constants(const struct study *study, const char *device)
+{
+    for (int i = 0; i < study->space->num_tables; i++)
+        if (strcmp(study->space->tables[i].device->name, device) == 0 &&
+            strstr(study->tables[i].provenance, "constants fitted on"))
+            return true;
+    return false;
+}
+
+/* Devices without kernel timings have a relative's constants. */
+static void tell_borrowed(struct listener *l, const struct study *study)
+{
+    const struct vidur_search_config *config = study->config;
+    char text[256];
+    for (int i = 0; i < config->num_clusters; i++) {
+        const struct vidur_device_sku *device = &config->clusters[i].device;
+        bool told = device->kernel_system[0] || !has_constants(study, device->name);
+        for (int j = 0; j < i; j++)
+            told |= strcmp(config->clusters[j].device.name, device->name) == 0;
+        snprintf(
+            text, sizeof text,
+            "device %s: no kernel timings of its own; the roofline's constants are "
+            "borrowed, fitted on %s",
+            device->name, device->engine.fitted_on);
+        if (!told)
+            hear(l, true, text);
+    }
+}
+
 static int tell(struct listener *l, const struct study *study)
 {
     tell_models(l, study->config);
@@ -121,6 +151,7 @@ static int tell(struct listener *l, const struct study *study)
     tell_sessions(l, study);
     tell_context(l, study);
     tell_nodes(l, study->config);
+    tell_borrowed(l, study);
     return l->rc;
 }
 

@@ -11,6 +11,7 @@
 
 #include <vidur/space.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,7 +147,9 @@ static int compare_priced(const void *a, const void *b)
 static bool are_equal(const struct priced *a, const struct priced *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (a[i].id != b[i].id || a[i].usd_per_hour != b[i].usd_per_hour)
+        if (a[i].id != b[i].id ||
+            (a[i].usd_per_hour != b[i].usd_per_hour &&
+             !(isnan(a[i].usd_per_hour) && isnan(b[i].usd_per_hour))))
             return false;
     return true;
 }

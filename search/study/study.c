@@ -3,6 +3,7 @@
 #include "base/progress.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +262,19 @@ static int record(void *context, int64_t job, const void *state, const void *res
     return study_note_table(study, (int)job, err);
 }
 
+/* Whether a path's answer is the best so far: one with a price beats all without. */
+static bool is_new_best(struct study *study, const struct vidur_probe_row *row,
+                        double usd_per_hour, int gpus)
+{
+    const bool priced = !isnan(usd_per_hour);
+    const double value = priced ? row->qps / usd_per_hour : row->qps / gpus;
+    double *best = priced ? &study->best_qps_per_dollar : &study->best_qps_per_gpu;
+    if (value <= *best || (!priced && study->best_qps_per_dollar > 0))
+        return false;
+    *best = value;
+    return true;
+}
+
 static void announce(struct study *study, int64_t path)
 {
     const struct vidur_search_config *config = study->config;
@@ -269,13 +283,16 @@ static void announce(struct study *study, int64_t path)
     const struct evaluator_probed *best = study_best_probe(study, path);
     if (!best)
         return;
-    const double value = best->row.qps / study_usd_per_hour(study, path);
-    if (value <= study->best_qps_per_dollar)
+    const double usd_per_hour = study_usd_per_hour(study, path);
+    const int gpus =
+        (int)best->row.num_replicas * c->tensor_parallel_size * c->num_pipeline_stages;
+    if (!is_new_best(study, &best->row, usd_per_hour, gpus))
         return;
-    study->best_qps_per_dollar = value;
     snprintf(study->best, sizeof study->best,
-             "best %.3g QPS/($/h): %s %s %s TP%d%s PP%d b%d", value,
-             config->models[c->model].name, config->clusters[c->cluster].device.name,
+             "best %.3g QPS/%s: %s %s %s TP%d%s PP%d b%d",
+             best->row.qps / (isnan(usd_per_hour) ? gpus : usd_per_hour),
+             isnan(usd_per_hour) ? "GPU" : "($/h)", config->models[c->model].name,
+             config->clusters[c->cluster].device.name,
              config->schedulers[c->scheduler].label, c->tensor_parallel_size,
              c->expert_parallel ? " EP" : "", c->num_pipeline_stages, c->batch_size);
 }

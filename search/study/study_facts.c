@@ -2,6 +2,7 @@
 
 #include "results/results_notes.h"
 #include "space/identity.h"
+#include "space/prices.h"
 #include "study/input_notes.h"
 #include "study/study_parts.h"
 
@@ -169,6 +170,25 @@ static void add_traces(struct facts *f, const struct study *study)
     }
 }
 
+static void add_price(struct facts *f, const struct vidur_search_cluster *cluster)
+{
+    const struct vidur_price *price = &cluster->price;
+    const bool listed = price->provider[0] != 0;
+    add_number(f, "usd_per_gpu_hour", cluster->usd_per_gpu_hour);
+    if (listed) {
+        add_text(f, "price_provider", price->provider);
+        add_text(f, "price_term", price_term_names[price->term]);
+    }
+    add_text(f, "price_source",
+             cluster->own_price ? "the configuration"
+             : listed           ? price->source
+                                : cluster->device.price_source);
+    add_text(f, "price_date",
+             cluster->own_price ? ""
+             : listed           ? price->date
+                                : cluster->device.price_date);
+}
+
 /* A device that several clusters rent is told once, with the first one's price. */
 static void add_clusters(struct facts *f, const struct vidur_search_config *config)
 {
@@ -176,15 +196,11 @@ static void add_clusters(struct facts *f, const struct vidur_search_config *conf
         const struct vidur_search_cluster *cluster = &config->clusters[i];
         f->name = cluster->device.name;
         f->section = "device";
-        if (!vidur_results_fact(f->results, "device", f->name, "usd_per_gpu_hour")) {
-            add_number(f, "usd_per_gpu_hour", cluster->usd_per_gpu_hour);
-            add_text(f, "price_source",
-                     cluster->own_price ? "the configuration"
-                                        : cluster->device.price_source);
-            add_text(f, "price_date",
-                     cluster->own_price ? "" : cluster->device.price_date);
+        if (!vidur_results_fact(f->results, "device", f->name, "memory_gib")) {
+            add_price(f, cluster);
             add_number(f, "memory_gib", cluster->device.memory_gib);
             add_number(f, "peak_fp16_tflops", cluster->device.peak_fp16_tflops);
+            add_number(f, "tdp_w", cluster->device.tdp_w);
         }
         f->name = cluster->node.name;
         f->section = "node";

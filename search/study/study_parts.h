@@ -84,6 +84,7 @@ struct study {
     int64_t num_finished, num_probes, num_borrowed;
     bool bad_input;
     double best_qps_per_dollar;
+    double best_qps_per_gpu; /* among those without a price */
     char best[160];
 };
 

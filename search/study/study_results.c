@@ -1,6 +1,7 @@
 #include "base/text.h"
 #include "results/results_notes.h"
 #include "study/study_parts.h"
+#include "study/work.h"
 
 #include <vidur/ranking.h>
 #include <vidur/scheduler.h>
@@ -194,16 +195,53 @@ static void copy_measured(struct vidur_ranking_row *row,
     memcpy(row->slo_s, probe->slo_s, sizeof row->slo_s);
 }
 
+static const struct vidur_workload *workload_of(const struct study *study,
+                                                int64_t candidate)
+{
+    return evaluator_workload(study->evaluator,
+                              study->space->candidates[candidate].trace);
+}
+
 /* Prompt and output tokens of a request. At a steady max_qps they cost what max_qps
  * costs; total_tokens_per_s includes the tail of a run, in which nothing arrives. */
 static double mean_tokens(const struct study *study, int64_t candidate)
 {
-    const int trace = study->space->candidates[candidate].trace;
-    const struct vidur_workload *w = evaluator_workload(study->evaluator, trace);
+    const struct vidur_workload *w = workload_of(study, candidate);
     int64_t tokens = 0;
     for (int64_t i = 0; i < w->num_requests; i++)
         tokens += w->num_prefill_tokens[i] + w->num_decode_tokens[i];
     return (double)tokens / (double)w->num_requests;
+}
+
+static double mean_prompt(const struct vidur_workload *w)
+{
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < w->num_requests; i++)
+        tokens += w->num_prefill_tokens[i];
+    return (double)tokens / (double)w->num_requests;
+}
+
+/* What prompts and outputs cost, and what the GPUs draw: CONTRACT.md. */
+static void fill_work(const struct study *study, int64_t candidate,
+                      const struct vidur_probe_row *best, struct vidur_ranking_row *row)
+{
+    const struct vidur_workload *w = workload_of(study, candidate);
+    const double tokens = mean_tokens(study, candidate), prompt = mean_prompt(w);
+    struct vidur_deployment deployment;
+    struct work_estimate estimate;
+    if (vidur_candidate_is_fleet(&study->space->candidates[candidate]))
+        return; /* the estimate is of replicas that do both */
+    vidur_space_deployment(study->space, candidate, &deployment);
+    work_estimate(&deployment, w, best, &estimate);
+    const double usd = row->usd_per_million_tokens * tokens; /* of a million requests */
+    row->usd_per_million_input_tokens = usd * estimate.input_share / prompt;
+    row->usd_per_million_output_tokens =
+        usd * (1 - estimate.input_share) / (tokens - prompt);
+    row->bandwidth_usage = estimate.bandwidth_usage;
+    row->watts_per_gpu = estimate.watts_per_gpu;
+    row->tokens_per_joule =
+        best->qps * tokens / (estimate.watts_per_gpu * (double)row->num_gpus);
+    row->wh_per_million_tokens = 1e6 / 3600 / row->tokens_per_joule;
 }
 
 /* A run whose requests stay for a good part of it: a queue that grows all the while may
@@ -243,6 +281,7 @@ static void fill_answer(const struct study *study, int64_t candidate,
     row->qps_per_dollar = best->qps / row->usd_per_hour;
     row->usd_per_million_tokens =
         row->usd_per_hour / 3600 / (best->qps * mean_tokens(study, candidate)) * 1e6;
+    fill_work(study, candidate, best, row);
     if (limiting)
         memcpy(row->limiting_slo, limiting->violated_slo, sizeof row->limiting_slo);
     if (p->answer.unbounded)

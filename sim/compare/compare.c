@@ -128,6 +128,12 @@ static int read_input(struct vidur_comparison *c, struct vidur_error *err)
         return -1;
     const struct vidur_scheduler_ops *ops =
         vidur_scheduler_find(c->config.deployment.scheduler.type);
+    if (c->config.fleet.num_pools > 1)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "%s: pools: experiments say what pools they had; leave the key "
+            "out of a configuration to compare with",
+            options->config_path);
     if (!ops->step_model->whole_steps)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: scheduler.type: %s; measurements of engines are "
@@ -224,9 +230,11 @@ static int simulate(const struct vidur_comparison *c, const struct vidur_trial *
     const struct vidur_run_options run = {.cancel = c->options->cancel};
     struct vidur_simulator *simulator = NULL;
     struct vidur_metrics metrics;
-    int status = vidur_simulator_create(&simulator, &trial->deployment,
-                                        vidur_trial_tables_at(&c->tables, trial->table),
-                                        trial->max_tokens, err);
+    const struct vidur_timetable *tables[VIDUR_MAX_POOLS];
+    for (int i = 0; i < trial->fleet.num_pools; i++)
+        tables[i] = vidur_trial_tables_at(&c->tables, trial->tables[i]);
+    int status = vidur_simulator_create_fleet(&simulator, &trial->fleet, tables,
+                                              trial->max_tokens, err);
     if (status == 0)
         status = vidur_simulator_run(simulator, &trial->workload, &run, &metrics, err);
     if (status == 0)

@@ -50,6 +50,7 @@ struct vidur_compared_server {
     char device[32];
     int tensor_parallel_size;
     bool expert_parallel;
+    char pools[96]; /* "1 prefill of TP 4, 3 decode of TP 4"; "": none are stated */
 };
 
 /* One stage of one experiment. */

@@ -52,7 +52,7 @@ static bool same_group(const struct vidur_compared_server *a,
                        const struct vidur_compared_server *b)
 {
     return strcmp(a->model, b->model) == 0 && strcmp(a->precision, b->precision) == 0 &&
-           strcmp(a->device, b->device) == 0;
+           strcmp(a->device, b->device) == 0 && !a->pools[0] == !b->pools[0];
 }
 
 static struct vidur_compared_errors errors_of(const struct vidur_comparison *c,
@@ -120,9 +120,12 @@ static void print_figure(double predicted_s, double measured_s, FILE *out)
 
 static void print_server(const struct vidur_compared_server *server, FILE *out)
 {
-    fprintf(out, "%s, %s, %s, tensor_parallel_size %d%s\n", server->model,
-            server->precision, server->device, server->tensor_parallel_size,
-            server->expert_parallel ? ", expert_parallel" : "");
+    fprintf(out, "%s, %s, %s, ", server->model, server->precision, server->device);
+    if (server->pools[0])
+        fprintf(out, "pools: %s", server->pools);
+    else
+        fprintf(out, "tensor_parallel_size %d", server->tensor_parallel_size);
+    fprintf(out, "%s\n", server->expert_parallel ? ", expert_parallel" : "");
 }
 
 static bool begins_server(const struct vidur_compared_stage *stage,
@@ -131,7 +134,8 @@ static bool begins_server(const struct vidur_compared_stage *stage,
     return !before || !same_group(before->server, stage->server) ||
            before->server->tensor_parallel_size !=
                stage->server->tensor_parallel_size ||
-           before->server->expert_parallel != stage->server->expert_parallel;
+           before->server->expert_parallel != stage->server->expert_parallel ||
+           strcmp(before->server->pools, stage->server->pools) != 0;
 }
 
 static void print_notes(const struct vidur_compared_stage *stage, FILE *out)
@@ -209,8 +213,8 @@ static int print_groups(const struct vidur_comparison *c, FILE *out,
             continue;
         if (vidur_comparison_errors(c, server, errors, err))
             return -1;
-        snprintf(name, sizeof name, "%s, %s, %s", server->model, server->precision,
-                 server->device);
+        snprintf(name, sizeof name, "%s, %s, %s%s", server->model, server->precision,
+                 server->device, server->pools[0] ? ", pools" : "");
         print_errors(name, errors, out);
     }
     if (vidur_comparison_errors(c, NULL, errors, err))
@@ -271,16 +275,27 @@ static void put_row(struct vidur_csv_writer *writer,
     vidur_csv_put_int64(writer, stage->stage);
     vidur_csv_put_string(writer, load);
     vidur_csv_put_string(writer, stage->left_out ? stage->left_out : "");
+    vidur_csv_put_string(writer, server->pools);
     vidur_csv_end_row(writer);
 }
 
 int vidur_comparison_write(const struct vidur_comparison *c, const char *path,
                            struct vidur_error *err)
 {
-    static const char *const header[] = {
-        "id",    "metric",    "predicted_s", "measured_s",           "error_percent",
-        "model", "precision", "device",      "tensor_parallel_size", "expert_parallel",
-        "stage", "load",      "not_modelled"};
+    static const char *const header[] = {"id",
+                                         "metric",
+                                         "predicted_s",
+                                         "measured_s",
+                                         "error_percent",
+                                         "model",
+                                         "precision",
+                                         "device",
+                                         "tensor_parallel_size",
+                                         "expert_parallel",
+                                         "stage",
+                                         "load",
+                                         "not_modelled",
+                                         "pools"};
     struct vidur_csv_writer *writer = vidur_csv_writer_open(path, err);
     if (!writer)
         return -1;

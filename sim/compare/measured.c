@@ -134,6 +134,45 @@ static int read_switch(const struct vidur_json_node *node, const char *key,
     return 0;
 }
 
+static int read_role(const struct vidur_json_node *pool, enum vidur_pool_role *out,
+                     struct vidur_error *err)
+{
+    struct vidur_json_node role = vidur_json_get(pool, "role");
+    const char *name = vidur_json_as_string(&role, err);
+    if (!name)
+        return -1;
+    for (int i = 0; vidur_pool_role_names[i]; i++)
+        if (strcmp(vidur_pool_role_names[i], name) == 0) {
+            *out = (enum vidur_pool_role)i;
+            return 0;
+        }
+    return vidur_json_fail(&role, err, "'%s' is no role; all, prefill or decode", name);
+}
+
+static int read_pools(const struct vidur_json_node *node,
+                      struct vidur_measured_experiment *e, struct vidur_error *err)
+{
+    struct vidur_json_node pools = vidur_json_get(node, "pools");
+    if (!vidur_json_has(node, "pools"))
+        return 0;
+    const int count = vidur_json_count(&pools);
+    if (vidur_json_kind(&pools) != VIDUR_JSON_ARRAY || count < 1 ||
+        count > VIDUR_MAX_POOLS)
+        return vidur_json_fail(&pools, err, "no list of 1 to %d pools",
+                               VIDUR_MAX_POOLS);
+    for (e->num_pools = 0; e->num_pools < count; e->num_pools++) {
+        struct vidur_json_node item = vidur_json_item(&pools, e->num_pools);
+        struct vidur_measured_pool *pool = &e->pools[e->num_pools];
+        if (read_role(&item, &pool->role, err) ||
+            vidur_measured_optional_int(&item, "num_replicas", &pool->num_replicas,
+                                        err) ||
+            vidur_measured_optional_int(&item, "tensor_parallel_size",
+                                        &pool->tensor_parallel_size, err))
+            return -1;
+    }
+    return 0;
+}
+
 int vidur_measured_engine(const struct vidur_json_node *node,
                           struct vidur_measured_experiment *e, struct vidur_error *err)
 {
@@ -154,7 +193,8 @@ int vidur_measured_engine(const struct vidur_json_node *node,
         read_switch(node, "prefix_caching", &e->prefix_caching, err) ||
         read_precision(node, &e->precision, err))
         return -1;
-    e->has_pools = vidur_json_has(node, "pools");
+    if (read_pools(node, e, err))
+        return -1;
     if (!vidur_json_has(node, "device"))
         return 0;
     /* "h100 (SXM 80 GB)": what stands behind the name is for people. */

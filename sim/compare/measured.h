@@ -2,6 +2,7 @@
 #define VIDUR_MEASURED_H
 
 #include <vidur/error.h>
+#include <vidur/fleet.h>
 #include <vidur/precision.h>
 #include <vidur/shared_prefix.h>
 
@@ -43,6 +44,13 @@ struct vidur_measured_lengths {
     int32_t *list; /* of num_requests; NULL: by the range */
 };
 
+/* Replicas of one role; 0: not stated, as that of the experiment. */
+struct vidur_measured_pool {
+    enum vidur_pool_role role;
+    int num_replicas;
+    int tensor_parallel_size;
+};
+
 struct vidur_measured_experiment {
     char id[96];
     char model[96];
@@ -57,7 +65,8 @@ struct vidur_measured_experiment {
     int max_num_seqs;
     enum vidur_stated expert_parallel, prefix_caching;
     struct vidur_measured_precision precision;
-    bool has_pools;     /* replicas with roles: prefill, decode */
+    int num_pools; /* 0: num_replicas replicas that are all alike */
+    struct vidur_measured_pool pools[VIDUR_MAX_POOLS];
     char left_out[128]; /* why its load is none that can be simulated, else "" */
     char note[128];     /* what was taken for what is not stated, else "" */
     bool e2e_derived;   /* from TTFT and TPOT */

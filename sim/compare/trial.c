@@ -123,9 +123,22 @@ static void apply_engine(const struct vidur_measured_experiment *e,
         d->scheduler.prefix_caching = e->prefix_caching == VIDUR_STATED_YES;
 }
 
+/* "1 prefill of TP 4, 3 decode of TP 4" */
+static void describe_pools(const struct vidur_fleet *fleet, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < fleet->num_pools && used < size; i++) {
+        const struct vidur_deployment *d = &fleet->pools[i].deployment;
+        used += (size_t)snprintf(
+            out + used, size - used, "%s%d %s of TP %d", i ? ", " : "", d->num_replicas,
+            vidur_pool_role_names[fleet->pools[i].role], d->tensor_parallel_size);
+    }
+}
+
 static void describe_server(struct vidur_trial *trial)
 {
-    const struct vidur_deployment *d = &trial->deployment;
+    const struct vidur_deployment *d = &trial->fleet.pools[0].deployment;
     struct vidur_compared_server *server = &trial->server;
     const char *device = trial->experiment->device;
     snprintf(server->model, sizeof server->model, "%s",
@@ -137,13 +150,15 @@ static void describe_server(struct vidur_trial *trial)
                                  sizeof server->precision);
     server->tensor_parallel_size = d->tensor_parallel_size;
     server->expert_parallel = d->expert_parallel;
+    if (trial->experiment->num_pools > 0)
+        describe_pools(&trial->fleet, server->pools, sizeof server->pools);
 }
 
-static int check_memory(struct vidur_trial *trial, struct vidur_error *err)
+static int check_memory(const struct vidur_deployment *d, int max_tokens,
+                        struct vidur_error *err)
 {
-    const struct vidur_deployment *d = &trial->deployment;
     struct vidur_memory_plan plan;
-    vidur_memory_plan(d, trial->max_tokens, &plan);
+    vidur_memory_plan(d, max_tokens, &plan);
     if (plan.fits)
         return 0;
     return vidur_fail(err, VIDUR_EINVAL,
@@ -158,15 +173,41 @@ static int check_layout(const struct vidur_measured_experiment *e,
 {
     if (e->left_out[0])
         return vidur_fail(err, VIDUR_EINVAL, "%s", e->left_out);
-    if (e->has_pools)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "pools of replicas with roles (prefill, decode) are not "
-                          "modelled");
     if (e->data_parallel_size > 1)
         return vidur_fail(err, VIDUR_EINVAL,
                           "attention in data parallel (data_parallel_size %d) is not "
                           "modelled",
                           e->data_parallel_size);
+    return 0;
+}
+
+/* The experiment's pools, each what `d` is but for what it states. */
+static void lay_out_pools(const struct vidur_measured_experiment *e,
+                          const struct vidur_deployment *d, struct vidur_fleet *fleet)
+{
+    vidur_fleet_of(fleet, d);
+    if (e->num_pools == 0)
+        return;
+    fleet->num_pools = e->num_pools;
+    for (int i = 0; i < e->num_pools; i++) {
+        struct vidur_pool *pool = &fleet->pools[i];
+        *pool = (struct vidur_pool){.role = e->pools[i].role, .weight = 1};
+        pool->deployment = *d;
+        if (e->pools[i].num_replicas)
+            pool->deployment.num_replicas = e->pools[i].num_replicas;
+        if (e->pools[i].tensor_parallel_size)
+            pool->deployment.tensor_parallel_size = e->pools[i].tensor_parallel_size;
+    }
+}
+
+static int check_fleet(const struct vidur_fleet *fleet, int max_tokens,
+                       struct vidur_error *err)
+{
+    if (vidur_fleet_check(fleet, err))
+        return -1;
+    for (int i = 0; i < fleet->num_pools; i++)
+        if (check_memory(&fleet->pools[i].deployment, max_tokens, err))
+            return -1;
     return 0;
 }
 
@@ -176,19 +217,18 @@ static int prepare_deployment(struct vidur_trial *trial,
                               struct vidur_error *err)
 {
     const struct vidur_measured_experiment *e = trial->experiment;
-    struct vidur_deployment *d = &trial->deployment;
-    *d = config->deployment;
+    struct vidur_deployment deployment = config->deployment, *d = &deployment;
     d->model.name[0] = '\0';
     apply_engine(e, d);
-    if (find_model(specs, e->model, &d->model, err)) {
-        d->model.name[0] = '\0';
+    lay_out_pools(e, d, &trial->fleet); /* to be told if something fails */
+    if (find_model(specs, e->model, &d->model, err))
         return -1;
-    }
     apply_precision(&e->precision, &d->model.precision);
-    return check_layout(e, err) || find_device(specs, e->device, d, err) ||
-                   vidur_deployment_check(d, err)
-               ? -1
-               : check_memory(trial, err);
+    lay_out_pools(e, d, &trial->fleet);
+    if (check_layout(e, err) || find_device(specs, e->device, d, err))
+        return -1;
+    lay_out_pools(e, d, &trial->fleet);
+    return check_fleet(&trial->fleet, trial->max_tokens, err);
 }
 
 /* ---- Load ---- */

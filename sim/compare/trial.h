@@ -10,14 +10,14 @@
 struct vidur_trial {
     const struct vidur_measured_experiment *experiment;
     struct vidur_compared_server server;
-    struct vidur_deployment deployment;
+    struct vidur_fleet fleet;
     int max_tokens;
     struct vidur_workload *drawn;   /* arrivals */
     struct vidur_workload workload; /* the same with the experiment's lengths */
     struct vidur_load_stages stages;
     int32_t *prompt_tokens, *output_tokens; /* NULL: drawn's own */
-    int table;
-    char left_out[256]; /* why it is not simulated; "": it is */
+    int tables[VIDUR_MAX_POOLS];            /* by pool */
+    char left_out[256];                     /* why it is not simulated; "": it is */
 };
 
 /* Specs that experiments name, each read once. Zero-initialise. */
@@ -35,8 +35,8 @@ int vidur_trial_prepare(struct vidur_trial *trial, struct vidur_trial_specs *spe
                         struct vidur_error *err);
 void vidur_trial_release(struct vidur_trial *trial);
 
-/* Timetables of the trials: one for all that have model, device and layout in common,
- * made for the largest of them. */
+/* Timetables of the trials' pools: one for all that have model, device and layout in
+ * common, made for the largest of them. */
 struct vidur_trial_tables {
     struct vidur_trial *trials; /* the caller's, which stay where they are */
     int num_trials;
@@ -45,7 +45,7 @@ struct vidur_trial_tables {
     struct vidur_kernel_library *library;
 };
 
-/* Assigns trial->table. */
+/* Assigns trial->tables. */
 int vidur_trial_tables_plan(struct vidur_trial_tables *tables,
                             struct vidur_trial *trials, int num_trials,
                             struct vidur_error *err);

@@ -5,6 +5,7 @@
 
 struct vidur_trial_table {
     const struct vidur_trial *first; /* of those that use it */
+    int pool;                        /* of these, the first's */
     struct vidur_timetable_request request;
     struct vidur_timetable *timetable; /* NULL: not open */
 };
@@ -37,44 +38,65 @@ static void cover(struct vidur_timetable_request *request,
     raise_limit(&request->max_chunk_tokens, other->max_chunk_tokens);
 }
 
+static const struct vidur_deployment *server_of(const struct vidur_trial *trial,
+                                                int pool)
+{
+    return &trial->fleet.pools[pool].deployment;
+}
+
+static void plan_pool(struct vidur_trial_tables *tables, struct vidur_trial *trial,
+                      int pool)
+{
+    const struct vidur_deployment *deployment = server_of(trial, pool);
+    struct vidur_timetable_request request;
+    int at = 0;
+    vidur_deployment_table_limits(deployment, trial->max_tokens, &request);
+    request.library = tables->library;
+    while (at < tables->count &&
+           !same_server(server_of(tables->items[at].first, tables->items[at].pool),
+                        deployment))
+        at++;
+    trial->tables[pool] = at;
+    if (at == tables->count)
+        tables->items[tables->count++] = (struct vidur_trial_table){
+            .first = trial, .pool = pool, .request = request};
+    else
+        cover(&tables->items[at].request, &request);
+}
+
 int vidur_trial_tables_plan(struct vidur_trial_tables *tables,
                             struct vidur_trial *trials, int num_trials,
                             struct vidur_error *err)
 {
     tables->trials = trials;
     tables->num_trials = num_trials;
-    tables->items = calloc((size_t)num_trials + 1, sizeof *tables->items);
+    tables->items =
+        calloc((size_t)num_trials * VIDUR_MAX_POOLS + 1, sizeof *tables->items);
     tables->library = vidur_kernel_library_create(err);
     if (!tables->items)
         return vidur_fail(err, VIDUR_ENOMEM, "comparison: out of memory");
     if (!tables->library)
         return -1;
-    for (int i = 0; i < num_trials; i++) {
-        struct vidur_trial *trial = &trials[i];
-        struct vidur_timetable_request request;
-        if (trial->left_out[0])
-            continue;
-        vidur_deployment_table_limits(&trial->deployment, trial->max_tokens, &request);
-        request.library = tables->library;
-        int at = 0;
-        while (at < tables->count &&
-               !same_server(&tables->items[at].first->deployment, &trial->deployment))
-            at++;
-        trial->table = at;
-        if (at == tables->count)
-            tables->items[tables->count++] =
-                (struct vidur_trial_table){.first = trial, .request = request};
-        else
-            cover(&tables->items[at].request, &request);
-    }
+    for (int i = 0; i < num_trials; i++)
+        for (int pool = 0; !trials[i].left_out[0] && pool < trials[i].fleet.num_pools;
+             pool++)
+            plan_pool(tables, &trials[i], pool);
     return 0;
+}
+
+static bool uses(const struct vidur_trial *trial, int table)
+{
+    for (int i = 0; i < trial->fleet.num_pools; i++)
+        if (trial->tables[i] == table)
+            return true;
+    return false;
 }
 
 static void leave_out(struct vidur_trial_tables *tables, int table, const char *why)
 {
     for (int i = 0; i < tables->num_trials; i++) {
         struct vidur_trial *trial = &tables->trials[i];
-        if (!trial->left_out[0] && trial->table == table)
+        if (!trial->left_out[0] && uses(trial, table))
             snprintf(trial->left_out, sizeof trial->left_out, "%.255s", why);
     }
 }

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *const vidur_pool_role_names[] = {"all", "prefill", "decode", NULL};
@@ -25,6 +26,23 @@ int vidur_fleet_num_entries(const struct vidur_fleet *fleet)
     while (count < fleet->num_pools && fleet->pools[count].role != VIDUR_POOL_DECODE)
         count++;
     return count;
+}
+
+int vidur_fleet_num_replicas(const struct vidur_fleet *fleet)
+{
+    int count = 0;
+    for (int i = 0; i < fleet->num_pools; i++)
+        count += fleet->pools[i].deployment.num_replicas;
+    return count;
+}
+
+int vidur_fleet_pool_of(const struct vidur_fleet *fleet, int replica)
+{
+    int pool = 0;
+    while (pool < fleet->num_pools - 1 &&
+           replica >= fleet->pools[pool].deployment.num_replicas)
+        replica -= fleet->pools[pool++].deployment.num_replicas;
+    return pool;
 }
 
 int vidur_fleet_num_gpus(const struct vidur_fleet *fleet)
@@ -112,6 +130,16 @@ static int check_pool(const struct vidur_fleet *fleet, int index,
     return moves ? check_hand_over(d, index, err) : 0;
 }
 
+/* A deployment's texts name keys from its pool on. Returns -1. */
+static int fail_in_pool(int index, struct vidur_error *err)
+{
+    char text[sizeof err->text];
+    if (!err)
+        return -1;
+    snprintf(text, sizeof text, "%s", err->text);
+    return vidur_fail(err, err->code, "pools.%d.%s", index, text);
+}
+
 int vidur_fleet_check(const struct vidur_fleet *fleet, struct vidur_error *err)
 {
     if (fleet->num_pools < 1 || fleet->num_pools > VIDUR_MAX_POOLS)
@@ -119,7 +147,7 @@ int vidur_fleet_check(const struct vidur_fleet *fleet, struct vidur_error *err)
                           fleet->num_pools, VIDUR_MAX_POOLS);
     for (int i = 0; i < fleet->num_pools; i++)
         if (vidur_deployment_check(&fleet->pools[i].deployment, err))
-            return fleet->num_pools == 1 ? -1 : vidur_fail_prefix(err, "pools.%d", i);
+            return fleet->num_pools == 1 ? -1 : fail_in_pool(i, err);
     if (fleet->num_pools == 1 && fleet->pools[0].role == VIDUR_POOL_ALL)
         return 0;
     if (check_roles(fleet, err))

@@ -136,6 +136,7 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
            vidur_arena_bytes(servers, sizeof(void *)) +
            vidur_arena_bytes(servers, sizeof(bool)) +
            vidur_arena_bytes(servers, vidur_walk_bytes()) +
+           4 * vidur_arena_bytes(servers, sizeof(double)) + /* routers' weights */
            vidur_arena_bytes((size_t)layout->num_slos, sizeof(struct vidur_slo_count)) +
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +

@@ -13,6 +13,7 @@
 struct vidur_pool_model {
     const struct vidur_deployment *deployment;
     enum vidur_pool_role role;
+    double weight; /* a replica's share, relative to other pools' */
     struct vidur_memory_plan plan;
     int max_tokens; /* of a request */
     const struct vidur_scheduler_ops *ops;
@@ -22,7 +23,7 @@ struct vidur_pool_model {
     struct vidur_scheduler_env env; /* running_capacity is the run's */
 };
 
-/* `pool` has its deployment, role, ops and max_tokens; the rest is filled in.
+/* `pool` has its deployment, role, weight, ops and max_tokens; the rest is filled in.
  * After a failure, too, vidur_pool_model_release must be called. */
 int vidur_pool_model_build(struct vidur_pool_model *pool,
                            const struct vidur_timetable *timetable,

@@ -35,6 +35,7 @@ static int add_pool(struct vidur_simulator *simulator,
     struct vidur_pool_model *pool = &simulator->pools[simulator->num_pools++];
     *pool = (struct vidur_pool_model){.deployment = &config->deployment,
                                       .role = config->role,
+                                      .weight = config->weight,
                                       .ops = ops,
                                       .max_tokens = inputs->max_tokens};
     return vidur_pool_model_build(pool, inputs->timetable, err);
@@ -178,6 +179,17 @@ static void init_route(struct vidur_run *run, struct vidur_route *route, int fir
         route->state.replica_of[i] = -1;
 }
 
+static void weigh_route(const struct vidur_run *run, struct vidur_route *route,
+                        struct vidur_arena *arena)
+{
+    const size_t servers = (size_t)route->num_servers;
+    double *weights = vidur_arena_alloc(arena, servers, sizeof *weights);
+    double *credits = vidur_arena_alloc(arena, servers, sizeof *credits);
+    for (size_t i = 0; i < servers; i++)
+        weights[i] = run->servers[(size_t)route->first_server + i].pool->weight;
+    vidur_router_weigh(&route->state, weights, credits);
+}
+
 static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
                      const struct vidur_layout *layout)
 {
@@ -198,6 +210,8 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
         init_route(run, &run->onward, vidur_fleet_num_entries(run->fleet), arena);
         vidur_transfers_init(&run->transfers, arena, run);
     }
+    weigh_route(run, &run->entry, arena);
+    weigh_route(run, &run->onward, arena);
     vidur_token_gaps_reset(&simulator->gaps);
     simulator->gaps.of_batches = run->options->tbt_definition == VIDUR_TBT_BATCH;
 }

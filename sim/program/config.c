@@ -2,6 +2,7 @@
 
 #include "base/section.h"
 #include "base/yaml.h"
+#include "program/pools.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,12 +40,13 @@ static const struct vidur_yaml_field root_fields[] = {
      .names = vidur_semantics_names},
     {KEY("model", REFERENCE, model), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {.key = "precision", .type = VIDUR_YAML_ELSEWHERE}, /* with the model */
-    {.key = "cluster",
-     .type = VIDUR_YAML_MAPPING,
-     .flags = VIDUR_YAML_REQUIRED,
-     .fields = cluster_fields},
+    {.key = "cluster", .type = VIDUR_YAML_MAPPING, .fields = cluster_fields},
     {KEY("router", STRING, config.deployment.router), .flags = VIDUR_YAML_FILLED},
     {KEY("scheduler", CUSTOM, config.deployment.scheduler), .read = read_scheduler},
+    {.key = "pools",
+     .type = VIDUR_YAML_ELSEWHERE}, /* once what they leave out is read */
+    {.key = "kv_transfer", .type = VIDUR_YAML_ELSEWHERE},
+    {.key = "first_token", .type = VIDUR_YAML_ELSEWHERE},
     {KEY("workload", CUSTOM, config.workload), .flags = VIDUR_YAML_REQUIRED,
      .read = read_workload},
     {KEYS(config.estimator, vidur_estimator_section)},
@@ -68,18 +70,94 @@ void vidur_simulation_config_defaults(struct vidur_simulation_config *config)
 
 /* ---- Names to specs ---- */
 
+static int load_hardware(const struct vidur_yaml_node *root, struct document *document,
+                         struct vidur_error *err)
+{
+    struct vidur_deployment *deployment = &document->config.deployment;
+    const struct vidur_yaml_node *cluster = vidur_yaml_get(root, "cluster");
+    if (!cluster && vidur_yaml_get(root, "pools"))
+        return 0; /* each names its own */
+    if (!cluster)
+        return vidur_yaml_fail_missing(root, "cluster", err);
+    document->hardware.semantics = deployment->semantics;
+    if (vidur_hardware_load(&document->hardware, cluster, &deployment->device,
+                            &deployment->node, err))
+        return -1;
+    document->config.default_node[0] = document->hardware.default_node;
+    return 0;
+}
+
 static int load_specs(const struct vidur_yaml_node *root, struct document *document,
                       struct vidur_error *err)
 {
-    struct vidur_deployment *deployment = &document->config.deployment;
-    document->hardware.semantics = deployment->semantics;
-    if (vidur_model_config_load(&deployment->model, document->model, root, "model",
-                                err) ||
-        vidur_hardware_load(&document->hardware, vidur_yaml_get(root, "cluster"),
-                            &deployment->device, &deployment->node, err))
-        return -1;
-    document->config.default_node = document->hardware.default_node;
+    return vidur_model_config_load(&document->config.deployment.model, document->model,
+                                   root, "model", err) ||
+                   load_hardware(root, document, err)
+               ? -1
+               : 0;
+}
+
+/* ---- Pools ---- */
+
+static const struct vidur_yaml_field fleet_fields[] = {
+    {.key = "kv_transfer",
+     .type = VIDUR_YAML_MAPPING,
+     .offset = offsetof(struct vidur_fleet, kv_transfer)},
+    {VIDUR_YAML_KEY("first_token", ENUM, struct vidur_fleet, first_token),
+     .names = vidur_first_token_names},
+    {0}};
+
+/* How caches move means something where they do. */
+static int read_moves(const struct vidur_yaml_node *root, struct vidur_fleet *fleet,
+                      struct vidur_error *err)
+{
+    for (const struct vidur_yaml_field *key = fleet_fields; key->key; key++) {
+        const struct vidur_yaml_node *node = vidur_yaml_get(root, key->key);
+        struct vidur_yaml_field field = *key;
+        if (!node)
+            continue;
+        if (fleet->pools[0].role != VIDUR_POOL_PREFILL)
+            return vidur_yaml_fail(node, err,
+                                   "no KV cache moves here; list pools of role prefill "
+                                   "and of role decode, or leave it out");
+        if (field.type == VIDUR_YAML_MAPPING)
+            field.fields = vidur_kv_transfer_fields();
+        if (vidur_yaml_read_field(node, &field, fleet, err))
+            return -1;
+    }
     return 0;
+}
+
+/* One pool of the deployment that the top level describes, or those that are listed. */
+static int read_fleet(const struct vidur_yaml_node *root, struct document *document,
+                      struct vidur_error *err)
+{
+    struct vidur_simulation_config *config = &document->config;
+    const struct vidur_pool_defaults defaults = {&config->deployment,
+                                                 &document->hardware};
+    const struct vidur_yaml_node *pools = vidur_yaml_get(root, "pools");
+    vidur_fleet_of(&config->fleet, &config->deployment);
+    if (pools &&
+        vidur_pools_read(pools, &defaults, &config->fleet, config->default_node, err))
+        return -1;
+    config->deployment = config->fleet.pools[0].deployment;
+    return read_moves(root, &config->fleet, err);
+}
+
+static bool begins_with(const char *text, const char *key)
+{
+    return strncmp(text, key, strlen(key)) == 0;
+}
+
+/* A lone pool's keys are named from the pool on. Returns -1. */
+static int locate(const struct vidur_yaml_node *root, struct vidur_error *err)
+{
+    const struct vidur_yaml_node *pools = vidur_yaml_get(root, "pools");
+    const bool in_pool =
+        vidur_yaml_count(pools) == 1 && err &&
+        (begins_with(err->text, "cluster") || begins_with(err->text, "router") ||
+         begins_with(err->text, "scheduler"));
+    return vidur_section_locate(in_pool ? vidur_yaml_item(pools, 0) : root, "", err);
 }
 
 static int read_root(const struct vidur_yaml_node *root, struct document *document,
@@ -87,12 +165,10 @@ static int read_root(const struct vidur_yaml_node *root, struct document *docume
 {
     struct vidur_simulation_config *config = &document->config;
     if (vidur_yaml_read(root, root_fields, document, err) ||
-        load_specs(root, document, err))
+        load_specs(root, document, err) || read_fleet(root, document, err))
         return -1;
     vidur_workload_config_complete(&config->workload, config->deployment.semantics);
-    if (vidur_deployment_check(&config->deployment, err))
-        return vidur_section_locate(root, "", err);
-    return 0;
+    return vidur_fleet_check(&config->fleet, err) ? locate(root, err) : 0;
 }
 
 /* ---- Files ---- */
@@ -134,7 +210,7 @@ int vidur_simulation_config_locate(const struct vidur_simulation_config *config,
     struct vidur_yaml *doc =
         vidur_yaml_parse(config->path, config->text, strlen(config->text), NULL);
     if (doc && vidur_yaml_set_all(doc, sets, num_sets, NULL) == 0)
-        vidur_section_locate(vidur_yaml_root(doc), "", err);
+        locate(vidur_yaml_root(doc), err);
     vidur_yaml_free(doc);
     return -1;
 }

@@ -9,26 +9,47 @@
 #include <vidur/scheduler.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const double gib = 1024.0 * 1024 * 1024;
 
-static int plan_memory(struct vidur_simulation *simulation, struct vidur_error *err)
+/* Where a pool's keys are: its own, or the top level's. */
+static void put_pool_path(const struct vidur_fleet *fleet, int pool, char path[16])
 {
-    const struct vidur_deployment *deployment = &simulation->config.deployment;
-    const struct vidur_memory_plan *plan = &simulation->plan;
-    int max_tokens = simulation->config.workload.max_tokens;
-    vidur_memory_plan(deployment, max_tokens, &simulation->plan);
+    path[0] = 0;
+    if (fleet->num_pools > 1)
+        snprintf(path, 16, "pools.%d.", pool);
+}
+
+static int plan_pool(struct vidur_simulation *simulation, int pool,
+                     struct vidur_error *err)
+{
+    const struct vidur_fleet *fleet = &simulation->config.fleet;
+    const struct vidur_deployment *deployment = &fleet->pools[pool].deployment;
+    struct vidur_memory_plan *plan = &simulation->plans[pool];
+    const int max_tokens = simulation->config.workload.max_tokens;
+    char path[16];
+    vidur_memory_plan(deployment, max_tokens, plan);
     if (plan->fits)
         return 0;
+    put_pool_path(fleet, pool, path);
     return vidur_fail(err, VIDUR_EINVAL,
-                      "%s: cluster: %s does not fit: a device has %.1f GiB to use, its "
+                      "%scluster: %s does not fit: a device has %.1f GiB to use, its "
                       "share of the parameters takes %.1f GiB and the KV cache of one "
                       "request of %d tokens %.1f GiB; raise tensor_parallel_size or "
                       "num_pipeline_stages or take a larger device",
-                      simulation->config.path, deployment->model.name,
-                      plan->available_bytes / gib, plan->param_bytes / gib, max_tokens,
+                      path, deployment->model.name, plan->available_bytes / gib,
+                      plan->param_bytes / gib, max_tokens,
                       plan->kv_bytes_per_token * max_tokens / gib);
+}
+
+static int plan_memory(struct vidur_simulation *simulation, struct vidur_error *err)
+{
+    for (int i = 0; i < simulation->config.fleet.num_pools; i++)
+        if (plan_pool(simulation, i, err))
+            return -1;
+    return 0;
 }
 
 /* Times that cannot be had, under the key that says where they are. */
@@ -42,15 +63,37 @@ static int fail_times(enum vidur_estimator_source source, struct vidur_error *er
                                                 : -1;
 }
 
-static int open_timetable(struct vidur_simulation *simulation,
-                          const struct vidur_log *log, struct vidur_error *err)
+/* An earlier pool whose timetable is the one that `request` asks for; NULL: none. */
+static int find_timetable(struct vidur_simulation *simulation, int pool,
+                          const struct vidur_timetable_request *request,
+                          struct vidur_timetable **out, struct vidur_error *err)
 {
-    const struct vidur_estimator_config *estimator = &simulation->config.estimator;
-    struct vidur_timetable_request request;
-    vidur_deployment_table_limits(&simulation->config.deployment,
-                                  simulation->config.workload.max_tokens, &request);
-    if (vidur_timetable_open(&simulation->timetable, estimator, &request, log, err))
-        return fail_times(estimator->source, err);
+    char key[65];
+    *out = NULL;
+    if (pool == 0)
+        return 0;
+    if (vidur_timetable_inputs_key(key, &simulation->config.estimator, request, err))
+        return -1;
+    for (int i = 0; i < pool && !*out; i++)
+        if (strcmp(simulation->timetables[i]->key, key) == 0)
+            *out = simulation->timetables[i];
+    return 0;
+}
+
+static int open_timetables(struct vidur_simulation *simulation,
+                           const struct vidur_log *log, struct vidur_error *err)
+{
+    const struct vidur_simulation_config *config = &simulation->config;
+    const struct vidur_estimator_config *estimator = &config->estimator;
+    for (int i = 0; i < config->fleet.num_pools; i++) {
+        struct vidur_timetable **table = &simulation->timetables[i];
+        struct vidur_timetable_request request;
+        vidur_deployment_table_limits(&config->fleet.pools[i].deployment,
+                                      config->workload.max_tokens, &request);
+        if (find_timetable(simulation, i, &request, table, err) ||
+            (!*table && vidur_timetable_open(table, estimator, &request, log, err)))
+            return fail_times(estimator->source, err);
+    }
     return 0;
 }
 
@@ -68,21 +111,34 @@ static int try_folder(const char *folder, struct vidur_error *err)
     return 0;
 }
 
+static const struct vidur_timetable *const *
+tables_of(const struct vidur_simulation *simulation)
+{
+    return (const struct vidur_timetable *const *)simulation->timetables;
+}
+
 static int open_outputs(struct vidur_simulation *simulation,
                         const struct vidur_simulation_options *options,
                         struct vidur_error *err)
 {
     simulation->outputs_options = (struct vidur_outputs_options){
         .config = &simulation->config,
-        .timetable = simulation->timetable,
+        .timetables = tables_of(simulation),
         .folder = options->folder,
-        .num_blocks = simulation->plan.num_blocks,
         .progress = options->progress,
         .progress_context = options->progress_context,
     };
+    for (int i = 0; i < simulation->config.fleet.num_pools; i++)
+        simulation->outputs_options.num_blocks[i] = simulation->plans[i].num_blocks;
     if (try_folder(options->folder, err))
         return -1;
-    return vidur_outputs_open(&simulation->outputs, &simulation->outputs_options, err);
+    if (!vidur_outputs_open(&simulation->outputs, &simulation->outputs_options, err))
+        return 0;
+    /* a key, not the path of a file */
+    return err && strncmp(err->text, "output.", strlen("output.")) == 0
+               ? vidur_simulation_config_locate(&simulation->config, options->sets,
+                                                options->num_sets, err)
+               : -1;
 }
 
 int vidur_simulation_prepare(struct vidur_simulation *simulation,
@@ -92,17 +148,19 @@ int vidur_simulation_prepare(struct vidur_simulation *simulation,
     const struct vidur_simulation_config *config = &simulation->config;
     memset(simulation, 0, sizeof *simulation);
     if (vidur_simulation_config_load(&simulation->config, options->config_path,
-                                     options->sets, options->num_sets, err) ||
-        plan_memory(simulation, err))
+                                     options->sets, options->num_sets, err))
         return -1;
-    if (vidur_workload_create(&simulation->workload, &config->workload, err) ||
-        open_timetable(simulation, options->log, err))
+    if (plan_memory(simulation, err) ||
+        vidur_workload_create(&simulation->workload, &config->workload, err) ||
+        open_timetables(simulation, options->log, err))
         return vidur_simulation_config_locate(config, options->sets, options->num_sets,
                                               err);
     vidur_notes_warn(config, simulation->workload, options->log);
-    if (vidur_simulator_create(&simulation->simulator, &config->deployment,
-                               simulation->timetable, config->workload.max_tokens, err))
-        return -1;
+    if (vidur_simulator_create_fleet(&simulation->simulator, &config->fleet,
+                                     tables_of(simulation), config->workload.max_tokens,
+                                     err))
+        return vidur_simulation_config_locate(config, options->sets, options->num_sets,
+                                              err);
     return open_outputs(simulation, options, err);
 }
 
@@ -123,35 +181,64 @@ int vidur_simulation_run(struct vidur_simulation *simulation,
     return status ? vidur_outputs_explain(simulation->outputs, err) : 0;
 }
 
+/* The first pool that the request cannot pass: where those that prefill have let it go,
+ * one of those that decode. Pools that only prefill or decode take the same prompts. */
+static int find_blocking_pool(const struct vidur_simulation *simulation,
+                              int64_t request)
+{
+    const struct vidur_request_records *records =
+        vidur_simulator_requests(simulation->simulator);
+    const struct vidur_fleet *fleet = &simulation->config.fleet;
+    const bool departed =
+        records->departed_at_s && !isnan(records->departed_at_s[request]);
+    const int first = departed ? vidur_fleet_num_entries(fleet) : 0;
+    const int end = departed ? fleet->num_pools : vidur_fleet_num_entries(fleet);
+    int least = first;
+    for (int i = first; i < end; i++) {
+        const struct vidur_scheduler_config *knobs =
+            &fleet->pools[i].deployment.scheduler;
+        if (!vidur_scheduler_takes_prompt(vidur_scheduler_find(knobs->type), knobs,
+                                          records->num_prefill_tokens[request]))
+            return i;
+        if (simulation->plans[i].num_blocks * knobs->block_size <
+            simulation->plans[least].num_blocks *
+                fleet->pools[least].deployment.scheduler.block_size)
+            least = i;
+    }
+    return least;
+}
+
 /* Requests run in order of arrival: what keeps the first out keeps the others, too. */
 static int fail_unfinished(const struct vidur_simulation *simulation, int64_t request,
                            struct vidur_error *err)
 {
     const struct vidur_request_records *records =
         vidur_simulator_requests(simulation->simulator);
+    const int pool = find_blocking_pool(simulation, request);
     const struct vidur_scheduler_config *knobs =
-        &simulation->config.deployment.scheduler;
+        &simulation->config.fleet.pools[pool].deployment.scheduler;
     const struct vidur_metrics *metrics = &simulation->metrics;
     const int64_t left = metrics->num_requests - metrics->num_completed;
-    const int64_t blocks = simulation->plan.num_blocks;
+    const int64_t blocks = simulation->plans[pool].num_blocks;
     const int prompt = records->num_prefill_tokens[request];
     const struct vidur_scheduler_ops *ops = vidur_scheduler_find(knobs->type);
+    char path[16];
+    put_pool_path(&simulation->config.fleet, pool, path);
     if (!vidur_scheduler_takes_prompt(ops, knobs, prompt))
         return vidur_fail(
             err, VIDUR_EINVAL,
-            "scheduler.%s: %lld of %lld requests "
+            "%sscheduler.%s: %lld of %lld requests "
             "never finish: request %lld has a prompt of %d tokens, a batch "
             "at most %.0f; raise it",
-            vidur_knob_name(ops->token_budget), (long long)left,
+            path, vidur_knob_name(ops->token_budget), (long long)left,
             (long long)metrics->num_requests, (long long)request, prompt,
             vidur_knob_value(knobs, ops->token_budget));
     return vidur_fail(
         err, VIDUR_EINVAL,
-        "scheduler.num_blocks: %lld of %lld requests never finish: request %lld has a "
-        "prompt of %d tokens and asks for %d, the KV cache of a replica holds %lld "
-        "(%lld "
-        "blocks of %d); give it more blocks",
-        (long long)left, (long long)metrics->num_requests, (long long)request,
+        "%sscheduler.num_blocks: %lld of %lld requests never finish: request %lld has "
+        "a prompt of %d tokens and asks for %d, the KV cache of a replica holds %lld "
+        "(%lld blocks of %d); give it more blocks",
+        path, (long long)left, (long long)metrics->num_requests, (long long)request,
         records->arrived_prefill_tokens[request],
         records->arrived_decode_tokens[request], (long long)blocks * knobs->block_size,
         (long long)blocks, knobs->block_size);
@@ -178,8 +265,8 @@ struct vidur_summary vidur_simulation_summary(const struct vidur_simulation *sim
 {
     return (struct vidur_summary){
         .config = &simulation->config,
-        .plan = &simulation->plan,
-        .timetable = simulation->timetable,
+        .plans = simulation->plans,
+        .timetables = tables_of(simulation),
         .workload = simulation->workload,
         .metrics = &simulation->metrics,
         .records = vidur_simulator_requests(simulation->simulator),
@@ -205,11 +292,23 @@ int vidur_simulation_write(struct vidur_simulation *simulation, struct vidur_err
     return vidur_summary_write(path.text, &summary, err);
 }
 
+/* Each once. */
+static void close_timetables(struct vidur_simulation *simulation)
+{
+    for (int i = 0; i < VIDUR_MAX_POOLS; i++) {
+        struct vidur_timetable *table = simulation->timetables[i];
+        for (int j = i; j < VIDUR_MAX_POOLS; j++)
+            if (simulation->timetables[j] == table)
+                simulation->timetables[j] = NULL;
+        vidur_timetable_close(table);
+    }
+}
+
 void vidur_simulation_release(struct vidur_simulation *simulation)
 {
     vidur_outputs_destroy(simulation->outputs);
     vidur_simulator_destroy(simulation->simulator);
-    vidur_timetable_close(simulation->timetable);
+    close_timetables(simulation);
     vidur_workload_destroy(simulation->workload);
     vidur_simulation_config_release(&simulation->config);
 }

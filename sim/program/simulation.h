@@ -19,9 +19,9 @@
  */
 struct vidur_simulation {
     struct vidur_simulation_config config;
-    struct vidur_memory_plan plan;
+    struct vidur_memory_plan plans[VIDUR_MAX_POOLS]; /* by pool of config.fleet */
     struct vidur_workload *workload;
-    struct vidur_timetable *timetable;
+    struct vidur_timetable *timetables[VIDUR_MAX_POOLS]; /* the same; equal ones once */
     struct vidur_simulator *simulator;
     struct vidur_outputs_options outputs_options;
     struct vidur_outputs *outputs;

@@ -72,7 +72,10 @@ static const struct vidur_args_spec spec = {
         "answers: --set 'workload.arrivals={type: closed_loop, concurrency: 64}'. "
         "Chats and agents of several turns are workload.type sessions, whose summary "
         "tells first and later turns apart: configs/simulate-sessions.yaml. "
-        "Every key of the configuration is explained in "
+        "Several pools of replicas, of other devices, layouts or schedulers, behind "
+        "one "
+        "router, or with prefill and decode apart: the key `pools`; the summary tells "
+        "pool by pool. Every key of the configuration is explained in "
         "configs/simulate-reference.yaml.",
     .options = options,
     .num_options = sizeof options / sizeof options[0],

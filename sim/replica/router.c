@@ -21,14 +21,72 @@ void vidur_router_init(struct vidur_router_state *state,
     state->counter = 0;
     state->corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED;
     state->reference = workload->reference_rng != NULL;
-    state->weight = weight_of(deployment->router);
+    state->prefix_weight = weight_of(deployment->router);
     state->sessions = &workload->sessions;
     state->replica_of = NULL;
     if (state->reference)
         state->twister = *workload->reference_rng;
     else
         vidur_rng_init(&state->rng, workload->seed, vidur_rng_stream("router", 0));
+    state->weights = NULL;
+    state->credits = NULL;
 }
+
+/* ---- Weights ---- */
+
+void vidur_router_weigh(struct vidur_router_state *state, const double *weights,
+                        double *credits)
+{
+    for (int32_t i = 0; i < state->num_replicas; i++) {
+        if (weights[i] != weights[0])
+            state->weights = weights;
+        credits[i] = 0;
+    }
+    state->credits = credits;
+}
+
+static double total_weight(const struct vidur_router_state *state)
+{
+    double total = 0;
+    for (int32_t i = 0; i < state->num_replicas; i++)
+        total += state->weights[i];
+    return total;
+}
+
+/* Smooth weighted round robin: each earns its weight, the richest is taken and pays
+ * what all have earned, so that a replica's turns lie apart. */
+static int32_t next_by_weight(struct vidur_router_state *state)
+{
+    int32_t best = 0;
+    for (int32_t i = 0; i < state->num_replicas; i++) {
+        state->credits[i] += state->weights[i];
+        if (state->credits[i] > state->credits[best])
+            best = i;
+    }
+    state->credits[best] -= total_weight(state);
+    return best;
+}
+
+static int32_t draw_by_weight(struct vidur_router_state *state)
+{
+    const double drawn = state->reference ? vidur_mt19937_uniform(&state->twister)
+                                          : vidur_rng_uniform(&state->rng);
+    double left = drawn * total_weight(state);
+    int32_t replica = 0;
+    while (replica < state->num_replicas - 1 && left >= state->weights[replica])
+        left -= state->weights[replica++];
+    return replica;
+}
+
+/* What the replica has to do, by what it can carry. */
+static double load_of(const struct vidur_router_state *state, int32_t replica,
+                      int64_t outstanding)
+{
+    return state->weights ? (double)outstanding / state->weights[replica]
+                          : (double)outstanding;
+}
+
+/* ---- Policies ---- */
 
 static int32_t pick_next(struct vidur_router_state *state,
                          const struct vidur_replica *const *replicas, int32_t request)
@@ -38,7 +96,7 @@ static int32_t pick_next(struct vidur_router_state *state,
     const int32_t replica = state->counter++;
     if (state->counter == state->num_replicas)
         state->counter = 0;
-    return replica;
+    return state->weights ? next_by_weight(state) : replica;
 }
 
 static int32_t draw_below(struct vidur_router_state *state, int32_t count)
@@ -53,7 +111,8 @@ static int32_t pick_random(struct vidur_router_state *state,
 {
     (void)replicas;
     (void)request;
-    return draw_below(state, state->num_replicas);
+    return state->weights ? draw_by_weight(state)
+                          : draw_below(state, state->num_replicas);
 }
 
 /* The reference counts waiting requests alone. */
@@ -74,7 +133,8 @@ static int32_t pick_least_outstanding(struct vidur_router_state *state,
     (void)request;
     int32_t best = 0;
     for (int32_t i = 1; i < state->num_replicas; i++)
-        if (outstanding(state, replicas[i]) < outstanding(state, replicas[best]))
+        if (load_of(state, i, outstanding(state, replicas[i])) <
+            load_of(state, best, outstanding(state, replicas[best])))
             best = i;
     return best;
 }
@@ -89,7 +149,8 @@ static int32_t pick_of_two(struct vidur_router_state *state,
     const int32_t first = draw_below(state, state->num_replicas);
     int32_t second = draw_below(state, state->num_replicas - 1);
     second += second >= first;
-    return outstanding(state, replicas[second]) < outstanding(state, replicas[first])
+    return load_of(state, second, outstanding(state, replicas[second])) <
+                   load_of(state, first, outstanding(state, replicas[first]))
                ? second
                : first;
 }
@@ -101,7 +162,8 @@ static int32_t pick_least_tokens(struct vidur_router_state *state,
     (void)request;
     int32_t best = 0;
     for (int32_t i = 1; i < state->num_replicas; i++)
-        if (replicas[i]->tokens_left < replicas[best]->tokens_left)
+        if (load_of(state, i, replicas[i]->tokens_left) <
+            load_of(state, best, replicas[best]->tokens_left))
             best = i;
     return best;
 }
@@ -123,14 +185,14 @@ static int32_t pick_by_prefix(struct vidur_router_state *state,
                               int32_t request)
 {
     int32_t best = 0;
-    int64_t most = 1;
-    double best_score = -INFINITY;
+    double most = 0, best_score = -INFINITY;
     for (int32_t i = 0; i < state->num_replicas; i++)
-        if (outstanding(state, replicas[i]) > most)
-            most = outstanding(state, replicas[i]);
+        most = fmax(most, load_of(state, i, outstanding(state, replicas[i])));
     for (int32_t i = 0; i < state->num_replicas; i++) {
-        const double load = (double)outstanding(state, replicas[i]) / (double)most;
-        const double score = state->weight * hit_share(replicas[i], request) - load;
+        const int64_t open = outstanding(state, replicas[i]);
+        const double load = open > 0 ? load_of(state, i, open) / most : 0;
+        const double score =
+            state->prefix_weight * hit_share(replicas[i], request) - load;
         if (score > best_score) {
             best_score = score;
             best = i;

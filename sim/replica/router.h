@@ -17,13 +17,15 @@ struct vidur_router_state {
     int32_t num_replicas;
     int32_t counter;
     bool corrected;
-    bool reference; /* draws from `twister` */
-    double weight;  /* of a cached prefix against load */
+    bool reference;       /* draws from `twister` */
+    double prefix_weight; /* of a cached prefix against load */
     const struct vidur_sessions
         *sessions;       /* the workload's; .count 0: there are none */
     int32_t *replica_of; /* [sessions] that its first turn went to; -1: none yet */
     struct vidur_rng rng;
     struct vidur_mt19937 twister;
+    const double *weights; /* [num_replicas]; NULL: all alike */
+    double *credits;       /* [num_replicas] of round_robin among weights */
 };
 
 struct vidur_router_ops {
@@ -50,5 +52,11 @@ const struct vidur_router_ops *vidur_router_at(int index);
 void vidur_router_init(struct vidur_router_state *state,
                        const struct vidur_deployment *deployment,
                        const struct vidur_workload *workload);
+
+/* Weights of the replicas, above 0: each gets a share of the requests by its own. Where
+ * all are alike nothing changes. `weights` must outlive the state; `credits` has room
+ * for num_replicas. */
+void vidur_router_weigh(struct vidur_router_state *state, const double *weights,
+                        double *credits);
 
 #endif

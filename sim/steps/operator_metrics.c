@@ -151,8 +151,8 @@ void vidur_operator_times(const struct vidur_deployment *deployment,
 /* ---- The file ---- */
 
 struct vidur_operator_metrics {
-    const struct vidur_deployment *deployment;
-    const struct vidur_timetable *timetable;
+    const struct vidur_fleet *fleet;
+    const struct vidur_timetable *const *timetables; /* by pool */
     struct vidur_operator_range columns;
     struct vidur_csv_writer *writer; /* NULL: committed */
     double totals_s[VIDUR_NUM_OPERATOR_COLUMNS];
@@ -175,25 +175,44 @@ static void put_header(struct vidur_csv_writer *writer,
     vidur_csv_end_row(writer);
 }
 
+static int check_columns(const struct vidur_fleet *fleet,
+                         const struct vidur_timetable *const *timetables,
+                         struct vidur_error *err)
+{
+    const struct vidur_operator_range first = vidur_operator_columns(timetables[0]);
+    for (int i = 1; i < fleet->num_pools; i++)
+        if (vidur_operator_columns(timetables[i]).first != first.first)
+            return vidur_fail(
+                err, VIDUR_EINVAL,
+                "output.operators: pools 0 and %d have times of different "
+                "operators, by their schedulers %s and %s; switch it off "
+                "or give the pools schedulers of one kind",
+                i, fleet->pools[0].deployment.scheduler.type,
+                fleet->pools[i].deployment.scheduler.type);
+    return 0;
+}
+
 struct vidur_operator_metrics *
-vidur_operator_metrics_open(const char *path, const struct vidur_deployment *deployment,
-                            const struct vidur_timetable *timetable,
+vidur_operator_metrics_open(const char *path, const struct vidur_fleet *fleet,
+                            const struct vidur_timetable *const *timetables,
                             struct vidur_error *err)
 {
+    if (check_columns(fleet, timetables, err))
+        return NULL;
     struct vidur_operator_metrics *metrics = calloc(1, sizeof *metrics);
     if (!metrics) {
         vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
         return NULL;
     }
-    metrics->deployment = deployment;
-    metrics->timetable = timetable;
+    metrics->fleet = fleet;
+    metrics->timetables = timetables;
     metrics->writer = vidur_csv_writer_open(path, err);
     if (!metrics->writer) {
         free(metrics);
         return NULL;
     }
-    metrics->columns = vidur_operator_columns(timetable);
-    put_header(metrics->writer, timetable);
+    metrics->columns = vidur_operator_columns(timetables[0]);
+    put_header(metrics->writer, timetables[0]);
     return metrics;
 }
 
@@ -201,12 +220,15 @@ int vidur_operator_metrics_put(void *context, const struct vidur_batch_record *b
 {
     struct vidur_operator_metrics *metrics = context;
     double times_s[VIDUR_NUM_OPERATOR_COLUMNS];
-    vidur_operator_times(metrics->deployment, metrics->timetable, batch, times_s);
+    const int pool = vidur_fleet_pool_of(metrics->fleet, batch->replica);
+    const struct vidur_timetable *timetable = metrics->timetables[pool];
+    vidur_operator_times(&metrics->fleet->pools[pool].deployment, timetable, batch,
+                         times_s);
     vidur_csv_put_int64(metrics->writer, batch->batch_id);
     vidur_csv_put_int64(metrics->writer, batch->replica);
     vidur_csv_put_int64(metrics->writer, batch->stage);
     for (int op = metrics->columns.first; op < metrics->columns.end; op++) {
-        if (!vidur_operator_has_column(metrics->timetable, op))
+        if (!vidur_operator_has_column(timetable, op))
             continue;
         vidur_csv_put_double(metrics->writer, times_s[op]);
         metrics->totals_s[op] += times_s[op];

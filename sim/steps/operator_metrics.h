@@ -1,8 +1,8 @@
 #ifndef VIDUR_SIM_OPERATOR_METRICS_H
 #define VIDUR_SIM_OPERATOR_METRICS_H
 
-#include <vidur/deployment.h>
 #include <vidur/error.h>
+#include <vidur/fleet.h>
 #include <vidur/simulator.h>
 #include <vidur/timetable.h>
 
@@ -52,10 +52,11 @@ void vidur_operator_times(const struct vidur_deployment *deployment,
 
 struct vidur_operator_metrics;
 
-/* NULL on error. `deployment` and `timetable` must outlive it. */
+/* NULL on error: a file has one set of columns, so that pools whose step models differ
+ * are refused. `fleet` and the timetables of its pools must outlive it. */
 struct vidur_operator_metrics *
-vidur_operator_metrics_open(const char *path, const struct vidur_deployment *deployment,
-                            const struct vidur_timetable *timetable,
+vidur_operator_metrics_open(const char *path, const struct vidur_fleet *fleet,
+                            const struct vidur_timetable *const *timetables,
                             struct vidur_error *err);
 /* As an observer's batch function. */
 int vidur_operator_metrics_put(void *metrics, const struct vidur_batch_record *batch);

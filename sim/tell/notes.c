@@ -1,11 +1,29 @@
 #include "tell/notes.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int add(struct vidur_note *notes, int count, bool is_warning)
 {
     notes[count].is_warning = is_warning;
     return notes[count].text[0] ? count + 1 : count;
+}
+
+/* Nodes that nobody named, each once. */
+static int add_default_nodes(const struct vidur_simulation_config *config,
+                             struct vidur_note *notes, int count)
+{
+    for (int i = 0; i < config->fleet.num_pools; i++) {
+        const char *node = config->fleet.pools[i].deployment.node.name;
+        bool told = !config->default_node[i];
+        for (int j = 0; j < i; j++)
+            told |= config->default_node[j] &&
+                    strcmp(config->fleet.pools[j].deployment.node.name, node) == 0;
+        snprintf(notes[count].text, sizeof notes->text,
+                 told ? "%.0s" : "network_device: %s (default)", node);
+        count = add(notes, count, false);
+    }
+    return count;
 }
 
 int vidur_notes_of(const struct vidur_simulation_config *config,
@@ -27,10 +45,7 @@ int vidur_notes_of(const struct vidur_simulation_config *config,
              deployment->model.note[0] ? "model %s: %s" : "%.0s%s",
              deployment->model.name, deployment->model.note);
     count = add(notes, count, false);
-    snprintf(notes[count].text, sizeof notes->text,
-             config->default_node ? "network_device: %s (default)" : "%.0s",
-             deployment->node.name);
-    return add(notes, count, false);
+    return add_default_nodes(config, notes, count);
 }
 
 void vidur_notes_warn(const struct vidur_simulation_config *config,

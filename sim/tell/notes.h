@@ -10,7 +10,7 @@
  * node that nobody named.
  */
 
-enum { VIDUR_MAX_NOTES = 4 };
+enum { VIDUR_MAX_NOTES = 3 + VIDUR_MAX_POOLS };
 
 struct vidur_note {
     bool is_warning;

@@ -59,8 +59,8 @@ static void *operators_open(const char *path,
                             const struct vidur_outputs_options *options,
                             struct vidur_error *err)
 {
-    return vidur_operator_metrics_open(path, &options->config->deployment,
-                                       options->timetable, err);
+    return vidur_operator_metrics_open(path, &options->config->fleet,
+                                       options->timetables, err);
 }
 
 static int operators_commit(void *stream, const char *path, struct vidur_error *err)
@@ -84,8 +84,8 @@ static bool chrome_wanted(const struct vidur_output_config *output)
 static void *chrome_open(const char *path, const struct vidur_outputs_options *options,
                          struct vidur_error *err)
 {
-    return vidur_chrome_trace_open(path, &options->config->deployment,
-                                   options->num_blocks, err);
+    return vidur_chrome_trace_open(path, &options->config->fleet, options->num_blocks,
+                                   err);
 }
 
 static bool events_wanted(const struct vidur_output_config *output)
@@ -124,8 +124,8 @@ static void *statistics_open(const char *path,
 {
     struct vidur_statistics *statistics = NULL;
     (void)path;
-    vidur_statistics_create(&statistics, &options->config->deployment,
-                            options->num_blocks, err);
+    vidur_statistics_create(&statistics, &options->config->fleet, options->num_blocks,
+                            err);
     return statistics;
 }
 

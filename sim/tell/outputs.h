@@ -22,9 +22,9 @@ struct vidur_outputs;
 
 struct vidur_outputs_options {
     const struct vidur_simulation_config *config;
-    const struct vidur_timetable *timetable;
+    const struct vidur_timetable *const *timetables; /* by pool of config->fleet */
     const char *folder;
-    int64_t num_blocks; /* KV blocks of a replica */
+    int64_t num_blocks[VIDUR_MAX_POOLS]; /* KV blocks of a replica, by pool */
     /* called now and then, see struct vidur_observer; may be NULL */
     int (*progress)(void *context, double time_s, int64_t num_completed);
     void *progress_context;

@@ -81,6 +81,43 @@ int64_t vidur_request_metric_samples(const struct vidur_request_records *records
     return collect[metric](records, samples);
 }
 
+/* ---- Moves ---- */
+
+const char *vidur_request_move_name(enum vidur_request_move move)
+{
+    static const char *const names[] = {
+#define X(name, times) #name,
+        VIDUR_REQUEST_MOVES(X)
+#undef X
+    };
+    return names[move];
+}
+
+static double move_of(const struct vidur_request_records *records,
+                      enum vidur_request_move move, int64_t id)
+{
+    const double *const times_s[] = {
+#define X(name, times) records->times,
+        VIDUR_REQUEST_MOVES(X)
+#undef X
+    };
+    return times_s[move][id] - records->arrived_at_s[id];
+}
+
+int64_t vidur_request_move_samples(const struct vidur_request_records *records,
+                                   enum vidur_request_move move, double *samples)
+{
+    int64_t n = 0;
+    for (int64_t id = 0; id < records->count && records->departed_at_s; id++) {
+        const double sample = move_of(records, move, id);
+        if (!isnan(sample))
+            samples[n++] = sample;
+    }
+    return n;
+}
+
+/* ---- The file ---- */
+
 static void write_row(struct vidur_csv_writer *writer,
                       const struct vidur_request_records *records, int64_t id)
 {
@@ -93,6 +130,8 @@ static void write_row(struct vidur_csv_writer *writer,
         else
             vidur_csv_put_double(writer, values[m]);
     }
+    for (int i = 0; i < VIDUR_NUM_REQUEST_MOVES && records->departed_at_s; i++)
+        vidur_csv_put_double(writer, move_of(records, (enum vidur_request_move)i, id));
     vidur_csv_end_row(writer);
 }
 
@@ -106,6 +145,9 @@ int vidur_request_csv_write(const char *path,
     vidur_csv_put_string(writer, "Request Id");
     for (int m = 0; m < VIDUR_NUM_REQUEST_METRICS; m++)
         vidur_csv_put_string(writer, metrics[m].name);
+    for (int i = 0; i < VIDUR_NUM_REQUEST_MOVES && records->departed_at_s; i++)
+        vidur_csv_put_string(writer,
+                             vidur_request_move_name((enum vidur_request_move)i));
     vidur_csv_end_row(writer);
     for (int64_t id = 0; id < records->count; id++)
         write_row(writer, records, id);

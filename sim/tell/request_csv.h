@@ -74,7 +74,28 @@ void vidur_request_metrics_of(const struct vidur_request_records *records, int64
 int64_t vidur_request_metric_samples(const struct vidur_request_records *records,
                                      enum vidur_request_metric metric, double *samples);
 
-/* Writes the file atomically: %.17g, an empty cell for what is not there. */
+/* When a request moved, where pools hand requests over: seconds from its arrival until
+ * it left the replica that worked off its prompt, and until its KV cache had come to
+ * the next. X(name, times): a member of struct vidur_request_records. */
+#define VIDUR_REQUEST_MOVES(X)                                                         \
+    X(request_departed_time, departed_at_s)                                            \
+    X(request_loaded_time, loaded_at_s)
+
+enum vidur_request_move {
+#define X(name, times) VIDUR_MOVE_##name,
+    VIDUR_REQUEST_MOVES(X)
+#undef X
+        VIDUR_NUM_REQUEST_MOVES
+};
+
+const char *vidur_request_move_name(enum vidur_request_move move);
+
+/* As vidur_request_metric_samples; 0 where nothing is handed over. */
+int64_t vidur_request_move_samples(const struct vidur_request_records *records,
+                                   enum vidur_request_move move, double *samples);
+
+/* Writes the file atomically: %.17g, an empty cell for what is not there. The columns
+ * of moves come last, where requests are handed over. */
 int vidur_request_csv_write(const char *path,
                             const struct vidur_request_records *records,
                             struct vidur_error *err);

@@ -27,17 +27,20 @@ void vidur_statistics_destroy(struct vidur_statistics *statistics)
     free(statistics);
 }
 
-static int allocate_replicas(struct vidur_statistics *statistics)
+static int allocate_replicas(struct vidur_statistics *statistics,
+                             const struct vidur_fleet *fleet, const int64_t *num_blocks)
 {
-    size_t num_stages = (size_t)statistics->num_stages;
     statistics->replicas =
         calloc((size_t)statistics->num_replicas, sizeof *statistics->replicas);
     if (!statistics->replicas)
         return -1;
     for (int r = 0; r < statistics->num_replicas; r++) {
         struct vidur_replica_statistics *replica = &statistics->replicas[r];
+        const int pool = vidur_fleet_pool_of(fleet, r);
         vidur_time_series_init(&replica->series);
-        replica->stages = calloc(num_stages, sizeof *replica->stages);
+        replica->num_blocks = num_blocks[pool];
+        replica->num_stages = fleet->pools[pool].deployment.num_pipeline_stages;
+        replica->stages = calloc((size_t)replica->num_stages, sizeof *replica->stages);
         if (!replica->stages)
             return -1;
     }
@@ -45,16 +48,13 @@ static int allocate_replicas(struct vidur_statistics *statistics)
 }
 
 int vidur_statistics_create(struct vidur_statistics **out,
-                            const struct vidur_deployment *deployment,
-                            int64_t num_blocks, struct vidur_error *err)
+                            const struct vidur_fleet *fleet, const int64_t *num_blocks,
+                            struct vidur_error *err)
 {
     struct vidur_statistics *statistics = calloc(1, sizeof *statistics);
-    if (statistics) {
-        statistics->num_replicas = deployment->num_replicas;
-        statistics->num_stages = deployment->num_pipeline_stages;
-        statistics->num_blocks = num_blocks;
-    }
-    if (!statistics || allocate_replicas(statistics)) {
+    if (statistics)
+        statistics->num_replicas = vidur_fleet_num_replicas(fleet);
+    if (!statistics || allocate_replicas(statistics, fleet, num_blocks)) {
         vidur_statistics_destroy(statistics);
         return vidur_fail(err, VIDUR_ENOMEM, "statistics: out of memory");
     }
@@ -164,6 +164,6 @@ int vidur_statistics_write_series(const struct vidur_statistics *statistics,
     vidur_time_series_put_header(writer);
     for (int r = 0; r < statistics->num_replicas; r++)
         vidur_time_series_put(writer, r, &statistics->replicas[r].series,
-                              statistics->num_blocks);
+                              statistics->replicas[r].num_blocks);
     return vidur_csv_writer_commit(writer, err);
 }

@@ -4,8 +4,8 @@
 #include "base/quantile.h"
 #include "tell/time_series.h"
 
-#include <vidur/deployment.h>
 #include <vidur/error.h>
+#include <vidur/fleet.h>
 #include <vidur/simulator.h>
 
 #include <stdint.h>
@@ -52,13 +52,13 @@ struct vidur_replica_statistics {
     int64_t max_blocks;
     int64_t waiting;
     int64_t max_waiting;
+    int64_t num_blocks; /* KV blocks that it has */
+    int num_stages;
     struct vidur_stage_statistics *stages;
 };
 
 struct vidur_statistics {
-    int num_replicas;
-    int num_stages;
-    int64_t num_blocks; /* KV blocks of a replica */
+    int num_replicas; /* over all pools */
     struct vidur_tally tallies[VIDUR_NUM_BATCH_METRICS];
     double *execution_s; /* from being formed to its end, by batch */
     int64_t num_batches;
@@ -66,9 +66,10 @@ struct vidur_statistics {
     struct vidur_replica_statistics *replicas;
 };
 
+/* num_blocks: KV blocks of a replica, by pool. */
 int vidur_statistics_create(struct vidur_statistics **out,
-                            const struct vidur_deployment *deployment,
-                            int64_t num_blocks, struct vidur_error *err);
+                            const struct vidur_fleet *fleet, const int64_t *num_blocks,
+                            struct vidur_error *err);
 void vidur_statistics_destroy(struct vidur_statistics *statistics);
 
 /* As an observer's batch function; -1 when out of memory. */

@@ -5,6 +5,7 @@
 #include "base/version.h"
 #include "steps/operator_metrics.h"
 #include "tell/notes.h"
+#include "tell/pool_summary.h"
 #include "tell/request_csv.h"
 #include "tell/session_metrics.h"
 #include "tell/stage_metrics.h"
@@ -51,6 +52,13 @@ static int put_request_metrics(struct vidur_json_writer *json,
         int64_t count = vidur_request_metric_samples(records, metric, samples);
         vidur_distribution_of(&d, samples, count);
         put_distribution(json, vidur_request_metric_name(metric), &d);
+    }
+    for (int i = 0; i < VIDUR_NUM_REQUEST_MOVES && records->departed_at_s; i++) {
+        const enum vidur_request_move move = (enum vidur_request_move)i;
+        struct vidur_distribution d;
+        vidur_distribution_of(&d, samples,
+                              vidur_request_move_samples(records, move, samples));
+        put_distribution(json, vidur_request_move_name(move), &d);
     }
     free(samples);
     return 0;
@@ -214,11 +222,10 @@ static void put_load(struct vidur_json_writer *json, const struct vidur_metrics 
 /* ---- Replicas and operators ---- */
 
 static void put_stages(struct vidur_json_writer *json,
-                       const struct vidur_statistics *statistics,
                        const struct vidur_replica_statistics *replica, double time_s)
 {
     vidur_json_begin_array(json, "stages");
-    for (int s = 0; s < statistics->num_stages; s++) {
+    for (int s = 0; s < replica->num_stages; s++) {
         const struct vidur_stage_statistics *stage = &replica->stages[s];
         double busy_s = vidur_exact_sum_value(&stage->busy_s);
         vidur_json_begin_object(json, NULL);
@@ -237,7 +244,7 @@ static void put_replicas(struct vidur_json_writer *json,
     for (int r = 0; r < statistics->num_replicas; r++) {
         const struct vidur_replica_statistics *replica = &statistics->replicas[r];
         double batches = replica->batches > 0 ? (double)replica->batches : 1;
-        double blocks = statistics->num_blocks > 0 ? (double)statistics->num_blocks : 1;
+        double blocks = replica->num_blocks > 0 ? (double)replica->num_blocks : 1;
         vidur_json_begin_object(json, NULL);
         vidur_json_put_int64(json, "replica", r);
         vidur_json_put_int64(json, "batches", replica->batches);
@@ -252,7 +259,7 @@ static void put_replicas(struct vidur_json_writer *json,
                               100 * (double)replica->blocks / batches / blocks);
         vidur_json_put_double(json, "max_kv_utilization_percent",
                               100 * (double)replica->max_blocks / blocks);
-        put_stages(json, statistics, replica, time_s);
+        put_stages(json, replica, time_s);
         vidur_json_end(json);
     }
     vidur_json_end(json);
@@ -281,6 +288,11 @@ static void put_operators(struct vidur_json_writer *json,
 
 /* ---- Deployment and provenance ---- */
 
+static bool has_pools(const struct vidur_summary *s)
+{
+    return s->config->fleet.num_pools > 1;
+}
+
 static void put_deployment(struct vidur_json_writer *json,
                            const struct vidur_summary *s)
 {
@@ -290,22 +302,7 @@ static void put_deployment(struct vidur_json_writer *json,
     vidur_json_begin_object(json, "deployment");
     vidur_json_put_string(json, "model", d->model.name);
     vidur_json_put_string(json, "precision", precision);
-    vidur_json_put_string(json, "device", d->device.name);
-    vidur_json_put_string(json, "network_device", d->node.name);
-    vidur_json_put_int64(json, "num_replicas", d->num_replicas);
-    vidur_json_put_int64(json, "tensor_parallel_size", d->tensor_parallel_size);
-    vidur_json_put_int64(json, "expert_parallel", d->expert_parallel);
-    vidur_json_put_int64(json, "num_pipeline_stages", d->num_pipeline_stages);
-    vidur_json_put_int64(json, "num_gpus", vidur_deployment_num_gpus(d));
-    vidur_json_put_string(json, "scheduler", d->scheduler.type);
-    vidur_json_put_string(json, "router", d->router);
-    vidur_json_put_int64(json, "num_blocks", s->plan->num_blocks);
-    vidur_json_put_int64(json, "max_batch_size", s->plan->max_batch_size);
-    vidur_json_put_double(json, "param_bytes_per_device", s->plan->param_bytes);
-    vidur_json_put_double(json, "kv_bytes_per_token_per_device",
-                          s->plan->kv_bytes_per_token);
-    vidur_json_put_double(json, "usd_per_hour",
-                          d->device.usd_per_gpu_hour * vidur_deployment_num_gpus(d));
+    vidur_pool_summary_put_layout(json, d, &s->plans[0]);
     vidur_json_end(json);
 }
 
@@ -325,8 +322,8 @@ static void put_provenance(struct vidur_json_writer *json,
     vidur_json_put_string(json, "git_commit", vidur_git_commit());
     vidur_json_put_string(json, "created", now);
     vidur_json_put_string(json, "semantics", vidur_semantics_names[d->semantics]);
-    vidur_json_put_string(json, "times", s->timetable->provenance);
-    vidur_json_put_string(json, "times_key", s->timetable->key);
+    vidur_json_put_string(json, "times", s->timetables[0]->provenance);
+    vidur_json_put_string(json, "times_key", s->timetables[0]->key);
     vidur_json_put_int64(json, "seed", (int64_t)config->workload.seed);
     vidur_json_put_string(json, "seeds",
                           config->workload.seeds == VIDUR_SEEDS_REFERENCE ? "reference"
@@ -374,8 +371,11 @@ static int fill(struct vidur_json_writer *json, const struct vidur_summary *s,
     if (s->statistics)
         put_replicas(json, s->statistics, s->metrics->simulated_time_s);
     if (s->operator_totals_s)
-        put_operators(json, s->timetable, s->operator_totals_s);
-    put_deployment(json, s);
+        put_operators(json, s->timetables[0], s->operator_totals_s);
+    if (has_pools(s))
+        vidur_pool_summary_put(json, s);
+    else
+        put_deployment(json, s);
     put_provenance(json, s);
     vidur_json_end(json);
     return 0;
@@ -436,6 +436,15 @@ static void print_deployment(const struct vidur_summary *s, FILE *out)
     char precision[96];
     vidur_precision_describe(&d->model.precision, precision, sizeof precision);
     const bool bf16 = vidur_precision_is_bf16(&d->model.precision);
+    if (has_pools(s)) {
+        fprintf(out, "%s%s%s%s on %d devices in %d pools\n",
+                vidur_text_show(d->model.name).text, bf16 ? "" : " (",
+                bf16 ? "" : precision, bf16 ? "" : ")",
+                vidur_fleet_num_gpus(&s->config->fleet), s->config->fleet.num_pools);
+        vidur_pool_summary_print_layout(s, out);
+        fprintf(out, "\n");
+        return;
+    }
     fprintf(out, "%s%s%s%s on %d x %s: %s of TP %d%s, PP %d; %s, %s routing\n",
             vidur_text_show(d->model.name).text, bf16 ? "" : " (",
             bf16 ? "" : precision, bf16 ? "" : ")", vidur_deployment_num_gpus(d),
@@ -444,8 +453,8 @@ static void print_deployment(const struct vidur_summary *s, FILE *out)
             d->tensor_parallel_size, d->expert_parallel ? " EP" : "",
             d->num_pipeline_stages, d->scheduler.type, d->router);
     fprintf(out, "KV blocks per replica: %lld; operator times: %s\n\n",
-            (long long)s->plan->num_blocks,
-            vidur_text_show(s->timetable->provenance).text);
+            (long long)s->plans[0].num_blocks,
+            vidur_text_show(s->timetables[0]->provenance).text);
 }
 
 /* Warnings have been given before. */
@@ -480,6 +489,8 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
             (long long)m->num_batches, m->mean_batch_size, m->mean_tokens_per_batch,
             (long long)m->num_completed, (long long)m->num_requests,
             m->simulated_time_s, (long long)m->num_restarts);
+    if (has_pools(s))
+        vidur_pool_summary_print_metrics(s, out);
     print_notes(s, out);
     if (m->time_limited)
         fprintf(out, "note         cut by time_limit_s\n");

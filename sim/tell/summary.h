@@ -13,8 +13,8 @@
 /* What a run gave, to be told as summary.json and as text; see CONTRACT.md. */
 struct vidur_summary {
     const struct vidur_simulation_config *config;
-    const struct vidur_memory_plan *plan;
-    const struct vidur_timetable *timetable;
+    const struct vidur_memory_plan *plans;           /* by pool of config->fleet */
+    const struct vidur_timetable *const *timetables; /* the same */
     const struct vidur_workload *workload;
     const struct vidur_metrics *metrics;
     const struct vidur_request_records *records;

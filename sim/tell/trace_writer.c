@@ -9,13 +9,13 @@
 struct counters {
     int64_t blocks;
     int64_t waiting;
+    int64_t num_blocks; /* that it has */
 };
 
 struct vidur_trace_writer {
     struct vidur_file *file;
     FILE *out;
-    bool any; /* an element was written */
-    int64_t num_blocks;
+    bool any;                  /* an element was written */
     struct counters *counters; /* by replica; chrome only */
 };
 
@@ -70,42 +70,46 @@ void vidur_trace_writer_discard(struct vidur_trace_writer *writer)
 
 /* ---- Chrome ---- */
 
-static void name_replica(struct vidur_trace_writer *writer, int replica, int num_stages)
+/* Where there are several pools its name says the role, too. */
+static void name_replica(struct vidur_trace_writer *writer, int replica,
+                         const struct vidur_pool *pool, bool alone)
 {
     fprintf(next_element(writer),
             "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":0,"
-            "\"args\":{\"name\":\"replica %d\"}}",
-            replica, replica);
+            "\"args\":{\"name\":\"replica %d%s%s%s\"}}",
+            replica, replica, alone ? "" : " (",
+            alone ? "" : vidur_pool_role_names[pool->role], alone ? "" : ")");
     fprintf(next_element(writer),
             "{\"name\":\"process_sort_index\",\"ph\":\"M\",\"pid\":%d,\"tid\":0,"
             "\"args\":{\"sort_index\":%d}}",
             replica, replica);
-    for (int s = 0; s < num_stages; s++)
+    for (int s = 0; s < pool->deployment.num_pipeline_stages; s++)
         fprintf(next_element(writer),
                 "{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%d,"
                 "\"args\":{\"name\":\"stage %d\"}}",
                 replica, s, s);
 }
 
-struct vidur_trace_writer *
-vidur_chrome_trace_open(const char *path, const struct vidur_deployment *deployment,
-                        int64_t num_blocks, struct vidur_error *err)
+struct vidur_trace_writer *vidur_chrome_trace_open(const char *path,
+                                                   const struct vidur_fleet *fleet,
+                                                   const int64_t *num_blocks,
+                                                   struct vidur_error *err)
 {
-    size_t num_replicas = (size_t)deployment->num_replicas;
+    const int num_replicas = vidur_fleet_num_replicas(fleet);
     struct vidur_trace_writer *writer =
         open_writer(path, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", err);
     if (!writer)
         return NULL;
-    writer->num_blocks = num_blocks;
-    writer->counters = malloc(num_replicas * sizeof *writer->counters);
+    writer->counters = malloc((size_t)num_replicas * sizeof *writer->counters);
     if (!writer->counters) {
         vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
         vidur_trace_writer_discard(writer);
         return NULL;
     }
-    for (int r = 0; r < deployment->num_replicas; r++) {
-        writer->counters[r] = (struct counters){-1, -1};
-        name_replica(writer, r, deployment->num_pipeline_stages);
+    for (int r = 0; r < num_replicas; r++) {
+        const int pool = vidur_fleet_pool_of(fleet, r);
+        writer->counters[r] = (struct counters){-1, -1, num_blocks[pool]};
+        name_replica(writer, r, &fleet->pools[pool], fleet->num_pools == 1);
     }
     return writer;
 }
@@ -125,7 +129,7 @@ static void put_counters(struct vidur_trace_writer *writer,
                 "{\"name\":\"KV blocks\",\"ph\":\"C\",\"pid\":%d,\"tid\":0,\"ts\":%.3f,"
                 "\"args\":{\"used\":%" PRId64 ",\"free\":%" PRId64 "}}",
                 b->replica, ts, b->allocated_blocks,
-                writer->num_blocks - b->allocated_blocks);
+                last->num_blocks - b->allocated_blocks);
     if (last->waiting != b->num_waiting)
         fprintf(next_element(writer),
                 "{\"name\":\"waiting requests\",\"ph\":\"C\",\"pid\":%d,\"tid\":0,"
@@ -179,6 +183,7 @@ static const struct {
     [VIDUR_EVENT_STAGE_END] = {"stage_end", "batch_id"},
     [VIDUR_EVENT_BATCH_END] = {"batch_end", "batch_id"},
     [VIDUR_EVENT_REQUEST_SEEN] = {"request_seen", "request_id"},
+    [VIDUR_EVENT_TRANSFER_END] = {"transfer_end", "request_id"},
 };
 
 struct vidur_trace_writer *vidur_event_trace_open(const char *path,

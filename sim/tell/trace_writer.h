@@ -1,8 +1,8 @@
 #ifndef VIDUR_SIM_TRACE_WRITER_H
 #define VIDUR_SIM_TRACE_WRITER_H
 
-#include <vidur/deployment.h>
 #include <vidur/error.h>
+#include <vidur/fleet.h>
 #include <vidur/simulator.h>
 
 /*
@@ -21,10 +21,11 @@
  */
 struct vidur_trace_writer;
 
-/* NULL on error. */
-struct vidur_trace_writer *
-vidur_chrome_trace_open(const char *path, const struct vidur_deployment *deployment,
-                        int64_t num_blocks, struct vidur_error *err);
+/* NULL on error. num_blocks: KV blocks of a replica, by pool. */
+struct vidur_trace_writer *vidur_chrome_trace_open(const char *path,
+                                                   const struct vidur_fleet *fleet,
+                                                   const int64_t *num_blocks,
+                                                   struct vidur_error *err);
 struct vidur_trace_writer *vidur_event_trace_open(const char *path,
                                                   struct vidur_error *err);
 

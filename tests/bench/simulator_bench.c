@@ -89,6 +89,25 @@ static const struct bench_case cases[] = {
      CHAT, 20, 1000000, false},
 };
 
+/* A fleet: prompts on one pool and outputs on another as large, and each half of it
+ * alone: prompts with one token of output, outputs behind one token of prompt. */
+enum bench_part { WHOLE, SPLIT, PROMPTS_ALONE, OUTPUTS_ALONE };
+
+#define FLEET(name, part)                                                              \
+    {                                                                                  \
+        {name, LLAMA_70B, ON_A100,       4,    1,  4,     "vllm_v1",                   \
+         128,  512,       "round_robin", CHAT, 20, 16000, false},                      \
+            part                                                                       \
+    }
+
+static const struct {
+    struct bench_case bench;
+    enum bench_part part;
+} fleets[] = {FLEET("pd", SPLIT), FLEET("pd-prompts", PROMPTS_ALONE),
+              FLEET("pd-outputs", OUTPUTS_ALONE)};
+
+enum { NUM_FLEETS = sizeof fleets / sizeof *fleets };
+
 enum { NUM_CASES = sizeof cases / sizeof *cases, MAX_REPEATS = 101 };
 
 /* Of the processor: others may be at work on the machine. */
@@ -105,6 +124,18 @@ static void must(int status, const struct vidur_error *err)
         fprintf(stderr, "simulator_bench: %s\n", err->text);
         exit(1);
     }
+}
+
+static void load_fleet(const struct vidur_deployment *deployment, enum bench_part part,
+                       struct vidur_fleet *fleet)
+{
+    vidur_fleet_of(fleet, deployment);
+    if (part != SPLIT)
+        return;
+    fleet->num_pools = 2;
+    fleet->pools[1] = fleet->pools[0];
+    fleet->pools[0].role = VIDUR_POOL_PREFILL;
+    fleet->pools[1].role = VIDUR_POOL_DECODE;
 }
 
 static void load_deployment(const struct bench_case *bench,
@@ -198,17 +229,38 @@ static void report(const struct bench_case *bench, const struct vidur_metrics *m
         metrics->latency[VIDUR_LATENCY_ttft].p90, metrics->busy);
 }
 
-static void run_case(const struct bench_case *bench, int repeats)
+static int32_t *ones_of(int64_t count)
+{
+    int32_t *ones = malloc((size_t)count * sizeof *ones);
+    struct vidur_error err = {0};
+    if (!ones)
+        must(vidur_fail(&err, VIDUR_ENOMEM, "out of memory"), &err);
+    for (int64_t i = 0; ones && i < count; i++)
+        ones[i] = 1;
+    return ones;
+}
+
+static void run_case(const struct bench_case *bench, enum bench_part part, int repeats)
 {
     struct vidur_error err = {0};
     struct vidur_deployment deployment;
+    struct vidur_fleet fleet;
     struct vidur_simulator *simulator;
     struct vidur_metrics metrics = {0};
     double cpu_s[MAX_REPEATS];
     load_deployment(bench, &deployment);
-    struct vidur_workload *workload = load_workload(bench);
+    struct vidur_workload *drawn = load_workload(bench);
+    int32_t *ones = ones_of(drawn->num_requests);
+    struct vidur_workload halved = *drawn, *workload = &halved;
+    if (part == PROMPTS_ALONE)
+        halved.num_decode_tokens = ones;
+    if (part == OUTPUTS_ALONE)
+        halved.num_prefill_tokens = ones;
     struct vidur_timetable *timetable = load_timetable(&deployment);
-    must(vidur_simulator_create(&simulator, &deployment, timetable, 4096, &err), &err);
+    const struct vidur_timetable *const timetables[] = {timetable, timetable};
+    load_fleet(&deployment, part, &fleet);
+    must(vidur_simulator_create_fleet(&simulator, &fleet, timetables, 4096, &err),
+         &err);
     const struct vidur_run_options options = {.plain_stepping = bench->plain};
     for (int i = 0; i < repeats; i++) {
         const double start_s = now_s();
@@ -220,7 +272,8 @@ static void run_case(const struct bench_case *bench, int repeats)
            vidur_simulator_memory_bytes(simulator));
     vidur_simulator_destroy(simulator);
     vidur_timetable_close(timetable);
-    vidur_workload_destroy(workload);
+    vidur_workload_destroy(drawn);
+    free(ones);
 }
 
 int main(int argc, char **argv)
@@ -230,6 +283,9 @@ int main(int argc, char **argv)
         repeats = 5;
     for (int i = 0; i < NUM_CASES; i++)
         if (argc < 2 || strcmp(argv[1], cases[i].name) == 0)
-            run_case(&cases[i], repeats);
+            run_case(&cases[i], WHOLE, repeats);
+    for (int i = 0; i < NUM_FLEETS; i++)
+        if (argc < 2 || strcmp(argv[1], fleets[i].bench.name) == 0)
+            run_case(&fleets[i].bench, fleets[i].part, repeats);
     return 0;
 }

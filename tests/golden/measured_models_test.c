@@ -13,7 +13,8 @@
 /*
  * 521 measurements of vLLM 0.10 to 0.19 in closed loops (Llama-3.1-70B, gpt-oss-120b,
  * MiniMax-M2.5, Kimi-K2.5; H100 and B200), simulated: medians of the absolute errors in
- * per cent, over all rows and by model, precision and device.
+ * per cent, over all rows and by model, precision and device. And 30 of replicas behind
+ * a balancer and of pools that prefill and decode.
  */
 
 struct bounds {
@@ -186,6 +187,96 @@ static void test_roofline(void)
     compare("estimator={source: roofline}%.0s", bounds, 1);
 }
 
+/* ---- Replicas behind a balancer, and pools ---- */
+
+struct pool_bounds {
+    const char *pools; /* "": replicas that are all alike */
+    int rows;
+    double tpot, ttft, e2e;
+};
+
+static void check_pools(const struct vidur_comparison *comparison,
+                        const struct pool_bounds *b)
+{
+    struct vidur_compared_errors errors[VIDUR_NUM_COMPARED];
+    struct vidur_compared_server group = {
+        .model = LLAMA, .precision = "bf16", .device = "h100"};
+    const char *name = b->pools[0] ? b->pools : "replicas";
+    snprintf(group.pools, sizeof group.pools, "%s", b->pools);
+    CU_ASSERT_EQUAL_FATAL(vidur_comparison_errors(comparison, &group, errors, NULL), 0);
+    CU_ASSERT_EQUAL(errors[VIDUR_COMPARED_tpot_mean].count, b->rows);
+    check(name, &errors[VIDUR_COMPARED_tpot_mean], b->tpot);
+    check(name, &errors[VIDUR_COMPARED_ttft_mean], b->ttft);
+    check(name, &errors[VIDUR_COMPARED_e2e_mean], b->e2e);
+}
+
+/* Where few clients are served nothing queues: each row of pools is near, in TPOT. */
+static void check_few_clients(const struct vidur_comparison *comparison)
+{
+    int count = 0;
+    for (int i = 0; i < vidur_comparison_count(comparison); i++) {
+        const struct vidur_compared_stage *stage =
+            &vidur_comparison_stages(comparison)[i];
+        CU_ASSERT_PTR_NULL(stage->left_out);
+        CU_ASSERT_EQUAL(stage->num_completed, stage->num_requests);
+        if (stage->experiment->num_pools == 0 || stage->experiment->concurrency > 8)
+            continue;
+        count++;
+        CU_ASSERT_TRUE(fabs(vidur_compared_error(stage, VIDUR_COMPARED_tpot_mean)) <
+                       0.2);
+    }
+    CU_ASSERT_EQUAL(count, 4);
+}
+
+/* `limits`: the engine's, which the source does not state; those of the configuration,
+ * or what vLLM of its time defaults to on the device. */
+static void compare_pools(const char *estimator, const char *const *limits,
+                          int num_limits, const struct pool_bounds bounds[2])
+{
+    const char *shared = vidur_test_shared_dir();
+    char measured[1024], set[2048];
+    const char *sets[8] = {set};
+    if (!shared)
+        vidur_test_skip_golden();
+    need_devices();
+    snprintf(measured, sizeof measured, "%s/measured/pools.json", shared);
+    snprintf(set, sizeof set, estimator, shared);
+    for (int i = 0; i < num_limits; i++)
+        sets[1 + i] = limits[i];
+    const struct vidur_comparison_options options = {.config_path = CONFIG,
+                                                     .measured_path = measured,
+                                                     .sets = sets,
+                                                     .num_sets = 1 + num_limits};
+    struct vidur_comparison *comparison = run(&options);
+    CU_ASSERT_EQUAL(vidur_comparison_count(comparison), 30);
+    check_few_clients(comparison);
+    for (int i = 0; i < 2; i++)
+        check_pools(comparison, &bounds[i]);
+    vidur_comparison_close(comparison);
+}
+
+#define KERNELS  "estimator={source: kernels, kernels: %s/profiles/kernels}"
+#define ROOFLINE "estimator={source: roofline}%.0s"
+
+static void test_pools(void)
+{
+    static const char *const of_its_time[] = {
+        "scheduler.async_scheduling=false", "scheduler.max_num_batched_tokens=8192",
+        "scheduler.max_num_seqs=1024", "router=lor"};
+    static const struct pool_bounds roofline[] = {{"", 18, 20, 18, 19},
+                                                  {"pools", 12, 33, 165, 15}},
+                                    kernels[] = {{"", 18, 22, 13, 21},
+                                                 {"pools", 12, 33, 155, 17}},
+                                    roofline_then[] = {{"", 18, 23, 10, 18},
+                                                       {"pools", 12, 33, 159, 17}},
+                                    kernels_then[] = {{"", 18, 24, 11, 19},
+                                                      {"pools", 12, 33, 142, 17}};
+    compare_pools(ROOFLINE, NULL, 0, roofline);
+    compare_pools(KERNELS, NULL, 0, kernels);
+    compare_pools(ROOFLINE, of_its_time, 4, roofline_then);
+    compare_pools(KERNELS, of_its_time, 4, kernels_then);
+}
+
 /*
  * Whole runs of another program with the same rules, in ms: of it, not of an engine.
  * The run that is short of memory swings with the lengths drawn.
@@ -241,4 +332,5 @@ static void test_whole_runs(void)
 }
 
 VIDUR_TEST_MAIN("measured models", {"kernel timings", test_kernels},
-                {"roofline", test_roofline}, {"whole runs", test_whole_runs})
+                {"roofline", test_roofline}, {"pools", test_pools},
+                {"whole runs", test_whole_runs})

@@ -12,8 +12,9 @@
 #include <string.h>
 
 /*
- * Pools that hand requests over, on random small fleets of V1 engines: the stepper
- * against the plain event loop, bit by bit, and what holds for every run.
+ * Pools that hand requests over, or stand behind one router with weights of their own,
+ * on random small fleets of V1 engines: the stepper against the plain event loop, bit
+ * by bit, and what holds for every run.
  */
 
 enum {
@@ -93,6 +94,20 @@ static void draw_fleet(struct vidur_rng *rng, struct vidur_fleet *fleet)
         .overlap = chance(rng, 30) ? VIDUR_OVERLAP_LAYERS : VIDUR_OVERLAP_NONE};
 }
 
+/* Pools behind one router. */
+static void draw_mixed(struct vidur_rng *rng, struct vidur_fleet *fleet)
+{
+    static const char *const routers[] = {"round_robin", "random", "lor"};
+    static const double weights[] = {0.5, 1, 1, 3};
+    const char *router = routers[between(rng, 0, 2)];
+    fleet->num_pools = between(rng, 2, VIDUR_MAX_POOLS);
+    for (int i = 0; i < fleet->num_pools; i++) {
+        draw_pool(rng, &fleet->pools[i], VIDUR_POOL_ALL);
+        fleet->pools[i].weight = weights[between(rng, 0, 3)];
+        strcpy(fleet->pools[i].deployment.router, router);
+    }
+}
+
 /* Multiples of 1/8 s make ties. */
 static void draw_times(struct vidur_rng *rng, struct scenario *s)
 {
@@ -170,14 +185,18 @@ static void draw_options(struct vidur_rng *rng, struct scenario *s)
     s->options.stop_early = chance(rng, 50);
 }
 
-static struct scenario *draw(uint64_t index)
+static struct scenario *draw(uint64_t index, bool mixed)
 {
     struct scenario *s = calloc(1, sizeof *s);
     struct vidur_rng rng;
     if (!s)
         return NULL;
-    vidur_rng_init(&rng, 7, vidur_rng_stream("fleet scenario", index));
-    draw_fleet(&rng, &s->fleet);
+    vidur_rng_init(
+        &rng, 7, vidur_rng_stream(mixed ? "mixed scenario" : "fleet scenario", index));
+    if (mixed)
+        draw_mixed(&rng, &s->fleet);
+    else
+        draw_fleet(&rng, &s->fleet);
     draw_times(&rng, s);
     draw_requests(&rng, s);
     draw_options(&rng, s);
@@ -226,9 +245,9 @@ static const char *verdicts_differ(const struct vidur_metrics *a,
     return a->stopped_early != b->stopped_early ? "stopped_early" : NULL;
 }
 
-static void compare(uint64_t index, struct tally *tally)
+static void compare(uint64_t index, bool mixed, struct tally *tally)
 {
-    struct scenario *s = draw(index);
+    struct scenario *s = draw(index, mixed);
     struct vidur_metrics plain, quick;
     struct vidur_simulator *a = simulate(s, true, &plain);
     struct vidur_simulator *b = simulate(s, false, &quick);
@@ -247,6 +266,7 @@ static void compare(uint64_t index, struct tally *tally)
                s->sessions.count ? ", sessions" : "");
     if (!plain.time_limited && !plain.stopped_early)
         CU_ASSERT_EQUAL(plain.num_completed, plain.num_requests);
+    CU_ASSERT_EQUAL(mixed, records->departed_at_s == NULL);
     tally->restarted += plain.num_restarts > 0;
     tally->limited += plain.time_limited;
     tally->stopped += plain.stopped_early;
@@ -263,11 +283,11 @@ static void compare(uint64_t index, struct tally *tally)
     free(s);
 }
 
-static void test_equal(void)
+static void check_equal(bool mixed)
 {
     struct tally tally = {0};
     for (uint64_t i = 0; i < NUM_CASES; i++)
-        compare(i, &tally);
+        compare(i, mixed, &tally);
     printf(
         "\n  %d cases: %d with restarts, %d cut by time, %d stopped early, %d closed "
         "loops, %d with pipelines\n",
@@ -281,6 +301,16 @@ static void test_equal(void)
     CU_ASSERT(tally.closed > NUM_CASES / 5);
     CU_ASSERT(tally.sessions > NUM_CASES / 5);
     CU_ASSERT(tally.piped > NUM_CASES / 5);
+}
+
+static void test_equal(void)
+{
+    check_equal(false);
+}
+
+static void test_mixed_equal(void)
+{
+    check_equal(true);
 }
 
 /* ---- What one run must be ---- */
@@ -442,7 +472,35 @@ static void test_back_pressure(void)
     free(s);
 }
 
+/* Batches of a pool whose replicas have three times the weight of the other's: each
+ * request of one prompt step is one batch. */
+static void test_shares(void)
+{
+    struct scenario *s = calloc(1, sizeof *s);
+    struct vidur_metrics metrics;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+    set_up(s, 70);
+    for (int i = 0; i < 2; i++)
+        s->fleet.pools[i].role = VIDUR_POOL_ALL;
+    s->fleet.pools[0].deployment.num_replicas = 2;
+    s->fleet.pools[1].weight = 3;
+    s->fleet.pools[1].deployment.num_replicas = 4;
+    for (int i = 0; i < 70; i++) {
+        s->decode[i] = 1;
+        s->arrived_at_s[i] = i; /* one at a time */
+    }
+    struct vidur_simulator *simulator = simulate(s, false, &metrics);
+    CU_ASSERT_EQUAL(metrics.num_completed, 70);
+    CU_ASSERT_EQUAL(metrics.pools[0].num_batches, 10); /* 2 of 2 + 4 * 3 */
+    CU_ASSERT_EQUAL(metrics.pools[1].num_batches, 60);
+    vidur_simulator_destroy(simulator);
+    release_tables(s);
+    free(s);
+}
+
 VIDUR_TEST_MAIN("fleet", {"equal to plain stepping, to the bit", test_equal},
+                {"pools behind one router, equal to the bit", test_mixed_equal},
+                {"shares by weight", test_shares},
                 {"prompts as where nobody decodes", test_prefill_alone},
                 {"decodes whatever worked the prompts off", test_decode_alone},
                 {"one request by hand", test_by_hand},

@@ -117,11 +117,6 @@ class Errors(Search):
         self.refuse(SMALL.replace("num_requests: 2000", "start_qps: -2"),
                     "traces.0.start_qps: -2 is out of range; it must be above 0")
 
-    def test_sku_without_a_price(self):
-        self.refuse(SMALL.replace("device: h100, network_device: h100_dgx",
-                                  "device: h200, network_device: h200_dgx"),
-                    "clusters.1.usd_per_gpu_hour: h200 has no price")
-
     def test_unreadable_profiles(self):
         self.refuse(SMALL, "/no/such", sets=["estimator={source: profiles, "
                                              "profiles: /no/such}"])

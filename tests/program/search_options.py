@@ -29,6 +29,103 @@ HUGGING_FACE = """{"architectures": ["LlamaForCausalLM"], "model_type": "llama",
 """
 
 
+PRICES = """\
+provider: me
+source: https://example.org
+date: 2026-11-01
+prices:
+  - {sku: h100, usd_per_gpu_hour: 2}
+  - {sku: h100, usd_per_gpu_hour: 1, term: spot}
+"""
+
+
+class Prices(Search):
+    """Prices change what candidates cost and how they rank, and nothing else."""
+
+    def setUp(self):
+        super().setUp()
+        self.need_h5py()
+        self.write(TRACE, "t.csv")
+        self.write(PRICES, "mine.yaml")
+
+    options = ("--model", "llama-3.1-8b", "--gpus", "h100,h200", "--num-gpus", "2", "--tp",
+               "1,2", "--ttft-p95", "1", "--trace", "t.csv", "--set", "batch_sizes=[64]",
+               "--set", "traces.0.num_requests=500", "--set", "search.confirm_top=0")
+
+    def rows(self, *args, **kwargs):
+        done = self.run_program(*self.options, *args, **kwargs)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        ranking = search_support.read(self.path("results.h5"))["ranking"]
+        os.remove(self.path("results.h5"))
+        return list(zip(*(list(ranking[name]) for name in
+                          ("device", "candidate_id", "max_qps", "usd_per_hour", "num_gpus"))))
+
+    def test_a_device_without_a_price_is_searched_and_last(self):
+        rows = self.rows("-q")
+        devices = [device for device, *_ in rows]
+        self.assertEqual(devices, [b"h100"] * 4 + [b"h200"] * 4)
+        for device, _, qps, usd, gpus in rows:
+            self.assertGreater(qps, 0)
+            self.assertEqual(usd, 4.25 * gpus) if device == b"h100" else self.assertNotEqual(usd, usd)
+        by_gpu = [qps / gpus for device, _, qps, _, gpus in rows if device == b"h200"]
+        self.assertEqual(by_gpu, sorted(by_gpu, reverse=True))
+        two = self.rows("-q", before=search_support.mpirun(2))
+        self.assertEqual([row[:3] for row in two], [row[:3] for row in rows])
+
+    def test_files_and_names(self):
+        plain = {row[1]: row for row in self.rows("-q")}
+        priced = self.rows("-q", "--prices", "mine.yaml", "--prices", "lambda", "--prices",
+                           "nebius")
+        for device, name, qps, usd, gpus in priced:
+            self.assertEqual(qps, plain[name][2])
+            self.assertEqual(usd, gpus * (2 if device == b"h100" else 4.5))
+        won = self.rows("-q", "--prices", "mine.yaml", "--price", "h100=3")
+        self.assertEqual({usd / gpus for device, _, _, usd, gpus in won if device == b"h100"},
+                         {3})
+
+    def test_beside_a_file(self):
+        """The configuration's own list makes room, and its selector stays."""
+        done = self.run_program(*self.options[:-6], "--print-config", "-")
+        self.write(done.stdout.replace("num_gpus: 2}", "num_gpus: 2, price: {term: spot}}", 1)
+                   + "prices: [nebius]\n", "c.yaml")
+        done = self.run_program("c.yaml", *self.options[-6:], "-q")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no price of h100 for spot", done.stderr)
+        done = self.run_program("c.yaml", *self.options[-6:], "-q", "--prices",
+                                self.path("mine.yaml"), "--prices", "runpod")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        ranking = search_support.read(self.path("results.h5"))["ranking"]
+        per_gpu = {(device, usd / gpus) for device, usd, gpus in
+                   zip(ranking["device"], ranking["usd_per_hour"], ranking["num_gpus"])}
+        self.assertEqual(per_gpu, {(b"h100", 1.0), (b"h200", 4.59)})
+
+    def test_what_is_told(self):
+        done = self.run_program(*self.options, "--prices", "mine.yaml", "--api-price", "0.6,2.4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("  API: $0.600 input, $2.40 output per million tokens: $", done.stdout)
+        self.assertIn("price: h100 $2 per GPU-hour: me, on_demand, 2026-11-01, "
+                      "https://example.org; prices move\n", done.stdout)
+        self.assertRegex(done.stdout, r"  h200_dgx has no price: cheaper than the winner below "
+                                      r"\$\d+\.\d\d per GPU-hour\n")
+        done = self.run_program(*self.options, "--api-price", "0.6")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("--api-price: '0.6' is not INPUT,OUTPUT", done.stderr)
+
+    def test_bad_files(self):
+        self.write(PRICES.replace("sku: h100", "sku: h1oo", 1), "bad.yaml")
+        for name, words in (("bad.yaml", "bad.yaml:5: prices.0.sku: "),
+                            ("none.yaml", "none.yaml"), ("lamda", "'lambda'")):
+            done = self.run_program(*self.options, "--prices", name)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(words, done.stderr)
+
+    def test_list(self):
+        done = self.run_program("--list", "prices")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^device +provider +term +USD/GPU/h +date +source$")
+        self.assertRegex(done.stdout, r"(?m)^h100 +coreweave +spot +2\.46 +2026-09-20 +https://")
+
+
 class Flags(Search):
     def setUp(self):
         super().setUp()
@@ -115,9 +212,6 @@ class Flags(Search):
         self.assertIn("--model and --gpus are missing", self.refuse("--tp", "1"))
         self.assertIn("--model and --gpus are missing", self.refuse("--print-config", "-"))
         self.assertIn("--gpus NAME", self.refuse())
-        self.assertIn("h200 has no price in data/skus; add --price h200=USD",
-                      self.refuse("--model", "gpt-oss-20b", "--gpus", "h200", "--ttft-p95",
-                                  "1"))
 
     def test_errors_of_the_configuration_have_a_line(self):
         done = self.run_program(*OPTIONS, "--model", "gpt-oss-20b,openai/gpt-oss-20b")
@@ -158,7 +252,7 @@ class Lists(Search):
     def test_unknown_kind(self):
         done = self.run_program("--list", "gpus")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertIn("models, devices, nodes, schedulers, routers, traces", done.stderr)
+        self.assertIn("models, devices, nodes, prices, schedulers, routers, traces", done.stderr)
 
     def test_data_folder(self):
         os.makedirs(self.path("data/models"))

@@ -453,10 +453,174 @@ class Unfinished(Run):
 class Examples(Run):
     def test_configurations_that_come_with_the_project(self):
         for name in ("simulate-quickstart.yaml", "simulate-reference.yaml",
-                     "simulate-sessions.yaml"):
+                     "simulate-pools.yaml", "simulate-sessions.yaml"):
             done = self.run_program(os.path.join(SOURCE, "configs", name), "-o", self.out,
                                     "--set", "workload.num_requests=50")
             self.assertEqual(done.returncode, 0, done.stderr)
+
+
+POOLS = """\
+model: meta-llama/Meta-Llama-3-8B
+cluster: {device: h100}
+scheduler: {type: vllm_v1}
+pools:
+  - {role: prefill, cluster: {num_replicas: 2}}
+  - role: decode
+    router: lor
+    cluster: {device: a100, num_pipeline_stages: 2}
+workload:
+  num_requests: 60
+  lengths: {type: uniform, min_tokens: 64}
+  max_tokens: 512
+  arrivals: {type: poisson, qps: 20}
+estimator: {source: roofline, cache_dir: ""}
+"""
+
+MIXED = """\
+pools:
+  - weight: 2
+  - cluster: {device: h100, num_replicas: 1, tensor_parallel_size: 1,
+              num_pipeline_stages: 1}
+"""
+
+
+class Pools(Run):
+    """Replicas are counted over all pools, in their order."""
+
+    ALL = [f"output.{name}=true" for name in
+           ("batches", "operators", "chrome_trace", "event_trace")]
+
+    def test_one_pool_is_a_deployment(self):
+        """Listed alone it changes no figure."""
+        self.simulate()
+        plain = self.rows("request_metrics.csv")
+        self.write(SMALL + "pools: [{}]\n")
+        self.simulate()
+        self.assertEqual(plain, self.rows("request_metrics.csv"))
+        self.assertNotIn("pools", self.summary())
+
+    def test_pools_that_hand_over(self):
+        self.write(POOLS)
+        done = self.simulate(*self.ALL)
+        for text in ("on 4 devices in 2 pools", "pool 0 prefill  2 replicas of TP 1",
+                     "pool 1 decode   1 replica of TP 1, PP 2 on a100",
+                     "60 of 60 completed", "transfers"):
+            self.assertIn(text, done.stdout)
+        summary = self.summary()
+        self.check_pools(summary)
+        self.check_moves(summary)
+        self.check_replicas(summary)
+        self.check_events()
+
+    def check_pools(self, summary):
+        prefill, decode = summary["pools"]
+        for pool, role, replicas, device, stages in (
+                (prefill, "prefill", 2, "h100", 1), (decode, "decode", 1, "a100", 2)):
+            self.assertEqual((pool["role"], pool["num_replicas"], pool["device"],
+                              pool["num_pipeline_stages"], pool["scheduler"]),
+                             (role, replicas, device, stages, "vllm_v1"))
+            self.assertGreater(pool["num_blocks"], 0)
+            self.assertIn("roofline of " + device, pool["times"])
+        self.assertEqual(summary["deployment"]["num_gpus"], 4)
+        self.assertEqual(summary["counts"]["batches"], sum(
+            pool["metrics"]["batches"] for pool in summary["pools"]))
+        self.assertNotIn("transfers", prefill)
+        self.assertEqual(summary["notes"], ["network_device: h100_dgx (default)",
+                                            "network_device: a100_dgx (default)"])
+
+    def check_moves(self, summary):
+        rows = self.rows("request_metrics.csv")
+        transfers = summary["pools"][1]["transfers"]
+        self.assertEqual(transfers["count"], 60)
+        tokens = sum(int(r["request_num_prefill_tokens"]) for r in rows)
+        self.assertAlmostEqual(transfers["gb"], tokens * 2 * 32 * 8 * 128 * 2 * 1e-9)
+        for row in rows:
+            self.assertLess(0, float(row["request_departed_time"]))
+            self.assertLess(float(row["request_departed_time"]),
+                            float(row["request_loaded_time"]))
+            self.assertLess(float(row["request_loaded_time"]),
+                            float(row["request_e2e_time"]))
+        loaded = summary["metrics"]["request_loaded_time"]
+        self.assertEqual(loaded["count"], 60)
+        self.assertEqual(loaded["max"], max(float(r["request_loaded_time"])
+                                            for r in rows))
+
+    def check_replicas(self, summary):
+        """Each has the stages and blocks of its pool."""
+        self.assertEqual([len(r["stages"]) for r in summary["replicas"]], [1, 1, 2])
+        batches = self.rows("batch_metrics.csv")
+        self.assertEqual({(b["replica_id"], b["stage_id"]) for b in batches},
+                         {("0", "0"), ("1", "0"), ("2", "0"), ("2", "1")})
+        operators = self.rows("operator_metrics.csv")
+        self.assertEqual(len(operators), len(batches))
+        for a, b in zip(operators, batches):
+            total = sum(float(v) for k, v in a.items() if k.endswith("_s"))
+            self.assertAlmostEqual(total, float(b["execution_time"]), delta=1e-12)
+        blocks = summary["pools"][1]["num_blocks"]
+        most = max(int(b["allocated_blocks"]) for b in batches if b["replica_id"] == "2")
+        self.assertAlmostEqual(summary["replicas"][2]["max_kv_utilization_percent"],
+                               100 * most / blocks)
+        self.assertEqual({r["replica"] for r in self.rows("time_series.csv")},
+                         {"0", "1", "2"})
+
+    def check_events(self):
+        with open(os.path.join(self.out, "event_trace.json")) as f:
+            events = json.load(f)["events"]
+        ends = [e for e in events if e["type"] == "transfer_end"]
+        self.assertEqual(sorted(e["request_id"] for e in ends), list(range(60)))
+        self.assertEqual({e["replica"] for e in ends}, {2})
+        with open(os.path.join(self.out, "chrome_trace.json")) as f:
+            trace = json.load(f)["traceEvents"]
+        self.assertEqual([e["args"]["name"] for e in trace
+                          if e["name"] == "process_name"],
+                         ["replica 0 (prefill)", "replica 1 (prefill)",
+                          "replica 2 (decode)"])
+
+    def test_pools_behind_one_router(self):
+        self.write(SMALL + MIXED)
+        self.simulate(*self.ALL)
+        summary = self.summary()
+        self.assertEqual([p["role"] for p in summary["pools"]], ["all", "all"])
+        self.assertEqual([p["num_gpus"] for p in summary["pools"]], [8, 1])
+        self.assertNotIn("request_departed_time", summary["metrics"])
+        self.assertNotIn("first_token", summary["deployment"])
+        self.assertEqual(summary["counts"]["completed"], 60)
+
+    def test_operators_of_pools_that_differ(self):
+        """A file has one set of columns."""
+        self.write(SMALL + MIXED + "    scheduler: {type: vllm_v1}\n")
+        self.simulate()
+        done = self.simulate("output.operators=true", status=1)
+        self.assertIn("--set output.operators: pools 0 and 1 have times of different "
+                      "operators", done.stderr)
+
+    def test_what_is_refused(self):
+        self.write(POOLS)
+        for message, setting in (
+                ("a.yaml:5: pools.0.cluster: meta-llama/Llama-2-70b-hf does not fit",
+                 "model=meta-llama/Llama-2-70b-hf"),
+                ("--set pools.1.scheduler.num_blocks: the KV cache of a replica has 5 "
+                 "blocks of 16 tokens, a request of 512 tokens needs 32",
+                 "pools.1.scheduler.num_blocks=5"),
+                ("--set pools.1.scheduler.type: orca cannot hand requests over",
+                 "pools.1.scheduler.type=orca"),
+                ("--set pools.1.role: ", "pools.1.role={a: 1}")):
+            done = self.simulate(setting, status=1)
+            self.assertIn(message, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
+    def test_requests_that_never_finish(self):
+        self.write(SMALL + MIXED)
+        done = self.simulate("pools.1.scheduler.type=vllm",
+                             "pools.1.scheduler.max_tokens_in_batch=100", status=2)
+        self.assertIn("--set pools.1.scheduler.max_tokens_in_batch: ", done.stderr)
+        self.assertIn("never finish", done.stderr)
+
+    def test_compare_takes_pools_from_the_experiments(self):
+        self.write(POOLS)
+        done = self.run_program(self.config, "--compare", "nowhere.json", "-o", self.out)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("pools: experiments say what pools they had", done.stderr)
 
 
 class Errors(Run):

@@ -6,7 +6,7 @@
 
 /* make_results FILE CANDIDATES SEED [KIND]: writes test data that looks like a
  * search's. Kinds: slos (on other quantiles than the usual ones), replicated, sizes,
- * target (for 50 QPS), attack. */
+ * target (for 50 QPS), unpriced (a device without a price), attack. */
 int main(int argc, char **argv)
 {
     if (argc < 4 || argc > 5) {
@@ -25,6 +25,8 @@ int main(int argc, char **argv)
         synthetic_resize(&results, results.seed);
     else if (strcmp(kind, "target") == 0)
         synthetic_retarget(&results, 50);
+    else if (strcmp(kind, "unpriced") == 0)
+        synthetic_unprice(&results);
     else if (strcmp(kind, "attack") == 0)
         synthetic_attack(&results);
     int failed = vidur_results_write(argv[1], &results, &err);

@@ -421,6 +421,33 @@ void synthetic_retarget(struct vidur_results *results, double target_qps)
         results->ranking[i].qps_per_dollar = NAN;
 }
 
+static bool is_price_of(const struct vidur_result_fact *fact, const char *device)
+{
+    return strcmp(fact->section, "device") == 0 && strcmp(fact->name, device) == 0 &&
+           (strncmp(fact->key, "price_", 6) == 0 ||
+            strcmp(fact->key, "usd_per_gpu_hour") == 0);
+}
+
+void synthetic_unprice(struct vidur_results *results)
+{
+    char device[32];
+    int64_t kept = 0;
+    SET(device, results->ranking[0].device);
+    for (int64_t i = 1; i < results->num_ranking && results->ranking[i].rank > 1; i++)
+        SET(device, results->ranking[i].device);
+    for (int64_t i = 0; i < results->num_ranking; i++) {
+        struct vidur_ranking_row *row = &results->ranking[i];
+        if (strcmp(row->device, device) == 0)
+            row->usd_per_hour = row->usd_per_month = row->qps_per_dollar =
+                row->usd_per_million_tokens = NAN;
+    }
+    for (int64_t i = 0; i < results->num_facts; i++)
+        if (!is_price_of(&results->facts[i], device))
+            results->facts[kept++] = results->facts[i];
+    results->num_facts = kept;
+    rank(results);
+}
+
 void synthetic_attack(struct vidur_results *results)
 {
     static const char name[] = "=cmd|'/C calc'!A0 \x1b[2J<img src=x>\n| # x";

@@ -31,6 +31,8 @@ void synthetic_resize(struct vidur_results *results, uint64_t seed);
 
 /* A search for a load: each row has the replicas that serve it, and ranks by price. */
 void synthetic_retarget(struct vidur_results *results, double target_qps);
+/* The device that does worst in the first group has no price. */
+void synthetic_unprice(struct vidur_results *results);
 
 /* Names and reasons that attack terminals, Markdown, HTML and spreadsheets. */
 void synthetic_attack(struct vidur_results *results);

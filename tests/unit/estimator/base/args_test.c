@@ -272,8 +272,29 @@ static void test_version_text(void)
     free(text);
 }
 
+static void test_many_times(void)
+{
+    struct vidur_args args;
+    struct vidur_error err = {0};
+    int at = 0;
+    CU_ASSERT_EQUAL_FATAL(
+        parse(&args, "a.yaml --top=1 -o x --set a=1 --top 2 --resume --top=3", &err),
+        0);
+    CU_ASSERT_STRING_EQUAL(vidur_args_next(&args, "top", &at), "1");
+    CU_ASSERT_STRING_EQUAL(vidur_args_next(&args, "top", &at), "2");
+    CU_ASSERT_STRING_EQUAL(vidur_args_next(&args, "top", &at), "3");
+    CU_ASSERT_PTR_NULL(vidur_args_next(&args, "top", &at));
+    at = 0;
+    CU_ASSERT_STRING_EQUAL(vidur_args_next(&args, "output", &at), "x");
+    CU_ASSERT_PTR_NULL(vidur_args_next(&args, "output", &at));
+    at = 0;
+    CU_ASSERT_PTR_NULL(vidur_args_next(&args, "none", &at));
+    CU_ASSERT_STRING_EQUAL(vidur_args_value(&args, "top"), "3"); /* the last */
+    vidur_args_release(&args);
+}
+
 VIDUR_TEST_MAIN("args", {"all options", test_all_options},
-                {"nothing given", test_nothing_given},
+                {"many times", test_many_times}, {"nothing given", test_nothing_given},
                 {"dashes end options", test_dashes_end_options},
                 {"help needs nothing else", test_help_needs_nothing_else},
                 {"errors", test_errors}, {"bad numbers", test_bad_numbers},

@@ -336,6 +336,31 @@ static void test_experts(void)
     }
 }
 
+/* Kinds whose layers all come first lead; those in turns do not. */
+static void test_leading_kinds(void)
+{
+    static const struct {
+        const char *extra;
+        int leading;
+    } cases[] = {
+        {TYPE("mixtral"), 0},
+        {TYPE("glm4_moe") "\"head_dim\": 128,", 1},
+        {TYPE("new") "\"hidden_act\": \"silu\", \"num_experts\": 4, \"moe_top_k\": 2, "
+                     "\"moe_layer_freq\": [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],",
+         1},
+        {TYPE("llama4_text") "\"intermediate_size_mlp\": 8000, "
+                             "\"interleave_moe_layer_step\": 2,",
+         0},
+        {TYPE("qwen3_moe") "\"mlp_only_layers\": [0, 3],", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_model_spec m;
+        struct vidur_error err;
+        CU_ASSERT_EQUAL(load_layers(&m, cases[i].extra, &err), 0);
+        CU_ASSERT_EQUAL(m.leading_kinds, cases[i].leading);
+    }
+}
+
 /* dbrx has names of its own for everything. */
 static void test_dbrx(void)
 {
@@ -503,7 +528,8 @@ VIDUR_TEST_MAIN("model_hf", {"set up", set_up}, {"llama", test_hf_llama},
                 {"multimodal", test_hf_multimodal_reads_the_text_model},
                 {"missing keys", test_hf_missing_keys}, {"refusals", test_hf_refusals},
                 {"windows", test_windows}, {"experts", test_experts},
-                {"dbrx", test_dbrx}, {"latent attention", test_latent_attention},
+                {"leading kinds", test_leading_kinds}, {"dbrx", test_dbrx},
+                {"latent attention", test_latent_attention},
                 {"own heads", test_own_heads}, {"a part", test_part_has_defaults},
                 {"infinity", test_infinity}, {"names", test_names},
                 {"clean up", clean_up})

@@ -235,6 +235,8 @@ static void test_yaml_errors(void)
          "embedding_dim: 64\nvocab_size: 100\nmax_position_embeddings: 512\n"
          "use_gated_mlp: true\n",
          "embedding_dim: 64 is not a multiple of num_q_heads 5; head_dim must be"},
+        {"name: x\nmlp_hidden_dim: 8\nleading_kinds: 1\n" REST,
+         "leading_kinds: 1 of 1 kinds of layers"},
         {"[1, 2]\n", "keys with values"},
         {"name: {\n", "y.yaml:"},
         {"", "name: missing"},

@@ -25,12 +25,30 @@ static void test_known_devices(void)
     static const struct {
         const char *name;
         double tflops, gib, usd;
-    } expected[] = {{"a30", 165, 24, NAN},           {"a40", 150, 45, 1.28},
-                    {"a100", 312, 80, 2.21},         {"h100", 1000, 80, 4.25},
-                    {"h200", 989, 140, NAN},         {"l40s", 362, 45, NAN},
-                    {"b200", 2250, 180, NAN},        {"b300", 2250, 269, NAN},
-                    {"gb200", 2500, 185, NAN},       {"gb300", 2500, 278, NAN},
-                    {"rtx_pro_6000", 467.8, 96, NAN}};
+    } expected[] = {{"a30", 165, 24, NAN},
+                    {"a40", 150, 45, 1.28},
+                    {"a100", 312, 80, 2.21},
+                    {"h100", 1000, 80, 4.25},
+                    {"h200", 989, 140, NAN},
+                    {"l40s", 362, 45, NAN},
+                    {"b200", 2250, 180, NAN},
+                    {"b300", 2250, 269, NAN},
+                    {"gb200", 2500, 185, NAN},
+                    {"gb300", 2500, 278, NAN},
+                    {"rtx_pro_6000", 467.8, 96, NAN},
+                    {"a10", 125, 22.5, NAN},
+                    {"l4", 121, 22.5, NAN},
+                    {"a100_40gb", 312, 40, NAN},
+                    {"a100_pcie", 312, 80, NAN},
+                    {"h100_pcie", 756.5, 80, NAN},
+                    {"h100_nvl", 835.5, 94, NAN},
+                    {"h20", 148, 96, NAN},
+                    {"gh200", 989.5, 96, NAN},
+                    {"rtx_4090", 165.2, 24, NAN},
+                    {"rtx_5090", 209.5, 32, NAN},
+                    {"mi300x", 1307.4, 192, NAN},
+                    {"mi325x", 1307.4, 256, NAN},
+                    {"mi355x", 2516.6, 288, NAN}};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         struct vidur_device_sku device;
         struct vidur_error err = {0};
@@ -68,7 +86,12 @@ static void test_known_nodes(void)
                     {"b300_dgx", "b300", 8, false},
                     {"gb200_nvl72", "gb200", 72, false},
                     {"gb300_nvl72", "gb300", 72, false},
-                    {"rtx_pro_6000_pcie", "rtx_pro_6000", 8, false}};
+                    {"rtx_pro_6000_pcie", "rtx_pro_6000", 8, false},
+                    {"a100_pcie_pairwise_nvlink", "a100_pcie", 8, true},
+                    {"h100_nvl_pairwise_nvlink", "h100_nvl", 8, true},
+                    {"gh200_single_gpu", "gh200", 1, false},
+                    {"mi300x_platform", "mi300x", 8, false},
+                    {"mi355x_platform", "mi355x", 8, false}};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         struct vidur_node_sku node;
         struct vidur_error err = {0};
@@ -92,13 +115,25 @@ static void assert_share(const char *name, const char *what, double share)
         printf("\n  %s: %s is %g\n", name, what, share);
 }
 
-/* Every spec of a device loads, has a node, peaks that do not fall as formats
+/* The device with kernel timings that constants were fitted on; by name. */
+static int find_timed(void *context, const char *name)
+{
+    struct vidur_device_sku *timed = context;
+    struct vidur_device_sku device;
+    if (vidur_device_sku_load(&device, name, NULL) != 0 || !device.kernel_system[0] ||
+        strcmp(device.engine.fitted_on, timed->engine.fitted_on) != 0)
+        return 0;
+    *timed = device;
+    return 1;
+}
+
+/* Every spec of a device loads, has a node, a TDP, peaks that do not fall as formats
  * that it has units for get narrower, and constants fitted on the tables of its own
- * kernel_system, or, where it has none, of the A100, whose constants they are to the
+ * kernel_system, or, where it has none, of a relative, whose constants they are to the
  * digit. */
 static int check_device(void *context, const char *name)
 {
-    struct vidur_device_sku device, a100;
+    struct vidur_device_sku device, timed;
     struct vidur_error err = {0};
     char node[48];
     ++*(int *)context;
@@ -106,6 +141,7 @@ static int check_device(void *context, const char *name)
     CU_ASSERT_STRING_EQUAL(err.text, "");
     CU_ASSERT_STRING_EQUAL(device.name, name);
     CU_ASSERT_EQUAL(vidur_node_sku_default(name, node, sizeof node, &err), 0);
+    CU_ASSERT(device.tdp_w >= 50 && device.tdp_w <= 2000);
     const struct vidur_relative_peaks peaks = vidur_device_peaks(&device);
     CU_ASSERT(peaks.of[VIDUR_PEAK_fp8] >= 1);
     if (device.v1.peak_fp4_tflops > 0)
@@ -132,8 +168,11 @@ static int check_device(void *context, const char *name)
         CU_ASSERT_EQUAL(strncmp(e->fitted_on, device.kernel_system, length), 0);
         CU_ASSERT_EQUAL(e->fitted_on[length], ' ');
     } else {
-        CU_ASSERT_EQUAL(vidur_device_sku_load(&a100, "a100", &err), 0);
-        CU_ASSERT_EQUAL(memcmp(e, &a100.engine, sizeof *e), 0);
+        timed = device;
+        CU_ASSERT_EQUAL(vidur_path_each_spec("skus/devices", find_timed, &timed, NULL),
+                        1);
+        CU_ASSERT_STRING_NOT_EQUAL(timed.name, device.name);
+        CU_ASSERT_EQUAL(memcmp(e, &timed.engine, sizeof *e), 0);
     }
     return 0;
 }
@@ -157,8 +196,8 @@ static void test_every_spec(void)
     CU_ASSERT_EQUAL(vidur_path_each_spec("skus/devices", check_device, &devices, NULL),
                     0);
     CU_ASSERT_EQUAL(vidur_path_each_spec("skus/nodes", check_node, &nodes, NULL), 0);
-    CU_ASSERT(devices >= 11);
-    CU_ASSERT(nodes >= 13);
+    CU_ASSERT(devices >= 25);
+    CU_ASSERT(nodes >= 27);
 }
 
 static void test_unknown_names(void)
@@ -166,7 +205,7 @@ static void test_unknown_names(void)
     struct vidur_device_sku device;
     struct vidur_node_sku node;
     struct vidur_error err = {0};
-    CU_ASSERT_EQUAL(vidur_device_sku_load(&device, "a10o", &err), -1);
+    CU_ASSERT_EQUAL(vidur_device_sku_load(&device, "aa100", &err), -1);
     assert_contains(err.text, "'a100'");
     CU_ASSERT_EQUAL(vidur_node_sku_load(&node, "h100_dgxx", &err), -1);
     assert_contains(err.text, "'h100_dgx'");
@@ -197,6 +236,7 @@ static void test_device_defaults(void)
     CU_ASSERT_DOUBLE_EQUAL(device.v1.usable_memory_gib, 49.5, 1e-12);
     CU_ASSERT_EQUAL(device.v1.peak_bf16_tflops, 100);
     CU_ASSERT_EQUAL(device.v1.memory_bandwidth_gb_per_s, 1000);
+    CU_ASSERT(isnan(device.tdp_w));
 }
 
 #define BASE                                                                           \
@@ -247,6 +287,7 @@ static void test_device_errors(void)
         {"name: x\nmemory_bandwidth_gb_per_s: 1\nroofline: {gem_efficiency: 1}\n" REST,
          "gemm_efficiency"},
         {"name: x\nmemory_bandwidth_gb_per_s: 1\nprice: 3\n" REST, "price"},
+        {"name: x\nmemory_bandwidth_gb_per_s: 1\ntdp_w: 0\n" REST, "tdp_w"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_device_sku device;

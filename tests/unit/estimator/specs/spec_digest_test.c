@@ -9,9 +9,9 @@
 #include <stdalign.h>
 #include <string.h>
 
-/* No member of a spec is forgotten: a change of any byte is seen, but for prices and
- * the gaps between members. Who adds a member adds it to the digest and to the counts
- * here. */
+/* No member of a spec is forgotten: a change of any byte is seen, but for prices,
+ * the TDP and the gaps between members. Who adds a member adds it to the digest and to
+ * the counts here. */
 
 static void digest_model(struct vidur_sha256 *sha, const void *model)
 {
@@ -52,7 +52,7 @@ static void test_model(void)
     FILL(model.name);
     const struct flip flip = {&model, sizeof model, digest_model, kept, 1};
     CU_ASSERT_EQUAL(flip_count_ignored(&flip),
-                    gaps(sizeof model, sizeof model.name + 6 * sizeof(int) +
+                    gaps(sizeof model, sizeof model.name + 7 * sizeof(int) +
                                            sizeof model.kinds + 4 * sizeof(bool) +
                                            sizeof model.precision));
 }
@@ -77,7 +77,7 @@ static void test_device(void)
                                             sizeof device.kernel_system +
                                             sizeof device.engine + 17 * sizeof(double)),
                     sizeof device.usd_per_gpu_hour + sizeof device.price_source +
-                        sizeof device.price_date);
+                        sizeof device.price_date + sizeof device.tdp_w);
 }
 
 static void test_node(void)

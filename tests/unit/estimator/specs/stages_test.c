@@ -62,6 +62,39 @@ static void test_kinds_alternate(void)
             }
 }
 
+/* DeepSeek's dense layers come first, gpt-oss's windows are in every other layer. */
+static void test_leading_kinds(void)
+{
+    struct vidur_model_spec model;
+    struct vidur_stage_part part;
+    CU_ASSERT_EQUAL_FATAL(vidur_model_load(&model, "deepseek-v3", NULL), 0);
+    CU_ASSERT_EQUAL(model.leading_kinds, 1);
+    const int experts[] = {12, 15, 16, 15};
+    for (int s = 0; s < 4; s++) {
+        vidur_stage_of(&part, &model, 4, s);
+        CU_ASSERT_EQUAL(part.layers[0], s == 0 ? 3 : 0);
+        CU_ASSERT_EQUAL(part.layers[1], experts[s]);
+    }
+    CU_ASSERT_EQUAL_FATAL(vidur_model_load(&model, "gpt-oss-20b", NULL), 0);
+    CU_ASSERT_EQUAL(model.leading_kinds, 0);
+    for (int s = 0; s < 4; s++) {
+        vidur_stage_of(&part, &model, 4, s);
+        CU_ASSERT_EQUAL(part.layers[0], 3);
+        CU_ASSERT_EQUAL(part.layers[1], 3);
+    }
+    /* Two leading kinds may end within a stage. */
+    model = model_of(3, 2);
+    model.kinds[2].count = 5;
+    model.num_kinds = 3;
+    model.num_layers = 10;
+    model.leading_kinds = 2;
+    vidur_stage_of(&part, &model, 2, 0);
+    CU_ASSERT_EQUAL(part.layers[0], 3);
+    CU_ASSERT_EQUAL(part.layers[1], 2);
+    vidur_stage_of(&part, &model, 2, 1);
+    CU_ASSERT_EQUAL(part.layers[2], 5);
+}
+
 static void test_links(void)
 {
     const struct vidur_node_sku dgx = {.devices_per_node = 8};
@@ -136,5 +169,6 @@ static void test_weights(void)
 }
 
 VIDUR_TEST_MAIN("stages", {"numbers of layers", test_numbers},
-                {"kinds alternate", test_kinds_alternate}, {"links", test_links},
+                {"kinds alternate", test_kinds_alternate},
+                {"leading kinds", test_leading_kinds}, {"links", test_links},
                 {"kinds of stages", test_kinds_of_stages}, {"weights", test_weights})

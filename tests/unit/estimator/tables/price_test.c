@@ -288,7 +288,83 @@ static void test_monotonic(void)
     int devices = 0;
     CU_ASSERT_EQUAL(
         vidur_path_each_spec("skus/devices", check_monotonic, &devices, NULL), 0);
-    CU_ASSERT(devices >= 11);
+    CU_ASSERT(devices >= 25);
+}
+
+/* ---- Devices that are sold ---- */
+
+enum { MOST_DEVICES = 64 };
+
+struct sold {
+    struct vidur_device_sku device[MOST_DEVICES];
+    int count;
+};
+
+static int keep_device(void *context, const char *name)
+{
+    struct sold *sold = context;
+    if (sold->count == MOST_DEVICES)
+        return -1;
+    return vidur_device_sku_load(&sold->device[sold->count++], name, NULL);
+}
+
+/* Are all constants of a and b the same, and is a in no figure below b? */
+static bool is_no_worse(const struct vidur_device_sku *a,
+                        const struct vidur_device_sku *b)
+{
+    return memcmp(&a->engine, &b->engine, sizeof a->engine) == 0 &&
+           a->v1.memory_bandwidth_gb_per_s >= b->v1.memory_bandwidth_gb_per_s &&
+           a->v1.peak_bf16_tflops >= b->v1.peak_bf16_tflops &&
+           a->v1.peak_fp8_tflops >= b->v1.peak_fp8_tflops &&
+           a->v1.peak_fp4_tflops >= b->v1.peak_fp4_tflops;
+}
+
+/* Of two devices with the same constants on the same links, the one that has the better
+ * figures is never slower. */
+static void test_better_devices(void)
+{
+    static struct sold sold;
+    double better[1024], worse[1024];
+    int pairs = 0;
+    sold.count = 0;
+    CU_ASSERT_EQUAL(vidur_path_each_spec("skus/devices", keep_device, &sold, NULL), 0);
+    for (int i = 0; i < sold.count; i++)
+        for (int j = 0; j < sold.count; j++) {
+            if (i == j || !is_no_worse(&sold.device[i], &sold.device[j]))
+                continue;
+            const int count = price_all(&sold.device[i], &node, better);
+            CU_ASSERT_EQUAL(price_all(&sold.device[j], &node, worse), count);
+            for (int k = 0; k < count; k++)
+                CU_ASSERT(better[k] <= worse[k] * (1 + 1e-12));
+            pairs++;
+        }
+    CU_ASSERT(pairs >= 15); /* among them a100 and a100_40gb, mi325x and mi300x */
+}
+
+/* Time of an all-reduce of 2^30 bytes over so many devices, latency left out. */
+static double reduce_ms(const struct vidur_device_sku *gpu,
+                        const struct vidur_node_sku *box, int devices)
+{
+    const struct vidur_work reduce = {.law = VIDUR_LAW_ALL_REDUCE, .token_bytes = 1024};
+    struct vidur_pricer p;
+    CU_ASSERT_EQUAL(vidur_pricer_init(&p, gpu, box, NULL, NULL), 0);
+    p.devices = devices;
+    return vidur_roofline_work_ms(&p, &reduce, 1 << 20) -
+           vidur_roofline_work_ms(&p, &reduce, 0);
+}
+
+/* All 72 of a rack are one NVLink domain; a group that is larger leaves it. */
+static void test_rack(void)
+{
+    struct vidur_device_sku gpu;
+    struct vidur_node_sku rack;
+    CU_ASSERT_EQUAL_FATAL(vidur_device_sku_load(&gpu, "gb200", NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(vidur_node_sku_load(&rack, "gb200_nvl72", NULL), 0);
+    const double within_8 = reduce_ms(&gpu, &rack, 8) / (7.0 / 8);
+    const double within_72 = reduce_ms(&gpu, &rack, 72) / (71.0 / 72);
+    const double beyond = reduce_ms(&gpu, &rack, 144) / (143.0 / 144);
+    CU_ASSERT_DOUBLE_EQUAL(within_72, within_8, 1e-9 * within_8);
+    CU_ASSERT_DOUBLE_EQUAL(beyond, within_72 * 900 / 50, 1e-9 * beyond);
 }
 
 static void test_locate(void)
@@ -321,5 +397,5 @@ VIDUR_TEST_MAIN("prices", {"set up", set_up},
                 {"experts between rows", test_experts_between_rows},
                 {"roofline of experts", test_roofline_of_experts},
                 {"experts of one format", test_experts_of_one_format},
-                {"monotonic", test_monotonic}, {"locate", test_locate},
-                {"clean up", clean_up})
+                {"monotonic", test_monotonic}, {"better devices", test_better_devices},
+                {"a rack", test_rack}, {"locate", test_locate}, {"clean up", clean_up})

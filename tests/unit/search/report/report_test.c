@@ -302,7 +302,10 @@ static void test_terminal(void)
     free(text);
     text = print(vidur_report_terminal, &results,
                  &(struct vidur_report_options){.top = 1, .trace = "chat"}, NULL);
-    CU_ASSERT_EQUAL(count_of(text, "\n"), 2 * 3 + 1 + 2);
+    const int prices = count_of(text, "price: ");
+    CU_ASSERT_EQUAL(count_of(text, "\n"), 2 * 3 + 1 + 2 + prices);
+    CU_ASSERT(prices > 1); /* each device once */
+    check_has(text, " per GPU-hour: 2024-02-07, test data; prices move\n");
     free(text);
     vidur_results_destroy(&results);
 }

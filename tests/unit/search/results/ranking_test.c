@@ -59,6 +59,34 @@ static void test_order(void)
     }
 }
 
+/* Without a price: behind those that have one, by what a GPU serves. */
+static void test_without_a_price(void)
+{
+    static const struct {
+        const char *id;
+        double qps_per_dollar, max_qps;
+        int64_t num_gpus;
+    } expected[] = {{"d", 0.1, 1, 8}, /* has a price */
+                    {"c", NAN, 30, 2},
+                    {"b", NAN, 40, 4},
+                    {"a", NAN, 80, 8}, /* serves as much a GPU, and more in all */
+                    {"e", NAN, 2, 1}};
+    static const char *const order[] = {"d", "c", "a", "b", "e"};
+    enum { COUNT = sizeof expected / sizeof *expected };
+    struct vidur_ranking_row rows[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        rows[COUNT - 1 - i] =
+            make((struct example){expected[i].id, "m", "t", "ok",
+                                  expected[i].qps_per_dollar, expected[i].max_qps});
+        rows[COUNT - 1 - i].num_gpus = expected[i].num_gpus;
+    }
+    CU_ASSERT_EQUAL_FATAL(vidur_rank(rows, COUNT, NULL), 0);
+    for (int i = 0; i < COUNT; i++) {
+        CU_ASSERT_STRING_EQUAL(rows[i].candidate_id, order[i]);
+        CU_ASSERT_EQUAL(rows[i].rank, i + 1);
+    }
+}
+
 static void test_small(void)
 {
     struct vidur_error err = {0};
@@ -110,5 +138,6 @@ static void test_bounds_and_margins(void)
 }
 
 VIDUR_TEST_MAIN("ranking", {"order and ranks, whatever the order on entry", test_order},
-                {"none and one", test_small}, {"many rows", test_large},
+                {"without a price", test_without_a_price}, {"none and one", test_small},
+                {"many rows", test_large},
                 {"bounds and margins", test_bounds_and_margins})

@@ -50,6 +50,10 @@ static void test_kinds(void)
     list("nodes");
     CU_ASSERT_STRING_EQUAL(line_of("h100_dgx"), "h100_dgx h100 8 450 all 50.0");
     CU_ASSERT_STRING_EQUAL(line_of("a30_single_gpu"), "a30_single_gpu a30 1 32 - 12.5");
+    list("prices");
+    CU_ASSERT_STRING_EQUAL(
+        line_of("mi300x"),
+        "mi300x crusoe on_demand 3.45 2026-09-20 https://www.crusoe.ai/cloud/pricing");
     list("schedulers");
     CU_ASSERT_STRING_EQUAL(line_of("orca"),
                            "orca layers batch_size_cap, block_size, num_blocks");
@@ -69,7 +73,7 @@ static void test_unknown_kind(void)
     CU_ASSERT_EQUAL(catalog_write("modles", &none, &err), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "'modles' is not known; the nearest is "
                                             "'models' of models, devices, nodes, "
-                                            "schedulers, routers, traces"));
+                                            "prices, schedulers, routers, traces"));
     free(none.data);
 }
 

@@ -314,9 +314,9 @@ static const struct {
     {"models: []\n" CLUSTERS SCHEDULERS TRACES, "at least one element"},
     {MODELS "clusters: [{device: b2000, num_gpus: 8}]\n" SCHEDULERS TRACES,
      "clusters.0.device: "},
-    {MODELS "clusters: [{device: a30, network_device: a30_single_gpu, "
-            "num_gpus: 1}]\n" SCHEDULERS TRACES,
-     "clusters.0.usd_per_gpu_hour: a30 has no price"},
+    {MODELS "clusters: [{device: a30, num_gpus: 1, usd_per_gpu_hour: "
+            "-1}]\n" SCHEDULERS TRACES,
+     "clusters.0.usd_per_gpu_hour: -1 is out of range"},
     {MODELS "clusters: [{device: a100, network_device: h100_dgx, "
             "num_gpus: 8}]\n" SCHEDULERS TRACES,
      "c.yaml:2: clusters.0.network_device: h100_dgx holds h100 devices, not a100; name "
@@ -367,7 +367,7 @@ static const struct {
     {MODELS CLUSTERS SCHEDULERS TRACES "include: [{model: llma}]\n",
      "include.0.model: there is no model 'llma' here; the nearest is 'llama'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{trace: chats}]\n", "'chat'"},
-    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{device: a10}]\n", "'a100'"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{device: a1oo}]\n", "'a100'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{network_device: a100_dxg}]\n",
      "'a100_dgx'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{router: lot}]\n",

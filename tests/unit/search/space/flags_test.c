@@ -100,6 +100,21 @@ static void test_every_option(void)
     CU_ASSERT_PTR_NULL(strstr(text.data, "trace_file"));
 }
 
+/* Names of data/prices stay, files are found from anywhere. */
+static void test_price_files(void)
+{
+    static const char *const files[] = {"lambda", "mine.yaml", "/a/b.yml"};
+    struct search_flags flags = usual();
+    flags.gpus = "h100,h200"; /* one that has no price of its own */
+    flags.folder = "/work";
+    flags.price_files = files;
+    flags.num_price_files = 3;
+    written(&flags);
+    expect("  - {device: \"h200\", num_gpus: 8}\n"
+           "prices: [\"lambda\", \"/work/mine.yaml\", \"/a/b.yml\"]\n"
+           "schedulers:\n");
+}
+
 /* The text is a configuration whose space is not empty. */
 static void test_can_be_read(void)
 {
@@ -175,8 +190,6 @@ static void test_refusals(void)
     REFUSE(models, NULL, "--model is missing; `vidur-search --list models`");
     REFUSE(gpus, NULL, "--gpus is missing; `vidur-search --list devices`");
     REFUSE(ttft_p95, NULL, "add --ttft-p95, --tpot-p95 or --e2e-p95");
-    REFUSE(gpus, "h200",
-           "--gpus: h200 has no price in data/skus; add --price h200=USD");
     REFUSE(gpus, "h100,h100", "--gpus: 'h100' is named twice");
     REFUSE(gpus, "h10", "--gpus: ");
     REFUSE(gpus, "h100,", "--gpus: an empty name");
@@ -200,6 +213,7 @@ static void test_refusals(void)
 }
 
 VIDUR_TEST_MAIN("flags", {"the whole text", test_whole_text},
-                {"every option", test_every_option}, {"can be read", test_can_be_read},
+                {"every option", test_every_option}, {"price files", test_price_files},
+                {"can be read", test_can_be_read},
                 {"default sizes", test_default_sizes}, {"paths", test_paths},
                 {"the first given", test_first_given}, {"refusals", test_refusals})

@@ -40,6 +40,7 @@ static const char *trace_file(int num_long)
 
 struct inputs {
     const char *model, *identifier, *trace, *file, *more_of_trace, *node, *semantics;
+    const char *device, *scheduler;
 };
 
 static enum session_status run(const struct inputs *in, struct session_outcome *outcome)
@@ -49,8 +50,8 @@ static enum session_status run(const struct inputs *in, struct session_outcome *
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     fprintf(file,
             "models: [{name: %s, identifier: %s}]\n"
-            "clusters: [{device: a100, num_gpus: 2%s}]\n"
-            "schedulers: [{scheduler: vllm}]\n"
+            "clusters: [{device: %s, num_gpus: 2%s}]\n"
+            "schedulers: [{scheduler: %s}]\n"
             "traces:\n"
             "  - {name: %s, trace_file: %s, num_requests: 200%s}\n"
             "batch_sizes: [16]\ntp_dimensions: [1]\npp_dimensions: [1]\n"
@@ -59,8 +60,9 @@ static enum session_status run(const struct inputs *in, struct session_outcome *
             "max_depth: 8, min_samples_split: 2, k_fold_cv_splits: 2}\n",
             in->model ? in->model : "llama",
             in->identifier ? in->identifier : "meta-llama/Llama-2-7b-hf",
-            in->node ? in->node : "", in->trace ? in->trace : "chat", in->file,
-            in->more_of_trace ? in->more_of_trace : "",
+            in->device ? in->device : "a100", in->node ? in->node : "",
+            in->scheduler ? in->scheduler : "vllm", in->trace ? in->trace : "chat",
+            in->file, in->more_of_trace ? in->more_of_trace : "",
             in->semantics ? in->semantics : "corrected");
     fclose(file);
     const struct vidur_log log = {.write = keep_log, .level = VIDUR_LOG_INFO};
@@ -281,10 +283,38 @@ static void test_long_output(void)
     session_release(&outcome);
 }
 
+/* ---- Constants of another device ---- */
+
+static bool is_borrowed(const char *device, const char *scheduler)
+{
+    const struct inputs in = {.file = trace_file(0),
+                              .device = device,
+                              .scheduler = scheduler,
+                              .node = ", usd_per_gpu_hour: 1"};
+    char text[256];
+    struct session_outcome outcome;
+    snprintf(text, sizeof text,
+             "device %s: no kernel timings of its own; the roofline's constants are "
+             "borrowed, fitted on a100_sxm vllm-0.14.0",
+             device);
+    CU_ASSERT_EQUAL_FATAL(run(&in, &outcome), SESSION_DONE);
+    const bool noted = is_noted(&outcome.results, text);
+    session_release(&outcome);
+    return noted;
+}
+
+static void test_borrowed_constants(void)
+{
+    CU_ASSERT_TRUE(is_borrowed("a100_pcie", "vllm_v1"));
+    CU_ASSERT_FALSE(is_borrowed("a100", "vllm_v1"));   /* its own */
+    CU_ASSERT_FALSE(is_borrowed("a100_pcie", "vllm")); /* not of the engine */
+}
+
 VIDUR_TEST_MAIN("notes on inputs", {"few are cut", test_few_are_cut},
                 {"many are not cut unasked", test_many_are_not_cut_unasked},
                 {"nothing is cut", test_nothing_is_cut},
                 {"context and node", test_context_and_node},
                 {"note of a model", test_note_of_a_model},
                 {"long names", test_long_names}, {"long paths", test_long_paths},
-                {"long output", test_long_output})
+                {"long output", test_long_output},
+                {"borrowed constants", test_borrowed_constants})

@@ -150,6 +150,31 @@ static void test_answers_against_a_scan(void)
     session_release(&outcome);
 }
 
+static double fact_number(const struct vidur_results *results, const char *key)
+{
+    const char *text = vidur_results_fact(results, "trace", "u", key);
+    return text ? strtod(text, NULL) : NAN;
+}
+
+/* Prompts and outputs together cost what all tokens cost; energy is power by tokens. */
+static void check_costs_and_energy(const struct vidur_results *results,
+                                   const struct vidur_ranking_row *row)
+{
+    const double in = fact_number(results, "prefill_tokens_mean");
+    const double out = fact_number(results, "decode_tokens_mean");
+    const double joules_per_s = row->watts_per_gpu * (double)row->num_gpus;
+    const double tokens_per_s = row->max_qps * (in + out);
+    CU_ASSERT_DOUBLE_EQUAL(row->usd_per_million_input_tokens * in +
+                               row->usd_per_million_output_tokens * out,
+                           row->usd_per_million_tokens * (in + out), 1e-9);
+    CU_ASSERT(row->usd_per_million_input_tokens < row->usd_per_million_output_tokens);
+    CU_ASSERT(row->watts_per_gpu >= 60 && row->watts_per_gpu <= 400);
+    CU_ASSERT_DOUBLE_EQUAL(row->tokens_per_joule, tokens_per_s / joules_per_s, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(row->wh_per_million_tokens,
+                           joules_per_s / tokens_per_s / 3600 * 1e6, 1e-9);
+    CU_ASSERT(row->bandwidth_usage > 0 && row->bandwidth_usage <= 100);
+}
+
 static void test_rows_hang_together(void)
 {
     struct session_outcome outcome;
@@ -163,6 +188,7 @@ static void test_rows_hang_together(void)
         CU_ASSERT_DOUBLE_EQUAL(row->usd_per_hour, 4 * 2.21, 1e-12);
         CU_ASSERT_DOUBLE_EQUAL(row->qps_per_dollar, row->max_qps / row->usd_per_hour,
                                1e-12);
+        check_costs_and_energy(results, row);
         CU_ASSERT_EQUAL(row->num_gpus, 4);
         CU_ASSERT_EQUAL(row->num_replicas, 4 / row->tensor_parallel_size);
         CU_ASSERT_EQUAL(row->chunk_size, strcmp(row->scheduler, "vllm") ? 256 : 0);

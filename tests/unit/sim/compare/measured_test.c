@@ -145,7 +145,14 @@ static void test_bad_loops(void)
     } rows[] = {{"\"fp9\"", "819", "precision: 'fp9' is no precision"},
                 {"{\"experts\": 4}", "819", "precision.experts"},
                 {"\"fp8\"", "2000", "prompt_tokens: 2000 to 1024 tokens"},
-                {"\"fp8\"", "0", "prompt_tokens.min: 0; must be above 0"}};
+                {"\"fp8\"", "0", "prompt_tokens.min: 0; must be above 0"},
+                {"\"fp8\", \"pools\": 3", "819", "pools: no list of 1 to 4 pools"},
+                {"\"fp8\", \"pools\": []", "819", "pools: no list of 1 to 4 pools"},
+                {"\"fp8\", \"pools\": [{\"num_replicas\": 2}]", "819", "pools.0.role"},
+                {"\"fp8\", \"pools\": [{\"role\": \"both\"}]", "819",
+                 "pools.0.role: 'both' is no role; all, prefill or decode"},
+                {"\"fp8\", \"pools\": [{\"role\": \"all\", \"num_replicas\": 0}]",
+                 "819", "pools.0.num_replicas: 0; 1 or more"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[2048];
         struct vidur_measured_experiment *e = NULL;
@@ -291,8 +298,11 @@ static void test_published_loops(void)
     CU_ASSERT_EQUAL(count, 30);
     int pools = 0;
     for (int i = 0; i < count; i++)
-        pools += e[i].has_pools;
+        pools += e[i].num_pools == 2 && e[i].pools[0].role == VIDUR_POOL_PREFILL &&
+                 e[i].pools[1].role == VIDUR_POOL_DECODE;
     CU_ASSERT_EQUAL(pools, 12);
+    CU_ASSERT_EQUAL(e[0].pools[1].num_replicas, 3);
+    CU_ASSERT_EQUAL(e[0].pools[1].tensor_parallel_size, 4);
     CU_ASSERT_EQUAL(e[count - 1].max_num_seqs, 0);
     vidur_measured_free(e, count);
 }

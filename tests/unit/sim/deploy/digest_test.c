@@ -59,7 +59,7 @@ static void test_deployment(void)
     const size_t own = 3 * sizeof(int) + sizeof(bool) + sizeof(double) +
                        sizeof(enum vidur_memory_planner) +
                        sizeof(enum vidur_semantics) + sizeof d.router;
-    const size_t model = sizeof d.model.name + 6 * sizeof(int) + sizeof d.model.kinds +
+    const size_t model = sizeof d.model.name + 7 * sizeof(int) + sizeof d.model.kinds +
                          4 * sizeof(bool) + sizeof d.model.precision;
     const size_t device = sizeof d.device.name + sizeof d.device.kernel_system +
                           sizeof d.device.engine + 17 * sizeof(double);

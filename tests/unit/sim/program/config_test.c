@@ -123,14 +123,14 @@ static void test_default_node(void)
     struct vidur_simulation_config c;
     load_good(HEAD "cluster: {device: h100}\n" WORKLOAD, NULL, &c);
     CU_ASSERT_STRING_EQUAL(c.deployment.node.name, "h100_dgx");
-    CU_ASSERT_TRUE(c.default_node);
+    CU_ASSERT_TRUE(c.default_node[0]);
     vidur_simulation_config_release(&c);
     load_good("semantics: vidur\n" HEAD "cluster: {device: h100}\n" WORKLOAD, NULL, &c);
     CU_ASSERT_STRING_EQUAL(c.deployment.node.name, "h100_pairwise_nvlink");
-    CU_ASSERT_TRUE(c.default_node);
+    CU_ASSERT_TRUE(c.default_node[0]);
     vidur_simulation_config_release(&c);
     load_good(HEAD CLUSTER WORKLOAD, NULL, &c);
-    CU_ASSERT_FALSE(c.default_node);
+    CU_ASSERT_FALSE(c.default_node[0]);
     CU_ASSERT_TRUE(c.workload.corrected);
     vidur_simulation_config_release(&c);
 }
@@ -152,6 +152,86 @@ static void test_overrides(void)
     CU_ASSERT_STRING_EQUAL(set.sha256, plain.sha256);
     vidur_simulation_config_release(&set);
     vidur_simulation_config_release(&plain);
+}
+
+/* ---- Pools ---- */
+
+#define V1    "scheduler: {type: vllm_v1, max_num_seqs: 9}\n"
+#define POOLS "pools:\n  - role: prefill\n  - role: decode\n"
+
+/* What a pool leaves out is the top level's; without pools there is one, of all. */
+static void test_pools(void)
+{
+    struct vidur_simulation_config c;
+    load_good(HEAD CLUSTER "router: lor\n" V1 WORKLOAD, NULL, &c);
+    CU_ASSERT_EQUAL(c.fleet.num_pools, 1);
+    CU_ASSERT_EQUAL(c.fleet.pools[0].role, VIDUR_POOL_ALL);
+    CU_ASSERT_EQUAL(
+        memcmp(&c.fleet.pools[0].deployment, &c.deployment, sizeof c.deployment), 0);
+    vidur_simulation_config_release(&c);
+    load_good(HEAD CLUSTER
+              "router: lor\n" V1 WORKLOAD "pools:\n"
+              "  - {role: prefill, weight: 2.5}\n"
+              "  - role: decode\n"
+              "    router: random\n"
+              "    cluster: {device: h100, num_replicas: 3}\n"
+              "    scheduler: {max_num_batched_tokens: 77}\n"
+              "kv_transfer: {bandwidth_gb_per_s: 3, latency_us: 0, overlap: "
+              "layers}\n"
+              "first_token: prefill\n",
+              NULL, &c);
+    const struct vidur_pool *prefill = &c.fleet.pools[0];
+    const struct vidur_pool *decode = &c.fleet.pools[1];
+    CU_ASSERT_EQUAL_FATAL(c.fleet.num_pools, 2);
+    CU_ASSERT_EQUAL(prefill->role, VIDUR_POOL_PREFILL);
+    CU_ASSERT_EQUAL(prefill->weight, 2.5);
+    CU_ASSERT_STRING_EQUAL(prefill->deployment.node.name, "a100_dgx");
+    CU_ASSERT_STRING_EQUAL(prefill->deployment.router, "lor");
+    CU_ASSERT_FALSE(c.default_node[0]);
+    CU_ASSERT_EQUAL(decode->role, VIDUR_POOL_DECODE);
+    CU_ASSERT_EQUAL(decode->weight, 1);
+    CU_ASSERT_STRING_EQUAL(decode->deployment.model.name, "meta-llama/Llama-2-7b-hf");
+    CU_ASSERT_STRING_EQUAL(decode->deployment.device.name, "h100");
+    CU_ASSERT_STRING_EQUAL(decode->deployment.node.name, "h100_dgx");
+    CU_ASSERT_TRUE(c.default_node[1]);
+    CU_ASSERT_EQUAL(decode->deployment.num_replicas, 3);
+    CU_ASSERT_STRING_EQUAL(decode->deployment.router, "random");
+    CU_ASSERT_STRING_EQUAL(decode->deployment.scheduler.type, "vllm_v1");
+    CU_ASSERT_EQUAL(decode->deployment.scheduler.max_num_seqs, 9);
+    CU_ASSERT_EQUAL(decode->deployment.scheduler.max_num_batched_tokens, 77);
+    CU_ASSERT_EQUAL(c.fleet.kv_transfer.bandwidth_gb_per_s, 3);
+    CU_ASSERT_EQUAL(c.fleet.kv_transfer.latency_us, 0);
+    CU_ASSERT_EQUAL(c.fleet.kv_transfer.overlap, VIDUR_OVERLAP_LAYERS);
+    CU_ASSERT_EQUAL(c.fleet.first_token, VIDUR_FIRST_TOKEN_PREFILL);
+    vidur_simulation_config_release(&c);
+}
+
+/* Pools that name all they need leave the top level's cluster out. What a pool says of
+ * the same device keeps the node, too. */
+static void test_pools_hardware(void)
+{
+    struct vidur_simulation_config c;
+    load_good(HEAD WORKLOAD "pools: [{cluster: {device: h100}}, {weight: 2, cluster: "
+                            "{device: a100, num_replicas: 2}}]\n",
+              NULL, &c);
+    CU_ASSERT_EQUAL(c.fleet.num_pools, 2);
+    CU_ASSERT_EQUAL(c.fleet.pools[1].role, VIDUR_POOL_ALL);
+    CU_ASSERT_STRING_EQUAL(c.deployment.device.name, "h100");
+    CU_ASSERT_STRING_EQUAL(c.fleet.pools[1].deployment.node.name, "a100_dgx");
+    CU_ASSERT_EQUAL(vidur_fleet_num_replicas(&c.fleet), 3);
+    CU_ASSERT_EQUAL(vidur_fleet_pool_of(&c.fleet, 0), 0);
+    CU_ASSERT_EQUAL(vidur_fleet_pool_of(&c.fleet, 1), 1);
+    CU_ASSERT_EQUAL(vidur_fleet_pool_of(&c.fleet, 2), 1);
+    vidur_simulation_config_release(&c);
+    load_good(HEAD
+              "cluster: {device: h100, network_device: h100_pairwise_nvlink}\n" WORKLOAD
+              "pools: [{}, {cluster: {device: h100}}, {cluster: "
+              "{network_device: h100_dgx}}]\n",
+              NULL, &c);
+    CU_ASSERT_STRING_EQUAL(c.fleet.pools[1].deployment.node.name,
+                           "h100_pairwise_nvlink");
+    CU_ASSERT_STRING_EQUAL(c.fleet.pools[2].deployment.node.name, "h100_dgx");
+    vidur_simulation_config_release(&c);
 }
 
 static void test_errors_name_place_and_remedy(void)
@@ -210,6 +290,57 @@ static void test_errors_name_place_and_remedy(void)
         {HEAD CLUSTER WORKLOAD, "cluster.tensor_parallel_size=3",
          "--set cluster.tensor_parallel_size: ", "3 does not divide"},
         {HEAD "model: x\n" CLUSTER WORKLOAD, NULL, ":2: ", "model"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: 3\n", NULL, ":5: pools: ", "a list"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: []\n", NULL, ":5: pools: ", "empty"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {}, {}, {}, {}]\n", NULL,
+         ":5: pools: ", "4"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {rol: all}]\n", NULL,
+         ":5: pools.1.rol: ", "'role'"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {role: prefill}]\n", NULL,
+         ":5: pools.1.role: ", "behind a pool of role all"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: [{weight: 0}]\n", NULL,
+         ":5: pools.0.weight: ", "above 0"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {cluster: 3}]\n", NULL,
+         ":5: pools.1.cluster: ", "keys with values"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {scheduler: {max_num_seq: 3}}]\n", NULL,
+         ":5: pools.1.scheduler.max_num_seq: ", "'max_num_seqs'"},
+        {HEAD WORKLOAD "pools:\n  - cluster: {device: h100}\n  - weight: 1\n", NULL,
+         ":5: pools.1.cluster: ", "missing"},
+        {HEAD WORKLOAD "pools:\n  - cluster: {num_replicas: 2}\n", NULL,
+         ":4: pools.0.cluster.device: ", "missing"},
+        {HEAD CLUSTER WORKLOAD "pools:\n  - {}\n  - cluster:\n      device: h1000\n",
+         NULL, ":7: pools.1.cluster.device: ", "h100"},
+        {HEAD CLUSTER WORKLOAD "pools:\n  - cluster:\n      network_device: h100_dgx\n",
+         NULL, ":6: pools.0.cluster.network_device: ", "holds h100 devices, not a100"},
+        {HEAD CLUSTER WORKLOAD "pools:\n  - {}\n  - cluster:\n"
+                               "      tensor_parallel_size: 3\n",
+         NULL, ":7: pools.1.cluster.tensor_parallel_size: ", "3 does not divide"},
+        {HEAD CLUSTER WORKLOAD "pools:\n  - cluster:\n      tensor_parallel_size: 3\n",
+         NULL, ":6: pools.0.cluster.tensor_parallel_size: ", "3 does not divide"},
+        {HEAD CLUSTER V1 WORKLOAD "pools:\n  - role: decode\n  - role: prefill\n", NULL,
+         ":6: pools.0.role: ", "prefill first"},
+        {HEAD CLUSTER V1 WORKLOAD "pools:\n  - role: all\n  - role: decode\n", NULL,
+         ":7: pools.1.role: ", "role all"},
+        {HEAD CLUSTER V1 WORKLOAD "pools:\n  - role: prefill\n", NULL,
+         ":5: pools: ", "none of role decode"},
+        {HEAD CLUSTER WORKLOAD POOLS, NULL,
+         ":5: pools.0.scheduler.type: ", "cannot hand requests over"},
+        {HEAD CLUSTER V1 WORKLOAD POOLS "    scheduler:\n      type: sarathi\n", NULL,
+         ":9: pools.1.scheduler.type: ", "cannot hand requests over"},
+        {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {router: lor}]\n", NULL,
+         ":5: pools.1.router: ", "one router chooses"},
+        {HEAD CLUSTER V1 WORKLOAD "kv_transfer: {latency_us: 3}\n", NULL,
+         ":5: kv_transfer: ", "no KV cache moves here"},
+        {HEAD CLUSTER V1 WORKLOAD "first_token: prefill\n", NULL,
+         ":5: first_token: ", "no KV cache moves here"},
+        {HEAD CLUSTER V1 WORKLOAD POOLS "kv_transfer: {bandwidth_gb_per_s: 0}\n", NULL,
+         ":8: kv_transfer.bandwidth_gb_per_s: ", "above 0"},
+        {HEAD CLUSTER V1 WORKLOAD POOLS "kv_transfer: {overlap: half}\n", NULL,
+         ":8: kv_transfer.overlap: ", "layers"},
+        {HEAD CLUSTER V1 WORKLOAD POOLS "first_token: last\n", NULL,
+         ":8: first_token: ", "prefill"},
+        {HEAD CLUSTER V1 WORKLOAD POOLS, "pools.1.cluster.tensor_parallel_size=3",
+         "--set pools.1.cluster.tensor_parallel_size: ", "3 does not divide"},
         {HEAD "cluster: [1, 2\n", NULL, ":", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -287,7 +418,9 @@ static void test_reference_is_complete(void)
 
 VIDUR_TEST_MAIN("simulation config", {"defaults", test_defaults},
                 {"reads every key", test_reads_every_key},
-                {"default node", test_default_node}, {"overrides", test_overrides},
+                {"default node", test_default_node}, {"pools", test_pools},
+                {"hardware of pools", test_pools_hardware},
+                {"overrides", test_overrides},
                 {"errors name place and remedy", test_errors_name_place_and_remedy},
                 {"missing file", test_missing_file}, {"knob fields", test_knob_fields},
                 {"reference is complete", test_reference_is_complete})

@@ -198,13 +198,93 @@ static void test_prefix(void)
     }
     vidur_block_store_admit(cluster.replicas[1].store, 0, PROMPT);
     const struct vidur_router_ops *ops = begin("prefix", &state, &workload);
-    CU_ASSERT_EQUAL(state.weight, 1);
+    CU_ASSERT_EQUAL(state.prefix_weight, 1);
     CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 1);
-    state.weight = 0.6; /* -0.55 */
+    state.prefix_weight = 0.6; /* -0.55 */
     CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 2);
-    state.weight = 0.7; /* -0.475 */
+    state.prefix_weight = 0.7; /* -0.475 */
     CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 1);
     vidur_arena_fini(&arena);
+}
+
+/* ---- Weights ---- */
+
+/* Turns of a replica lie apart: of weights 5, 1 and 1 the first is not taken five times
+ * in a row. */
+static void test_weighted_round_robin(void)
+{
+    static const int32_t expected[] = {0, 0, 1, 0, 2, 0, 0};
+    static const double weights[] = {5, 1, 1};
+    const struct vidur_workload workload = {.seed = 1};
+    struct vidur_router_state state;
+    double credits[3];
+    const struct vidur_router_ops *ops = begin("round_robin", &state, &workload);
+    state.num_replicas = 3;
+    vidur_router_weigh(&state, weights, credits);
+    for (int i = 0; i < 21; i++)
+        CU_ASSERT_EQUAL(ops->pick(&state, NULL, 0), expected[i % 7]);
+}
+
+static void test_weighted_random(void)
+{
+    static const double weights[REPLICAS] = {0.5, 1.5, 1, 1};
+    struct vidur_mt19937 stream;
+    vidur_mt19937_seed(&stream, 42);
+    for (int reference = 0; reference < 2; reference++) {
+        const struct vidur_workload workload = {
+            .seed = 1, .reference_rng = reference ? &stream : NULL};
+        struct vidur_router_state state;
+        double credits[REPLICAS];
+        int counts[REPLICAS] = {0};
+        const struct vidur_router_ops *ops = begin("random", &state, &workload);
+        vidur_router_weigh(&state, weights, credits);
+        for (int i = 0; i < DRAWS; i++)
+            counts[ops->pick(&state, NULL, 0)]++;
+        for (int i = 0; i < REPLICAS; i++) /* five standard deviations */
+            CU_ASSERT(fabs(counts[i] - DRAWS * weights[i] / 4) < 155);
+    }
+}
+
+static void test_weighted_least_outstanding(void)
+{
+    static const double weights[REPLICAS] = {1, 4, 0.5, 2};
+    static const int64_t given[REPLICAS] = {2, 7, 1, 3}; /* 2 1.75 2 1.5 */
+    const struct vidur_workload workload = {.seed = 1};
+    struct vidur_router_state state;
+    struct vidur_replica_account accounts[REPLICAS] = {0};
+    struct vidur_replica replicas[REPLICAS] = {0};
+    const struct vidur_replica *list[REPLICAS];
+    double credits[REPLICAS];
+    const struct vidur_router_ops *ops = begin("lor", &state, &workload);
+    vidur_router_weigh(&state, weights, credits);
+    state.corrected = true;
+    for (int i = 0; i < REPLICAS; i++) {
+        replicas[i].account = &accounts[i];
+        accounts[i].num_assigned = given[i];
+        list[i] = &replicas[i];
+    }
+    CU_ASSERT_EQUAL(ops->pick(&state, list, 0), 3);
+    accounts[3].num_assigned = 4; /* 2 */
+    CU_ASSERT_EQUAL(ops->pick(&state, list, 0), 1);
+    accounts[1].num_assigned = 8; /* all 2: the first */
+    CU_ASSERT_EQUAL(ops->pick(&state, list, 0), 0);
+}
+
+/* Whatever the weight that all have, the order is that without any. */
+static void test_equal_weights(void)
+{
+    static const double weights[REPLICAS] = {0.7, 0.7, 0.7, 0.7};
+    static const char *const names[] = {"round_robin", "random"};
+    const struct vidur_workload workload = {.seed = 3};
+    for (int k = 0; k < 2; k++) {
+        struct vidur_router_state plain, weighted;
+        double credits[REPLICAS];
+        const struct vidur_router_ops *ops = begin(names[k], &plain, &workload);
+        begin(names[k], &weighted, &workload);
+        vidur_router_weigh(&weighted, weights, credits);
+        for (int i = 0; i < 100; i++)
+            CU_ASSERT_EQUAL(ops->pick(&plain, NULL, 0), ops->pick(&weighted, NULL, 0));
+    }
 }
 
 VIDUR_TEST_MAIN("router", {"registry", test_registry},
@@ -212,4 +292,8 @@ VIDUR_TEST_MAIN("router", {"registry", test_registry},
                 {"random, the reference's stream", test_random_reference},
                 {"least outstanding", test_least_outstanding},
                 {"power of two", test_power_of_two},
-                {"least tokens", test_least_tokens}, {"prefix", test_prefix})
+                {"least tokens", test_least_tokens}, {"prefix", test_prefix},
+                {"weighted round robin", test_weighted_round_robin},
+                {"weighted random", test_weighted_random},
+                {"weighted least outstanding", test_weighted_least_outstanding},
+                {"equal weights", test_equal_weights})

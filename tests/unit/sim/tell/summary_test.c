@@ -152,11 +152,14 @@ static struct vidur_batch_record batch(int64_t id, int replica, int stage,
 /* Batches 0 .. count - 1 in turn on both replicas, each on both stages. */
 static struct vidur_statistics *statistics_of(int count)
 {
-    struct vidur_deployment deployment = two_by_two();
+    const struct vidur_deployment deployment = two_by_two();
+    const int64_t num_blocks = 1000;
+    struct vidur_fleet fleet;
     struct vidur_statistics *statistics;
     struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_statistics_create(&statistics, &deployment, 1000, &err),
-                          0);
+    vidur_fleet_of(&fleet, &deployment);
+    CU_ASSERT_EQUAL_FATAL(
+        vidur_statistics_create(&statistics, &fleet, &num_blocks, &err), 0);
     for (int i = 0; i < count; i++)
         for (int stage = 0; stage < 2; stage++) {
             struct vidur_batch_record b = batch(i, i % 2, stage, i + stage);
@@ -373,7 +376,8 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
     static struct vidur_simulation_config config;
     double totals_s[VIDUR_NUM_OPERATOR_COLUMNS];
     struct vidur_memory_plan plan = {.fits = true, .num_blocks = 1000};
-    struct vidur_timetable timetable = {.provenance = "synthetic roofline"};
+    const struct vidur_timetable timetable = {.provenance = "synthetic roofline"};
+    const struct vidur_timetable *const timetables[] = {&timetable};
     struct vidur_workload workload = {.num_requests = 2,
                                       .num_cut = 1,
                                       .max_tokens = 512,
@@ -388,13 +392,14 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
     config.deployment.model.precision.kv_cache = VIDUR_DTYPE_fp8;
     strcpy(config.deployment.model.note, "its vision encoder is left out");
     strcpy(config.deployment.node.name, "a-node");
-    config.default_node = true;
+    config.default_node[0] = true;
+    vidur_fleet_of(&config.fleet, &config.deployment);
     config.workload.max_tokens = 512;
     config.workload.seed = 21;
     config.text = config_text;
     struct vidur_summary summary = {.config = &config,
-                                    .plan = &plan,
-                                    .timetable = &timetable,
+                                    .plans = &plan,
+                                    .timetables = timetables,
                                     .workload = &workload,
                                     .metrics = &metrics,
                                     .records = &records,

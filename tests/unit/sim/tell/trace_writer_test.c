@@ -15,8 +15,16 @@ static const char *temporary(void)
     return path;
 }
 
-static const struct vidur_deployment deployment = {.num_replicas = 2,
-                                                   .num_pipeline_stages = 3};
+static const int64_t num_blocks[] = {100, 50};
+
+static struct vidur_fleet two_of_three_stages(void)
+{
+    const struct vidur_deployment deployment = {.num_replicas = 2,
+                                                .num_pipeline_stages = 3};
+    struct vidur_fleet fleet;
+    vidur_fleet_of(&fleet, &deployment);
+    return fleet;
+}
 static const int64_t request_ids[] = {4, 7};
 static const int32_t request_tokens[] = {100, 1};
 
@@ -67,8 +75,9 @@ static void assert_number(const struct vidur_json_node *node, const char *key,
 static struct vidur_trace_writer *open_chrome(void)
 {
     struct vidur_error err = {0};
+    const struct vidur_fleet fleet = two_of_three_stages();
     struct vidur_trace_writer *writer =
-        vidur_chrome_trace_open(temporary(), &deployment, 100, &err);
+        vidur_chrome_trace_open(temporary(), &fleet, num_blocks, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(writer);
     return writer;
 }
@@ -176,8 +185,9 @@ static void test_discard_leaves_nothing(void)
 static void test_full_disk(void)
 {
     struct vidur_error err = {0};
+    const struct vidur_fleet fleet = two_of_three_stages();
     struct vidur_trace_writer *writer =
-        vidur_chrome_trace_open("/dev/full", &deployment, 100, &err);
+        vidur_chrome_trace_open("/dev/full", &fleet, num_blocks, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(writer);
     struct vidur_batch_record b = batch(0, 0, 0);
     int status = 0;

@@ -35,9 +35,10 @@ int vidur_section_fail(const struct vidur_yaml_node *mapping, const char *key,
 static const struct vidur_yaml_node *child_of(const struct vidur_yaml_node *node,
                                               const char *key)
 {
-    return vidur_yaml_kind(node) == VIDUR_YAML_IS_SEQUENCE
-               ? vidur_yaml_item(node, atoi(key))
-               : vidur_yaml_get(node, key);
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE)
+        return vidur_yaml_get(node, key);
+    return strspn(key, "0123456789") == strlen(key) ? vidur_yaml_item(node, atoi(key))
+                                                    : NULL;
 }
 
 int vidur_section_locate(const struct vidur_yaml_node *section, const char *prefix,

@@ -28,6 +28,15 @@ enum vidur_memory_planner {
     VIDUR_PLANNER_EXACT
 };
 
+/* Who is served first: who came first, or who has the lowest value of priority. */
+typedef enum {
+    VIDUR_SCHEDULING_FCFS,
+    VIDUR_SCHEDULING_PRIORITY
+} vidur_scheduling_policy;
+
+/* "fcfs", "priority": for its values in order; ends with NULL. */
+extern const char *const vidur_scheduling_policy_names[];
+
 /*
  * Scheduler knobs. Which of them a scheduler uses, it says itself (knobs in
  * <vidur/scheduler.h>). Declared once; the list feeds the struct, the YAML schema and
@@ -46,7 +55,8 @@ enum vidur_memory_planner {
     X(int, max_num_seqs, 128, 1)                                                       \
     X(double, gpu_memory_utilization, 0.9, 0)                                          \
     X(bool, prefix_caching, true, 0)                                                   \
-    X(bool, async_scheduling, true, 0)
+    X(bool, async_scheduling, true, 0)                                                 \
+    X(vidur_scheduling_policy, scheduling_policy, VIDUR_SCHEDULING_FCFS, 0)
 
 /* A knob, where one is spoken of. */
 enum vidur_knob {
@@ -66,9 +76,12 @@ struct vidur_scheduler_config {
 
 /* As in configurations; "" of VIDUR_KNOB_NONE. */
 const char *vidur_knob_name(enum vidur_knob knob);
-/* 0 of VIDUR_KNOB_NONE; a bool's is 0 or 1. */
+/* 0 of VIDUR_KNOB_NONE; a bool's is 0 or 1, a word's its index in the knob's words. */
 double vidur_knob_value(const struct vidur_scheduler_config *config,
                         enum vidur_knob knob);
+/* Of a knob whose values are words: these, in their order, up to a NULL. NULL: its
+ * values are numbers. */
+const char *const *vidur_knob_words(enum vidur_knob knob);
 
 /* The routers, in a fixed order: the name of one and which replica it picks; NULL
  * behind the last. */

@@ -23,6 +23,14 @@ struct vidur_sustained {
     bool kept_up;
 };
 
+/* A class of traffic. */
+struct vidur_class_metrics {
+    int64_t num_requests;
+    int64_t num_completed;
+    struct vidur_distribution ttft, tpot; /* seconds */
+    double goodput_per_s; /* NaN: no joint objective is about the class */
+};
+
 /* KV caches that moved into a pool, as far as their transfers have begun. */
 struct vidur_transfer_metrics {
     int64_t count;
@@ -56,8 +64,17 @@ struct vidur_metrics {
     /* By SLO of the run, seconds: the quantile that its limit is for. A request that
      * never gets there is infinitely late, so it may be INFINITY; a run that was
      * stopped early tells of what it measured alone. NaN where nothing was measured,
-     * and beyond the run's SLOs. */
+     * and beyond the run's SLOs. Of a joint objective no seconds but a share of the
+     * limits. */
     double slo_value[VIDUR_MAX_SLOS];
+    /* By joint objective: its latency that most requests are too late in, the first
+     * among equals. VIDUR_NUM_LATENCIES: none is, or the SLO is no joint one. */
+    enum vidur_latency slo_missed[VIDUR_MAX_SLOS];
+    /* Completed requests that meet all joint objectives about them, of which there is
+     * one at least, over the simulated time. NaN: the run has no joint objective. */
+    double goodput_per_s;
+    int num_classes; /* of the workload */
+    struct vidur_class_metrics classes[VIDUR_MAX_CLASSES];
     /* throughput over the simulated time, which begins at the workload's time 0 */
     double simulated_time_s;
     double requests_per_s;

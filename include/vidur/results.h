@@ -62,6 +62,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, full_batch_fraction, 0, "1", "batches at the batch size cap")              \
     X(REAL, blocked_on_memory_fraction, 0, "1", "rounds ended by a lack of KV blocks") \
     X(REAL, mean_waiting_requests, 0, "1", "requests waiting, time-weighted mean")     \
+    X(REAL, goodput_per_s, 0, "1/s", "requests that meet all joint SLOs; NaN: none")   \
     X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")           \
     X(REAL, prefill_busy, 0, "%", "of two pools: the one that prefills, busy")         \
     X(REAL, decode_busy, 0, "%", "of two pools: the one that decodes, busy")           \
@@ -101,6 +102,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, gpu_memory_utilization, 0, "1", "vllm_v1's share of memory; 0: none")      \
     X(FLAG, prefix_caching, 0, "1", "vllm_v1 with prefix caching")                     \
     X(FLAG, async_scheduling, 0, "1", "vllm_v1 with async scheduling")                 \
+    X(INT, scheduling_policy, 0, "1", "vllm_v1's: 0 fcfs, 1 priority")                 \
     X(INT, num_replicas, 0, "1", "replicas in use; of two pools: units of both")       \
     X(INT, num_gpus, 0, "1", "devices in use")                                         \
     X(TEXT, pools, 128, "", "2 x TP4 h100 prefill + 1 x TP8 h200 decode; empty: one")  \
@@ -179,19 +181,45 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
 #define VIDUR_FIELD_FLAG(name, size)                     int8_t name;
 #define VIDUR_FIELD(kind, name, size, unit, description) VIDUR_FIELD_##kind(name, size)
 
+/* Of each class of traffic, under its name: chat_ttft_p50_s.
+ * X(name, unit, description) */
+#define VIDUR_CLASS_COLUMNS(X)                                                         \
+    X(requests, "1", "requests")                                                       \
+    X(ttft_p50_s, "s", "time to first token, median")                                  \
+    X(ttft_p90_s, "s", "time to first token, 0.9 quantile")                            \
+    X(ttft_p95_s, "s", "time to first token, 0.95 quantile")                           \
+    X(ttft_p99_s, "s", "time to first token, 0.99 quantile")                           \
+    X(tpot_p50_s, "s", "time per output token, median")                                \
+    X(tpot_p90_s, "s", "time per output token, 0.9 quantile")                          \
+    X(tpot_p95_s, "s", "time per output token, 0.95 quantile")                         \
+    X(tpot_p99_s, "s", "time per output token, 0.99 quantile")                         \
+    X(goodput_per_s, "1/s", "requests that meet all joint SLOs about them")
+
+enum vidur_class_column {
+#define X(name, unit, description) VIDUR_CLASS_COLUMN_##name,
+    VIDUR_CLASS_COLUMNS(X)
+#undef X
+        VIDUR_NUM_CLASS_COLUMNS
+};
+
 /*
  * slo_s: the quantiles that SLOs are about and that the lists lack, seconds, ordered by
  * their columns' names (tpot_p99_9_s); NaN: not known. In a run that came to its end a
- * request that never got there counts as infinitely late.
+ * request that never got there counts as infinitely late. A joint SLO's is no time but
+ * a share of its limits (goodput_ttft_tpot_p95_worst).
+ * class_s: of the classes of the search's mixes, in the order of their names; NaN where
+ * a row's workload has no such class.
  */
 struct vidur_ranking_row {
     VIDUR_RANKING_COLUMNS(VIDUR_FIELD)
     double slo_s[VIDUR_MAX_SLOS];
+    double class_s[VIDUR_MAX_CLASSES][VIDUR_NUM_CLASS_COLUMNS];
 };
 
 struct vidur_probe_row {
     VIDUR_PROBE_COLUMNS(VIDUR_FIELD)
     double slo_s[VIDUR_MAX_SLOS];
+    double class_s[VIDUR_MAX_CLASSES][VIDUR_NUM_CLASS_COLUMNS];
 };
 
 enum vidur_column_kind {
@@ -210,9 +238,13 @@ struct vidur_column {
     uint32_t size;   /* bytes in the struct */
 };
 
-/* Static tables in the order of the lists above, and VIDUR_MAX_SLOS more for slo_s,
- * called slo_0_s and so on here; files have those that SLOs use, under names that say
- * what they hold. Thread-safe. */
+/* Static tables in the order of the lists above, and VIDUR_NUM_PLACES more: for slo_s,
+ * called slo_0_s and so on here, and for class_s, class_0_requests and so on; files
+ * have those that SLOs and classes use, under names that say what they hold.
+ * Thread-safe. */
+enum {
+    VIDUR_NUM_PLACES = VIDUR_MAX_SLOS + VIDUR_MAX_CLASSES * VIDUR_NUM_CLASS_COLUMNS
+};
 const struct vidur_column *vidur_ranking_columns(int *count);
 const struct vidur_column *vidur_probe_columns(int *count);
 
@@ -242,12 +274,14 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
  *
  *   section    name          key = value
  *   slo        ttft_p90      metric, quantile, limit_s; the name is what limiting_slo
- *                            and violated_slo say
+ *                            and violated_slo say. Of a joint one metric is goodput,
+ *                            limit_s 1, and limits has them; class: of that alone
+ *   class      as in columns shares (of which workload's requests)
  *   model      as in rows    identifier (of the spec or on a hub), precision and
  *                            kv_cache_dtype (of its checkpoint, as in rows),
  *                            max_position_embeddings, and what else helps
- *   trace      as in rows    file, lengths, arrivals, num_requests, cut_requests (of
- *                            them, longer than max_tokens and cut to it), max_tokens,
+ *   trace      as in rows    mix (its classes), file, lengths, arrivals, num_requests,
+ * cut_requests (of them, longer than max_tokens and cut to it), max_tokens,
  *                            prefill_tokens_mean, decode_tokens_mean, note
  *   device     as in rows    usd_per_gpu_hour (absent: no price known), price_provider,
  *                            price_term, price_source, price_date, memory_gib, tdp_w

@@ -4,6 +4,7 @@
 #include <vidur/deployment.h>
 #include <vidur/error.h>
 #include <vidur/memory_plan.h>
+#include <vidur/slo.h>
 
 #include <math.h>
 #include <stdbool.h>
@@ -49,7 +50,8 @@ struct vidur_request_table {
     int32_t *next;          /* link of the waiting queues, and in a group */
     int32_t *place;         /* in a group */
     uint8_t *flags;
-    double *last_done_s; /* when its last iteration ended; -1: none */
+    const uint8_t *class_of; /* class of traffic; NULL: there is one */
+    double *last_done_s;     /* when its last iteration ended; -1: none */
     double *scheduled_at_s;
     double *prefill_completed_at_s;
     double *completed_at_s;
@@ -88,6 +90,9 @@ struct vidur_replica {
     /* waiting requests: a linked list */
     int32_t queue_head, queue_tail;
     int64_t queue_length;
+    bool by_priority; /* the list is sorted, by priority and then by arrival */
+    uint8_t rank_of_class[VIDUR_MAX_CLASSES]; /* lower ones first */
+    int32_t rank_tail[VIDUR_MAX_CLASSES]; /* by rank; VIDUR_NO_REQUEST: none waits */
     int64_t num_coming; /* given to the replica, not seen by its scheduler yet */
     /* prompt and output of all requests that it was given, less what is processed */
     int64_t tokens_left;
@@ -249,6 +254,9 @@ static inline int32_t vidur_queue_head(const struct vidur_replica *replica)
 }
 
 int32_t vidur_queue_pop(struct vidur_replica *replica);
+/* The one behind `before`, which may be VIDUR_NO_REQUEST: the head. */
+int32_t vidur_queue_take(struct vidur_replica *replica, int32_t before);
+/* By priority, both put a request where its priority and arrival say. */
 void vidur_queue_push_back(struct vidur_replica *replica, int32_t request);
 /* Not counted as an arrival: for requests that come back. */
 void vidur_queue_push_front(struct vidur_replica *replica, int32_t request);
@@ -292,6 +300,9 @@ static inline int32_t vidur_running_pop_last(struct vidur_replica *replica)
     return replica->running[--replica->running_end];
 }
 
+/* The request of the lowest priority, the last to arrive among equals, but for
+ * `except`; VIDUR_NO_REQUEST: there is no other. There are no groups in the list. */
+int32_t vidur_running_pop_least(struct vidur_replica *replica, int32_t except);
 void vidur_running_push_back(struct vidur_replica *replica, int32_t item);
 void vidur_running_push_front(struct vidur_replica *replica, int32_t item);
 /* Puts a group's requests, in their order, at the front of the list. */

@@ -43,7 +43,8 @@ struct vidur_simulation_config {
     struct vidur_workload_config workload;
     struct vidur_estimator_config estimator;
     struct vidur_output_config output;
-    double time_limit_s; /* simulated; 0: none */
+    struct vidur_slo_list slos; /* of all requests, then those of classes */
+    double time_limit_s;        /* simulated; 0: none */
     enum vidur_tbt_definition tbt_definition;
     /* where it came from */
     char path[1024];
@@ -92,6 +93,17 @@ const struct vidur_yaml_field *vidur_kv_transfer_section(void);
 int vidur_scheduler_config_read(const struct vidur_yaml_node *section,
                                 struct vidur_scheduler_config *scheduler,
                                 struct vidur_error *err);
+
+/* An objective, a vidur_yaml_reader of a struct vidur_slo: `metric`, `quantile` and
+ * `limit_s`, or `all` with a limit by metric, and `quantile`. */
+int vidur_slo_read(const struct vidur_yaml_node *node, void *slo,
+                   struct vidur_error *err);
+
+/* Adds the SLOs in `slos:` of each element of `classes`, a list with those of the
+ * workload in their order, and checks that no two in the list are on the same. */
+int vidur_class_slos_read(const struct vidur_yaml_node *classes,
+                          const struct vidur_workload_config *workload,
+                          struct vidur_slo_list *slos, struct vidur_error *err);
 
 /* "by_semantics", "vidur", "exact": for enum vidur_memory_planner's values in order;
  * ends with NULL. */

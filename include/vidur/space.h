@@ -88,6 +88,8 @@ struct vidur_search_trace {
     double start_qps;
     bool auto_requests; /* as many of the workload's requests as a steady state needs */
     uint64_t content;   /* a hash of the files it names */
+    /* the configuration's, then those of the classes of a mix */
+    struct vidur_slo_list slos;
 };
 
 struct vidur_search_rule; /* of `include:` or `exclude:`; rules.h */
@@ -212,6 +214,8 @@ struct vidur_search_config {
     int num_served;
     struct vidur_search_rule *includes, *excludes;
     int num_includes, num_excludes;
+    /* Of all requests of every trace; none where all traces have SLOs of classes alone.
+     * Runs are judged by their trace's. */
     struct vidur_slo *slos;
     int num_slos;
     struct vidur_search_settings search;
@@ -248,9 +252,6 @@ int vidur_search_config_read(struct vidur_search_config *config,
                              const struct vidur_search_source *source,
                              struct vidur_error *err);
 void vidur_search_config_release(struct vidur_search_config *config);
-
-/* "ttft_p99": how results name an SLO. */
-void vidur_slo_name(const struct vidur_slo *slo, char *out, size_t size);
 
 /* ---- The space ---- */
 

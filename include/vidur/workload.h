@@ -5,6 +5,7 @@
 #include <vidur/error.h>
 #include <vidur/sessions.h>
 #include <vidur/shared_prefix.h>
+#include <vidur/slo.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,7 @@ enum vidur_workload_type {
     VIDUR_WORKLOAD_SYNTHETIC,     /* lengths + arrivals */
     VIDUR_WORKLOAD_TRACE_REPLAY,  /* a file with arrival times and lengths */
     VIDUR_WORKLOAD_SHARED_PREFIX, /* ENGINE.md section 4 */
+    VIDUR_WORKLOAD_MIX,           /* lengths of several classes + arrivals */
     VIDUR_WORKLOAD_SESSIONS       /* conversations; arrivals are those of sessions */
 };
 
@@ -59,6 +61,15 @@ struct vidur_arrivals_config {
     double time_scale_factor;
 };
 
+/* A class of traffic in a mix: each request is of one, drawn by the shares. */
+struct vidur_class_config {
+    char name[VIDUR_CLASS_NAME]; /* letters, digits and _ */
+    double share;                /* of the requests, in proportion to the others' */
+    int priority;   /* lower values first, under scheduling_policy priority */
+    int max_tokens; /* cap on its requests; 0: the workload's */
+    struct vidur_lengths_config lengths;
+};
+
 struct vidur_workload_config {
     enum vidur_workload_type type;
     uint64_t seed;
@@ -72,6 +83,8 @@ struct vidur_workload_config {
     struct vidur_arrivals_config arrivals;
     struct vidur_shared_prefix_config shared_prefix;
     struct vidur_sessions_config sessions;
+    int num_classes; /* of a mix, which has no lengths of its own */
+    struct vidur_class_config classes[VIDUR_MAX_CLASSES];
     /* trace_replay */
     char file[1024];
     double prefill_scale_factor;
@@ -80,6 +93,12 @@ struct vidur_workload_config {
 };
 
 struct vidur_mt19937;
+
+/* A class of traffic. */
+struct vidur_traffic_class {
+    char name[VIDUR_CLASS_NAME];
+    int priority; /* lower values first, where the scheduler looks at it */
+};
 
 /* Requests in order of arrival, as arrays. Read-only for simulators; hot data. */
 struct vidur_workload {
@@ -96,6 +115,9 @@ struct vidur_workload {
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
     const bool *is_cut;
+    const uint8_t *class_of; /* an index of classes; NULL: the run has none */
+    int num_classes;
+    struct vidur_traffic_class classes[VIDUR_MAX_CLASSES];
     struct vidur_prompts prompts;    /* .prompt NULL: no two requests share a prefix */
     struct vidur_load_stages stages; /* .count 0: the run has none */
     /* .count 0: there are none. Else arrived_at_s is when a request's session starts:
@@ -126,6 +148,12 @@ int vidur_lengths_config_read(const struct vidur_yaml_node *section,
 int vidur_arrivals_config_read(const struct vidur_yaml_node *section,
                                struct vidur_arrivals_config *arrivals,
                                struct vidur_error *err);
+
+/* What a class is before it is read: lengths with their defaults. */
+extern const struct vidur_class_config vidur_class_defaults;
+
+/* Whether a class may be called so. */
+bool vidur_class_name_is_good(const char *name);
 
 /* Whether the process has a rate, which can be changed; false for an unknown type. */
 bool vidur_arrivals_have_rate(const struct vidur_arrivals_config *arrivals);

@@ -55,7 +55,7 @@ function axis(title, values, options) {
 
 function describe(row) {
   return [configuration(row), `${hasTarget(row) ? num3(row.target_qps) : qpsText(row)} QPS, ${num3(row.value)} ${valueTitle(row.group)}`,
-    data.latencies.map((slo) => `${slo.title} ${time(row[slo.column])}`).join(", "),
+    data.latencies.map((slo) => `${slo.title} ${sloValue(row[slo.column], slo)}`).join(", "),
     `limited by ${row.bottleneck}`];
 }
 
@@ -123,7 +123,7 @@ function ring(best, x, y) {
 
 /* The SLO on a metric, or what stands in where there is none. */
 function sloOf(usual) {
-  return data.slos.find((slo) => slo.metric === usual.metric && rows.some((row) => known(row[slo.column]))) || usual;
+  return data.slos.find((slo) => slo.metric === usual.metric && !slo.class && rows.some((row) => known(row[slo.column]))) || usual;
 }
 
 function drawPareto(id, list, best, slo) {

@@ -138,13 +138,18 @@ function counts(group) {
 
 /* The words for an SLO's short name, as rows have it. */
 function sloTitle(name) {
-  const slo = data.slos.find((item) => item.name === name);
-  return slo ? slo.title : name || "-";
+  const [, plain, missed] = /^(.*?)( \(.*\))?$/.exec(name || ""); /* of a joint SLO: what is missed */
+  const slo = data.slos.find((item) => item.name === plain);
+  return slo ? slo.title + (missed || "") : name || "-";
 }
+
+/* A joint SLO's value is a share of its limits. */
+const sloValue = (value, slo) => (slo.limits ? percentOf(value) : time(value));
+const sloLimit = (slo) => slo.limits || time(slo.limit_s);
 
 /* An ok row's quantile, by the rule of vidur_number_latency. */
 function latencyText(row, slo) {
-  if (known(row[slo.column])) return time(row[slo.column]);
+  if (known(row[slo.column])) return sloValue(row[slo.column], slo);
   return ["tbt", "tpot"].includes(slo.metric) && !known(row[`${slo.metric}_p50_s`]) ? "nothing to measure" : "not recorded";
 }
 

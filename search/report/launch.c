@@ -188,9 +188,13 @@ static void add_engine_argument(struct vidur_launch *launch,
 {
     const enum vidur_knob knob = argument->knob;
     const double value = knob_of(row, ops, knob);
+    const char *const *words = vidur_knob_words(knob);
     if (knob == VIDUR_KNOB_NONE)
         ARGUMENT(launch, " %s", argument->flag);
-    else if (!is_switch(knob) && value > 0)
+    else if (words) { /* the first is what the engine does by itself */
+        if (value == 1)
+            ARGUMENT(launch, " %s %s", argument->flag, words[1]);
+    } else if (!is_switch(knob) && value > 0)
         ARGUMENT(launch, " %s %.10g", argument->flag, value);
     else if (is_switch(knob) && !isnan(row->gpu_memory_utilization)) /* else unknown */
         ARGUMENT(launch, " %s", value > 0 ? argument->flag : argument->flag_if_off);

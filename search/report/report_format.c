@@ -68,11 +68,27 @@ struct vidur_number vidur_number_time(double value_s)
     return number;
 }
 
+struct vidur_number vidur_number_slo(const struct vidur_ranking_row *row,
+                                     const struct vidur_report_slo *slo)
+{
+    const double value = vidur_row_latency(row, slo);
+    return slo->limits ? vidur_number_percent(100 * value) : vidur_number_time(value);
+}
+
+struct vidur_number vidur_number_limit(const struct vidur_report_slo *slo)
+{
+    struct vidur_number number = vidur_number_time(slo->limit_s);
+    if (slo->limits)
+        snprintf(number.text, sizeof number.text, "%.*s", (int)sizeof number.text - 1,
+                 slo->limits);
+    return number;
+}
+
 struct vidur_number vidur_number_latency(const struct vidur_ranking_row *row,
                                          const struct vidur_report_slo *slo)
 {
     const double value = vidur_row_latency(row, slo);
-    struct vidur_number number = vidur_number_time(value);
+    struct vidur_number number = vidur_number_slo(row, slo);
     if (isnan(value))
         snprintf(number.text, sizeof number.text, "%s",
                  vidur_row_has_no_samples(row, slo) ? "nothing to measure"
@@ -184,13 +200,34 @@ static bool is_acronym(const char *metric)
     return false;
 }
 
+void vidur_format_class(const struct vidur_report_model *model,
+                        const struct vidur_ranking_row *row, int class, char *text,
+                        size_t size)
+{
+    const double *values = row->class_s[class];
+    const double goodput = values[VIDUR_CLASS_COLUMN_goodput_per_s];
+    text[0] = 0;
+    if (isnan(values[VIDUR_CLASS_COLUMN_requests]))
+        return;
+    snprintf(text, size, "%s: %.0f requests, TTFT P95 %s, TPOT P95 %s%s%s%s",
+             model->classes.name[class], values[VIDUR_CLASS_COLUMN_requests],
+             vidur_number_time(values[VIDUR_CLASS_COLUMN_ttft_p95_s]).text,
+             vidur_number_time(values[VIDUR_CLASS_COLUMN_tpot_p95_s]).text,
+             isnan(goodput) ? "" : ", goodput ",
+             isnan(goodput) ? "" : vidur_number3(goodput).text,
+             isnan(goodput) ? "" : "/s");
+}
+
 void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_t size)
 {
     const bool acronym = is_acronym(slo->metric);
     char percentile[64];
     slo_percentile(slo->quantile, percentile, sizeof percentile);
-    snprintf(text, size, "%s P%s", slo->metric, percentile);
-    for (char *at = text; *at && *at != ' '; at++)
+    const int used =
+        snprintf(text, size, "%s%s", slo->class_name ? slo->class_name : "",
+                 slo->class_name ? " " : "");
+    snprintf(text + used, size - (size_t)used, "%s P%s", slo->metric, percentile);
+    for (char *at = text + used; *at && *at != ' '; at++)
         *at = *at == '_' ? ' ' : acronym ? (char)toupper((unsigned char)*at) : *at;
 }
 
@@ -199,10 +236,12 @@ void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,
 {
     char percentile[64];
     slo_percentile(slo->quantile, percentile, sizeof percentile);
+    const char *class = slo->class_name ? slo->class_name : "";
+    const char *space = slo->class_name ? " " : "";
     if (strcmp(slo->metric, "scheduling_delay") == 0)
-        snprintf(text, size, "delay P%s", percentile);
+        snprintf(text, size, "%s%sdelay P%s", class, space, percentile);
     else if (strcmp(slo->metric, "e2e_normalized") == 0)
-        snprintf(text, size, "E2E/tok P%s", percentile);
+        snprintf(text, size, "%s%sE2E/tok P%s", class, space, percentile);
     else
         vidur_format_slo_name(slo, text, size);
 }

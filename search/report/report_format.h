@@ -25,6 +25,11 @@ struct vidur_number vidur_number_time(double value_s);
 /* An ok row's quantile; "not recorded" where its file is too old to have it. */
 struct vidur_number vidur_number_latency(const struct vidur_ranking_row *row,
                                          const struct vidur_report_slo *slo);
+/* The value in tables, where "-" is enough; a joint SLO's is a share of its limits. */
+struct vidur_number vidur_number_slo(const struct vidur_ranking_row *row,
+                                     const struct vidur_report_slo *slo);
+/* "2 s", of a joint SLO "ttft 1 s, tpot 0.04 s". */
+struct vidur_number vidur_number_limit(const struct vidur_report_slo *slo);
 struct vidur_number vidur_number_percent(double value); /* "12.3 %" */
 /* What a row serves at most: "30.2", "30.2 (28.9 to 31.0)" where its search was
  * replicated, ">= 30.2" (as one sign) where no load failed; with a "*" where it saw a
@@ -47,6 +52,11 @@ void vidur_format_engine(const struct vidur_ranking_row *row, char *text, size_t
 void vidur_format_configuration(const struct vidur_ranking_row *row, char *text,
                                 size_t size);
 /* "ttft_p90" -> "TTFT P90", "tpot_p99.9" -> "TPOT P99.9"; unknown names stay. */
+/* "rag: 102 requests, TTFT P95 664 ms, TPOT P95 41 ms, goodput 1.2/s": a class of the
+ * model's; "" where the row's workload does not have it. */
+void vidur_format_class(const struct vidur_report_model *model,
+                        const struct vidur_ranking_row *row, int class, char *text,
+                        size_t size);
 void vidur_format_slo_name(const struct vidur_report_slo *slo, char *text, size_t size);
 /* The same for the header of a narrow column: "delay P99", "E2E/tok P75". */
 void vidur_format_slo_header(const struct vidur_report_slo *slo, char *text,

@@ -13,7 +13,8 @@
 
 /*
  * {meta: {...}, facts: [[section, name, key, value]...],
- *  slos: [{name, title, header, metric, column, quantile, limit_s}...],
+ *  slos: [{name, title, header, metric, column, quantile, limit_s, and of joint ones
+ *    limits, of a class's class}...],
  *  latencies: [as slos...],                                    what tables show
  *  columns: [{name, unit, description, kind}...], rows: [[cell...]...],
  *  groups: [{model, trace, first, count, best, second, counts}...],   rows by index
@@ -94,6 +95,10 @@ static void put_slos(struct vidur_json_writer *json, const char *name,
         vidur_json_put_string(json, "column", slos[i].column);
         vidur_json_put_double(json, "quantile", slos[i].quantile);
         vidur_json_put_double(json, "limit_s", slos[i].limit_s);
+        if (slos[i].limits)
+            vidur_json_put_string(json, "limits", slos[i].limits);
+        if (slos[i].class_name)
+            vidur_json_put_string(json, "class", slos[i].class_name);
         vidur_json_end(json);
     }
     vidur_json_end(json);

@@ -96,23 +96,47 @@ static int print_answers(FILE *out, const struct vidur_report_model *model,
     return failed;
 }
 
+/* A line of words and texts from the results: WORDS, text, WORDS, text... ends with
+ * NULL. */
+static void print_line(const struct vidur_printer *to, const char *const *parts)
+{
+    for (int i = 0; parts[i]; i++)
+        if (i % 2 == 0)
+            fputs(parts[i], to->out);
+        else
+            vidur_print_text(to, parts[i]);
+}
+
 static void print_slos(const struct vidur_printer *to,
                        const struct vidur_report_model *model,
                        const struct vidur_ranking_row *row)
 {
+    bool any = false;
     for (int i = 0; i < model->num_slos; i++) {
         const struct vidur_report_slo *slo = &model->slos[i];
         char name[64];
+        if (!vidur_row_has_slo(row, slo))
+            continue;
         vidur_format_slo_name(slo, name, sizeof name);
-        fputs(i                           ? ", "
+        fputs(any                         ? ", "
               : vidur_row_has_target(row) ? "Latency at that load: "
                                           : "Latency at the maximum: ",
               to->out);
         vidur_print_text(to, name);
         fprintf(to->out, " %s (limit %s)", vidur_number_latency(row, slo).text,
-                vidur_number_time(slo->limit_s).text);
+                vidur_number_limit(slo).text);
+        any = true;
     }
-    fputs(model->num_slos > 0 ? ".\n" : "", to->out);
+    fputs(any ? ".\n" : "", to->out);
+    if (!isnan(row->goodput_per_s))
+        fprintf(to->out, "Goodput: %s requests/s meet all joint limits.\n",
+                vidur_number3(row->goodput_per_s).text);
+    for (int i = 0; i < model->classes.count; i++) {
+        char class[256];
+        vidur_format_class(model, row, i, class, sizeof class);
+        if (class[0])
+            print_line(to, (const char *const[]){"Class ", class, ".\n", NULL});
+    }
 }
 
 static void print_launch(const struct vidur_printer *to,
@@ -152,17 +176,6 @@ static int print_tables(const struct vidur_printer *to,
         return -1;
     fputs("\n</details>\n", to->out);
     return 0;
-}
-
-/* A line of words and texts from the results: WORDS, text, WORDS, text... ends with
- * NULL. */
-static void print_line(const struct vidur_printer *to, const char *const *parts)
-{
-    for (int i = 0; parts[i]; i++)
-        if (i % 2 == 0)
-            fputs(parts[i], to->out);
-        else
-            vidur_print_text(to, parts[i]);
 }
 
 /* "Costs: ...", "Price: ..." and so on, a line of a list each. */

@@ -119,6 +119,12 @@ double vidur_row_latency(const struct vidur_ranking_row *row,
     return value;
 }
 
+bool vidur_row_has_slo(const struct vidur_ranking_row *row,
+                       const struct vidur_report_slo *slo)
+{
+    return !slo->class_name || !isnan(vidur_row_latency(row, slo));
+}
+
 bool vidur_row_has_no_samples(const struct vidur_ranking_row *row,
                               const struct vidur_report_slo *slo)
 {
@@ -454,16 +460,45 @@ static double fact_number(const struct vidur_results *results, const char *name,
     return text && end != text ? value : NAN;
 }
 
+static void find_slo_column(const struct vidur_named_columns *columns,
+                            struct vidur_report_slo *slo)
+{
+    const struct vidur_column *column =
+        vidur_column_find(columns->columns, columns->count, slo->column);
+    slo->offset =
+        column && column->kind == VIDUR_COLUMN_REAL ? (int64_t)column->offset : -1;
+}
+
 static struct vidur_report_slo make_slo(const struct vidur_named_columns *columns,
                                         const char *name, const char *metric,
                                         double quantile)
 {
-    struct vidur_report_slo slo = {name, metric, quantile, NAN, "", -1};
+    struct vidur_report_slo slo = {.name = name,
+                                   .metric = metric,
+                                   .quantile = quantile,
+                                   .limit_s = NAN,
+                                   .offset = -1};
     slo_column_name(metric, quantile, slo.column, sizeof slo.column);
-    const struct vidur_column *column =
-        vidur_column_find(columns->columns, columns->count, slo.column);
-    if (column && column->kind == VIDUR_COLUMN_REAL)
-        slo.offset = column->offset;
+    find_slo_column(columns, &slo);
+    return slo;
+}
+
+/* An SLO of the facts. */
+static struct vidur_report_slo read_slo(const struct vidur_named_columns *columns,
+                                        const struct vidur_results *results,
+                                        const struct vidur_result_fact *fact)
+{
+    const char *class_name = vidur_results_fact(results, "slo", fact->name, "class");
+    const char *limits = vidur_results_fact(results, "slo", fact->name, "limits");
+    const bool joint = strcmp(fact->value, SLO_METRIC_JOINT) == 0;
+    struct vidur_report_slo slo = make_slo(
+        columns, fact->name, fact->value, fact_number(results, fact->name, "quantile"));
+    slo.limit_s = fact_number(results, fact->name, "limit_s");
+    slo.limits = joint ? limits : NULL;
+    slo.class_name = class_name;
+    if (joint || class_name)
+        slo_column_of_name(fact->name, joint, slo.column, sizeof slo.column);
+    find_slo_column(columns, &slo);
     return slo;
 }
 
@@ -496,6 +531,7 @@ static int make_slos(struct vidur_report_model *model, struct vidur_error *err)
     int count;
     const struct vidur_column *all = vidur_ranking_columns(&count);
     vidur_named_columns_make(&columns, all, count, results);
+    model->classes = columns.classes;
     model->slos = calloc((size_t)results->num_facts + 1, sizeof *model->slos);
     if (!model->slos)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a report");
@@ -504,9 +540,7 @@ static int make_slos(struct vidur_report_model *model, struct vidur_error *err)
         if (strcmp(fact->section, "slo") != 0 || strcmp(fact->key, "metric") != 0)
             continue;
         struct vidur_report_slo *slo = &model->slos[model->num_slos++];
-        *slo = make_slo(&columns, fact->name, fact->value,
-                        fact_number(results, fact->name, "quantile"));
-        slo->limit_s = fact_number(results, fact->name, "limit_s");
+        *slo = read_slo(&columns, results, fact);
         show_latency(model, slo);
     }
     const struct vidur_report_slo usual[] = {

@@ -33,6 +33,8 @@ struct vidur_report_slo {
     double quantile, limit_s;
     char column[VIDUR_SLO_COLUMN_NAME]; /* "ttft_p90_s" */
     int64_t offset; /* of the quantile in a ranking row; -1: in none of its columns */
+    const char *limits; /* of a joint one, whose value is a share of them; or NULL */
+    const char *class_name; /* that it is about; NULL: all requests */
 };
 
 struct vidur_report_group {
@@ -84,6 +86,7 @@ struct vidur_report_model {
      * is on these and there is room; limit_s is NaN for those. */
     struct vidur_report_slo latencies[VIDUR_MAX_SLOS];
     int num_latencies;
+    struct class_columns classes; /* of traffic, as their places in rows */
     struct vidur_report_group *groups;
     int num_groups;
     struct vidur_report_sku *skus; /* by group, best first */
@@ -112,6 +115,9 @@ bool vidur_same_configuration(const struct vidur_ranking_row *a,
                               const struct vidur_ranking_row *b);
 
 /* The recorded quantile of a row's latency; NaN where none is. */
+/* Whether the row's workload has the SLO: those of classes are some workloads'. */
+bool vidur_row_has_slo(const struct vidur_ranking_row *row,
+                       const struct vidur_report_slo *slo);
 double vidur_row_latency(const struct vidur_ranking_row *row,
                          const struct vidur_report_slo *slo);
 

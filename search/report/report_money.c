@@ -50,26 +50,39 @@ const char *vidur_money_label(enum vidur_money_line line)
 /* ---- The price ---- */
 
 static const char *device_fact(const struct vidur_report_model *model,
-                               const struct vidur_ranking_row *row, const char *key)
+                               const char *device, const char *key)
 {
-    const char *value = vidur_results_fact(model->results, "device", row->device, key);
+    const char *value = vidur_results_fact(model->results, "device", device, key);
     return value ? value : "";
 }
 
+static void format_price_of(const struct vidur_report_model *model, const char *device,
+                            char *text, size_t size)
+{
+    const char *provider = device_fact(model, device, "price_provider");
+    const char *term = device_fact(model, device, "price_term");
+    const char *date = device_fact(model, device, "price_date");
+    const char *source = device_fact(model, device, "price_source");
+    const char *usd = device_fact(model, device, "usd_per_gpu_hour");
+    text[0] = 0;
+    if (usd[0])
+        snprintf(text, size, "%s $%s per GPU-hour: %s%s%s%s%s%s%s%s", device, usd,
+                 provider, provider[0] ? ", " : "", term, term[0] ? ", " : "", date,
+                 date[0] ? ", " : "", source[0] ? source : "source not recorded",
+                 date[0] ? "; prices move" : "");
+}
+
+/* Of the device, and of the other one where two pools have different ones. */
 static void format_price(const struct vidur_report_model *model,
                          const struct vidur_money *money, char *text, size_t size)
 {
-    const char *provider = device_fact(model, money->row, "price_provider");
-    const char *term = device_fact(model, money->row, "price_term");
-    const char *date = device_fact(model, money->row, "price_date");
-    const char *source = device_fact(model, money->row, "price_source");
-    const char *usd = device_fact(model, money->row, "usd_per_gpu_hour");
-    if (usd[0])
-        snprintf(text, size, "%s $%s per GPU-hour: %s%s%s%s%s%s%s%s",
-                 money->row->device, usd, provider, provider[0] ? ", " : "", term,
-                 term[0] ? ", " : "", date, date[0] ? ", " : "",
-                 source[0] ? source : "source not recorded",
-                 date[0] ? "; prices move" : "");
+    const char *second = money->row->decode_device;
+    format_price_of(model, money->row->device, text, size);
+    const size_t used = strlen(text);
+    if (second[0] && strcmp(second, money->row->device) != 0 && used + 8 < size) {
+        memcpy(text + used, used ? "; " : "", used ? 3 : 1);
+        format_price_of(model, second, text + strlen(text), size - strlen(text));
+    }
 }
 
 static void format_break_even(const struct vidur_money *money, char *text, size_t size)

@@ -178,9 +178,12 @@ static void put_measured(struct vidur_text_table *table,
             vidur_table_number(table,
                                vidur_number3(row->max_qps / (double)row->num_gpus));
     }
-    for (int i = 0; i < model->num_latencies; i++)
-        vidur_table_number(
-            table, vidur_number_time(vidur_row_latency(row, &model->latencies[i])));
+    for (int i = 0; i < model->num_latencies; i++) {
+        const struct vidur_report_slo *slo = &model->latencies[i];
+        vidur_table_number(table, vidur_row_has_slo(row, slo)
+                                      ? vidur_number_slo(row, slo)
+                                      : (struct vidur_number){""});
+    }
     vidur_table_cell(table, row->bottleneck);
 }
 

@@ -64,13 +64,26 @@ int vidur_report_terminal(FILE *out, const struct vidur_results *results,
 static void print_latencies(FILE *out, const struct vidur_report_model *model,
                             const struct vidur_ranking_row *row)
 {
+    const char *label = "Latency";
+    char name[64], class[256];
     for (int i = 0; i < model->num_slos; i++) {
         const struct vidur_report_slo *slo = &model->slos[i];
-        char name[64];
+        if (!vidur_row_has_slo(row, slo))
+            continue;
         vidur_format_slo_name(slo, name, sizeof name);
-        fprintf(out, "  %-10s%s %s (limit %s)\n", i ? "" : "Latency",
-                vidur_text_show(name).text, vidur_number_latency(row, slo).text,
-                vidur_number_time(slo->limit_s).text);
+        fprintf(out, "  %-10s%s %s (limit %s)\n", label, vidur_text_show(name).text,
+                vidur_number_latency(row, slo).text, vidur_number_limit(slo).text);
+        label = "";
+    }
+    if (!isnan(row->goodput_per_s))
+        fprintf(out, "  %-10s%s requests/s meet all joint limits\n", "Goodput",
+                vidur_number3(row->goodput_per_s).text);
+    label = "Classes";
+    for (int i = 0; i < model->classes.count; i++) {
+        vidur_format_class(model, row, i, class, sizeof class);
+        if (class[0])
+            fprintf(out, "  %-10s%s\n", label, vidur_text_show(class).text);
+        label = class[0] ? "" : label;
     }
 }
 

@@ -79,20 +79,31 @@ function drawAnswers() {
 }
 
 function sloBars(row) {
-  return el("div.slos", null, ...data.slos.map((slo) => {
+  return el("div.slos", null, ...data.slos.filter((slo) => !slo.class || known(row[slo.column])).map((slo) => {
     const value = row[slo.column];
     const share = known(value) ? value / slo.limit_s : 0;
     return el("div", null,
       el("div.label", null, el("span", null, slo.title),
-        el("span", null, `${latencyText(row, slo)} of ${time(slo.limit_s)}`)),
+        el("span", null, `${latencyText(row, slo)} of ${sloLimit(slo)}`)),
       el("div.bar", null, el(share > 1 ? "div.over" : "div", { style: `width: ${Math.min(100, 100 * share)}%` })));
   }));
+}
+
+/* What the classes of the row's workload get, by the rule of vidur_format_class. */
+function classTexts(row) {
+  return Object.keys(row).filter((key) => key.endsWith("_requests") && known(row[key]) && `${key.slice(0, -9)}_tpot_p95_s` in row)
+    .map((key) => {
+      const name = key.slice(0, -9), goodput = row[`${name}_goodput_per_s`];
+      return [`Class ${name}`, `${grouped(row[key])} requests, TTFT P95 ${time(row[`${name}_ttft_p95_s`])}, ` +
+        `TPOT P95 ${time(row[`${name}_tpot_p95_s`])}${known(goodput) ? `, goodput ${num3(goodput)}/s` : ""}`];
+    });
 }
 
 /* As is_same_choice of search/report/report_model.c: only a batch cap differs, and makes no difference. */
 const choiceKeys = ["device", "network_device", "scheduler", "router", "memory_planner", "precision", "kv_cache_dtype",
   "tensor_parallel_size", "expert_parallel", "num_pipeline_stages", "num_replicas", "pools", "chunk_size", "max_tokens_in_batch", "block_size", "max_waiting_iters",
-  "watermark_blocks_fraction", "gpu_memory_utilization", "prefix_caching", "async_scheduling"];
+  "watermark_blocks_fraction", "gpu_memory_utilization", "prefix_caching", "async_scheduling",
+  "scheduling_policy"];
 const isSameChoice = (best, row) => choiceKeys.every((key) => best[key] === row[key]) &&
   Math.abs(costFactor(best, row) - 1) < 0.0005;
 
@@ -120,10 +131,11 @@ function drawBest() {
       ["Price", `$${usd(best.usd_per_month)}`, "per month"]]
     : [["Maximum load", qpsText(best), "QPS"], hasPrice(best) ? ["QPS per dollar", num3(best.qps_per_dollar)] : ["QPS per GPU", num3(best.qps_per_gpu)]]),
   ["Price", `$${usd(best.usd_per_hour)}`, "per hour"], ["Million tokens", `$${num3(best.usd_per_million_tokens)}`],
-  ["1,000 requests", `$${num3(usdPerThousand(best))}`], ["GPUs", grouped(best.num_gpus)]]);
+  ["1,000 requests", `$${num3(usdPerThousand(best))}`], ["GPUs", grouped(best.num_gpus)],
+  ...(known(best.goodput_per_s) ? [["Goodput", num3(best.goodput_per_s), "per second"]] : [])]);
   const facts = el("dl.pairs");
   pairs(facts, [["Rent", hardware(best)], ["Run", `${best.scheduler_text}, batch size ${best.batch_size}`],
-    ["Count on", confidence(best)], ...moneyOf(best),
+    ["Count on", confidence(best)], ...classTexts(best), ...moneyOf(best),
     ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
     ["Next best", second ? `${configuration(second)}: ${change(costFactor(best, second))} a query` : "none"],
     ["Candidates", counts(group)]]);
@@ -152,7 +164,7 @@ const rankingColumns = [
   { key: "busy", title: "Busy", number: true, text: (row) => percent(row.busy), target: true },
   { key: "margin", title: "Margin", number: true, down: true, text: (row) => percentOf(row.margin), target: true },
   ...data.latencies.map((slo) => ({
-    key: slo.column, title: slo.header, number: true, text: (row) => time(row[slo.column]),
+    key: slo.column, title: slo.header, number: true, text: (row) => sloValue(row[slo.column], slo),
   })),
   { key: "mfu", title: "MFU", number: true, down: true, text: (row) => percent(row.mfu) },
   { key: "memory_usage", title: "KV used", number: true, down: true, text: (row) => percent(row.memory_usage) },

@@ -27,9 +27,19 @@ struct rule {
     void (*explain)(const struct vidur_ranking_row *row, char *text, size_t size);
 };
 
+/* The SLO's name may begin with a class (rag_tpot_p95); a joint one's tells at its end
+ * which latency is missed (goodput_ttft_tpot_p95 (tpot)). */
 static bool limited_by(const struct vidur_ranking_row *row, const char *metric)
 {
-    return strncmp(row->limiting_slo, metric, strlen(metric)) == 0;
+    const size_t length = strlen(metric);
+    const char *missed = strchr(row->limiting_slo, '(');
+    if (missed)
+        return strncmp(missed + 1, metric, length) == 0 && missed[1 + length] == ')';
+    for (const char *at = row->limiting_slo; (at = strstr(at, metric)); at++)
+        if ((at == row->limiting_slo || at[-1] == '_') &&
+            strncmp(at + length, "_p", 2) == 0)
+            return true;
+    return false;
 }
 
 /* The gap between tokens is what breaks; otherwise waiting is. */

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ROW_COLUMN(row_type, kind, name, unit, description)                            \
@@ -36,10 +37,40 @@
     SLO_COLUMN(row_type, 7)
 _Static_assert(VIDUR_MAX_SLOS == 8, "SLO_COLUMNS has a line for each place");
 
-static const struct vidur_column ranking_columns[] = {
-    VIDUR_RANKING_COLUMNS(RANKING_COLUMN) SLO_COLUMNS(struct vidur_ranking_row)};
+#define CLASS_COLUMN(i, name, unit, description)                                       \
+    {VIDUR_COLUMN_REAL,                                                                \
+     "class_" #i "_" #name,                                                            \
+     unit,                                                                             \
+     description,                                                                      \
+     (uint32_t)offsetof(CLASS_ROW, class_s[i][VIDUR_CLASS_COLUMN_##name]),             \
+     (uint32_t)sizeof(double)},
+#define CLASS_0(name, unit, description) CLASS_COLUMN(0, name, unit, description)
+#define CLASS_1(name, unit, description) CLASS_COLUMN(1, name, unit, description)
+#define CLASS_2(name, unit, description) CLASS_COLUMN(2, name, unit, description)
+#define CLASS_3(name, unit, description) CLASS_COLUMN(3, name, unit, description)
+#define CLASS_4(name, unit, description) CLASS_COLUMN(4, name, unit, description)
+#define CLASS_5(name, unit, description) CLASS_COLUMN(5, name, unit, description)
+#define CLASS_6(name, unit, description) CLASS_COLUMN(6, name, unit, description)
+#define CLASS_7(name, unit, description) CLASS_COLUMN(7, name, unit, description)
+#define ALL_CLASSES                                                                    \
+    VIDUR_CLASS_COLUMNS(CLASS_0)                                                       \
+    VIDUR_CLASS_COLUMNS(CLASS_1)                                                       \
+    VIDUR_CLASS_COLUMNS(CLASS_2)                                                       \
+    VIDUR_CLASS_COLUMNS(CLASS_3)                                                       \
+    VIDUR_CLASS_COLUMNS(CLASS_4)                                                       \
+    VIDUR_CLASS_COLUMNS(CLASS_5)                                                       \
+    VIDUR_CLASS_COLUMNS(CLASS_6)                                                       \
+    VIDUR_CLASS_COLUMNS(CLASS_7)
+_Static_assert(VIDUR_MAX_CLASSES == 8, "ALL_CLASSES has a line for each");
+
+#define CLASS_ROW struct vidur_ranking_row
+static const struct vidur_column ranking_columns[] = {VIDUR_RANKING_COLUMNS(
+    RANKING_COLUMN) SLO_COLUMNS(struct vidur_ranking_row) ALL_CLASSES};
+#undef CLASS_ROW
+#define CLASS_ROW struct vidur_probe_row
 static const struct vidur_column probe_columns[] = {
-    VIDUR_PROBE_COLUMNS(PROBE_COLUMN) SLO_COLUMNS(struct vidur_probe_row)};
+    VIDUR_PROBE_COLUMNS(PROBE_COLUMN) SLO_COLUMNS(struct vidur_probe_row) ALL_CLASSES};
+#undef CLASS_ROW
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 _Static_assert(COUNT(ranking_columns) <= VIDUR_MAX_COLUMNS &&
@@ -131,27 +162,53 @@ const struct vidur_column *vidur_column_find(const struct vidur_column *columns,
     return NULL;
 }
 
+static void name_classes(struct vidur_named_columns *out,
+                         const struct vidur_column *places)
+{
+    static const char *const names[] = {
+#define X(name, unit, description) #name,
+        VIDUR_CLASS_COLUMNS(X)
+#undef X
+    };
+    for (int i = 0; i < out->classes.count; i++)
+        for (int c = 0; c < VIDUR_NUM_CLASS_COLUMNS; c++) {
+            struct vidur_column *column = &out->columns[out->count++];
+            char *name = out->class_columns[i][c];
+            snprintf(name, sizeof out->class_columns[i][c], "%s_%s",
+                     out->classes.name[i], names[c]);
+            *column = places[i * VIDUR_NUM_CLASS_COLUMNS + c];
+            column->name = name;
+        }
+}
+
 void vidur_named_columns_make(struct vidur_named_columns *out,
                               const struct vidur_column *all, int num_all,
                               const struct vidur_results *results)
 {
-    const struct vidur_column *places = all + num_all - VIDUR_MAX_SLOS;
+    const struct vidur_column *places = all + num_all - VIDUR_NUM_PLACES;
     memset(out, 0, sizeof *out);
     slo_columns_of_facts(&out->slos, results);
-    out->count = num_all - VIDUR_MAX_SLOS;
+    class_columns_of_facts(&out->classes, results);
+    out->count = num_all - VIDUR_NUM_PLACES;
     memcpy(out->columns, all, (size_t)out->count * sizeof *all);
     for (int i = 0; i < out->slos.count; i++) {
         struct vidur_column *column = &out->columns[out->count++];
         *column = places[i];
         column->name = out->slos.at[i].name;
         column->description = out->slos.at[i].description;
+        column->unit = out->slos.at[i].unit;
     }
+    name_classes(out, places + VIDUR_MAX_SLOS);
 }
 
 void vidur_named_columns_clear_rest(const struct vidur_named_columns *columns,
                                     const struct vidur_column *all, int num_all,
                                     void *row)
 {
+    const struct vidur_column *places = all + num_all - VIDUR_NUM_PLACES;
     const int used = columns->slos.count;
-    vidur_row_clear(all + num_all - VIDUR_MAX_SLOS + used, VIDUR_MAX_SLOS - used, row);
+    const int used_of_classes = columns->classes.count * VIDUR_NUM_CLASS_COLUMNS;
+    vidur_row_clear(places + used, VIDUR_MAX_SLOS - used, row);
+    vidur_row_clear(places + VIDUR_MAX_SLOS + used_of_classes,
+                    VIDUR_NUM_PLACES - VIDUR_MAX_SLOS - used_of_classes, row);
 }

@@ -8,19 +8,22 @@
 #include <stddef.h>
 
 /* The columns of a results file: those of vidur_ranking_columns or vidur_probe_columns,
- * the places of slo_s that its SLOs use under these SLOs' names, the others left out.
+ * the places of slo_s and class_s that its SLOs and classes use under their names, the
+ * others left out.
  * Points into itself: make it where it is used. */
-enum { VIDUR_MAX_COLUMNS = 128 };
+enum { VIDUR_MAX_COLUMNS = 256 };
 struct vidur_named_columns {
     struct vidur_column columns[VIDUR_MAX_COLUMNS];
     int count;
     struct slo_columns slos;
+    struct class_columns classes;
+    char class_columns[VIDUR_MAX_CLASSES][VIDUR_NUM_CLASS_COLUMNS][48];
 };
 void vidur_named_columns_make(struct vidur_named_columns *out,
                               const struct vidur_column *all, int num_all,
                               const struct vidur_results *results);
 
-/* Makes the places of a row's slo_s that are left out "not known". */
+/* Makes the places of a row's slo_s and class_s that are left out "not known". */
 void vidur_named_columns_clear_rest(const struct vidur_named_columns *columns,
                                     const struct vidur_column *all, int num_all,
                                     void *row);

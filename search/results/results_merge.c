@@ -13,7 +13,7 @@
 static bool is_kind(const char *section)
 {
     static const char *const sections[] = {"slo",  "search",    "device", "model",
-                                           "node", "estimator", "trace"};
+                                           "node", "estimator", "trace",  "class"};
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         if (strcmp(section, sections[i]) == 0)
             return true;

@@ -27,6 +27,7 @@ struct slo_columns {
     struct slo_column {
         char name[VIDUR_SLO_COLUMN_NAME];
         char description[96];
+        const char *unit;
     } at[VIDUR_MAX_SLOS];
 };
 
@@ -34,11 +35,37 @@ struct slo_columns {
 void slo_columns_add(struct slo_columns *columns, enum vidur_latency metric,
                      double quantile);
 
+/* The same of any SLO: joint ones, and those of a class. */
+void slo_columns_add_slo(struct slo_columns *columns, const struct vidur_slo *slo);
+
+/* The column of an SLO by the name that results give it: "rag_e2e_p99_9_s",
+ * "goodput_ttft_tpot_p95_worst". */
+void slo_column_of_name(const char *name, bool joint, char *out, size_t size);
+
+/* What an SLO's fact `metric` says of a joint one. */
+#define SLO_METRIC_JOINT "goodput"
+
 /* Those of the SLOs among the facts; facts that make no sense are passed over. */
 void slo_columns_of_facts(struct slo_columns *columns,
                           const struct vidur_results *results);
 
 /* The place in slo_s; -1: none. */
 int slo_columns_find(const struct slo_columns *columns, const char *name);
+
+/* ---- Classes of traffic ---- */
+
+/* In the order of their names: the places in class_s. Start with all zeros. */
+struct class_columns {
+    int count;
+    char name[VIDUR_MAX_CLASSES][VIDUR_CLASS_NAME];
+};
+
+/* False where there is no place left. */
+bool class_columns_add(struct class_columns *columns, const char *name);
+/* Those among the facts. */
+void class_columns_of_facts(struct class_columns *columns,
+                            const struct vidur_results *results);
+/* The place; -1: none. */
+int class_columns_find(const struct class_columns *columns, const char *name);
 
 #endif

@@ -1,7 +1,6 @@
 #include <vidur/space.h>
 
 #include "base/section.h"
-#include "results/slo_columns.h"
 #include "space/config_parts.h"
 #include "space/fleets.h"
 #include "space/rules.h"
@@ -14,16 +13,11 @@
 #include <string.h>
 
 static const char *const capacity_names[] = {"slos", "scheduling_delay", NULL};
-static const char *const latency_names[] = {
-#define X(name, unit) #name,
-    VIDUR_LATENCIES(X)
-#undef X
-        NULL};
 
 static const struct vidur_slo default_slos[] = {
-    {VIDUR_LATENCY_ttft, 0.9, 2.0},
-    {VIDUR_LATENCY_tbt, 0.99, 0.2},
-    {VIDUR_LATENCY_scheduling_delay, 0.99, 5.0}};
+    {.metric = VIDUR_LATENCY_ttft, .quantile = 0.9, .limit_s = 2.0},
+    {.metric = VIDUR_LATENCY_tbt, .quantile = 0.99, .limit_s = 0.2},
+    {.metric = VIDUR_LATENCY_scheduling_delay, .quantile = 0.99, .limit_s = 5.0}};
 
 static const char *const kv_cache_names[] = {"auto", "bf16", "fp8", NULL};
 
@@ -66,7 +60,6 @@ static int read_precision(const struct vidur_yaml_node *node, void *out,
     VIDUR_YAML_KEY(key, kind, struct vidur_search_model, member)
 #define CLUSTER(key, kind, member)                                                     \
     VIDUR_YAML_KEY(key, kind, struct vidur_search_cluster, member)
-#define SLO(key, kind, member) VIDUR_YAML_KEY(key, kind, struct vidur_slo, member)
 #define ROOT(key, kind, member)                                                        \
     VIDUR_YAML_KEY(key, kind, struct vidur_search_config, member)
 #define LIST(key_, member, element_)                                                   \
@@ -153,16 +146,10 @@ static const struct vidur_yaml_field cluster_fields[] = {
 static const struct vidur_yaml_field cluster_element =
     MAPPING_ELEMENT(struct vidur_search_cluster, cluster_fields);
 
-static const struct vidur_yaml_field slo_fields[] = {
-    {SLO("metric", ENUM, metric), .flags = VIDUR_YAML_REQUIRED, .names = latency_names},
-    {SLO("quantile", DOUBLE, quantile),
-     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE | VIDUR_YAML_MAX, .min = 0,
-     .max = 1},
-    {SLO("limit_s", DOUBLE, limit_s), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE,
-     .min = 0},
-    {0}};
-static const struct vidur_yaml_field slo_element =
-    MAPPING_ELEMENT(struct vidur_slo, slo_fields);
+static const struct vidur_yaml_field slo_element = {.key = "",
+                                                    .type = VIDUR_YAML_CUSTOM,
+                                                    .size = sizeof(struct vidur_slo),
+                                                    .read = vidur_slo_read};
 
 /* ---- The document ---- */
 
@@ -232,7 +219,9 @@ static int fill(const struct default_list *d, struct vidur_error *err)
     return 0;
 }
 
-static int fill_lists(struct vidur_search_config *config, struct vidur_error *err)
+/* Where classes have SLOs of their own, the usual ones are not meant. */
+static int fill_lists(struct vidur_search_config *config, bool has_class_slos,
+                      struct vidur_error *err)
 {
 #define X(key, type, member, ...) static const type default_##member[] = {__VA_ARGS__};
     VIDUR_SEARCH_LISTS(X)
@@ -244,7 +233,8 @@ static int fill_lists(struct vidur_search_config *config, struct vidur_error *er
     const struct default_list lists[] = {VIDUR_SEARCH_LISTS(X) LIST_OF(slos)};
 #undef X
 #undef LIST_OF
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+    const size_t count = sizeof lists / sizeof lists[0] - has_class_slos;
+    for (size_t i = 0; i < count; i++) /* the SLOs are the last */
         if (fill(&lists[i], err) != 0)
             return -1;
     return 0;
@@ -331,32 +321,11 @@ static int check_policies(const struct vidur_yaml_node *root,
     return 0;
 }
 
-static int check_slos(const struct vidur_yaml_node *root,
-                      const struct vidur_search_config *config, struct vidur_error *err)
-{
-    char name[48], other[48];
-    if (config->num_slos > VIDUR_MAX_SLOS)
-        return vidur_yaml_fail_key(
-            root, "slos", err, "there are %d; a search takes up to %d, leave some out",
-            config->num_slos, VIDUR_MAX_SLOS);
-    for (int i = 1; i < config->num_slos; i++) {
-        vidur_slo_name(&config->slos[i], name, sizeof name);
-        for (int j = 0; j < i; j++) {
-            vidur_slo_name(&config->slos[j], other, sizeof other);
-            if (strcmp(name, other) == 0)
-                return vidur_yaml_fail_key(root, "slos", err,
-                                           "two are on %s; keep the one with the lower "
-                                           "limit_s",
-                                           name);
-        }
-    }
-    return 0;
-}
-
 static int complete_all(const struct vidur_yaml_node *root,
                         struct vidur_search_config *config, struct vidur_error *err)
 {
-    if (fill_lists(config, err) ||
+    if (fill_lists(config, config_has_class_slos(vidur_yaml_get(root, "traces")),
+                   err) ||
         complete_models(vidur_yaml_get(root, "models"), config, err) ||
         complete_clusters(vidur_yaml_get(root, "clusters"), config, err) ||
         config_complete_traces(vidur_yaml_get(root, "traces"), config, err) ||
@@ -366,7 +335,7 @@ static int complete_all(const struct vidur_yaml_node *root,
         rules_check(vidur_yaml_get(root, "exclude"), config, config->excludes,
                     config->num_excludes, err))
         return -1;
-    return check_slos(root, config, err) || fleets_check(root, config, err) ||
+    return config_complete_slos(root, config, err) || fleets_check(root, config, err) ||
                    config_check_definition(root, config, err)
                ? -1
                : 0;
@@ -444,11 +413,4 @@ void vidur_search_config_release(struct vidur_search_config *config)
     free(config->text);
     vidur_yaml_free(config->doc);
     memset(config, 0, sizeof *config);
-}
-
-void vidur_slo_name(const struct vidur_slo *slo, char *out, size_t size)
-{
-    char percentile[64];
-    slo_percentile(slo->quantile, percentile, sizeof percentile);
-    snprintf(out, size, "%s_p%s", vidur_latency_name(slo->metric), percentile);
 }

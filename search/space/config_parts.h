@@ -19,6 +19,17 @@ int config_read_traces(const struct vidur_yaml_node *node,
 int config_complete_traces(const struct vidur_yaml_node *node,
                            struct vidur_search_config *config, struct vidur_error *err);
 
+/* The classes of a trace's `mix:`, once all traces are read: lengths of other traces by
+ * their names. */
+int config_complete_mix(const struct vidur_yaml_node *trace_node,
+                        const struct vidur_search_config *config,
+                        struct vidur_search_trace *trace, struct vidur_error *err);
+/* Whether a class of some mix has SLOs; `traces` is the list. */
+bool config_has_class_slos(const struct vidur_yaml_node *traces);
+/* Every trace's SLOs: the configuration's and those of its classes. */
+int config_complete_slos(const struct vidur_yaml_node *root,
+                         struct vidur_search_config *config, struct vidur_error *err);
+
 /* `prices:`, and `price:` of a cluster. */
 extern const struct vidur_yaml_field config_price_element, config_selector_fields[];
 /* Gives each cluster its price, where there is one: once devices and files are known.

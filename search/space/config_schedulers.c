@@ -218,6 +218,18 @@ static bool is_telling(const struct vidur_search_config *config, int scheduler,
     return false;
 }
 
+static int add_to_label(struct vidur_search_scheduler *scheduler, int used, int knob)
+{
+    const size_t left = sizeof scheduler->label - (size_t)used;
+    const double value = knob_value(&scheduler->config, knob);
+    const char *const *words =
+        vidur_knob_words((enum vidur_knob)(VIDUR_KNOB_NONE + 1 + knob));
+    return used + (words ? snprintf(scheduler->label + used, left, " %s=%s",
+                                    knob_names[knob], words[(int)value])
+                         : snprintf(scheduler->label + used, left, " %s=%.10g",
+                                    knob_names[knob], value));
+}
+
 /* False where the label is too long. */
 static bool set_label(struct vidur_search_config *config, int index)
 {
@@ -228,9 +240,7 @@ static bool set_label(struct vidur_search_config *config, int index)
     vidur_deployment_defaults(&defaults);
     for (int knob = 0; knob < NUM_KNOBS && used < size; knob++)
         if (is_telling(config, index, knob, &defaults.scheduler))
-            used +=
-                snprintf(scheduler->label + used, (size_t)(size - used), " %s=%.10g",
-                         knob_names[knob], knob_value(&scheduler->config, knob));
+            used = add_to_label(scheduler, used, knob);
     return used < size;
 }
 

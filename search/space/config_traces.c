@@ -49,6 +49,7 @@ static const struct vidur_yaml_field trace_fields[] = {
     {KEY("max_seq_len", INT, workload.max_tokens), .flags = VIDUR_YAML_MIN, .min = 2},
     {KEY("cut_long_requests", BOOL, workload.cut_long_requests)},
     {KEY("num_requests", CUSTOM, workload.num_requests), .read = config_read_requests},
+    {.key = "mix", .type = VIDUR_YAML_ELSEWHERE}, /* once all traces are read */
     {KEY("start_qps", DOUBLE, start_qps), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {0}};
 
@@ -64,19 +65,28 @@ static int read_trace(const struct vidur_yaml_node *node,
     const bool file = vidur_yaml_get(node, "trace_file") != NULL;
     const bool lengths = vidur_yaml_get(node, "lengths") != NULL;
     const bool sessions = vidur_yaml_get(node, "sessions") != NULL;
+    const bool mix = vidur_yaml_get(node, "mix") != NULL;
+    if (mix)
+        trace->workload.type = VIDUR_WORKLOAD_MIX;
+    if (sessions)
+        trace->workload.type = VIDUR_WORKLOAD_SESSIONS;
+    if (mix && (file || lengths))
+        return vidur_yaml_fail_key(node, file ? "trace_file" : "lengths", err,
+                                   "given beside mix, whose classes have lengths; "
+                                   "leave it out");
+    if (sessions && (file || lengths || mix))
+        return vidur_yaml_fail_key(node, "sessions", err,
+                                   "given beside %s; give one of them",
+                                   file      ? "trace_file"
+                                   : lengths ? "lengths"
+                                             : "mix");
     if (file && lengths)
         return vidur_yaml_fail_key(node, "lengths", err,
                                    "given beside trace_file; give one of them");
-    if (sessions && (file || lengths))
-        return vidur_yaml_fail_key(node, "sessions", err,
-                                   "given beside %s; give one of them",
-                                   file ? "trace_file" : "lengths");
-    if (!file && !lengths && !sessions)
+    if (!file && !lengths && !mix && !sessions)
         return vidur_yaml_fail_key(node, "trace_file", err,
-                                   "missing; give it, or lengths or sessions as "
-                                   "vidur-simulate takes them");
-    if (sessions)
-        trace->workload.type = VIDUR_WORKLOAD_SESSIONS;
+                                   "missing; give it, lengths or sessions as "
+                                   "vidur-simulate takes them, or mix");
     return 0;
 }
 
@@ -153,12 +163,49 @@ static int check_arrivals(const struct vidur_yaml_node *node,
                                arrivals->type);
 }
 
+/* Errors of a workload name its `classes`, which are the trace's `mix`. */
+static int locate(const struct vidur_yaml_node *node, struct vidur_error *err)
+{
+    static const char own[] = "workload.classes.";
+    struct vidur_error inner;
+    if (err && strncmp(err->text, own, sizeof own - 1) == 0) {
+        inner = *err;
+        vidur_fail(err, inner.code, "workload.mix.%s", inner.text + sizeof own - 1);
+    }
+    return vidur_section_locate(node, "workload.", err);
+}
+
+/* Files of a trace, or of its classes. */
+static int hash_files(const struct vidur_yaml_node *node,
+                      struct vidur_search_trace *trace, struct vidur_error *err)
+{
+    const struct vidur_workload_config *workload = &trace->workload;
+    const struct vidur_yaml_node *mix = vidur_yaml_get(node, "mix");
+    trace->content = VIDUR_FNV1A_INIT;
+    if (!mix && hash_file(workload->lengths.file, &trace->content, err) != 0)
+        return vidur_section_fail(
+            node, vidur_yaml_get(node, "trace_file") ? "trace_file" : "lengths", err);
+    for (int i = 0; i < workload->num_classes; i++) {
+        const struct vidur_yaml_node *item = vidur_yaml_item(mix, i);
+        if (hash_file(workload->classes[i].lengths.file, &trace->content, err) != 0)
+            return vidur_section_fail(item,
+                                      vidur_yaml_get(item, "trace_file") ? "trace_file"
+                                      : vidur_yaml_get(item, "lengths")  ? "lengths"
+                                                                         : "trace",
+                                      err);
+    }
+    return 0;
+}
+
 static int complete(const struct vidur_yaml_node *node,
                     const struct vidur_search_config *config,
                     struct vidur_search_trace *trace, struct vidur_error *err)
 {
     struct vidur_workload_config *workload = &trace->workload;
     settle_requests(config, trace);
+    if (workload->type == VIDUR_WORKLOAD_MIX &&
+        config_complete_mix(node, config, trace, err) != 0)
+        return -1;
     workload->seed = config->search.seed;
     workload->seeds = config->search.seeds;
     if (config->search.poisson_truncate >= 0 && workload->arrivals.truncate < 0)
@@ -169,14 +216,8 @@ static int complete(const struct vidur_yaml_node *node,
     if (strcmp(workload->arrivals.type, "closed_loop") == 0)
         workload->arrivals.concurrency = 1; /* until a probe says */
     if (vidur_workload_config_check(workload, err) != 0)
-        return vidur_section_locate(node, "workload.", err);
-    trace->content = VIDUR_FNV1A_INIT;
-    if (hash_file(workload->sessions.file, &trace->content, err) != 0)
-        return vidur_section_fail(node, "sessions", err);
-    if (hash_file(workload->lengths.file, &trace->content, err) != 0)
-        return vidur_section_fail(
-            node, vidur_yaml_get(node, "trace_file") ? "trace_file" : "lengths", err);
-    return 0;
+        return locate(node, err);
+    return hash_files(node, trace, err);
 }
 
 int config_fail_workload(const struct vidur_search_config *config, int trace,
@@ -187,7 +228,7 @@ int config_fail_workload(const struct vidur_search_config *config, int trace,
         vidur_yaml_get(vidur_yaml_root(config->doc), "traces");
     const struct vidur_yaml_node *item = vidur_yaml_item(traces, trace);
     if (!err || strncmp(err->text, limit, sizeof limit - 1) != 0)
-        return vidur_section_locate(item, "workload.", err);
+        return locate(item, err);
     memmove(err->text, err->text + sizeof limit - 1,
             strlen(err->text + sizeof limit - 1) + 1);
     return vidur_section_fail(item, "max_seq_len", err);

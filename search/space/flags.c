@@ -68,6 +68,11 @@ const char *search_flags_first(const struct search_flags *flags)
     return NULL;
 }
 
+static bool has_joint(const struct search_flags *flags)
+{
+    return flags->ttft || flags->tpot || flags->e2e;
+}
+
 static int check_given(const struct search_flags *flags, struct vidur_error *err)
 {
     if (!flags->models && !flags->gpus)
@@ -79,10 +84,18 @@ static int check_given(const struct search_flags *flags, struct vidur_error *err
                           "--%s is missing; `vidur-search --list %s` has the names",
                           flags->models ? "gpus" : "model",
                           flags->models ? "devices" : "models");
-    if (!flags->ttft_p95 && !flags->tpot_p95 && !flags->e2e_p95)
+    if (!flags->ttft_p95 && !flags->tpot_p95 && !flags->e2e_p95 && !has_joint(flags))
         return vidur_fail(err, VIDUR_EINVAL,
                           "no limit is given; add --ttft-p95, --tpot-p95 or --e2e-p95 "
-                          "SECONDS");
+                          "SECONDS, or --goodput SHARE with --ttft, --tpot or --e2e");
+    if (has_joint(flags) && !flags->goodput)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--goodput is missing; --ttft, --tpot and --e2e are limits "
+                          "that this share of the requests must meet at once");
+    if (flags->goodput && !has_joint(flags))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--goodput: no limit is given that so many requests must "
+                          "meet; add --ttft, --tpot or --e2e SECONDS");
     if (flags->trace && (flags->prompt || flags->output))
         return vidur_fail(err, VIDUR_EINVAL,
                           "--trace: given beside --%s; give one of them",
@@ -455,13 +468,45 @@ static int put_slo(struct vidur_text *out, const char *metric, const char *limit
     return check_positive(option, limit, err);
 }
 
+static int put_part(struct vidur_text *out, const char *metric, const char *limit,
+                    bool *first, struct vidur_error *err)
+{
+    if (!limit)
+        return 0;
+    put(out, "%s%s: %s", *first ? "" : ", ", metric, limit);
+    *first = false;
+    return check_positive(metric, limit, err);
+}
+
+static int put_joint(const struct search_flags *flags, struct vidur_text *out,
+                     struct vidur_error *err)
+{
+    double share;
+    bool first = true;
+    if (!flags->goodput)
+        return 0;
+    if (!vidur_text_double(flags->goodput, &share) || !(share > 0 && share <= 1))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--goodput: '%s' is not a share above 0 and up to 1, like "
+                          "0.95",
+                          flags->goodput);
+    vidur_text_adds(out, "  - {all: {");
+    if (put_part(out, "ttft", flags->ttft, &first, err) != 0 ||
+        put_part(out, "tpot", flags->tpot, &first, err) != 0 ||
+        put_part(out, "e2e", flags->e2e, &first, err) != 0)
+        return -1;
+    put(out, "}, quantile: %s}\n", flags->goodput);
+    return 0;
+}
+
 static int put_objectives(const struct search_flags *flags, struct vidur_text *out,
                           struct vidur_error *err)
 {
     vidur_text_adds(out, "slos:\n");
     if (put_slo(out, "ttft", flags->ttft_p95, err) != 0 ||
         put_slo(out, "tpot", flags->tpot_p95, err) != 0 ||
-        put_slo(out, "e2e", flags->e2e_p95, err) != 0)
+        put_slo(out, "e2e", flags->e2e_p95, err) != 0 ||
+        put_joint(flags, out, err) != 0)
         return -1;
     if (!flags->qps)
         return 0;

@@ -33,10 +33,17 @@
       "dollar.")                                                                       \
     X(ttft_p95, "ttft-p95", "SECONDS",                                                 \
       "Limit of the 95th percentile of the time to the first token. One limit or "     \
-      "more is needed.")                                                               \
+      "more is needed, here or with --goodput.")                                       \
     X(tpot_p95, "tpot-p95", "SECONDS",                                                 \
       "The same for the time of an output token after the first.")                     \
     X(e2e_p95, "e2e-p95", "SECONDS", "The same for the time of a whole request.")      \
+    X(goodput, "goodput", "SHARE",                                                     \
+      "So many requests, such as 0.95, must meet the limits of --ttft, --tpot and "    \
+      "--e2e all at once.")                                                            \
+    X(ttft, "ttft", "SECONDS", "Limit of the time to the first token, for --goodput.") \
+    X(tpot, "tpot", "SECONDS",                                                         \
+      "The same for a request's mean time of an output token after the first.")        \
+    X(e2e, "e2e", "SECONDS", "The same for the time of a whole request.")              \
     X(trace, "trace", "FILE.csv",                                                      \
       "Lengths of requests: num_prefill_tokens and num_decode_tokens. Default: the "   \
       "synthetic chat trace.")                                                         \

@@ -145,14 +145,18 @@ static double prompt_rate(const struct vidur_deployment *d,
     return 1 / fmax(flops * work.flop_s, passes * work.weight_s);
 }
 
-/* The least limit on the time of an output token; infinity: there is none. */
-static double token_limit_s(const struct vidur_search_config *config)
+/* The least limit on the time of an output token, of joint SLOs' and of classes', too;
+ * infinity: there is none. */
+static double token_limit_s(const struct vidur_slo_list *slos)
 {
     double limit_s = INFINITY;
-    for (int i = 0; i < config->num_slos; i++)
-        if (config->slos[i].metric == VIDUR_LATENCY_tpot ||
-            config->slos[i].metric == VIDUR_LATENCY_tbt)
-            limit_s = fmin(limit_s, config->slos[i].limit_s);
+    for (int i = 0; i < slos->count; i++) {
+        const struct vidur_slo *slo = &slos->slos[i];
+        if (slo->metric == VIDUR_LATENCY_tpot || slo->metric == VIDUR_LATENCY_tbt)
+            limit_s = fmin(limit_s, slo->limit_s);
+        if (slo->parts_s[VIDUR_LATENCY_tpot] > 0)
+            limit_s = fmin(limit_s, slo->parts_s[VIDUR_LATENCY_tpot]);
+    }
     return limit_s;
 }
 
@@ -232,10 +236,10 @@ static bool same_but_batch(const struct vidur_candidate *a,
 static void list_layouts(struct builder *b)
 {
     const struct vidur_search_config *config = b->space->config;
-    const double limit_s = token_limit_s(config);
     for (int64_t i = 0; i < b->num_single; i++) {
         const struct vidur_candidate *c = &b->space->candidates[i];
         const struct lengths *lengths = &b->lengths[c->trace];
+        const double limit_s = token_limit_s(&config->traces[c->trace].slos);
         struct vidur_deployment deployment;
         if (c->status != VIDUR_CANDIDATE_RUNNABLE)
             continue;

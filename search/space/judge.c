@@ -38,10 +38,9 @@ static int check_memory(struct vidur_candidate *c,
 }
 
 /* The longest prompt that may be drawn; 0: no telling before a trace is read. */
-static int longest_prompt(const struct vidur_workload_config *workload)
+static int longest_of(const struct vidur_lengths_config *lengths, int max_tokens)
 {
-    const struct vidur_lengths_config *lengths = &workload->lengths;
-    const double total = workload->max_tokens;
+    const double total = max_tokens;
     const bool uniform = strcmp(lengths->type, "uniform") == 0; /* less than total */
     if (strcmp(lengths->type, "fixed") == 0)
         return lengths->prefill_tokens;
@@ -49,6 +48,19 @@ static int longest_prompt(const struct vidur_workload_config *workload)
         return (int)(total - ceil(total / (1 + lengths->prefill_to_decode_ratio))) -
                uniform;
     return 0;
+}
+
+static int longest_prompt(const struct vidur_workload_config *workload)
+{
+    int longest = 0;
+    if (workload->num_classes == 0)
+        return longest_of(&workload->lengths, workload->max_tokens);
+    for (int i = 0; i < workload->num_classes; i++) {
+        const struct vidur_class_config *class = &workload->classes[i];
+        const int own = longest_of(&class->lengths, class->max_tokens);
+        longest = own > longest ? own : longest;
+    }
+    return longest;
 }
 
 /* These admit whole prompts by a budget of tokens: the first longer one waits for ever

@@ -100,6 +100,15 @@ static int read_value(const struct vidur_yaml_node *value,
         return vidur_yaml_as_string(value, condition->words[at],
                                     sizeof condition->words[at], err);
     const char *text = vidur_yaml_scalar(value);
+    const int knob = condition->field - (NUM_FIELDS - NUM_KNOBS);
+    const char *const *words =
+        knob < 0 ? NULL
+                 : vidur_knob_words((enum vidur_knob)(VIDUR_KNOB_NONE + 1 + knob));
+    for (int i = 0; text && words && words[i]; i++)
+        if (strcmp(words[i], text) == 0) {
+            condition->numbers[at] = i;
+            return 0;
+        }
     if (text && vidur_text_bool(text, false, &flag)) {
         condition->numbers[at] = flag;
         return 0;

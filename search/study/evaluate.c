@@ -20,17 +20,16 @@
 static const double limit_share_of_arrivals = 0.5;
 enum { FEWEST_REQUESTS = 100 };
 
-/* Which place of slo_s each SLO's quantile goes to; -1: another column has it. */
-static void place_slos(const struct vidur_search_config *config, int *places)
+/* Which places of slo_s and class_s the search's SLOs and classes have. */
+static void find_places(struct evaluator *e)
 {
-    struct slo_columns columns = {0};
-    for (int i = 0; i < config->num_slos; i++)
-        slo_columns_add(&columns, config->slos[i].metric, config->slos[i].quantile);
-    for (int i = 0; i < config->num_slos; i++) {
-        char name[VIDUR_SLO_COLUMN_NAME];
-        slo_column_name(vidur_latency_name(config->slos[i].metric),
-                        config->slos[i].quantile, name, sizeof name);
-        places[i] = slo_columns_find(&columns, name);
+    const struct vidur_search_config *config = e->space->config;
+    for (int t = 0; t < config->num_traces; t++) {
+        const struct vidur_search_trace *trace = &config->traces[t];
+        for (int i = 0; i < trace->slos.count; i++)
+            slo_columns_add_slo(&e->slo_columns, &trace->slos.slos[i]);
+        for (int i = 0; i < trace->workload.num_classes; i++)
+            class_columns_add(&e->class_columns, trace->workload.classes[i].name);
     }
 }
 
@@ -46,7 +45,7 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
                             .options = *options,
                             .estimator = config->estimator,
                             .candidate = -1};
-    place_slos(config, e->slo_places);
+    find_places(e);
     if (e->estimator.threads == 0)
         e->estimator.threads = options->threads;
     e->workloads = calloc((size_t)config->num_traces, sizeof *e->workloads);
@@ -285,8 +284,8 @@ int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
     struct evaluator_run run = {
         .simulator = e->simulator,
         .workload = &first,
-        .options = {.slos = config->slos,
-                    .num_slos = config->num_slos,
+        .options = {.slos = config->traces[trace].slos.slos,
+                    .num_slos = config->traces[trace].slos.count,
                     .stop_early = may_stop,
                     .tbt_definition = config->tbt_definition,
                     .time_limit_s = config->search.time_limit_s,
@@ -335,14 +334,50 @@ static void fill_latencies(struct vidur_probe_row *row,
 #undef QUANTILES
 }
 
-static void fill_slos(const struct evaluator *e, const struct vidur_metrics *metrics,
-                      struct vidur_probe_row *row)
+static void fill_slos(const struct evaluator *e, const struct vidur_slo_list *slos,
+                      const struct vidur_metrics *metrics, struct vidur_probe_row *row)
 {
     for (int i = 0; i < VIDUR_MAX_SLOS; i++)
         row->slo_s[i] = NAN;
-    for (int i = 0; i < e->space->config->num_slos; i++)
-        if (e->slo_places[i] >= 0)
-            row->slo_s[e->slo_places[i]] = metrics->slo_value[i];
+    for (int i = 0; i < slos->count; i++) {
+        char name[96], column[VIDUR_SLO_COLUMN_NAME];
+        vidur_slo_name(&slos->slos[i], name, sizeof name);
+        slo_column_of_name(name, vidur_slo_is_joint(&slos->slos[i]), column,
+                           sizeof column);
+        const int place = slo_columns_find(&e->slo_columns, column);
+        if (place >= 0)
+            row->slo_s[place] = metrics->slo_value[i];
+    }
+}
+
+static void fill_class(const struct vidur_class_metrics *class, double *out)
+{
+#define QUANTILES(name)                                                                \
+    out[VIDUR_CLASS_COLUMN_##name##_p50_s] = known(&class->name, class->name.p50);     \
+    out[VIDUR_CLASS_COLUMN_##name##_p90_s] = known(&class->name, class->name.p90);     \
+    out[VIDUR_CLASS_COLUMN_##name##_p95_s] = known(&class->name, class->name.p95);     \
+    out[VIDUR_CLASS_COLUMN_##name##_p99_s] = known(&class->name, class->name.p99)
+    out[VIDUR_CLASS_COLUMN_requests] = (double)class->num_requests;
+    QUANTILES(ttft);
+    QUANTILES(tpot);
+#undef QUANTILES
+    out[VIDUR_CLASS_COLUMN_goodput_per_s] = class->goodput_per_s;
+}
+
+static void fill_classes(const struct evaluator *e,
+                         const struct vidur_workload_config *workload,
+                         const struct vidur_metrics *metrics,
+                         struct vidur_probe_row *row)
+{
+    for (int i = 0; i < VIDUR_MAX_CLASSES; i++)
+        for (int c = 0; c < VIDUR_NUM_CLASS_COLUMNS; c++)
+            row->class_s[i][c] = NAN;
+    for (int i = 0; i < metrics->num_classes; i++) {
+        const int place =
+            class_columns_find(&e->class_columns, workload->classes[i].name);
+        if (place >= 0)
+            fill_class(&metrics->classes[i], row->class_s[place]);
+    }
 }
 
 static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *metrics)
@@ -362,6 +397,7 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
     SAME(full_batch_fraction);
     SAME(blocked_on_memory_fraction);
     SAME(mean_waiting_requests);
+    SAME(goodput_per_s);
     SAME(num_batches);
     SAME(simulated_time_s);
 #undef SAME
@@ -387,27 +423,41 @@ static void fill_pools(struct vidur_probe_row *row, const struct vidur_metrics *
         two && moved->count > 0 ? moved->waited_s / (double)moved->count : NAN;
 }
 
-static void fill_verdict(const struct evaluator *e, struct vidur_probe_row *row,
+/* The name of the SLO, of a joint one with the latency that most requests miss. */
+static void name_violated(const struct vidur_slo_list *slos,
+                          const struct vidur_metrics *metrics, char *out, size_t size)
+{
+    const int i = metrics->violated_slo;
+    const enum vidur_latency missed = metrics->slo_missed[i];
+    char name[96];
+    vidur_slo_name(&slos->slos[i], name, sizeof name);
+    if (missed == VIDUR_NUM_LATENCIES)
+        snprintf(out, size, "%.*s", (int)size - 1, name);
+    else
+        snprintf(out, size, "%.40s (%s)", name, vidur_slo_part_name(missed));
+}
+
+static void fill_verdict(const struct evaluator *e, const struct vidur_slo_list *slos,
+                         struct vidur_probe_row *row,
                          const struct vidur_metrics *metrics)
 {
     row->time_limited = metrics->time_limited;
     row->stopped_early = metrics->stopped_early;
     row->feasible = evaluator_is_feasible(e, metrics);
     if (metrics->violated_slo >= 0)
-        vidur_slo_name(&e->space->config->slos[metrics->violated_slo],
-                       row->violated_slo, sizeof row->violated_slo);
+        name_violated(slos, metrics, row->violated_slo, sizeof row->violated_slo);
     else if (metrics->time_limited)
         snprintf(row->violated_slo, sizeof row->violated_slo, "time_limit_s");
     else if (!is_sustained(e, metrics))
         snprintf(row->violated_slo, sizeof row->violated_slo, VIDUR_SUSTAINED);
 }
 
-static double find_margin(const struct vidur_search_config *config,
+static double find_margin(const struct vidur_slo_list *slos,
                           const struct vidur_metrics *metrics)
 {
     double worst = 0;
-    for (int i = 0; i < config->num_slos; i++)
-        worst = fmax(worst, metrics->slo_value[i] / config->slos[i].limit_s);
+    for (int i = 0; i < slos->count; i++)
+        worst = fmax(worst, metrics->slo_value[i] / slos->slos[i].limit_s);
     return 1 - worst;
 }
 
@@ -427,6 +477,7 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     struct vidur_metrics metrics;
     const double begin_s = vidur_monotonic_s();
     const int trace = e->space->candidates[load->candidate].trace;
+    const struct vidur_search_trace *asked = &e->space->config->traces[trace];
     const bool is_closed = e->workloads[trace]->concurrency > 0;
     if (evaluator_run(e, load, &metrics, err) != 0)
         return -1;
@@ -435,7 +486,7 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     out->peak_holders = metrics.peak_holders;
     out->asked_requests = load->num_requests;
     out->sustained = is_sustained(e, &metrics);
-    out->margin = find_margin(e->space->config, &metrics);
+    out->margin = find_margin(&asked->slos, &metrics);
     out->mean_stay_s = mean_stay_s(e->workloads[trace], &metrics);
     snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64,
              e->space->candidates[load->candidate].id);
@@ -443,9 +494,10 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     row->users = is_closed ? (int64_t)load->qps : 0;
     row->replication = load->replication;
     row->num_replicas = e->num_replicas;
-    fill_verdict(e, row, &metrics);
+    fill_verdict(e, &asked->slos, row, &metrics);
     fill_latencies(row, &metrics);
-    fill_slos(e, &metrics, row);
+    fill_slos(e, &asked->slos, &metrics, row);
+    fill_classes(e, &asked->workload, &metrics, row);
     fill_load(row, &metrics);
     fill_pools(row, &metrics);
     row->mpi_rank = e->options.rank;

@@ -1,6 +1,7 @@
 #ifndef VIDUR_SEARCH_EVALUATE_PARTS_H
 #define VIDUR_SEARCH_EVALUATE_PARTS_H
 
+#include "results/slo_columns.h"
 #include "study/evaluate.h"
 
 #include <vidur/simulator.h>
@@ -26,7 +27,8 @@ struct evaluator {
     int64_t candidate;                    /* of the simulator; -1: none */
     int num_replicas;                     /* of the simulator */
     struct vidur_simulator *simulator;
-    int slo_places[VIDUR_MAX_SLOS]; /* in slo_s of a row; see place_slos */
+    struct slo_columns slo_columns;     /* places in slo_s of a row */
+    struct class_columns class_columns; /* and in class_s */
 };
 
 /* The timetable, opened when it is first needed; NULL: an error. */

@@ -284,8 +284,7 @@ static void announce(struct study *study, int64_t path)
     if (!best)
         return;
     const double usd_per_hour = study_usd_per_hour(study, path);
-    const int gpus =
-        (int)best->row.num_replicas * c->tensor_parallel_size * c->num_pipeline_stages;
+    const int gpus = (int)best->row.num_replicas * vidur_candidate_unit_gpus(c);
     if (!is_new_best(study, &best->row, usd_per_hour, gpus))
         return;
     snprintf(study->best, sizeof study->best,

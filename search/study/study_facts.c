@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 
 #include "results/results_notes.h"
+#include "results/slo_columns.h"
 #include "space/identity.h"
 #include "space/prices.h"
 #include "study/input_notes.h"
@@ -41,19 +42,88 @@ static void add_number(struct facts *f, const char *key, double value)
         add_text(f, key, text);
 }
 
+static void add_slo(struct facts *f, const struct vidur_slo *slo)
+{
+    char name[96], limits[128];
+    vidur_slo_name(slo, name, sizeof name);
+    f->name = name;
+    if (vidur_results_fact(f->results, "slo", name, "metric"))
+        return; /* another workload's, too */
+    vidur_slo_describe_parts(slo, limits, sizeof limits);
+    add_text(f, "metric",
+             vidur_slo_is_joint(slo) ? SLO_METRIC_JOINT
+                                     : vidur_latency_name(slo->metric));
+    add_number(f, "quantile", slo->quantile);
+    add_number(f, "limit_s", slo->limit_s);
+    add_text(f, "limits", limits);
+    add_text(f, "class", slo->class_name);
+}
+
 static void add_slos(struct facts *f, const struct vidur_search_config *config)
 {
-    char name[48];
     f->section = "slo";
-    f->name = name;
-    for (int i = 0; i < config->num_slos; i++) {
-        const struct vidur_slo *slo = &config->slos[i];
-        vidur_slo_name(slo, name, sizeof name);
-        add_text(f, "metric", vidur_latency_name(slo->metric));
-        add_number(f, "quantile", slo->quantile);
-        add_number(f, "limit_s", slo->limit_s);
+    for (int t = 0; t < config->num_traces; t++)
+        for (int i = 0; i < config->traces[t].slos.count; i++)
+            add_slo(f, &config->traces[t].slos.slos[i]);
+    f->name = "";
+}
+
+static double share_of(const struct vidur_workload_config *mix, int class)
+{
+    double total = 0;
+    for (int i = 0; i < mix->num_classes; i++)
+        total += mix->classes[i].share;
+    return 100 * mix->classes[class].share / total;
+}
+
+/* Which workloads have the class, and how much of their requests. */
+static void describe_class(const struct vidur_search_config *config, const char *name,
+                           char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (int t = 0; t < config->num_traces; t++) {
+        const struct vidur_workload_config *mix = &config->traces[t].workload;
+        for (int i = 0; i < mix->num_classes && used < size; i++)
+            if (strcmp(mix->classes[i].name, name) == 0)
+                used += (size_t)snprintf(out + used, size - used, "%s%s %.4g %%",
+                                         used ? ", " : "", config->traces[t].name,
+                                         share_of(mix, i));
+    }
+}
+
+static void add_classes(struct facts *f, const struct vidur_search_config *config)
+{
+    char text[512];
+    f->section = "class";
+    for (int t = 0; t < config->num_traces; t++) {
+        const struct vidur_workload_config *mix = &config->traces[t].workload;
+        for (int i = 0; i < mix->num_classes; i++) {
+            f->name = mix->classes[i].name;
+            if (vidur_results_fact(f->results, "class", f->name, "shares"))
+                continue;
+            describe_class(config, f->name, text, sizeof text);
+            add_text(f, "shares", text);
+        }
     }
     f->name = "";
+}
+
+/* "chat 70 %, rag 30 % (priority 1)" */
+static void describe_mix(const struct vidur_workload_config *mix, char *out,
+                         size_t size)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (int i = 0; i < mix->num_classes && used < size; i++) {
+        char priority[32] = "";
+        if (mix->classes[i].priority != 0)
+            snprintf(priority, sizeof priority, " (priority %d)",
+                     mix->classes[i].priority);
+        used += (size_t)snprintf(out + used, size - used, "%s%s %.4g %%%s",
+                                 used ? ", " : "", mix->classes[i].name,
+                                 share_of(mix, i), priority);
+    }
 }
 
 /* What vLLM is to load: a name on a hub, or the folder that a config.json lies in. */
@@ -142,7 +212,7 @@ static double mean_of(const int32_t *values, int64_t count)
 
 static void add_traces(struct facts *f, const struct study *study)
 {
-    char text[256];
+    char text[512];
     f->section = "trace";
     for (int i = 0; i < study->config->num_traces; i++) {
         const struct vidur_search_trace *trace = &study->config->traces[i];
@@ -150,12 +220,16 @@ static void add_traces(struct facts *f, const struct study *study)
         const struct vidur_workload *w = evaluator_workload(study->evaluator, i);
         f->name = trace->name;
         const bool sessions = config->type == VIDUR_WORKLOAD_SESSIONS;
-        add_text(f, "file", sessions ? config->sessions.file : config->lengths.file);
-        describe_lengths(&config->lengths, config->max_tokens, text, sizeof text);
-        if (sessions)
+        describe_mix(config, text, sizeof text);
+        add_text(f, "mix", text);
+        if (sessions) {
+            add_text(f, "file", config->sessions.file);
             add_sessions(f, w);
-        else
+        } else if (config->num_classes == 0) {
+            add_text(f, "file", config->lengths.file);
+            describe_lengths(&config->lengths, config->max_tokens, text, sizeof text);
             add_text(f, "lengths", text);
+        }
         describe_arrivals(&config->arrivals, text, sizeof text);
         add_text(f, "arrivals", text);
         add_number(f, "num_requests", (double)w->num_requests);
@@ -165,7 +239,10 @@ static void add_traces(struct facts *f, const struct study *study)
                    mean_of(w->num_prefill_tokens, w->num_requests));
         add_number(f, "decode_tokens_mean",
                    mean_of(w->num_decode_tokens, w->num_requests));
-        if (strstr(config->lengths.file, "synthetic"))
+        bool synthetic = strstr(config->lengths.file, "synthetic") != NULL;
+        for (int k = 0; k < config->num_classes; k++)
+            synthetic |= strstr(config->classes[k].lengths.file, "synthetic") != NULL;
+        if (synthetic)
             add_text(f, "note", "synthetic lengths, drawn to published statistics");
     }
 }
@@ -319,6 +396,7 @@ int study_add_facts(const struct study *study, struct vidur_results *results,
     add_slos(&facts, study->config);
     add_models(&facts, study->config);
     add_traces(&facts, study);
+    add_classes(&facts, study->config);
     add_clusters(&facts, study->config);
     add_estimator(&facts, study);
     add_search(&facts, study);

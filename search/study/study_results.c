@@ -193,6 +193,7 @@ static void copy_measured(struct vidur_ranking_row *row,
     VIDUR_RESULT_LOAD_COLUMNS(COPY)
 #undef COPY
     memcpy(row->slo_s, probe->slo_s, sizeof row->slo_s);
+    memcpy(row->class_s, probe->class_s, sizeof row->class_s);
 }
 
 static const struct vidur_workload *workload_of(const struct study *study,
@@ -221,7 +222,19 @@ static double mean_prompt(const struct vidur_workload *w)
     return (double)tokens / (double)w->num_requests;
 }
 
-/* What prompts and outputs cost, and what the GPUs draw: CONTRACT.md. */
+/* Of two pools, the share of the price of the one that prefills. */
+static double prefill_share(const struct study *study, int64_t candidate)
+{
+    const struct vidur_candidate *c = &study->space->candidates[candidate];
+    const struct vidur_candidate_pool *decode = &c->decode;
+    const int gpus = c->num_replicas * decode->num_replicas *
+                     decode->tensor_parallel_size * decode->num_pipeline_stages;
+    return 1 - gpus * study->config->clusters[decode->cluster].usd_per_gpu_hour /
+                   vidur_space_usd_per_hour(study->space, candidate);
+}
+
+/* What prompts and outputs cost, and what the GPUs draw: CONTRACT.md. What two pools
+ * draw is not estimated: probes do not tell their batches apart. */
 static void fill_work(const struct study *study, int64_t candidate,
                       const struct vidur_probe_row *best, struct vidur_ranking_row *row)
 {
@@ -229,10 +242,12 @@ static void fill_work(const struct study *study, int64_t candidate,
     const double tokens = mean_tokens(study, candidate), prompt = mean_prompt(w);
     struct vidur_deployment deployment;
     struct work_estimate estimate;
-    if (vidur_candidate_is_fleet(&study->space->candidates[candidate]))
-        return; /* the estimate is of replicas that do both */
-    vidur_space_deployment(study->space, candidate, &deployment);
-    work_estimate(&deployment, w, best, &estimate);
+    if (vidur_candidate_is_fleet(&study->space->candidates[candidate])) {
+        estimate = (struct work_estimate){prefill_share(study, candidate), NAN, NAN};
+    } else {
+        vidur_space_deployment(study->space, candidate, &deployment);
+        work_estimate(&deployment, w, best, &estimate);
+    }
     const double usd = row->usd_per_million_tokens * tokens; /* of a million requests */
     row->usd_per_million_input_tokens = usd * estimate.input_share / prompt;
     row->usd_per_million_output_tokens =

@@ -84,6 +84,11 @@ double vidur_knob_value(const struct vidur_scheduler_config *config,
     return 0;
 }
 
+const char *const *vidur_knob_words(enum vidur_knob knob)
+{
+    return knob == VIDUR_KNOB_scheduling_policy ? vidur_scheduling_policy_names : NULL;
+}
+
 int vidur_deployment_batch_cap(const struct vidur_deployment *deployment)
 {
     const struct vidur_scheduler_config *knobs = &deployment->scheduler;

@@ -30,8 +30,23 @@ const struct vidur_yaml_field *vidur_deployment_cluster_fields(void)
 
 /* ---- `scheduler:` ---- */
 
-#define X(kind, name, def, least)                                                      \
-    VIDUR_YAML_AT_LEAST(kind, struct vidur_scheduler_config, name, least),
+const char *const vidur_scheduling_policy_names[] = {"fcfs", "priority", NULL};
+
+#define VIDUR_YAML_TYPE_vidur_scheduling_policy VIDUR_YAML_ENUM
+#define WORDS_int                               NULL
+#define WORDS_int64_t                           NULL
+#define WORDS_double                            NULL
+#define WORDS_bool                              NULL
+#define WORDS__Bool                             NULL
+#define WORDS_vidur_scheduling_policy           vidur_scheduling_policy_names
+
+#define X(kind, name_, def, least)                                                     \
+    {.key = #name_,                                                                    \
+     .type = VIDUR_YAML_TYPE_##kind,                                                   \
+     .flags = VIDUR_YAML_MIN,                                                          \
+     VIDUR_YAML_AT(struct vidur_scheduler_config, name_),                              \
+     .min = (least),                                                                   \
+     .names = WORDS_##kind},
 static const struct vidur_yaml_field knob_fields[] = {VIDUR_SCHEDULER_KNOBS(X){0}};
 #undef X
 

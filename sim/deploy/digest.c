@@ -12,9 +12,12 @@
 static void add_scheduler(struct vidur_sha256 *sha,
                           const struct vidur_scheduler_config *s)
 {
-    /* As doubles, whatever the knob: none has more than 53 bits. */
+    /* As doubles, whatever the knob: none has more than 53 bits. First come, first
+     * served was all there was once: its digest does not know of it. */
     TEXT(type)
-#define X(type, name, def, min) vidur_sha256_add_double(sha, (double)s->name);
+#define X(type, name, def, min)                                                        \
+    if (VIDUR_KNOB_##name != VIDUR_KNOB_scheduling_policy || s->name != (def))         \
+        vidur_sha256_add_double(sha, (double)s->name);
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
 }
@@ -112,6 +115,15 @@ static void add_sessions(struct vidur_sha256 *sha,
     WHOLE(compacts)
 }
 
+static void add_class(struct vidur_sha256 *sha, const struct vidur_class_config *s)
+{
+    TEXT(name)
+    REAL(share)
+    WHOLE(priority)
+    WHOLE(max_tokens)
+    add_lengths(sha, &s->lengths);
+}
+
 void vidur_workload_digest(struct vidur_sha256 *sha,
                            const struct vidur_workload_config *s)
 {
@@ -124,6 +136,10 @@ void vidur_workload_digest(struct vidur_sha256 *sha,
     add_lengths(sha, &s->lengths);
     add_arrivals(sha, &s->arrivals);
     add_shared_prefix(sha, &s->shared_prefix);
+    if (s->num_classes > 0) /* other workloads' digests do not know of classes */
+        WHOLE(num_classes)
+    for (int i = 0; i < s->num_classes; i++)
+        add_class(sha, &s->classes[i]);
     REAL(prefill_scale_factor)
     REAL(decode_scale_factor)
     REAL(time_scale_factor)

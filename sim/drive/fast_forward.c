@@ -34,7 +34,7 @@ static double find_bound(const struct vidur_walk *walk)
     /* What arrives behind a waiting head changes nothing, but when an SLO on what was
      * sent is due is known only then. */
     if (walk->server->replica.queue_head == VIDUR_NO_REQUEST ||
-        (walk->takes_sent && walk->run->watching))
+        walk->server->replica.by_priority || (walk->takes_sent && walk->run->watching))
         bound = fmin(bound, walk->next_arrival_s);
     if (walk->judges && walk->run->watching)
         bound = fmin(bound, walk->run->watch.next_due_s);

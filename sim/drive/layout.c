@@ -61,8 +61,11 @@ static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
     to->scheduler_bytes =
         pool->ops->state_bytes ? pool->ops->state_bytes(&pool->env) : 0;
     layout->num_servers += replicas;
-    if (pool->role != VIDUR_POOL_DECODE)
+    if (pool->role != VIDUR_POOL_DECODE) {
         layout->num_entries += replicas;
+        layout->has_front_end |=
+            pool->front_end.per_prompt_token_s > 0 || pool->front_end.delay_s > 0;
+    }
     layout->cpu_overhead |= pool->step_ops->has_cpu_overhead(pool->step_model);
     if (to->sizes.batch_capacity > layout->batch_capacity)
         layout->batch_capacity = to->sizes.batch_capacity;
@@ -81,7 +84,7 @@ void vidur_layout_plan(struct vidur_layout *layout, struct vidur_pool_model *poo
     *layout = (struct vidur_layout){.num_pools = num_pools,
                                     .num_requests = workload->num_requests,
                                     .num_sessions = workload->sessions.count,
-                                    .num_slos = options->num_slos};
+                                    .watch = vidur_slo_watch_sizes(options, workload)};
     /* Stages of load bind replicas together, which the stepper walks one by one. */
     layout->by_events =
         options->plain_stepping || observed || workload->stages.count > 1;
@@ -92,8 +95,6 @@ void vidur_layout_plan(struct vidur_layout *layout, struct vidur_pool_model *poo
     const bool hands_over = layout->num_entries < layout->num_servers;
     if (layout->by_events && hands_over) /* a transfer's end asks two replicas */
         layout->event_capacity += 2 * workload->num_requests;
-    if (pools[0].step_ops->front_end)
-        layout->front_end = pools[0].step_ops->front_end(pools[0].step_model);
     const struct vidur_router_ops *router =
         vidur_router_find(pools[0].deployment->router);
     layout->sends = workload->concurrency > 0 || workload->sessions.count > 0;
@@ -136,8 +137,10 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
            vidur_arena_bytes(servers, sizeof(void *)) +
            vidur_arena_bytes(servers, sizeof(bool)) +
            vidur_arena_bytes(servers, vidur_walk_bytes()) +
+           vidur_arena_bytes((size_t)layout->watch.num_counts,
+                             sizeof(struct vidur_slo_count)) +
+           vidur_arena_bytes((size_t)layout->watch.num_missed, 1) +
            4 * vidur_arena_bytes(servers, sizeof(double)) + /* routers' weights */
-           vidur_arena_bytes((size_t)layout->num_slos, sizeof(struct vidur_slo_count)) +
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->batch_capacity, sizeof(int64_t)) +
@@ -173,7 +176,11 @@ static void init_server(struct vidur_run *run, struct vidur_arena *arena,
         .lists_completed = run->sending.is_active,
         .hands_over = pool->role == VIDUR_POOL_PREFILL,
         .samples_first = run->fleet->first_token == VIDUR_FIRST_TOKEN_PREFILL,
+        .by_priority =
+            vidur_scheduler_uses(pool->ops, VIDUR_KNOB_scheduling_policy) &&
+            deployment->scheduler.scheduling_policy == VIDUR_SCHEDULING_PRIORITY,
         .index = index};
+    vidur_replica_rank(replica, run->workload);
     vidur_replica_init(replica, arena, &layout->sizes);
     replica->account->full_size =
         vidur_pool_model_batch_cap(pool) / deployment->num_pipeline_stages;

@@ -20,10 +20,10 @@ struct vidur_layout {
     int num_pools;
     int64_t num_requests;
     int64_t num_servers, num_entries; /* of these, those that requests arrive at */
-    int num_slos;
+    struct vidur_slo_watch_sizes watch;
     int64_t event_capacity;
-    int32_t batch_capacity;                 /* the largest of the pools' */
-    struct vidur_front_end_times front_end; /* of the pools that requests arrive at */
+    int32_t batch_capacity; /* the largest of the pools' */
+    bool has_front_end;     /* of some pool that requests arrive at */
     bool cpu_overhead;
     bool by_events;
     bool by_server; /* each server alone: lists of requests are needed */

@@ -1,5 +1,6 @@
 #include "drive/run.h"
 
+#include "drive/objectives.h"
 #include "drive/sustained.h"
 #include "steps/mfu.h"
 
@@ -11,19 +12,13 @@
  * its limit or will wait for ever. */
 static int64_t late_unfinished(const struct vidur_run *run, const struct vidur_slo *slo)
 {
-    const bool cut = run->time_limited || run->stopped_early;
     int64_t late = 0;
     for (int64_t i = 0; i < run->requests.count; i++) {
         const double value =
             vidur_request_latency(&run->requests, run->workload, slo->metric, i);
         const bool completed = run->requests.flags[i] & VIDUR_REQUEST_DONE;
-        const double waited = run->ended_at_s - run->requests.arrived_at_s[i];
-        const double tokens = slo->metric == VIDUR_LATENCY_e2e_normalized
-                                  ? run->workload->num_decode_tokens[i]
-                                  : 1;
-        const bool from_arrival = slo->metric != VIDUR_LATENCY_tpot;
         if (isnan(value) && !completed)
-            late += !cut || (from_arrival && waited / tokens > slo->limit_s);
+            late += vidur_request_is_late(run, slo->metric, slo->limit_s, i);
     }
     return late;
 }
@@ -80,10 +75,16 @@ static void fill_latencies(const struct vidur_run *run, double *scratch,
                                   vidur_request_latencies(&run->requests, run->workload,
                                                           metric, scratch));
         for (int i = 0; i < run->options->num_slos; i++)
-            if (run->options->slos[i].metric == metric)
+            if (run->options->slos[i].metric == metric &&
+                run->options->slos[i].class_number == 0)
                 metrics->slo_value[i] =
                     slo_value(run, &run->options->slos[i], d, scratch);
     }
+    for (int i = 0; i < run->options->num_slos; i++)
+        if (vidur_slo_is_joint(&run->options->slos[i]) ||
+            run->options->slos[i].class_number > 0)
+            metrics->slo_value[i] =
+                vidur_objective_value(run, &run->options->slos[i], scratch);
 }
 
 /* The run has come to its end with requests that wait for ever: no deployment to
@@ -295,6 +296,7 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_utilization(run, metrics);
     fill_batches(&totals.account, metrics);
     fill_latencies(run, scratch, metrics);
+    vidur_fill_objectives(run, scratch, metrics);
     metrics->violated_slo = violated_slo(run, metrics->slo_value);
     if (run->workload->sessions.count > 0)
         judge_sessions(run, metrics);

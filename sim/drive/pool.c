@@ -36,7 +36,11 @@ static int build_step_model(struct vidur_pool_model *pool,
     pool->step_model = aligned_alloc(VIDUR_ARENA_ALIGN, pool->step_model_bytes);
     if (!pool->step_model)
         return vidur_fail(err, VIDUR_ENOMEM, "no memory for the step model");
-    return pool->step_ops->init(pool->step_model, &env, err);
+    if (pool->step_ops->init(pool->step_model, &env, err))
+        return -1;
+    if (pool->step_ops->front_end)
+        pool->front_end = pool->step_ops->front_end(pool->step_model);
+    return 0;
 }
 
 /* Facts that no default can stand for. */

@@ -20,7 +20,8 @@ struct vidur_pool_model {
     const struct vidur_step_model_ops *step_ops;
     void *step_model;
     size_t step_model_bytes;
-    struct vidur_scheduler_env env; /* running_capacity is the run's */
+    struct vidur_front_end_times front_end; /* of each of its replicas */
+    struct vidur_scheduler_env env;         /* running_capacity is the run's */
 };
 
 /* `pool` has its deployment, role, weight, ops and max_tokens; the rest is filled in.

@@ -107,12 +107,13 @@ void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
                      int32_t request)
 {
     const struct vidur_request_table *table = &run->requests;
+    const struct vidur_front_end_times *times = &server->pool->front_end;
     struct vidur_front_end *front = &server->front_end;
     if (run->has_front_end) {
-        front->free_at_s = fmax(table->arrived_at_s[request], front->free_at_s) +
-                           run->front_end.per_prompt_token_s *
-                               run->workload->num_prefill_tokens[request];
-        run->seen_at_s[request] = front->free_at_s + run->front_end.delay_s;
+        front->free_at_s =
+            fmax(table->arrived_at_s[request], front->free_at_s) +
+            times->per_prompt_token_s * run->workload->num_prefill_tokens[request];
+        run->seen_at_s[request] = front->free_at_s + times->delay_s;
     } else if (run->seen_at_s) {
         run->seen_at_s[request] = table->arrived_at_s[request];
     }

@@ -73,17 +73,16 @@ struct vidur_run {
     struct vidur_token_gaps *gaps;
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;
-    int64_t *observed_ids;    /* [batch capacity] for observers */
-    double *session_scratch;  /* [3 * sessions] */
-    bool *touched;            /* [num_servers] scratch of events.c; all false */
-    struct vidur_walk *walks; /* [num_servers] scratch of stepper.c */
-    double *moved_arrivals_s; /* the table's, where the run decides on them */
-    double *seen_at_s;        /* the table's, where they differ from arrivals */
-    struct vidur_front_end_times front_end; /* between the two, */
-    bool has_front_end;                     /* where there is something */
-    struct vidur_sending sending;           /* what completions send */
-    int32_t load_stage;                     /* that arrivals have come to */
-    double limit_s;                         /* infinity: none */
+    int64_t *observed_ids;        /* [batch capacity] for observers */
+    double *session_scratch;      /* [3 * sessions] */
+    bool *touched;                /* [num_servers] scratch of events.c; all false */
+    struct vidur_walk *walks;     /* [num_servers] scratch of stepper.c */
+    double *moved_arrivals_s;     /* the table's, where the run decides on them */
+    double *seen_at_s;            /* the table's, where they differ from arrivals */
+    bool has_front_end;           /* of some pool: there is something between the two */
+    struct vidur_sending sending; /* what completions send */
+    int32_t load_stage;           /* that arrivals have come to */
+    double limit_s;               /* infinity: none */
     double ended_at_s;
     int64_t next_batch_id;
     int64_t num_arrived;

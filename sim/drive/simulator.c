@@ -137,7 +137,6 @@ void vidur_simulator_destroy(struct vidur_simulator *simulator)
 static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
                            const struct vidur_layout *layout)
 {
-    const struct vidur_front_end_times *front_end = &layout->front_end;
     struct vidur_request_table *table = &run->requests;
     const size_t count = (size_t)table->count;
     const bool staged = run->workload->stages.count > 1;
@@ -154,8 +153,7 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
         vidur_sending_init(&run->sending, &simulator->arena, run->workload,
                            run->moved_arrivals_s);
     table->seen_at_s = table->arrived_at_s;
-    run->front_end = *front_end;
-    run->has_front_end = front_end->per_prompt_token_s > 0 || front_end->delay_s > 0;
+    run->has_front_end = layout->has_front_end;
     if (!run->has_front_end && run->fleet->pools[0].role == VIDUR_POOL_ALL)
         return;
     run->seen_at_s = vidur_arena_alloc(&simulator->arena, count, sizeof(double));
@@ -195,10 +193,12 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
 {
     struct vidur_arena *arena = &simulator->arena;
     const struct vidur_deployment *first = run->pools[0].deployment;
-    vidur_slo_watch_init(&run->watch,
-                         vidur_arena_alloc(arena, (size_t)layout->num_slos,
-                                           sizeof(struct vidur_slo_count)),
-                         run->options, run->workload,
+    run->watch.counts = vidur_arena_alloc(arena, (size_t)layout->watch.num_counts,
+                                          sizeof *run->watch.counts);
+    if (layout->watch.num_missed > 0)
+        run->watch.missed =
+            vidur_arena_alloc(arena, (size_t)layout->watch.num_missed, 1);
+    vidur_slo_watch_init(&run->watch, run->options, run->workload,
                          first->semantics == VIDUR_SEMANTICS_CORRECTED);
     run->session_scratch = vidur_arena_alloc(
         arena, 3 * (size_t)run->workload->sessions.count, sizeof(double));
@@ -218,8 +218,8 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
 
 /* ---- Running ---- */
 
-/* Requests by the server that a static router sends them to: first[i] .. first[i + 1]
- * of `ids`. */
+/* Requests by the server that a static router sends them to: first[i] .. first[i +
+ * 1] of `ids`. */
 static void route_all(struct vidur_run *run, int32_t *ids, int32_t *first)
 {
     int32_t *target = run->requests.next; /* not in use before the run */
@@ -346,12 +346,12 @@ static int check_options(const struct vidur_workload *workload,
                           options->num_slos, VIDUR_MAX_SLOS);
     for (int i = 0; i < options->num_slos; i++) {
         const struct vidur_slo *slo = &options->slos[i];
-        if (!(slo->quantile > 0 && slo->quantile <= 1) || !(slo->limit_s >= 0))
-            return vidur_fail(
-                err, VIDUR_EINVAL,
-                "slos.%d: quantile %g and limit %g s; the quantile must be "
-                "in (0, 1] and the limit not negative",
-                i, slo->quantile, slo->limit_s);
+        if (vidur_slo_check(slo, err) != 0)
+            return vidur_fail_prefix(err, "slos.%d", i);
+        if (slo->class_number < 0 || slo->class_number > workload->num_classes)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "slos.%d: class %d of a workload of %d", i,
+                              slo->class_number, workload->num_classes);
     }
     return 0;
 }

@@ -206,7 +206,8 @@ static void shuffle(struct vidur_lengths *lengths)
     if (reference)
         vidur_mt19937_init_genrand(&mt, (uint32_t)lengths->seed);
     else
-        vidur_rng_init(&own, lengths->seed, vidur_rng_stream("trace rows", 0));
+        vidur_rng_init(&own, lengths->seed,
+                       vidur_rng_stream("trace rows", lengths->stream));
     for (int64_t i = 0; i < lengths->trace.num_rows; i++)
         lengths->order[i] = i;
     for (uint32_t i = (uint32_t)lengths->trace.num_rows - 1; i > 0; i--) {
@@ -342,6 +343,23 @@ int vidur_lengths_open(struct vidur_lengths *lengths,
     lengths->seed = workload->seed;
     lengths->draws.reference = reference;
     vidur_rng_init(&lengths->draws.own, workload->seed, vidur_rng_stream("lengths", 0));
+    return lengths->policy->open ? lengths->policy->open(lengths, err) : 0;
+}
+
+int vidur_lengths_open_class(struct vidur_lengths *lengths,
+                             const struct vidur_workload_config *workload, int index,
+                             struct vidur_error *err)
+{
+    const struct vidur_class_config *config = &workload->classes[index];
+    memset(lengths, 0, sizeof *lengths);
+    lengths->policy = find(config->lengths.type);
+    lengths->config = &config->lengths;
+    lengths->max_tokens =
+        config->max_tokens > 0 ? config->max_tokens : workload->max_tokens;
+    lengths->seed = workload->seed;
+    lengths->stream = (uint64_t)index;
+    vidur_rng_init(&lengths->draws.own, workload->seed,
+                   vidur_rng_stream("lengths", lengths->stream));
     return lengths->policy->open ? lengths->policy->open(lengths, err) : 0;
 }
 

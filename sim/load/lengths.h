@@ -29,6 +29,7 @@ struct vidur_lengths {
     const struct vidur_lengths_config *config; /* outlives the source */
     int max_tokens;
     uint64_t seed;
+    uint64_t stream; /* of random numbers under seeds: own; 0 but for classes */
     struct vidur_draws draws;
     struct vidur_zipf zipf;
     struct vidur_mt19937 *zipf_reference; /* its stream under seeds: reference */
@@ -63,6 +64,11 @@ int vidur_lengths_check(const struct vidur_lengths_config *config, int max_token
 int vidur_lengths_open(struct vidur_lengths *lengths,
                        const struct vidur_workload_config *workload,
                        struct vidur_mt19937 *reference, struct vidur_error *err);
+/* Of the index-th class of a mix, with random numbers of its own; the first class has
+ * those that it would have alone. */
+int vidur_lengths_open_class(struct vidur_lengths *lengths,
+                             const struct vidur_workload_config *workload, int index,
+                             struct vidur_error *err);
 void vidur_lengths_close(struct vidur_lengths *lengths);
 
 /* The next request's tokens: each at least 1, together at most max_tokens. */

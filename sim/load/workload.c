@@ -3,6 +3,7 @@
 #include "base/yaml.h"
 #include "load/arrivals.h"
 #include "load/lengths.h"
+#include "load/mix.h"
 #include "load/sessions.h"
 #include "load/trace.h"
 
@@ -16,6 +17,7 @@ struct vidur_workload_state {
     const struct vidur_arrivals_policy *arrivals; /* NULL: replay */
     struct vidur_mt19937 reference;
     struct vidur_lengths lengths; /* open while drawing */
+    struct vidur_mix *mix;        /* likewise, instead; NULL: none */
     struct vidur_draws draws;     /* of the gaps */
     int64_t capacity;
     double *gaps; /* as drawn, before the rate scales them */
@@ -23,7 +25,8 @@ struct vidur_workload_state {
     int32_t *prefill;
     int32_t *decode;
     bool *is_cut;
-    int32_t *prompt; /* shared_prefix: of each request */
+    uint8_t *class_of; /* of a mix */
+    int32_t *prompt;   /* shared_prefix: of each request */
     struct vidur_session_table sessions;
 };
 
@@ -57,13 +60,16 @@ static int reserve(struct vidur_workload *workload, int64_t count,
                err) ||
         resize((void **)&state->prefill, count, sizeof *state->prefill, err) ||
         resize((void **)&state->decode, count, sizeof *state->decode, err) ||
-        resize((void **)&state->is_cut, count, sizeof *state->is_cut, err))
+        resize((void **)&state->is_cut, count, sizeof *state->is_cut, err) ||
+        (workload->num_classes > 0 &&
+         resize((void **)&state->class_of, count, sizeof *state->class_of, err)))
         return -1;
     state->capacity = count;
     workload->arrived_at_s = state->arrived_at_s;
     workload->num_prefill_tokens = state->prefill;
     workload->num_decode_tokens = state->decode;
     workload->is_cut = state->is_cut;
+    workload->class_of = state->class_of;
     return 0;
 }
 
@@ -77,6 +83,7 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->prefill);
     free(state->decode);
     free(state->is_cut);
+    free(state->class_of);
     free(state->prompt);
     vidur_session_table_free(&state->sessions);
     free(workload); /* the whole */
@@ -95,6 +102,13 @@ static struct vidur_workload *allocate(const struct vidur_workload_config *confi
     workload->max_tokens = config->max_tokens;
     workload->seed = config->seed;
     whole->state.config = *config;
+    workload->num_classes =
+        config->type == VIDUR_WORKLOAD_MIX ? config->num_classes : 0;
+    for (int i = 0; i < workload->num_classes; i++) {
+        struct vidur_traffic_class *class = &workload->classes[i];
+        memcpy(class->name, config->classes[i].name, sizeof class->name);
+        class->priority = config->classes[i].priority;
+    }
     if (config->seeds == VIDUR_SEEDS_REFERENCE) {
         vidur_mt19937_seed(&whole->state.reference, config->seed);
         workload->reference_rng = &whole->state.reference;
@@ -115,7 +129,8 @@ static int draw_lengths(struct vidur_workload *workload, int64_t request,
 {
     struct vidur_workload_state *state = workload->state;
     struct vidur_tokens tokens;
-    if (vidur_lengths_draw(&state->lengths, &tokens, err))
+    if (state->mix ? vidur_mix_draw(state->mix, &state->class_of[request], &tokens, err)
+                   : vidur_lengths_draw(&state->lengths, &tokens, err))
         return -1;
     state->prefill[request] = tokens.prefill;
     state->decode[request] = tokens.decode;
@@ -180,6 +195,23 @@ static int load_gaps(struct vidur_workload *workload, int64_t *available,
     return status;
 }
 
+static int open_lengths(struct vidur_workload_state *state, struct vidur_error *err)
+{
+    if (state->config.type != VIDUR_WORKLOAD_MIX)
+        return vidur_lengths_open(&state->lengths, &state->config,
+                                  state->draws.reference, err);
+    state->mix = vidur_mix_open(&state->config, err);
+    return state->mix ? 0 : -1;
+}
+
+static void close_lengths(struct vidur_workload_state *state)
+{
+    vidur_lengths_close(&state->lengths);
+    vidur_mix_close(state->mix);
+    state->mix = NULL;
+}
+
+/* Or a mix. */
 static int create_synthetic(struct vidur_workload *workload, struct vidur_error *err)
 {
     struct vidur_workload_state *state = workload->state;
@@ -189,8 +221,7 @@ static int create_synthetic(struct vidur_workload *workload, struct vidur_error 
     state->arrivals = vidur_arrivals_find(config->arrivals.type);
     state->draws.reference = reference ? &state->reference : NULL;
     vidur_rng_init(&state->draws.own, config->seed, vidur_rng_stream("arrivals", 0));
-    int status =
-        vidur_lengths_open(&state->lengths, config, state->draws.reference, err);
+    int status = open_lengths(state, err);
     if (status == 0)
         status = load_gaps(workload, &available, err);
     if (status == 0 && config->num_requests > 0)
@@ -199,7 +230,7 @@ static int create_synthetic(struct vidur_workload *workload, struct vidur_error 
         status = draw_requests(workload, available, err);
     if (state->arrivals->is_closed)
         workload->concurrency = config->arrivals.concurrency;
-    vidur_lengths_close(&state->lengths);
+    close_lengths(state);
     return status;
 }
 
@@ -483,6 +514,8 @@ int vidur_workload_clone(struct vidur_workload **out,
     memcpy(to->prefill, from->prefill, n * sizeof *to->prefill);
     memcpy(to->decode, from->decode, n * sizeof *to->decode);
     memcpy(to->is_cut, from->is_cut, n * sizeof *to->is_cut);
+    if (from->class_of)
+        memcpy(to->class_of, from->class_of, n * sizeof *to->class_of);
     copy->stages = workload->stages;
     if (vidur_session_table_copy(&to->sessions, &from->sessions, err)) {
         vidur_workload_destroy(copy);

@@ -4,10 +4,20 @@
 #include "base/yaml.h"
 #include "load/arrivals.h"
 #include "load/lengths.h"
+#include "load/mix.h"
 
 #include <string.h>
 
 enum { DEFAULT_MAX_TOKENS = 4096, DEFAULT_MIN_TOKENS = 1024 };
+
+#define DEFAULT_LENGTHS                                                                \
+    {                                                                                  \
+        .type = "trace", .min_tokens = DEFAULT_MIN_TOKENS,                             \
+        .prefill_to_decode_ratio = 20, .theta = 0.6, .prefill_scale_factor = 1,        \
+        .decode_scale_factor = 1                                                       \
+    }
+
+const struct vidur_class_config vidur_class_defaults = {.lengths = DEFAULT_LENGTHS};
 
 void vidur_workload_config_defaults(struct vidur_workload_config *config)
 {
@@ -16,12 +26,7 @@ void vidur_workload_config_defaults(struct vidur_workload_config *config)
         .seed = 42,
         .seeds = VIDUR_SEEDS_OWN,
         .max_tokens = DEFAULT_MAX_TOKENS,
-        .lengths = {.type = "trace",
-                    .min_tokens = DEFAULT_MIN_TOKENS,
-                    .prefill_to_decode_ratio = 20,
-                    .theta = 0.6,
-                    .prefill_scale_factor = 1,
-                    .decode_scale_factor = 1},
+        .lengths = DEFAULT_LENGTHS,
         .arrivals = {.type = "poisson",
                      .cv = 1,
                      .truncate = -1,
@@ -99,7 +104,9 @@ static int check_synthetic(const struct vidur_workload_config *config,
     if (check_extent(config, arrivals->load == NULL, err) ||
         check_reference(config, arrivals, err))
         return -1;
-    return vidur_lengths_check(&config->lengths, config->max_tokens, err);
+    return config->type == VIDUR_WORKLOAD_MIX
+               ? vidur_mix_check(config, err)
+               : vidur_lengths_check(&config->lengths, config->max_tokens, err);
 }
 
 static int check_replay(const struct vidur_workload_config *config,
@@ -162,6 +169,7 @@ int vidur_workload_config_check(const struct vidur_workload_config *config,
 {
     switch (config->type) {
     case VIDUR_WORKLOAD_SYNTHETIC:
+    case VIDUR_WORKLOAD_MIX:
         return check_synthetic(config, err);
     case VIDUR_WORKLOAD_TRACE_REPLAY:
         return check_replay(config, err);
@@ -171,7 +179,7 @@ int vidur_workload_config_check(const struct vidur_workload_config *config,
         return check_sessions(config, err);
     }
     return vidur_fail(err, VIDUR_EINVAL,
-                      "workload.type: not known; use synthetic, trace_replay, "
+                      "workload.type: not known; use synthetic, mix, trace_replay, "
                       "shared_prefix or sessions");
 }
 
@@ -205,6 +213,37 @@ const struct vidur_yaml_field *vidur_workload_draw_fields(void)
 {
     return synthetic_fields;
 }
+
+#define CLASS_KEY(name, kind)                                                          \
+    VIDUR_YAML_KEY(#name, kind, struct vidur_class_config, name)
+
+static const struct vidur_yaml_field class_fields[] = {
+    {CLASS_KEY(name, STRING), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
+    {CLASS_KEY(share, DOUBLE), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE},
+    {CLASS_KEY(priority, INT)},
+    {CLASS_KEY(max_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 2},
+    {CLASS_KEY(lengths, CUSTOM), .flags = VIDUR_YAML_REQUIRED, .read = read_lengths},
+    {.key = "slos", .type = VIDUR_YAML_ELSEWHERE}, /* with those of the run */
+    {0},
+};
+
+static const struct vidur_yaml_field class_element = {
+    .key = "",
+    .type = VIDUR_YAML_MAPPING,
+    .size = sizeof(struct vidur_class_config),
+    .fields = class_fields};
+
+static const struct vidur_yaml_field mix_fields[] = {
+    {.key = "classes",
+     .type = VIDUR_YAML_ARRAY,
+     .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
+     VIDUR_YAML_LIST(struct vidur_workload_config, classes, num_classes),
+     .element = &class_element,
+     .element_default = &vidur_class_defaults,
+     .max_count = VIDUR_MAX_CLASSES},
+    {KEY(arrivals, CUSTOM), .read = read_arrivals},
+    {0},
+};
 
 static const struct vidur_yaml_field replay_fields[] = {
     {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
@@ -323,6 +362,7 @@ static const struct vidur_yaml_variant types[] = {
     {"trace_replay", VIDUR_WORKLOAD_TRACE_REPLAY, replay_fields},
     {"shared_prefix", VIDUR_WORKLOAD_SHARED_PREFIX, shared_prefix_fields},
     {"sessions", VIDUR_WORKLOAD_SESSIONS, sessions_fields},
+    {"mix", VIDUR_WORKLOAD_MIX, mix_fields},
     {0},
 };
 

@@ -35,6 +35,11 @@ static const struct vidur_yaml_field output_fields[] = {
 #undef X
         {0}};
 
+static const struct vidur_yaml_field slo_element = {.key = "",
+                                                    .type = VIDUR_YAML_CUSTOM,
+                                                    .size = sizeof(struct vidur_slo),
+                                                    .read = vidur_slo_read};
+
 static const struct vidur_yaml_field root_fields[] = {
     {KEY("semantics", ENUM, config.deployment.semantics),
      .names = vidur_semantics_names},
@@ -45,8 +50,9 @@ static const struct vidur_yaml_field root_fields[] = {
     {KEY("scheduler", CUSTOM, config.deployment.scheduler), .read = read_scheduler},
     {.key = "pools",
      .type = VIDUR_YAML_ELSEWHERE}, /* once what they leave out is read */
-    {.key = "kv_transfer", .type = VIDUR_YAML_ELSEWHERE},
-    {.key = "first_token", .type = VIDUR_YAML_ELSEWHERE},
+    {KEYS(config.fleet.kv_transfer, vidur_kv_transfer_section)},
+    {KEY("first_token", ENUM, config.fleet.first_token),
+     .names = vidur_first_token_names},
     {KEY("workload", CUSTOM, config.workload), .flags = VIDUR_YAML_REQUIRED,
      .read = read_workload},
     {KEYS(config.estimator, vidur_estimator_section)},
@@ -54,6 +60,11 @@ static const struct vidur_yaml_field root_fields[] = {
      .min = 0},
     {KEY("tbt_definition", ENUM, config.tbt_definition),
      .names = vidur_tbt_definition_names},
+    {.key = "slos",
+     .type = VIDUR_YAML_ARRAY,
+     VIDUR_YAML_LIST(struct document, config.slos.slos, config.slos.count),
+     .element = &slo_element,
+     .max_count = VIDUR_MAX_SLOS},
     {.key = "output", .type = VIDUR_YAML_MAPPING, .fields = output_fields},
     {0}};
 
@@ -61,6 +72,7 @@ void vidur_simulation_config_defaults(struct vidur_simulation_config *config)
 {
     memset(config, 0, sizeof *config);
     vidur_deployment_defaults(&config->deployment);
+    vidur_fleet_of(&config->fleet, &config->deployment);
     vidur_workload_config_defaults(&config->workload);
     vidur_estimator_config_defaults(&config->estimator);
 #define X(name, def, what) config->output.name = def;
@@ -99,31 +111,17 @@ static int load_specs(const struct vidur_yaml_node *root, struct document *docum
 
 /* ---- Pools ---- */
 
-static const struct vidur_yaml_field fleet_fields[] = {
-    {.key = "kv_transfer",
-     .type = VIDUR_YAML_MAPPING,
-     .offset = offsetof(struct vidur_fleet, kv_transfer)},
-    {VIDUR_YAML_KEY("first_token", ENUM, struct vidur_fleet, first_token),
-     .names = vidur_first_token_names},
-    {0}};
-
 /* How caches move means something where they do. */
-static int read_moves(const struct vidur_yaml_node *root, struct vidur_fleet *fleet,
-                      struct vidur_error *err)
+static int check_moves(const struct vidur_yaml_node *root,
+                       const struct vidur_fleet *fleet, struct vidur_error *err)
 {
-    for (const struct vidur_yaml_field *key = fleet_fields; key->key; key++) {
-        const struct vidur_yaml_node *node = vidur_yaml_get(root, key->key);
-        struct vidur_yaml_field field = *key;
-        if (!node)
-            continue;
-        if (fleet->pools[0].role != VIDUR_POOL_PREFILL)
+    static const char *const keys[] = {"kv_transfer", "first_token"};
+    for (int i = 0; i < 2; i++) {
+        const struct vidur_yaml_node *node = vidur_yaml_get(root, keys[i]);
+        if (node && fleet->pools[0].role != VIDUR_POOL_PREFILL)
             return vidur_yaml_fail(node, err,
                                    "no KV cache moves here; list pools of role prefill "
                                    "and of role decode, or leave it out");
-        if (field.type == VIDUR_YAML_MAPPING)
-            field.fields = vidur_kv_transfer_fields();
-        if (vidur_yaml_read_field(node, &field, fleet, err))
-            return -1;
     }
     return 0;
 }
@@ -136,12 +134,12 @@ static int read_fleet(const struct vidur_yaml_node *root, struct document *docum
     const struct vidur_pool_defaults defaults = {&config->deployment,
                                                  &document->hardware};
     const struct vidur_yaml_node *pools = vidur_yaml_get(root, "pools");
-    vidur_fleet_of(&config->fleet, &config->deployment);
+    config->fleet.pools[0].deployment = config->deployment;
     if (pools &&
         vidur_pools_read(pools, &defaults, &config->fleet, config->default_node, err))
         return -1;
     config->deployment = config->fleet.pools[0].deployment;
-    return read_moves(root, &config->fleet, err);
+    return check_moves(root, &config->fleet, err);
 }
 
 static bool begins_with(const char *text, const char *key)
@@ -168,6 +166,10 @@ static int read_root(const struct vidur_yaml_node *root, struct document *docume
         load_specs(root, document, err) || read_fleet(root, document, err))
         return -1;
     vidur_workload_config_complete(&config->workload, config->deployment.semantics);
+    if (vidur_class_slos_read(
+            vidur_yaml_get(vidur_yaml_get(root, "workload"), "classes"),
+            &config->workload, &config->slos, err))
+        return -1;
     return vidur_fleet_check(&config->fleet, err) ? locate(root, err) : 0;
 }
 

@@ -169,6 +169,8 @@ int vidur_simulation_run(struct vidur_simulation *simulation,
                          struct vidur_error *err)
 {
     const struct vidur_run_options run = {
+        .slos = simulation->config.slos.slos,
+        .num_slos = simulation->config.slos.count,
         .tbt_definition = simulation->config.tbt_definition,
         .time_limit_s = simulation->config.time_limit_s,
         .observer = vidur_outputs_observer(simulation->outputs),

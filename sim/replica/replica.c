@@ -9,6 +9,8 @@ int32_t vidur_queue_pop(struct vidur_replica *replica)
     const struct vidur_request_table *table = replica->requests;
     const int32_t request = replica->queue_head;
 
+    if (replica->by_priority)
+        return vidur_queue_take(replica, VIDUR_NO_REQUEST);
     replica->queue_head = table->next[request];
     if (replica->queue_head == VIDUR_NO_REQUEST)
         replica->queue_tail = VIDUR_NO_REQUEST;
@@ -20,23 +22,31 @@ int32_t vidur_queue_pop(struct vidur_replica *replica)
 void vidur_queue_push_back(struct vidur_replica *replica, int32_t request)
 {
     int32_t *next = replica->requests->next;
+    replica->queue_length++;
+    replica->account->num_assigned++;
+    if (replica->by_priority) {
+        vidur_queue_insert(replica, request);
+        return;
+    }
     next[request] = VIDUR_NO_REQUEST;
     if (replica->queue_tail == VIDUR_NO_REQUEST)
         replica->queue_head = request;
     else
         next[replica->queue_tail] = request;
     replica->queue_tail = request;
-    replica->queue_length++;
-    replica->account->num_assigned++;
 }
 
 void vidur_queue_push_front(struct vidur_replica *replica, int32_t request)
 {
+    replica->queue_length++;
+    if (replica->by_priority) {
+        vidur_queue_insert(replica, request);
+        return;
+    }
     replica->requests->next[request] = replica->queue_head;
     if (replica->queue_head == VIDUR_NO_REQUEST)
         replica->queue_tail = request;
     replica->queue_head = request;
-    replica->queue_length++;
 }
 
 /* ---- Running items ---- */
@@ -194,6 +204,8 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
 {
     replica->now_s = 0;
     replica->queue_head = replica->queue_tail = VIDUR_NO_REQUEST;
+    for (int rank = 0; rank < VIDUR_MAX_CLASSES; rank++)
+        replica->rank_tail[rank] = VIDUR_NO_REQUEST;
     replica->completed_head = VIDUR_NO_REQUEST;
     replica->queue_length = replica->tokens_left = 0;
     replica->departed_head = replica->departed_tail = VIDUR_NO_REQUEST;

@@ -88,6 +88,12 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
 void vidur_running_move(struct vidur_replica *replica, int32_t front);
 
 /* Makes sure that `count` items fit behind the running ones. */
+/* By priority: which classes come first, from their priorities; and a request into the
+ * queue, where it belongs. The queue's length is the caller's to count. */
+void vidur_replica_rank(struct vidur_replica *replica,
+                        const struct vidur_workload *workload);
+void vidur_queue_insert(struct vidur_replica *replica, int32_t request);
+
 static inline void vidur_running_reserve_back(struct vidur_replica *replica,
                                               int32_t count)
 {

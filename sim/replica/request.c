@@ -91,7 +91,8 @@ int vidur_requests_init(struct vidur_request_table *table, struct vidur_arena *a
         return -1;
     *table = (struct vidur_request_table){.count = workload->num_requests,
                                           .arrived_at_s = workload->arrived_at_s,
-                                          .seen_at_s = workload->arrived_at_s};
+                                          .seen_at_s = workload->arrived_at_s,
+                                          .class_of = workload->class_of};
 #define X(type, name)                                                                  \
     if (!(table->name = vidur_arena_alloc(arena, n, sizeof(type))))                    \
         return vidur_fail(err, VIDUR_ENOMEM, "the simulator's arena is too small");

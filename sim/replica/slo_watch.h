@@ -9,19 +9,25 @@
  * many samples exceed the limit that the order statistic below the quantile does.
  *
  * Latencies that begin at arrival are judged when their limit passes, met or not;
- * the others when a request completes.
+ * the others when a request completes. A joint objective has a count for each of its
+ * latencies, and a request that exceeds several of them counts once.
  */
 
 struct vidur_slo_count {
-    struct vidur_slo slo; /* its limit a little above the one that was given */
-    int64_t violations;
+    enum vidur_latency metric; /* VIDUR_SLO_JOINT: its parts count */
+    double limit_s;            /* a little above the one that was given */
+    int class_number;          /* as in struct vidur_slo */
+    int whole;                 /* the objective's count: its own, or a joint one's */
+    int first_part, num_parts; /* of a joint objective */
+    int64_t violations;        /* of an objective, not of a part */
     int64_t lost_at; /* violations that lose the SLO; INT64_MAX: cannot be told early */
     int64_t cursor;  /* requests in order of arrival that have been judged */
 };
 
 struct vidur_slo_watch {
-    struct vidur_slo_count *counts;
-    int num_counts;
+    struct vidur_slo_count *counts; /* of the SLOs in their order, then of parts */
+    int num_slos, num_counts;
+    uint8_t *missed; /* by request: bits of joint objectives that counted it */
     const struct vidur_workload *workload;
     const int32_t *order; /* requests of the part being simulated, by arrival */
     int64_t order_count;
@@ -47,7 +53,31 @@ int64_t vidur_request_latencies(const struct vidur_request_table *table,
                                 const struct vidur_workload *workload,
                                 enum vidur_latency latency, double *out);
 
-void vidur_slo_watch_init(struct vidur_slo_watch *watch, struct vidur_slo_count *counts,
+/* Whether an SLO, or a part of it, is about the request. */
+static inline bool vidur_slo_is_about(const struct vidur_workload *workload,
+                                      int class_number, int64_t request)
+{
+    return class_number == 0 || workload->class_of[request] == class_number - 1;
+}
+
+/* A latency that begins at the arrival: it is late once its limit has passed. */
+static inline bool vidur_latency_begins_at_arrival(enum vidur_latency latency)
+{
+    return latency == VIDUR_LATENCY_ttft || latency == VIDUR_LATENCY_e2e ||
+           latency == VIDUR_LATENCY_scheduling_delay;
+}
+
+/* How many counts, and bytes for requests' bits, the options need. */
+struct vidur_slo_watch_sizes {
+    int num_counts;
+    int64_t num_missed;
+};
+struct vidur_slo_watch_sizes
+vidur_slo_watch_sizes(const struct vidur_run_options *options,
+                      const struct vidur_workload *workload);
+
+/* The caller has set `counts` and `missed` to memory of these sizes. */
+void vidur_slo_watch_init(struct vidur_slo_watch *watch,
                           const struct vidur_run_options *options,
                           const struct vidur_workload *workload, bool corrected);
 

@@ -52,6 +52,7 @@ struct vllm_v1 {
     int64_t open_free_blocks;
     int64_t open_holders;
     uint32_t open_mark;
+    double open_at_s;
     int32_t num_waiting; /* scratch: running items that have to wait for others */
     int32_t *waiting;
 };
@@ -103,8 +104,23 @@ struct outlook {
     uint32_t mark; /* blocks released after this count of releases still appear held */
 };
 
+/* The first in the queue of those that have reached the engine by then, and the one
+ * that it stands behind. */
+static int32_t first_waiting(const struct vidur_replica *replica, double until_s,
+                             int32_t *before)
+{
+    const struct vidur_request_table *table = replica->requests;
+    int32_t request = vidur_queue_head(replica);
+    *before = VIDUR_NO_REQUEST;
+    while (request != VIDUR_NO_REQUEST && table->seen_at_s[request] > until_s) {
+        *before = request;
+        request = replica->by_priority ? table->next[request] : VIDUR_NO_REQUEST;
+    }
+    return request;
+}
+
 /* To the running list: those whose prompt another pool has worked off, then from the
- * waiting queue, first come first served. */
+ * waiting queue. */
 static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
                   const struct outlook *outlook, int64_t free_blocks)
 {
@@ -119,8 +135,9 @@ static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
         vidur_running_push_back(replica, request);
     }
     for (; budget > 0 && holders < v1->max_num_seqs; holders++) {
-        const int32_t request = vidur_queue_head(replica);
-        if (request == VIDUR_NO_REQUEST || table->seen_at_s[request] > outlook->until_s)
+        int32_t before;
+        const int32_t request = first_waiting(replica, outlook->until_s, &before);
+        if (request == VIDUR_NO_REQUEST)
             break;
         const int64_t blocks = vidur_prompt_blocks(replica, request, outlook->mark);
         if (blocks > free_blocks) {
@@ -128,7 +145,10 @@ static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
             break;
         }
         free_blocks -= blocks;
-        vidur_queue_pop(replica);
+        if (before == VIDUR_NO_REQUEST)
+            vidur_queue_pop(replica);
+        else
+            vidur_queue_take(replica, before);
         vidur_take_prompt(replica, request);
         vidur_running_push_back(replica, request);
         budget -= table->prefill_tokens[request] - table->processed_tokens[request];
@@ -202,6 +222,7 @@ static void plan_ahead(struct vllm_v1 *v1, struct vidur_replica *replica,
     v1->open_free_blocks = outlook.free_blocks;
     v1->open_holders = outlook.holders;
     v1->open_mark = outlook.mark;
+    v1->open_at_s = replica->now_s;
 }
 
 /* Plans a step that was left open. The engine planned it when the first request
@@ -211,25 +232,48 @@ static void plan_ahead(struct vllm_v1 *v1, struct vidur_replica *replica,
  * step is planned when it starts, like any other. A request that was waiting already
  * when the step was left open did not fit then and does not fit with the same blocks.
  */
-static void plan_open(struct vllm_v1 *v1, struct vidur_replica *replica)
+static void plan_open_at(struct vllm_v1 *v1, struct vidur_replica *replica,
+                         double seen_at_s)
 {
     const int64_t free_blocks = vidur_free_blocks(replica);
-    const int32_t head = vidur_queue_head(replica);
-    double first_s = vidur_loaded_since_s(replica);
-    if (head != VIDUR_NO_REQUEST)
-        first_s = fmin(first_s, replica->requests->seen_at_s[head]);
-    v1->state = UNPLANNED;
-    if (first_s >= replica->now_s)
-        return;
     const struct outlook outlook = {.free_blocks = v1->open_free_blocks < free_blocks
                                                        ? v1->open_free_blocks
                                                        : free_blocks,
                                     .holders = v1->open_holders,
-                                    .until_s = first_s,
+                                    .until_s = seen_at_s,
                                     .mark = v1->open_mark};
     plan(v1, replica, &outlook);
     if (vidur_running_count(replica) == 0)
         v1->state = UNPLANNED;
+}
+
+/* When the next of the requests after this time reached the engine. */
+static double next_seen_s(const struct vidur_replica *replica, double after_s)
+{
+    const struct vidur_request_table *table = replica->requests;
+    const double loaded_s = vidur_loaded_since_s(replica);
+    double next_s = loaded_s > after_s ? loaded_s : INFINITY;
+    for (int32_t r = replica->queue_head; r != VIDUR_NO_REQUEST; r = table->next[r])
+        if (table->seen_at_s[r] > after_s)
+            next_s = fmin(next_s, table->seen_at_s[r]);
+    return next_s;
+}
+
+static void plan_open(struct vllm_v1 *v1, struct vidur_replica *replica)
+{
+    const int32_t head = vidur_queue_head(replica);
+    double first_s = vidur_loaded_since_s(replica);
+    double at_s = v1->open_at_s;
+    if (head != VIDUR_NO_REQUEST)
+        first_s = fmin(first_s, replica->requests->seen_at_s[head]);
+    v1->state = UNPLANNED;
+    if (!replica->by_priority && first_s < replica->now_s)
+        plan_open_at(v1, replica, first_s);
+    /* Each arrival may be one that comes before those that did not fit. */
+    while (replica->by_priority && v1->state == UNPLANNED && at_s < replica->now_s) {
+        plan_open_at(v1, replica, at_s);
+        at_s = next_seen_s(replica, at_s);
+    }
 }
 
 /* ---- Forming it ---- */
@@ -241,15 +285,31 @@ static bool is_under_way(const struct vllm_v1 *v1,
            v1->chained_tokens > table->processed_tokens[request];
 }
 
-/* Preempts the last admitted requests until the others have the blocks they want; what
- * is under way keeps its own. */
+/* The last admitted request, or the one of the lowest priority, which then is not under
+ * way; VIDUR_NO_REQUEST: there is none. */
+static int32_t pop_victim(const struct vllm_v1 *v1, struct vidur_replica *replica)
+{
+    const int32_t chained = v1->chained;
+    if (!replica->by_priority)
+        return vidur_running_pop_last(replica);
+    return vidur_running_pop_least(replica,
+                                   chained != VIDUR_NO_REQUEST &&
+                                           is_under_way(v1, replica->requests, chained)
+                                       ? chained
+                                       : VIDUR_NO_REQUEST);
+}
+
+/* Preempts such requests until the others have the blocks they want; what is under way
+ * keeps its own. */
 static void preempt(struct vllm_v1 *v1, struct vidur_replica *replica)
 {
     const struct vidur_request_table *table = replica->requests;
     int32_t kept = VIDUR_NO_REQUEST;
     vidur_running_unpack_all(replica);
     while (v1->lacks_blocks > 0 && vidur_running_count(replica) > 0) {
-        const int32_t victim = vidur_running_pop_last(replica);
+        const int32_t victim = pop_victim(v1, replica);
+        if (victim == VIDUR_NO_REQUEST)
+            break;
         if (is_under_way(v1, table, victim)) {
             kept = victim;
             continue;
@@ -394,6 +454,7 @@ static const struct vidur_engine_argument engine_arguments[] = {
     {"--enable-prefix-caching", VIDUR_KNOB_prefix_caching,
      "--no-enable-prefix-caching"},
     {"--async-scheduling", VIDUR_KNOB_async_scheduling, "--no-async-scheduling"},
+    {.flag = "--scheduling-policy", .knob = VIDUR_KNOB_scheduling_policy},
     {0}};
 
 const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
@@ -402,7 +463,7 @@ const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
     .knobs = VIDUR_USES(block_size) | VIDUR_USES(num_blocks) |
              VIDUR_USES(max_num_batched_tokens) | VIDUR_USES(max_num_seqs) |
              VIDUR_USES(gpu_memory_utilization) | VIDUR_USES(prefix_caching) |
-             VIDUR_USES(async_scheduling),
+             VIDUR_USES(async_scheduling) | VIDUR_USES(scheduling_policy),
     .idle_in_pipeline = VIDUR_USES(async_scheduling),
     .batch_cap = VIDUR_KNOB_max_num_seqs, /* steps are padded by it, reached or not */
     .token_budget = VIDUR_KNOB_max_num_batched_tokens,

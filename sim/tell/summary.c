@@ -5,6 +5,7 @@
 #include "base/version.h"
 #include "steps/operator_metrics.h"
 #include "tell/notes.h"
+#include "tell/objectives_tell.h"
 #include "tell/pool_summary.h"
 #include "tell/request_csv.h"
 #include "tell/session_metrics.h"
@@ -345,6 +346,12 @@ static void put_notes(struct vidur_json_writer *json, const struct vidur_summary
     vidur_json_end(json);
 }
 
+static struct vidur_objectives objectives_of(const struct vidur_summary *s)
+{
+    return (struct vidur_objectives){
+        .slos = &s->config->slos, .workload = s->workload, .metrics = s->metrics};
+}
+
 static void put_ending(struct vidur_json_writer *json, const struct vidur_summary *s)
 {
     vidur_json_put_double(json, "start_s", s->workload ? s->workload->start_s : 0);
@@ -359,6 +366,8 @@ static int fill(struct vidur_json_writer *json, const struct vidur_summary *s,
     for (int i = 0; i < VIDUR_NUM_LATENCIES; i++)
         put_distribution(json, vidur_latency_name((enum vidur_latency)i),
                          &s->metrics->latency[i]);
+    const struct vidur_objectives objectives = objectives_of(s);
+    vidur_objectives_put(json, &objectives);
     if (put_load_stages(json, s, err) || put_sessions(json, s, err))
         return -1;
     put_rates(json, s);
@@ -473,6 +482,8 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
     print_deployment(s, out);
     print_latencies(m, out);
     print_load_stages(s, out);
+    const struct vidur_objectives objectives = objectives_of(s);
+    vidur_objectives_print_classes(&objectives, out);
     print_sessions(s, out);
     if (!has_sessions(s))
         fprintf(out, "\n");
@@ -489,6 +500,7 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
             (long long)m->num_batches, m->mean_batch_size, m->mean_tokens_per_batch,
             (long long)m->num_completed, (long long)m->num_requests,
             m->simulated_time_s, (long long)m->num_restarts);
+    vidur_objectives_print(&objectives, out);
     if (has_pools(s))
         vidur_pool_summary_print_metrics(s, out);
     print_notes(s, out);

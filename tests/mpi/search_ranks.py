@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
                                 "program"))
-from search_support import MOE, SMALL, Search, differences, mpirun, read  # noqa: E402
+from search_support import MIXED, MOE, SMALL, Search, differences, mpirun, read  # noqa: E402
 
 Search.program = sys.argv[1]
 
@@ -53,6 +53,16 @@ class Ranks(Search):
                           for cache in ("bf16", "fp8")})
         self.assertEqual(sum(ranking["expert_parallel"]), 6)
         self.assertEqual(set(ranking["status"]), {b"ok"})
+
+    def test_mixes(self):
+        """Classes of traffic, joint objectives, priorities."""
+        self.need_h5py()
+        self.write(MIXED)
+        self.run_on(1, 1, "alone.h5")
+        alone = read(self.path("alone.h5"))
+        self.assertIn("short_goodput_per_s", alone["ranking"].dtype.names)
+        self.run_on(2, 1, "two.h5")
+        self.assertEqual(differences(alone, read(self.path("two.h5"))), [])
 
     def test_two_pools(self):
         """One pool beside pools that prefill and pools that decode, in one ranking."""

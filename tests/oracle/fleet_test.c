@@ -498,9 +498,36 @@ static void test_shares(void)
     free(s);
 }
 
+/* Each replica has the front end of its pool, whichever pool comes first. */
+static void test_front_ends(void)
+{
+    for (int slow = 0; slow < 2; slow++) {
+        struct scenario *s = calloc(1, sizeof *s);
+        struct vidur_metrics metrics;
+        CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+        set_up(s, 10);
+        for (int i = 0; i < 2; i++)
+            s->fleet.pools[i].role = VIDUR_POOL_ALL;
+        s->times[slow].api_ms = 125;
+        for (int i = 0; i < 10; i++)
+            s->arrived_at_s[i] = i; /* in turn to both pools, one at a time */
+        for (int plain = 0; plain < 2; plain++) {
+            struct vidur_simulator *simulator = simulate(s, plain, &metrics);
+            const struct vidur_request_records *records =
+                vidur_simulator_requests(simulator);
+            for (int i = 0; i < 10; i++)
+                CU_ASSERT_EQUAL(records->scheduled_at_s[i],
+                                i + (i % 2 == slow ? 0.125 : 0));
+            vidur_simulator_destroy(simulator);
+        }
+        release_tables(s);
+        free(s);
+    }
+}
+
 VIDUR_TEST_MAIN("fleet", {"equal to plain stepping, to the bit", test_equal},
                 {"pools behind one router, equal to the bit", test_mixed_equal},
-                {"shares by weight", test_shares},
+                {"shares by weight", test_shares}, {"front ends", test_front_ends},
                 {"prompts as where nobody decodes", test_prefill_alone},
                 {"decodes whatever worked the prompts off", test_decode_alone},
                 {"one request by hand", test_by_hand},

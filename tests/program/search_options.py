@@ -99,6 +99,27 @@ class Prices(Search):
                    zip(ranking["device"], ranking["usd_per_hour"], ranking["num_gpus"])}
         self.assertEqual(per_gpu, {(b"h100", 1.0), (b"h200", 4.59)})
 
+    def test_two_pools(self):
+        """Input costs what the pool that prefills costs, output what the other does."""
+        options = [option for option in self.options if option not in ("--trace", "t.csv")]
+        done = self.run_program(*options, "--prompt-tokens", "300", "--output-tokens", "60",
+                                "-q", "--set", "disaggregated={only: true}", "--set",
+                                "tp_dimensions=[1]", "--price", "h200=4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        results = search_support.read(self.path("results.h5"))["ranking"]
+        ok = [i for i, status in enumerate(results["status"]) if status == b"ok"]
+        self.assertTrue(ok)
+        usd = {b"h100": 4.25, b"h200": 4}
+        for i in ok:
+            cost_in = results["usd_per_million_input_tokens"][i] * 300
+            cost_out = results["usd_per_million_output_tokens"][i] * 60
+            usd_in = usd[results["device"][i]] * results["prefill_replicas"][i]
+            usd_out = usd[results["decode_device"][i]] * results["decode_replicas"][i]
+            self.assertAlmostEqual(cost_in / cost_out, usd_in / usd_out, delta=1e-6)
+            self.assertAlmostEqual(cost_in + cost_out, results["usd_per_million_tokens"][i] * 360,
+                                   delta=1e-6)
+            self.assertNotEqual(results["watts_per_gpu"][i], results["watts_per_gpu"][i])
+
     def test_what_is_told(self):
         done = self.run_program(*self.options, "--prices", "mine.yaml", "--api-price", "0.6,2.4")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -50,6 +50,33 @@ slos: [{metric: ttft, quantile: 0.9, limit_s: 1.0}]
 estimator: {source: roofline}
 """
 
+# Classes of traffic with objectives of their own and a joint one, served by priority.
+MIXED = """\
+models: [{name: llama, identifier: llama-2-7b-hf}]
+clusters: [{device: a100, network_device: a100_dgx, num_gpus: 2}]
+schedulers: [{scheduler: vllm_v1, num_blocks: 300, scheduling_policy: [fcfs, priority]},
+             {scheduler: sarathi, chunk_size: 256}]
+traces:
+  - {name: u, lengths: {type: uniform, min_tokens: 64, prefill_to_decode_ratio: 4},
+     max_seq_len: 512, num_requests: 2000}
+  - name: mixed
+    num_requests: 2000
+    mix:
+      - {trace: u, share: 2, priority: 1}
+      - name: short
+        share: 1
+        lengths: {type: fixed, prefill_tokens: 40, decode_tokens: 20}
+        slos: [{all: {ttft: 0.5, e2e_normalized: 0.1}, quantile: 0.95},
+               {metric: ttft, quantile: 0.999, limit_s: 60}]
+batch_sizes: [8, 64]
+tp_dimensions: [1, 2]
+pp_dimensions: [1]
+slos: [{all: {ttft: 1.0, tpot: 0.05}, quantile: 0.9}]
+estimator: {source: roofline, cache_dir: cache, num_estimators: 20, max_depth: 12,
+            min_samples_split: 2, max_tokens_per_request: 512,
+            max_prefill_chunk_size: 512, max_batch_size: 64}
+"""
+
 # So much to do that no test waits for its end: 1,024 candidates of 400,000 requests.
 ENDLESS = SMALL.replace("num_requests: 2000", "num_requests: 400000").replace(
     "batch_sizes: [4, 16, 64]", f"batch_sizes: {list(range(1, 65))}") + \

@@ -369,6 +369,73 @@ class Inputs(Run):
             self.assertIn(f"t.csv:1: this is {what}; give CSV", done.stderr)
 
 
+class Objectives(Run):
+    """Classes and objectives, from the rows of the requests."""
+
+    MIX = ("workload={type: mix, num_requests: 300, max_tokens: 512, "
+           "arrivals: {type: poisson, qps: 12}, classes: ["
+           "{name: short, share: 2, lengths: {type: fixed, prefill_tokens: 50, decode_tokens: 20}, "
+           "slos: [{all: {ttft: 0.02, tpot: 0.0068}, quantile: 0.8}, "
+           "{metric: e2e, quantile: 0.5, limit_s: 100}]}, "
+           "{name: long, share: 1, priority: 3, lengths: {type: fixed, prefill_tokens: 400, "
+           "decode_tokens: 30}}]}")
+    SCHEDULER = "scheduler={type: vllm_v1, max_num_seqs: 16, scheduling_policy: priority}"
+    SLOS = "slos=[{metric: ttft, quantile: 0.9, limit_s: 1e-6}]"
+    ONE_STAGE = "cluster.num_pipeline_stages=1"
+
+    def run_mix(self):
+        done = self.simulate(self.MIX, self.SCHEDULER, self.SLOS, self.ONE_STAGE)
+        rows = {"short": [], "long": []}
+        for row in self.rows("request_metrics.csv"):
+            name = "short" if row["request_num_prefill_tokens"] == "50" else "long"
+            e2e, ttft = float(row["request_e2e_time"]), float(row["prefill_e2e_time"])
+            tokens = int(row["request_num_decode_tokens"])
+            rows[name].append({"ttft": ttft, "tpot": (e2e - ttft) / (tokens - 1), "e2e": e2e})
+        return done.stdout, self.summary(), rows
+
+    def test_classes(self):
+        printed, summary, rows = self.run_mix()
+        self.assertEqual([c["name"] for c in summary["classes"]], ["short", "long"])
+        self.assertEqual([c["priority"] for c in summary["classes"]], [0, 3])
+        for told in summary["classes"]:
+            mine = rows[told["name"]]
+            self.assertEqual(told["requests"], len(mine))
+            self.assertEqual(told["completed"], len(mine))
+            for metric in ("ttft", "tpot"):
+                values = sorted(row[metric] for row in mine)
+                self.assertEqual(told[metric]["count"], len(values))
+                for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+                    self.assertAlmostEqual(told[metric][name], quantile(values, q), 12)
+        self.assertIn("classes, ms", printed)
+        self.assertIsNone(summary["classes"][1]["goodput_per_s"])
+
+    def test_objectives(self):
+        printed, summary, rows = self.run_mix()
+        slos = {slo["name"]: slo for slo in summary["slos"]}
+        self.assertEqual(list(slos), ["ttft_p90", "short_goodput_ttft_tpot_p80", "short_e2e_p50"])
+        joint = slos["short_goodput_ttft_tpot_p80"]
+        shares = sorted(max(row["ttft"] / 0.02, row["tpot"] / 0.0068) for row in rows["short"])
+        self.assertEqual(joint["all"], {"ttft": 0.02, "tpot": 0.0068})
+        self.assertEqual(joint["class"], "short")
+        self.assertAlmostEqual(joint["share_of_limits"], quantile(shares, 0.8), 10)
+        self.assertEqual(joint["met"], quantile(shares, 0.8) <= 1)
+        good = sum(row["ttft"] <= 0.02 and row["tpot"] <= 0.0068 for row in rows["short"])
+        self.assertTrue(0 < good < len(rows["short"]), good)
+        self.assertAlmostEqual(summary["goodput_per_s"] * summary["simulated_time_s"], good, 6)
+        self.assertEqual(summary["classes"][0]["goodput_per_s"], summary["goodput_per_s"])
+        self.assertFalse(slos["ttft_p90"]["met"])
+        self.assertTrue(slos["short_e2e_p50"]["met"])
+        self.assertAlmostEqual(slos["short_e2e_p50"]["value_s"],
+                               quantile(sorted(row["e2e"] for row in rows["short"]), 0.5), 10)
+        self.assertIn("(limit 1e-06 s): missed", printed)
+        self.assertIn("requests/s meet all joint objectives", printed)
+
+    def test_nothing_is_told_unasked(self):
+        self.simulate()
+        for key in ("slos", "goodput_per_s", "classes"):
+            self.assertNotIn(key, self.summary())
+
+
 class ClosedLoop(Run):
     LOOP = "workload.arrivals={type: closed_loop, concurrency: 7}"
 

@@ -92,7 +92,7 @@ class Simulation(Run):
                 ("workload.output_tokens=5000", "workload.max_tokens"),
                 ("workload.num_requests=5", "workload.num_requests"),
                 ("workload.prompt_tokens={quantiles: [[0.9, 5], [0.1, 6]]}", "ascending"),
-                ("cluster.num_pipeline_stages=2", "cluster.num_pipeline_stages"),
+                ("cluster.num_pipeline_stages=33", "cluster.num_pipeline_stages"),
                 ("estimator={source: kernels, kernels: /nowhere}", "/nowhere")):
             done = self.run_program("--set", item, status=1)
             self.assertIn(message, done.stderr)

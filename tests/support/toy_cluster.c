@@ -120,6 +120,10 @@ const char *toy_metrics_differ(const struct vidur_metrics *a,
         return #name;
     CHECK(slo_value)
     CHECK(mean_session_s)
+    CHECK(slo_missed)
+    CHECK(goodput_per_s)
+    CHECK(num_classes)
+    CHECK(classes)
     CHECK(simulated_time_s)
     CHECK(requests_per_s)
     CHECK(output_tokens_per_s)

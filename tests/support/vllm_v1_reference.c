@@ -1,3 +1,4 @@
+#include "vllm_v1_order.h"
 #include "vllm_v1_world.h"
 
 #include <math.h>
@@ -137,6 +138,19 @@ static double next_arrival_s(struct world *w)
     return w->seen_at_s;
 }
 
+/* At the front, or at the end; by priority neither matters. */
+static void wait_for_admission(struct world *w, int32_t id, bool front)
+{
+    const bool sorted = v1_by_priority(w->input->knobs);
+    const int64_t at =
+        sorted ? v1_num_before(w->input->workload, w->waiting, w->num_waiting, id)
+               : (front ? 0 : w->num_waiting);
+    w->tally->overtaken += sorted && !front && at < w->num_waiting;
+    for (int64_t i = w->num_waiting++; i > at; i--)
+        w->waiting[i] = w->waiting[i - 1];
+    w->waiting[at] = id;
+}
+
 /* ---- Steps ---- */
 
 static void admit(struct world *w, int64_t budget, int64_t free_blocks)
@@ -171,7 +185,7 @@ static void take_arrivals(struct world *w, double now_s, bool again)
 {
     while (comes_behind(w) && !again ? next_arrival_s(w) < now_s
                                      : next_arrival_s(w) <= now_s)
-        w->waiting[w->num_waiting++] = take_arrival(w);
+        wait_for_admission(w, take_arrival(w), false);
 }
 
 /* Tries to fix the next step at `now_s`; false: it would be empty. `again`: what was
@@ -199,13 +213,16 @@ static bool fix(struct world *w, double now_s, bool again)
     return any || w->num_running > before;
 }
 
-/* The last of the running requests that is not under way in a pipeline; NOBODY. */
+/* Who is preempted next: nobody that is under way in a pipeline; or NOBODY. */
 static int64_t find_victim(const struct world *w)
 {
-    int64_t i = w->num_running - 1;
-    while (i >= 0 && w->requests[w->running[i]].flights > 0)
-        i--;
-    return i;
+    int64_t victim = NOBODY;
+    for (int64_t i = 0; i < w->num_running; i++)
+        if (w->requests[w->running[i]].flights == 0 &&
+            (victim == NOBODY || !v1_by_priority(w->input->knobs) ||
+             v1_comes_first(w->input->workload, w->running[victim], w->running[i])))
+            victim = i;
+    return victim;
 }
 
 /* True if anybody was preempted. */
@@ -217,6 +234,7 @@ static bool preempt(struct world *w)
         const int32_t id = w->running[at];
         struct request *r = &w->requests[id];
         const int32_t total = r->prompt + r->output, before = v1_num_free(w);
+        w->tally->picked += v1_by_priority(w->input->knobs) && at < w->num_running - 1;
         w->num_running--;
         for (int64_t i = at; i < w->num_running; i++)
             w->running[i] = w->running[i + 1];
@@ -228,9 +246,7 @@ static bool preempt(struct world *w)
         r->output = total - r->prompt;
         r->n = 0;
         w->out[id].restarts++;
-        for (int64_t i = w->num_waiting++; i > 0; i--)
-            w->waiting[i] = w->waiting[i - 1];
-        w->waiting[0] = id;
+        wait_for_admission(w, id, true);
     }
     return any;
 }

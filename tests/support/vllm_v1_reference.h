@@ -34,6 +34,8 @@ struct v1_reference_tally {
     int64_t overlaps;  /* steps of a pipeline that began while another was under way */
     int64_t chained;   /* parts of prompts that did while the part before was */
     int64_t held_back; /* arrivals that the engine let wait for a step to end */
+    int64_t overtaken; /* arrivals that came before others that waited */
+    int64_t picked;    /* requests preempted by priority, not as the last admitted */
 };
 
 /* `ids`: the requests that this replica gets, in order; `out`, by id. */

@@ -7,7 +7,12 @@
 static const char yaml[] = "workload:\n"
                            "  num_requests: 5\n"
                            "  arrivals:\n"
-                           "    qps: 1\n";
+                           "    qps: 1\n"
+                           "pools:\n"
+                           "  - role: prefill\n"
+                           "  - role: decode\n"
+                           "    cluster:\n"
+                           "      device: a100\n";
 
 /* What an error with this text becomes. */
 static void check(const char *text, const char *prefix, bool from_root,
@@ -47,6 +52,17 @@ static void test_key_that_is_missing(void)
     check("colour: missing", "", true, "a.yaml:1: colour: missing");
 }
 
+static void test_items_of_lists(void)
+{
+    check("pools.1.cluster.device: old", "", true,
+          "a.yaml:9: pools.1.cluster.device: old");
+    check("pools.0.role: odd", "", true, "a.yaml:6: pools.0.role: odd");
+    check("pools.0.cluster.device: missing", "", true,
+          "a.yaml:6: pools.0.cluster.device: missing");
+    check("pools.2.role: none", "", true, "a.yaml:5: pools.2.role: none");
+    check("pools.role.x: none", "", true, "a.yaml:5: pools.role.x: none");
+}
+
 static void test_other_texts_stay(void)
 {
     check("trace.csv:3: num_tokens: bad", "workload.", false,
@@ -77,5 +93,6 @@ static void test_known_key(void)
 
 VIDUR_TEST_MAIN("section", {"key that is there", test_key_that_is_there},
                 {"key that is missing", test_key_that_is_missing},
+                {"items of lists", test_items_of_lists},
                 {"other texts stay", test_other_texts_stay},
                 {"known key", test_known_key})

@@ -38,6 +38,8 @@ static void set_up(void)
                    "scheduler: {type: sarathi, chunk_size: 64, block_size: 16}\n"
                    "workload: {type: synthetic}\nrouter: lor\nsemantics: vidur\n"
                    "time_limit_s: 5\noutput: {requests: false}\n"
+                   "pools: [{role: prefill}, {role: decode}]\n"
+                   "kv_transfer: {overlap: layers}\nfirst_token: prefill\n"
                    "estimator: {profiles: profiles, num_estimators: [5, 10],\n"
                    "            max_depth: 8, min_samples_split: 2,\n"
                    "            k_fold_cv_splits: 3, max_tokens_per_request: 200,\n"
@@ -450,7 +452,7 @@ static void test_configuration_errors(void)
         {"model=nobody/knows", "model"},
         {"model=missing.yaml", "missing.yaml"},
         {"cluster.tensor_parallel_size=3", "3 does not divide 8 query heads"},
-        {"cluster.device=a10o", "'a100'"},
+        {"cluster.device=a10o", "nearest is 'a10'"},
         {"cluster.network_device=a100_dgx", "holds a100 devices, not gpu"},
         {"cluster.gpus=3", "cluster.gpus"},
         {"estimator.sauce=roofline", "source"},

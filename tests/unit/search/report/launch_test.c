@@ -83,6 +83,10 @@ static void test_launch(void)
     row.async_scheduling = 0;
     vidur_launch_line(&results, &row, &launch);
     check_has(launch.command, " --enable-prefix-caching --no-async-scheduling ");
+    CU_ASSERT_PTR_NULL(strstr(launch.command, "--scheduling-policy"));
+    row.scheduling_policy = 1;
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.command, " --no-async-scheduling --scheduling-policy priority ");
     row.max_num_seqs = 0;
     snprintf(row.scheduler, sizeof row.scheduler, "orca");
     vidur_launch_line(&results, &row, &launch);

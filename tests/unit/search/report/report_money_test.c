@@ -133,6 +133,12 @@ static void test_price(void)
     add_fact("device", group->best->device, "price_term", "spot");
     CU_ASSERT_PTR_NOT_NULL(strstr(line_of(group, group->best, VIDUR_MONEY_PRICE),
                                   " per GPU-hour: me, spot, 2024-02-07, test data; "));
+    struct vidur_ranking_row two = *group->best; /* pools on different devices */
+    snprintf(two.decode_device, sizeof two.decode_device, "other");
+    add_fact("device", "other", "usd_per_gpu_hour", "7");
+    CU_ASSERT_PTR_NOT_NULL(strstr(line_of(group, &two, VIDUR_MONEY_PRICE),
+                                  "prices move; other $7 per GPU-hour: source not "
+                                  "recorded"));
 }
 
 static void test_energy_and_costs(void)

@@ -162,8 +162,31 @@ static void test_unknown_metrics(void)
     check(&row, "communication", "50 %", "");
 }
 
+/* SLOs of classes, and what joint ones say is missed. */
+static void test_names_of_slos(void)
+{
+    static const struct {
+        const char *slo;
+        bool by_gap;
+    } cases[] = {{"tpot_p95", true},
+                 {"rag_tpot_p95", true},
+                 {"rag_ttft_p95", false},
+                 {"tpot_ttft_p95", false}, /* a class called tpot */
+                 {"goodput_ttft_tpot_p95 (tpot)", true},
+                 {"goodput_ttft_tpot_p95 (ttft)", false},
+                 {"rag_goodput_tpot_p99 (tpot)", true},
+                 {"goodput_ttft_delay_p95 (delay)", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vidur_ranking_row row = base_row();
+        limit(&row, cases[i].slo);
+        check(&row, cases[i].by_gap ? "decode throughput" : "prefill throughput", "",
+              "");
+    }
+}
+
 VIDUR_TEST_MAIN("bottleneck", {"each rule, its numbers and its knob", test_each_rule},
                 {"the strongest rule wins", test_strongest_rule},
+                {"names of SLOs", test_names_of_slos},
                 {"candidates that are not ok", test_other_statuses},
                 {"a workload that nothing limits", test_no_limit},
                 {"metrics that are not known", test_unknown_metrics})

@@ -25,7 +25,8 @@ static void test_names(void)
                  {VIDUR_LATENCY_e2e_normalized, 0.75, "e2e_normalized_p75",
                   "e2e_normalized_p75_s"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct vidur_slo slo = {cases[i].metric, cases[i].quantile, 1};
+        const struct vidur_slo slo = {
+            .metric = cases[i].metric, .quantile = cases[i].quantile, .limit_s = 1};
         char text[VIDUR_SLO_COLUMN_NAME];
         vidur_slo_name(&slo, text, sizeof text);
         CU_ASSERT_STRING_EQUAL(text, cases[i].slo);
@@ -102,7 +103,7 @@ static void test_facts(void)
     add(&results, "b", "quantile", "80");
     add(&results, "c", "metric", "tbt");
     vidur_named_columns_make(&named, all, count, &results);
-    CU_ASSERT_EQUAL_FATAL(named.count, count - VIDUR_MAX_SLOS + 1);
+    CU_ASSERT_EQUAL_FATAL(named.count, count - VIDUR_NUM_PLACES + 1);
     const struct vidur_column *last = &named.columns[named.count - 1];
     CU_ASSERT_STRING_EQUAL(last->name, "tpot_p99_9_s");
     CU_ASSERT_STRING_EQUAL(last->unit, "s");
@@ -111,7 +112,51 @@ static void test_facts(void)
     vidur_results_destroy(&results);
 }
 
+/* Of joint SLOs, of classes', and of the classes themselves. */
+static void test_classes(void)
+{
+    static const char *const names[] = {"goodput_ttft_tpot_p99_9_worst",
+                                        "rag_e2e_p95_s", "rag_goodput_ttft_p90_worst",
+                                        "a_requests", "a_ttft_p50_s"};
+    struct vidur_results results = {0};
+    struct vidur_named_columns named;
+    int count;
+    const struct vidur_column *all = vidur_ranking_columns(&count);
+    add(&results, "rag_goodput_ttft_p90", "metric", "goodput");
+    add(&results, "rag_goodput_ttft_p90", "quantile", "0.9");
+    add(&results, "rag_goodput_ttft_p90", "class", "rag");
+    add(&results, "goodput_ttft_tpot_p99.9", "metric", "goodput");
+    add(&results, "goodput_ttft_tpot_p99.9", "quantile", "0.999");
+    add(&results, "rag_e2e_p95", "metric", "e2e");
+    add(&results, "rag_e2e_p95", "quantile", "0.95");
+    add(&results, "rag_e2e_p95", "class", "rag");
+    add(&results, "rag_ttft_p95", "metric", "ttft"); /* among the class's own */
+    add(&results, "rag_ttft_p95", "quantile", "0.95");
+    add(&results, "rag_ttft_p95", "class", "rag");
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL(
+            vidur_results_add_fact(
+                &results,
+                (struct vidur_fact){"class", i ? "a" : "rag", "shares", "x 50 %"},
+                NULL),
+            0);
+    vidur_named_columns_make(&named, all, count, &results);
+    const int first = count - VIDUR_NUM_PLACES;
+    CU_ASSERT_EQUAL_FATAL(named.count, first + 3 + 2 * VIDUR_NUM_CLASS_COLUMNS);
+    for (int i = 0; i < 5; i++)
+        CU_ASSERT_STRING_EQUAL(named.columns[first + i].name, names[i]);
+    CU_ASSERT_STRING_EQUAL(named.columns[first].unit, "1");
+    CU_ASSERT_STRING_EQUAL(named.columns[first + 1].unit, "s");
+    CU_ASSERT_STRING_EQUAL(named.columns[named.count - 1].name, "rag_goodput_per_s");
+    CU_ASSERT_EQUAL(named.columns[first + 3].offset,
+                    offsetof(struct vidur_ranking_row, class_s));
+    for (int i = 0; i < named.count; i++)
+        for (int j = 0; j < i; j++)
+            CU_ASSERT_STRING_NOT_EQUAL(named.columns[i].name, named.columns[j].name);
+    vidur_results_destroy(&results);
+}
+
 VIDUR_TEST_MAIN("columns of SLOs", {"names", test_names},
                 {"columns that every row has", test_fixed_columns},
                 {"places", test_places}, {"more than there are places", test_full},
-                {"from facts", test_facts})
+                {"joint ones and classes", test_classes}, {"from facts", test_facts})

@@ -139,6 +139,21 @@ static void test_long_labels(void)
     vidur_search_config_release(&c);
 }
 
+/* A knob whose values are words. */
+static void test_words(void)
+{
+    struct vidur_search_config c;
+    expect_loads(&c, MODELS CLUSTERS TRACES
+                 "schedulers: [{scheduler: vllm_v1, scheduling_policy: [fcfs, "
+                 "priority]}]\nexclude: [{scheduling_policy: fcfs}]\n");
+    CU_ASSERT_EQUAL_FATAL(c.num_schedulers, 2);
+    CU_ASSERT_STRING_EQUAL(c.schedulers[0].label, "vllm_v1 scheduling_policy=fcfs");
+    CU_ASSERT_STRING_EQUAL(c.schedulers[1].label, "vllm_v1 scheduling_policy=priority");
+    CU_ASSERT_EQUAL(c.schedulers[1].config.scheduling_policy,
+                    VIDUR_SCHEDULING_PRIORITY);
+    vidur_search_config_release(&c);
+}
+
 static void test_traces(void)
 {
     struct vidur_search_config c;
@@ -432,8 +447,8 @@ static void test_missing_configuration(void)
 VIDUR_TEST_MAIN("search configuration", {"defaults", test_defaults},
                 {"keys of Vidur's explorer", test_vidur_keys},
                 {"lists of knobs", test_lists_of_knobs},
-                {"long labels", test_long_labels}, {"traces", test_traces},
-                {"sessions", test_sessions},
+                {"long labels", test_long_labels}, {"words", test_words},
+                {"traces", test_traces}, {"sessions", test_sessions},
                 {"overrides and hash", test_overrides_and_hash},
                 {"bad input", test_bad_input},
                 {"missing configuration", test_missing_configuration})

@@ -76,31 +76,43 @@ static void test_workload(void)
     static type w;
     const size_t kept[] = {END_OF(type, lengths.type), END_OF(type, arrivals.type),
                            END_OF(type, arrivals.column)};
+    enum { NUM_KEPT = 3 + 3 * sizeof(int) + 2 * VIDUR_MAX_CLASSES };
     w.shared_prefix.num_quantiles = VIDUR_MAX_PROMPT_QUANTILES;
     w.shared_prefix.num_stages = VIDUR_MAX_LOAD_STAGES;
+    w.num_classes = VIDUR_MAX_CLASSES;
     FILL(w.lengths.type);
     FILL(w.arrivals.type);
     FILL(w.arrivals.column);
     /* A list's length changes all that is read: its bytes are left alone. */
-    size_t left_alone[3 + 2 * sizeof(int)];
+    size_t left_alone[NUM_KEPT], count = 3;
     memcpy(left_alone, kept, sizeof kept);
     for (size_t i = 0; i < sizeof(int); i++) {
-        left_alone[3 + i] = offsetof(type, shared_prefix.num_quantiles) + i;
-        left_alone[3 + sizeof(int) + i] = offsetof(type, shared_prefix.num_stages) + i;
+        left_alone[count++] = offsetof(type, shared_prefix.num_quantiles) + i;
+        left_alone[count++] = offsetof(type, shared_prefix.num_stages) + i;
+        left_alone[count++] = offsetof(type, num_classes) + i;
     }
-    const struct flip flip = {&w, sizeof w, digest_workload, left_alone,
-                              3 + 2 * sizeof(int)};
+    for (int i = 0; i < VIDUR_MAX_CLASSES; i++) {
+        FILL(w.classes[i].name);
+        FILL(w.classes[i].lengths.type);
+        left_alone[count++] = END_OF(type, classes[i].name);
+        left_alone[count++] = END_OF(type, classes[i].lengths.type);
+    }
+    const struct flip flip = {&w, sizeof w, digest_workload, left_alone, NUM_KEPT};
     const size_t own = sizeof w.type + sizeof w.seed + sizeof w.seeds +
                        sizeof w.num_requests + sizeof(int) + 4 * sizeof(double);
     const size_t lengths =
         sizeof w.lengths.type + 3 * sizeof(int) + 4 * sizeof(double) + sizeof(bool);
+    const size_t classes =
+        sizeof w.num_classes +
+        VIDUR_MAX_CLASSES *
+            (sizeof w.classes[0].name + sizeof(double) + 2 * sizeof(int) + lengths);
     const size_t arrivals = sizeof w.arrivals.type + sizeof w.arrivals.column +
                             sizeof w.arrivals.concurrency + 5 * sizeof(double);
     const size_t prefix =
         6 * sizeof(int) + 2 * sizeof(double) + sizeof w.shared_prefix.arrivals +
         sizeof w.shared_prefix.quantiles + sizeof w.shared_prefix.stages;
     CU_ASSERT_EQUAL(flip_count_ignored(&flip),
-                    sizeof w - own - lengths - arrivals - prefix);
+                    sizeof w - own - lengths - arrivals - prefix - classes);
 }
 
 /* Sessions count where the workload is of them. */
@@ -108,15 +120,19 @@ static void test_sessions(void)
 {
     typedef struct vidur_workload_config type;
     static type w;
-    enum { SPREADS = 6, LISTS = (SPREADS + 2) * sizeof(int) };
+    enum { SPREADS = 6, LISTS = (SPREADS + 3) * sizeof(int) };
     struct vidur_spread *const spreads[SPREADS] = {
         &w.sessions.turns,         &w.sessions.first_tokens, &w.sessions.user_tokens,
         &w.sessions.output_tokens, &w.sessions.think_s,      &w.sessions.sub_agents};
-    int *const counts[SPREADS + 2] = {
-        &spreads[0]->num_quantiles,     &spreads[1]->num_quantiles,
-        &spreads[2]->num_quantiles,     &spreads[3]->num_quantiles,
-        &spreads[4]->num_quantiles,     &spreads[5]->num_quantiles,
-        &w.shared_prefix.num_quantiles, &w.shared_prefix.num_stages};
+    int *const counts[SPREADS + 3] = {&spreads[0]->num_quantiles,
+                                      &spreads[1]->num_quantiles,
+                                      &spreads[2]->num_quantiles,
+                                      &spreads[3]->num_quantiles,
+                                      &spreads[4]->num_quantiles,
+                                      &spreads[5]->num_quantiles,
+                                      &w.shared_prefix.num_quantiles,
+                                      &w.shared_prefix.num_stages,
+                                      &w.num_classes};
     size_t left_alone[LISTS];
     for (size_t i = 0; i < LISTS; i++)
         left_alone[i] =

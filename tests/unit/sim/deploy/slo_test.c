@@ -107,7 +107,8 @@ static void test_limit_is_inclusive(void)
             const struct vidur_distribution *d = &metrics.latency[m];
             if (metrics.num_completed < metrics.num_requests || d->p90 <= 0)
                 continue;
-            scenario->slos[0] = (struct vidur_slo){(enum vidur_latency)m, 0.9, d->p90};
+            scenario->slos[0] = (struct vidur_slo){
+                .metric = (enum vidur_latency)m, .quantile = 0.9, .limit_s = d->p90};
             scenario->options.slos = scenario->slos;
             scenario->options.num_slos = 1;
             struct vidur_metrics other;
@@ -136,7 +137,8 @@ static void test_values_are_the_verdicts(void)
         const enum vidur_latency metric =
             (enum vidur_latency)(index % VIDUR_NUM_LATENCIES);
         for (int i = 0; i < VIDUR_MAX_SLOS; i++)
-            slos[i] = (struct vidur_slo){metric, quantiles[i], 1e9};
+            slos[i] = (struct vidur_slo){
+                .metric = metric, .quantile = quantiles[i], .limit_s = 1e9};
         scenario->options = (struct vidur_run_options){
             .slos = slos, .num_slos = VIDUR_MAX_SLOS, .tbt_definition = tbt};
         run(scenario, false, &metrics);
@@ -147,7 +149,8 @@ static void test_values_are_the_verdicts(void)
                 CU_ASSERT(isnan(value) || metrics.num_completed < metrics.num_requests);
                 continue;
             }
-            struct vidur_slo slo = {metric, quantiles[i], value};
+            struct vidur_slo slo = {
+                .metric = metric, .quantile = quantiles[i], .limit_s = value};
             scenario->options.slos = &slo;
             scenario->options.num_slos = 1;
             CU_ASSERT_EQUAL(run(scenario, false, &one), -1);
@@ -204,7 +207,8 @@ static void test_too_many(void)
     struct vidur_timetable *table = toy_scenario_timetable(scenario);
     const struct vidur_workload workload = toy_scenario_workload(scenario);
     for (int i = 0; i <= VIDUR_MAX_SLOS; i++)
-        slos[i] = (struct vidur_slo){VIDUR_LATENCY_ttft, 0.5, 1};
+        slos[i] = (struct vidur_slo){
+            .metric = VIDUR_LATENCY_ttft, .quantile = 0.5, .limit_s = 1};
     const struct vidur_run_options options = {.slos = slos,
                                               .num_slos = VIDUR_MAX_SLOS + 1};
     CU_ASSERT_EQUAL_FATAL(vidur_simulator_create(&simulator, &scenario->deployment,
@@ -232,8 +236,10 @@ static void test_stuck_requests_count(void)
         scenario->prefill[i] = i == 9 ? 100 : 10;
         scenario->decode[i] = 2;
     }
-    scenario->slos[0] = (struct vidur_slo){VIDUR_LATENCY_ttft, 0.5, 1e6};
-    scenario->slos[1] = (struct vidur_slo){VIDUR_LATENCY_ttft, 1, 1e6};
+    scenario->slos[0] = (struct vidur_slo){
+        .metric = VIDUR_LATENCY_ttft, .quantile = 0.5, .limit_s = 1e6};
+    scenario->slos[1] =
+        (struct vidur_slo){.metric = VIDUR_LATENCY_ttft, .quantile = 1, .limit_s = 1e6};
     scenario->options =
         (struct vidur_run_options){.slos = scenario->slos, .num_slos = 2};
     CU_ASSERT_EQUAL(run(scenario, false, &metrics), 1);
@@ -252,7 +258,8 @@ static void test_stuck_requests_count(void)
     /* also where those that ran meet it, or nobody looks at requests */
     scenario->options.num_slos = 1;
     CU_ASSERT_EQUAL(run(scenario, true, &metrics), 0);
-    scenario->slos[0] = (struct vidur_slo){VIDUR_LATENCY_tbt, 0.99, 1e6};
+    scenario->slos[0] = (struct vidur_slo){
+        .metric = VIDUR_LATENCY_tbt, .quantile = 0.99, .limit_s = 1e6};
     CU_ASSERT_EQUAL(run(scenario, true, &metrics), 0);
     scenario->count = 9;
     CU_ASSERT_EQUAL(run(scenario, true, &metrics), -1);

@@ -123,7 +123,8 @@ static void check_router(bool plain)
 static void check_time_limit(bool plain)
 {
     const int32_t prompt[] = {4, 4, 4}, output[] = {2, 2, 2};
-    const struct vidur_slo slo = {VIDUR_LATENCY_ttft, 1, 1.5};
+    const struct vidur_slo slo = {
+        .metric = VIDUR_LATENCY_ttft, .quantile = 1, .limit_s = 1.5};
     const struct vidur_run_options options = {
         .plain_stepping = plain, .time_limit_s = 3.5, .slos = &slo, .num_slos = 1};
     struct vidur_workload workload =
@@ -144,7 +145,8 @@ static void check_time_limit(bool plain)
 static void check_one_that_never_runs(bool plain)
 {
     const int32_t prompt[] = {4, 40, 4}, output[] = {1, 1, 1};
-    const struct vidur_slo slo = {VIDUR_LATENCY_ttft, 1, 100};
+    const struct vidur_slo slo = {
+        .metric = VIDUR_LATENCY_ttft, .quantile = 1, .limit_s = 100};
     const struct vidur_run_options options = {
         .plain_stepping = plain, .slos = &slo, .num_slos = 1};
     struct vidur_workload workload =

@@ -143,8 +143,9 @@ static void test_time_limit(void)
     struct fixture f;
     begin(&f);
     for (int plain = 0; plain < 2; plain++) {
-        const struct vidur_slo slos[] = {{VIDUR_LATENCY_e2e, 0.5, 2.4},
-                                         {VIDUR_LATENCY_e2e, 0.5, 3}};
+        const struct vidur_slo slos[] = {
+            {.metric = VIDUR_LATENCY_e2e, .quantile = 0.5, .limit_s = 2.4},
+            {.metric = VIDUR_LATENCY_e2e, .quantile = 0.5, .limit_s = 3}};
         struct vidur_run_options options = {
             .time_limit_s = 6.5, .plain_stepping = plain, .slos = slos, .num_slos = 1};
         CU_ASSERT_EQUAL_FATAL(run(&f, &options), 0);
@@ -354,10 +355,11 @@ static void test_bad_workloads(void)
 
 static void test_bad_slos(void)
 {
-    static const struct vidur_slo slos[] = {{VIDUR_LATENCY_ttft, 0, 1},
-                                            {VIDUR_LATENCY_ttft, 1.1, 1},
-                                            {VIDUR_LATENCY_ttft, 0.9, -1},
-                                            {VIDUR_LATENCY_ttft, 0.9, NAN}};
+    static const struct vidur_slo slos[] = {
+        {.metric = VIDUR_LATENCY_ttft, .quantile = 0, .limit_s = 1},
+        {.metric = VIDUR_LATENCY_ttft, .quantile = 1.1, .limit_s = 1},
+        {.metric = VIDUR_LATENCY_ttft, .quantile = 0.9, .limit_s = -1},
+        {.metric = VIDUR_LATENCY_ttft, .quantile = 0.9, .limit_s = NAN}};
     struct fixture f;
     const struct vidur_workload workload = four();
     begin(&f);

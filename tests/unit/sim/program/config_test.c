@@ -234,14 +234,36 @@ static void test_pools_hardware(void)
     vidur_simulation_config_release(&c);
 }
 
+struct bad_case {
+    const char *text;
+    const char *set;
+    const char *place; /* behind the file's name */
+    const char *message;
+};
+
+static void check_messages(const struct bad_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct vidur_simulation_config config;
+        struct vidur_error err = {0};
+        char place[256];
+        snprintf(place, sizeof place, "%s%s",
+                 strncmp(cases[i].place, "--set", 5) ? config_file() : "",
+                 cases[i].place);
+        CU_ASSERT_EQUAL(load(cases[i].text, cases[i].set, &config, &err), -1);
+        vidur_simulation_config_release(&config);
+        bool right = strncmp(err.text, place, strlen(place)) == 0 &&
+                     strstr(err.text, cases[i].message);
+        if (!right)
+            printf("\n  %zu: wanted '%s...%s', got '%s'\n", i, place, cases[i].message,
+                   err.text);
+        CU_ASSERT(right);
+    }
+}
+
 static void test_errors_name_place_and_remedy(void)
 {
-    static const struct {
-        const char *text;
-        const char *set;
-        const char *place; /* behind the file's name */
-        const char *message;
-    } cases[] = {
+    static const struct bad_case cases[] = {
         {"", NULL, "", "model"},
         {CLUSTER WORKLOAD, NULL, ":1: model: ", "missing"},
         {HEAD WORKLOAD, NULL, ":1: cluster: ", "missing"},
@@ -290,6 +312,14 @@ static void test_errors_name_place_and_remedy(void)
         {HEAD CLUSTER WORKLOAD, "cluster.tensor_parallel_size=3",
          "--set cluster.tensor_parallel_size: ", "3 does not divide"},
         {HEAD "model: x\n" CLUSTER WORKLOAD, NULL, ":2: ", "model"},
+        {HEAD "cluster: [1, 2\n", NULL, ":", ""},
+    };
+    check_messages(cases, sizeof cases / sizeof *cases);
+}
+
+static void test_errors_in_pools(void)
+{
+    static const struct bad_case cases[] = {
         {HEAD CLUSTER V1 WORKLOAD "pools: 3\n", NULL, ":5: pools: ", "a list"},
         {HEAD CLUSTER V1 WORKLOAD "pools: []\n", NULL, ":5: pools: ", "empty"},
         {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {}, {}, {}, {}]\n", NULL,
@@ -317,6 +347,13 @@ static void test_errors_name_place_and_remedy(void)
          NULL, ":7: pools.1.cluster.tensor_parallel_size: ", "3 does not divide"},
         {HEAD CLUSTER WORKLOAD "pools:\n  - cluster:\n      tensor_parallel_size: 3\n",
          NULL, ":6: pools.0.cluster.tensor_parallel_size: ", "3 does not divide"},
+    };
+    check_messages(cases, sizeof cases / sizeof *cases);
+}
+
+static void test_errors_among_pools(void)
+{
+    static const struct bad_case cases[] = {
         {HEAD CLUSTER V1 WORKLOAD "pools:\n  - role: decode\n  - role: prefill\n", NULL,
          ":6: pools.0.role: ", "prefill first"},
         {HEAD CLUSTER V1 WORKLOAD "pools:\n  - role: all\n  - role: decode\n", NULL,
@@ -341,24 +378,8 @@ static void test_errors_name_place_and_remedy(void)
          ":8: first_token: ", "prefill"},
         {HEAD CLUSTER V1 WORKLOAD POOLS, "pools.1.cluster.tensor_parallel_size=3",
          "--set pools.1.cluster.tensor_parallel_size: ", "3 does not divide"},
-        {HEAD "cluster: [1, 2\n", NULL, ":", ""},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct vidur_simulation_config config;
-        struct vidur_error err = {0};
-        char place[256];
-        snprintf(place, sizeof place, "%s%s",
-                 strncmp(cases[i].place, "--set", 5) ? config_file() : "",
-                 cases[i].place);
-        CU_ASSERT_EQUAL(load(cases[i].text, cases[i].set, &config, &err), -1);
-        vidur_simulation_config_release(&config);
-        bool right = strncmp(err.text, place, strlen(place)) == 0 &&
-                     strstr(err.text, cases[i].message);
-        if (!right)
-            printf("\n  %zu: wanted '%s...%s', got '%s'\n", i, place, cases[i].message,
-                   err.text);
-        CU_ASSERT(right);
-    }
+    check_messages(cases, sizeof cases / sizeof *cases);
 }
 
 static void test_missing_file(void)
@@ -416,11 +437,90 @@ static void test_reference_is_complete(void)
     vidur_simulation_config_release(&c);
 }
 
+#define MIX(slos)                                                                      \
+    "workload: {type: mix, num_requests: 5, arrivals: {qps: 1}, classes: [{name: "     \
+    "rag, "                                                                            \
+    "share: 1, lengths: {type: uniform}}, {name: chat, share: 2, lengths: {type: "     \
+    "uniform}, slos: [" slos "]}]}\n"
+#define SLOS "slos: [{all: {ttft: 2, tpot: 0.1}, quantile: 0.9}]\n"
+
+static void test_slos(void)
+{
+    struct vidur_simulation_config c;
+    load_good(HEAD CLUSTER SLOS MIX("{metric: ttft, quantile: 0.5, limit_s: 3}, {all: "
+                                    "{e2e: 7, scheduling_delay: 1}, quantile: 1}"),
+              NULL, &c);
+    const struct vidur_slo *slos = c.slos.slos;
+    CU_ASSERT_EQUAL_FATAL(c.slos.count, 3);
+    CU_ASSERT(vidur_slo_is_joint(&slos[0]));
+    CU_ASSERT_EQUAL(slos[0].quantile, 0.9);
+    CU_ASSERT_EQUAL(slos[0].limit_s, 1);
+    CU_ASSERT_EQUAL(slos[0].parts_s[VIDUR_LATENCY_ttft], 2);
+    CU_ASSERT_EQUAL(slos[0].parts_s[VIDUR_LATENCY_tpot], 0.1);
+    CU_ASSERT_EQUAL(slos[0].parts_s[VIDUR_LATENCY_e2e], 0);
+    CU_ASSERT_EQUAL(slos[0].class_number, 0);
+    CU_ASSERT_EQUAL(slos[1].metric, VIDUR_LATENCY_ttft);
+    CU_ASSERT_EQUAL(slos[1].limit_s, 3);
+    CU_ASSERT_EQUAL(slos[1].class_number, 2);
+    CU_ASSERT_STRING_EQUAL(slos[1].class_name, "chat");
+    CU_ASSERT(vidur_slo_is_joint(&slos[2]));
+    CU_ASSERT_EQUAL(slos[2].parts_s[VIDUR_LATENCY_scheduling_delay], 1);
+    vidur_simulation_config_release(&c);
+    load_good(HEAD CLUSTER WORKLOAD, NULL, &c);
+    CU_ASSERT_EQUAL(c.slos.count, 0);
+    vidur_simulation_config_release(&c);
+}
+
+static void expect_bad_slo(const char *text, const char *wanted)
+{
+    struct vidur_simulation_config c;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(load(text, NULL, &c, &err), -1);
+    if (!strstr(err.text, wanted))
+        printf("\n  wanted '%s', got '%s'\n", wanted, err.text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, wanted));
+    vidur_simulation_config_release(&c);
+}
+
+#define BAD(slo, wanted)                                                               \
+    expect_bad_slo(HEAD CLUSTER WORKLOAD "slos: [" slo "]\n", wanted)
+#define BAD_OF_CLASS(slos, wanted) expect_bad_slo(HEAD CLUSTER SLOS MIX(slos), wanted)
+
+static void test_bad_slos(void)
+{
+    BAD("{quantile: 0.9, limit_s: 1}", ".yaml:4: slos.0.metric: missing");
+    BAD("{metric: ttft, quantile: 0.9}", "slos.0.limit_s: missing");
+    BAD("{metric: ttft, quantile: 1.5, limit_s: 1}", "slos.0.quantile");
+    BAD("{all: {ttft: 1}, metric: ttft, quantile: 0.9}",
+        "slos.0.metric: given beside all");
+    BAD("{all: {ttft: 1}, limit_s: 2, quantile: 0.9}",
+        "slos.0.limit_s: given beside all");
+    BAD("{all: {ttft: 1}}", "slos.0.quantile: missing");
+    BAD("{all: {}, quantile: 0.9}", "slos.0");
+    BAD("{all: {ttft: 0}, quantile: 0.9}", "slos.0.all.ttft");
+    BAD("{all: {tftt: 1}, quantile: 0.9}", "slos.0.all.tftt");
+    BAD("{all: {ttft: 1, tbt: 0.1}, quantile: 0.9}",
+        "all.tbt: gaps between tokens are counted by batches, not by requests; use "
+        "tpot");
+    BAD_OF_CLASS("{metric: tbt, quantile: 0.9, limit_s: 1}",
+                 "workload.classes.1.slos.0: metric tbt of class chat");
+    BAD_OF_CLASS("{metric: ttft, quantile: 0.9, limit_s: 1}, {metric: ttft, quantile: "
+                 "0.9, limit_s: 2}",
+                 "workload.classes.1.slos.1: two are on chat_ttft_p90");
+#define ONE(q) "{metric: e2e, quantile: 0." q ", limit_s: 1},"
+    BAD_OF_CLASS(ONE("1") ONE("2") ONE("3") ONE("4") ONE("5") ONE("6") ONE("7")
+                     ONE("8"),
+                 "workload.classes.1.slos.7: a run takes up to 8");
+}
+
 VIDUR_TEST_MAIN("simulation config", {"defaults", test_defaults},
                 {"reads every key", test_reads_every_key},
                 {"default node", test_default_node}, {"pools", test_pools},
                 {"hardware of pools", test_pools_hardware},
                 {"overrides", test_overrides},
                 {"errors name place and remedy", test_errors_name_place_and_remedy},
+                {"errors in pools", test_errors_in_pools},
+                {"errors among pools", test_errors_among_pools},
                 {"missing file", test_missing_file}, {"knob fields", test_knob_fields},
+                {"slos", test_slos}, {"bad slos", test_bad_slos},
                 {"reference is complete", test_reference_is_complete})

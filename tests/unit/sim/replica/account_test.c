@@ -26,9 +26,9 @@ static void begin(struct fixture *f, bool of_batches)
 {
     memset(f, 0, sizeof *f);
     f->slo = (struct vidur_slo_count){
-        .slo = {.metric = VIDUR_LATENCY_tbt, .limit_s = 0.5}, .lost_at = INT64_MAX};
+        .metric = VIDUR_LATENCY_tbt, .limit_s = 0.5, .lost_at = INT64_MAX};
     f->watch = (struct vidur_slo_watch){
-        .counts = &f->slo, .num_counts = 1, .least_gap_limit_s = 0.5};
+        .counts = &f->slo, .num_slos = 1, .num_counts = 1, .least_gap_limit_s = 0.5};
     f->gaps.of_batches = of_batches;
     f->account.gaps = &f->gaps;
     f->account.watch = &f->watch;

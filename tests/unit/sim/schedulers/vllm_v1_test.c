@@ -524,7 +524,8 @@ static void test_late_stages_are_not_lost(void)
     const struct load load = {3, {0, 1, 2}, {4, 4, 4}, {8, 1, 1}, {0, 1, 2}};
     struct vidur_workload workload = workload_of(&load);
     const struct toy_step_times times = {.fixed_ms = 1000};
-    const struct vidur_slo slo = {VIDUR_LATENCY_ttft, 0.9, 1.5};
+    const struct vidur_slo slo = {
+        .metric = VIDUR_LATENCY_ttft, .quantile = 0.9, .limit_s = 1.5};
     const struct vidur_run_options options = {
         .slos = &slo, .num_slos = 1, .stop_early = true};
     struct vidur_deployment deployment;

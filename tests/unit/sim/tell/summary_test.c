@@ -168,6 +168,32 @@ static struct vidur_statistics *statistics_of(int count)
     return statistics;
 }
 
+/* A replica has the stages and blocks of its pool. */
+static void test_statistics_of_pools(void)
+{
+    static const int64_t num_blocks[] = {1000, 40};
+    const struct vidur_deployment deployment = two_by_two();
+    struct vidur_fleet fleet;
+    struct vidur_statistics *statistics;
+    struct vidur_error err = {0};
+    vidur_fleet_of(&fleet, &deployment);
+    fleet.num_pools = 2;
+    fleet.pools[1] = fleet.pools[0];
+    fleet.pools[1].deployment.num_replicas = 1;
+    fleet.pools[1].deployment.num_pipeline_stages = 3;
+    CU_ASSERT_EQUAL_FATAL(
+        vidur_statistics_create(&statistics, &fleet, num_blocks, &err), 0);
+    CU_ASSERT_EQUAL(statistics->num_replicas, 3);
+    for (int r = 0; r < 3; r++) {
+        CU_ASSERT_EQUAL(statistics->replicas[r].num_stages, r < 2 ? 2 : 3);
+        CU_ASSERT_EQUAL(statistics->replicas[r].num_blocks, r < 2 ? 1000 : 40);
+    }
+    struct vidur_batch_record b = batch(1, 2, 2, 5);
+    CU_ASSERT_EQUAL(vidur_statistics_batch(statistics, &b), 0);
+    CU_ASSERT_EQUAL(statistics->replicas[2].stages[2].flops, 5);
+    vidur_statistics_destroy(statistics);
+}
+
 static void test_batch_distributions(void)
 {
     struct vidur_statistics *statistics = statistics_of(101);
@@ -462,6 +488,7 @@ VIDUR_TEST_MAIN("summary", {"metrics of a request", test_request_metrics},
                  test_samples_leave_out_what_is_not_there},
                 {"request_metrics.csv", test_request_csv},
                 {"distributions over batches", test_batch_distributions},
+                {"statistics of pools", test_statistics_of_pools},
                 {"time series are bounded", test_time_series_is_bounded},
                 {"time_series.csv", test_series_file},
                 {"summary.json", test_summary_file}, {"text", test_summary_text})

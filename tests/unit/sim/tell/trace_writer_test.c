@@ -100,6 +100,64 @@ static void test_trace_without_batches_is_whole(void)
     vidur_json_free(json);
 }
 
+/* Replicas are counted over the pools, each with its pool's stages, blocks and role. */
+static void test_fleet(void)
+{
+    struct vidur_error err = {0};
+    struct vidur_json *json;
+    struct vidur_json_node last;
+    struct vidur_fleet fleet = two_of_three_stages();
+    fleet.num_pools = 2;
+    fleet.pools[0].role = VIDUR_POOL_PREFILL;
+    fleet.pools[1].role = VIDUR_POOL_DECODE;
+    fleet.pools[1].deployment.num_replicas =
+        fleet.pools[1].deployment.num_pipeline_stages = 1;
+    struct vidur_trace_writer *writer =
+        vidur_chrome_trace_open(temporary(), &fleet, num_blocks, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(writer);
+    struct vidur_batch_record b = batch(0, 2, 0);
+    CU_ASSERT_EQUAL(vidur_chrome_trace_batch(writer, &b), 0);
+    commit(writer);
+    /* two counters and the batch behind the names */
+    CU_ASSERT_EQUAL(load("traceEvents", &json, &last), NUM_METADATA + 3 + 3);
+    struct vidur_json_node root = vidur_json_root(json);
+    struct vidur_json_node events = vidur_json_get(&root, "traceEvents");
+    struct vidur_json_node name = vidur_json_item(&events, NUM_METADATA);
+    name = vidur_json_get(&name, "args");
+    name = vidur_json_get(&name, "name");
+    CU_ASSERT_STRING_EQUAL(vidur_json_as_string(&name, &err), "replica 2 (decode)");
+    struct vidur_json_node counter = vidur_json_item(&events, NUM_METADATA + 3);
+    counter = vidur_json_get(&counter, "args");
+    assert_number(&counter, "free", 50 - 30);
+    vidur_json_free(json);
+}
+
+/* Every type of event has a name. */
+static void test_event_names(void)
+{
+    struct vidur_error err = {0};
+    struct vidur_json *json;
+    struct vidur_json_node last;
+    struct vidur_trace_writer *writer = vidur_event_trace_open(temporary(), &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(writer);
+    for (int i = 0; i < VIDUR_NUM_EVENT_TYPES; i++) {
+        const struct vidur_event_record event = {.type = (enum vidur_event_type)i,
+                                                 .object_id = 9};
+        CU_ASSERT_EQUAL(vidur_event_trace_event(writer, &event), 0);
+    }
+    commit(writer);
+    CU_ASSERT_EQUAL(load("events", &json, &last), VIDUR_NUM_EVENT_TYPES);
+    struct vidur_json_node root = vidur_json_root(json);
+    struct vidur_json_node events = vidur_json_get(&root, "events");
+    for (int i = 0; i < VIDUR_NUM_EVENT_TYPES; i++) {
+        struct vidur_json_node event = vidur_json_item(&events, i);
+        struct vidur_json_node type = vidur_json_get(&event, "type");
+        CU_ASSERT_STRING_NOT_EQUAL(vidur_json_as_string(&type, &err), "(null)");
+    }
+    assert_number(&last, "request_id", 9);
+    vidur_json_free(json);
+}
+
 static void test_batch(void)
 {
     struct vidur_json *json;
@@ -202,6 +260,7 @@ static void test_full_disk(void)
 
 VIDUR_TEST_MAIN("trace writer",
                 {"whole without batches", test_trace_without_batches_is_whole},
+                {"a fleet", test_fleet}, {"names of events", test_event_names},
                 {"a batch", test_batch}, {"counters", test_counters},
                 {"events", test_events},
                 {"discard leaves nothing", test_discard_leaves_nothing},

@@ -418,16 +418,6 @@ static int create_sessions(struct vidur_workload *workload, struct vidur_error *
 /* More than this share of the requests is not cut unasked. */
 static const double tolerable_share = 0.01;
 
-int64_t vidur_workload_num_cut(const struct vidur_workload *workload, int64_t count)
-{
-    int64_t cut = 0;
-    if (count > workload->num_requests)
-        count = workload->num_requests;
-    for (int64_t i = 0; workload->is_cut && i < count; i++)
-        cut += workload->is_cut[i];
-    return cut;
-}
-
 static double cut_share(const struct vidur_workload *workload)
 {
     return (double)workload->num_cut / (double)workload->num_requests;

@@ -30,7 +30,7 @@ struct vidur_args_spec {
     int num_options;
     bool takes_set; /* --set KEY.PATH=VALUE */
     int min_positional, max_positional;
-    const char *examples[5];      /* ends with NULL */
+    const char *examples[6];      /* ends with NULL */
     const char *const *libraries; /* beside vidur_libraries(): "HDF5 1.10.8", ends with
                                       NULL; or NULL */
 };

@@ -1,7 +1,8 @@
 #include <vidur/csv.h>
 
+#include "base/csv_table.h"
 #include "base/gz.h"
-#include "base/intern.h"
+#include "base/instant.h"
 #include "base/sniff.h"
 #include "base/text.h"
 
@@ -10,16 +11,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct vidur_csv {
-    char *name;
-    const struct vidur_csv_column *columns;
-    int num_columns;
-    void **data; /* by column of the schema; NULL: absent from the file */
-    int *lines;  /* by row */
-    int64_t rows, capacity, duplicates;
-    struct vidur_intern strings;
-};
 
 struct header_cell {
     char *name;
@@ -46,6 +37,7 @@ static size_t cell_bytes(enum vidur_csv_type type)
     case VIDUR_CSV_DOUBLE:
         return sizeof(double);
     case VIDUR_CSV_INT64:
+    case VIDUR_CSV_TIME:
         return sizeof(int64_t);
     case VIDUR_CSV_BOOL:
         return sizeof(bool);
@@ -139,6 +131,23 @@ static int64_t read_int64(struct reader *r, const struct vidur_csv_column *colum
     return value;
 }
 
+static int64_t read_time(struct reader *r, const struct vidur_csv_column *column,
+                         const char *text)
+{
+    int64_t value = VIDUR_CSV_NO_INT64;
+    const char *unit = (column->flags & VIDUR_CSV_MS)   ? "ms"
+                       : (column->flags & VIDUR_CSV_US) ? "us"
+                       : (column->flags & VIDUR_CSV_NS) ? "ns"
+                                                        : "s";
+    if (!is_blank(column, text) &&
+        !vidur_instant_parse(text, vidur_instant_unit_ns(unit), &value))
+        reader_fail(r, column->name,
+                    "'%.40s' is not a time; write %s since some start, like 12.5, or "
+                    "2024-05-10 00:00:00.009930+00:00",
+                    text, unit);
+    return value;
+}
+
 static bool read_bool(struct reader *r, const struct vidur_csv_column *column,
                       const char *text)
 {
@@ -172,6 +181,9 @@ static void read_cell(struct reader *r, int index, const char *text)
         break;
     case VIDUR_CSV_INT64:
         ((int64_t *)data)[row] = read_int64(r, column, text);
+        break;
+    case VIDUR_CSV_TIME:
+        ((int64_t *)data)[row] = read_time(r, column, text);
         break;
     case VIDUR_CSV_BOOL:
         ((bool *)data)[row] = read_bool(r, column, text);
@@ -516,83 +528,4 @@ struct vidur_csv *vidur_csv_parse(const char *name, const char *text, size_t siz
         status = r.failed ? -1 : finish(&r);
     }
     return reader_end(&r, status);
-}
-
-void vidur_csv_free(struct vidur_csv *csv)
-{
-    if (!csv)
-        return;
-    for (int i = 0; i < csv->num_columns; i++)
-        free(csv->data[i]);
-    vidur_intern_fini(&csv->strings);
-    free(csv->data);
-    free(csv->lines);
-    free(csv->name);
-    free(csv);
-}
-
-/* ---- Access ---- */
-
-int64_t vidur_csv_rows(const struct vidur_csv *csv)
-{
-    return csv->rows;
-}
-
-int64_t vidur_csv_duplicates(const struct vidur_csv *csv)
-{
-    return csv->duplicates;
-}
-
-bool vidur_csv_has(const struct vidur_csv *csv, int column)
-{
-    return csv->data[column] != NULL;
-}
-
-static const void *column_data(const struct vidur_csv *csv, int column,
-                               enum vidur_csv_type type)
-{
-    return csv->columns[column].type == type ? csv->data[column] : NULL;
-}
-
-const double *vidur_csv_doubles(const struct vidur_csv *csv, int column)
-{
-    return column_data(csv, column, VIDUR_CSV_DOUBLE);
-}
-
-const int64_t *vidur_csv_int64s(const struct vidur_csv *csv, int column)
-{
-    return column_data(csv, column, VIDUR_CSV_INT64);
-}
-
-const bool *vidur_csv_bools(const struct vidur_csv *csv, int column)
-{
-    return column_data(csv, column, VIDUR_CSV_BOOL);
-}
-
-const int32_t *vidur_csv_string_ids(const struct vidur_csv *csv, int column)
-{
-    return column_data(csv, column, VIDUR_CSV_STRING);
-}
-
-const char *vidur_csv_string(const struct vidur_csv *csv, int32_t id)
-{
-    return vidur_intern_text(&csv->strings, id);
-}
-
-int vidur_csv_line(const struct vidur_csv *csv, int64_t row)
-{
-    return csv->lines[row];
-}
-
-int vidur_csv_fail(const struct vidur_csv *csv, int64_t row, int column,
-                   struct vidur_error *err, const char *fmt, ...)
-{
-    char text[768];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    const char *name = column < 0 ? "" : csv->columns[column].name;
-    return vidur_fail(err, VIDUR_EINVAL, "%s:%d: %s%s%s", csv->name, csv->lines[row],
-                      name, column < 0 ? "" : ": ", text);
 }

@@ -38,6 +38,27 @@ struct vidur_json *vidur_json_parse(const char *name, const char *text, size_t s
     return NULL;
 }
 
+struct vidur_json *vidur_json_parse_at(const char *name, int line, const char *text,
+                                       size_t size, struct vidur_error *err)
+{
+    char place[1100];
+    json_error_t why;
+    struct vidur_json *doc = calloc(1, sizeof *doc);
+    snprintf(place, sizeof place, "%s:%d", name, line);
+    if (!doc || !(doc->name = strdup(place))) {
+        free(doc);
+        vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", name);
+        return NULL;
+    }
+    doc->root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    if (doc->root)
+        return doc;
+    vidur_fail(err, VIDUR_EPARSE, "%s:%d: not valid JSON: %s", name,
+               line + (why.line > 0 ? why.line - 1 : 0), why.text);
+    vidur_json_free(doc);
+    return NULL;
+}
+
 struct vidur_json *vidur_json_load(const char *path, struct vidur_error *err)
 {
     size_t size;

@@ -37,6 +37,10 @@ enum vidur_json_kind {
 struct vidur_json *vidur_json_load(const char *path, struct vidur_error *err);
 struct vidur_json *vidur_json_parse(const char *name, const char *text, size_t size,
                                     struct vidur_error *err);
+/* The same for a piece of a file that begins on a line of it: all errors name lines of
+ * the file, those of values the piece's first (`FILE:LINE: KEY.PATH: ...`). */
+struct vidur_json *vidur_json_parse_at(const char *name, int line, const char *text,
+                                       size_t size, struct vidur_error *err);
 void vidur_json_free(struct vidur_json *doc);
 
 struct vidur_json_node vidur_json_root(const struct vidur_json *doc);

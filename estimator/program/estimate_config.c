@@ -71,8 +71,12 @@ static int load_specs(const struct vidur_yaml_node *root, struct document *docum
         vidur_hardware_load(&document->hardware, cluster, &config->device,
                             &config->node, err))
         return -1;
-    const struct vidur_cut cut = {config->tensor_parallel_size,
-                                  config->num_pipeline_stages, config->expert_parallel};
+    const struct vidur_cut cut = {.tensor = config->tensor_parallel_size,
+                                  .pipeline = config->num_pipeline_stages,
+                                  .expert = config->expert_parallel,
+                                  .data = config->data_parallel_size};
+    if (vidur_check_data_parallel(&config->model, &cut, err))
+        return vidur_section_fail(cluster, "data_parallel_size", err);
     if (vidur_check_tensor_parallel(&config->model, &cut, document->semantics, err))
         return vidur_section_fail(cluster, "tensor_parallel_size", err);
     if (vidur_check_precision(&config->model, &config->device, err))
@@ -137,13 +141,15 @@ int vidur_estimate_config_load(struct vidur_estimate_config *config, const char 
 struct vidur_timetable_request
 vidur_estimate_request(const struct vidur_estimate_config *config)
 {
-    const int devices = config->tensor_parallel_size * config->num_pipeline_stages;
+    const int devices = config->data_parallel_size * config->tensor_parallel_size *
+                        config->num_pipeline_stages;
     return (struct vidur_timetable_request){
         .model = &config->model,
         .device = &config->device,
         .node = &config->node,
         .tensor_parallel_size = config->tensor_parallel_size,
         .expert_parallel = config->expert_parallel,
+        .data_parallel_size = config->data_parallel_size,
         .pipeline = config->num_pipeline_stages > 1,
         .multi_node = devices > config->node.devices_per_node,
         .block_size_tokens = config->block_size_tokens};

@@ -58,6 +58,7 @@ request_of(const struct vidur_estimate_config *config)
         .node = &config->node,
         .tensor_parallel_size = config->tensor_parallel_size,
         .expert_parallel = config->expert_parallel,
+        .data_parallel_size = config->data_parallel_size,
         .num_stages = config->num_pipeline_stages,
         .kernels_dir = kernels ? config->estimator.kernels : NULL,
         .constants = config->estimator.engine};
@@ -72,13 +73,16 @@ static void print_head(const struct explained *e)
     const struct vidur_step_batch *b = &e->batch;
     char provenance[256];
     vidur_step_describe_source(&e->plan, provenance, sizeof provenance);
-    char pipeline[48] = "";
+    char parts[96] = "";
     if (c->num_pipeline_stages > 1)
-        snprintf(pipeline, sizeof pipeline, ", pipeline of %d", c->num_pipeline_stages);
+        snprintf(parts, sizeof parts, ", pipeline of %d", c->num_pipeline_stages);
+    else if (c->data_parallel_size > 1)
+        snprintf(parts, sizeof parts, ", data parallel %d (ranks alike)",
+                 c->data_parallel_size);
     fprintf(out, "# %s on %s (%s), tensor parallel %d%s%s, one device\n",
             vidur_text_show(c->model.name).text, vidur_text_show(c->device.name).text,
             vidur_text_show(c->node.name).text, c->tensor_parallel_size,
-            c->expert_parallel ? ", expert parallel" : "", pipeline);
+            c->expert_parallel ? ", expert parallel" : "", parts);
     fprintf(out, "# %s\n", vidur_text_show(provenance).text);
     fprintf(out, "# %lld decodes of %lld tokens", (long long)b->decodes,
             (long long)b->context_tokens);
@@ -251,8 +255,10 @@ static int explain_stage(struct explained *e, int stage, struct vidur_error *err
 static int explain(struct explained *e, struct vidur_error *err)
 {
     const struct vidur_estimate_config *config = e->job->config;
-    const struct vidur_cut cut = {config->tensor_parallel_size,
-                                  config->num_pipeline_stages, config->expert_parallel};
+    const struct vidur_cut cut = {.tensor = config->tensor_parallel_size,
+                                  .pipeline = config->num_pipeline_stages,
+                                  .expert = config->expert_parallel,
+                                  .data = config->data_parallel_size};
     if (check(config, err) || read_batch(e->job, &e->batch, err))
         return -1;
     e->request = request_of(config);

@@ -88,7 +88,7 @@ static int read_case(struct against *against, const struct vidur_model_spec *mod
         return vidur_fail(err, VIDUR_EINVAL, "more than %d profiles at once",
                           MAX_CASES);
     /* Whatever the engines ask: profiles of the reference round KV heads up. */
-    const struct vidur_cut cut = {tp, 1, false};
+    const struct vidur_cut cut = {.tensor = tp, .pipeline = 1};
     if (vidur_check_tensor_parallel(model, &cut, VIDUR_SEMANTICS_VIDUR, err))
         return vidur_fail_prefix(err, "--tp");
     one->request = vidur_estimate_request(job->config);

@@ -51,6 +51,12 @@ static int if_norm_over_all_heads(shard *s, layers *l)
     return s->cut.tensor > 1 && s->qk_norm_all_heads && if_gqa(s, l);
 }
 
+/* Ranks bring their tokens to the experts, and their sums back. */
+static int if_gathered(shard *s, layers *l)
+{
+    return vidur_cut_ranks(&s->cut) > 1 && if_experts(s, l);
+}
+
 /* ---- What they do ---- */
 
 static void gemm(struct vidur_work *work, enum vidur_dtype dtype, double n, double k)
@@ -122,6 +128,20 @@ static void experts(shard *s, layers *l, struct vidur_work *work)
                                 .matrices = s->use_gated_mlp ? 3 : 2};
 }
 
+static void all_gather(shard *s, layers *l, struct vidur_work *work)
+{
+    (void)l;
+    traffic(work, 0, 2.0 * s->embedding_dim);
+    work->law = VIDUR_LAW_ALL_GATHER;
+}
+
+static void reduce_scatter(shard *s, layers *l, struct vidur_work *work)
+{
+    (void)l;
+    traffic(work, 0, 2.0 * s->embedding_dim);
+    work->law = VIDUR_LAW_REDUCE_SCATTER;
+}
+
 static void add_norm(shard *s, layers *l, struct vidur_work *work)
 {
     (void)l;
@@ -175,8 +195,12 @@ static const struct vidur_operator operators[] = {
     {"down", VIDUR_PART_gemm, VIDUR_PLACE_LAYER, if_mlp, down, IN(mlp_down_proj)},
     {"router", VIDUR_PART_experts, VIDUR_PLACE_LAYER, if_experts, router,
      IN(mlp_experts)},
-    {"experts", VIDUR_PART_experts, VIDUR_PLACE_LAYER, if_experts, experts,
+    {"all_gather", VIDUR_PART_communication, VIDUR_PLACE_GATHERED, if_gathered,
+     all_gather, IN(all_reduce)},
+    {"experts", VIDUR_PART_experts, VIDUR_PLACE_GATHERED, if_experts, experts,
      IN(mlp_experts)},
+    {"reduce_scatter", VIDUR_PART_communication, VIDUR_PLACE_GATHERED, if_gathered,
+     reduce_scatter, IN(all_reduce)},
     {"add_norm",
      VIDUR_PART_small,
      VIDUR_PLACE_LAYER,
@@ -218,6 +242,12 @@ const struct vidur_operator *vidur_operator_find(const char *name)
 }
 
 /* ---- Work ---- */
+
+bool vidur_work_is_message(const struct vidur_work *work)
+{
+    return work->law == VIDUR_LAW_ALL_REDUCE || work->law == VIDUR_LAW_ALL_GATHER ||
+           work->law == VIDUR_LAW_REDUCE_SCATTER;
+}
 
 /* Weights of one expert on a device. */
 static double expert_weights(const struct vidur_work *w)

@@ -26,7 +26,11 @@ enum vidur_law {
     VIDUR_LAW_EXPERTS,    /* the grouped products of routed experts */
     VIDUR_LAW_BYTES,      /* memory traffic of a small kernel */
     VIDUR_LAW_ALL_REDUCE, /* a message over the tensor-parallel group */
-    VIDUR_LAW_SEND        /* a message to the next stage */
+    /* what all ranks in data parallel have together, on each of them, and sums of it,
+     * a rank's part on each */
+    VIDUR_LAW_ALL_GATHER,
+    VIDUR_LAW_REDUCE_SCATTER,
+    VIDUR_LAW_SEND /* a message to the next stage */
 };
 
 /* X(name): parts of a step that are told apart in reports. */
@@ -52,10 +56,11 @@ struct vidur_work {
 };
 
 enum vidur_operator_place {
-    VIDUR_PLACE_LAYER,  /* in every layer that has it */
-    VIDUR_PLACE_FIRST,  /* once, on the first stage */
-    VIDUR_PLACE_BEHIND, /* once, on every stage that another follows */
-    VIDUR_PLACE_LAST    /* once, on the last stage, for the requests that get a token */
+    VIDUR_PLACE_LAYER,    /* in every layer that has it */
+    VIDUR_PLACE_GATHERED, /* the same, for the tokens of all ranks in data parallel */
+    VIDUR_PLACE_FIRST,    /* once, on the first stage */
+    VIDUR_PLACE_BEHIND,   /* once, on every stage that another follows */
+    VIDUR_PLACE_LAST /* once, on the last stage, for the requests that get a token */
 };
 
 struct vidur_operator {
@@ -80,6 +85,8 @@ enum { VIDUR_MAX_OPERATORS = 24 };
 const struct vidur_operator *vidur_operator_at(int index);
 const struct vidur_operator *vidur_operator_find(const char *name);
 
+/* Whether it is a message between devices. */
+bool vidur_work_is_message(const struct vidur_work *work);
 /* FLOPs for x tokens; 0 of what only moves bytes. */
 double vidur_work_flops(const struct vidur_work *work, double tokens);
 /* Bytes that must move for x tokens: weights once, of experts those that are touched by

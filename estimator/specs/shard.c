@@ -41,6 +41,21 @@ static void set_attention(struct vidur_shard_layers *l, int64_t d, int tp,
     l->kv_bytes_per_token = vidur_dtype_bytes(kv_cache) * 2 * k->head_dim * l->kv_heads;
 }
 
+int vidur_cut_ranks(const struct vidur_cut *cut)
+{
+    return cut->data > 1 ? cut->data : 1;
+}
+
+int vidur_cut_expert_devices(const struct vidur_cut *cut)
+{
+    return vidur_cut_ranks(cut) * cut->tensor;
+}
+
+int vidur_cut_devices(const struct vidur_cut *cut)
+{
+    return vidur_cut_expert_devices(cut) * cut->pipeline;
+}
+
 void vidur_shard_of(struct vidur_shard *shard, const struct vidur_model_spec *model,
                     const struct vidur_cut *cut)
 {
@@ -54,6 +69,7 @@ void vidur_shard_of(struct vidur_shard *shard, const struct vidur_model_spec *mo
                                   .qk_norm_all_heads = model->qk_norm_all_heads,
                                   .num_kinds = model->num_kinds};
     const int64_t d = model->embedding_dim, tp = cut->tensor;
+    const int shared_by = vidur_cut_expert_devices(cut);
     for (int i = 0; i < model->num_kinds; i++) {
         struct vidur_shard_layers *l = &shard->layers[i];
         l->kind = model->kinds[i];
@@ -61,11 +77,11 @@ void vidur_shard_of(struct vidur_shard *shard, const struct vidur_model_spec *mo
         set_attention(l, d, cut->tensor, model->precision.kv_cache);
         l->mlp_dim = (double)l->kind.mlp_hidden_dim / (double)tp;
         l->mlp_weights = matrices(model) * (d * l->kind.mlp_hidden_dim) / tp;
-        l->moe_tensor = cut->expert ? 1 : cut->tensor;
-        l->moe_expert = cut->expert ? cut->tensor : 1;
+        l->moe_tensor = cut->expert ? 1 : shared_by;
+        l->moe_expert = cut->expert ? shared_by : 1;
         l->router_weights = d * l->kind.num_experts;
-        l->expert_weights =
-            matrices(model) * d * l->kind.expert_hidden_dim * l->kind.num_experts / tp;
+        l->expert_weights = matrices(model) * d * l->kind.expert_hidden_dim *
+                            l->kind.num_experts / shared_by;
     }
 }
 
@@ -150,24 +166,25 @@ static int check_feed_forward(const struct vidur_model_spec *model,
                               const struct vidur_layer_kind *k,
                               const struct vidur_cut *cut, struct vidur_error *err)
 {
-    const int tp = cut->tensor;
-    if (k->num_experts > 0 && cut->expert && k->num_experts % tp)
+    const int shared_by = vidur_cut_expert_devices(cut);
+    if (k->num_experts > 0 && cut->expert && k->num_experts % shared_by)
         return vidur_fail(
             err, VIDUR_EINVAL,
             "%d devices do not divide the %d experts (expert_parallel) of "
             "%s",
-            tp, k->num_experts, model->name);
-    if (k->num_experts > 0 && !cut->expert && k->expert_hidden_dim % tp)
+            shared_by, k->num_experts, model->name);
+    if (k->num_experts > 0 && !cut->expert && k->expert_hidden_dim % shared_by)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%d does not divide the %d columns of "
                           "%s's experts; expert_parallel: true keeps experts whole",
-                          tp, k->expert_hidden_dim, model->name);
+                          shared_by, k->expert_hidden_dim, model->name);
     const struct width experts = {"experts", model->precision.experts,
                                   k->expert_hidden_dim};
     const struct width mlp = {"MLP", model->precision.weights, k->mlp_hidden_dim};
-    if (k->num_experts > 0 && !cut->expert && check_blocks(model, &experts, tp, err))
+    if (k->num_experts > 0 && !cut->expert &&
+        check_blocks(model, &experts, shared_by, err))
         return -1;
-    return k->mlp_hidden_dim > 0 ? check_blocks(model, &mlp, tp, err) : 0;
+    return k->mlp_hidden_dim > 0 ? check_blocks(model, &mlp, cut->tensor, err) : 0;
 }
 
 int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_cut *cut,
@@ -240,6 +257,8 @@ double vidur_shard_flops(const struct vidur_shard *shard,
                          int64_t pairs)
 {
     const struct vidur_precision *p = &shard->precision;
+    /* experts meet the tokens of all ranks */
+    const double ranks = vidur_cut_ranks(&shard->cut);
     double flops = 0;
     for (int i = 0; i < shard->num_kinds; i++) {
         const struct vidur_shard_layers *l = &shard->layers[i];
@@ -249,7 +268,7 @@ double vidur_shard_flops(const struct vidur_shard *shard,
             (double)l->mlp_weights / peaks->of[vidur_dtype_peak(p->weights)];
         if (k->num_experts > 0)
             params += (double)l->router_weights +
-                      (double)l->expert_weights * k->experts_per_token /
+                      ranks * (double)l->expert_weights * k->experts_per_token /
                           k->num_experts / peaks->of[vidur_dtype_peak(p->experts)];
         const int64_t seen = tokens * k->window_tokens;
         const int64_t counted = k->window_tokens > 0 && seen < pairs ? seen : pairs;

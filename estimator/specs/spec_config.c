@@ -25,6 +25,32 @@ int vidur_check_tensor_parallel(const struct vidur_model_spec *model,
     return 0;
 }
 
+static bool has_experts(const struct vidur_model_spec *model)
+{
+    for (int i = 0; i < model->num_kinds; i++)
+        if (model->kinds[i].num_experts > 0)
+            return true;
+    return false;
+}
+
+int vidur_check_data_parallel(const struct vidur_model_spec *model,
+                              const struct vidur_cut *cut, struct vidur_error *err)
+{
+    if (vidur_cut_ranks(cut) == 1)
+        return 0;
+    if (!has_experts(model))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%d ranks would share nothing, as %s has no experts; take as "
+                          "many replicas (num_replicas) instead",
+                          cut->data, model->name);
+    if (cut->pipeline > 1)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%d ranks of %d pipeline stages; ranks in data parallel have "
+                          "one stage, use num_pipeline_stages 1",
+                          cut->data, cut->pipeline);
+    return 0;
+}
+
 int vidur_check_pipeline(const struct vidur_model_spec *model, int stages,
                          struct vidur_error *err)
 {

@@ -17,6 +17,9 @@ struct builder {
     const struct vidur_engine_request *request;
     struct vidur_step_plan plan;
     double *linear, *experts, *comm, *head, *context, *window_context, *decode1;
+    /* by the tokens of all ranks; of one rank the same as experts and comm */
+    double *gathered_experts, *gathered_comm;
+    int64_t gathered_limit;
 };
 
 void vidur_engine_constants_defaults(struct vidur_engine_constants *constants)
@@ -47,13 +50,17 @@ static int allocate(struct builder *b, struct vidur_engine_table **out,
     const size_t tokens = (size_t)request->max_tokens + 1;
     const size_t batch = (size_t)request->max_batch_size + 1;
     const size_t context = (size_t)request->max_context_tokens + 1;
+    const int ranks = b->plan.pricer.ranks;
+    b->gathered_limit = ranks * request->max_tokens;
+    const size_t gathered = ranks > 1 ? (size_t)b->gathered_limit + 1 : 0;
     struct array {
         double **at;
         size_t count;
-    } arrays[] = {{&b->linear, tokens},   {&b->experts, tokens},
-                  {&b->comm, tokens},     {&b->head, batch},
-                  {&b->context, context}, {&b->window_context, context},
-                  {&b->decode1, context}};
+    } arrays[] = {{&b->linear, tokens},         {&b->experts, tokens},
+                  {&b->comm, tokens},           {&b->head, batch},
+                  {&b->context, context},       {&b->window_context, context},
+                  {&b->decode1, context},       {&b->gathered_experts, gathered},
+                  {&b->gathered_comm, gathered}};
     size_t count = 0;
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         count += arrays[i].count;
@@ -73,6 +80,14 @@ static int allocate(struct builder *b, struct vidur_engine_table **out,
     table->context_ms = b->context;
     table->window_context_ms = b->window_context;
     table->decode1_ms = b->decode1;
+    if (ranks == 1) {
+        b->gathered_experts = b->experts;
+        b->gathered_comm = b->comm;
+    } else {
+        table->gathered_experts_ms = b->gathered_experts;
+        table->gathered_comm_ms = b->gathered_comm;
+        table->gathered_limit = b->gathered_limit;
+    }
     table->linear_limit = request->max_tokens;
     table->head_limit = request->max_batch_size;
     table->context_limit = request->max_context_tokens;
@@ -83,21 +98,34 @@ static int allocate(struct builder *b, struct vidur_engine_table **out,
 /* ---- Operators ---- */
 
 /* The sums that an operator's time belongs to besides linear_ms. */
-static double *part_of(struct builder *b, enum vidur_operator_part part)
+static double *part_of(struct builder *b, const struct vidur_operator *op)
 {
-    return part == VIDUR_PART_communication ? b->comm
-           : part == VIDUR_PART_experts     ? b->experts
-           : part == VIDUR_PART_head        ? b->head
-                                            : b->linear;
+    const bool gathered = op->place == VIDUR_PLACE_GATHERED;
+    switch (op->part) {
+    case VIDUR_PART_communication:
+        return gathered ? b->gathered_comm : b->comm;
+    case VIDUR_PART_experts:
+        return gathered ? b->gathered_experts : b->experts;
+    case VIDUR_PART_head:
+        return b->head;
+    default:
+        return b->linear;
+    }
+}
+
+/* The most tokens, or requests, that it works on. */
+static int64_t limit_of(const struct builder *b, const struct vidur_operator *op)
+{
+    return op->place == VIDUR_PLACE_LAST       ? b->request->max_batch_size
+           : op->place == VIDUR_PLACE_GATHERED ? b->gathered_limit
+                                               : b->request->max_tokens;
 }
 
 static int price_operator(struct builder *b, const struct vidur_step_term *term,
                           struct vidur_error *err)
 {
-    const int64_t limit = term->op->place == VIDUR_PLACE_LAST
-                              ? b->request->max_batch_size
-                              : b->request->max_tokens;
-    const struct vidur_price_sum sum = {term->times, part_of(b, term->op->part), limit};
+    const struct vidur_price_sum sum = {term->times, part_of(b, term->op),
+                                        limit_of(b, term->op)};
     return vidur_step_price(&b->plan, term, &sum, err);
 }
 

@@ -52,6 +52,11 @@ static const struct table tables[VIDUR_NUM_KERNEL_TABLES] = {
 #define ROWS_all_reduce                                                                \
     .must = {{"mode", "graph"}}, .keys = {{"num_gpus", false, false}},                 \
     .x = "message_bytes"
+#define ROWS_collective(op)                                                            \
+    .must = {{"op_name", op}, {"nccl_dtype", "half"}},                                 \
+    .keys = {{"num_gpus", false, false}}, .x = "message_size"
+#define ROWS_all_gather     ROWS_collective("all_gather")
+#define ROWS_reduce_scatter ROWS_collective("reduce_scatter")
 #define ROWS_experts                                                                   \
     .must = {{"distribution", "power_law_1.01"}},                                      \
     .keys = {{"dtype", true, false},    {"hidden", false, false},                      \

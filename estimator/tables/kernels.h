@@ -21,6 +21,8 @@
     X(context, "context_attention", true)                                              \
     X(generation, "generation_attention", true)                                        \
     X(all_reduce, "custom_allreduce", true)                                            \
+    X(all_gather, "nccl", false)                                                       \
+    X(reduce_scatter, "nccl", false)                                                   \
     X(experts, "moe", false)                                                           \
     X(mla_context, "mla_context", false)                                               \
     X(mla_generation, "mla_generation", false)
@@ -40,6 +42,8 @@ enum { VIDUR_MAX_KERNEL_KEYS = 7 };
  *                                                       x: prompt tokens, batch 1
  *   generation      the same                            x: cached tokens, batch 1
  *   all_reduce      devices                             x: message bytes, graph mode
+ *   all_gather, reduce_scatter
+ *                   devices     x: values of 2 bytes that all devices have together
  *   experts         format, hidden, expert width, a token's experts, experts, moe_tp,
  *                   moe_ep                              x: tokens, uneven routing
  *   mla_context     cache format, format, heads         x: prompt tokens, batch 1

@@ -19,6 +19,7 @@ struct vidur_pricer {
     const struct vidur_device_sku *device;
     const struct vidur_node_sku *node;
     int devices;                             /* of the tensor-parallel group */
+    int ranks;                               /* in data parallel, each such a group */
     enum vidur_stage_link to_next;           /* of the stage that is priced */
     struct vidur_kernels *kernels;           /* NULL: the roofline alone */
     struct vidur_engine_constants constants; /* none is NaN */
@@ -82,7 +83,7 @@ int vidur_price_latent_rows(struct vidur_pricer *pricer,
 void vidur_pricer_borrow(struct vidur_pricer *pricer, const char *name, const char *fmt,
                          ...) VIDUR_PRINTF(3, 4);
 
-/* The roofline: of work that is GEMM, EXPERTS or ALL_REDUCE; of attention. */
+/* The roofline: of work that is GEMM, EXPERTS or a message; of attention. */
 double vidur_roofline_work_ms(const struct vidur_pricer *pricer,
                               const struct vidur_work *work, double tokens);
 double vidur_roofline_prompt_ms(const struct vidur_pricer *pricer,

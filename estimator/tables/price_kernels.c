@@ -264,6 +264,26 @@ static int price_all_reduce(struct vidur_pricer *pricer, const struct vidur_work
     return 0;
 }
 
+/* Between ranks: of NCCL, whose sizes are values of two bytes. */
+static int price_gathering(struct vidur_pricer *pricer, const struct vidur_work *work,
+                           const struct vidur_price_sum *sum, struct vidur_error *err)
+{
+    struct vidur_curves all;
+    const int32_t key[VIDUR_MAX_KERNEL_KEYS] = {pricer->ranks};
+    const enum vidur_kernel_table table = work->law == VIDUR_LAW_ALL_GATHER
+                                              ? VIDUR_KERNELS_all_gather
+                                              : VIDUR_KERNELS_reduce_scatter;
+    if (vidur_kernels_curves(pricer->kernels, table, &all, err))
+        return -1;
+    const struct vidur_curve *curve = vidur_curves_find(&all, key);
+    if (!curve)
+        return 1;
+    for (int64_t x = 1; x <= sum->limit; x++)
+        sum->ms[x] += sum->times *
+                      vidur_curve_at(curve, vidur_work_bytes(work, (double)x) / 2, 1);
+    return 0;
+}
+
 int vidur_kernels_price_work(struct vidur_pricer *pricer, const char *name,
                              const struct vidur_work *work,
                              const struct vidur_price_sum *sum, struct vidur_error *err)
@@ -273,6 +293,9 @@ int vidur_kernels_price_work(struct vidur_pricer *pricer, const char *name,
         return price_gemm(pricer, work, sum, err);
     case VIDUR_LAW_EXPERTS:
         return price_experts(pricer, name, work, sum, err);
+    case VIDUR_LAW_ALL_GATHER:
+    case VIDUR_LAW_REDUCE_SCATTER:
+        return price_gathering(pricer, work, sum, err);
     default:
         return price_all_reduce(pricer, work, sum, err);
     }

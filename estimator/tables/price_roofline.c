@@ -78,29 +78,52 @@ static double experts_ms(const struct vidur_pricer *pricer,
            e->token_ns * 1e-6 * pairs;
 }
 
-/* Bytes/s of the slowest link in a ring over the devices of a tensor-parallel group. */
-static double ring_bandwidth(const struct vidur_pricer *pricer)
+/* Devices that share a message; `within`: those of the replica that they are among,
+ * which lie side by side. */
+struct ring {
+    int devices, within;
+};
+
+/* Bytes/s of the slowest link in a ring. */
+static double ring_bandwidth(const struct vidur_pricer *pricer, const struct ring *ring)
 {
     const struct vidur_node_sku *node = pricer->node;
     double gb_per_s = node->link_bandwidth_gb_per_s;
-    if (pricer->devices > node->devices_per_node)
+    if (ring->within > node->devices_per_node)
         gb_per_s = node->inter_node_bandwidth_gb_per_s;
-    else if (node->pairwise && pricer->devices > 2)
+    else if (node->pairwise && ring->within > 2)
         gb_per_s = node->fallback_bandwidth_gb_per_s;
     /* Groups were timed up to so many; no group has more than the link. */
-    const double doublings = log2(fmin(pricer->devices, MOST_TIMED_DEVICES) / 2);
+    const double doublings = log2(fmin(ring->devices, MOST_TIMED_DEVICES) / 2);
     const double share = pricer->device->engine.all_reduce.link *
                          pow(pricer->device->engine.all_reduce.doubling, doublings);
     return fmin(share, 1) * gb_per_s * 1e9;
 }
 
+/* `ways`: how often the bytes go round; an all-reduce scatters sums and gathers them.
+ */
+static double message_ms(const struct vidur_pricer *pricer, const struct ring *ring,
+                         int ways, double bytes)
+{
+    const struct vidur_engine_roofline *e = &pricer->device->engine;
+    const double n = ring->devices;
+    return e->all_reduce.latency_us * (1 + e->all_reduce.growth * (n - 2)) * 1e-3 +
+           ways * (n - 1) / n * bytes / ring_bandwidth(pricer, ring) * 1e3;
+}
+
 static double all_reduce_ms(const struct vidur_pricer *pricer,
                             const struct vidur_work *work, double tokens)
 {
-    const struct vidur_engine_roofline *e = &pricer->device->engine;
-    const double n = pricer->devices, bytes = vidur_work_bytes(work, tokens);
-    return e->all_reduce.latency_us * (1 + e->all_reduce.growth * (n - 2)) * 1e-3 +
-           2 * (n - 1) / n * bytes / ring_bandwidth(pricer) * 1e3;
+    const struct ring ring = {pricer->devices, pricer->devices};
+    return message_ms(pricer, &ring, 2, vidur_work_bytes(work, tokens));
+}
+
+/* Between ranks: the latency of an all-reduce, and half of its traffic. */
+static double gathering_ms(const struct vidur_pricer *pricer,
+                           const struct vidur_work *work, double tokens)
+{
+    const struct ring ring = {pricer->ranks, pricer->ranks * pricer->devices};
+    return message_ms(pricer, &ring, 1, vidur_work_bytes(work, tokens));
 }
 
 double vidur_roofline_work_ms(const struct vidur_pricer *pricer,
@@ -111,6 +134,9 @@ double vidur_roofline_work_ms(const struct vidur_pricer *pricer,
         return gemm_ms(pricer, work, tokens);
     case VIDUR_LAW_EXPERTS:
         return experts_ms(pricer, work, tokens);
+    case VIDUR_LAW_ALL_GATHER:
+    case VIDUR_LAW_REDUCE_SCATTER:
+        return gathering_ms(pricer, work, tokens);
     default:
         return all_reduce_ms(pricer, work, tokens);
     }

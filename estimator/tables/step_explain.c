@@ -53,11 +53,12 @@ static struct account account_of(struct vidur_step_lines *out,
     const int64_t prompt = batch->prompt_tokens;
     const bool as_row = prompt > 0 && prompt <= VIDUR_ENGINE_DECODE_LIKE_TOKENS;
     const struct vidur_engine_request *request = plan->request;
+    const int64_t gathered = plan->pricer.ranks * request->max_tokens;
     return (struct account){.out = out,
                             .plan = plan,
                             .batch = batch,
-                            .limit = request->max_tokens > request->max_context_tokens
-                                         ? request->max_tokens
+                            .limit = gathered > request->max_context_tokens
+                                         ? gathered
                                          : request->max_context_tokens,
                             .rows = batch->decodes + as_row,
                             .row_tokens = batch->decodes * batch->context_tokens +
@@ -90,17 +91,28 @@ static void clear(struct account *a)
         a->scratch[i] = 0;
 }
 
+/* Tokens that an operator works on; every rank in data parallel has the same batch, of
+ * which those with prompts are not padded for each other. */
+static int64_t tokens_of(const struct account *a, const struct vidur_operator *op)
+{
+    const struct vidur_step_lines *out = a->out;
+    const int64_t ranks = a->plan->pricer.ranks;
+    if (op->place == VIDUR_PLACE_LAST)
+        return a->sampled;
+    if (op->place != VIDUR_PLACE_GATHERED || ranks == 1)
+        return out->padded_tokens;
+    return ranks * (a->batch->prompt_tokens > 0 ? out->tokens : out->padded_tokens);
+}
+
 static int explain_operator(struct account *a, const struct vidur_step_term *term,
                             struct vidur_error *err)
 {
-    const bool last = term->op->place == VIDUR_PLACE_LAST;
-    const int64_t x = last ? a->sampled : a->out->padded_tokens;
+    const int64_t x = tokens_of(a, term->op);
     clear(a);
     const struct vidur_price_sum sum = {term->times, a->scratch, x};
     if (vidur_step_price(a->plan, term, &sum, err))
         return -1;
-    const bool network =
-        term->work.law == VIDUR_LAW_ALL_REDUCE || term->work.law == VIDUR_LAW_SEND;
+    const bool network = vidur_work_is_message(&term->work);
     add_line(a,
              (struct vidur_step_line){
                  .name = term->op->name,

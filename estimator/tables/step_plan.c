@@ -74,7 +74,7 @@ static void list_terms(struct vidur_step_plan *plan)
                          [VIDUR_PLACE_BEHIND] = plan->stage < plan->num_stages - 1,
                          [VIDUR_PLACE_LAST] = plan->stage == plan->num_stages - 1};
     for (int i = 0; (op = vidur_operator_at(i)); i++)
-        if (op->place == VIDUR_PLACE_LAYER)
+        if (op->place == VIDUR_PLACE_LAYER || op->place == VIDUR_PLACE_GATHERED)
             add_in_layers(plan, op);
         else if (runs[op->place])
             add_once(plan, op);
@@ -86,9 +86,11 @@ static void list_terms(struct vidur_step_plan *plan)
 
 static struct vidur_cut cut_of(const struct vidur_engine_request *request)
 {
-    return (struct vidur_cut){request->tensor_parallel_size,
-                              request->num_stages > 1 ? request->num_stages : 1,
-                              request->expert_parallel};
+    return (struct vidur_cut){.tensor = request->tensor_parallel_size,
+                              .pipeline =
+                                  request->num_stages > 1 ? request->num_stages : 1,
+                              .expert = request->expert_parallel,
+                              .data = request->data_parallel_size};
 }
 
 static int check(const struct vidur_engine_request *request, struct vidur_error *err)
@@ -129,6 +131,7 @@ int vidur_step_plan_begin(struct vidur_step_plan *plan,
     if (vidur_pricer_init(&plan->pricer, request->device, request->node, kernels, err))
         return -1;
     plan->pricer.devices = request->tensor_parallel_size;
+    plan->pricer.ranks = vidur_cut_ranks(&cut);
     plan->pricer.to_next = vidur_stage_link_of(request->node, &cut, request->stage);
     plan->pricer.constants = constants_of(&request->constants, request->device);
     list_terms(plan);

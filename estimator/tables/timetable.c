@@ -163,6 +163,7 @@ engine_request(const struct vidur_estimator_config *config,
         .node = request->node,
         .tensor_parallel_size = request->tensor_parallel_size,
         .expert_parallel = request->expert_parallel,
+        .data_parallel_size = request->data_parallel_size,
         .num_stages = request->num_stages > 1 ? request->num_stages : 1,
         .library = request->library,
         .kernels_dir = kernels ? config->kernels : NULL,
@@ -177,8 +178,10 @@ static int open_stages(struct opened *opened, struct vidur_engine_request *wante
                        struct vidur_error *err)
 {
     struct vidur_timetable *view = &opened->view;
-    const struct vidur_cut cut = {wanted->tensor_parallel_size, wanted->num_stages,
-                                  wanted->expert_parallel};
+    const struct vidur_cut cut = {.tensor = wanted->tensor_parallel_size,
+                                  .pipeline = wanted->num_stages,
+                                  .expert = wanted->expert_parallel,
+                                  .data = wanted->data_parallel_size};
     struct vidur_stage_kinds kinds;
     if (vidur_stage_kinds_of(&kinds, wanted->model, wanted->node, &cut, err))
         return -1;

@@ -193,6 +193,7 @@ static int add_plan(struct vidur_sha256 *sha,
 {
     vidur_sha256_add_string(sha, "priced");
     vidur_sha256_add_int64(sha, request->expert_parallel);
+    vidur_sha256_add_int64(sha, request->data_parallel_size);
     return add_specs(sha, config, request, err);
 }
 
@@ -257,6 +258,7 @@ int vidur_timetable_whole_key(char key[65], const struct vidur_estimator_config 
     vidur_sha256_add_int64(&sha, config->source);
     vidur_sha256_add_int64(&sha, request->tensor_parallel_size);
     vidur_sha256_add_int64(&sha, request->expert_parallel);
+    vidur_sha256_add_int64(&sha, request->data_parallel_size);
     if (request->num_stages > 1)
         vidur_sha256_add_int64(&sha, request->num_stages);
     vidur_sha256_add_int64(&sha, request->max_tokens);

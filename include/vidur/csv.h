@@ -25,7 +25,9 @@ enum vidur_csv_type {
     VIDUR_CSV_DOUBLE,
     VIDUR_CSV_INT64, /* also accepts a whole number written as a decimal: 4096.0 */
     VIDUR_CSV_BOOL,  /* true, false, 1, 0 in any case */
-    VIDUR_CSV_STRING
+    VIDUR_CSV_STRING,
+    VIDUR_CSV_TIME /* a number of seconds (or of VIDUR_CSV_MS, _US, _NS) since some
+                      start, or a date and time in ISO 8601, which count from 1970 */
 };
 
 enum {
@@ -33,7 +35,10 @@ enum {
     VIDUR_CSV_EMPTY_OK = 1u << 1, /* empty or NaN -> NaN; other types:
                                      VIDUR_CSV_NO_INT64, false, "" */
     VIDUR_CSV_POSITIVE = 1u << 2, /* numbers must be > 0 */
-    VIDUR_CSV_NOT_NEGATIVE = 1u << 3
+    VIDUR_CSV_NOT_NEGATIVE = 1u << 3,
+    VIDUR_CSV_MS = 1u << 4, /* the unit of a time without a date */
+    VIDUR_CSV_US = 1u << 5,
+    VIDUR_CSV_NS = 1u << 6
 };
 
 #define VIDUR_CSV_NO_INT64 INT64_MIN
@@ -75,6 +80,8 @@ int64_t vidur_csv_duplicates(const struct vidur_csv *csv);
 bool vidur_csv_has(const struct vidur_csv *csv, int column);
 const double *vidur_csv_doubles(const struct vidur_csv *csv, int column);
 const int64_t *vidur_csv_int64s(const struct vidur_csv *csv, int column);
+/* Nanoseconds. */
+const int64_t *vidur_csv_times(const struct vidur_csv *csv, int column);
 const bool *vidur_csv_bools(const struct vidur_csv *csv, int column);
 
 /* Strings are interned: equal texts in one table have equal ids, counted from 0 in

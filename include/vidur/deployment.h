@@ -105,11 +105,15 @@ struct vidur_deployment {
     struct vidur_scheduler_config scheduler;
 };
 
-/* Defaults: one replica, TP 1, PP 1, margin 0.1, round-robin, every knob's default. */
+/* Defaults: one replica, TP 1, PP 1, DP 1, margin 0.1, round-robin, every knob's
+ * default. */
 void vidur_deployment_defaults(struct vidur_deployment *deployment);
 
 /* How its replicas are cut over devices. */
 struct vidur_cut vidur_deployment_cut(const struct vidur_deployment *deployment);
+
+/* Of a replica: DP * TP * PP. */
+int vidur_deployment_devices(const struct vidur_deployment *deployment);
 
 /* SIMULATOR.md section 1's divisibility (vidur_check_tensor_parallel,
  * vidur_check_pipeline) and node rules, and knobs that contradict each other. Running
@@ -124,7 +128,7 @@ int vidur_deployment_batch_cap(const struct vidur_deployment *deployment);
 /* Devices of all its replicas. */
 int vidur_deployment_num_gpus(const struct vidur_deployment *deployment);
 
-/* A replica spans nodes: TP * PP > devices per node. */
+/* A replica spans nodes: DP * TP * PP > devices per node. */
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment);
 
 /* A hash of the content (the first 64 bits of a SHA-256 over every value but prices):

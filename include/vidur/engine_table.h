@@ -27,6 +27,13 @@
  *   + window_context_ms[c]                              (of every chunk)
  *   + mixed_ms                                          (if rows and chunks are mixed)
  *
+ * Of ranks in data parallel this is a rank's own time, without its experts; the longest
+ * rank's and
+ *
+ *   gathered_experts_ms[y] + gathered_comm_ms[y]
+ *
+ * for the tokens y of all ranks, padded or not as the step model says, are the step.
+ *
  * A prefill chunk of at most VIDUR_ENGINE_DECODE_LIKE_TOKENS counts as a decode row.
  */
 
@@ -75,10 +82,15 @@ enum { VIDUR_MAX_ENGINE_WINDOWS = VIDUR_MAX_LAYER_KINDS };
 struct vidur_engine_table {
     /* 1..linear_limit tokens: everything that depends on their number alone */
     const double *linear_ms;
-    const double *experts_ms; /* the part of routed experts in it; NULL: none */
+    const double
+        *experts_ms; /* the part of routed experts and router in it; NULL: none */
     const double
         *comm_ms; /* the part of all-reduces and of sending to the next stage */
     int64_t linear_limit;
+    /* 1..gathered_limit tokens of all ranks: experts, and the messages that bring
+     * tokens to them and sums back; NULL: one rank, whose experts are in linear_ms */
+    const double *gathered_experts_ms, *gathered_comm_ms;
+    int64_t gathered_limit;
     const double *head_ms; /* 1..head_limit sampled requests: output head, sampler */
     int64_t head_limit;
     const double
@@ -108,6 +120,7 @@ struct vidur_engine_request {
     const struct vidur_node_sku *node;
     int tensor_parallel_size;
     bool expert_parallel;
+    int data_parallel_size;  /* ranks; 0: 1 */
     int num_stages;          /* of a pipeline; 0 as 1: the table is of all layers */
     int stage;               /* that the table is of, from 0 */
     const char *kernels_dir; /* NULL or "": the roofline with the device's constants */

@@ -68,6 +68,15 @@ int vidur_fleet_num_entries(const struct vidur_fleet *fleet);
 int vidur_fleet_num_replicas(const struct vidur_fleet *fleet);
 int vidur_fleet_pool_of(const struct vidur_fleet *fleet, int replica);
 
+/* Ranks in data parallel of all replicas, one replica after the other; a replica of one
+ * rank has one seat. */
+struct vidur_seat {
+    int pool, replica; /* the latter of all pools' */
+    int rank, num_ranks;
+};
+int vidur_fleet_num_seats(const struct vidur_fleet *fleet);
+struct vidur_seat vidur_fleet_seat(const struct vidur_fleet *fleet, int index);
+
 int vidur_fleet_num_gpus(const struct vidur_fleet *fleet);
 
 /* Each deployment (vidur_deployment_check), and whether the pools go together: roles,

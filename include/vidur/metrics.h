@@ -107,6 +107,8 @@ struct vidur_metrics {
     double blocked_on_memory_fraction; /* batches that a lack of blocks kept requests
                                           out of, or evicted some for */
     double mean_waiting_requests;      /* time-weighted, all replicas */
+    double prefix_hit_rate; /* of the tokens of prompts admitted, again after a restart:
+                               found in the prefix cache; 0 without one */
     /* how the run ended */
     bool stopped_early; /* an SLO was lost, and the run was told to stop then */
     bool time_limited;  /* the time limit cut it */

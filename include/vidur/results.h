@@ -63,6 +63,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, blocked_on_memory_fraction, 0, "1", "rounds ended by a lack of KV blocks") \
     X(REAL, mean_waiting_requests, 0, "1", "requests waiting, time-weighted mean")     \
     X(REAL, goodput_per_s, 0, "1/s", "requests that meet all joint SLOs; NaN: none")   \
+    X(REAL, prefix_hit_rate, 0, "1", "prompt tokens found in the prefix cache")        \
     X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")           \
     X(REAL, prefill_busy, 0, "%", "of two pools: the one that prefills, busy")         \
     X(REAL, decode_busy, 0, "%", "of two pools: the one that decodes, busy")           \
@@ -89,11 +90,13 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(INT, chunk_size, 0, "tokens", "Sarathi's chunk; 0: none")                        \
     X(INT, max_tokens_in_batch, 0, "tokens", "token budget of a batch; 0: none")       \
     X(INT, tensor_parallel_size, 0, "1", "devices a layer is split over")              \
-    X(FLAG, expert_parallel, 0, "1", "experts go whole to these devices")              \
+    X(FLAG, expert_parallel, 0, "1",                                                   \
+      "experts go whole to the devices that share them")                               \
+    X(INT, data_parallel_size, 0, "1", "ranks with requests of their own; 0: one")     \
     X(INT, num_pipeline_stages, 0, "1", "pipeline stages of a replica")                \
-    X(INT, batch_size, 0, "1", "requests in a batch, at most, per stage")              \
+    X(INT, batch_size, 0, "1", "requests in a batch, per stage and rank")              \
     X(INT, block_size, 0, "tokens", "tokens of a KV block")                            \
-    X(INT, num_blocks, 0, "1", "KV blocks of a replica")                               \
+    X(INT, num_blocks, 0, "1", "KV blocks of a replica, or rank")                      \
     X(INT, batch_size_cap, 0, "1", "requests in all stages, at most; 0: not a knob")   \
     X(INT, max_waiting_iters, 0, "1", "lightllm's; 0: none")                           \
     X(REAL, watermark_blocks_fraction, 0, "1", "KV blocks kept free; 0: none")         \

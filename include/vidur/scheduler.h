@@ -124,6 +124,8 @@ struct vidur_replica {
     bool hands_over;    /* requests leave when their prompt is done */
     bool samples_first; /* and have got their first token by then */
     int32_t index;
+    int32_t seat; /* of all ranks of all replicas, in their order */
+    const struct vidur_replica *next_rank; /* of the same index; NULL: the last */
     int32_t num_groups;
     struct vidur_decode_group *groups;
     struct vidur_replica_account *account;
@@ -189,6 +191,7 @@ struct vidur_scheduler_ops {
     bool groups_decodes;  /* next_batch knows groups */
     bool keeps_blocks;    /* batch_end releases the blocks of completed requests */
     bool fixed_blocks;    /* decoding never takes blocks */
+    bool has_ranks;       /* several of them can run in lockstep, in data parallel */
     bool shares_prefixes; /* prompts are taken with vidur_take_prompt */
     /* In a pipeline a prompt's next chunk may follow those in flight: the request is in
      * the running list until its last chunk has been added to a batch, and comes back

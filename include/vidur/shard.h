@@ -17,8 +17,17 @@
 struct vidur_cut {
     int tensor;   /* TP: heads and widths */
     int pipeline; /* PP: layers */
-    bool expert;  /* experts go whole to the devices of a TP group; else TP cuts them */
+    bool
+        expert; /* experts go whole to the devices that share them; else cut by width */
+    /* DP: ranks that have requests of their own and all of attention, dense layers and
+     * head, each cut over TP; the experts are shared by all DP * TP devices. 0: 1 */
+    int data;
 };
+
+/* Devices of a replica; ranks of it; devices that share a layer's experts. */
+int vidur_cut_ranks(const struct vidur_cut *cut);
+int vidur_cut_devices(const struct vidur_cut *cut);
+int vidur_cut_expert_devices(const struct vidur_cut *cut);
 
 /* Of the layers of one kind. */
 struct vidur_shard_layers {
@@ -45,10 +54,10 @@ struct vidur_shard {
 void vidur_shard_of(struct vidur_shard *shard, const struct vidur_model_spec *model,
                     const struct vidur_cut *cut);
 
-/* What a cut must divide: query heads and the embedding, experts over an
- * expert-parallel group or their widths over TP, the blocks of weights that share a
- * scale (fp8_block and int4: 128, nvfp4: 16); `as_engines`: KV heads, too, or be a
- * multiple of them (else they are rounded up). Each refusal says its reason. */
+/* What a cut must divide: query heads and the embedding over TP, experts or their
+ * widths over the devices that share them, the blocks of weights that share a scale
+ * (fp8_block and int4: 128, nvfp4: 16); `as_engines`: KV heads, too, or be a multiple
+ * of them (else they are rounded up). Each refusal says its reason. */
 int vidur_shard_check(const struct vidur_model_spec *model, const struct vidur_cut *cut,
                       bool as_engines, struct vidur_error *err);
 
@@ -113,9 +122,10 @@ double vidur_shard_embedding_bytes(const struct vidur_shard *shard);
 /* Of a token over a stage's layers. */
 double vidur_shard_kv_bytes_per_token(const struct vidur_shard *shard);
 
-/* FLOPs of a stage's layers for `tokens` tokens with `pairs` pairs of query and key,
- * each counted by what it costs where bf16 costs 1: as a share of the bf16 peak that is
- * the device's utilisation. Windows cap the pairs at tokens times window. */
+/* FLOPs of a stage's layers for `tokens` tokens with `pairs` pairs of query and key
+ * (with ranks in data parallel: of each rank, all alike), each counted by what it costs
+ * where bf16 costs 1: as a share of the bf16 peak that is the device's utilisation.
+ * Windows cap the pairs at tokens times window. */
 double vidur_shard_flops(const struct vidur_shard *shard,
                          const struct vidur_relative_peaks *peaks, int64_t tokens,
                          int64_t pairs);

@@ -3,6 +3,7 @@
 
 #include <vidur/error.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -52,7 +53,19 @@ struct vidur_prompts {
     int32_t num_prompts;
     int32_t num_prompts_per_group; /* prompts p of group p / num_prompts_per_group */
     int32_t system_prompt_tokens;
+    /* Of recorded requests instead, where `prompt` is NULL: the ids of the blocks of
+     * `block_tokens` tokens that request r begins with, blocks[first_block[r]] up to,
+     * without, blocks[first_block[r + 1]]. Prompts with equal ids at a place are equal
+     * up to the end of that block; what lies behind the blocks nobody shares. */
+    const int64_t *first_block;
+    const int32_t *blocks;
+    int32_t block_tokens;
 };
+
+static inline bool vidur_prompts_are_shared(const struct vidur_prompts *prompts)
+{
+    return prompts->prompt || prompts->blocks;
+}
 
 /*
  * Stages of a run. A stage begins when the one before has drained, so its arrival times
@@ -69,6 +82,11 @@ struct vidur_load_stages {
  */
 int vidur_shared_prefix_check(const struct vidur_shared_prefix_config *config,
                               int max_tokens, struct vidur_error *err);
+
+/* One stage of so many requests at a rate of 1, for a workload without stages, whose
+ * rate is set. */
+void vidur_shared_prefix_unscaled(struct vidur_shared_prefix_config *config,
+                                  int64_t num_requests);
 
 /* round(rate * duration) requests a stage. */
 void vidur_shared_prefix_stages(const struct vidur_shared_prefix_config *config,

@@ -80,9 +80,11 @@ struct vidur_request_records {
  * X(name)
  */
 #define VIDUR_STEP_PARTS(X)                                                            \
-    X(gemm_and_small)    /* projections, norms, activation, rotary, embedding */       \
-    X(experts)           /* routed experts and their router */                         \
-    X(all_reduce)        /* and what is sent to the next stage */                      \
+    X(gemm_and_small) /* projections, norms, activation, rotary, embedding */          \
+    X(experts)        /* routed experts and their router */                            \
+    /* and what is sent to the next stage; of ranks in data parallel gathers, scatters \
+     * and the wait for the longest */                                                 \
+    X(all_reduce)                                                                      \
     X(attention_decode)  /* decode rows, and chunks that count as such */              \
     X(attention_prefill) /* other chunks */                                            \
     X(output_head)       /* and sampler */                                             \
@@ -99,6 +101,7 @@ enum vidur_step_part {
 struct vidur_batch_record {
     int64_t batch_id; /* by order of creation */
     int replica;
+    int seat; /* the same, but each rank in data parallel counts as one */
     int stage;
     bool last_stage;
     double scheduled_at_s; /* when the batch was formed */

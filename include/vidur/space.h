@@ -178,6 +178,7 @@ enum vidur_kv_cache_choice {
     X(tp_dimensions, int, tp_dimensions, 1, 2, 4, 8)                                   \
     X(pp_dimensions, int, pp_dimensions, 1, 2, 4)                                      \
     X(expert_parallel, bool, expert_parallels, false)                                  \
+    X(data_parallel_size, int, data_parallel_sizes, 1)                                 \
     X(precision, struct vidur_precision, precisions, VIDUR_PRECISION_OF_SPEC)          \
     /* of enum vidur_kv_cache_choice */                                                \
     X(kv_cache_dtype, int, kv_cache_dtypes, VIDUR_KV_CACHE_AUTO)                       \
@@ -278,7 +279,8 @@ struct vidur_candidate {
     int model, trace, cluster, scheduler, router, memory_planner;
     int served; /* the model in the precision it is served in; none that is `same` */
     int tensor_parallel_size, num_pipeline_stages, batch_size;
-    bool expert_parallel;       /* false where TP 1 leaves nothing to deal out */
+    int data_parallel_size;     /* ranks of a replica, each of so many requests */
+    bool expert_parallel;       /* false where one device leaves nothing to deal out */
     int num_replicas, num_gpus; /* in use */
     enum vidur_candidate_status status;
     char *reason;   /* why it is not runnable; NULL */
@@ -338,6 +340,9 @@ void vidur_space_deployment(const struct vidur_space *space, int64_t candidate,
  * one pool, replicas). */
 void vidur_space_fleet(const struct vidur_space *space, int64_t candidate,
                        int num_units, struct vidur_fleet *fleet);
+
+/* GPUs of a replica: DP * TP * PP. */
+int vidur_candidate_devices(const struct vidur_candidate *candidate);
 
 /* USD per hour of the devices in use; NaN where there is no price. */
 double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t candidate);

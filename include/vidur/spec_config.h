@@ -33,8 +33,8 @@ extern const char *const vidur_semantics_names[];
 #define VIDUR_PARALLELISM(X)                                                           \
     X(int, tensor_parallel_size, 1, 1)                                                 \
     X(int, num_pipeline_stages, 1, 1)                                                  \
-    X(bool, expert_parallel, false, 0) /* experts go whole to the TP group's devices   \
-                                        */
+    X(bool, expert_parallel, false, 0) /* experts go whole to the devices */           \
+    X(int, data_parallel_size, 1, 1)   /* ranks with requests of their own */
 
 /* Whether devices can share each layer of the model so (vidur_shard_check), and are no
  * more than it can use; but for `vidur` they also divide the KV heads or are a multiple
@@ -43,6 +43,10 @@ int vidur_check_tensor_parallel(const struct vidur_model_spec *model,
                                 const struct vidur_cut *cut,
                                 enum vidur_semantics semantics,
                                 struct vidur_error *err);
+/* Whether engines serve the model with so many ranks in data parallel: it has experts
+ * to share, and one pipeline stage. Texts name no key. */
+int vidur_check_data_parallel(const struct vidur_model_spec *model,
+                              const struct vidur_cut *cut, struct vidur_error *err);
 /* Whether so many pipeline stages get equal parts of the model. Texts name no key. */
 int vidur_check_pipeline(const struct vidur_model_spec *model, int stages,
                          struct vidur_error *err);

@@ -165,7 +165,8 @@ struct vidur_timetable_request {
     const struct vidur_device_sku *device;
     const struct vidur_node_sku *node;
     int tensor_parallel_size;
-    bool expert_parallel; /* experts go whole to the devices of the TP group */
+    bool expert_parallel;   /* experts go whole to the devices that share them */
+    int data_parallel_size; /* ranks; 0: 1 */
     struct vidur_kernel_library *library; /* source kernels: kept between timetables;
                                              NULL: read for this one */
     bool engine;                          /* times of whole engine steps; ENGINE.md */

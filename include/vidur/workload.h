@@ -32,6 +32,43 @@ enum vidur_seeds {
     VIDUR_SEEDS_REFERENCE /* the reference's random streams */
 };
 
+/* What an access log calls its columns; in JSONL a path: usage.prompt_tokens. Empty:
+ * the member's own name. */
+struct vidur_trace_columns {
+    char arrived_at[64], prompt_tokens[64], output_tokens[64];
+    char session[64]; /* equal for the turns of a conversation */
+    char prefix[64];  /* ids of the prompt's blocks from its beginning on */
+};
+
+enum {
+    VIDUR_TRACE_FORMAT_NAME = 24, /* bytes */
+    VIDUR_TRACE_UNIT_NAME = 8,
+    VIDUR_TRACE_CHARACTERS_PER_TOKEN = 4, /* of English text, roughly */
+    VIDUR_TRACE_BLOCK_TOKENS = 512
+};
+
+/* How to read a file of requests, beside its path; zeros: as its content and format
+ * say. `vidur-search --list formats` has the formats. */
+struct vidur_trace_options {
+    char format[VIDUR_TRACE_FORMAT_NAME];
+    char time_unit[VIDUR_TRACE_UNIT_NAME]; /* s, ms, us, ns */
+    double characters_per_token;           /* where a file has texts alone */
+    int block_tokens;                      /* of a prompt, that an id stands for */
+    struct vidur_trace_columns columns;
+};
+
+/* Which part of a log is replayed. Seconds since its first request. */
+enum vidur_trace_peak {
+    VIDUR_TRACE_WHOLE,
+    VIDUR_TRACE_PEAK_TOKENS,
+    VIDUR_TRACE_PEAK_REQUESTS
+};
+struct vidur_trace_window {
+    double start_s, end_s;      /* requests in [start, end); end 0: to the log's end */
+    enum vidur_trace_peak peak; /* of that, the busiest window by this */
+    double peak_s;              /* of so many seconds */
+};
+
 /* Keys of `lengths:`; `type` names an entry of the length registry. */
 struct vidur_lengths_config {
     char type[16]; /* fixed | uniform | zipf | trace */
@@ -42,6 +79,7 @@ struct vidur_lengths_config {
     double theta;
     bool scramble;
     char file[1024];
+    struct vidur_trace_options trace; /* of the file */
     double prefill_scale_factor;
     double decode_scale_factor;
 };
@@ -55,9 +93,10 @@ struct vidur_arrivals_config {
     double truncate; /* cuts Poisson gaps at truncate / qps; 0: no cut; below 0: not
                         given, see vidur_workload_config_complete */
     char file[1024];
-    char column[64];     /* of the file, in seconds; "arrived_at" */
-    double start_time_s; /* rows in [start, end) count */
-    double end_time_s;   /* 0: to the file's end */
+    struct vidur_trace_options trace; /* of the file */
+    char column[64];                  /* of a CSV file, in seconds; "arrived_at" */
+    double start_time_s;              /* rows in [start, end) count */
+    double end_time_s;                /* 0: to the file's end */
     double time_scale_factor;
 };
 
@@ -87,6 +126,8 @@ struct vidur_workload_config {
     struct vidur_class_config classes[VIDUR_MAX_CLASSES];
     /* trace_replay */
     char file[1024];
+    struct vidur_trace_options trace; /* of the file */
+    struct vidur_trace_window window;
     double prefill_scale_factor;
     double decode_scale_factor;
     double time_scale_factor;
@@ -111,6 +152,12 @@ struct vidur_workload {
      * loop, whose requests arrive on their own. */
     int64_t concurrency;
     double start_s; /* what a file calls the time 0 of arrived_at_s; else 0 */
+    /* Of the files that the requests come from: requests that failed, and are left out;
+     * rows that were out of order, and are sorted; whether lengths are estimated from
+     * characters. */
+    int64_t num_failed, num_unsorted;
+    double
+        characters_per_token; /* that lengths are estimated with; 0: they are known */
     const double *arrived_at_s;
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
@@ -155,8 +202,26 @@ extern const struct vidur_class_config vidur_class_defaults;
 /* Whether a class may be called so. */
 bool vidur_class_name_is_good(const char *name);
 
-/* Whether the process has a rate, which can be changed; false for an unknown type. */
+/* The keys that say how to read a file of requests (VIDUR_YAML_PART), for a struct
+ * vidur_trace_options. */
+const struct vidur_yaml_field *vidur_trace_option_fields(void);
+
+/* The index-th format of logs of requests, NULL beyond the last: its name; what the
+ * files are, and what they give. */
+const char *vidur_trace_format_tell(int index, const char **title, const char **gives);
+
+/* Tokens of the longest request of a file, 0 where it cannot be read. */
+int64_t vidur_trace_longest(const char *path, const struct vidur_trace_options *options,
+                            struct vidur_error *err);
+
+/* Whether the process has a rate, which can be changed, be it a scale of recorded
+ * times; false for an unknown type. */
 bool vidur_arrivals_have_rate(const struct vidur_arrivals_config *arrivals);
+
+/* The keys of a replay and of a shared_prefix without stages of load
+ * (VIDUR_YAML_PART), for a struct vidur_workload_config: what a search scales. */
+const struct vidur_yaml_field *vidur_workload_replay_fields(void);
+const struct vidur_yaml_field *vidur_workload_prefix_fields(void);
 
 /* The keys `lengths:` and `arrivals:` (VIDUR_YAML_PART) of what is drawn, for a struct
  * vidur_workload_config: of a synthetic workload, and of a search's trace. */
@@ -199,15 +264,24 @@ int64_t vidur_workload_num_cut(const struct vidur_workload *workload, int64_t co
 void vidur_workload_describe_cut(const struct vidur_workload *workload, char *out,
                                  size_t size);
 
-/* Whether the arrivals have a rate: Poisson and gamma. */
+/* "3 failed or without output, and left out; ...": what was done to the logs that the
+ * requests come from; `out` is "" where nothing was. */
+void vidur_workload_describe_log(const struct vidur_workload *workload, char *out,
+                                 size_t size);
+
+/* Whether the arrivals have a rate to set: Poisson and gamma, recorded ones (a replay,
+ * arrivals of type trace) that are not all at one time, and a shared_prefix without
+ * stages. */
 bool vidur_workload_has_rate(const struct vidur_workload *workload);
 
 /*
  * Offers the same requests at another rate, in place and without allocating: common
- * random numbers. The arrivals are those that vidur_workload_create gives for that qps,
- * to the bit. Sessions start at qps / requests_per_session, so that the load is qps
- * requests per second. Fails for arrivals that have no rate (static, trace, replay) and
- * for a workload by duration, whose number of requests depends on the rate.
+ * random numbers. Poisson and gamma arrivals are those that vidur_workload_create gives
+ * for that qps, to the bit. Sessions start at qps / requests_per_session, so that the
+ * load is qps requests per second. Recorded arrivals are scaled in time, so that bursts
+ * stay bursts: qps is the mean rate from the first to the last request. Fails for
+ * arrivals that have no rate (static, a closed loop, stages of load) and for a workload
+ * by duration, whose number of requests depends on the rate.
  */
 int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
                            struct vidur_error *err);

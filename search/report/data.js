@@ -11,6 +11,7 @@ const rows = data.rows.map((cells, index) => {
   row.scheduler_text = (row.scheduler_label || row.scheduler) +
     (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`);
   row.tp_text = `${row.tensor_parallel_size}${row.expert_parallel ? " EP" : ""}` +
+    (row.data_parallel_size > 1 ? ` DP ${row.data_parallel_size}` : "") +
     (row.pools ? `+${row.decode_tensor_parallel_size}${row.decode_expert_parallel ? " EP" : ""}` : "");
   return row;
 });

@@ -113,6 +113,26 @@ static void add_kv_cache(struct vidur_launch *launch,
         ARGUMENT(launch, " --kv-cache-dtype bfloat16");
 }
 
+static void note_nodes(struct vidur_launch *launch, const struct vidur_results *results,
+                       const struct vidur_ranking_row *row)
+{
+    const char *text =
+        vidur_results_fact(results, "node", row->network_device, "devices_per_node");
+    const long in_node = text ? strtol(text, NULL, 10) : 0;
+    const int64_t devices = row->tensor_parallel_size * row->num_pipeline_stages;
+    if (in_node > 0 && row->data_parallel_size > 1 &&
+        row->data_parallel_size * devices > in_node)
+        note(launch,
+             "The ranks of a replica span nodes of %s: start each node's share of them "
+             "(--data-parallel-size-local, --data-parallel-address).",
+             vidur_text_counted(in_node, "device").text);
+    else if (in_node > 0 && devices > in_node)
+        note(launch,
+             "A replica spans nodes of %s: start it on a Ray cluster "
+             "(--distributed-executor-backend ray).",
+             vidur_text_counted(in_node, "device").text);
+}
+
 static void add_parallelism(struct vidur_launch *launch,
                             const struct vidur_results *results,
                             const struct vidur_ranking_row *row)
@@ -121,16 +141,12 @@ static void add_parallelism(struct vidur_launch *launch,
              (long long)row->tensor_parallel_size);
     ARGUMENT(launch, " --pipeline-parallel-size %lld",
              (long long)row->num_pipeline_stages);
-    const char *text =
-        vidur_results_fact(results, "node", row->network_device, "devices_per_node");
+    if (row->data_parallel_size > 1)
+        ARGUMENT(launch, " --data-parallel-size %lld",
+                 (long long)row->data_parallel_size);
     if (row->expert_parallel)
         ARGUMENT(launch, " --enable-expert-parallel");
-    long in_node = text ? strtol(text, NULL, 10) : 0;
-    if (in_node > 0 && row->tensor_parallel_size * row->num_pipeline_stages > in_node)
-        note(launch,
-             "A replica spans nodes of %s: start it on a Ray cluster "
-             "(--distributed-executor-backend ray).",
-             vidur_text_counted(in_node, "device").text);
+    note_nodes(launch, results, row);
     const char *balance = vidur_router_balance(row->router);
     if (row->num_replicas > 1 && !row->pools[0])
         note(launch,

@@ -145,13 +145,15 @@ void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
 struct vidur_number vidur_number_tp(const struct vidur_ranking_row *row)
 {
     struct vidur_number number;
-    char decode[32] = ""; /* of the second of two pools */
+    char ranks[24] = "", decode[32] = ""; /* the latter of the second of two pools */
+    if (row->data_parallel_size > 1)
+        snprintf(ranks, sizeof ranks, " DP %lld", (long long)row->data_parallel_size);
     if (row->pools[0])
         snprintf(decode, sizeof decode, "+%lld%s",
                  (long long)row->decode_tensor_parallel_size,
                  row->decode_expert_parallel ? " EP" : "");
-    snprintf(number.text, sizeof number.text, "%lld%s%s",
-             (long long)row->tensor_parallel_size, row->expert_parallel ? " EP" : "",
+    snprintf(number.text, sizeof number.text, "%d%s%.16s%.20s",
+             (int)row->tensor_parallel_size, row->expert_parallel ? " EP" : "", ranks,
              decode);
     return number;
 }

@@ -101,6 +101,7 @@ bool vidur_same_configuration(const struct vidur_ranking_row *a,
            strcmp(vidur_row_precision(a), vidur_row_precision(b)) == 0 &&
            strcmp(vidur_row_kv_cache_dtype(a), vidur_row_kv_cache_dtype(b)) == 0 &&
            a->expert_parallel == b->expert_parallel &&
+           a->data_parallel_size == b->data_parallel_size &&
            a->tensor_parallel_size == b->tensor_parallel_size &&
            a->num_pipeline_stages == b->num_pipeline_stages &&
            a->batch_size == b->batch_size && a->num_replicas == b->num_replicas &&

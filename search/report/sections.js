@@ -101,7 +101,7 @@ function classTexts(row) {
 
 /* As is_same_choice of search/report/report_model.c: only a batch cap differs, and makes no difference. */
 const choiceKeys = ["device", "network_device", "scheduler", "router", "memory_planner", "precision", "kv_cache_dtype",
-  "tensor_parallel_size", "expert_parallel", "num_pipeline_stages", "num_replicas", "pools", "chunk_size", "max_tokens_in_batch", "block_size", "max_waiting_iters",
+  "tensor_parallel_size", "expert_parallel", "data_parallel_size", "num_pipeline_stages", "num_replicas", "pools", "chunk_size", "max_tokens_in_batch", "block_size", "max_waiting_iters",
   "watermark_blocks_fraction", "gpu_memory_utilization", "prefix_caching", "async_scheduling",
   "scheduling_policy"];
 const isSameChoice = (best, row) => choiceKeys.every((key) => best[key] === row[key]) &&
@@ -274,6 +274,7 @@ function showDetail(row) {
       ["MFU, KV used, busy", `${percent(row.mfu)}, ${percent(row.memory_usage)}, ${percent(row.busy)}`],
       ["Mean batch", `${num3(row.mean_batch_size)} requests, ${num3(row.mean_tokens_per_batch)} tokens`],
       ["Batches at the cap", fraction(row.full_batch_fraction)],
+      ["Prefix hit rate", fraction(row.prefix_hit_rate)],
       ["Rounds short of blocks", fraction(row.blocked_on_memory_fraction)], ["Restarts", grouped(row.preemptions)],
       ["Communication", fraction(row.communication_time_fraction)], ["Pipeline idle", fraction(row.pipeline_idle_fraction)],
       ["Extrapolated lookups", grouped(row.extrapolated)]] : []),

@@ -319,11 +319,13 @@ void vidur_find_bottleneck(struct vidur_ranking_row *row)
         name = explain_ok(row, text, sizeof text);
     } else if (strcmp(row->status, VIDUR_STATUS_INFEASIBLE_MEMORY) == 0) {
         name = "memory";
-        snprintf(text, sizeof text,
-                 "weights and one request do not fit on %lld x %s: raise TP or PP, or "
-                 "take a device with more memory",
-                 (long long)(row->tensor_parallel_size * row->num_pipeline_stages),
-                 row->device);
+        snprintf(
+            text, sizeof text,
+            "weights and one request do not fit on %lld x %s: raise TP or PP, or "
+            "take a device with more memory",
+            (long long)(row->tensor_parallel_size * row->num_pipeline_stages *
+                        (row->data_parallel_size > 1 ? row->data_parallel_size : 1)),
+            row->device);
     } else if (strcmp(row->status, VIDUR_STATUS_SLO_UNREACHABLE) == 0) {
         name = explain_floor(row, text, sizeof text);
     }

@@ -8,6 +8,7 @@
 #include <vidur/scheduler.h>
 #include <vidur/shard.h>
 #include <vidur/sku.h>
+#include <vidur/workload.h>
 
 #include <dirent.h>
 #include <stdio.h>
@@ -261,6 +262,21 @@ static int list_traces(struct catalog_table *table, struct vidur_error *err)
     return status;
 }
 
+static int list_formats(struct catalog_table *table, struct vidur_error *err)
+{
+    static const char *const header[] = {"format", "gives", "files", NULL};
+    const char *name, *title, *gives;
+    (void)err;
+    table->header = header;
+    for (int i = 0; (name = vidur_trace_format_tell(i, &title, &gives)); i++) {
+        catalog_begin_row(table);
+        catalog_cell(table, "%s", name);
+        catalog_cell(table, "%s", gives);
+        catalog_cell(table, "%s", title);
+    }
+    return 0;
+}
+
 /* ---- Kinds ---- */
 
 static const struct {
@@ -269,7 +285,7 @@ static const struct {
 } kinds[] = {{"models", list_models},         {"devices", list_devices},
              {"nodes", list_nodes},           {"prices", list_prices},
              {"schedulers", list_schedulers}, {"routers", list_routers},
-             {"traces", list_traces}};
+             {"traces", list_traces},         {"formats", list_formats}};
 
 enum { NUM_KINDS = sizeof kinds / sizeof *kinds };
 

@@ -106,14 +106,15 @@ static const struct vidur_yaml_field kv_cache_element = {
     .key = "", .type = VIDUR_YAML_ENUM, .size = sizeof(int), .names = kv_cache_names};
 
 /* Of VIDUR_SEARCH_LISTS, by member. */
-#define batch_sizes_element      count_element
-#define tp_dimensions_element    count_element
-#define pp_dimensions_element    count_element
-#define expert_parallels_element switch_element
-#define precisions_element       precision_element
-#define kv_cache_dtypes_element  kv_cache_element
-#define routers_element          router_element
-#define memory_planners_element  planner_element
+#define batch_sizes_element         count_element
+#define tp_dimensions_element       count_element
+#define pp_dimensions_element       count_element
+#define expert_parallels_element    switch_element
+#define data_parallel_sizes_element count_element
+#define precisions_element          precision_element
+#define kv_cache_dtypes_element     kv_cache_element
+#define routers_element             router_element
+#define memory_planners_element     planner_element
 
 static const struct vidur_yaml_field model_fields[] = {
     {MODEL("name", STRING, name), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},

@@ -41,17 +41,69 @@ int config_read_requests(const struct vidur_yaml_node *node, void *out,
 
 VIDUR_YAML_READER(read_sessions, vidur_sessions_config_read)
 
+/* A log with arrivals, whose times a load scales; and prompts in a cycle at a rate. */
+static int read_replay(const struct vidur_yaml_node *node, void *out,
+                       struct vidur_error *err)
+{
+    struct vidur_workload_config *workload = out;
+    workload->type = VIDUR_WORKLOAD_TRACE_REPLAY;
+    return vidur_yaml_read(node, vidur_workload_replay_fields(), workload, err);
+}
+
+static int read_prefix(const struct vidur_yaml_node *node, void *out,
+                       struct vidur_error *err)
+{
+    struct vidur_workload_config *workload = out;
+    workload->type = VIDUR_WORKLOAD_SHARED_PREFIX;
+    return vidur_yaml_read(node, vidur_workload_prefix_fields(), workload, err);
+}
+
 static const struct vidur_yaml_field trace_fields[] = {
     {KEY("name", STRING, name), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {KEY("trace_file", PATH, workload.lengths.file)},
     {KEY("sessions", CUSTOM, workload.sessions), .read = read_sessions},
     {VIDUR_YAML_KEYS(struct vidur_search_trace, workload, vidur_workload_draw_fields)},
+    {.key = "replay",
+     .type = VIDUR_YAML_CUSTOM,
+     VIDUR_YAML_AT(struct vidur_search_trace, workload),
+     .read = read_replay},
+    {.key = "shared_prefix",
+     .type = VIDUR_YAML_CUSTOM,
+     VIDUR_YAML_AT(struct vidur_search_trace, workload),
+     .read = read_prefix},
     {KEY("max_seq_len", INT, workload.max_tokens), .flags = VIDUR_YAML_MIN, .min = 2},
     {KEY("cut_long_requests", BOOL, workload.cut_long_requests)},
     {KEY("num_requests", CUSTOM, workload.num_requests), .read = config_read_requests},
     {.key = "mix", .type = VIDUR_YAML_ELSEWHERE}, /* once all traces are read */
     {KEY("start_qps", DOUBLE, start_qps), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {0}};
+
+/* Where the requests come from: one of these keys, arrivals beside lengths alone. */
+static int check_source(const struct vidur_yaml_node *node, struct vidur_error *err)
+{
+    static const char *const sources[] = {"trace_file",    "lengths", "replay",
+                                          "shared_prefix", "mix",     "sessions"};
+    const char *given = NULL;
+    for (int i = 0; i < 6; i++) {
+        if (!vidur_yaml_get(node, sources[i]))
+            continue;
+        if (given)
+            return vidur_yaml_fail_key(node, sources[i], err,
+                                       "given beside %s; give one of them", given);
+        given = sources[i];
+    }
+    if (!given)
+        return vidur_yaml_fail_key(node, "trace_file", err,
+                                   "missing; give it, or lengths or sessions as "
+                                   "vidur-simulate takes them, replay, shared_prefix "
+                                   "or mix");
+    if (vidur_yaml_get(node, "arrivals") &&
+        (given == sources[2] || given == sources[3]))
+        return vidur_yaml_fail_key(node, "arrivals", err,
+                                   "given beside %s, which has its own; leave them out",
+                                   given);
+    return 0;
+}
 
 static int read_trace(const struct vidur_yaml_node *node,
                       struct vidur_search_trace *trace, struct vidur_error *err)
@@ -62,32 +114,11 @@ static int read_trace(const struct vidur_yaml_node *node,
     trace->start_qps = 1;
     if (vidur_yaml_read(node, trace_fields, trace, err) != 0)
         return -1;
-    const bool file = vidur_yaml_get(node, "trace_file") != NULL;
-    const bool lengths = vidur_yaml_get(node, "lengths") != NULL;
-    const bool sessions = vidur_yaml_get(node, "sessions") != NULL;
-    const bool mix = vidur_yaml_get(node, "mix") != NULL;
-    if (mix)
+    if (vidur_yaml_get(node, "mix"))
         trace->workload.type = VIDUR_WORKLOAD_MIX;
-    if (sessions)
+    if (vidur_yaml_get(node, "sessions"))
         trace->workload.type = VIDUR_WORKLOAD_SESSIONS;
-    if (mix && (file || lengths))
-        return vidur_yaml_fail_key(node, file ? "trace_file" : "lengths", err,
-                                   "given beside mix, whose classes have lengths; "
-                                   "leave it out");
-    if (sessions && (file || lengths || mix))
-        return vidur_yaml_fail_key(node, "sessions", err,
-                                   "given beside %s; give one of them",
-                                   file      ? "trace_file"
-                                   : lengths ? "lengths"
-                                             : "mix");
-    if (file && lengths)
-        return vidur_yaml_fail_key(node, "lengths", err,
-                                   "given beside trace_file; give one of them");
-    if (!file && !lengths && !mix && !sessions)
-        return vidur_yaml_fail_key(node, "trace_file", err,
-                                   "missing; give it, lengths or sessions as "
-                                   "vidur-simulate takes them, or mix");
-    return 0;
+    return check_source(node, err);
 }
 
 int config_read_traces(const struct vidur_yaml_node *node,
@@ -131,9 +162,11 @@ static void settle_requests(const struct vidur_search_config *config,
         config->capacity_definition == VIDUR_CAPACITY_SCHEDULING_DELAY ||
         config->semantics == VIDUR_SEMANTICS_VIDUR ||
         config->search.seeds == VIDUR_SEEDS_REFERENCE;
+    const bool recorded = trace->workload.type == VIDUR_WORKLOAD_TRACE_REPLAY ||
+                          strcmp(trace->workload.arrivals.type, "trace") == 0;
     if (*count == REQUESTS_NOT_GIVEN)
-        *count = config->search.num_requests;
-    if (*count != REQUESTS_AUTO)
+        *count = recorded ? REQUESTS_AUTO : config->search.num_requests;
+    if (*count != REQUESTS_AUTO || recorded) /* as many as the log has */
         return;
     trace->auto_requests = !reference;
     *count = reference ? REFERENCE_REQUESTS : config->search.max_requests;
@@ -159,7 +192,7 @@ static int check_arrivals(const struct vidur_yaml_node *node,
         return 0;
     return vidur_yaml_fail_key(node, "arrivals", err,
                                "%s arrivals have no rate to search over; use poisson, "
-                               "gamma or closed_loop",
+                               "gamma, trace or closed_loop",
                                arrivals->type);
 }
 
@@ -185,6 +218,10 @@ static int hash_files(const struct vidur_yaml_node *node,
     if (!mix && hash_file(workload->lengths.file, &trace->content, err) != 0)
         return vidur_section_fail(
             node, vidur_yaml_get(node, "trace_file") ? "trace_file" : "lengths", err);
+    if (hash_file(workload->file, &trace->content, err) != 0)
+        return vidur_section_fail(node, "replay", err);
+    if (hash_file(workload->arrivals.file, &trace->content, err) != 0)
+        return vidur_section_fail(node, "arrivals", err);
     for (int i = 0; i < workload->num_classes; i++) {
         const struct vidur_yaml_node *item = vidur_yaml_item(mix, i);
         if (hash_file(workload->classes[i].lengths.file, &trace->content, err) != 0)
@@ -211,7 +248,8 @@ static int complete(const struct vidur_yaml_node *node,
     if (config->search.poisson_truncate >= 0 && workload->arrivals.truncate < 0)
         workload->arrivals.truncate = config->search.poisson_truncate;
     vidur_workload_config_complete(workload, config->semantics);
-    if (check_arrivals(node, config, &workload->arrivals, err) != 0)
+    if (workload->type == VIDUR_WORKLOAD_SYNTHETIC &&
+        check_arrivals(node, config, &workload->arrivals, err) != 0)
         return -1;
     if (strcmp(workload->arrivals.type, "closed_loop") == 0)
         workload->arrivals.concurrency = 1; /* until a probe says */

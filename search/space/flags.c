@@ -1,9 +1,9 @@
 #include "space/flags.h"
 
-#include <vidur/csv.h>
 #include <vidur/paths.h>
 #include <vidur/scheduler.h>
 #include <vidur/spec_config.h>
+#include <vidur/workload.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -376,26 +376,11 @@ static int put_tensor_parallel(const struct search_flags *flags, struct named *n
 /* Tokens of the longest request of a trace; 0: it cannot be read. */
 static int64_t longest_request(const char *trace, struct vidur_error *err)
 {
-    static const struct vidur_csv_column columns[] = {
-        {"num_prefill_tokens", VIDUR_CSV_INT64, VIDUR_CSV_NOT_NEGATIVE},
-        {"num_decode_tokens", VIDUR_CSV_INT64, VIDUR_CSV_NOT_NEGATIVE}};
-    static const struct vidur_csv_schema schema = {.columns = columns,
-                                                   .num_columns = 2};
+    const struct vidur_trace_options options = {0};
     struct vidur_path path;
     if (vidur_path_resolve(NULL, trace, &path, err) != 0)
         return 0;
-    struct vidur_csv *csv = vidur_csv_read(path.text, &schema, err);
-    if (!csv)
-        return 0;
-    int64_t longest = 2; /* the least that a configuration takes */
-    for (int64_t i = 0; i < vidur_csv_rows(csv); i++) {
-        const int64_t prompt = vidur_csv_int64s(csv, 0)[i];
-        const int64_t output = vidur_csv_int64s(csv, 1)[i];
-        if (prompt <= INT32_MAX && output <= INT32_MAX && prompt + output > longest)
-            longest = prompt + output;
-    }
-    vidur_csv_free(csv);
-    return longest;
+    return vidur_trace_longest(path.text, &options, err);
 }
 
 static int put_trace(const struct search_flags *flags, struct vidur_text *out,

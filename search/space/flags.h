@@ -44,8 +44,9 @@
     X(tpot, "tpot", "SECONDS",                                                         \
       "The same for a request's mean time of an output token after the first.")        \
     X(e2e, "e2e", "SECONDS", "The same for the time of a whole request.")              \
-    X(trace, "trace", "FILE.csv",                                                      \
-      "Lengths of requests: num_prefill_tokens and num_decode_tokens. Default: the "   \
+    X(trace, "trace", "FILE",                                                          \
+      "Lengths of requests: a CSV file with num_prefill_tokens and "                   \
+      "num_decode_tokens, or a log of another format of --list formats. Default: the " \
       "synthetic chat trace.")                                                         \
     X(prompt, "prompt-tokens", "N",                                                    \
       "Instead of a trace: prompts of so many tokens, with --output-tokens.")          \

@@ -195,11 +195,6 @@ struct builder {
     int64_t num_prefills, num_decodes;
 };
 
-static int replica_gpus(const struct vidur_candidate *c)
-{
-    return c->tensor_parallel_size * c->num_pipeline_stages;
-}
-
 static bool admits(const struct builder *b, const struct vidur_candidate *c,
                    const struct vidur_deployment *deployment, bool decodes)
 {
@@ -241,8 +236,8 @@ static void list_layouts(struct builder *b)
         const struct lengths *lengths = &b->lengths[c->trace];
         const double limit_s = token_limit_s(&config->traces[c->trace].slos);
         struct vidur_deployment deployment;
-        if (c->status != VIDUR_CANDIDATE_RUNNABLE)
-            continue;
+        if (c->status != VIDUR_CANDIDATE_RUNNABLE || c->data_parallel_size > 1)
+            continue; /* ranks hand nothing over */
         vidur_space_deployment(b->space, i, &deployment);
         if (!vidur_scheduler_find(deployment.scheduler.type)->hands_over)
             continue;
@@ -296,7 +291,7 @@ static int greatest_divisor(int a, int b)
 static double usd_of(const struct builder *b, const struct vidur_candidate *c)
 {
     const double usd = b->space->config->clusters[c->cluster].usd_per_gpu_hour;
-    return replica_gpus(c) * (usd > 0 ? usd : 1);
+    return vidur_candidate_devices(c) * (usd > 0 ? usd : 1);
 }
 
 /* Whether a unit of so many replicas is to be considered: all devices are split, or a
@@ -305,7 +300,7 @@ static bool is_split(const struct builder *b, const struct vidur_candidate *p,
                      const struct vidur_candidate *d, const struct split *split)
 {
     const struct vidur_search_config *config = b->space->config;
-    const int of_p = replica_gpus(p), of_d = replica_gpus(d);
+    const int of_p = vidur_candidate_devices(p), of_d = vidur_candidate_devices(d);
     const int prefills = split->prefills * of_p, decodes = split->decodes * of_d;
     if (config->target.qps > 0)
         return greatest_divisor(split->prefills, split->decodes) == 1 &&
@@ -323,7 +318,8 @@ static int most_replicas(const struct builder *b, const struct vidur_candidate *
 {
     return b->space->config->target.qps > 0
                ? MOST_OF_A_UNIT
-               : b->space->config->clusters[c->cluster].num_gpus / replica_gpus(c);
+               : b->space->config->clusters[c->cluster].num_gpus /
+                     vidur_candidate_devices(c);
 }
 
 static int add_fleet(struct builder *b, const struct vidur_candidate *prefill,

@@ -108,7 +108,7 @@ int judge_candidate(const struct vidur_space *space, struct vidur_candidate *c,
                     const struct vidur_deployment *deployment, struct vidur_error *err)
 {
     struct vidur_error why;
-    const int wanted = c->tensor_parallel_size * c->num_pipeline_stages;
+    const int wanted = vidur_candidate_devices(c);
     if (c->num_replicas < 1) {
         char reason[128];
         snprintf(reason, sizeof reason, "a replica takes %d GPUs; the cluster has %d",

@@ -60,6 +60,7 @@ static void deploy(const struct vidur_space *space, const struct vidur_candidate
     deployment->tensor_parallel_size = c->tensor_parallel_size;
     deployment->num_pipeline_stages = c->num_pipeline_stages;
     deployment->expert_parallel = c->expert_parallel;
+    deployment->data_parallel_size = c->data_parallel_size;
     deployment->memory_margin_fraction = config->memory_margin_fraction;
     deployment->memory_planner =
         (enum vidur_memory_planner)config->memory_planners[c->memory_planner];
@@ -113,9 +114,15 @@ void vidur_space_fleet(const struct vidur_space *space, int64_t index, int num_u
     deploy(space, &decode, &fleet->pools[1].deployment);
 }
 
+int vidur_candidate_devices(const struct vidur_candidate *candidate)
+{
+    return candidate->data_parallel_size * candidate->tensor_parallel_size *
+           candidate->num_pipeline_stages;
+}
+
 int vidur_candidate_unit_gpus(const struct vidur_candidate *c)
 {
-    const int one = c->tensor_parallel_size * c->num_pipeline_stages;
+    const int one = vidur_candidate_devices(c);
     const struct vidur_candidate_pool *decode = &c->decode;
     return vidur_candidate_is_fleet(c)
                ? c->prefill_replicas * one + decode->num_replicas *
@@ -141,8 +148,8 @@ static double expected_cost(const struct vidur_space *space,
                             const struct vidur_candidate *c)
 {
     const struct vidur_search_trace *trace = &space->config->traces[c->trace];
-    return (double)trace->workload.num_requests * c->num_pipeline_stages *
-           (1 + 64.0 / c->batch_size);
+    const double requests = fmax(1, (double)trace->workload.num_requests);
+    return requests * c->num_pipeline_stages * (1 + 64.0 / c->batch_size);
 }
 
 /* ---- Timetables ---- */
@@ -165,7 +172,8 @@ static bool same_table(const struct vidur_timetable_request *a,
                        const struct vidur_timetable_request *b)
 {
     return a->model == b->model && a->tensor_parallel_size == b->tensor_parallel_size &&
-           a->expert_parallel == b->expert_parallel && a->engine == b->engine &&
+           a->expert_parallel == b->expert_parallel &&
+           a->data_parallel_size == b->data_parallel_size && a->engine == b->engine &&
            a->multi_node == b->multi_node &&
            (!a->engine || a->num_stages == b->num_stages) &&
            a->block_size_tokens == b->block_size_tokens && a->device == b->device &&
@@ -258,7 +266,7 @@ static int add(struct builder *b, struct vidur_error *err)
     struct vidur_space *space = b->space;
     const int64_t index = space->num_candidates;
     struct vidur_candidate *c = &space->candidates[index];
-    const int devices = c->tensor_parallel_size * c->num_pipeline_stages;
+    const int devices = vidur_candidate_devices(c);
     c->num_replicas = space->config->clusters[c->cluster].num_gpus / devices;
     c->num_gpus = c->num_replicas * devices;
     c->table = -1;
@@ -306,12 +314,13 @@ static int add_batch_sizes(struct builder *b, const struct vidur_candidate *poin
 
 /* One device holds all experts anyway. Of a model that has none it is a mistake to be
  * told. */
-static bool deals_experts(const struct vidur_model_spec *model, int tp, bool wanted)
+static bool deals_experts(const struct vidur_model_spec *model, int devices,
+                          bool wanted)
 {
     bool has_experts = false;
     for (int i = 0; i < model->num_kinds; i++)
         has_experts |= model->kinds[i].num_experts > 0;
-    return wanted && !(has_experts && tp == 1);
+    return wanted && !(has_experts && devices == 1);
 }
 
 /* The other dimensions as the digits of one number, the last listed first. */
@@ -321,7 +330,7 @@ static int add_all(struct builder *b, int64_t points, struct vidur_error *err)
     for (int64_t point = 0; point < points; point++) {
         struct vidur_candidate c = {0};
         int64_t rest = point;
-        int expert, kv_cache, precision;
+        int data, expert, kv_cache, precision;
 #define INDEX(to, count)                                                               \
     to = (int)(rest % (count));                                                        \
     rest /= (count)
@@ -330,6 +339,7 @@ static int add_all(struct builder *b, int64_t points, struct vidur_error *err)
         DIGIT(router, config->num_routers);
         DIGIT(scheduler, config->num_schedulers);
         DIGIT(num_pipeline_stages, config->num_pp_dimensions);
+        INDEX(data, config->num_data_parallel_sizes);
         INDEX(expert, config->num_expert_parallels);
         DIGIT(tensor_parallel_size, config->num_tp_dimensions);
         INDEX(kv_cache, config->num_kv_cache_dtypes);
@@ -345,9 +355,10 @@ static int add_all(struct builder *b, int64_t points, struct vidur_error *err)
         c.served = config->served[served].same;
         c.num_pipeline_stages = config->pp_dimensions[c.num_pipeline_stages];
         c.tensor_parallel_size = config->tp_dimensions[c.tensor_parallel_size];
-        c.expert_parallel =
-            deals_experts(&config->models[c.model].spec, c.tensor_parallel_size,
-                          config->expert_parallels[expert]);
+        c.data_parallel_size = config->data_parallel_sizes[data];
+        c.expert_parallel = deals_experts(&config->models[c.model].spec,
+                                          c.tensor_parallel_size * c.data_parallel_size,
+                                          config->expert_parallels[expert]);
         if (add_batch_sizes(b, &c, err) != 0)
             return -1;
     }
@@ -413,21 +424,27 @@ static int check_pair(const struct vidur_search_config *config, int first, int s
         strcmp(a->device.name, b->device.name) != 0 ||
         identity_cluster(a) != identity_cluster(b))
         return 0;
-    for (int t = 0; t < config->num_tp_dimensions; t++)
-        for (int p = 0; p < config->num_pp_dimensions; p++) {
-            const int tp = config->tp_dimensions[t], pp = config->pp_dimensions[p];
-            const int replicas = a->num_gpus / (tp * pp);
-            if (replicas > 0 && replicas == b->num_gpus / (tp * pp))
-                return vidur_yaml_fail(
-                    vidur_yaml_item(
-                        vidur_yaml_get(vidur_yaml_root(config->doc), "clusters"),
-                        second),
-                    err,
-                    "%d x TP %d x PP %d on %s are in clusters.%d, too, at another "
-                    "price (usd_per_gpu_hour %g and %g); keep one",
-                    replicas, tp, pp, b->node.name, first, a->usd_per_gpu_hour,
-                    b->usd_per_gpu_hour);
-        }
+    const int points = config->num_tp_dimensions * config->num_pp_dimensions *
+                       config->num_data_parallel_sizes;
+    for (int i = 0; i < points; i++) {
+        const int rest = i / config->num_pp_dimensions;
+        const int tp = config->tp_dimensions[rest % config->num_tp_dimensions];
+        const int pp = config->pp_dimensions[i % config->num_pp_dimensions];
+        const int dp = config->data_parallel_sizes[rest / config->num_tp_dimensions];
+        const int replicas = a->num_gpus / (dp * tp * pp);
+        char ranks[24] = "";
+        if (dp > 1)
+            snprintf(ranks, sizeof ranks, " x DP %d", dp);
+        if (replicas > 0 && replicas == b->num_gpus / (dp * tp * pp))
+            return vidur_yaml_fail(
+                vidur_yaml_item(
+                    vidur_yaml_get(vidur_yaml_root(config->doc), "clusters"), second),
+                err,
+                "%d x TP %d x PP %d%s on %s are in clusters.%d, too, at another "
+                "price (usd_per_gpu_hour %g and %g); keep one",
+                replicas, tp, pp, ranks, b->node.name, first, a->usd_per_gpu_hour,
+                b->usd_per_gpu_hour);
+    }
     return 0;
 }
 

@@ -398,6 +398,7 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
     SAME(blocked_on_memory_fraction);
     SAME(mean_waiting_requests);
     SAME(goodput_per_s);
+    SAME(prefix_hit_rate);
     SAME(num_batches);
     SAME(simulated_time_s);
 #undef SAME

@@ -35,7 +35,8 @@ static int64_t bound_requests(const struct vidur_deployment *deployment,
 {
     struct vidur_memory_plan plan;
     vidur_memory_plan(deployment, max_tokens, &plan);
-    int64_t count = BOUND_BATCHES * plan.max_batch_size;
+    int64_t count =
+        BOUND_BATCHES * plan.max_batch_size * deployment->data_parallel_size;
     if (count < BOUND_REQUESTS)
         count = BOUND_REQUESTS;
     return count < available ? count : available;
@@ -109,8 +110,10 @@ static int saturate(struct evaluator *e, int64_t candidate, struct saturated *ou
     free(pauses_s);
     if (rc != 0)
         return -1;
-    *out = (struct saturated){metrics.requests_per_s, metrics.peak_holders};
-    if (vidur_candidate_is_fleet(c)) /* the peak is one replica's */
+    /* the peak is that of one rank of a replica */
+    *out = (struct saturated){metrics.requests_per_s,
+                              metrics.peak_holders * deployment.data_parallel_size};
+    if (vidur_candidate_is_fleet(c))
         out->in_flight *= c->prefill_replicas + c->decode.num_replicas;
     if (!(out->qps > 0 && isfinite(out->qps)))
         return vidur_fail(err, VIDUR_EINVAL, "no request was served at any load");

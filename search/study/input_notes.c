@@ -63,6 +63,20 @@ static void tell_sessions(struct listener *l, const struct study *study)
     }
 }
 
+static void tell_logs(struct listener *l, const struct study *study)
+{
+    const struct vidur_search_config *config = study->config;
+    char what[192], text[320];
+    for (int i = 0; i < config->num_traces; i++) {
+        const struct vidur_workload *w = evaluator_workload(study->evaluator, i);
+        vidur_workload_describe_log(w, what, sizeof what);
+        snprintf(text, sizeof text, "trace %s: requests of the log: %s",
+                 config->traces[i].name, what);
+        if (what[0])
+            hear(l, w->num_unsorted > 0 || w->characters_per_token > 0, text);
+    }
+}
+
 static bool is_paired(const struct vidur_space *space, int model, int trace)
 {
     for (int64_t i = 0; i < space->num_candidates; i++)
@@ -149,6 +163,7 @@ static int tell(struct listener *l, const struct study *study)
     tell_models(l, study->config);
     tell_cut(l, study);
     tell_sessions(l, study);
+    tell_logs(l, study);
     tell_context(l, study);
     tell_nodes(l, study->config);
     tell_borrowed(l, study);

@@ -287,13 +287,16 @@ static void announce(struct study *study, int64_t path)
     const int gpus = (int)best->row.num_replicas * vidur_candidate_unit_gpus(c);
     if (!is_new_best(study, &best->row, usd_per_hour, gpus))
         return;
-    snprintf(study->best, sizeof study->best,
-             "best %.3g QPS/%s: %s %s %s TP%d%s PP%d b%d",
-             best->row.qps / (isnan(usd_per_hour) ? gpus : usd_per_hour),
-             isnan(usd_per_hour) ? "GPU" : "($/h)", config->models[c->model].name,
-             config->clusters[c->cluster].device.name,
-             config->schedulers[c->scheduler].label, c->tensor_parallel_size,
-             c->expert_parallel ? " EP" : "", c->num_pipeline_stages, c->batch_size);
+    char ranks[24] = "";
+    if (c->data_parallel_size > 1)
+        snprintf(ranks, sizeof ranks, " DP%d", c->data_parallel_size);
+    snprintf(
+        study->best, sizeof study->best, "best %.3g QPS/%s: %s %s %s TP%d%s%s PP%d b%d",
+        best->row.qps / (isnan(usd_per_hour) ? gpus : usd_per_hour),
+        isnan(usd_per_hour) ? "GPU" : "($/h)", config->models[c->model].name,
+        config->clusters[c->cluster].device.name,
+        config->schedulers[c->scheduler].label, c->tensor_parallel_size,
+        c->expert_parallel ? " EP" : "", ranks, c->num_pipeline_stages, c->batch_size);
 }
 
 static int finish(void *context, int64_t job, const void *state,

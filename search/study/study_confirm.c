@@ -65,7 +65,11 @@ void study_find_replications(const struct study *study, int64_t candidate,
 static int add_up_to(struct study *study, int64_t candidate, int replications,
                      struct vidur_error *err)
 {
-    if (!study->paths[candidate].answer.found || replications < 2)
+    const int trace = study->space->candidates[candidate].trace;
+    const bool drawn =
+        study->config->traces[trace].workload.type != VIDUR_WORKLOAD_TRACE_REPLAY;
+    /* A replay has no seed. */
+    if (!study->paths[candidate].answer.found || replications < 2 || !drawn)
         return 0;
     return study_add_path(study, candidate, replications - 1, err) < 0 ? -1 : 0;
 }

@@ -176,10 +176,21 @@ static void add_sessions(struct facts *f, const struct vidur_workload *w)
     add_number(f, "shortened_sessions", w->sessions.num_shortened);
 }
 
-static void describe_lengths(const struct vidur_lengths_config *l, int max_tokens,
-                             char *out, size_t size)
+static void describe_lengths(const struct vidur_workload_config *config, char *out,
+                             size_t size)
 {
-    if (strcmp(l->type, "fixed") == 0)
+    const struct vidur_lengths_config *l = &config->lengths;
+    const int max_tokens = config->max_tokens;
+    if (config->type == VIDUR_WORKLOAD_TRACE_REPLAY)
+        snprintf(out, size, "recorded");
+    else if (config->type == VIDUR_WORKLOAD_SHARED_PREFIX)
+        snprintf(out, size,
+                 "%d groups of %d prompts with %d shared tokens, %d output tokens",
+                 config->shared_prefix.num_groups,
+                 config->shared_prefix.num_prompts_per_group,
+                 config->shared_prefix.system_prompt_tokens,
+                 config->shared_prefix.output_tokens);
+    else if (strcmp(l->type, "fixed") == 0)
         snprintf(out, size, "fixed, %d prompt and %d output tokens", l->prefill_tokens,
                  l->decode_tokens);
     else if (strcmp(l->type, "trace") == 0)
@@ -189,10 +200,16 @@ static void describe_lengths(const struct vidur_lengths_config *l, int max_token
                  l->min_tokens, max_tokens, l->prefill_to_decode_ratio);
 }
 
-static void describe_arrivals(const struct vidur_arrivals_config *a, char *out,
+static void describe_arrivals(const struct vidur_workload_config *config, char *out,
                               size_t size)
 {
-    if (strcmp(a->type, "closed_loop") == 0)
+    const struct vidur_arrivals_config *a = &config->arrivals;
+    if (config->type == VIDUR_WORKLOAD_SHARED_PREFIX)
+        snprintf(out, size, "prompts in a cycle, at a constant rate");
+    else if (config->type == VIDUR_WORKLOAD_TRACE_REPLAY ||
+             strcmp(a->type, "trace") == 0)
+        snprintf(out, size, "recorded, times scaled to a mean rate");
+    else if (strcmp(a->type, "closed_loop") == 0)
         snprintf(out, size, "closed loop of as many users as are served");
     else if (strcmp(a->type, "gamma") == 0)
         snprintf(out, size, "gamma, coefficient of variation %g", a->cv);
@@ -200,6 +217,12 @@ static void describe_arrivals(const struct vidur_arrivals_config *a, char *out,
         snprintf(out, size, "%s, gaps cut at %g / QPS", a->type, a->truncate);
     else
         snprintf(out, size, "%s", a->type);
+}
+
+static const char *file_of(const struct vidur_workload_config *config)
+{
+    return config->type == VIDUR_WORKLOAD_TRACE_REPLAY ? config->file
+                                                       : config->lengths.file;
 }
 
 static double mean_of(const int32_t *values, int64_t count)
@@ -226,11 +249,11 @@ static void add_traces(struct facts *f, const struct study *study)
             add_text(f, "file", config->sessions.file);
             add_sessions(f, w);
         } else if (config->num_classes == 0) {
-            add_text(f, "file", config->lengths.file);
-            describe_lengths(&config->lengths, config->max_tokens, text, sizeof text);
+            add_text(f, "file", file_of(config));
+            describe_lengths(config, text, sizeof text);
             add_text(f, "lengths", text);
         }
-        describe_arrivals(&config->arrivals, text, sizeof text);
+        describe_arrivals(config, text, sizeof text);
         add_text(f, "arrivals", text);
         add_number(f, "num_requests", (double)w->num_requests);
         add_number(f, "cut_requests", (double)w->num_cut);

@@ -108,6 +108,9 @@ static struct journal_identity identity_of(const struct study *study)
                              c->decode.batch_size,
                              c->decode.expert_parallel};
         identity.space = vidur_fnv1a(identity.space, point, sizeof point);
+        if (c->data_parallel_size > 1)
+            identity.space =
+                vidur_fnv1a(identity.space, &c->data_parallel_size, sizeof(int));
     }
     return identity;
 }

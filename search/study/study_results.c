@@ -171,6 +171,7 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
         row->max_tokens_in_batch = s->max_num_batched_tokens;
     row->tensor_parallel_size = c->tensor_parallel_size;
     row->expert_parallel = c->expert_parallel;
+    row->data_parallel_size = c->data_parallel_size;
     row->num_pipeline_stages = c->num_pipeline_stages;
     row->batch_size = c->batch_size;
     row->num_blocks = c->num_blocks;

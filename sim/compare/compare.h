@@ -50,6 +50,7 @@ struct vidur_compared_server {
     char device[32];
     int tensor_parallel_size;
     bool expert_parallel;
+    int data_parallel_size;
     char pools[96]; /* "1 prefill of TP 4, 3 decode of TP 4"; "": none are stated */
 };
 

@@ -48,11 +48,17 @@ void vidur_compared_load(const struct vidur_compared_stage *stage, char *out,
 
 /* ---- Errors by group ---- */
 
+static bool has_ranks(const struct vidur_compared_server *server)
+{
+    return server->data_parallel_size > 1;
+}
+
 static bool same_group(const struct vidur_compared_server *a,
                        const struct vidur_compared_server *b)
 {
     return strcmp(a->model, b->model) == 0 && strcmp(a->precision, b->precision) == 0 &&
-           strcmp(a->device, b->device) == 0 && !a->pools[0] == !b->pools[0];
+           strcmp(a->device, b->device) == 0 && has_ranks(a) == has_ranks(b) &&
+           !a->pools[0] == !b->pools[0];
 }
 
 static struct vidur_compared_errors errors_of(const struct vidur_comparison *c,
@@ -125,7 +131,10 @@ static void print_server(const struct vidur_compared_server *server, FILE *out)
         fprintf(out, "pools: %s", server->pools);
     else
         fprintf(out, "tensor_parallel_size %d", server->tensor_parallel_size);
-    fprintf(out, "%s\n", server->expert_parallel ? ", expert_parallel" : "");
+    fprintf(out, "%s", server->expert_parallel ? ", expert_parallel" : "");
+    if (has_ranks(server))
+        fprintf(out, ", data_parallel_size %d", server->data_parallel_size);
+    fprintf(out, "\n");
 }
 
 static bool begins_server(const struct vidur_compared_stage *stage,
@@ -135,6 +144,7 @@ static bool begins_server(const struct vidur_compared_stage *stage,
            before->server->tensor_parallel_size !=
                stage->server->tensor_parallel_size ||
            before->server->expert_parallel != stage->server->expert_parallel ||
+           before->server->data_parallel_size != stage->server->data_parallel_size ||
            strcmp(before->server->pools, stage->server->pools) != 0;
 }
 
@@ -177,7 +187,7 @@ static void print_rows(const struct vidur_comparison *c, FILE *out)
 static void print_errors(const char *name, const struct vidur_compared_errors *errors,
                          FILE *out)
 {
-    fprintf(out, "%-60s%5d", name, errors[VIDUR_COMPARED_tpot_mean].count);
+    fprintf(out, "%-75s%5d", name, errors[VIDUR_COMPARED_tpot_mean].count);
     for (int i = 0; i < NUM_SHOWN_OF_GROUPS; i++) {
         const struct vidur_compared_errors *e = &errors[shown[i]];
         if (e->count)
@@ -202,7 +212,7 @@ static int print_groups(const struct vidur_comparison *c, FILE *out,
                         struct vidur_error *err)
 {
     struct vidur_compared_errors errors[VIDUR_NUM_COMPARED];
-    fprintf(out, "\nmedian of |error| and of error (%%)%31s", "rows");
+    fprintf(out, "\nmedian of |error| and of error (%%)%46s", "rows");
     for (int i = 0; i < NUM_SHOWN_OF_GROUPS; i++)
         fprintf(out, "  %16s", figures[shown[i]].text);
     fputc('\n', out);
@@ -214,7 +224,10 @@ static int print_groups(const struct vidur_comparison *c, FILE *out,
         if (vidur_comparison_errors(c, server, errors, err))
             return -1;
         snprintf(name, sizeof name, "%s, %s, %s%s", server->model, server->precision,
-                 server->device, server->pools[0] ? ", pools" : "");
+                 server->device,
+                 server->pools[0]    ? ", pools"
+                 : has_ranks(server) ? ", data parallel"
+                                     : "");
         print_errors(name, errors, out);
     }
     if (vidur_comparison_errors(c, NULL, errors, err))
@@ -272,6 +285,7 @@ static void put_row(struct vidur_csv_writer *writer,
     vidur_csv_put_text(writer, server->device);
     vidur_csv_put_int64(writer, server->tensor_parallel_size);
     vidur_csv_put_string(writer, server->expert_parallel ? "true" : "false");
+    vidur_csv_put_int64(writer, server->data_parallel_size);
     vidur_csv_put_int64(writer, stage->stage);
     vidur_csv_put_string(writer, load);
     vidur_csv_put_string(writer, stage->left_out ? stage->left_out : "");
@@ -292,6 +306,7 @@ int vidur_comparison_write(const struct vidur_comparison *c, const char *path,
                                          "device",
                                          "tensor_parallel_size",
                                          "expert_parallel",
+                                         "data_parallel_size",
                                          "stage",
                                          "load",
                                          "not_modelled",

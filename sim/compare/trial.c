@@ -113,6 +113,8 @@ static void apply_engine(const struct vidur_measured_experiment *e,
     d->num_pipeline_stages = e->pipeline_parallel_size ? e->pipeline_parallel_size : 1;
     if (e->tensor_parallel_size)
         d->tensor_parallel_size = e->tensor_parallel_size;
+    if (e->data_parallel_size)
+        d->data_parallel_size = e->data_parallel_size;
     if (e->expert_parallel != VIDUR_NOT_STATED)
         d->expert_parallel = e->expert_parallel == VIDUR_STATED_YES;
     if (e->max_num_seqs)
@@ -150,6 +152,7 @@ static void describe_server(struct vidur_trial *trial)
                                  sizeof server->precision);
     server->tensor_parallel_size = d->tensor_parallel_size;
     server->expert_parallel = d->expert_parallel;
+    server->data_parallel_size = d->data_parallel_size;
     if (trial->experiment->num_pools > 0)
         describe_pools(&trial->fleet, server->pools, sizeof server->pools);
 }
@@ -173,11 +176,6 @@ static int check_layout(const struct vidur_measured_experiment *e,
 {
     if (e->left_out[0])
         return vidur_fail(err, VIDUR_EINVAL, "%s", e->left_out);
-    if (e->data_parallel_size > 1)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "attention in data parallel (data_parallel_size %d) is not "
-                          "modelled",
-                          e->data_parallel_size);
     return 0;
 }
 

@@ -20,7 +20,8 @@ static bool same_server(const struct vidur_deployment *a,
            strcmp(a->node.name, b->node.name) == 0 &&
            a->tensor_parallel_size == b->tensor_parallel_size &&
            a->num_pipeline_stages == b->num_pipeline_stages &&
-           a->expert_parallel == b->expert_parallel;
+           a->expert_parallel == b->expert_parallel &&
+           a->data_parallel_size == b->data_parallel_size;
 }
 
 static void raise_limit(int64_t *limit, int64_t value)

@@ -134,7 +134,31 @@ struct vidur_cut vidur_deployment_cut(const struct vidur_deployment *deployment)
 {
     return (struct vidur_cut){.tensor = deployment->tensor_parallel_size,
                               .pipeline = deployment->num_pipeline_stages,
-                              .expert = deployment->expert_parallel};
+                              .expert = deployment->expert_parallel,
+                              .data = deployment->data_parallel_size};
+}
+
+int vidur_deployment_devices(const struct vidur_deployment *deployment)
+{
+    const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    return vidur_cut_devices(&cut);
+}
+
+/* Ranks in data parallel, which some scheduler has to keep in step. */
+static int check_ranks(const struct vidur_scheduler_ops *ops,
+                       const struct vidur_deployment *deployment,
+                       struct vidur_error *err)
+{
+    const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    if (vidur_check_data_parallel(&deployment->model, &cut, err))
+        return vidur_fail_prefix(err, "cluster.data_parallel_size");
+    if (vidur_cut_ranks(&cut) > 1 && !ops->has_ranks)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "cluster.data_parallel_size: %d; scheduler %s has no ranks in "
+            "data parallel, vllm_v1 has",
+            cut.data, ops->name);
+    return 0;
 }
 
 static int check_shape(const struct vidur_scheduler_ops *ops,
@@ -142,9 +166,11 @@ static int check_shape(const struct vidur_scheduler_ops *ops,
                        struct vidur_error *err)
 {
     const int stages = deployment->num_pipeline_stages;
-    const int devices = deployment->tensor_parallel_size * stages;
+    const int devices = vidur_deployment_devices(deployment);
     const int per_node = deployment->node.devices_per_node;
     const struct vidur_cut cut = vidur_deployment_cut(deployment);
+    if (check_ranks(ops, deployment, err))
+        return -1;
     if (vidur_check_tensor_parallel(&deployment->model, &cut, deployment->semantics,
                                     err))
         return vidur_fail_prefix(err, "cluster.tensor_parallel_size");
@@ -157,11 +183,12 @@ static int check_shape(const struct vidur_scheduler_ops *ops,
             : vidur_check_pipeline(&deployment->model, stages, err))
         return vidur_fail_prefix(err, "cluster.num_pipeline_stages");
     if (devices > per_node && devices % per_node)
-        return vidur_fail(
-            err, VIDUR_EINVAL,
-            "cluster.num_pipeline_stages: a replica of %d devices neither "
-            "fits in a %s of %d nor fills several",
-            devices, deployment->node.name, per_node);
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.%s: a replica of %d devices neither "
+                          "fits in a %s of %d nor fills several",
+                          deployment->data_parallel_size > 1 ? "data_parallel_size"
+                                                             : "num_pipeline_stages",
+                          devices, deployment->node.name, per_node);
     const int cap = (int)vidur_knob_value(&deployment->scheduler, ops->batch_cap);
     if (cap < stages)
         return vidur_fail(err, VIDUR_EINVAL,
@@ -190,14 +217,12 @@ int vidur_deployment_check(const struct vidur_deployment *deployment,
 
 int vidur_deployment_num_gpus(const struct vidur_deployment *deployment)
 {
-    return deployment->num_replicas * deployment->tensor_parallel_size *
-           deployment->num_pipeline_stages;
+    return deployment->num_replicas * vidur_deployment_devices(deployment);
 }
 
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment)
 {
-    return deployment->tensor_parallel_size * deployment->num_pipeline_stages >
-           deployment->node.devices_per_node;
+    return vidur_deployment_devices(deployment) > deployment->node.devices_per_node;
 }
 
 uint64_t vidur_deployment_id(const struct vidur_deployment *deployment)
@@ -242,6 +267,7 @@ void vidur_deployment_table_limits(const struct vidur_deployment *deployment,
         .node = &deployment->node,
         .tensor_parallel_size = deployment->tensor_parallel_size,
         .expert_parallel = deployment->expert_parallel,
+        .data_parallel_size = deployment->data_parallel_size,
         .engine = ops->step_model->whole_steps,
         .num_stages = stages,
         .pipeline = stages > 1,

@@ -5,6 +5,8 @@
 #include <vidur/sku.h>
 #include <vidur/workload.h>
 
+#include <string.h>
+
 #define TEXT(member)  vidur_sha256_add_string(sha, s->member);
 #define WHOLE(member) vidur_sha256_add_int64(sha, (int64_t)s->member);
 #define REAL(member)  vidur_sha256_add_double(sha, s->member);
@@ -22,20 +24,49 @@ static void add_scheduler(struct vidur_sha256 *sha,
 #undef X
 }
 
+/* The digest of one rank does not know of ranks. */
+static void add_layout(struct vidur_sha256 *sha, const struct vidur_deployment *s)
+{
+#define X(type, name, def, min)                                                        \
+    if (strcmp(#name, "data_parallel_size") != 0 || s->name != (def))                  \
+    WHOLE(name)
+    VIDUR_PARALLELISM(X)
+#undef X
+}
+
 void vidur_deployment_digest(struct vidur_sha256 *sha, const struct vidur_deployment *s)
 {
     vidur_model_digest(sha, &s->model);
     vidur_device_digest(sha, &s->device);
     vidur_node_digest(sha, &s->node);
     WHOLE(num_replicas)
-#define X(type, name, def, min) WHOLE(name)
-    VIDUR_PARALLELISM(X)
-#undef X
+    add_layout(sha, s);
     REAL(memory_margin_fraction)
     WHOLE(memory_planner)
     WHOLE(semantics)
     TEXT(router)
     add_scheduler(sha, &s->scheduler);
+}
+
+/* Nothing where nothing is said, as before there were formats. */
+static void add_trace(struct vidur_sha256 *sha, const char *whose,
+                      const struct vidur_trace_options *s)
+{
+    const struct vidur_trace_columns *c = &s->columns;
+    if (!(s->format[0] || s->time_unit[0] || s->characters_per_token != 0 ||
+          s->block_tokens != 0 || c->arrived_at[0] || c->prompt_tokens[0] ||
+          c->output_tokens[0] || c->session[0] || c->prefix[0]))
+        return;
+    vidur_sha256_add_string(sha, whose);
+    TEXT(format)
+    TEXT(time_unit)
+    REAL(characters_per_token)
+    WHOLE(block_tokens)
+    TEXT(columns.arrived_at)
+    TEXT(columns.prompt_tokens)
+    TEXT(columns.output_tokens)
+    TEXT(columns.session)
+    TEXT(columns.prefix)
 }
 
 static void add_lengths(struct vidur_sha256 *sha, const struct vidur_lengths_config *s)
@@ -49,6 +80,7 @@ static void add_lengths(struct vidur_sha256 *sha, const struct vidur_lengths_con
     WHOLE(scramble)
     REAL(prefill_scale_factor)
     REAL(decode_scale_factor)
+    add_trace(sha, "lengths.trace", &s->trace);
 }
 
 static void add_arrivals(struct vidur_sha256 *sha,
@@ -63,6 +95,7 @@ static void add_arrivals(struct vidur_sha256 *sha,
     REAL(start_time_s)
     REAL(end_time_s)
     REAL(time_scale_factor)
+    add_trace(sha, "arrivals.trace", &s->trace);
 }
 
 static void add_shared_prefix(struct vidur_sha256 *sha,
@@ -145,6 +178,15 @@ void vidur_workload_digest(struct vidur_sha256 *sha,
     REAL(time_scale_factor)
     if (s->type == VIDUR_WORKLOAD_SESSIONS) /* others' digests do not know of them */
         add_sessions(sha, &s->sessions);
+    add_trace(sha, "trace", &s->trace);
+    if (s->window.start_s != 0 || s->window.end_s != 0 || s->window.peak != 0 ||
+        s->window.peak_s != 0) {
+        vidur_sha256_add_string(sha, "window");
+        REAL(window.start_s)
+        REAL(window.end_s)
+        WHOLE(window.peak)
+        REAL(window.peak_s)
+    }
 }
 #include <vidur/deployment.h>
 #include <vidur/model.h>

@@ -45,6 +45,37 @@ int vidur_fleet_pool_of(const struct vidur_fleet *fleet, int replica)
     return pool;
 }
 
+static int ranks_of(const struct vidur_pool *pool)
+{
+    return pool->deployment.data_parallel_size > 1 ? pool->deployment.data_parallel_size
+                                                   : 1;
+}
+
+int vidur_fleet_num_seats(const struct vidur_fleet *fleet)
+{
+    int count = 0;
+    for (int i = 0; i < fleet->num_pools; i++)
+        count += fleet->pools[i].deployment.num_replicas * ranks_of(&fleet->pools[i]);
+    return count;
+}
+
+struct vidur_seat vidur_fleet_seat(const struct vidur_fleet *fleet, int index)
+{
+    struct vidur_seat seat = {0};
+    for (; seat.pool < fleet->num_pools - 1; seat.pool++) {
+        const struct vidur_pool *pool = &fleet->pools[seat.pool];
+        const int seats = pool->deployment.num_replicas * ranks_of(pool);
+        if (index < seats)
+            break;
+        index -= seats;
+        seat.replica += pool->deployment.num_replicas;
+    }
+    seat.num_ranks = ranks_of(&fleet->pools[seat.pool]);
+    seat.replica += index / seat.num_ranks;
+    seat.rank = index % seat.num_ranks;
+    return seat;
+}
+
 int vidur_fleet_num_gpus(const struct vidur_fleet *fleet)
 {
     int count = 0;
@@ -127,6 +158,12 @@ static int check_pool(const struct vidur_fleet *fleet, int index,
                           "pools.%d.kv_cache_dtype: a KV cache that moves keeps its "
                           "format; give all pools the same",
                           index);
+    if (moves && d->data_parallel_size > 1)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "pools.%d.data_parallel_size: %d; ranks in data parallel hand "
+            "no requests over, use 1 in pools of role prefill and decode",
+            index, d->data_parallel_size);
     return moves ? check_hand_over(d, index, err) : 0;
 }
 

@@ -80,7 +80,8 @@ void vidur_memory_plan_engine(const struct vidur_deployment *deployment, int max
                               struct vidur_memory_plan *plan)
 {
     const struct vidur_device_v1 *device = &deployment->device.v1;
-    const bool parallel = deployment->tensor_parallel_size > 1;
+    const bool parallel =
+        deployment->tensor_parallel_size > 1 || deployment->data_parallel_size > 1;
     const double activation_gib =
         parallel ? device->activation_gib : device->activation_gib_tp1;
     const double usable_gib =

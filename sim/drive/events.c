@@ -52,7 +52,8 @@ static struct vidur_server *server_of(const struct loop *loop,
                                       const struct vidur_event *event)
 {
     struct vidur_server *server = &loop->run->servers[event->replica];
-    server->replica.now_s = loop->now_s;
+    for (int32_t r = 0; r < server->num_ranks; r++)
+        vidur_server_rank(server, r)->replica.now_s = loop->now_s;
     return server;
 }
 
@@ -108,6 +109,20 @@ static int on_global_schedule(struct loop *loop, const struct vidur_event *event
     return 0;
 }
 
+/* When their step has ended, or they were all idle. One event stands for all ranks. */
+static int schedule_ranks(struct loop *loop, const struct vidur_event *event)
+{
+    struct vidur_server *server = server_of(loop, event);
+    for (int32_t r = 0; r < server->num_ranks; r++)
+        if (vidur_server_rank(server, r)->pipeline.in_flight > 0)
+            return 0;
+    const int formed = vidur_run_form_ranks(loop->run, server, false);
+    if (formed > 0)
+        push(loop, VIDUR_EVENT_STAGE_ARRIVAL, loop->now_s,
+             &(struct vidur_event){.replica = event->replica, .stage = 0, .object = 0});
+    return formed < 0 ? -1 : 0;
+}
+
 /* The replicas that a transfer's end has given something to do. */
 static void ask_woken(struct loop *loop)
 {
@@ -122,6 +137,8 @@ static void ask_woken(struct loop *loop)
 static int on_replica_schedule(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_server *server = server_of(loop, event);
+    if (server->num_ranks > 1)
+        return schedule_ranks(loop, event);
     while (server->pipeline.in_flight < server->pipeline.num_slots) {
         const int32_t slot = vidur_run_form_batch(loop->run, server, false);
         if (slot == VIDUR_NO_BATCH) {
@@ -145,6 +162,20 @@ static int on_stage_arrival(struct loop *loop, const struct vidur_event *event)
     return 0;
 }
 
+static void start_batch(const struct loop *loop, struct vidur_live_batch *batch,
+                        struct vidur_server *rank, int32_t stage)
+{
+    batch->blocks_at_start = rank->replica.allocated_blocks;
+    batch->waiting_at_start = rank->replica.queue_length;
+    if (stage == 0)
+        vidur_batch_begin(batch, &rank->replica, loop->now_s);
+    else
+        vidur_batch_wait(batch, batch->stage_at_s, loop->now_s);
+    batch->stage_at_s = loop->now_s;
+    if (stage == rank->pipeline.num_stages - 1)
+        batch->last_stage_at_s = loop->now_s;
+}
+
 static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_server *server = server_of(loop, event);
@@ -153,36 +184,44 @@ static int on_stage_schedule(struct loop *loop, const struct vidur_event *event)
     if (stage->batch != VIDUR_NO_BATCH || stage->fifo_count == 0)
         return 0;
     stage->batch = vidur_stage_pop(pipeline, stage);
-    struct vidur_live_batch *batch = &pipeline->batches[stage->batch];
-    batch->blocks_at_start = server->replica.allocated_blocks;
-    batch->waiting_at_start = server->replica.queue_length;
-    if (event->stage == 0)
-        vidur_batch_begin(batch, &server->replica, loop->now_s);
-    else
-        vidur_batch_wait(batch, batch->stage_at_s, loop->now_s);
-    batch->stage_at_s = loop->now_s;
-    if (event->stage == pipeline->num_stages - 1)
-        batch->last_stage_at_s = loop->now_s;
-    push(loop, VIDUR_EVENT_STAGE_END,
-         loop->now_s + vidur_stage_s(pipeline, batch, event->stage),
+    double time_s = 0; /* the same for all ranks */
+    for (int32_t r = 0; r < server->num_ranks; r++) {
+        struct vidur_live_batch *batch =
+            vidur_rank_batch_at_work(server, r, stage->batch);
+        if (!batch)
+            continue;
+        start_batch(loop, batch, vidur_server_rank(server, r), event->stage);
+        time_s = vidur_stage_s(pipeline, batch, event->stage);
+    }
+    push(loop, VIDUR_EVENT_STAGE_END, loop->now_s + time_s,
          &(struct vidur_event){
              .replica = event->replica, .stage = event->stage, .object = stage->batch});
     return 0;
 }
 
-static int on_stage_end(struct loop *loop, const struct vidur_event *event)
+static int end_stage(const struct loop *loop, struct vidur_live_batch *batch,
+                     struct vidur_server *rank, int32_t stage)
 {
     struct vidur_run *run = loop->run;
-    struct vidur_server *server = server_of(loop, event);
-    struct vidur_live_batch *batch = &server->pipeline.batches[event->object];
-    const bool last = event->stage == server->pipeline.num_stages - 1;
     if (run->options->observer && run->options->observer->batch &&
-        vidur_run_observe_batch(run, server, batch, event->stage))
+        vidur_run_observe_batch(run, rank, batch, stage))
         return -1;
-    server->pipeline.stages[event->stage].batch = VIDUR_NO_BATCH;
-    vidur_batch_leave_stage(batch, &server->replica, event->stage,
-                            server->pipeline.kinds[event->stage]);
+    vidur_batch_leave_stage(batch, &rank->replica, stage, rank->pipeline.kinds[stage]);
     batch->stage_at_s = loop->now_s;
+    return 0;
+}
+
+static int on_stage_end(struct loop *loop, const struct vidur_event *event)
+{
+    struct vidur_server *server = server_of(loop, event);
+    const bool last = event->stage == server->pipeline.num_stages - 1;
+    for (int32_t r = 0; r < server->num_ranks; r++) {
+        struct vidur_live_batch *batch =
+            vidur_rank_batch_at_work(server, r, event->object);
+        if (batch && end_stage(loop, batch, vidur_server_rank(server, r), event->stage))
+            return -1;
+    }
+    server->pipeline.stages[event->stage].batch = VIDUR_NO_BATCH;
     push(loop, VIDUR_EVENT_STAGE_SCHEDULE, loop->now_s, event);
     struct vidur_event next = *event;
     next.stage = last ? -1 : event->stage + 1;
@@ -204,7 +243,9 @@ static int on_batch_end(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
     struct vidur_server *server = server_of(loop, event);
-    vidur_run_end_batch(run, server, event->object);
+    for (int32_t r = 0; r < server->num_ranks; r++)
+        if (vidur_rank_batch_at_work(server, r, event->object))
+            vidur_run_end_batch(run, vidur_server_rank(server, r), event->object);
     if (run->onward.num_servers > 0) {
         vidur_transfers_depart(run, server);
         vidur_transfers_start(run, server);
@@ -300,9 +341,16 @@ static int64_t object_of(const struct vidur_run *run, const struct vidur_event *
 {
     if (is_of_request(event))
         return event->object;
-    return event->replica >= 0 && event->object >= 0
-               ? run->servers[event->replica].pipeline.batches[event->object].seen.id
-               : -1;
+    if (event->replica < 0 || event->object < 0)
+        return -1;
+    struct vidur_server *server = &run->servers[event->replica];
+    for (int32_t r = 0; r < server->num_ranks; r++) {
+        const struct vidur_live_batch *batch =
+            vidur_rank_batch_at_work(server, r, event->object);
+        if (batch)
+            return batch->seen.id; /* of the first rank that has one */
+    }
+    return -1;
 }
 
 static int observe_event(struct vidur_run *run, const struct vidur_event *event)
@@ -327,7 +375,7 @@ static int handle(struct loop *loop, const struct vidur_event *event)
     loop->now_s = event->time_s;
     loop->arriving = event->type == VIDUR_EVENT_REQUEST_ARRIVAL;
     if (event->replica >= 0)
-        run->servers[event->replica].ended_at_s = event->time_s;
+        vidur_server_set_ended(&run->servers[event->replica], event->time_s);
     if (observe_event(run, event) || handlers[event->type](loop, event))
         return -1;
 #ifndef NDEBUG
@@ -341,7 +389,7 @@ static void cut(struct vidur_run *run, const struct vidur_arrivals *arrivals)
     run->time_limited = true;
     for (int32_t i = 0; i < run->num_servers; i++)
         if (arrivals->server < 0 || arrivals->server == i)
-            run->servers[i].ended_at_s = run->limit_s;
+            vidur_server_set_ended(&run->servers[i], run->limit_s);
 }
 
 /* SLOs are judged when all has happened at an instant at which a batch ended. */

@@ -2,15 +2,11 @@
 
 #include <math.h>
 
-/* How often the batch can run before something may differ, this time included, as far
- * as counts tell. */
-static int64_t count_repeats(const struct vidur_walk *walk,
-                             const struct vidur_live_batch *batch,
-                             const struct vidur_decode_group *group)
+int64_t vidur_count_repeats(const struct vidur_walk *walk, struct vidur_server *server)
 {
     const struct vidur_run *run = walk->run;
-    const struct vidur_server *server = walk->server;
-    int64_t times = group->to_completion;
+    const struct vidur_live_batch *batch = server->pipeline.batches;
+    int64_t times = server->replica.groups[batch->seen.group].to_completion;
     if (times <= 1)
         return times;
     const int64_t scheduler =
@@ -110,8 +106,8 @@ static struct skipped skip_equal(struct vidur_walk *walk,
     return (struct skipped){.times = times, .next_s = time_s};
 }
 
-/* Whether these gaps cannot lose an SLO. */
-static bool is_harmless(const struct vidur_walk *walk, double time_s, int64_t count)
+bool vidur_gaps_are_harmless(const struct vidur_walk *walk, double time_s,
+                             int64_t count)
 {
     return !walk->judges || !walk->run->watching ||
            vidur_slo_watch_gaps_left(&walk->run->watch, time_s) > count;
@@ -133,7 +129,8 @@ static struct skipped skip_growing(struct vidur_walk *walk,
         const double time_s = skipped.next_s;
         const double next_s =
             pool->step_ops->repeated_s(pool->step_model, batch, skipped.times + 1);
-        if (!(next_s > 0) || !is_harmless(walk, time_s, batch->seen.count) ||
+        if (!(next_s > 0) ||
+            !vidur_gaps_are_harmless(walk, time_s, batch->seen.count) ||
             !skip_one(replica, group, bounds, time_s, &at))
             break;
         vidur_account_stage(stage, time_s,
@@ -146,6 +143,27 @@ static struct skipped skip_growing(struct vidur_walk *walk,
     return skipped;
 }
 
+void vidur_end_skipping(struct vidur_run *run, struct vidur_server *server,
+                        int64_t times, double next_s)
+{
+    struct vidur_replica *replica = &server->replica;
+    struct vidur_live_batch *batch = server->pipeline.batches;
+    struct vidur_decode_group *group = &replica->groups[batch->seen.group];
+    vidur_account_batches(replica->account, batch, 1, times);
+    vidur_account_idle(replica->account, replica->now_s);
+    group->last_done_s = replica->now_s;
+    vidur_group_advance(replica, group, (int32_t)times);
+    batch->step.stage_s[VIDUR_STAGE_LAST] = next_s;
+    run->next_batch_id += times;
+    batch->scheduled_at_s = replica->now_s;
+    batch->gaps[0].since_s = replica->now_s;
+    batch->decode_context_tokens = group->context_tokens;
+    batch->attention_tokens_squared = group->context_tokens + group->count;
+    server->ended_at_s = replica->now_s;
+    if (server->pool->ops->repeated)
+        server->pool->ops->repeated(server->scheduler, replica, &batch->seen, times);
+}
+
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
 {
     struct vidur_run *run = walk->run;
@@ -154,7 +172,7 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
     struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     if (batch->gaps[0].since_s != replica->now_s)
         return; /* it has paused */
-    const struct bounds bounds = {.times = count_repeats(walk, batch, group) - 1,
+    const struct bounds bounds = {.times = vidur_count_repeats(walk, walk->server) - 1,
                                   .before_s = find_bound(walk),
                                   .limit_s = run->limit_s};
     if (bounds.times <= 0)
@@ -162,21 +180,6 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
     const struct skipped skipped = pool->step_ops->repeated_s
                                        ? skip_growing(walk, batch, group, &bounds)
                                        : skip_equal(walk, batch, group, &bounds);
-    if (skipped.times == 0)
-        return;
-
-    vidur_account_batches(replica->account, batch, 1, skipped.times);
-    vidur_account_idle(replica->account, replica->now_s);
-    group->last_done_s = replica->now_s;
-    vidur_group_advance(replica, group, (int32_t)skipped.times);
-    batch->step.stage_s[VIDUR_STAGE_LAST] = skipped.next_s;
-    run->next_batch_id += skipped.times;
-    batch->scheduled_at_s = replica->now_s;
-    batch->gaps[0].since_s = replica->now_s;
-    batch->decode_context_tokens = group->context_tokens;
-    batch->attention_tokens_squared = group->context_tokens + group->count;
-    walk->server->ended_at_s = replica->now_s;
-    if (pool->ops->repeated)
-        pool->ops->repeated(walk->server->scheduler, replica, &batch->seen,
-                            skipped.times);
+    if (skipped.times > 0)
+        vidur_end_skipping(run, walk->server, skipped.times, skipped.next_s);
 }

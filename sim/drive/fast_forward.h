@@ -19,10 +19,11 @@ struct vidur_walk {
     int64_t num_instants;
     bool judges;      /* stops the run when an SLO is lost */
     bool takes_sent;  /* what completions send comes to its replica */
-    double ends_at_s; /* alone: when the batch at work ends; infinity: there is none */
+    double ends_at_s; /* alone or with ranks: when the batch at work ends; infinity:
+                         there is none */
     bool alone;       /* the replica has one stage and works on one batch at a time */
-    bool can_skip;    /* alone, and the scheduler can say how often a batch repeats, so
-                         that vidur_fast_forward may be used */
+    bool can_skip;    /* alone or with ranks, and the scheduler can say how often a
+                         batch repeats, so that vidur_fast_forward may be used */
     bool can_renew;   /* not alone, the scheduler can say so and keeps no count of its
                          own, and a step's time stays: vidur_renew and vidur_cruise may
                          be used */
@@ -36,6 +37,27 @@ struct vidur_walk {
  * iteration after the other gives.
  */
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch);
+
+/* What it is made of, for each of several ranks, too: how often the batch can run
+ * before something may differ, this time included, as far as counts tell; whether so
+ * many gaps of this length cannot lose an SLO; and what is left to do behind `times`
+ * iterations whose clock, blocks, gaps and ticks have been counted: the next takes
+ * next_s. */
+int64_t vidur_count_repeats(const struct vidur_walk *walk, struct vidur_server *server);
+bool vidur_gaps_are_harmless(const struct vidur_walk *walk, double time_s,
+                             int64_t count);
+void vidur_end_skipping(struct vidur_run *run, struct vidur_server *server,
+                        int64_t times, double next_s);
+
+/* ---- Ranks in lockstep ---- */
+
+/* The step of all ranks ends now. */
+void vidur_lockstep_end(struct vidur_walk *walk);
+/* Forms the next, asking up to `asked` times, and skips its repetitions; sets ends_at_s
+ * where there is one. -1: an error. */
+int vidur_lockstep_begin(struct vidur_walk *walk, int asked);
+/* The time of all ranks. */
+void vidur_lockstep_set_now(struct vidur_walk *walk, double now_s);
 
 /* In a pipeline, when the first batch in flight ends now. If the scheduler would form
  * the same batch again, it is renewed: formed again as it was, without asking, as the

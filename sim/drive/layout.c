@@ -29,7 +29,8 @@ static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model 
     const int64_t blocks = pool->plan.num_blocks;
     /* Prompts that come from another pool share nothing. */
     if (!pool->ops->shares_prefixes || !knobs->prefix_caching ||
-        (!workload->prompts.prompt && workload->sessions.count == 0) ||
+        (!vidur_prompts_are_shared(&workload->prompts) &&
+         workload->sessions.count == 0) ||
         pool->role == VIDUR_POOL_DECODE)
         return (struct vidur_block_store_sizes){0};
     /* Prompts that have departed hold theirs until they are there. */
@@ -61,6 +62,9 @@ static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
     to->scheduler_bytes =
         pool->ops->state_bytes ? pool->ops->state_bytes(&pool->env) : 0;
     layout->num_servers += replicas;
+    layout->num_ranks += replicas * pool->deployment->data_parallel_size;
+    if (pool->deployment->data_parallel_size > layout->most_ranks)
+        layout->most_ranks = pool->deployment->data_parallel_size;
     if (pool->role != VIDUR_POOL_DECODE) {
         layout->num_entries += replicas;
         layout->has_front_end |=
@@ -123,17 +127,21 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
                           const struct vidur_pool_model *pools)
 {
     const size_t servers = (size_t)layout->num_servers;
+    const size_t ranks = (size_t)layout->num_ranks;
     const size_t requests = (size_t)layout->num_requests;
     size_t bytes = 0;
     for (int i = 0; i < layout->num_pools; i++)
         bytes += (size_t)pools[i].deployment->num_replicas *
+                 (size_t)pools[i].deployment->data_parallel_size *
                  pool_bytes(layout, &layout->pools[i]);
     if (layout->num_entries < layout->num_servers)
         bytes += vidur_transfers_bytes(layout->num_requests,
                                        layout->num_entries *
                                            (layout->num_servers - layout->num_entries));
     return bytes + vidur_requests_bytes(layout->num_requests, layout->cpu_overhead) +
-           vidur_arena_bytes(servers, sizeof(struct vidur_server)) +
+           vidur_arena_bytes(ranks, sizeof(struct vidur_server)) +
+           vidur_arena_bytes((size_t)layout->most_ranks,
+                             sizeof(struct vidur_rank_batch)) +
            vidur_arena_bytes(servers, sizeof(void *)) +
            vidur_arena_bytes(servers, sizeof(bool)) +
            vidur_arena_bytes(servers, vidur_walk_bytes()) +
@@ -154,10 +162,10 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
 
 /* ---- Carving ---- */
 
-static void init_server(struct vidur_run *run, struct vidur_arena *arena,
-                        const struct vidur_pool_layout *layout, int32_t index)
+static void init_rank(struct vidur_run *run, struct vidur_arena *arena,
+                      const struct vidur_pool_layout *layout,
+                      struct vidur_server *server, int32_t index)
 {
-    struct vidur_server *server = &run->servers[index];
     struct vidur_replica *replica = &server->replica;
     const struct vidur_pool_model *pool = server->pool;
     const struct vidur_deployment *deployment = pool->deployment;
@@ -199,7 +207,29 @@ static void init_server(struct vidur_run *run, struct vidur_arena *arena,
     server->ended_at_s = 0;
     if (pool->ops->init)
         pool->ops->init(server->scheduler, &pool->env);
-    run->replicas[index] = replica;
+}
+
+/* `others`: where its other ranks go. */
+static void init_server(struct vidur_run *run, struct vidur_arena *arena,
+                        const struct vidur_pool_layout *layout,
+                        struct vidur_server *others, int32_t index)
+{
+    struct vidur_server *server = &run->servers[index];
+    const int32_t ranks = server->pool->deployment->data_parallel_size;
+    /* behind those of the servers before */
+    const int32_t seat = index + (int32_t)(others - run->servers) - run->num_servers;
+    server->num_ranks = ranks;
+    server->other_ranks = others;
+    init_rank(run, arena, layout, server, index);
+    server->replica.seat = seat;
+    for (int32_t r = 1; r < ranks; r++) {
+        struct vidur_server *rank = vidur_server_rank(server, r);
+        *rank = (struct vidur_server){.pool = server->pool, .num_ranks = 1};
+        init_rank(run, arena, layout, rank, index);
+        rank->replica.seat = seat + r;
+        vidur_server_rank(server, r - 1)->replica.next_rank = &rank->replica;
+    }
+    run->replicas[index] = &server->replica;
 }
 
 void vidur_layout_servers(const struct vidur_layout *layout, struct vidur_run *run,
@@ -208,7 +238,12 @@ void vidur_layout_servers(const struct vidur_layout *layout, struct vidur_run *r
     const size_t servers = (size_t)layout->num_servers;
     int32_t index = 0;
     run->num_servers = (int32_t)layout->num_servers;
-    run->servers = vidur_arena_alloc(arena, servers, sizeof *run->servers);
+    run->num_ranks = (int32_t)layout->num_ranks;
+    run->servers =
+        vidur_arena_alloc(arena, (size_t)layout->num_ranks, sizeof *run->servers);
+    run->rank_batches =
+        vidur_arena_alloc(arena, (size_t)layout->most_ranks, sizeof *run->rank_batches);
+    struct vidur_server *others = run->servers + servers;
     run->replicas = vidur_arena_alloc(arena, servers, sizeof *run->replicas);
     run->touched = vidur_arena_alloc(arena, servers, sizeof *run->touched);
     memset(run->touched, 0, servers * sizeof *run->touched);
@@ -223,6 +258,7 @@ void vidur_layout_servers(const struct vidur_layout *layout, struct vidur_run *r
     for (int i = 0; i < layout->num_pools; i++)
         for (int j = 0; j < run->pools[i].deployment->num_replicas; j++, index++) {
             run->servers[index].pool = &run->pools[i];
-            init_server(run, arena, &layout->pools[i], index);
+            init_server(run, arena, &layout->pools[i], others, index);
+            others += run->servers[index].num_ranks - 1;
         }
 }

@@ -20,6 +20,8 @@ struct vidur_layout {
     int num_pools;
     int64_t num_requests;
     int64_t num_servers, num_entries; /* of these, those that requests arrive at */
+    int64_t num_ranks;                /* of all servers */
+    int32_t most_ranks;               /* of one */
     struct vidur_slo_watch_sizes watch;
     int64_t event_capacity;
     int32_t batch_capacity; /* the largest of the pools' */

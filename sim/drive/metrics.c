@@ -2,6 +2,7 @@
 
 #include "drive/objectives.h"
 #include "drive/sustained.h"
+#include "replica/block_store.h"
 #include "steps/mfu.h"
 
 #include <math.h>
@@ -114,7 +115,7 @@ static int violated_slo(const struct vidur_run *run, const double *values)
 struct totals {
     struct vidur_replica_account account;
     struct vidur_stage_account stage; /* summed over stages */
-    double span_s;                    /* over replicas */
+    double span_s;                    /* over replicas' ranks */
 };
 
 /* Of a pool's replicas; NULL: of all. */
@@ -122,7 +123,7 @@ static struct totals sum_up(const struct vidur_run *run,
                             const struct vidur_pool_model *pool)
 {
     struct totals totals = {0};
-    for (int32_t i = 0; i < run->num_servers; i++) {
+    for (int32_t i = 0; i < run->num_ranks; i++) {
         const struct vidur_server *server = &run->servers[i];
         if (pool && server->pool != pool)
             continue;
@@ -165,6 +166,8 @@ static void fill_pool(const struct vidur_pool_model *pool, const struct totals *
     const int stages = pool->deployment->num_pipeline_stages;
     const double stage_span_s = totals->span_s * stages;
     const double batches = (double)account->num_batches;
+    const int num_ranks =
+        pool->deployment->num_replicas * pool->deployment->data_parallel_size;
     /* Every stage runs every batch. */
     const double flops =
         stages * vidur_stage_flops(pool->deployment, account->num_tokens,
@@ -179,7 +182,7 @@ static void fill_pool(const struct vidur_pool_model *pool, const struct totals *
     metrics->pipeline_idle_fraction =
         stages == 1 ? 0 : fmax(0, ratio(active_s - totals->stage.busy_s, active_s));
     metrics->mean_waiting_requests =
-        ratio(account->waited_s, totals->span_s / pool->deployment->num_replicas);
+        ratio(account->waited_s, totals->span_s / num_ranks);
     metrics->mean_batch_size = ratio((double)account->num_requests, batches);
     metrics->full_batch_fraction = ratio((double)account->num_full, batches);
     metrics->blocked_on_memory_fraction = ratio((double)account->num_blocked, batches);
@@ -207,6 +210,17 @@ static void fill_utilization(const struct vidur_run *run, struct vidur_metrics *
 #undef X
         metrics->mean_waiting_requests += of_pool.mean_waiting_requests;
     }
+}
+
+static double prefix_hit_rate(const struct vidur_run *run)
+{
+    int64_t hits = 0, tokens = 0;
+    for (int32_t i = 0; i < run->num_servers; i++) {
+        const struct vidur_block_store *store = run->servers[i].replica.store;
+        hits += store ? store->num_hit_tokens : 0;
+        tokens += store ? store->num_prompt_tokens : 0;
+    }
+    return ratio((double)hits, (double)tokens);
 }
 
 static void fill_batches(const struct vidur_replica_account *sum,
@@ -295,6 +309,7 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_rates(run, metrics);
     fill_utilization(run, metrics);
     fill_batches(&totals.account, metrics);
+    metrics->prefix_hit_rate = prefix_hit_rate(run);
     fill_latencies(run, scratch, metrics);
     vidur_fill_objectives(run, scratch, metrics);
     metrics->violated_slo = violated_slo(run, metrics->slo_value);

@@ -22,6 +22,7 @@ int vidur_run_observe_batch(struct vidur_run *run, const struct vidur_server *se
     const struct vidur_batch_record record = {
         .batch_id = batch->seen.id,
         .replica = server->replica.index,
+        .seat = server->replica.seat,
         .stage = stage,
         .last_stage = last,
         .scheduled_at_s = batch->scheduled_at_s,
@@ -133,7 +134,7 @@ void vidur_run_check_conservation(const struct vidur_run *run)
     int64_t requests = 0, routed = 0, allocated = 0, held = 0;
     if (run->requests.count > CHECK_ALL && run->events.next_id % CHECK_EVERY)
         return;
-    for (int32_t i = 0; i < run->num_servers; i++) {
+    for (int32_t i = 0; i < run->num_ranks; i++) {
         const struct vidur_server *server = &run->servers[i];
         routed += server->replica.account->num_assigned;
         allocated += server->replica.allocated_blocks;
@@ -145,11 +146,12 @@ void vidur_run_check_conservation(const struct vidur_run *run)
         routed += server->replica.account->num_loaded;
     }
     /* Such a scheduler keeps requests and blocks of its own between iterations. */
-    if (run->pools[0].ops->keeps_blocks)
-        return;
+    for (int i = 0; i < run->num_pools; i++)
+        if (run->pools[i].ops->keeps_blocks)
+            return;
     assert(requests == routed);
     bool any_store = false;
-    for (int32_t i = 0; i < run->num_servers; i++)
+    for (int32_t i = 0; i < run->num_ranks; i++)
         if (run->servers[i].replica.store) {
             check_store(&run->servers[i].replica);
             any_store = true;

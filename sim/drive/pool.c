@@ -44,7 +44,7 @@ static int build_step_model(struct vidur_pool_model *pool,
 }
 
 /* Facts that no default can stand for. */
-static int check_scheduler(const struct vidur_scheduler_ops *ops,
+static int check_scheduler(const struct vidur_scheduler_ops *ops, int num_ranks,
                            struct vidur_error *err)
 {
     const char *missing = NULL;
@@ -56,6 +56,10 @@ static int check_scheduler(const struct vidur_scheduler_ops *ops,
         missing = "token_budget for its whole_prompts";
     else if (!ops->next_batch)
         missing = "next_batch";
+    else if (num_ranks > 1 && !ops->has_ranks)
+        missing = "has_ranks, which data_parallel_size above 1 needs";
+    else if (num_ranks > 1 && !ops->step_model->time_ranks)
+        missing = "step_model that knows ranks (data_parallel_size)";
     if (!missing)
         return 0;
     return vidur_fail(err, VIDUR_EINVAL, "scheduler '%s' has no %s; set that member",
@@ -70,7 +74,7 @@ int vidur_pool_model_build(struct vidur_pool_model *pool,
     if (pool->max_tokens < 1)
         return vidur_fail(err, VIDUR_EINVAL, "workload.max_tokens: %d is below 1",
                           pool->max_tokens);
-    if (check_scheduler(pool->ops, err))
+    if (check_scheduler(pool->ops, pool->deployment->data_parallel_size, err))
         return -1;
     vidur_memory_plan_with(pool->ops, deployment, pool->max_tokens, &pool->plan);
     if (!pool->plan.fits)

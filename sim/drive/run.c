@@ -18,30 +18,31 @@ static void mark_renewable(struct vidur_server *server, struct vidur_live_batch 
     batch->step_left = batch->step.repeats;
 }
 
-int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
-                             bool starts)
+/* The batch that the scheduler wants to run next, in the slot that is free next; NULL:
+ * none. */
+static struct vidur_live_batch *choose_batch(struct vidur_server *server)
+{
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    struct vidur_live_batch *batch =
+        &pipeline->batches[pipeline->free_slots[pipeline->num_free - 1]];
+    vidur_batch_clear(batch);
+    server->pool->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
+    return batch->seen.count > 0 ? batch : NULL;
+}
+
+/* Its time is known: it goes into flight. */
+static int32_t admit_batch(struct vidur_run *run, struct vidur_server *server,
+                           struct vidur_live_batch *batch, bool starts)
 {
     const struct vidur_pool_model *pool = server->pool;
     struct vidur_pipeline *pipeline = &server->pipeline;
-    const int32_t slot = pipeline->free_slots[pipeline->num_free - 1];
-    struct vidur_live_batch *batch = &pipeline->batches[slot];
-
-    vidur_batch_clear(batch);
-    pool->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
-    if (batch->seen.count == 0) {
-        /* What its plans had reserved is free now. */
-        if (pipeline->in_flight == 0 && server->to_load_head != VIDUR_NO_REQUEST)
-            vidur_transfers_start(run, server);
-        return VIDUR_NO_BATCH;
-    }
-    pool->step_ops->time(pool->step_model, &server->replica, batch);
     if (!vidur_pipeline_can_time(pipeline, batch)) {
         pool->step_ops->fail(pool->step_model, batch, run->err);
         return VIDUR_BATCH_FAILED;
     }
     if (pipeline->in_flight == 0)
         vidur_account_active(server->replica.account, server->replica.now_s);
-    vidur_pipeline_admit(pipeline);
+    const int32_t slot = vidur_pipeline_admit(pipeline);
     batch->seen.id = run->next_batch_id++;
     mark_renewable(server, batch);
     if (starts)
@@ -51,10 +52,45 @@ int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
     return slot;
 }
 
+int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
+                             bool starts)
+{
+    struct vidur_live_batch *batch = choose_batch(server);
+    if (!batch) {
+        /* What its plans had reserved is free now. */
+        if (server->pipeline.in_flight == 0 && server->to_load_head != VIDUR_NO_REQUEST)
+            vidur_transfers_start(run, server);
+        return VIDUR_NO_BATCH;
+    }
+    server->pool->step_ops->time(server->pool->step_model, &server->replica, batch);
+    return admit_batch(run, server, batch, starts);
+}
+
+int vidur_run_form_ranks(struct vidur_run *run, struct vidur_server *server,
+                         bool starts)
+{
+    const struct vidur_pool_model *pool = server->pool;
+    struct vidur_rank_batch *ranks = run->rank_batches;
+    bool any = false;
+    for (int32_t r = 0; r < server->num_ranks; r++) {
+        struct vidur_server *rank = vidur_server_rank(server, r);
+        ranks[r] = (struct vidur_rank_batch){&rank->replica, choose_batch(rank)};
+        any |= ranks[r].batch != NULL;
+    }
+    if (!any)
+        return 0;
+    pool->step_ops->time_ranks(pool->step_model, ranks, server->num_ranks);
+    for (int32_t r = 0; r < server->num_ranks; r++)
+        if (ranks[r].batch && admit_batch(run, vidur_server_rank(server, r),
+                                          ranks[r].batch, starts) == VIDUR_BATCH_FAILED)
+            return -1;
+    return 1;
+}
+
 static int64_t num_completed(const struct vidur_run *run)
 {
     int64_t count = 0;
-    for (int32_t i = 0; i < run->num_servers; i++)
+    for (int32_t i = 0; i < run->num_ranks; i++)
         count += run->servers[i].replica.account->num_completed;
     return count;
 }
@@ -136,13 +172,25 @@ int32_t vidur_run_take_sent(struct vidur_run *run)
     return request;
 }
 
+static struct vidur_server *emptiest_rank(struct vidur_server *server)
+{
+    struct vidur_server *best = server;
+    for (int32_t r = 1; r < server->num_ranks; r++) {
+        struct vidur_server *rank = vidur_server_rank(server, r);
+        if (vidur_account_present(&rank->replica) <
+            vidur_account_present(&best->replica))
+            best = rank;
+    }
+    return best;
+}
+
 void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server)
 {
     struct vidur_front_end *front = &server->front_end;
     const int32_t request = front->head;
     front->head = run->requests.next[request];
     server->replica.num_coming--;
-    vidur_queue_push_back(&server->replica, request);
+    vidur_queue_push_back(&emptiest_rank(server)->replica, request);
     run->num_arrived++;
 }
 
@@ -222,10 +270,10 @@ void vidur_run_close(struct vidur_run *run)
 {
     settle_arrivals(run);
     run->ended_at_s = 0;
-    for (int32_t i = 0; i < run->num_servers; i++)
+    for (int32_t i = 0; i < run->num_ranks; i++)
         run->ended_at_s = fmax(run->ended_at_s, run->servers[i].ended_at_s);
     if (run->time_limited)
         run->ended_at_s = run->limit_s;
-    for (int32_t i = 0; i < run->num_servers; i++)
+    for (int32_t i = 0; i < run->num_ranks; i++)
         close_server(run, &run->servers[i]);
 }

@@ -31,7 +31,7 @@ struct vidur_front_end {
 };
 
 struct vidur_server {
-    struct vidur_replica replica;
+    struct vidur_replica replica; /* of ranks in data parallel the first */
     struct vidur_pipeline pipeline;
     struct vidur_front_end front_end;
     const struct vidur_pool_model *pool;
@@ -40,7 +40,24 @@ struct vidur_server {
     int32_t to_load_head, to_load_tail; /* requests from another pool that wait until
                                            it can load them, linked by `next` */
     double woken_at_s; /* it is to be asked for a batch then; infinity: no need */
+    /* Ranks, this one included, each with a scheduler, queue and blocks of its own.
+     * They form, start and end their batches together. */
+    int32_t num_ranks;
+    struct vidur_server *other_ranks; /* [num_ranks - 1] */
 };
+
+static inline struct vidur_server *vidur_server_rank(struct vidur_server *server,
+                                                     int32_t rank)
+{
+    return rank == 0 ? server : &server->other_ranks[rank - 1];
+}
+
+/* Something happened at its ranks until then. */
+static inline void vidur_server_set_ended(struct vidur_server *server, double time_s)
+{
+    for (int32_t r = 0; r < server->num_ranks; r++)
+        vidur_server_rank(server, r)->ended_at_s = time_s;
+}
 
 /* Servers that a router chooses among. */
 struct vidur_route {
@@ -66,6 +83,8 @@ struct vidur_run {
     struct vidur_request_table requests;
     struct vidur_server *servers;
     int32_t num_servers;
+    int32_t num_ranks; /* of all of them: the other ranks stand behind the servers */
+    struct vidur_rank_batch *rank_batches; /* [most ranks] of the step being formed */
     const struct vidur_replica **replicas; /* the servers', for the routers */
     struct vidur_route entry;              /* of requests that arrive */
     struct vidur_route onward; /* of those that depart; num_servers 0: none does */
@@ -115,6 +134,21 @@ static inline int64_t vidur_arrival_id(const struct vidur_arrivals *arrivals,
 int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
                              bool starts);
 
+/* The same with all ranks of a server, none of which has a batch in flight: 1 where
+ * some have one now, 0 where none has, -1: an error. */
+int vidur_run_form_ranks(struct vidur_run *run, struct vidur_server *server,
+                         bool starts);
+
+/* The batch of a rank that is at work, or NULL; `slot` where there is one rank. */
+static inline struct vidur_live_batch *
+vidur_rank_batch_at_work(struct vidur_server *server, int32_t rank, int32_t slot)
+{
+    struct vidur_pipeline *pipeline = &vidur_server_rank(server, rank)->pipeline;
+    if (server->num_ranks == 1)
+        return &pipeline->batches[slot];
+    return pipeline->in_flight > 0 ? pipeline->batches : NULL;
+}
+
 /* The last stage ended: bookkeeping, scheduler, slot. What departs with it, or can be
  * loaded now, is the driver's: vidur_transfers_depart, vidur_transfers_start. */
 void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
@@ -137,7 +171,8 @@ static inline double vidur_run_next_seen_s(const struct vidur_run *run,
 /* The next of what is sent arrives: its id. */
 int32_t vidur_run_take_sent(struct vidur_run *run);
 
-/* Moves it to the scheduler's queue. */
+/* Moves it to the scheduler's queue; of ranks, to that of the one with the fewest
+ * requests, the first among equals. */
 void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server);
 
 /* When the request, the next to arrive, does: infinity while nobody knows, in a closed

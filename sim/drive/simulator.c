@@ -241,7 +241,7 @@ static void route_all(struct vidur_run *run, int32_t *ids, int32_t *first)
 static double latest_s(const struct vidur_run *run)
 {
     double latest = 0;
-    for (int32_t i = 0; i < run->num_servers; i++)
+    for (int32_t i = 0; i < run->num_ranks; i++)
         latest = fmax(latest, run->servers[i].ended_at_s);
     return latest;
 }

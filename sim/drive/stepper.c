@@ -163,19 +163,39 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     return lost;
 }
 
+/* The same of ranks in lockstep. */
+static int do_instant_of_ranks(struct vidur_walk *walk, double now_s, bool arrived)
+{
+    const bool ended = walk->ends_at_s == now_s;
+    if (ended) {
+        vidur_lockstep_end(walk);
+        pass_on(walk, now_s);
+    }
+    const bool lost = ends_run(walk, ended, now_s);
+    if (walk->ends_at_s == INFINITY && vidur_lockstep_begin(walk, arrived + ended) < 0)
+        return -1;
+    return lost;
+}
+
 /* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. `alone`,
  * here and below, is walk->alone, known where the code is compiled. */
 static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
-    const double ends_s =
-        alone ? walk->ends_at_s : vidur_flight_next_end_s(&server->pipeline);
+    const bool has_ranks = !alone && server->num_ranks > 1;
+    const double ends_s = alone || has_ranks
+                              ? walk->ends_at_s
+                              : vidur_flight_next_end_s(&server->pipeline);
+    if (has_ranks)
+        vidur_lockstep_set_now(walk, now_s);
     if (walk->takes_sent) /* behind all else that happens now */
         take_sent(walk, now_s, ends_s > now_s ? now_s : -1);
     const bool arrived = walk->next_arrival_s <= now_s && take_arrivals(walk, now_s);
     const int status = alone ? do_instant_alone(walk, now_s, arrived)
-                             : do_instant_in_pipeline(walk, now_s, arrived);
+                       : server->num_ranks > 1
+                           ? do_instant_of_ranks(walk, now_s, arrived)
+                           : do_instant_in_pipeline(walk, now_s, arrived);
     if (status || ++walk->num_instants % POLL_INSTANTS)
         return status;
     return vidur_run_poll(walk->run, server->replica.now_s);
@@ -185,6 +205,8 @@ static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
 static inline double next_instant_s(const struct vidur_walk *walk, bool alone)
 {
     const struct vidur_pipeline *pipeline = &walk->server->pipeline;
+    if (!alone && walk->server->num_ranks > 1)
+        return walk->ends_at_s < INFINITY ? walk->ends_at_s : walk->next_arrival_s;
     const double ends_s = alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
     return pipeline->in_flight < pipeline->num_slots
                ? fmin(ends_s, walk->next_arrival_s)
@@ -207,7 +229,7 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
             return 0;
         if (next > walk->run->limit_s) {
             walk->run->time_limited = true;
-            walk->server->ended_at_s = walk->run->limit_s;
+            vidur_server_set_ended(walk->server, walk->run->limit_s);
             take_last(walk, walk->run->limit_s);
             return 0;
         }
@@ -235,16 +257,16 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                                bool judges)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
-    const bool alone = vidur_pipeline_is_single(pipeline);
+    const bool single = vidur_pipeline_is_single(pipeline);
     const struct vidur_pool_model *pool = server->pool;
     struct vidur_walk walk = {
         .run = run,
         .server = server,
         .takes_sent = judges && run->sending.is_active,
         .judges = judges,
-        .alone = alone,
+        .alone = single && server->num_ranks == 1,
         .ends_at_s = INFINITY,
-        .can_skip = alone && pool->ops->repeats && server->replica.grouping,
+        .can_skip = single && pool->ops->repeats && server->replica.grouping,
         .can_renew = pipeline->num_stages > 1 &&
                      pipeline->num_slots == pipeline->num_stages &&
                      pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
@@ -292,16 +314,17 @@ static void take_all(struct vidur_walk *walks, int32_t count, double now_s)
     for (int32_t i = 0; i < count; i++)
         while (walks[i].next_arrival_s <= now_s) {
             struct vidur_server *server = walks[i].server;
-            server->ended_at_s = fmax(server->ended_at_s, walks[i].next_arrival_s);
+            vidur_server_set_ended(server,
+                                   fmax(server->ended_at_s, walks[i].next_arrival_s));
             take_arrivals(&walks[i], walks[i].next_arrival_s);
         }
 }
 
 static bool any_busy(const struct vidur_run *run)
 {
-    for (int32_t s = 0; s < run->num_servers; s++)
+    for (int32_t s = 0; s < run->num_ranks; s++)
         if (run->servers[s].pipeline.in_flight > 0 ||
-            run->walks[s].next_arrival_s < INFINITY)
+            (s < run->num_servers && run->walks[s].next_arrival_s < INFINITY))
             return true;
     return false;
 }

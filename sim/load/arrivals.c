@@ -2,9 +2,10 @@
 
 #include "base/policy.h"
 #include "base/yaml.h"
-#include "load/trace.h"
+#include "load/trace_format.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,9 +105,12 @@ static int closed_loop_check(const struct vidur_arrivals_config *config,
 
 /* ---- Trace: differences between the times of a file ---- */
 
+#define DEFAULT_COLUMN "arrived_at"
+
 static const struct vidur_yaml_field trace_fields[] = {
     {KEY(type, STRING)},
     {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
+    {VIDUR_YAML_KEYS(struct vidur_arrivals_config, trace, vidur_trace_option_fields)},
     {KEY(column, STRING), .flags = VIDUR_YAML_FILLED},
     {"start_time", VIDUR_YAML_DOUBLE, VIDUR_YAML_MIN,
      VIDUR_YAML_AT(struct vidur_arrivals_config, start_time_s), .min = 0},
@@ -121,8 +125,8 @@ static int trace_check(const struct vidur_arrivals_config *config,
 {
     if (!config->file[0])
         return vidur_fail(err, VIDUR_EINVAL,
-                          "workload.arrivals.file: missing; a CSV file with a column "
-                          "of times");
+                          "workload.arrivals.file: missing; a log of requests, such as "
+                          "a CSV file with a column of times");
     if (config->end_time_s > 0 && config->end_time_s <= config->start_time_s)
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload.arrivals.end_time: %g is not after start_time %g; "
@@ -132,7 +136,7 @@ static int trace_check(const struct vidur_arrivals_config *config,
 }
 
 static int trace_gaps(const struct vidur_arrivals_config *config,
-                      const struct vidur_trace *trace, double **gaps, int64_t *count,
+                      const struct vidur_trace *trace, struct vidur_loaded_gaps *out,
                       struct vidur_error *err)
 {
     int64_t first = 0;
@@ -148,27 +152,36 @@ static int trace_gaps(const struct vidur_arrivals_config *config,
                           "more are needed to have gaps",
                           config->file, (long long)(end - first), config->start_time_s,
                           config->end_time_s);
-    *count = end - first - 1;
-    *gaps = malloc((size_t)*count * sizeof **gaps);
-    if (!*gaps)
+    *out = (struct vidur_loaded_gaps){
+        .gaps = malloc((size_t)(end - first) * sizeof *out->gaps),
+        .count = end - first - 1,
+        .num_failed = trace->num_failed,
+        .num_unsorted = trace->num_unsorted};
+    if (!out->gaps)
         return vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", config->file);
     double scale = config->time_scale_factor;
-    for (int64_t i = 0; i < *count; i++) /* scaled, then subtracted */
-        (*gaps)[i] =
+    for (int64_t i = 0; i < out->count; i++) /* scaled, then subtracted */
+        out->gaps[i] =
             trace->time_s[first + i + 1] * scale - trace->time_s[first + i] * scale;
     return 0;
 }
 
-static int trace_load(const struct vidur_arrivals_config *config, double **gaps,
-                      int64_t *count, struct vidur_error *err)
+static int trace_load(const struct vidur_arrivals_config *config,
+                      struct vidur_loaded_gaps *out, struct vidur_error *err)
 {
     struct vidur_trace trace;
+    struct vidur_trace_options options = config->trace;
+    if (!options.format[0] && strcmp(config->column, DEFAULT_COLUMN) != 0)
+        snprintf(options.format, sizeof options.format, "%s", vidur_trace_vidur.name);
+    if (strcmp(options.format, vidur_trace_vidur.name) == 0)
+        snprintf(options.columns.arrived_at, sizeof options.columns.arrived_at, "%s",
+                 config->column);
     int status =
-        vidur_trace_open(&trace, config->file, config->column, VIDUR_TRACE_TIMES, err);
+        vidur_trace_open(&trace, config->file, &options, VIDUR_TRACE_TIMES, err);
     if (status)
         vidur_trace_fail("workload.arrivals.file", err);
     else
-        status = trace_gaps(config, &trace, gaps, count, err);
+        status = trace_gaps(config, &trace, out, err);
     vidur_trace_close(&trace);
     return status;
 }
@@ -221,7 +234,7 @@ const struct vidur_arrivals_policy *vidur_arrivals_find(const char *name)
 bool vidur_arrivals_have_rate(const struct vidur_arrivals_config *config)
 {
     const struct vidur_arrivals_policy *policy = vidur_arrivals_find(config->type);
-    return policy && policy->has_rate;
+    return policy && (policy->has_rate || policy->load);
 }
 
 int vidur_arrivals_check(const struct vidur_arrivals_config *config,

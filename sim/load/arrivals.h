@@ -7,6 +7,12 @@
 
 struct vidur_yaml_field;
 
+struct vidur_loaded_gaps {
+    double *gaps; /* on the heap */
+    int64_t count;
+    int64_t num_failed, num_unsorted; /* see struct vidur_trace */
+};
+
 /*
  * Arrival processes: the seconds between requests. Each is one entry of the table in
  * arrivals.c; to add one, add its functions and its entry.
@@ -28,9 +34,9 @@ struct vidur_arrivals_policy {
                    struct vidur_draws *draws);
     /* The gap in seconds at config->qps; NULL: as drawn or loaded. */
     double (*gap)(const struct vidur_arrivals_config *config, double drawn);
-    /* All gaps, on the heap; NULL: endless. */
-    int (*load)(const struct vidur_arrivals_config *config, double **gaps,
-                int64_t *count, struct vidur_error *err);
+    /* Gaps of a file; NULL: endless. */
+    int (*load)(const struct vidur_arrivals_config *config,
+                struct vidur_loaded_gaps *out, struct vidur_error *err);
 };
 
 /* NULL if there is none of that name. */

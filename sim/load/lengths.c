@@ -182,6 +182,7 @@ static int zipf_draw(struct vidur_lengths *lengths, struct vidur_tokens *tokens,
 static const struct vidur_yaml_field trace_fields[] = {
     {KEY(type, STRING)},
     {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
+    {VIDUR_YAML_KEYS(struct vidur_lengths_config, trace, vidur_trace_option_fields)},
     {KEY(prefill_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {KEY(decode_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {0},
@@ -193,8 +194,9 @@ static int trace_check(const struct vidur_lengths_config *config, int max_tokens
     (void)max_tokens;
     if (!config->file[0])
         return vidur_fail(err, VIDUR_EINVAL,
-                          "workload.lengths.file: missing; a CSV file with columns "
-                          "num_prefill_tokens and num_decode_tokens");
+                          "workload.lengths.file: missing; a log of requests, such as "
+                          "a CSV file with columns num_prefill_tokens and "
+                          "num_decode_tokens");
     return 0;
 }
 
@@ -222,11 +224,9 @@ static void shuffle(struct vidur_lengths *lengths)
 static int trace_open(struct vidur_lengths *lengths, struct vidur_error *err)
 {
     struct vidur_trace *trace = &lengths->trace;
-    if (vidur_trace_open(trace, lengths->config->file, NULL, VIDUR_TRACE_LENGTHS, err))
+    if (vidur_trace_open(trace, lengths->config->file, &lengths->config->trace,
+                         VIDUR_TRACE_LENGTHS, err))
         return vidur_trace_fail("workload.lengths.file", err);
-    if (trace->num_rows > INT32_MAX)
-        return vidur_fail(err, VIDUR_EINVAL, "%s: more than %d rows",
-                          lengths->config->file, INT32_MAX);
     lengths->order = malloc((size_t)trace->num_rows * sizeof *lengths->order);
     if (!lengths->order)
         return vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory",

@@ -58,6 +58,14 @@ int vidur_shared_prefix_check(const struct vidur_shared_prefix_config *config,
     return check_lengths(config, max_tokens, err);
 }
 
+void vidur_shared_prefix_unscaled(struct vidur_shared_prefix_config *config,
+                                  int64_t num_requests)
+{
+    config->num_stages = 1;
+    config->stages[0] =
+        (struct vidur_load_stage){.rate_qps = 1, .duration_s = (double)num_requests};
+}
+
 void vidur_shared_prefix_stages(const struct vidur_shared_prefix_config *config,
                                 struct vidur_load_stages *stages)
 {

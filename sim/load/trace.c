@@ -1,54 +1,69 @@
 #include "load/trace.h"
 
+#include "load/trace_format.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { COLUMN_PREFILL, COLUMN_DECODE };
-
-static void want(struct vidur_trace *trace, const char *name, enum vidur_csv_type type)
+static int check_content(const struct vidur_trace *trace, struct vidur_error *err)
 {
-    trace->columns[trace->num_columns++] =
-        (struct vidur_csv_column){name, type, VIDUR_CSV_NOT_NEGATIVE};
-}
-
-static int check_order(const struct vidur_trace *trace, int column,
-                       struct vidur_error *err)
-{
-    for (int64_t i = 1; i < trace->num_rows; i++)
-        if (trace->time_s[i] < trace->time_s[i - 1])
-            return vidur_csv_fail(trace->csv, i, column, err,
-                                  "%.17g comes after %.17g; sort the rows by time",
-                                  trace->time_s[i], trace->time_s[i - 1]);
+    const bool all = trace->wanted & VIDUR_TRACE_ALL;
+    if (trace->num_rows == 0 && trace->num_failed > 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: all %lld requests failed or have no output; a trace "
+                          "needs one that was served",
+                          trace->path, (long long)trace->num_failed);
+    if (trace->num_rows == 0)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: no rows below the header; a trace has a row per request",
+                          trace->path);
+    if (!all && (trace->wanted & VIDUR_TRACE_TIMES) && !trace->time_s)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "%s: no times of arrival (format %s); use it for lengths: "
+                          "{type: trace, file: ...} beside arrivals with a rate",
+                          trace->path, trace->format->name);
     return 0;
 }
 
 int vidur_trace_open(struct vidur_trace *trace, const char *path,
-                     const char *time_column, unsigned wanted, struct vidur_error *err)
+                     const struct vidur_trace_options *options, unsigned wanted,
+                     struct vidur_error *err)
 {
     memset(trace, 0, sizeof *trace);
-    if (wanted & VIDUR_TRACE_LENGTHS) {
-        want(trace, "num_prefill_tokens", VIDUR_CSV_INT64);
-        want(trace, "num_decode_tokens", VIDUR_CSV_INT64);
-    }
-    int time = trace->num_columns;
-    if (wanted & VIDUR_TRACE_TIMES)
-        want(trace, time_column, VIDUR_CSV_DOUBLE);
-    const struct vidur_csv_schema schema = {trace->columns, trace->num_columns, false};
-    trace->csv = vidur_csv_read(path, &schema, err);
-    if (!trace->csv)
+    trace->options = options;
+    trace->wanted = wanted;
+    trace->block_tokens =
+        options->block_tokens > 0 ? options->block_tokens : VIDUR_TRACE_BLOCK_TOKENS;
+    trace->path = strdup(path);
+    if (!trace->path)
+        return vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
+    if (vidur_trace_format_of(path, options, &trace->format, err))
         return -1;
-    trace->num_rows = vidur_csv_rows(trace->csv);
-    if (trace->num_rows == 0)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "%s: no rows below the header; a trace has a row per request",
-                          path);
-    if (wanted & VIDUR_TRACE_LENGTHS) {
-        trace->prefill_tokens = vidur_csv_int64s(trace->csv, COLUMN_PREFILL);
-        trace->decode_tokens = vidur_csv_int64s(trace->csv, COLUMN_DECODE);
+    trace->time_column = trace->format->time_column;
+    trace->prompt_column = trace->format->prompt_column;
+    trace->output_column = trace->format->output_column;
+    if (trace->format->read(trace, err) || check_content(trace, err) ||
+        vidur_trace_finish(trace, err))
+        return -1;
+    trace->options = NULL;
+    return 0;
+}
+
+int64_t vidur_trace_longest(const char *path, const struct vidur_trace_options *options,
+                            struct vidur_error *err)
+{
+    struct vidur_trace trace;
+    int64_t longest = 2; /* the least that a workload takes */
+    if (vidur_trace_open(&trace, path, options, VIDUR_TRACE_LENGTHS, err))
+        longest = 0;
+    for (int64_t i = 0; longest > 0 && i < trace.num_rows; i++) {
+        const int64_t sum = (int64_t)trace.prompt_tokens[i] + trace.output_tokens[i];
+        longest = sum > longest ? sum : longest;
     }
-    if (!(wanted & VIDUR_TRACE_TIMES))
-        return 0;
-    trace->time_s = vidur_csv_doubles(trace->csv, time);
-    return check_order(trace, time, err);
+    vidur_trace_close(&trace);
+    return longest;
 }
 
 int vidur_trace_fail(const char *key, struct vidur_error *err)
@@ -58,8 +73,30 @@ int vidur_trace_fail(const char *key, struct vidur_error *err)
 
 void vidur_trace_close(struct vidur_trace *trace)
 {
-    vidur_csv_free(trace->csv);
+    vidur_intern_fini(&trace->session_names);
+    vidur_intern_fini(&trace->block_names);
+    free(trace->path);
+    free(trace->time_s);
+    free(trace->prompt_tokens);
+    free(trace->output_tokens);
+    free(trace->line);
+    free(trace->session);
+    free(trace->first_block);
+    free(trace->blocks);
     memset(trace, 0, sizeof *trace);
+}
+
+int vidur_trace_row_fail(const struct vidur_trace *trace, int64_t row,
+                         const char *column, struct vidur_error *err, const char *fmt,
+                         ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return vidur_fail(err, VIDUR_EINVAL, "%s:%d: %s: %s", trace->path,
+                      (int)trace->line[row], column, text);
 }
 
 int vidur_trace_scale_tokens(const struct vidur_trace *trace, int64_t row,
@@ -67,12 +104,12 @@ int vidur_trace_scale_tokens(const struct vidur_trace *trace, int64_t row,
                              struct vidur_error *err)
 {
     for (int i = 0; i < 2; i++) {
-        const int64_t *column = i == 0 ? trace->prefill_tokens : trace->decode_tokens;
+        const int32_t *column = i == 0 ? trace->prompt_tokens : trace->output_tokens;
         double scaled = (double)column[row] * factor[i];
         if (!(scaled <= INT32_MAX))
-            return vidur_csv_fail(trace->csv, row,
-                                  i == 0 ? COLUMN_PREFILL : COLUMN_DECODE, err,
-                                  "%.17g tokens; at most %d", scaled, INT32_MAX);
+            return vidur_trace_row_fail(
+                trace, row, i == 0 ? trace->prompt_column : trace->output_column, err,
+                "%.17g tokens; at most %d", scaled, INT32_MAX);
         tokens[i] = (int64_t)scaled;
     }
     return 0;

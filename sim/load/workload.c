@@ -1,34 +1,11 @@
-#include <vidur/workload.h>
-
 #include "base/yaml.h"
-#include "load/arrivals.h"
-#include "load/lengths.h"
 #include "load/mix.h"
-#include "load/sessions.h"
-#include "load/trace.h"
+#include "load/workload_state.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct vidur_workload_state {
-    struct vidur_workload_config config;          /* as created, qps as offered now */
-    const struct vidur_arrivals_policy *arrivals; /* NULL: replay */
-    struct vidur_mt19937 reference;
-    struct vidur_lengths lengths; /* open while drawing */
-    struct vidur_mix *mix;        /* likewise, instead; NULL: none */
-    struct vidur_draws draws;     /* of the gaps */
-    int64_t capacity;
-    double *gaps; /* as drawn, before the rate scales them */
-    double *arrived_at_s;
-    int32_t *prefill;
-    int32_t *decode;
-    bool *is_cut;
-    uint8_t *class_of; /* of a mix */
-    int32_t *prompt;   /* shared_prefix: of each request */
-    struct vidur_session_table sessions;
-};
 
 /* A workload and its state in one piece. */
 struct whole {
@@ -38,7 +15,7 @@ struct whole {
 
 /* ---- Arrays ---- */
 
-static int resize(void **array, int64_t count, size_t size, struct vidur_error *err)
+int workload_resize(void **array, int64_t count, size_t size, struct vidur_error *err)
 {
     void *more = realloc(*array, (size_t)count * size);
     if (!more)
@@ -49,20 +26,20 @@ static int resize(void **array, int64_t count, size_t size, struct vidur_error *
     return 0;
 }
 
-static int reserve(struct vidur_workload *workload, int64_t count,
-                   struct vidur_error *err)
+int workload_reserve(struct vidur_workload *workload, int64_t count,
+                     struct vidur_error *err)
 {
     struct vidur_workload_state *state = workload->state;
     if (count <= state->capacity)
         return 0;
-    if (resize((void **)&state->gaps, count, sizeof *state->gaps, err) ||
-        resize((void **)&state->arrived_at_s, count, sizeof *state->arrived_at_s,
-               err) ||
-        resize((void **)&state->prefill, count, sizeof *state->prefill, err) ||
-        resize((void **)&state->decode, count, sizeof *state->decode, err) ||
-        resize((void **)&state->is_cut, count, sizeof *state->is_cut, err) ||
-        (workload->num_classes > 0 &&
-         resize((void **)&state->class_of, count, sizeof *state->class_of, err)))
+    if (workload_resize((void **)&state->gaps, count, sizeof *state->gaps, err) ||
+        workload_resize((void **)&state->arrived_at_s, count,
+                        sizeof *state->arrived_at_s, err) ||
+        workload_resize((void **)&state->prefill, count, sizeof *state->prefill, err) ||
+        workload_resize((void **)&state->decode, count, sizeof *state->decode, err) ||
+        workload_resize((void **)&state->is_cut, count, sizeof *state->is_cut, err) ||
+        (workload->num_classes > 0 && workload_resize((void **)&state->class_of, count,
+                                                      sizeof *state->class_of, err)))
         return -1;
     state->capacity = count;
     workload->arrived_at_s = state->arrived_at_s;
@@ -86,6 +63,8 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->class_of);
     free(state->prompt);
     vidur_session_table_free(&state->sessions);
+    free(state->first_block);
+    free(state->blocks);
     free(workload); /* the whole */
 }
 
@@ -118,7 +97,7 @@ static struct vidur_workload *allocate(const struct vidur_workload_config *confi
 
 /* ---- Synthetic: a gap, then its request's lengths, one by one ---- */
 
-static double gap_of(const struct vidur_workload_state *state, double drawn)
+double workload_gap_s(const struct vidur_workload_state *state, double drawn)
 {
     const struct vidur_arrivals_policy *arrivals = state->arrivals;
     return arrivals->gap ? arrivals->gap(&state->config.arrivals, drawn) : drawn;
@@ -150,14 +129,14 @@ static int draw_requests(struct vidur_workload *workload, int64_t available,
             break;
         if (available >= 0 && i == available)
             break;
-        if (i == state->capacity && reserve(workload, 2 * i + 64, err))
+        if (i == state->capacity && workload_reserve(workload, 2 * i + 64, err))
             return -1;
         if (available < 0)
             state->gaps[i] =
                 state->arrivals->draw
                     ? state->arrivals->draw(&config->arrivals, &state->draws)
                     : 0;
-        now_s += gap_of(state, state->gaps[i]);
+        now_s += workload_gap_s(state, state->gaps[i]);
         state->arrived_at_s[i] = now_s;
         if (draw_lengths(workload, i, err))
             return -1;
@@ -174,12 +153,15 @@ static int load_gaps(struct vidur_workload *workload, int64_t *available,
 {
     struct vidur_workload_state *state = workload->state;
     const struct vidur_workload_config *config = &state->config;
-    double *gaps = NULL;
+    struct vidur_loaded_gaps loaded = {0};
     *available = -1;
     if (!state->arrivals->load)
         return 0;
-    if (state->arrivals->load(&config->arrivals, &gaps, available, err))
+    if (state->arrivals->load(&config->arrivals, &loaded, err))
         return -1;
+    *available = loaded.count;
+    workload->num_failed += loaded.num_failed;
+    workload->num_unsorted += loaded.num_unsorted;
     int status = 0;
     if (config->num_requests > *available)
         status =
@@ -188,10 +170,10 @@ static int load_gaps(struct vidur_workload *workload, int64_t *available,
                        (long long)config->num_requests, config->arrivals.file,
                        (long long)*available);
     else
-        status = reserve(workload, *available, err);
+        status = workload_reserve(workload, *available, err);
     if (status == 0)
-        memcpy(state->gaps, gaps, (size_t)*available * sizeof *gaps);
-    free(gaps);
+        memcpy(state->gaps, loaded.gaps, (size_t)*available * sizeof *loaded.gaps);
+    free(loaded.gaps);
     return status;
 }
 
@@ -222,81 +204,21 @@ static int create_synthetic(struct vidur_workload *workload, struct vidur_error 
     state->draws.reference = reference ? &state->reference : NULL;
     vidur_rng_init(&state->draws.own, config->seed, vidur_rng_stream("arrivals", 0));
     int status = open_lengths(state, err);
+    workload->num_failed = state->lengths.trace.num_failed;
+    workload->characters_per_token = state->lengths.trace.characters_per_token;
     if (status == 0)
         status = load_gaps(workload, &available, err);
     if (status == 0 && config->num_requests > 0)
-        status = reserve(workload, config->num_requests, err);
+        status = workload_reserve(workload, config->num_requests, err);
     if (status == 0)
         status = draw_requests(workload, available, err);
+    if (state->arrivals->has_rate)
+        state->scaling = SCALE_GAPS;
+    if (status == 0 && state->arrivals->load)
+        workload_record(workload);
     if (state->arrivals->is_closed)
         workload->concurrency = config->arrivals.concurrency;
     close_lengths(state);
-    return status;
-}
-
-/* ---- Replay ---- */
-
-static int replay_row(struct vidur_workload *workload, const struct vidur_trace *trace,
-                      int64_t row, struct vidur_error *err)
-{
-    struct vidur_workload_state *state = workload->state;
-    const struct vidur_workload_config *config = &state->config;
-    const double factors[2] = {config->prefill_scale_factor,
-                               config->decode_scale_factor};
-    int64_t tokens[2];
-    if (vidur_trace_scale_tokens(trace, row, factors, tokens, err))
-        return -1;
-    for (int i = 0; i < 2; i++)
-        if (tokens[i] < 1)
-            tokens[i] = 1;
-    state->is_cut[row] = tokens[0] + tokens[1] > config->max_tokens;
-    if (state->is_cut[row]) /* the prompt gives way */
-        tokens[0] = config->max_tokens - tokens[1];
-    if (tokens[0] < 1)
-        return vidur_csv_fail(trace->csv, row, 1, err,
-                              "%lld tokens leave no room for a prompt; "
-                              "workload.max_tokens is %d",
-                              (long long)tokens[1], config->max_tokens);
-    state->arrived_at_s[row] =
-        (trace->time_s[row] - workload->start_s) * config->time_scale_factor;
-    state->prefill[row] = (int32_t)tokens[0];
-    state->decode[row] = (int32_t)tokens[1];
-    return 0;
-}
-
-static int replay_rows(struct vidur_workload *workload, const struct vidur_trace *trace,
-                       struct vidur_error *err)
-{
-    const struct vidur_workload_config *config = &workload->state->config;
-    int64_t count = config->num_requests > 0 ? config->num_requests : trace->num_rows;
-    if (count > trace->num_rows)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "workload.num_requests: %lld; %s has %lld rows",
-                          (long long)count, config->file, (long long)trace->num_rows);
-    if (reserve(workload, count, err))
-        return -1;
-    workload->start_s = config->corrected ? trace->time_s[0] : 0;
-    for (int64_t i = 0; i < count; i++) {
-        if (replay_row(workload, trace, i, err))
-            return -1;
-        if (config->duration_s > 0 && workload->arrived_at_s[i] >= config->duration_s)
-            break;
-        workload->num_requests = i + 1;
-    }
-    return 0;
-}
-
-static int create_replay(struct vidur_workload *workload, struct vidur_error *err)
-{
-    const struct vidur_workload_config *config = &workload->state->config;
-    struct vidur_trace trace;
-    int status = vidur_trace_open(&trace, config->file, "arrived_at",
-                                  VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES, err);
-    if (status)
-        vidur_trace_fail("workload.file", err);
-    else
-        status = replay_rows(workload, &trace, err);
-    vidur_trace_close(&trace);
     return status;
 }
 
@@ -306,11 +228,14 @@ static int create_shared_prefix(struct vidur_workload *workload,
                                 struct vidur_error *err)
 {
     struct vidur_workload_state *state = workload->state;
-    const struct vidur_shared_prefix_config *config = &state->config.shared_prefix;
+    struct vidur_shared_prefix_config *config = &state->config.shared_prefix;
+    const bool scaled = config->num_stages == 0;
+    if (scaled)
+        vidur_shared_prefix_unscaled(config, state->config.num_requests);
     vidur_shared_prefix_stages(config, &workload->stages);
     const int64_t count = workload->stages.first_request[workload->stages.count];
-    if (reserve(workload, count, err) ||
-        resize((void **)&state->prompt, count, sizeof *state->prompt, err))
+    if (workload_reserve(workload, count, err) ||
+        workload_resize((void **)&state->prompt, count, sizeof *state->prompt, err))
         return -1;
     const struct vidur_shared_prefix_requests requests = {
         .arrived_at_s = state->arrived_at_s,
@@ -331,92 +256,28 @@ static int create_shared_prefix(struct vidur_workload *workload,
         if (state->is_cut[i])
             state->prefill[i] = longest;
     }
+    if (scaled) {
+        workload->stages = (struct vidur_load_stages){0};
+        state->scaling = SCALE_RECORDED;
+        memcpy(state->gaps, state->arrived_at_s, (size_t)count * sizeof *state->gaps);
+    }
     return 0;
-}
-
-/* ---- Sessions ---- */
-
-/* The next session, of which the workload's last requests may be missing. */
-static int add_session(struct vidur_workload *workload,
-                       const struct vidur_session_plan *plan, double start_s,
-                       struct vidur_error *err)
-{
-    struct vidur_workload_state *state = workload->state;
-    const struct vidur_workload_config *config = &state->config;
-    const int64_t first = workload->num_requests;
-    const int32_t session = state->sessions.num_sessions;
-    int64_t count = plan->count;
-    if (config->num_requests > 0 && count > config->num_requests - first)
-        count = config->num_requests - first;
-    if (first + count > state->capacity &&
-        reserve(workload, 2 * (first + count) + 64, err))
-        return -1;
-    for (int64_t i = 0; i < count; i++) {
-        const struct vidur_session_request *request = &plan->requests[i];
-        state->arrived_at_s[first + i] = start_s;
-        state->prefill[first + i] = request->prefill_tokens;
-        state->decode[first + i] = request->decode_tokens;
-        state->is_cut[first + i] = request->is_cut;
-    }
-    workload->num_requests += count;
-    return vidur_session_table_add(&state->sessions, plan, count,
-                                   vidur_session_group(config, session), err);
-}
-
-static int draw_sessions(struct vidur_workload *workload,
-                         const struct vidur_session_rows *rows, struct vidur_error *err)
-{
-    struct vidur_workload_state *state = workload->state;
-    const struct vidur_workload_config *config = &state->config;
-    struct vidur_session_plan plan = {0};
-    double now_s = 0;
-    int status = 0;
-    for (int32_t i = 0; status == 0; i++) {
-        if (config->num_requests > 0 && workload->num_requests == config->num_requests)
-            break;
-        if (i == state->capacity)
-            status = reserve(workload, 2 * (int64_t)i + 64, err);
-        if (status)
-            break;
-        state->gaps[i] = state->arrivals->draw
-                             ? state->arrivals->draw(&config->arrivals, &state->draws)
-                             : 0;
-        now_s += gap_of(state, state->gaps[i]);
-        if (config->duration_s > 0 && now_s >= config->duration_s)
-            break;
-        status = vidur_session_plan_draw(&plan, config, rows, i, err);
-        if (status == 0)
-            status = add_session(workload, &plan, now_s, err);
-    }
-    free(plan.requests);
-    return status;
-}
-
-static int create_sessions(struct vidur_workload *workload, struct vidur_error *err)
-{
-    struct vidur_workload_state *state = workload->state;
-    const struct vidur_workload_config *config = &state->config;
-    const bool recorded = config->sessions.file[0] != 0;
-    struct vidur_session_rows rows = {0};
-    state->arrivals = vidur_arrivals_find(config->arrivals.type);
-    vidur_rng_init(&state->draws.own, config->seed, vidur_rng_stream("arrivals", 0));
-    if (recorded &&
-        vidur_session_rows_read(&rows, config->sessions.file, config->seed, err))
-        return -1;
-    const int status = draw_sessions(workload, recorded ? &rows : NULL, err);
-    vidur_session_rows_free(&rows);
-    if (state->arrivals->is_closed)
-        workload->concurrency = config->arrivals.concurrency;
-    if (status == 0 && workload->num_requests > 0)
-        workload->sessions =
-            vidur_session_table_view(&state->sessions, config, workload->num_requests);
-    return status;
 }
 
 /* ---- Requests that are cut ---- */
 
 /* More than this share of the requests is not cut unasked. */
 static const double tolerable_share = 0.01;
+
+int64_t vidur_workload_num_cut(const struct vidur_workload *workload, int64_t count)
+{
+    int64_t cut = 0;
+    if (count > workload->num_requests)
+        count = workload->num_requests;
+    for (int64_t i = 0; workload->is_cut && i < count; i++)
+        cut += workload->is_cut[i];
+    return cut;
+}
 
 static double cut_share(const struct vidur_workload *workload)
 {
@@ -459,12 +320,13 @@ int vidur_workload_create(struct vidur_workload **out,
     struct vidur_workload *workload = allocate(config, err);
     if (!workload)
         return -1;
-    int status =
-        config->type == VIDUR_WORKLOAD_TRACE_REPLAY ? create_replay(workload, err)
-        : config->type == VIDUR_WORKLOAD_SHARED_PREFIX
-            ? create_shared_prefix(workload, err)
-        : config->type == VIDUR_WORKLOAD_SESSIONS ? create_sessions(workload, err)
-                                                  : create_synthetic(workload, err);
+    int status = config->type == VIDUR_WORKLOAD_TRACE_REPLAY
+                     ? workload_replay(workload, err)
+                 : config->type == VIDUR_WORKLOAD_SHARED_PREFIX
+                     ? create_shared_prefix(workload, err)
+                 : config->type == VIDUR_WORKLOAD_SESSIONS
+                     ? workload_plan_sessions(workload, err)
+                     : create_synthetic(workload, err);
     if (status == 0 && workload->num_requests == 0)
         status = vidur_fail(err, VIDUR_EINVAL,
                             "workload.duration_s: no request arrives before %g s",
@@ -479,6 +341,25 @@ int vidur_workload_create(struct vidur_workload **out,
     return 0;
 }
 
+static int clone_blocks(struct vidur_workload *copy,
+                        const struct vidur_workload *workload, struct vidur_error *err)
+{
+    const struct vidur_workload_state *from = workload->state;
+    struct vidur_workload_state *to = copy->state;
+    const int64_t count = workload->num_requests + 1;
+    const int64_t num_blocks = from->first_block[workload->num_requests];
+    if (workload_resize((void **)&to->first_block, count, sizeof *to->first_block,
+                        err) ||
+        workload_resize((void **)&to->blocks, num_blocks, sizeof *to->blocks, err))
+        return -1;
+    memcpy(to->first_block, from->first_block, (size_t)count * sizeof *to->first_block);
+    memcpy(to->blocks, from->blocks, (size_t)num_blocks * sizeof *to->blocks);
+    copy->prompts = workload->prompts;
+    copy->prompts.first_block = to->first_block;
+    copy->prompts.blocks = to->blocks;
+    return 0;
+}
+
 int vidur_workload_clone(struct vidur_workload **out,
                          const struct vidur_workload *workload, struct vidur_error *err)
 {
@@ -488,7 +369,7 @@ int vidur_workload_clone(struct vidur_workload **out,
         return -1;
     struct vidur_workload_state *to = copy->state;
     size_t n = (size_t)workload->num_requests;
-    if (reserve(copy, workload->num_requests, err)) {
+    if (workload_reserve(copy, workload->num_requests, err)) {
         vidur_workload_destroy(copy);
         return -1;
     }
@@ -498,7 +379,11 @@ int vidur_workload_clone(struct vidur_workload **out,
     copy->num_cut = workload->num_cut;
     copy->concurrency = workload->concurrency;
     copy->start_s = workload->start_s;
-    if (from->arrivals) /* others have no gaps */
+    copy->num_failed = workload->num_failed;
+    copy->num_unsorted = workload->num_unsorted;
+    copy->characters_per_token = workload->characters_per_token;
+    to->scaling = from->scaling;
+    if (from->arrivals || from->scaling != UNSCALED) /* others have no gaps */
         memcpy(to->gaps, from->gaps, n * sizeof *to->gaps);
     memcpy(to->arrived_at_s, from->arrived_at_s, n * sizeof *to->arrived_at_s);
     memcpy(to->prefill, from->prefill, n * sizeof *to->prefill);
@@ -514,8 +399,8 @@ int vidur_workload_clone(struct vidur_workload **out,
     copy->sessions =
         vidur_session_table_view(&to->sessions, &to->config, copy->num_requests);
     if (from->prompt) {
-        if (resize((void **)&to->prompt, workload->num_requests, sizeof *to->prompt,
-                   err)) {
+        if (workload_resize((void **)&to->prompt, workload->num_requests,
+                            sizeof *to->prompt, err)) {
             vidur_workload_destroy(copy);
             return -1;
         }
@@ -523,14 +408,44 @@ int vidur_workload_clone(struct vidur_workload **out,
         copy->prompts = workload->prompts;
         copy->prompts.prompt = to->prompt;
     }
+    if (from->blocks && clone_blocks(copy, workload, err)) {
+        vidur_workload_destroy(copy);
+        return -1;
+    }
     *out = copy;
     return 0;
 }
 
 bool vidur_workload_has_rate(const struct vidur_workload *workload)
 {
-    const struct vidur_arrivals_policy *arrivals = workload->state->arrivals;
-    return arrivals && arrivals->has_rate;
+    return workload->state->scaling != UNSCALED;
+}
+
+/* Of sessions there is one gap each, before the first request. */
+static void scale_gaps(struct vidur_workload *workload, int64_t num_requests,
+                       double qps)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_sessions *sessions = &workload->sessions;
+    const bool by_session = sessions->count > 0;
+    double now_s = 0;
+    state->config.arrivals.qps =
+        by_session ? qps / sessions->requests_per_session : qps;
+    for (int64_t i = 0, gap = 0; i < num_requests; i++) {
+        if (!by_session || i == 0 || sessions->session[i] != sessions->session[i - 1])
+            now_s += workload_gap_s(state, state->gaps[gap++]);
+        state->arrived_at_s[i] = now_s;
+    }
+}
+
+static void scale_recorded(struct vidur_workload *workload, int64_t num_requests,
+                           double qps)
+{
+    struct vidur_workload_state *state = workload->state;
+    const double scale = workload_recorded_qps(workload, num_requests) / qps;
+    state->config.arrivals.qps = qps;
+    for (int64_t i = 0; i < num_requests; i++)
+        state->arrived_at_s[i] = state->gaps[i] * scale;
 }
 
 int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
@@ -541,8 +456,8 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
     if (!vidur_workload_has_rate(workload))
         return vidur_fail(
             err, VIDUR_EINVAL,
-            "workload.arrivals: these have no rate to set; use poisson or "
-            "gamma");
+            "workload.arrivals: these have no rate to set; use poisson, gamma or "
+            "recorded ones");
     if (state->config.duration_s > 0)
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload.duration_s: the number of requests would depend on "
@@ -552,16 +467,10 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
     if (num_requests < 1 || num_requests > workload->num_requests)
         return vidur_fail(err, VIDUR_EINVAL, "%lld requests of a workload of %lld",
                           (long long)num_requests, (long long)workload->num_requests);
-    const struct vidur_sessions *sessions = &workload->sessions;
-    const bool by_session = sessions->count > 0;
-    state->config.arrivals.qps =
-        by_session ? qps / sessions->requests_per_session : qps;
-    double now_s = 0;
-    for (int64_t i = 0, gap = 0; i < num_requests; i++) {
-        if (!by_session || i == 0 || sessions->session[i] != sessions->session[i - 1])
-            now_s += gap_of(state, state->gaps[gap++]);
-        state->arrived_at_s[i] = now_s;
-    }
+    if (state->scaling == SCALE_GAPS)
+        scale_gaps(workload, num_requests, qps);
+    else
+        scale_recorded(workload, num_requests, qps);
     *out = *workload;
     out->num_requests = num_requests;
     out->sessions =

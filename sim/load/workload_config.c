@@ -114,8 +114,13 @@ static int check_replay(const struct vidur_workload_config *config,
 {
     if (!config->file[0])
         return vidur_fail(err, VIDUR_EINVAL,
-                          "workload.file: missing; a CSV file with columns arrived_at, "
-                          "num_prefill_tokens and num_decode_tokens");
+                          "workload.file: missing; a log of requests, such as a CSV "
+                          "file with columns arrived_at, num_prefill_tokens and "
+                          "num_decode_tokens");
+    if (config->window.end_s > 0 && config->window.end_s <= config->window.start_s)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.time_window: end %g is not after start %g",
+                          config->window.end_s, config->window.start_s);
     if (check_extent(config, false, err))
         return -1;
     return check_reference(config, NULL, err);
@@ -124,7 +129,9 @@ static int check_replay(const struct vidur_workload_config *config,
 static int check_shared_prefix(const struct vidur_workload_config *config,
                                struct vidur_error *err)
 {
-    if (config->num_requests > 0 || config->duration_s > 0)
+    const bool scaled = config->shared_prefix.num_stages == 0 &&
+                        config->num_requests > 0 && !(config->duration_s > 0);
+    if (!scaled && (config->num_requests > 0 || config->duration_s > 0))
         return vidur_fail(
             err, VIDUR_EINVAL,
             "workload.%s: the stages of shared_prefix say how many requests "
@@ -134,7 +141,10 @@ static int check_shared_prefix(const struct vidur_workload_config *config,
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload.seeds: reference does not cover shared_prefix; use "
                           "own");
-    return vidur_shared_prefix_check(&config->shared_prefix, config->max_tokens, err);
+    struct vidur_shared_prefix_config prefix = config->shared_prefix;
+    if (scaled)
+        vidur_shared_prefix_unscaled(&prefix, config->num_requests);
+    return vidur_shared_prefix_check(&prefix, config->max_tokens, err);
 }
 
 /* `arrivals:` are those of sessions. */
@@ -245,10 +255,77 @@ static const struct vidur_yaml_field mix_fields[] = {
     {0},
 };
 
-static const struct vidur_yaml_field replay_fields[] = {
+#define WINDOW_KEY(key, kind, member)                                                  \
+    VIDUR_YAML_KEY(key, kind, struct vidur_trace_window, member)
+
+static const struct vidur_yaml_field time_window_fields[] = {
+    {WINDOW_KEY("start", DOUBLE, start_s), .flags = VIDUR_YAML_MIN, .min = 0},
+    {WINDOW_KEY("end", DOUBLE, end_s), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {0},
+};
+
+/* For enum vidur_trace_peak's values in order but for the first. */
+static const char *const peak_names[] = {"tokens", "requests", NULL};
+
+static int read_by(const struct vidur_yaml_node *node, void *out,
+                   struct vidur_error *err)
+{
+    const char *name = vidur_yaml_scalar(node);
+    for (int i = 0; name && peak_names[i]; i++)
+        if (strcmp(peak_names[i], name) == 0) {
+            *(enum vidur_trace_peak *)out =
+                (enum vidur_trace_peak)(VIDUR_TRACE_PEAK_TOKENS + i);
+            return 0;
+        }
+    return vidur_yaml_fail(node, err, "give tokens or requests");
+}
+
+static const struct vidur_yaml_field peak_fields[] = {
+    {WINDOW_KEY("window_s", DOUBLE, peak_s), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {WINDOW_KEY("by", CUSTOM, peak), .read = read_by},
+    {0},
+};
+
+/* busiest_hour, with a blank too, or {window_s: 600, by: requests} */
+static int read_peak(const struct vidur_yaml_node *node, void *out,
+                     struct vidur_error *err)
+{
+    struct vidur_trace_window *window = out;
+    const char *name = vidur_yaml_scalar(node);
+    window->peak = VIDUR_TRACE_PEAK_TOKENS;
+    window->peak_s = 3600;
+    if (name && strcmp(name, "busiest_hour") != 0 && strcmp(name, "busiest hour") != 0)
+        return vidur_yaml_fail(node, err,
+                               "'%.40s'; give busiest_hour or {window_s: 600, by: "
+                               "tokens}",
+                               name);
+    return name ? 0 : vidur_yaml_read(node, peak_fields, window, err);
+}
+
+/* What a search, whose loads are scales of time, has too. */
+static const struct vidur_yaml_field scaled_replay_fields[] = {
     {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
+    {VIDUR_YAML_KEYS(struct vidur_workload_config, trace, vidur_trace_option_fields)},
+    {.key = "time_window",
+     .type = VIDUR_YAML_MAPPING,
+     VIDUR_YAML_AT(struct vidur_workload_config, window),
+     .fields = time_window_fields},
+    {.key = "peak",
+     .type = VIDUR_YAML_CUSTOM,
+     VIDUR_YAML_AT(struct vidur_workload_config, window),
+     .read = read_peak},
     {KEY(prefill_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {KEY(decode_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {0},
+};
+
+const struct vidur_yaml_field *vidur_workload_replay_fields(void)
+{
+    return scaled_replay_fields;
+}
+
+static const struct vidur_yaml_field replay_fields[] = {
+    {.key = "", .type = VIDUR_YAML_PART, .part = vidur_workload_replay_fields},
     {KEY(time_scale_factor, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {0},
 };
@@ -327,7 +404,7 @@ static const struct vidur_yaml_field stage_arrivals_fields[] = {
     {0},
 };
 
-static const struct vidur_yaml_field shared_prefix_fields[] = {
+static const struct vidur_yaml_field scaled_prefix_fields[] = {
     {PREFIX_KEY(num_groups, INT), .flags = VIDUR_YAML_MIN, .min = 1},
     {PREFIX_KEY(num_prompts_per_group, INT), .flags = VIDUR_YAML_MIN, .min = 1},
     {PREFIX_KEY(system_prompt_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 0},
@@ -341,6 +418,16 @@ static const struct vidur_yaml_field shared_prefix_fields[] = {
      .type = VIDUR_YAML_MAPPING,
      VIDUR_YAML_AT(struct vidur_workload_config, shared_prefix),
      .fields = stage_arrivals_fields},
+    {0},
+};
+
+const struct vidur_yaml_field *vidur_workload_prefix_fields(void)
+{
+    return scaled_prefix_fields;
+}
+
+static const struct vidur_yaml_field shared_prefix_fields[] = {
+    {.key = "", .type = VIDUR_YAML_PART, .part = vidur_workload_prefix_fields},
     {.key = "stages",
      .type = VIDUR_YAML_ARRAY,
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,

@@ -4,12 +4,15 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "compare/compare.h"
+#include "load/trace_format.h"
 #include "program/simulation.h"
+#include "tell/describe_trace.h"
 
 #include <vidur/paths.h>
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PROGRAM "vidur-simulate"
 
@@ -34,6 +37,8 @@ static void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+#define DEFAULT_BLOCKS "1000,10000,100000"
+
 static const struct vidur_args_option options[] = {
     {"output", 'o', "DIR",
      "The folder for the files, made if it is missing; files of an earlier run are "
@@ -51,14 +56,27 @@ static const struct vidur_args_option options[] = {
      "Change these constants of the step model (eta, t0, c_ar, tokenise, t_api) to "
      "those with the least squared relative errors of TPOT and TTFT, and print them as "
      "YAML."},
+    {"describe", 0, "FILE",
+     "Instead, and without CONFIG.yaml: print what is in this log of requests, of any "
+     "format that workload.file may have (vidur-search --list formats): its format, "
+     "rows, rates over time, lengths, sessions, and the prefix hit rates that stores "
+     "of its prompt blocks would have. time_unit, columns, characters_per_token and "
+     "block_tokens of a workload are given by --set: --set time_unit=ms."},
+    {"format", 0, "NAME",
+     "With --describe: the log's format. Default: by its content."},
+    {"blocks", 0, "N,...",
+     "With --describe: sizes of these stores, in the log's blocks. "
+     "Default: " DEFAULT_BLOCKS "."},
 };
 
 static const char *const libraries[] = {VIDUR_HDF5, NULL};
 
 static const struct vidur_args_spec spec = {
     .program = PROGRAM,
-    .arguments = "CONFIG.yaml [-o DIR] [--set KEY.PATH=VALUE]... "
-                 "[--compare MEASURED.json [--experiments ID,...] [--fit NAME,...]]",
+    .arguments =
+        "CONFIG.yaml [-o DIR] [--set KEY.PATH=VALUE]... "
+        "[--compare MEASURED.json [--experiments ID,...] [--fit NAME,...]], or "
+        "--describe FILE [--format NAME] [--blocks N,...]",
     .summary =
         "Simulates one deployment of a large language model at one load: requests "
         "arrive, a router gives them to replicas, a scheduler forms batches, and each "
@@ -80,7 +98,7 @@ static const struct vidur_args_spec spec = {
     .options = options,
     .num_options = sizeof options / sizeof options[0],
     .takes_set = true,
-    .min_positional = 1,
+    .min_positional = 0, /* check_options */
     .max_positional = 1,
     .libraries = libraries,
     .examples =
@@ -89,7 +107,7 @@ static const struct vidur_args_spec spec = {
          "--set workload.arrivals.qps=4 --set output.chrome_trace=true",
          "vidur-simulate configs/simulate-vllm-v1-h100.yaml --compare measured.json "
          "--fit eta,t_api -o out",
-         NULL},
+         "vidur-simulate --describe requests.jsonl.gz --blocks 1000,20000", NULL},
 };
 
 static void print_log(void *context, enum vidur_log_level level, const char *text)
@@ -275,16 +293,55 @@ static int compare(const struct vidur_args *args)
     return status;
 }
 
-/* Options that go with --compare alone. */
+/* ---- What is in a log ---- */
+
+static int describe(const struct vidur_args *args)
+{
+    struct vidur_trace_question question = {.path = vidur_args_value(args, "describe")};
+    struct vidur_error err = {0};
+    struct vidur_text text = {0};
+    const char *blocks = vidur_args_value(args, "blocks");
+    int status = vidur_trace_options_set(&question.options, args->sets, args->num_sets,
+                                         vidur_args_value(args, "format"), &err);
+    if (status == 0)
+        status =
+            vidur_trace_read_stores(blocks ? blocks : DEFAULT_BLOCKS, &question, &err);
+    if (status == 0)
+        status = vidur_trace_describe(&question, &text, &err);
+    if (status == 0)
+        fputs(text.data, stdout);
+    free(text.data);
+    return status ? report(&err, BAD_INPUT) : flush();
+}
+
+/* Options that go with another one alone, and the configuration, which one does
+ * without. */
 static int check_options(const struct vidur_args *args)
 {
-    static const char *const names[] = {"experiments", "fit"};
-    for (int i = 0; i < 2; i++)
-        if (vidur_args_given(args, names[i]) && !vidur_args_given(args, "compare")) {
-            fprintf(stderr, PROGRAM ": --%s: goes with --compare MEASURED.json\n",
-                    names[i]);
+    static const struct {
+        const char *name, *with, *example;
+    } pairs[] = {{"experiments", "compare", "--compare MEASURED.json"},
+                 {"fit", "compare", "--compare MEASURED.json"},
+                 {"blocks", "describe", "--describe FILE"},
+                 {"format", "describe", "--describe FILE"}};
+    const bool describes = vidur_args_given(args, "describe");
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (vidur_args_given(args, pairs[i].name) &&
+            !vidur_args_given(args, pairs[i].with)) {
+            fprintf(stderr, PROGRAM ": --%s: goes with %s\n", pairs[i].name,
+                    pairs[i].example);
             return BAD_INPUT;
         }
+    if (describes && args->num_positional > 0) {
+        fprintf(stderr, PROGRAM ": --describe: takes no configuration; leave out %s\n",
+                args->positional[0]);
+        return BAD_INPUT;
+    }
+    if (!describes && args->num_positional == 0) {
+        fprintf(stderr, PROGRAM ": arguments are missing: " PROGRAM " %s\n",
+                spec.arguments);
+        return BAD_INPUT;
+    }
     return DONE;
 }
 
@@ -298,7 +355,9 @@ int main(int argc, char **argv)
         status = BAD_INPUT;
     } else if (!vidur_args_answer(&args, stdout) &&
                (status = check_options(&args)) == DONE) {
-        status = vidur_args_given(&args, "compare") ? compare(&args) : simulate(&args);
+        status = vidur_args_given(&args, "describe")  ? describe(&args)
+                 : vidur_args_given(&args, "compare") ? compare(&args)
+                                                      : simulate(&args);
     }
     vidur_args_release(&args);
     return status;

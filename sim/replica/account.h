@@ -105,6 +105,14 @@ static inline int64_t vidur_num_changes(const struct vidur_replica_account *acco
 #undef X
 }
 
+/* Requests that its scheduler has seen, and that are neither complete nor gone on. */
+static inline int64_t vidur_account_present(const struct vidur_replica *replica)
+{
+    const struct vidur_replica_account *account = replica->account;
+    return account->num_assigned + account->num_loaded - account->num_completed -
+           account->num_departed;
+}
+
 /* ---- Batches ---- */
 
 /* A batch was formed `times` times. `age`: how many iterations before the first of them

@@ -56,12 +56,17 @@ vidur_block_store_new(struct vidur_arena *arena,
 
 /* Walks the chain of hashes of a request's full blocks: the system prompt's blocks are
  * the group's, the others the prompt's own; in sessions first the conversation's, then,
- * of a sub-agent, the request's own. */
+ * of a sub-agent, the request's own. A recorded prompt's are those of the recorded
+ * blocks that they lie in. */
 struct chain {
     uint64_t hash;
     uint64_t group, prompt, own;
     int32_t shared_blocks, prompt_blocks;
     int32_t index;
+    const int32_t *recorded; /* or NULL */
+    int64_t num_recorded;
+    int32_t recorded_tokens; /* of each */
+    int32_t block_size;
 };
 
 static struct chain begin_session_chain(const struct vidur_block_store *store,
@@ -77,11 +82,25 @@ static struct chain begin_session_chain(const struct vidur_block_store *store,
         .prompt_blocks = sessions->shared_tokens[request] / store->block_size};
 }
 
+static struct chain begin_recorded(const struct vidur_block_store *store,
+                                   int32_t request)
+{
+    const struct vidur_prompts *prompts = &store->workload->prompts;
+    const int64_t first = prompts->first_block[request];
+    return (struct chain){.prompt = (uint64_t)request * 2,
+                          .recorded = prompts->blocks + first,
+                          .num_recorded = prompts->first_block[request + 1] - first,
+                          .recorded_tokens = prompts->block_tokens,
+                          .block_size = store->block_size};
+}
+
 static struct chain begin_chain(const struct vidur_block_store *store, int32_t request)
 {
     if (store->has_sessions)
         return begin_session_chain(store, request);
     const struct vidur_prompts *prompts = &store->workload->prompts;
+    if (prompts->blocks)
+        return begin_recorded(store, request);
     const int32_t prompt = prompts->prompt[request];
     return (struct chain){
         .group = (uint64_t)(prompt / prompts->num_prompts_per_group) * 2 + 1,
@@ -90,9 +109,22 @@ static struct chain begin_chain(const struct vidur_block_store *store, int32_t r
         .prompt_blocks = INT32_MAX};
 }
 
+static uint64_t recorded_content(const struct chain *chain)
+{
+    const int64_t begin = (int64_t)chain->index * chain->block_size;
+    const int64_t last = (begin + chain->block_size - 1) / chain->recorded_tokens;
+    uint64_t content = 0;
+    if (last >= chain->num_recorded)
+        return chain->prompt;
+    for (int64_t i = begin / chain->recorded_tokens; i <= last; i++)
+        content = vidur_block_hash(content, (uint64_t)chain->recorded[i], 0);
+    return content | 1;
+}
+
 static uint64_t next_hash(struct chain *chain)
 {
-    const uint64_t content = chain->index < chain->shared_blocks   ? chain->group
+    const uint64_t content = chain->recorded ? recorded_content(chain)
+                             : chain->index < chain->shared_blocks ? chain->group
                              : chain->index < chain->prompt_blocks ? chain->prompt
                                                                    : chain->own;
     chain->hash = vidur_block_hash(chain->hash, content, (uint64_t)chain->index++);
@@ -176,6 +208,8 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
     store->held[slot] = wanted;
     store->named[slot] = chain.index;
     store->last_hash[slot] = chain.hash;
+    store->num_prompt_tokens += prompt_tokens;
+    store->num_hit_tokens += (int64_t)hits * store->block_size;
     return hits;
 }
 

@@ -28,6 +28,9 @@ struct vidur_block_store {
     /* what vidur_block_store_find found last: a scheduler asks for the price of a
      * prompt and then admits it */
     struct vidur_found_prefix *found;
+    /* Of the prompts admitted, again after a restart: their tokens, and those of them
+     * that were found in the cache. */
+    int64_t num_prompt_tokens, num_hit_tokens;
 };
 
 struct vidur_found_prefix {

@@ -34,6 +34,9 @@ struct vidur_step_time {
     /* of a decode batch: how many times in a row, this one included, it would take this
      * time if it were repeated, every n growing by one */
     int32_t repeats;
+    /* of ranks in lockstep: tokens that the batch runs as, and those that all ranks
+     * bring to the experts; 0: there is one rank */
+    int64_t run_tokens, gathered_tokens;
 };
 
 struct vidur_live_batch {

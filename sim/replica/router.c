@@ -119,11 +119,12 @@ static int32_t pick_random(struct vidur_router_state *state,
 static int64_t outstanding(const struct vidur_router_state *state,
                            const struct vidur_replica *replica)
 {
-    const struct vidur_replica_account *account = replica->account;
-    return state->corrected
-               ? account->num_assigned + account->num_loaded - account->num_completed -
-                     account->num_departed + replica->num_coming
-               : replica->queue_length + replica->num_coming;
+    int64_t count = 0;
+    for (; replica; replica = replica->next_rank)
+        count +=
+            replica->num_coming +
+            (state->corrected ? vidur_account_present(replica) : replica->queue_length);
+    return count;
 }
 
 static int32_t pick_least_outstanding(struct vidur_router_state *state,
@@ -155,6 +156,15 @@ static int32_t pick_of_two(struct vidur_router_state *state,
                : first;
 }
 
+/* Of all ranks: the first is counted what comes, whoever gets it. */
+static int64_t tokens_left(const struct vidur_replica *replica)
+{
+    int64_t count = 0;
+    for (; replica; replica = replica->next_rank)
+        count += replica->tokens_left;
+    return count;
+}
+
 static int32_t pick_least_tokens(struct vidur_router_state *state,
                                  const struct vidur_replica *const *replicas,
                                  int32_t request)
@@ -162,21 +172,25 @@ static int32_t pick_least_tokens(struct vidur_router_state *state,
     (void)request;
     int32_t best = 0;
     for (int32_t i = 1; i < state->num_replicas; i++)
-        if (load_of(state, i, replicas[i]->tokens_left) <
-            load_of(state, best, replicas[best]->tokens_left))
+        if (load_of(state, i, tokens_left(replicas[i])) <
+            load_of(state, best, tokens_left(replicas[best])))
             best = i;
     return best;
 }
 
-/* Share of the prompt that the replica's prefix cache holds. */
+/* Share of the prompt that the replica's prefix cache holds; of ranks, the one that
+ * holds most. */
 static double hit_share(const struct vidur_replica *replica, int32_t request)
 {
-    if (!replica->store)
-        return 0;
     const int32_t prompt = replica->requests->prefill_tokens[request];
-    const struct vidur_prefix_hit hit = vidur_block_store_find(
-        replica->store, request, prompt, vidur_release_mark(replica));
-    return (double)hit.blocks * replica->block_size / prompt;
+    int32_t blocks = 0;
+    const int32_t block_size = replica->block_size;
+    for (; replica && replica->store; replica = replica->next_rank) {
+        const struct vidur_prefix_hit hit = vidur_block_store_find(
+            replica->store, request, prompt, vidur_release_mark(replica));
+        blocks = hit.blocks > blocks ? hit.blocks : blocks;
+    }
+    return (double)blocks * block_size / prompt;
 }
 
 /* The best of weight * hit share - load, the load as a share of the greatest. */

@@ -470,6 +470,7 @@ const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
     .plan_memory = vidur_memory_plan_engine,
     .engine_arguments = engine_arguments,
     .groups_decodes = true,
+    .has_ranks = true,
     .shares_prefixes = true,
     .hands_over = true,
     .chains_chunks = true,

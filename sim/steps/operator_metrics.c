@@ -225,7 +225,7 @@ int vidur_operator_metrics_put(void *context, const struct vidur_batch_record *b
     vidur_operator_times(&metrics->fleet->pools[pool].deployment, timetable, batch,
                          times_s);
     vidur_csv_put_int64(metrics->writer, batch->batch_id);
-    vidur_csv_put_int64(metrics->writer, batch->replica);
+    vidur_csv_put_int64(metrics->writer, batch->seat);
     vidur_csv_put_int64(metrics->writer, batch->stage);
     for (int op = metrics->columns.first; op < metrics->columns.end; op++) {
         if (!vidur_operator_has_column(timetable, op))

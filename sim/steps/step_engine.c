@@ -19,6 +19,7 @@ struct engine {
     const struct vidur_grid_table *decode; /* ms a layer; NULL: linear in the context */
     int kv_granularity_tokens;
     double num_layers;
+    int max_num_seqs;
     /* Of padded steps, [1 .. graph_tokens]; beyond it, the table's own. */
     int64_t graph_tokens;
     double linear_ms[NUM_GRAPH_TOKENS + 1];
@@ -39,22 +40,27 @@ static size_t state_bytes(const struct vidur_step_env *env)
            (size_t)(most < 2 ? 2 : most) * sizeof(struct engine);
 }
 
+/* Of the graph that a step runs in, or its own. */
+static int64_t padded_tokens(const struct engine *engine, int64_t tokens)
+{
+    const int64_t padded = vidur_engine_padded_tokens(tokens, engine->max_num_seqs);
+    return padded < engine->table->linear_limit ? padded : engine->table->linear_limit;
+}
+
 static void init_stage(struct engine *engine, const struct vidur_step_env *env,
                        const struct vidur_engine_table *table, int num_layers)
 {
     const struct vidur_timetable *timetable = env->timetable;
-    const int max_num_seqs = env->deployment->scheduler.max_num_seqs;
     *engine = (struct engine){
         .table = table,
         .decode = timetable->attn_decode.ms ? &timetable->attn_decode : NULL,
         .kv_granularity_tokens = timetable->kv_granularity_tokens,
         .num_layers = num_layers,
+        .max_num_seqs = env->deployment->scheduler.max_num_seqs,
         .graph_tokens = table->linear_limit < NUM_GRAPH_TOKENS ? table->linear_limit
                                                                : NUM_GRAPH_TOKENS};
     for (int64_t tokens = 1; tokens <= engine->graph_tokens; tokens++) {
-        int64_t padded = vidur_engine_padded_tokens(tokens, max_num_seqs);
-        if (padded > table->linear_limit)
-            padded = table->linear_limit;
+        const int64_t padded = padded_tokens(engine, tokens);
         engine->linear_ms[tokens] = table->linear_ms[padded];
         engine->comm_ms[tokens] = table->comm_ms[padded];
         if (table->experts_ms)
@@ -83,6 +89,11 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
                               timetable->provenance,
                               cut.pipeline > 1 ? " of these pipeline stages" : "",
                               env->deployment->scheduler.type);
+        if (vidur_cut_ranks(&cut) > 1 && !table->gathered_experts_ms)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "the timetable (%s) was made for one rank; "
+                              "data_parallel_size is %d",
+                              timetable->provenance, cut.data);
         vidur_stage_of(&part, model, cut.pipeline, pipeline->kinds.stage_of[kind]);
         init_stage(&pipeline->engine[kind], env, table, part.num_layers);
     }
@@ -232,16 +243,35 @@ static double experts_ms(const struct engine *engine, int64_t tokens)
                                           : engine->table->experts_ms[tokens];
 }
 
-static double total_s(const struct engine *engine, const struct vidur_live_batch *batch,
-                      const struct attention *attention)
+/* A step of so many tokens; of ranks without what they do together. */
+static double own_ms(const struct engine *engine, const struct vidur_live_batch *batch,
+                     const struct attention *attention, int64_t tokens)
 {
     const struct vidur_engine_table *table = engine->table;
-    double ms = linear_ms(engine, batch->seen.num_tokens);
+    double ms = linear_ms(engine, tokens);
     ms += table->head_ms[batch->num_sampled] + rows_ms(engine, attention) +
           attention->chunks_ms + table->step_ms +
           table->request_ms * (double)batch->seen.count;
     ms += mixed_ms(table, batch);
-    return ms * 1e-3;
+    return ms;
+}
+
+/* Clears the batch's step but for what was looked up beyond the tables. */
+static void begin_step(const struct engine *engine, const struct attention *attention,
+                       struct vidur_live_batch *batch)
+{
+    const bool beyond = batch->seen.num_tokens > engine->table->profiled_tokens;
+    batch->step = (struct vidur_step_time){
+        .repeats = INT32_MAX, /* see repeated_s */
+        .extrapolated = attention->extrapolated + beyond +
+                        rows_are_extrapolated(engine, attention)};
+}
+
+static bool is_in_table(const struct vidur_engine_table *table,
+                        const struct vidur_live_batch *batch)
+{
+    return batch->seen.num_tokens <= table->linear_limit &&
+           batch->num_sampled <= table->head_limit;
 }
 
 /* All stages but the last. */
@@ -254,7 +284,8 @@ static void time_others(const struct pipeline *pipeline,
         if (kind == VIDUR_STAGE_LAST)
             continue;
         const struct attention attention = attention_of(engine, replica, batch);
-        batch->step.stage_s[kind] = total_s(engine, batch, &attention);
+        batch->step.stage_s[kind] =
+            own_ms(engine, batch, &attention, batch->seen.num_tokens) * 1e-3;
         batch->step.communication_s[kind] =
             comm_ms(engine, batch->seen.num_tokens) * 1e-3;
     }
@@ -270,39 +301,152 @@ static void step_time(const void *state, const struct vidur_replica *replica,
 {
     const struct pipeline *pipeline = state;
     const struct engine *engine = last_stage(state);
-    const struct vidur_engine_table *table = engine->table;
     const int64_t tokens = batch->seen.num_tokens;
     struct vidur_step_time *step = &batch->step;
     const struct attention attention = attention_of(engine, replica, batch);
-    *step = (struct vidur_step_time){
-        .repeats = INT32_MAX, /* see repeated_s */
-        .extrapolated = attention.extrapolated + (tokens > table->profiled_tokens) +
-                        rows_are_extrapolated(engine, &attention)};
-    if (tokens > table->linear_limit || batch->num_sampled > table->head_limit) {
+    begin_step(engine, &attention, batch);
+    if (!is_in_table(engine->table, batch)) {
         step->stage_s[0] = step->stage_s[1] = NAN;
         return;
     }
-    step->stage_s[0] = step->stage_s[1] = total_s(engine, batch, &attention);
+    step->stage_s[0] = step->stage_s[1] =
+        own_ms(engine, batch, &attention, tokens) * 1e-3;
     step->communication_s[0] = step->communication_s[1] =
         comm_ms(engine, tokens) * 1e-3;
     if (pipeline->kinds.num_stages > 1)
         time_others(pipeline, replica, batch);
 }
 
-/* The context that a step reads grows with every token. */
-static double repeated_s(const void *state, const struct vidur_live_batch *batch,
-                         int64_t ahead)
+/* The context that a step reads grows with every token: NaN where such a step would
+ * count differently. */
+static double repeated_ms(const struct engine *engine,
+                          const struct vidur_live_batch *batch, int64_t ahead,
+                          int64_t tokens)
 {
     const struct attention now = {.rows = batch->seen.num_decodes,
                                   .row_tokens = batch->decode_context_tokens};
     struct attention then = now;
     then.row_tokens += ahead * batch->seen.count;
-    /* such a step counts differently */
-    const struct engine *engine = last_stage(state);
     if (rows_are_extrapolated(engine, &then) != rows_are_extrapolated(engine, &now))
         return NAN;
-    return total_s(engine, batch, &then);
+    return own_ms(engine, batch, &then, tokens);
 }
+
+static double repeated_s(const void *state, const struct vidur_live_batch *batch,
+                         int64_t ahead)
+{
+    return repeated_ms(last_stage(state), batch, ahead, batch->seen.num_tokens) * 1e-3;
+}
+
+/* ---- Ranks in lockstep ---- */
+
+/* What the experts of all ranks take. */
+static double gathered_ms(const struct engine *engine, int64_t tokens)
+{
+    return engine->table->gathered_experts_ms[tokens] +
+           engine->table->gathered_comm_ms[tokens];
+}
+
+/* Tokens that the ranks' batches run as. Without prompts all are padded to the largest
+ * one's graph, those of ranks without a batch too. */
+struct gathering {
+    bool has_prompts;
+    int64_t most; /* tokens of a batch */
+    int64_t sum;
+};
+
+static struct gathering gather(const struct vidur_rank_batch *ranks, int32_t count)
+{
+    struct gathering g = {0};
+    for (int32_t i = 0; i < count; i++) {
+        const struct vidur_live_batch *batch = ranks[i].batch;
+        if (!batch)
+            continue;
+        g.has_prompts |= batch->seen.num_prefills > 0;
+        g.sum += batch->seen.num_tokens;
+        if (batch->seen.num_tokens > g.most)
+            g.most = batch->seen.num_tokens;
+    }
+    return g;
+}
+
+/* The longest rank's own time; sets its step's tokens. */
+static double longest_ms(const struct engine *engine,
+                         const struct vidur_rank_batch *ranks, int32_t count)
+{
+    const struct gathering g = gather(ranks, count);
+    double longest = 0;
+    for (int32_t i = 0; i < count; i++) {
+        struct vidur_live_batch *batch = ranks[i].batch;
+        if (!batch)
+            continue;
+        const struct attention attention =
+            attention_of(engine, ranks[i].replica, batch);
+        begin_step(engine, &attention, batch);
+        if (!is_in_table(engine->table, batch))
+            return NAN;
+        batch->step.run_tokens = g.has_prompts ? batch->seen.num_tokens : g.most;
+        batch->step.gathered_tokens =
+            g.has_prompts ? g.sum : count * padded_tokens(engine, g.most);
+        const double ms = own_ms(engine, batch, &attention, batch->step.run_tokens);
+        longest = ms > longest || isnan(ms) ? ms : longest;
+    }
+    return longest;
+}
+
+static void time_ranks(const void *state, const struct vidur_rank_batch *ranks,
+                       int32_t count)
+{
+    const struct engine *engine = last_stage(state);
+    const double longest = longest_ms(engine, ranks, count);
+    for (int32_t i = 0; i < count; i++) {
+        struct vidur_step_time *step = ranks[i].batch ? &ranks[i].batch->step : NULL;
+        if (!step)
+            continue;
+        step->stage_s[0] = step->stage_s[1] =
+            isnan(longest)
+                ? NAN
+                : (longest + gathered_ms(engine, step->gathered_tokens)) * 1e-3;
+        step->communication_s[0] = step->communication_s[1] =
+            isnan(longest) ? NAN
+                           : (comm_ms(engine, step->run_tokens) +
+                              engine->table->gathered_comm_ms[step->gathered_tokens]) *
+                                 1e-3;
+    }
+}
+
+static double repeated_ranks_s(const void *state, const struct vidur_rank_batch *ranks,
+                               int32_t count, int64_t ahead)
+{
+    const struct engine *engine = last_stage(state);
+    double longest = 0, gathered = 0;
+    for (int32_t i = 0; i < count; i++) {
+        const struct vidur_live_batch *batch = ranks[i].batch;
+        if (!batch)
+            continue;
+        const double ms = repeated_ms(engine, batch, ahead, batch->step.run_tokens);
+        if (isnan(ms))
+            return NAN;
+        longest = ms > longest ? ms : longest;
+        gathered = gathered_ms(engine, batch->step.gathered_tokens);
+    }
+    return (longest + gathered) * 1e-3;
+}
+
+/* What they do together, and the wait for the longest of them: in the messages that
+ * bring them together. */
+static void add_gathered(const struct engine *engine,
+                         const struct vidur_live_batch *batch, double *ms)
+{
+    const int64_t tokens = batch->step.gathered_tokens;
+    double sum = 0;
+    ms[VIDUR_STEP_PART_experts] += engine->table->gathered_experts_ms[tokens];
+    for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
+        sum += i == VIDUR_STEP_PART_all_reduce ? 0 : ms[i];
+    ms[VIDUR_STEP_PART_all_reduce] = batch->step.stage_s[1] * 1e3 - sum;
+}
+
+/* ---- Parts ---- */
 
 static void step_parts(const void *state, const struct vidur_replica *replica,
                        const struct vidur_live_batch *batch, int32_t kind,
@@ -310,9 +454,10 @@ static void step_parts(const void *state, const struct vidur_replica *replica,
 {
     const struct engine *engine = &((const struct pipeline *)state)->engine[kind];
     const struct vidur_engine_table *table = engine->table;
-    const int64_t tokens = batch->seen.num_tokens;
+    const bool gathers = batch->step.gathered_tokens > 0;
+    const int64_t tokens = gathers ? batch->step.run_tokens : batch->seen.num_tokens;
     const struct attention attention = attention_of(engine, replica, batch);
-    const double ms[VIDUR_NUM_STEP_PARTS] = {
+    double ms[VIDUR_NUM_STEP_PARTS] = {
         [VIDUR_STEP_PART_gemm_and_small] = linear_ms(engine, tokens) -
                                            comm_ms(engine, tokens) -
                                            experts_ms(engine, tokens),
@@ -324,6 +469,8 @@ static void step_parts(const void *state, const struct vidur_replica *replica,
         [VIDUR_STEP_PART_overheads] = table->step_ms +
                                       table->request_ms * (double)batch->seen.count +
                                       mixed_ms(table, batch)};
+    if (gathers)
+        add_gathered(engine, batch, ms);
     for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
         parts_s[i] = ms[i] * 1e-3;
 }
@@ -369,6 +516,8 @@ const struct vidur_step_model_ops vidur_step_engine = {
     .init = init,
     .time = step_time,
     .repeated_s = repeated_s,
+    .time_ranks = time_ranks,
+    .repeated_ranks_s = repeated_ranks_s,
     .stage_kind = stage_kind,
     .parts = step_parts,
     .fail = fail,

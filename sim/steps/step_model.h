@@ -30,6 +30,12 @@ struct vidur_front_end_times {
     double delay_s;
 };
 
+/* A rank's batch in a step of ranks in lockstep; NULL: it has none. */
+struct vidur_rank_batch {
+    const struct vidur_replica *replica;
+    struct vidur_live_batch *batch;
+};
+
 struct vidur_step_model_ops {
     const char *name;
     bool whole_steps; /* it looks up an engine's steps, which the timetable must have */
@@ -46,6 +52,12 @@ struct vidur_step_model_ops {
      * ask then. NULL: step.repeats says how long it stays the same. */
     double (*repeated_s)(const void *state, const struct vidur_live_batch *batch,
                          int64_t ahead);
+    /* The same two of ranks in lockstep, some of which have a batch: the time that
+     * their step takes all of them. NULL: it knows no ranks. */
+    void (*time_ranks)(const void *state, const struct vidur_rank_batch *ranks,
+                       int32_t count);
+    double (*repeated_ranks_s)(const void *state, const struct vidur_rank_batch *ranks,
+                               int32_t count, int64_t ahead);
     /* Which member of a step's times is that of this stage: of the last one, also where
      * it is the only one, VIDUR_STAGE_LAST. NULL: 0 of all others. */
     int32_t (*stage_kind)(const void *state, int32_t stage);

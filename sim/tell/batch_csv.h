@@ -13,7 +13,7 @@
  */
 #define VIDUR_BATCH_COLUMNS(X)                                                         \
     X(batch_id, INT, b->batch_id)                                                      \
-    X(replica_id, INT, b->replica)                                                     \
+    X(replica_id, INT, b->seat)                                                        \
     X(stage_id, INT, b->stage)                                                         \
     X(scheduled_at, REAL, b->scheduled_at_s)                                           \
     X(start, REAL, b->started_at_s)                                                    \

@@ -9,6 +9,17 @@ static int add(struct vidur_note *notes, int count, bool is_warning)
     return notes[count].text[0] ? count + 1 : count;
 }
 
+static int add_log(const struct vidur_workload *workload, struct vidur_note *notes,
+                   int count)
+{
+    char what[192];
+    vidur_workload_describe_log(workload, what, sizeof what);
+    snprintf(notes[count].text, sizeof notes->text,
+             what[0] ? "requests of the log: %s" : "%s", what);
+    return add(notes, count,
+               workload->characters_per_token > 0 || workload->num_unsorted > 0);
+}
+
 /* Nodes that nobody named, each once. */
 static int add_default_nodes(const struct vidur_simulation_config *config,
                              struct vidur_note *notes, int count)
@@ -37,6 +48,7 @@ int vidur_notes_of(const struct vidur_simulation_config *config,
     snprintf(notes[count].text, sizeof notes->text, "%s%s", cut,
              cut[0] ? " and are cut to that (workload.max_tokens)" : "");
     count = add(notes, count, true);
+    count = add_log(workload, notes, count);
     vidur_model_describe_context(&deployment->model, "workload.max_tokens",
                                  config->workload.max_tokens, notes[count].text,
                                  sizeof notes->text);

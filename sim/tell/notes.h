@@ -6,11 +6,11 @@
 
 /*
  * What whoever reads a simulation's figures should know of its inputs: requests that
- * were cut, lengths beyond the model's context, what is approximate in the model, a
- * node that nobody named.
+ * were cut, what was done to a log of requests, lengths beyond the model's context,
+ * what is approximate in the model, a node that nobody named.
  */
 
-enum { VIDUR_MAX_NOTES = 3 + VIDUR_MAX_POOLS };
+enum { VIDUR_MAX_NOTES = 4 + VIDUR_MAX_POOLS };
 
 struct vidur_note {
     bool is_warning;

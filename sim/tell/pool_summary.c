@@ -11,6 +11,7 @@ void vidur_pool_summary_put_layout(struct vidur_json_writer *json,
     vidur_json_put_int64(json, "num_replicas", d->num_replicas);
     vidur_json_put_int64(json, "tensor_parallel_size", d->tensor_parallel_size);
     vidur_json_put_int64(json, "expert_parallel", d->expert_parallel);
+    vidur_json_put_int64(json, "data_parallel_size", d->data_parallel_size);
     vidur_json_put_int64(json, "num_pipeline_stages", d->num_pipeline_stages);
     vidur_json_put_int64(json, "num_gpus", vidur_deployment_num_gpus(d));
     vidur_json_put_string(json, "scheduler", d->scheduler.type);

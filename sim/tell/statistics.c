@@ -36,7 +36,8 @@ static int allocate_replicas(struct vidur_statistics *statistics,
         return -1;
     for (int r = 0; r < statistics->num_replicas; r++) {
         struct vidur_replica_statistics *replica = &statistics->replicas[r];
-        const int pool = vidur_fleet_pool_of(fleet, r);
+        replica->seat = vidur_fleet_seat(fleet, r);
+        const int pool = replica->seat.pool;
         vidur_time_series_init(&replica->series);
         replica->num_blocks = num_blocks[pool];
         replica->num_stages = fleet->pools[pool].deployment.num_pipeline_stages;
@@ -53,7 +54,7 @@ int vidur_statistics_create(struct vidur_statistics **out,
 {
     struct vidur_statistics *statistics = calloc(1, sizeof *statistics);
     if (statistics)
-        statistics->num_replicas = vidur_fleet_num_replicas(fleet);
+        statistics->num_replicas = vidur_fleet_num_seats(fleet);
     if (!statistics || allocate_replicas(statistics, fleet, num_blocks)) {
         vidur_statistics_destroy(statistics);
         return vidur_fail(err, VIDUR_ENOMEM, "statistics: out of memory");
@@ -112,7 +113,7 @@ static void add_to_replica(struct vidur_replica_statistics *replica,
 int vidur_statistics_batch(void *context, const struct vidur_batch_record *b)
 {
     struct vidur_statistics *statistics = context;
-    struct vidur_replica_statistics *replica = &statistics->replicas[b->replica];
+    struct vidur_replica_statistics *replica = &statistics->replicas[b->seat];
     struct vidur_stage_statistics *stage = &replica->stages[b->stage];
     vidur_exact_sum_add(&stage->busy_s, b->execution_time_s, 1);
     stage->flops += b->flops;

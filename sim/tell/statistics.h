@@ -53,12 +53,13 @@ struct vidur_replica_statistics {
     int64_t waiting;
     int64_t max_waiting;
     int64_t num_blocks; /* KV blocks that it has */
+    struct vidur_seat seat;
     int num_stages;
     struct vidur_stage_statistics *stages;
 };
 
 struct vidur_statistics {
-    int num_replicas; /* over all pools */
+    int num_replicas; /* over all pools; each rank in data parallel counts as one */
     struct vidur_tally tallies[VIDUR_NUM_BATCH_METRICS];
     double *execution_s; /* from being formed to its end, by batch */
     int64_t num_batches;

@@ -217,6 +217,7 @@ static void put_load(struct vidur_json_writer *json, const struct vidur_metrics 
     vidur_json_put_double(json, "blocked_on_memory_fraction",
                           m->blocked_on_memory_fraction);
     vidur_json_put_double(json, "mean_waiting_requests", m->mean_waiting_requests);
+    vidur_json_put_double(json, "prefix_hit_rate", m->prefix_hit_rate);
     vidur_json_end(json);
 }
 
@@ -247,7 +248,9 @@ static void put_replicas(struct vidur_json_writer *json,
         double batches = replica->batches > 0 ? (double)replica->batches : 1;
         double blocks = replica->num_blocks > 0 ? (double)replica->num_blocks : 1;
         vidur_json_begin_object(json, NULL);
-        vidur_json_put_int64(json, "replica", r);
+        vidur_json_put_int64(json, "replica", replica->seat.replica);
+        if (replica->seat.num_ranks > 1)
+            vidur_json_put_int64(json, "rank", replica->seat.rank);
         vidur_json_put_int64(json, "batches", replica->batches);
         vidur_json_put_double(json, "mean_batch_size",
                               (double)replica->requests / batches);
@@ -454,14 +457,18 @@ static void print_deployment(const struct vidur_summary *s, FILE *out)
         fprintf(out, "\n");
         return;
     }
-    fprintf(out, "%s%s%s%s on %d x %s: %s of TP %d%s, PP %d; %s, %s routing\n",
+    char ranks[32] = "";
+    if (d->data_parallel_size > 1)
+        snprintf(ranks, sizeof ranks, ", DP %d", d->data_parallel_size);
+    fprintf(out, "%s%s%s%s on %d x %s: %s of TP %d%s%s, PP %d; %s, %s routing\n",
             vidur_text_show(d->model.name).text, bf16 ? "" : " (",
             bf16 ? "" : precision, bf16 ? "" : ")", vidur_deployment_num_gpus(d),
             vidur_text_show(d->device.name).text,
             vidur_text_counted(d->num_replicas, "replica").text,
-            d->tensor_parallel_size, d->expert_parallel ? " EP" : "",
+            d->tensor_parallel_size, d->expert_parallel ? " EP" : "", ranks,
             d->num_pipeline_stages, d->scheduler.type, d->router);
-    fprintf(out, "KV blocks per replica: %lld; operator times: %s\n\n",
+    fprintf(out, "KV blocks per %s: %lld; operator times: %s\n\n",
+            d->data_parallel_size > 1 ? "rank" : "replica",
             (long long)s->plans[0].num_blocks,
             vidur_text_show(s->timetables[0]->provenance).text);
 }
@@ -501,6 +508,9 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
             (long long)m->num_completed, (long long)m->num_requests,
             m->simulated_time_s, (long long)m->num_restarts);
     vidur_objectives_print(&objectives, out);
+    if (s->workload && vidur_prompts_are_shared(&s->workload->prompts))
+        fprintf(out, "prefix hits  %.2f %% of the prompt tokens\n",
+                100 * m->prefix_hit_rate);
     if (has_pools(s))
         vidur_pool_summary_print_metrics(s, out);
     print_notes(s, out);

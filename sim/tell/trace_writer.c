@@ -70,14 +70,21 @@ void vidur_trace_writer_discard(struct vidur_trace_writer *writer)
 
 /* ---- Chrome ---- */
 
-/* Where there are several pools its name says the role, too. */
+/* Where there are several pools its name says the role, too, and of ranks in data
+ * parallel which one. */
 static void name_replica(struct vidur_trace_writer *writer, int replica,
-                         const struct vidur_pool *pool, bool alone)
+                         const struct vidur_fleet *fleet)
 {
+    const struct vidur_seat seat = vidur_fleet_seat(fleet, replica);
+    const struct vidur_pool *pool = &fleet->pools[seat.pool];
+    const bool alone = fleet->num_pools == 1;
+    char rank[24] = "";
+    if (seat.num_ranks > 1)
+        snprintf(rank, sizeof rank, " rank %d", seat.rank);
     fprintf(next_element(writer),
             "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":0,"
-            "\"args\":{\"name\":\"replica %d%s%s%s\"}}",
-            replica, replica, alone ? "" : " (",
+            "\"args\":{\"name\":\"replica %d%s%s%s%s\"}}",
+            replica, seat.replica, rank, alone ? "" : " (",
             alone ? "" : vidur_pool_role_names[pool->role], alone ? "" : ")");
     fprintf(next_element(writer),
             "{\"name\":\"process_sort_index\",\"ph\":\"M\",\"pid\":%d,\"tid\":0,"
@@ -95,7 +102,7 @@ struct vidur_trace_writer *vidur_chrome_trace_open(const char *path,
                                                    const int64_t *num_blocks,
                                                    struct vidur_error *err)
 {
-    const int num_replicas = vidur_fleet_num_replicas(fleet);
+    const int num_replicas = vidur_fleet_num_seats(fleet);
     struct vidur_trace_writer *writer =
         open_writer(path, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", err);
     if (!writer)
@@ -107,9 +114,9 @@ struct vidur_trace_writer *vidur_chrome_trace_open(const char *path,
         return NULL;
     }
     for (int r = 0; r < num_replicas; r++) {
-        const int pool = vidur_fleet_pool_of(fleet, r);
+        const int pool = vidur_fleet_seat(fleet, r).pool;
         writer->counters[r] = (struct counters){-1, -1, num_blocks[pool]};
-        name_replica(writer, r, &fleet->pools[pool], fleet->num_pools == 1);
+        name_replica(writer, r, fleet);
     }
     return writer;
 }
@@ -122,19 +129,19 @@ static double microseconds(double time_s)
 static void put_counters(struct vidur_trace_writer *writer,
                          const struct vidur_batch_record *b)
 {
-    struct counters *last = &writer->counters[b->replica];
+    struct counters *last = &writer->counters[b->seat];
     double ts = microseconds(b->started_at_s);
     if (last->blocks != b->allocated_blocks)
         fprintf(next_element(writer),
                 "{\"name\":\"KV blocks\",\"ph\":\"C\",\"pid\":%d,\"tid\":0,\"ts\":%.3f,"
                 "\"args\":{\"used\":%" PRId64 ",\"free\":%" PRId64 "}}",
-                b->replica, ts, b->allocated_blocks,
+                b->seat, ts, b->allocated_blocks,
                 last->num_blocks - b->allocated_blocks);
     if (last->waiting != b->num_waiting)
         fprintf(next_element(writer),
                 "{\"name\":\"waiting requests\",\"ph\":\"C\",\"pid\":%d,\"tid\":0,"
                 "\"ts\":%.3f,\"args\":{\"waiting\":%" PRId64 "}}",
-                b->replica, ts, b->num_waiting);
+                b->seat, ts, b->num_waiting);
     last->blocks = b->allocated_blocks;
     last->waiting = b->num_waiting;
 }
@@ -160,7 +167,7 @@ int vidur_chrome_trace_batch(void *context, const struct vidur_batch_record *b)
             "\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"batch_id\":%" PRId64
             ",\"size\":%d,\"num_tokens\":%" PRId64 ",\"num_prefill_tokens\":%" PRId64
             ",\"num_decode_tokens\":%" PRId64,
-            b->batch_id, b->replica, b->stage, microseconds(b->started_at_s),
+            b->batch_id, b->seat, b->stage, microseconds(b->started_at_s),
             microseconds(b->execution_time_s), b->batch_id, b->size, b->num_tokens,
             b->num_prefill_tokens, b->num_decode_tokens);
     put_list(out, "request_ids", b, false);

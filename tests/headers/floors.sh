@@ -18,7 +18,7 @@ sim_sees=" precision model shard sku spec_config timetable engine_table "
 # headers and those of rooms before it. What lies on the floor itself is above them all.
 declare -A rooms_of=(
     [estimator]="base specs samples forest tables program"
-    [sim]="load replica schedulers steps deploy tell drive compare program"
+    [sim]="sessions load replica schedulers steps deploy tell drive compare program"
     [search]="results space farm report study"
 )
 max_sources_in_room=30

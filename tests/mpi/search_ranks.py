@@ -41,17 +41,21 @@ class Ranks(Search):
         self.assertTrue((served["tpot_p99_9_s"] >= served["tpot_p99_s"]).all())
 
     def test_experts_and_precisions(self):
-        """Candidates that differ in nothing but what their model is served in."""
-        self.write(MOE)
+        """Candidates that differ in nothing but what their model is served in, or in how
+        two GPUs share it."""
+        self.write(MOE + "data_parallel_size: [1, 2]\n"
+                   "exclude: [{tensor_parallel_size: 2, data_parallel_size: 2}]\n")
         ranking = self.compare()["ranking"]
-        # TP 1 and 2, experts dealt out or not at TP 2, three precisions, two caches
-        self.assertEqual(len(ranking), 3 * 3 * 2)
-        self.assertEqual(len(set(ranking["candidate_id"])), 18)
+        # one GPU, or two by TP or DP, with experts dealt out or not; three precisions, two
+        # caches
+        self.assertEqual(len(ranking), 5 * 3 * 2)
+        self.assertEqual(len(set(ranking["candidate_id"])), 30)
         self.assertEqual({(row["precision"].decode(), row["kv_cache_dtype"].decode())
                           for row in ranking},
                          {(weights, cache) for weights in ("bf16, experts mxfp4", "fp8", "nvfp4")
                           for cache in ("bf16", "fp8")})
-        self.assertEqual(sum(ranking["expert_parallel"]), 6)
+        self.assertEqual(sum(ranking["expert_parallel"]), 12)
+        self.assertEqual(sum(ranking["data_parallel_size"] == 2), 12)
         self.assertEqual(set(ranking["status"]), {b"ok"})
 
     def test_mixes(self):
@@ -63,6 +67,39 @@ class Ranks(Search):
         self.assertIn("short_goodput_per_s", alone["ranking"].dtype.names)
         self.run_on(2, 1, "two.h5")
         self.assertEqual(differences(alone, read(self.path("two.h5"))), [])
+
+    def test_recorded_arrivals_and_prefixes(self):
+        """A replay, whose loads are scales of time, and prompts in a cycle; caches of
+        prefixes are worth something under both."""
+        lines = [f'{{"timestamp": {17 * i + i % 7 * 40}, "input_length": {300 + i % 5 * 20}, '
+                 f'"output_length": {8 + i % 23}, "hash_ids": [{i % 9}, {i}]}}'
+                 for i in range(900)]
+        self.write("\n".join(lines), "log.jsonl")
+        self.write(MOE.replace("traces: [{name: u, lengths: {type: uniform, min_tokens: 64, "
+                               "prefill_to_decode_ratio: 4},\n          max_seq_len: 512, "
+                               "num_requests: 2000}]",
+                               "traces: [{name: log, replay: {file: log.jsonl, block_tokens: "
+                               "256}, max_seq_len: 512}, {name: cycle, shared_prefix: "
+                               "{num_groups: 3, system_prompt_tokens: 200, output_tokens: 20, "
+                               "prompt_tokens: {mean: 300, std: 20}}, max_seq_len: 512, "
+                               "num_requests: 2000}]")
+                   .replace("schedulers: [{scheduler: vllm_v1}]", "schedulers: "
+                            "[{scheduler: vllm_v1, prefix_caching: [true, false]}]")
+                   .replace("expert_parallel: [false, true]\nprecision: [default, fp8, nvfp4]\n"
+                            "kv_cache_dtype: [auto, fp8]\n", "")
+                   .replace("tp_dimensions: [1, 2]", "tp_dimensions: [1]"))
+        ranking = self.compare()["ranking"]
+        self.assertEqual(len(ranking), 4)
+        self.assertEqual(set(ranking["status"]), {b"ok"})
+        for name in (b"log", b"cycle"):
+            rows = {bool(row["prefix_caching"]): row for row in ranking
+                    if row["trace"] == name}
+            self.assertGreater(rows[True]["prefix_hit_rate"], 0.1)
+            self.assertEqual(rows[False]["prefix_hit_rate"], 0)
+            self.assertGreater(rows[True]["max_qps"], rows[False]["max_qps"])
+        log = [row for row in ranking if row["trace"] == b"log"]
+        self.assertEqual({row["num_requests"] for row in log}, {900})
+        self.assertEqual({row["replications"] for row in log}, {1})
 
     def test_two_pools(self):
         """One pool beside pools that prefill and pools that decode, in one ranking."""

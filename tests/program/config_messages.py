@@ -43,7 +43,11 @@ OF_TWO = ["cluster.memory_margin_fraction=1", "cluster.memory_planner=exakt",
           "scheduler.chunksize=3", "scheduler.chunk_size=0", "scheduler.chunk_size=many",
           "workload.lengths.type=unifrom", "workload.arrivals.type=poison",
           "workload.lengths.min_token=3", "workload.arrivals=3", "workload.lengths=[1]",
-          "workload.arrivals.qps=-1", "scheduler.block_size=0"]
+          "workload.arrivals.qps=-1", "scheduler.block_size=0",
+          "workload.lengths={type: trace, file: a.csv, format: azur}",
+          "workload.lengths={type: trace, file: a.csv, time_unit: min}",
+          "workload.lengths={type: trace, file: a.csv, columns: {prompt: x}}",
+          "workload.arrivals={type: trace, file: a.csv, block_tokens: 0}"]
 OF_THREE = ["model=lama", "model=nowhere.yaml", "model=[a, b]",
             "cluster.device=a10o", "cluster.device=", "cluster.device=nowhere.yaml",
             "cluster.device=''", "cluster.device=[a100]",
@@ -58,7 +62,8 @@ OF_DEPLOYMENTS = ["cluster.tensor_parallel_size=3", "cluster.num_pipeline_stages
                   "cluster.tensor_parallel_size=0", "cluster.num_pipeline_stages=many",
                   "model=", "scheduler.block_size=0", "precision=fp9",
                   "precision={kv_cache: int8}", "precision={weight: fp8}",
-                  "cluster.expert_parallel=maybe", "cluster.expert_parallel=true"]
+                  "cluster.expert_parallel=maybe", "cluster.expert_parallel=true",
+                  "cluster.data_parallel_size=0", "cluster.data_parallel_size=2"]
 
 
 def in_search(override):

@@ -269,11 +269,15 @@ class Lists(Search):
                                                  "prefix", "random", "round_robin",
                                                  "session", "session_lor"])
         self.assertIn("vllm_v1", self.names("schedulers"))
+        formats = self.names("formats")
+        self.assertEqual(len(formats), 11)
+        self.assertTrue({"vidur", "azure", "mooncake", "access_log"} < set(formats))
 
     def test_unknown_kind(self):
         done = self.run_program("--list", "gpus")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertIn("models, devices, nodes, prices, schedulers, routers, traces", done.stderr)
+        self.assertIn("models, devices, nodes, prices, schedulers, routers, traces, formats",
+                      done.stderr)
 
     def test_data_folder(self):
         os.makedirs(self.path("data/models"))

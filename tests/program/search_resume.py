@@ -103,6 +103,23 @@ class Resume(Search):
         done = self.search("-o", "r.h5", "--resume")
         self.assertIn("does not hold the results of this search", done.stderr)
 
+    def test_replays(self):
+        """A log is known by what it holds."""
+        self.write("arrived_at,prompt_tokens,output_tokens\n" +
+                   "".join(f"{i * 0.1 + i % 3},300,{20 + i % 40}\n" for i in range(2000)),
+                   "log.csv")
+        self.write(TRACED.replace("trace_file: data:traces/t.csv", "replay: {file: log.csv}")
+                   .replace(", num_requests: 2000", ""))
+        self.search("-q", "-o", "whole.h5")
+        self.begin()
+        text = self.edit("log.csv", "\n0.0,300,20\n", "\n0.0,301,20\n")
+        self.refused("log.csv (traces.0)")
+        self.write(text, "log.csv")
+        done = self.search("-o", "r.h5", "--resume")
+        self.assertIn("resumed: ", done.stderr)
+        self.assertEqual(differences(read(self.path("whole.h5")),
+                                     read(self.path("r.h5"))), [])
+
     def assert_done(self):
         done = self.search("-o", "r.h5", "--resume")
         self.assertIn("holds the results of this search already", done.stderr)

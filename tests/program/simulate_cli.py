@@ -362,11 +362,77 @@ class Inputs(Run):
         self.simulate("model=ten.yaml")
 
     def test_traces_that_are_no_csv(self):
-        for content, what in (("[{}]", "JSON"), ('{"num_prefill_tokens": 5}', "JSON"),
-                              ("PAR1\x15", "Parquet")):
+        for content, what in (("[{}]", "JSON, but not a log of requests that is known; "
+                               "give format: (vidur, azure, "),
+                              ('{"num_prefill_tokens": 5}', "JSON, but not a log"),
+                              ("PAR1\x15", "Parquet; give CSV")):
             self.write(content, "t.csv")
             done = self.simulate(self.REPLAY, status=1)
-            self.assertIn(f"t.csv:1: this is {what}; give CSV", done.stderr)
+            self.assertIn(f"t.csv:1: this is {what}", done.stderr)
+
+    LOG = ('{"created": 1700000002, "usage": {"prompt_tokens": 60, "completion_tokens": 4}}\n'
+           '{"created": 1700000000, "usage": {"prompt_tokens": 50, "completion_tokens": 5}}\n'
+           '{"created": 1700000003, "usage": {"prompt_tokens": 70, "completion_tokens": 0}}\n')
+
+    def test_logs_of_other_formats(self):
+        self.write(self.LOG, "t.jsonl")
+        replay = "workload={type: trace_replay, file: t.jsonl, max_tokens: 512"
+        done = self.simulate(replay + "}")
+        said = ("requests of the log: 1 failed or without output, and left out; 1 out of "
+                "order, and sorted by time")
+        self.assertIn(f"warning: {said}\n", done.stderr)
+        self.assertIn(said, self.summary()["notes"])
+        self.assertEqual([(row["request_num_prefill_tokens"],
+                           float(row["request_inter_arrival_delay"] or 0))
+                          for row in self.rows("request_metrics.csv")],
+                         [("50", 0), ("60", 2)])
+        self.simulate(replay + ", format: access_log, time_unit: ms}")
+        row = self.rows("request_metrics.csv")[1]
+        self.assertEqual(float(row["request_inter_arrival_delay"]), 0.002)
+        self.simulate(replay + ", columns: {prompt_tokens: usage.completion_tokens}, "
+                      "block_tokens: 4}")
+        self.assertEqual(self.rows("request_metrics.csv")[1]["request_num_prefill_tokens"],
+                         "4")
+        for wrong, text in (("format: moon", "workload.format: 'moon' is not known; "),
+                            ("time_unit: h", "workload.time_unit: 'h' is not a unit"),
+                            ("columns: {prompt: x}", "workload.columns.prompt: unknown"),
+                            ("format: azure", "t.jsonl:1: this is JSON; give CSV")):
+            self.assertIn(text, self.simulate(replay + f", {wrong}}}", status=1).stderr)
+        self.write('[{"id": 1, "conversations": [{"from": "human", "value": "%s"}, '
+                   '{"from": "gpt", "value": "Yes."}]}]' % ("why? " * 40), "chat.json")
+        done = self.simulate("workload.lengths={type: trace, file: chat.json, "
+                             "characters_per_token: 2.5}")
+        self.assertIn("lengths estimated at 2.5 characters a token", done.stderr)
+        self.assertEqual(self.rows("request_metrics.csv")[0]["request_num_prefill_tokens"],
+                         "80")
+        self.assertIn("chat.json: no times of arrival (format sharegpt)",
+                      self.simulate("workload={type: trace_replay, file: chat.json}",
+                                    status=1).stderr)
+
+    def describe(self, *arguments):
+        return subprocess.run([PROGRAM, *arguments], cwd=self.folder.name, text=True,
+                              capture_output=True, check=False)
+
+    def test_describe(self):
+        self.write(self.LOG, "t.jsonl")
+        done = self.describe("--describe", "t.jsonl", "--set", "time_unit=ms")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("format       access_log: ", done.stdout)
+        self.assertIn("span         0.002 s", done.stdout)
+        self.write("num_prefill_tokens,num_decode_tokens\n5,0\n", "t.csv")
+        done = self.describe("--describe", "t.csv", "--format", "vidur")
+        self.assertIn("span         no times of arrival\n", done.stdout)
+        for arguments, text in (
+                (("--describe", "no.csv"), "no.csv: "),
+                (("--describe", "t.csv", "--format", "x"), "--format: 'x' is not known"),
+                (("--describe", "t.csv", "--blocks", "many"), "--blocks: 'many' is not"),
+                (("--describe", "t.csv", "--set", "unit=s"), "unit: unknown key"),
+                (("--describe", "t.csv", "a.yaml"), "--describe: takes no configuration"),
+                (("a.yaml", "--format", "vidur"), "--format: goes with --describe FILE"),
+                ((), "arguments are missing: vidur-simulate CONFIG.yaml")):
+            done = self.describe(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), arguments)
+            self.assertIn(text, done.stderr)
 
 
 class Objectives(Run):
@@ -652,6 +718,18 @@ class Pools(Run):
         self.assertNotIn("request_departed_time", summary["metrics"])
         self.assertNotIn("first_token", summary["deployment"])
         self.assertEqual(summary["counts"]["completed"], 60)
+
+    def test_schedulers_beside_each_other(self):
+        """Debug builds count requests and blocks after every event."""
+        self.write(SMALL + "pools:\n" + "".join(
+            f"  - scheduler: {{type: {name}}}\n"
+            for name in ("sarathi", "faster_transformer", "orca", "vllm")))
+        self.simulate("output.batches=true")
+        pools = self.summary()["pools"]
+        self.assertEqual([p["scheduler"] for p in pools],
+                         ["sarathi", "faster_transformer", "orca", "vllm"])
+        self.assertTrue(all(p["metrics"]["batches"] > 0 for p in pools))
+        self.assertEqual(self.summary()["counts"]["completed"], 60)
 
     def test_operators_of_pools_that_differ(self):
         """A file has one set of columns."""

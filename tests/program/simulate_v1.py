@@ -93,6 +93,7 @@ class Simulation(Run):
                 ("workload.num_requests=5", "workload.num_requests"),
                 ("workload.prompt_tokens={quantiles: [[0.9, 5], [0.1, 6]]}", "ascending"),
                 ("cluster.num_pipeline_stages=33", "cluster.num_pipeline_stages"),
+                ("cluster.data_parallel_size=2", "cluster.data_parallel_size"),
                 ("estimator={source: kernels, kernels: /nowhere}", "/nowhere")):
             done = self.run_program("--set", item, status=1)
             self.assertIn(message, done.stderr)
@@ -169,13 +170,13 @@ class Comparison(Run):
         self.write([experiment("a", 4, 0.5, 0.03), bench, loop])
         done = self.run_program("--compare", self.measured)
         for word in ("Llama-2-7b-hf-c4", "4 clients", "note: every request takes the mean",
-                     "not modelled, 1 of 3 rows", "  loop: attention in data parallel"):
+                     "not modelled, 1 of 3 rows", "  loop: cluster.data_parallel_size: 2 ranks"):
             self.assertIn(word, done.stdout)
         rows = {(r["id"], r["metric"]): r for r in self.rows("compare.csv")}
         left_out = rows["loop", "tpot_mean"]
         self.assertEqual(left_out["predicted_s"], "")
         self.assertEqual(float(left_out["measured_s"]), 0.007)
-        self.assertIn("data_parallel_size 2", left_out["not_modelled"])
+        self.assertIn("num_replicas", left_out["not_modelled"])
         self.assertEqual(rows["Llama-2-7b-hf-c4", "ttft_mean"]["not_modelled"], "")
         # One experiment by itself, as the benchmark writes it.
         self.write(bench)
@@ -185,7 +186,7 @@ class Comparison(Run):
                          rows["Llama-2-7b-hf-c4", "tpot_mean"])
         self.write([loop])
         done = self.run_program("--compare", self.measured, status=1)
-        self.assertIn("m.json: loop: attention in data parallel", done.stderr)
+        self.assertIn("m.json: loop: cluster.data_parallel_size: 2 ranks", done.stderr)
 
     def test_full_disk(self):
         os.makedirs(self.out)

@@ -147,6 +147,7 @@ const char *toy_metrics_differ(const struct vidur_metrics *a,
     CHECK(peak_batch_size)
     CHECK(peak_holders)
     CHECK(blocked_on_memory_fraction)
+    CHECK(prefix_hit_rate)
     CHECK(mean_waiting_requests)
     CHECK(stopped_early)
     CHECK(time_limited)

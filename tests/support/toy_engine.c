@@ -21,13 +21,15 @@ struct vidur_timetable *toy_engine_new(const struct toy_step_times *times,
                                        int64_t max_tokens, int64_t max_batch,
                                        int64_t max_context)
 {
-    const int64_t cells = 2 * (max_tokens + 1) + max_batch + 1 + 2 * (max_context + 1);
+    const int64_t gathered = times->ranks > 1 ? times->ranks * max_tokens + 1 : 0;
+    const int64_t cells =
+        2 * (max_tokens + 1) + max_batch + 1 + 2 * (max_context + 1) + 2 * gathered;
     struct toy_engine *toy = calloc(1, sizeof *toy + (size_t)cells * sizeof(double));
     if (!toy)
         return NULL;
     double *linear = toy->values, *comm = linear + max_tokens + 1;
     double *head = comm + max_tokens + 1, *context = head + max_batch + 1;
-    double *row = context + max_context + 1;
+    double *row = context + max_context + 1, *experts = row + max_context + 1;
     fill(linear, max_tokens, times->fixed_ms, times->per_token_ms);
     fill(head, max_batch, 0, times->per_sampled_ms);
     fill(row, max_context, 0, times->row_ms);
@@ -50,6 +52,12 @@ struct vidur_timetable *toy_engine_new(const struct toy_step_times *times,
                                     .tokenise_ms = times->tokenise_ms,
                                     .t_api_ms = times->api_ms,
                                     .provenance = "a toy"};
+    if (gathered > 0) {
+        fill(experts, gathered - 1, times->gathered_ms, times->per_gathered_ms);
+        toy->engine.gathered_experts_ms = experts;
+        toy->engine.gathered_comm_ms = experts + gathered;
+        toy->engine.gathered_limit = gathered - 1;
+    }
     toy->timetable.engine = &toy->engine;
     toy->timetable.kv_granularity_tokens = 64;
     strcpy(toy->timetable.provenance, "a toy");

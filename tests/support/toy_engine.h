@@ -12,15 +12,18 @@
 /* Milliseconds. Multiples of a power of two make sums exact. */
 struct toy_step_times {
     double fixed_ms;
-    double per_token_ms;   /* of a step */
-    double per_sampled_ms; /* request that gets a token */
-    double launch_ms;      /* of decode rows, if there are some */
-    double per_context_ms; /* token of context of a decode row */
-    double per_square_ms;  /* attention of a prompt: times the square of its length */
-    double row_ms;         /* least attention of a chunk, per token of its context */
-    double mixed_ms;       /* of a step with decodes and prompts */
-    double tokenise_ms;    /* of the front end, per prompt token */
-    double api_ms;         /* behind it, before the engine sees a request */
+    double per_token_ms;    /* of a step */
+    double per_sampled_ms;  /* request that gets a token */
+    double launch_ms;       /* of decode rows, if there are some */
+    double per_context_ms;  /* token of context of a decode row */
+    double per_square_ms;   /* attention of a prompt: times the square of its length */
+    double row_ms;          /* least attention of a chunk, per token of its context */
+    double mixed_ms;        /* of a step with decodes and prompts */
+    double tokenise_ms;     /* of the front end, per prompt token */
+    double api_ms;          /* behind it, before the engine sees a request */
+    int ranks;              /* in data parallel; 0: 1 */
+    double gathered_ms;     /* of a step of several, and */
+    double per_gathered_ms; /* token of all ranks */
 };
 
 /* Tables up to these sizes; NULL when memory is out. */

@@ -39,7 +39,7 @@ static void send_next_turn(struct world *w, int32_t id)
     }
     if (is_last && workload->concurrency == 0)
         return;
-    const int32_t session = is_last ? w->started++ : s->session[id];
+    const int32_t session = is_last ? w->first->started++ : s->session[id];
     const int32_t turn = is_last ? 0 : s->turn[id] + 1;
     for (int64_t i = 0; i < workload->num_requests; i++)
         if (s->session[i] == session && s->turn[i] == turn)
@@ -47,7 +47,7 @@ static void send_next_turn(struct world *w, int32_t id)
 }
 
 /* The last step has ended: tokens, times, and the blocks of what is complete. */
-static void settle(struct world *w)
+void v1_settle(struct world *w)
 {
     int64_t kept = 0;
     for (int64_t i = 0; i < w->num_running; i++) {
@@ -66,8 +66,9 @@ static void settle(struct world *w)
         w->completed++;
         if (has_sessions(w))
             send_next_turn(w, id);
-        else if (w->input->workload->concurrency > 0 && w->sent < w->input->count)
-            w->out[w->input->ids[w->sent++]].arrived_at_s = w->last_end_s;
+        else if (w->input->workload->concurrency > 0 &&
+                 w->first->sent < w->input->count)
+            w->out[w->input->ids[w->first->sent++]].arrived_at_s = w->last_end_s;
         v1_release_blocks(w, id);
     }
     w->num_running = kept;
@@ -93,7 +94,7 @@ static double next_of_sessions_s(const struct world *w, int32_t *next)
 }
 
 /* The next request to wait in the engine. */
-static int32_t take_arrival(struct world *w)
+int32_t v1_take_arrival(struct world *w)
 {
     int32_t id = NOBODY;
     if (!has_sessions(w))
@@ -108,7 +109,7 @@ static int32_t take_arrival(struct world *w)
 
 /* When the next request reaches the engine; a stage begins when the last has drained.
  */
-static double next_arrival_s(struct world *w)
+double v1_next_arrival_s(struct world *w)
 {
     const struct vidur_load_stages *stages = &w->input->workload->stages;
     if (w->arrived == w->input->count)
@@ -138,8 +139,7 @@ static double next_arrival_s(struct world *w)
     return w->seen_at_s;
 }
 
-/* At the front, or at the end; by priority neither matters. */
-static void wait_for_admission(struct world *w, int32_t id, bool front)
+void v1_wait_for_admission(struct world *w, int32_t id, bool front)
 {
     const bool sorted = v1_by_priority(w->input->knobs);
     const int64_t at =
@@ -181,22 +181,22 @@ static bool comes_behind(const struct world *w)
            w->delay_s == 0 && w->arrived >= w->input->workload->concurrency;
 }
 
-static void take_arrivals(struct world *w, double now_s, bool again)
+bool v1_is_known(struct world *w, double now_s, bool again)
 {
-    while (comes_behind(w) && !again ? next_arrival_s(w) < now_s
-                                     : next_arrival_s(w) <= now_s)
-        wait_for_admission(w, take_arrival(w), false);
+    return comes_behind(w) && !again ? v1_next_arrival_s(w) < now_s
+                                     : v1_next_arrival_s(w) <= now_s;
 }
 
-/* Tries to fix the next step at `now_s`; false: it would be empty. `again`: what was
- * known of that time was not enough for one. */
-static bool fix(struct world *w, double now_s, bool again)
+static void take_arrivals(struct world *w, double now_s, bool again)
+{
+    while (v1_is_known(w, now_s, again))
+        v1_wait_for_admission(w, v1_take_arrival(w), false);
+}
+
+bool v1_decide(struct world *w)
 {
     int64_t budget = w->input->knobs->max_num_batched_tokens, wanted = 0;
     bool any = false;
-    if (w->in_flight && w->last_end_s <= now_s)
-        settle(w);
-    take_arrivals(w, now_s, again);
     for (int64_t i = 0; i < w->num_running; i++) {
         const struct request *r = &w->requests[w->running[i]];
         const int32_t n = n_after(r);
@@ -213,6 +213,15 @@ static bool fix(struct world *w, double now_s, bool again)
     return any || w->num_running > before;
 }
 
+/* Tries to fix the next step at `now_s`; false: it would be empty. */
+static bool fix(struct world *w, double now_s, bool again)
+{
+    if (w->in_flight && w->last_end_s <= now_s)
+        v1_settle(w);
+    take_arrivals(w, now_s, again);
+    return v1_decide(w);
+}
+
 /* Who is preempted next: nobody that is under way in a pipeline; or NOBODY. */
 static int64_t find_victim(const struct world *w)
 {
@@ -226,7 +235,7 @@ static int64_t find_victim(const struct world *w)
 }
 
 /* True if anybody was preempted. */
-static bool preempt(struct world *w)
+bool v1_preempt(struct world *w)
 {
     bool any = false;
     int64_t at;
@@ -246,13 +255,13 @@ static bool preempt(struct world *w)
         r->output = total - r->prompt;
         r->n = 0;
         w->out[id].restarts++;
-        wait_for_admission(w, id, true);
+        v1_wait_for_admission(w, id, true);
     }
     return any;
 }
 
 /* Chunks and blocks of everything that runs. */
-static void form(struct world *w, double start_s)
+void v1_form(struct world *w, double start_s)
 {
     int32_t budget = w->input->knobs->max_num_batched_tokens;
     for (int64_t i = 0; i < w->num_running; i++) {
@@ -275,6 +284,14 @@ static void form(struct world *w, double start_s)
     }
 }
 
+void v1_list_parts(struct world *w)
+{
+    for (int64_t i = 0; i < w->num_running; i++) {
+        const struct request *r = &w->requests[w->running[i]];
+        w->parts[i] = (struct v1_part){w->running[i], r->n, r->chunk, r->prompt};
+    }
+}
+
 static void run(struct world *w)
 {
     double fixed_at_s = 0, before_last_s = 0;
@@ -285,7 +302,7 @@ static void run(struct world *w)
         bool again = false;
         while (!fix(w, t, again)) {
             const double end_s = w->in_flight ? w->last_end_s : INFINITY;
-            const double next_s = fmin(end_s, next_arrival_s(w));
+            const double next_s = fmin(end_s, v1_next_arrival_s(w));
             again = next_s == t;
             t = next_s;
             if (t == INFINITY)
@@ -294,20 +311,17 @@ static void run(struct world *w)
         w->tally->fixed_apart += t > before_last_s && t < w->last_end_s;
         const double start_s = fmax(w->last_end_s, t);
         if (w->in_flight)
-            settle(w);
-        preempt(w);
+            v1_settle(w);
+        v1_preempt(w);
         fixed_at_s = t;
         if (w->num_running == 0) {
             w->tally->emptied++;
             fixed_at_s = start_s;
             continue;
         }
-        form(w, start_s);
+        v1_form(w, start_s);
         before_last_s = w->last_end_s;
-        for (int64_t i = 0; i < w->num_running; i++) {
-            const struct request *r = &w->requests[w->running[i]];
-            w->parts[i] = (struct v1_part){w->running[i], r->n, r->chunk, r->prompt};
-        }
+        v1_list_parts(w);
         w->last_end_s =
             start_s + v1_step_ms(w->input->table, w->input->knobs->max_num_seqs,
                                  w->parts, w->num_running) *
@@ -349,7 +363,7 @@ static int64_t fix_next(struct world *w, double now_s, bool again)
         admit(w, budget - rest, -w->lacks);
     for (int64_t i = before; i < w->num_running; i++)
         w->requests[w->running[i]].begun = w->requests[w->running[i]].n;
-    w->emptied = preempt(w);
+    w->emptied = v1_preempt(w);
     for (int want_decodes = 1; want_decodes >= 0; want_decodes--)
         for (int64_t i = 0; i < w->num_running; i++) {
             const int32_t id = w->running[i];
@@ -406,7 +420,7 @@ static void come_back(struct world *w)
         r->chunk = first.parts[i].chunk;
         r->flights--;
     }
-    settle(w);
+    v1_settle(w);
 }
 
 static void run_pipeline(struct world *w)
@@ -422,7 +436,7 @@ static void run_pipeline(struct world *w)
                 continue;
         }
         if (w->num_flights > 0) {
-            w->tally->held_back += next_arrival_s(w) < w->flights[0].end_s;
+            w->tally->held_back += v1_next_arrival_s(w) < w->flights[0].end_s;
             come_back(w);
             t = w->last_end_s;
             continue;
@@ -430,7 +444,7 @@ static void run_pipeline(struct world *w)
         w->tally->emptied += w->emptied;
         if (w->emptied)
             continue;
-        const double next_s = next_arrival_s(w);
+        const double next_s = v1_next_arrival_s(w);
         again = next_s == t;
         t = next_s;
         if (t == INFINITY)
@@ -441,8 +455,6 @@ static void run_pipeline(struct world *w)
 static void begin(struct world *w)
 {
     const struct vidur_workload *workload = w->input->workload;
-    for (int32_t i = 0; i < w->num_blocks; i++)
-        w->blocks[i] = (struct block){.freed_at = i - w->num_blocks};
     for (int64_t i = 0; i < w->input->count; i++) {
         const int32_t id = w->input->ids[i];
         const int32_t prompt = workload->num_prefill_tokens[id];
@@ -467,40 +479,64 @@ static void begin(struct world *w)
     }
 }
 
+static void open_world(struct world *w, struct world *first)
+{
+    const size_t n = (size_t)w->input->workload->num_requests;
+    w->first = first;
+    w->num_blocks = (int32_t)w->input->knobs->num_blocks;
+    w->block_size = w->input->knobs->block_size;
+    w->tokenise_s = w->input->table->tokenise_ms * 1e-3;
+    w->delay_s = w->input->table->t_api_ms * 1e-3;
+    w->requests = w == first ? calloc(n, sizeof *w->requests) : first->requests;
+    w->blocks = calloc((size_t)w->num_blocks, sizeof *w->blocks);
+    w->running = calloc(n, sizeof *w->running);
+    w->waiting = calloc(n, sizeof *w->waiting);
+    w->seen = calloc(n, sizeof *w->seen);
+    w->started = (int32_t)w->input->workload->concurrency;
+    w->given = calloc(n, sizeof *w->given);
+    w->given_at_s = calloc(n, sizeof *w->given_at_s);
+    w->parts = calloc(n, sizeof *w->parts);
+    for (int i = 0; i < V1_REFERENCE_STAGES; i++)
+        w->flights[i].parts = calloc(n, sizeof *w->flights[i].parts);
+    for (int32_t i = 0; i < w->num_blocks; i++)
+        w->blocks[i] = (struct block){.freed_at = i - w->num_blocks};
+}
+
+static void close_world(struct world *w)
+{
+    for (int64_t i = 0; w == w->first && i < w->input->workload->num_requests; i++)
+        free(w->requests[i].blocks);
+    if (w == w->first)
+        free(w->requests);
+    for (int i = 0; i < V1_REFERENCE_STAGES; i++)
+        free(w->flights[i].parts);
+    free(w->blocks);
+    free(w->running);
+    free(w->waiting);
+    free(w->seen);
+    free(w->given);
+    free(w->given_at_s);
+    free(w->parts);
+}
+
 void v1_reference_run(const struct v1_reference_input *input,
                       struct v1_reference_request *out,
                       struct v1_reference_tally *tally)
 {
-    const size_t n = (size_t)input->workload->num_requests;
-    struct world w = {.input = input,
-                      .out = out,
-                      .tally = tally,
-                      .num_blocks = (int32_t)input->knobs->num_blocks,
-                      .block_size = input->knobs->block_size,
-                      .tokenise_s = input->table->tokenise_ms * 1e-3,
-                      .delay_s = input->table->t_api_ms * 1e-3};
-    w.requests = calloc(n, sizeof *w.requests);
-    w.blocks = calloc((size_t)w.num_blocks, sizeof *w.blocks);
-    w.running = calloc(n, sizeof *w.running);
-    w.waiting = calloc(n, sizeof *w.waiting);
-    w.seen = calloc(n, sizeof *w.seen);
-    w.started = (int32_t)input->workload->concurrency;
-    w.parts = calloc(n, sizeof *w.parts);
-    for (int i = 0; i < V1_REFERENCE_STAGES; i++)
-        w.flights[i].parts = calloc(n, sizeof *w.flights[i].parts);
-    begin(&w);
-    if (input->num_stages > 1)
-        run_pipeline(&w);
+    const int ranks = input->num_ranks > 1 ? input->num_ranks : 1;
+    struct world *w = calloc((size_t)ranks, sizeof *w);
+    for (int r = 0; r < ranks; r++) {
+        w[r] = (struct world){.input = input, .out = out, .tally = tally};
+        open_world(&w[r], w);
+    }
+    begin(w);
+    if (ranks > 1)
+        v1_run_ranks(w, ranks);
+    else if (input->num_stages > 1)
+        run_pipeline(w);
     else
-        run(&w);
-    for (int i = 0; i < V1_REFERENCE_STAGES; i++)
-        free(w.flights[i].parts);
-    free(w.parts);
-    for (size_t i = 0; i < n; i++)
-        free(w.requests[i].blocks);
-    free(w.requests);
-    free(w.blocks);
-    free(w.running);
-    free(w.waiting);
-    free(w.seen);
+        run(w);
+    for (int r = ranks; r-- > 0;)
+        close_world(&w[r]);
+    free(w);
 }

@@ -7,8 +7,8 @@
 
 /*
  * A V1 engine simulated the slow way: step by step, request by request, with linear
- * searches, straight from ENGINE.md sections 1 to 3 and 8. One replica. What the
- * scheduler, the step model and the block store are compared with.
+ * searches, straight from ENGINE.md sections 1 to 3, 8 and 9. One replica. What the
+ * scheduler, the step model, the block store and the lockstep are compared with.
  */
 
 enum { V1_REFERENCE_STAGES = 4 };
@@ -36,6 +36,8 @@ struct v1_reference_tally {
     int64_t held_back; /* arrivals that the engine let wait for a step to end */
     int64_t overtaken; /* arrivals that came before others that waited */
     int64_t picked;    /* requests preempted by priority, not as the last admitted */
+    int64_t dummies;   /* of ranks: steps of others without a batch of its own */
+    int64_t padded;    /* steps without prompts in which ranks differ in tokens */
 };
 
 /* `ids`: the requests that this replica gets, in order; `out`, by id. */
@@ -47,6 +49,7 @@ struct v1_reference_input {
     const struct vidur_workload *workload;
     const int32_t *ids;
     int64_t count;
+    int num_ranks; /* in data parallel; 0: 1 */
 };
 
 void v1_reference_run(const struct v1_reference_input *input,

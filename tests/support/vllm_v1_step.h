@@ -14,5 +14,10 @@ struct v1_part {
 
 double v1_step_ms(const struct vidur_engine_table *table, int max_num_seqs,
                   const struct v1_part *parts, int64_t count);
+/* The same run as a step of `as` tokens, that of the graph they take. */
+double v1_step_as_ms(const struct vidur_engine_table *table, int64_t as,
+                     const struct v1_part *parts, int64_t count);
+int64_t v1_padded_tokens(const struct vidur_engine_table *table, int max_num_seqs,
+                         int64_t tokens);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The inside of the reference: one replica, and its blocks. */
+/* The inside of the reference: a replica's engine, or a rank's, and its blocks. */
 
 enum { NOBODY = -1 };
 
@@ -61,6 +61,13 @@ struct world {
     int num_flights;
     bool emptied; /* somebody was preempted when the last step was fixed */
     double free_at_s[V1_REFERENCE_STAGES];
+    /* Of ranks: the first has the front end of all; what a rank was given of it, and
+     * when. */
+    struct world *first;
+    int32_t *given;
+    double *given_at_s;
+    int64_t num_given, num_taken;
+    bool is_fixed; /* the next step */
 };
 
 static inline int32_t v1_least(int32_t a, int32_t b)
@@ -84,5 +91,31 @@ void v1_release_blocks(struct world *w, int32_t id);
 int64_t v1_cost_of(const struct world *w, int32_t id);
 /* Those of its prompt, its leading ones from the cache. */
 void v1_take_prompt(struct world *w, int32_t id);
+
+/* ---- Steps ---- */
+
+/* When the next request reaches the engine; a stage begins when the last has drained.
+ */
+double v1_next_arrival_s(struct world *w);
+/* Whether that is known of at `now_s`. `again`: what was known of that time was not
+ * enough for a step. */
+bool v1_is_known(struct world *w, double now_s, bool again);
+/* It, which reaches the engine: its id. */
+int32_t v1_take_arrival(struct world *w);
+/* It waits at the front, or at the end; by priority neither matters. */
+void v1_wait_for_admission(struct world *w, int32_t id, bool front);
+/* Fixes the next step with what waits; false: it would be empty. */
+bool v1_decide(struct world *w);
+/* Blocks that a step lacks are had by preemption; true if anybody was preempted. */
+bool v1_preempt(struct world *w);
+/* Chunks and blocks of everything that runs. */
+void v1_form(struct world *w, double start_s);
+/* Everything that runs, as w->parts. */
+void v1_list_parts(struct world *w);
+/* The last step has ended: tokens, times, and the blocks of what is complete. */
+void v1_settle(struct world *w);
+
+/* All of a run of several ranks, the first of which has the front end. */
+void v1_run_ranks(struct world *ranks, int count);
 
 #endif

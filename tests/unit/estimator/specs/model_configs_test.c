@@ -165,7 +165,7 @@ static int load(const char *name, struct vidur_model_spec *model,
 
 static void check_read(int i, const struct vidur_model_spec *m)
 {
-    const struct vidur_cut whole = {1, 1, false};
+    const struct vidur_cut whole = {.tensor = 1, .pipeline = 1};
     struct vidur_shard shard;
     char precision[128];
     int experts = 0;
@@ -254,16 +254,19 @@ static void test_by_hand(void)
         double gib;
         int kv_bytes;
     } cases[] = {
-        {"nvidia--Llama-3.1-70B-Instruct-FP8", {4, 1, false}, 16.9160, 40960},
-        {"mistralai--Mixtral-8x7B-v0.1", {2, 1, false}, 43.4961, 65536},
-        {"meta-llama--Llama-4-Scout-17B-16E-Instruct", {4, 1, false}, 50.1895, 49152},
-        {"openai--gpt-oss-120b", {4, 1, false}, 15.1917, 18432},
-        {"MiniMaxAI--MiniMax-M2.5", {4, 1, true}, 53.6244, 63488},
-        {"Qwen--Qwen3-235B-A22B-FP8", {4, 1, false}, 55.1202, 48128},
-        {"moonshotai--Kimi-K2.5", {8, 1, false}, 65.4115, 70272},
-        {"deepseek-ai--DeepSeek-V3", {8, 1, false}, 79.2910, 70272},
-        {"Qwen--Qwen3-32B-FP8-Static-PerTensor", {1, 1, false}, 31.9604, 131072},
-        {"nvidia--Gemma-4-31B-IT-NVFP4", {2, 1, false}, 14.7611, 225280},
+        {"nvidia--Llama-3.1-70B-Instruct-FP8", {4, 1, false, 1}, 16.9160, 40960},
+        {"mistralai--Mixtral-8x7B-v0.1", {2, 1, false, 1}, 43.4961, 65536},
+        {"meta-llama--Llama-4-Scout-17B-16E-Instruct",
+         {4, 1, false, 1},
+         50.1895,
+         49152},
+        {"openai--gpt-oss-120b", {4, 1, false, 1}, 15.1917, 18432},
+        {"MiniMaxAI--MiniMax-M2.5", {4, 1, true, 1}, 53.6244, 63488},
+        {"Qwen--Qwen3-235B-A22B-FP8", {4, 1, false, 1}, 55.1202, 48128},
+        {"moonshotai--Kimi-K2.5", {8, 1, false, 1}, 65.4115, 70272},
+        {"deepseek-ai--DeepSeek-V3", {8, 1, false, 1}, 79.2910, 70272},
+        {"Qwen--Qwen3-32B-FP8-Static-PerTensor", {1, 1, false, 1}, 31.9604, 131072},
+        {"nvidia--Gemma-4-31B-IT-NVFP4", {2, 1, false, 1}, 14.7611, 225280},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_model_spec m;

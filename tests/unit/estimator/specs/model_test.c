@@ -54,7 +54,7 @@ static void test_known_models(void)
 /* Weights of all layers, embedding and head. */
 static double parameters(const struct vidur_model_spec *m)
 {
-    const struct vidur_cut whole = {1, 1, false};
+    const struct vidur_cut whole = {.tensor = 1, .pipeline = 1};
     struct vidur_shard shard;
     double sum =
         (m->tie_word_embeddings ? 1.0 : 2.0) * m->vocab_size * m->embedding_dim;

@@ -7,7 +7,7 @@
 static struct vidur_shard shard_of(const struct vidur_model_spec *model, int tensor,
                                    bool expert)
 {
-    const struct vidur_cut cut = {tensor, 1, expert};
+    const struct vidur_cut cut = {.tensor = tensor, .pipeline = 1, .expert = expert};
     struct vidur_shard shard;
     vidur_shard_of(&shard, model, &cut);
     return shard;
@@ -90,6 +90,34 @@ static void test_experts(void)
     CU_ASSERT_EQUAL(whole.layers[1].moe_expert, 2);
 }
 
+/* Ranks in data parallel: experts are shared by all of their devices, the rest is cut
+ * within a rank, and each rank's tokens meet the experts of all. */
+static void test_ranks(void)
+{
+    const struct vidur_model_spec m = mixture();
+    const struct vidur_relative_peaks peaks = {{1, 2, 4}};
+    const struct vidur_cut cuts[] = {{2, 1, true, 4}, {2, 1, false, 4}};
+    const struct vidur_shard one = shard_of(&m, 2, true);
+    for (int i = 0; i < 2; i++) {
+        struct vidur_shard s;
+        vidur_shard_of(&s, &m, &cuts[i]);
+        const struct vidur_shard_layers *moe = &s.layers[1], *alone = &one.layers[1];
+        CU_ASSERT_EQUAL(moe->attention_weights, alone->attention_weights);
+        CU_ASSERT_EQUAL(moe->mlp_weights, alone->mlp_weights);
+        CU_ASSERT_EQUAL(moe->router_weights, alone->router_weights);
+        CU_ASSERT_EQUAL(moe->kv_bytes_per_token, alone->kv_bytes_per_token);
+        CU_ASSERT_EQUAL(moe->expert_weights, alone->expert_weights / 4);
+        CU_ASSERT_EQUAL(moe->moe_expert, i == 0 ? 8 : 1);
+        CU_ASSERT_EQUAL(moe->moe_tensor, i == 0 ? 1 : 8);
+        CU_ASSERT_EQUAL(vidur_shard_embedding_bytes(&s),
+                        vidur_shard_embedding_bytes(&one));
+        CU_ASSERT_DOUBLE_EQUAL(vidur_shard_flops(&s, &peaks, 10, 100),
+                               vidur_shard_flops(&one, &peaks, 10, 100), 1e-6);
+        CU_ASSERT_EQUAL(vidur_cut_devices(&cuts[i]), 8);
+    }
+    CU_ASSERT_EQUAL(vidur_cut_ranks(&one.cut), 1); /* not said */
+}
+
 /* DeepSeek-V3's attention: q_a and kv_a on every device, the rest cut. */
 static void test_latent_attention(void)
 {
@@ -138,7 +166,8 @@ static void test_blocks_of_attention(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_model_spec m = mixture();
         struct vidur_error err = {0};
-        const struct vidur_cut cut = {cases[i].tp, 1, true};
+        const struct vidur_cut cut = {
+            .tensor = cases[i].tp, .pipeline = 1, .expert = true};
         m.precision.attention = cases[i].dtype;
         for (int k = 0; k < 2; k++) {
             m.kinds[k].num_q_heads = cases[i].heads;
@@ -158,19 +187,26 @@ static void test_refusals(void)
         enum vidur_dtype weights;
         const char *message;
     } cases[] = {
-        {{3, 1, false}, VIDUR_DTYPE_bf16, "3 does not divide 8 query heads"},
-        {{8, 1, true}, VIDUR_DTYPE_bf16, NULL},
-        {{16, 1, false}, VIDUR_DTYPE_bf16, "16 does not divide 8 query heads"},
-        {{8, 1, false}, VIDUR_DTYPE_fp8_block, "fp8_block weights need a multiple"},
-        {{8, 1, false}, VIDUR_DTYPE_fp8, NULL},
-        {{4, 1, false}, VIDUR_DTYPE_fp8_block, "columns of mixture's MLP"},
-        {{2, 1, true}, VIDUR_DTYPE_fp8_block, NULL},
-        {{4, 1, true},
+        {{3, 1, false, 1}, VIDUR_DTYPE_bf16, "3 does not divide 8 query heads"},
+        {{8, 1, true, 1}, VIDUR_DTYPE_bf16, NULL},
+        {{16, 1, false, 1}, VIDUR_DTYPE_bf16, "16 does not divide 8 query heads"},
+        {{8, 1, false, 1}, VIDUR_DTYPE_fp8_block, "fp8_block weights need a multiple"},
+        {{8, 1, false, 1}, VIDUR_DTYPE_fp8, NULL},
+        {{4, 1, false, 1}, VIDUR_DTYPE_fp8_block, "columns of mixture's MLP"},
+        {{2, 1, true, 1}, VIDUR_DTYPE_fp8_block, NULL},
+        {{4, 1, true, 1},
          VIDUR_DTYPE_int4,
          "64 of the 256 columns of mixture's MLP to a "
          "device; int4 weights need a multiple of 128"},
-        {{8, 1, true}, VIDUR_DTYPE_nvfp4, NULL},
-        {{8, 1, true}, VIDUR_DTYPE_mxfp4, NULL},
+        {{8, 1, true, 1}, VIDUR_DTYPE_nvfp4, NULL},
+        {{8, 1, true, 1}, VIDUR_DTYPE_mxfp4, NULL},
+        /* experts over DP * TP devices, all else over TP */
+        {{2, 1, true, 4}, VIDUR_DTYPE_bf16, NULL},
+        {{2, 1, true, 3}, VIDUR_DTYPE_bf16, "6 devices do not divide the 8 experts"},
+        {{1, 1, true, 8}, VIDUR_DTYPE_fp8_block, NULL},
+        {{1, 1, false, 8}, VIDUR_DTYPE_fp8_block, "columns of mixture's experts"},
+        {{1, 1, false, 4}, VIDUR_DTYPE_fp8_block, NULL},
+        {{1, 1, false, 3}, VIDUR_DTYPE_bf16, "3 does not divide the 512 columns"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_model_spec m = mixture();
@@ -184,7 +220,7 @@ static void test_refusals(void)
     }
     struct vidur_model_spec m = mixture();
     struct vidur_error err = {0};
-    const struct vidur_cut three = {2, 1, true};
+    const struct vidur_cut three = {.tensor = 2, .pipeline = 1, .expert = true};
     m.kinds[1].num_experts = 9;
     CU_ASSERT_EQUAL(vidur_shard_check(&m, &three, true, &err), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "2 devices do not divide the 9 experts"));
@@ -217,7 +253,7 @@ static void test_flops(void)
 }
 
 VIDUR_TEST_MAIN("shard", {"dense", test_dense}, {"experts", test_experts},
-                {"latent attention", test_latent_attention},
+                {"latent attention", test_latent_attention}, {"ranks", test_ranks},
                 {"refusals", test_refusals},
                 {"blocks of attention", test_blocks_of_attention},
                 {"flops", test_flops})

@@ -223,7 +223,7 @@ static void test_layout(void)
         {20, VIDUR_SEMANTICS_CORRECTED, "toy runs on at most 10 devices in parallel"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct vidur_error err = {0};
-        const struct vidur_cut cut = {cases[i].degree, 1, false};
+        const struct vidur_cut cut = {.tensor = cases[i].degree, .pipeline = 1};
         const int status =
             vidur_check_tensor_parallel(&toy, &cut, cases[i].semantics, &err);
         CU_ASSERT_EQUAL(status, cases[i].message ? -1 : 0);
@@ -237,8 +237,29 @@ static void test_layout(void)
     CU_ASSERT_STRING_EQUAL(err.text, "4 does not divide 6 layers of toy");
 }
 
+/* What engines refuse of ranks in data parallel. */
+static void test_data_parallel(void)
+{
+    struct vidur_model_spec toy = {
+        .name = "toy", .num_kinds = 2, .kinds = {{.count = 1}, {.count = 3}}};
+    struct vidur_cut cut = {.tensor = 2, .pipeline = 1, .data = 4};
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_check_data_parallel(&toy, &cut, &err), -1);
+    CU_ASSERT_STRING_EQUAL(err.text,
+                           "4 ranks would share nothing, as toy has no experts; take "
+                           "as many replicas (num_replicas) instead");
+    toy.kinds[1].num_experts = 8;
+    CU_ASSERT_EQUAL(vidur_check_data_parallel(&toy, &cut, &err), 0);
+    cut.pipeline = 2;
+    CU_ASSERT_EQUAL(vidur_check_data_parallel(&toy, &cut, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "4 ranks of 2 pipeline stages"));
+    for (cut.data = 0; cut.data < 2; cut.data++) /* one rank may be anything */
+        CU_ASSERT_EQUAL(vidur_check_data_parallel(&toy, &cut, &err), 0);
+}
+
 VIDUR_TEST_MAIN("spec config", {"default node", test_default_node},
                 {"precision", test_precision},
                 {"formats of devices", test_formats_of_devices},
                 {"hardware", test_hardware}, {"hardware errors", test_hardware_errors},
-                {"model", test_model}, {"layout", test_layout})
+                {"model", test_model}, {"layout", test_layout},
+                {"data parallel", test_data_parallel})

@@ -99,8 +99,8 @@ static void test_links(void)
 {
     const struct vidur_node_sku dgx = {.devices_per_node = 8};
     const struct vidur_node_sku pairs = {.devices_per_node = 4, .pairwise = true};
-    const struct vidur_cut four = {4, 4, false}, two = {8, 2, false},
-                           single = {1, 4, false}, wide = {2, 2, false};
+    const struct vidur_cut four = {4, 4, false, 1}, two = {8, 2, false, 1},
+                           single = {1, 4, false, 1}, wide = {2, 2, false, 1};
     const enum vidur_stage_link of_four[] = {VIDUR_LINK_FAST, VIDUR_LINK_NODES,
                                              VIDUR_LINK_FAST, VIDUR_LINK_NONE};
     const enum vidur_stage_link of_single[] = {VIDUR_LINK_FAST, VIDUR_LINK_FALLBACK,
@@ -119,8 +119,8 @@ static void test_kinds_of_stages(void)
     const struct vidur_model_spec model = model_of(32, 0);
     struct vidur_stage_kinds kinds;
     struct vidur_error err = {0};
-    const struct vidur_cut whole = {2, 1, false}, five = {1, 5, false},
-                           nodes = {4, 6, false}, many = {1, 33, false};
+    const struct vidur_cut whole = {2, 1, false, 1}, five = {1, 5, false, 1},
+                           nodes = {4, 6, false, 1}, many = {1, 33, false, 1};
     CU_ASSERT_EQUAL(vidur_stage_kinds_of(&kinds, &model, &dgx, &whole, &err), 0);
     CU_ASSERT_EQUAL(kinds.kind_of[0], 1);
     CU_ASSERT_EQUAL(kinds.stage_of[1], 0);
@@ -144,7 +144,7 @@ static void test_weights(void)
 {
     struct vidur_model_spec m;
     CU_ASSERT_EQUAL_FATAL(vidur_model_load(&m, "meta-llama/Llama-2-70b-hf", NULL), 0);
-    const struct vidur_cut cut = {4, 3, false};
+    const struct vidur_cut cut = {4, 3, false, 1};
     const int layers[] = {27, 27, 26};
     const double embedding = 2.0 * 32000 * 8192 / 4;
     double kv_bytes = 0;
@@ -160,7 +160,7 @@ static void test_weights(void)
     /* A tied head is the embedding itself, where the same stage has both. */
     m.tie_word_embeddings = true;
     struct vidur_shard shard;
-    vidur_shard_of_stage(&shard, &m, &(struct vidur_cut){4, 1, false}, 0);
+    vidur_shard_of_stage(&shard, &m, &(struct vidur_cut){4, 1, false, 1}, 0);
     CU_ASSERT_EQUAL(vidur_shard_stage_bytes(&shard, 0),
                     vidur_shard_layer_bytes(&shard) + embedding);
     vidur_shard_of_stage(&shard, &m, &cut, 2);

@@ -243,7 +243,8 @@ static void test_values(void)
         struct vidur_engine_table *t = NULL;
         struct vidur_error err = {0};
         struct vidur_shard shard;
-        const struct vidur_cut cut = {rows[i].tp, 1, rows[i].ep};
+        const struct vidur_cut cut = {
+            .tensor = rows[i].tp, .pipeline = 1, .expert = rows[i].ep};
         vidur_engine_constants_defaults(&r.constants);
         if (vidur_engine_table_build(&t, &r, &err))
             printf("\n  %s", err.text);

@@ -212,6 +212,42 @@ static void test_experts_of_one_format(void)
     }
 }
 
+/* Between ranks: NCCL's times of as many values of two bytes, where there are some for
+ * so many ranks; else the latency of an all-reduce and half of its traffic. */
+static void test_messages_between_ranks(void)
+{
+    const struct vidur_work gather = {.law = VIDUR_LAW_ALL_GATHER, .token_bytes = 512};
+    const struct vidur_work scatter = {.law = VIDUR_LAW_REDUCE_SCATTER,
+                                       .token_bytes = 512};
+    const struct vidur_work reduce = {.law = VIDUR_LAW_ALL_REDUCE, .token_bytes = 512};
+    temp_dir_write(&dir, "k/nccl.csv",
+                   "op_name,nccl_dtype,num_gpus,message_size,latency_ms\n"
+                   "all_gather,half,4,1024,2\nall_gather,half,4,2048,4\n"
+                   "all_gather,int8,4,1024,1\nall_gather,half,2,1024,1\n"
+                   "all_reduce,half,4,1024,1\nreduce_scatter,half,4,1024,3\n");
+    struct vidur_pricer p = pricer_over(NULL, NULL);
+    p.ranks = 4;
+    p.constants.c_ar_us = 100; /* of all-reduces alone */
+    CU_ASSERT_EQUAL(price(&p, &gather, 6), 3);
+    CU_ASSERT_EQUAL(price(&p, &scatter, 4), 3);
+    CU_ASSERT_STRING_EQUAL(p.borrowed, "");
+    p.ranks = 8;
+    CU_ASSERT_EQUAL(price(&p, &gather, 6), vidur_roofline_work_ms(&p, &gather, 6));
+    CU_ASSERT_STRING_EQUAL(p.borrowed, "; op from the roofline");
+    vidur_kernels_close(p.kernels);
+    p.ranks = 4;
+    p.devices = 1;
+    const double none_ms = vidur_roofline_work_ms(&p, &gather, 0);
+    const double gather_ms = vidur_roofline_work_ms(&p, &gather, 1000);
+    CU_ASSERT_EQUAL(vidur_roofline_work_ms(&p, &scatter, 1000), gather_ms);
+    p.devices = 4;
+    CU_ASSERT_DOUBLE_EQUAL(vidur_roofline_work_ms(&p, &reduce, 0), none_ms, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(vidur_roofline_work_ms(&p, &reduce, 1000) - none_ms,
+                           2 * (gather_ms - none_ms), 1e-12);
+    /* 4 ranks of 4 devices are more than a node has */
+    CU_ASSERT_TRUE(vidur_roofline_work_ms(&p, &gather, 1000) > gather_ms);
+}
+
 /* Sets `ms` to what the device takes for work of each kind, format and size. */
 static int price_all(const struct vidur_device_sku *sku,
                      const struct vidur_node_sku *box, double ms[1024])
@@ -390,6 +426,7 @@ static void test_locate(void)
 }
 
 VIDUR_TEST_MAIN("prices", {"set up", set_up},
+                {"messages between ranks", test_messages_between_ranks},
                 {"measured product", test_measured_product},
                 {"product between shapes", test_product_between_shapes},
                 {"products in blocks", test_products_in_blocks},

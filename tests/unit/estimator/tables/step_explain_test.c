@@ -68,7 +68,7 @@ static struct vidur_engine_request request_for(const struct vidur_model_spec *mo
 
 /* The formula of <vidur/engine_table.h>. */
 static double table_ms(const struct vidur_engine_table *t,
-                       const struct vidur_step_batch *b)
+                       const struct vidur_step_batch *b, int ranks)
 {
     const bool as_row =
         b->prompt_tokens > 0 && b->prompt_tokens <= VIDUR_ENGINE_DECODE_LIKE_TOKENS;
@@ -94,6 +94,15 @@ static double table_ms(const struct vidur_engine_table *t,
               t->window_context_ms[b->prompt_tokens];
     if (b->decodes > 0 && b->prompt_tokens > 0)
         ms += t->mixed_ms;
+    if (ranks > 1) {
+        const int64_t tokens = b->decodes + b->prompt_tokens;
+        const int64_t all =
+            ranks * (b->prompt_tokens > 0
+                         ? tokens
+                         : vidur_engine_padded_tokens(tokens, b->max_num_seqs));
+        CU_ASSERT_TRUE_FATAL(all <= t->gathered_limit);
+        ms += t->gathered_experts_ms[all] + t->gathered_comm_ms[all];
+    }
     return ms;
 }
 
@@ -110,23 +119,33 @@ static void explain(struct vidur_engine_request *request,
     vidur_step_plan_end(&plan);
 }
 
+static void check_sum(const struct vidur_model_spec *model,
+                      const struct vidur_step_batch *batch, int tp, int ranks)
+{
+    struct vidur_engine_request request = request_for(model, tp);
+    struct vidur_engine_table *table = NULL;
+    struct vidur_error err = {0};
+    request.data_parallel_size = ranks;
+    request.expert_parallel = ranks > 1;
+    explain(&request, batch);
+    CU_ASSERT_EQUAL_FATAL(vidur_engine_table_build(&table, &request, &err), 0);
+    const double expected = table_ms(table, batch, ranks);
+    CU_ASSERT_DOUBLE_EQUAL(lines.ms, expected, 1e-12 * expected);
+    if (fabs(lines.ms - expected) > 1e-12 * expected)
+        printf("\n  %s, %d + %d tokens, TP %d, DP %d: %.17g, %.17g\n", model->name,
+               (int)batch->decodes, (int)batch->prompt_tokens, tp, ranks, lines.ms,
+               expected);
+    vidur_engine_table_free(table);
+}
+
 static void test_sum_is_the_tables_step(void)
 {
     for (size_t m = 0; m < sizeof models / sizeof models[0]; m++)
         for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
             for (int tp = 1; tp <= 4; tp *= 4) {
-                struct vidur_engine_request request = request_for(&models[m], tp);
-                struct vidur_engine_table *table = NULL;
-                struct vidur_error err = {0};
-                explain(&request, &batches[b]);
-                CU_ASSERT_EQUAL_FATAL(vidur_engine_table_build(&table, &request, &err),
-                                      0);
-                const double expected = table_ms(table, &batches[b]);
-                CU_ASSERT_DOUBLE_EQUAL(lines.ms, expected, 1e-12 * expected);
-                if (fabs(lines.ms - expected) > 1e-12 * expected)
-                    printf("\n  %s, batch %zu, TP %d: %.17g, %.17g\n", models[m].name,
-                           b, tp, lines.ms, expected);
-                vidur_engine_table_free(table);
+                check_sum(&models[m], &batches[b], tp, 1);
+                if (m > 0) /* it has experts */
+                    check_sum(&models[m], &batches[b], tp, 8 / tp);
             }
 }
 
@@ -137,6 +156,27 @@ static const struct vidur_step_line *find(const char *name, int kind)
             return &lines.at[i];
     CU_FAIL("a line is missing");
     return &lines.at[0];
+}
+
+/* Experts and messages see the tokens of all ranks, the rest a rank's own. */
+static void test_ranks(void)
+{
+    const struct vidur_step_batch batch = {30, 1000, 0, 0, 128};
+    struct vidur_engine_request request = request_for(&models[1], 2);
+    request.expert_parallel = true;
+    explain(&request, &batch);
+    const double router_ms = find("router", 0)->ms, norm_ms = find("add_norm", 0)->ms;
+    request.data_parallel_size = 4;
+    explain(&request, &batch);
+    CU_ASSERT_EQUAL(find("router", 0)->ms, router_ms);
+    CU_ASSERT_EQUAL(find("add_norm", 0)->ms, norm_ms);
+    CU_ASSERT_DOUBLE_EQUAL(find("all_gather", 0)->bytes, 12 * 2 * 4096.0 * 4 * 32, 1);
+    CU_ASSERT_EQUAL(find("reduce_scatter", 1)->times, 10);
+    CU_ASSERT_DOUBLE_EQUAL(find("experts", 0)->flops,
+                           12 * 2 * (4 * 32 * 2.0 / 8) * 3 * 4096 * 2048, 1);
+    for (int i = 0; i < lines.count; i++) /* a layer without experts has no messages */
+        CU_ASSERT_FALSE(lines.at[i].kind == 2 &&
+                        strcmp(lines.at[i].name, "all_gather") == 0);
 }
 
 /* By hand, of a decode step of the dense model on two devices. */
@@ -209,5 +249,5 @@ static void test_bad_batches(void)
 
 VIDUR_TEST_MAIN("a step explained", {"set up", set_up},
                 {"the sum is the table's step", test_sum_is_the_tables_step},
-                {"lines", test_lines}, {"kinds", test_kinds},
+                {"ranks", test_ranks}, {"lines", test_lines}, {"kinds", test_kinds},
                 {"bad batches", test_bad_batches})

@@ -150,6 +150,28 @@ static void test_launch_of_a_precision(void)
     }
 }
 
+static void test_launch_of_ranks(void)
+{
+    const struct vidur_fact fact = {"node", "a100_dgx", "devices_per_node", "8"};
+    struct vidur_results results = {0};
+    struct vidur_ranking_row row = example_row();
+    struct vidur_launch launch;
+    vidur_results_add_fact(&results, fact, NULL);
+    snprintf(row.network_device, sizeof row.network_device, "a100_dgx");
+    row.num_replicas = row.num_pipeline_stages = row.expert_parallel = 1;
+    row.tensor_parallel_size = 2;
+    row.data_parallel_size = 4;
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.command,
+              "--tensor-parallel-size 2 --pipeline-parallel-size 1 "
+              "--data-parallel-size 4 --enable-expert-parallel --max-num-seqs");
+    CU_ASSERT_PTR_NULL(strstr(launch.notes, "span nodes"));
+    row.data_parallel_size = 8;
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.notes, "The ranks of a replica span nodes of 8 devices");
+    vidur_results_destroy(&results);
+}
+
 /* A model's name comes from a user's file and ends up in a shell. */
 static void test_launch_quotes(void)
 {
@@ -166,4 +188,4 @@ static void test_launch_quotes(void)
 
 VIDUR_TEST_MAIN("launch line", {"arguments", test_launch},
                 {"precision", test_launch_of_a_precision},
-                {"quotes", test_launch_quotes})
+                {"ranks", test_launch_of_ranks}, {"quotes", test_launch_quotes})

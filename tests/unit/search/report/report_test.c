@@ -127,6 +127,9 @@ static void test_same_configuration(void)
     other = row;
     other.expert_parallel = 1;
     CU_ASSERT_FALSE(vidur_same_configuration(&row, &other));
+    other = row;
+    other.data_parallel_size = 2;
+    CU_ASSERT_FALSE(vidur_same_configuration(&row, &other));
 }
 
 static void test_words(void)
@@ -150,6 +153,11 @@ static void test_words(void)
     vidur_format_configuration(&row, text, sizeof text);
     CU_ASSERT_STRING_EQUAL(
         text, "2 x TP4 EP PP2 on a100_dgx, sarathi 512, bf16, KV cache fp8, batch 64");
+    row.data_parallel_size = 8;
+    vidur_format_hardware(&row, text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text,
+                           "16 x a100 (a100_dgx): 2 replicas of TP 4 EP DP 8 x PP 2");
+    row.data_parallel_size = 0; /* of a file from before there was the column */
     struct vidur_report_slo slo = {
         .metric = "scheduling_delay", .quantile = 0.99, .limit_s = 5};
     vidur_format_slo_name(&slo, text, sizeof text);

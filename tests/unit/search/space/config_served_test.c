@@ -72,6 +72,55 @@ static void test_expert_parallel(void)
     release();
 }
 
+/* Ranks in data parallel: of a model with experts on one stage of a scheduler that
+ * knows them; what cannot be says why. */
+static void test_data_parallel(void)
+{
+    int64_t ranks = 0, dealt = 0, dense = 0, foreign = 0;
+    expect_builds(TODAY("expert_parallel: [false, true]\ndata_parallel_size: [1, 4]\n"
+                        "exclude: [{model: dense, expert_parallel: true}]\n"));
+    for (int64_t i = 0; i < space.num_candidates; i++) {
+        const struct vidur_candidate *c = &space.candidates[i];
+        struct vidur_deployment d;
+        vidur_space_deployment(&space, i, &d);
+        CU_ASSERT_EQUAL(d.data_parallel_size, c->data_parallel_size);
+        CU_ASSERT_EQUAL(c->num_replicas,
+                        8 / (c->data_parallel_size * c->tensor_parallel_size));
+        CU_ASSERT_EQUAL(c->num_gpus, 8);
+        if (c->status == VIDUR_CANDIDATE_INVALID) {
+            CU_ASSERT_PTR_NOT_NULL(strstr(c->reason, "would share nothing"));
+            dense++;
+            continue;
+        }
+        CU_ASSERT_EQUAL(space.tables[c->table].data_parallel_size,
+                        c->data_parallel_size);
+        ranks += c->data_parallel_size > 1;
+        dealt += c->data_parallel_size > 1 && c->expert_parallel;
+        for (int64_t j = 0; j < i; j++)
+            CU_ASSERT_NOT_EQUAL_FATAL(c->id, space.candidates[j].id);
+    }
+    CU_ASSERT_EQUAL(ranks, 2 * 2 * 2); /* TP, experts, batch sizes */
+    CU_ASSERT_EQUAL(dealt, 2 * 2);     /* also at TP 1 */
+    CU_ASSERT_EQUAL(dense, 2 * 2);
+    release();
+    expect_builds(TODAY("data_parallel_size: 2\nexclude: [{model: dense}, "
+                        "{data_parallel_size: 1}, {batch_size: 32}]\n"));
+    CU_ASSERT_EQUAL(space.num_candidates, 2);
+    release();
+    expect_builds("models: [{name: moe, identifier: gpt-oss-20b}]\n"
+                  "clusters: [{device: h100, num_gpus: 8}]\n"
+                  "schedulers: [{scheduler: vllm_v1}, {scheduler: sarathi}]\n" TRACE
+                  "batch_sizes: 32\ntp_dimensions: 1\npp_dimensions: 1\n"
+                  "data_parallel_size: [1, 2]\n");
+    for (int64_t i = 0; i < space.num_candidates; i++) {
+        const struct vidur_candidate *c = &space.candidates[i];
+        foreign += c->status == VIDUR_CANDIDATE_INVALID &&
+                   strstr(c->reason, "scheduler sarathi has no ranks");
+    }
+    CU_ASSERT_EQUAL(foreign, 1);
+    release();
+}
+
 /* The weights that candidates of a model are served in, in their order. */
 static void expect_precisions(const char *model, const char *expected)
 {
@@ -208,7 +257,7 @@ static void test_layers_that_are_not_timed(void)
 }
 
 VIDUR_TEST_MAIN("served models", {"expert parallelism", test_expert_parallel},
-                {"precisions", test_precisions},
+                {"data parallel", test_data_parallel}, {"precisions", test_precisions},
                 {"the spec's precision", test_precision_of_the_spec},
                 {"checkpoints", test_checkpoints},
                 {"layers that are not timed", test_layers_that_are_not_timed},

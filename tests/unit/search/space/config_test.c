@@ -200,6 +200,43 @@ static void test_sessions(void)
     vidur_search_config_release(&c);
 }
 
+/* Recorded arrivals and prompts in a cycle, whose loads are scales of time. */
+static void test_scaled_traces(void)
+{
+    struct vidur_search_config c;
+    char text[1024];
+    const char *log = "arrived_at,num_prefill_tokens,num_decode_tokens\n0,5,5\n1,5,5\n";
+    write_config(""); /* makes the folder */
+    char log_path[96];
+    snprintf(log_path, sizeof log_path, "%s/log.csv", folder);
+    FILE *file = fopen(log_path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(log, file);
+    fclose(file);
+    snprintf(text, sizeof text,
+             MODELS CLUSTERS SCHEDULERS
+             "traces: [{name: a, replay: {file: log.csv, peak: {window_s: 60}}, "
+             "max_seq_len: 512}, "
+             "{name: b, shared_prefix: {num_groups: 4, output_tokens: 9, "
+             "prompt_tokens: {mean: 90}}, num_requests: 500}, "
+             "{name: c, lengths: {type: uniform, min_tokens: 64}, "
+             "arrivals: {type: trace, file: log.csv}}]\n");
+    expect_loads(&c, text);
+    CU_ASSERT_EQUAL(c.traces[0].workload.type, VIDUR_WORKLOAD_TRACE_REPLAY);
+    CU_ASSERT_STRING_EQUAL(c.traces[0].workload.file, log_path);
+    CU_ASSERT_EQUAL(c.traces[0].workload.num_requests, 0); /* all */
+    CU_ASSERT_FALSE(c.traces[0].auto_requests);
+    CU_ASSERT_EQUAL(c.traces[0].workload.window.peak_s, 60);
+    CU_ASSERT_EQUAL(c.traces[1].workload.type, VIDUR_WORKLOAD_SHARED_PREFIX);
+    CU_ASSERT_EQUAL(c.traces[1].workload.num_requests, 500);
+    CU_ASSERT_EQUAL(c.traces[2].workload.num_requests, 0);
+    /* What a file holds counts, not what it is called. */
+    CU_ASSERT_EQUAL(c.traces[0].content, c.traces[2].content);
+    CU_ASSERT_NOT_EQUAL(c.traces[0].content, c.traces[1].content);
+    vidur_search_config_release(&c);
+    unlink(log_path);
+}
+
 static void test_overrides_and_hash(void)
 {
     const char *sets[] = {"search.seed=9", "clusters.0.usd_per_gpu_hour=3.5"};
@@ -298,6 +335,22 @@ static const struct {
     {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: no.csv}]\n",
      "traces.0.trace_file: "},
     {MODELS CLUSTERS SCHEDULERS "traces: [{name: x}]\n", "trace_file: missing"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, replay: {file: no.csv}}]\n",
+     "traces.0.replay: "},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, replay: {peak: busiest_hour}}]\n",
+     "traces.0.replay.file: missing"},
+    {MODELS CLUSTERS SCHEDULERS
+     "traces: [{name: x, replay: {file: a, time_scale_factor: 2}}]\n",
+     "traces.0.replay.time_scale_factor: unknown key"},
+    {MODELS CLUSTERS SCHEDULERS
+     "traces: [{name: x, trace_file: a, replay: {file: a}}]\n",
+     "traces.0.replay: given beside trace_file; give one of them"},
+    {MODELS CLUSTERS SCHEDULERS
+     "traces: [{name: x, replay: {file: a}, arrivals: {type: gamma}}]\n",
+     "traces.0.arrivals: given beside replay"},
+    {MODELS CLUSTERS SCHEDULERS
+     "traces: [{name: x, shared_prefix: {output_tokens: 5}}]\n",
+     "prompt_tokens"},
     {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: a, lengths: {type: "
                                 "uniform}}]\n",
      "give one of them"},
@@ -449,6 +502,7 @@ VIDUR_TEST_MAIN("search configuration", {"defaults", test_defaults},
                 {"lists of knobs", test_lists_of_knobs},
                 {"long labels", test_long_labels}, {"words", test_words},
                 {"traces", test_traces}, {"sessions", test_sessions},
+                {"scaled traces", test_scaled_traces},
                 {"overrides and hash", test_overrides_and_hash},
                 {"bad input", test_bad_input},
                 {"missing configuration", test_missing_configuration})

@@ -247,6 +247,7 @@ static void test_chosen_experiments_and_files(void)
     CU_ASSERT_STRING_EQUAL(text,
                            "id,metric,predicted_s,measured_s,error_percent,model,"
                            "precision,device,tensor_parallel_size,expert_parallel,"
+                           "data_parallel_size,"
                            "stage,load,not_modelled,pools\n");
     int rows = 0;
     while (fgets(text, sizeof text, csv))
@@ -343,6 +344,8 @@ static void write_loops(const struct place *place)
         {"no spec", SMALL ", \"device\": \"h1000\""},
         {"no model", "\"model\": \"no/such\""},
         {"attention", SMALL ", \"data_parallel_size\": 4"},
+        {"ranks", "\"model\": \"openai/gpt-oss-20b\", \"tensor_parallel_size\": 1, "
+                  "\"expert_parallel\": true, \"data_parallel_size\": 4"},
         {"roles", SMALL ", \"pools\": [{\"role\": \"prefill\"}]"},
         {"split", SMALL ", \"pools\": [{\"role\": \"prefill\", "
                         "\"tensor_parallel_size\": 2}, {\"role\": \"decode\", "
@@ -399,7 +402,7 @@ static void test_experiments_say_what_served(void)
     const struct vidur_comparison_options options = options_of(&place);
     struct vidur_comparison *c = open_one(&options);
     CU_ASSERT_EQUAL_FATAL(vidur_comparison_run(c, NULL), 0);
-    CU_ASSERT_EQUAL(vidur_comparison_count(c), 13);
+    CU_ASSERT_EQUAL(vidur_comparison_count(c), 14);
     const struct vidur_compared_stage *plain = find(c, "plain");
     CU_ASSERT_PTR_NULL(plain->left_out);
     CU_ASSERT_EQUAL(plain->num_completed, 40);
@@ -409,9 +412,11 @@ static void test_experiments_say_what_served(void)
     /* Weights of half the bytes; half the clients a replica. */
     CU_ASSERT_TRUE(tpot_of(c, "fp8") < tpot_of(c, "plain"));
     CU_ASSERT_TRUE(tpot_of(c, "two") < tpot_of(c, "plain"));
+    CU_ASSERT_EQUAL(find(c, "ranks")->num_completed, 40);
+    CU_ASSERT_EQUAL(find(c, "ranks")->server->data_parallel_size, 4);
     check_left_out(c, "no spec", "'h1000' is not in data/skus/devices");
     check_left_out(c, "no model", "no/such");
-    check_left_out(c, "attention", "data_parallel_size 4");
+    check_left_out(c, "attention", "cluster.data_parallel_size: 4 ranks would share");
     check_left_out(c, "roles", "none of role decode");
     CU_ASSERT_STRING_EQUAL(find(c, "split")->server->pools,
                            "1 prefill of TP 2, 3 decode of TP 4");
@@ -424,14 +429,14 @@ static void test_experiments_say_what_served(void)
     check_left_out(c, "large", "does not fit on 1 x h100");
     check_left_out(c, "uneven", "tensor_parallel_size");
     CU_ASSERT_EQUAL(vidur_comparison_errors(c, NULL, errors, NULL), 0);
-    CU_ASSERT_EQUAL(errors[VIDUR_COMPARED_tpot_mean].count, 6);
+    CU_ASSERT_EQUAL(errors[VIDUR_COMPARED_tpot_mean].count, 7);
     CU_ASSERT_EQUAL(vidur_comparison_errors(c, plain->server, errors, NULL), 0);
     CU_ASSERT_EQUAL(errors[VIDUR_COMPARED_tpot_mean].count, 2);
     static char text[16384];
     FILE *out = fmemopen(text, sizeof text, "w");
     CU_ASSERT_EQUAL(vidur_comparison_print(c, out, NULL), 0);
     fclose(out);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "not modelled, 7 of 13 rows"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "not modelled, 7 of 14 rows"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "  no spec: 'h1000'"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "6 clients"));
     CU_ASSERT_PTR_NOT_NULL(strstr(
@@ -445,7 +450,7 @@ static void count_progress(void *context, int done, int total)
 {
     int *calls = context;
     CU_ASSERT_EQUAL(done, ++*calls);
-    CU_ASSERT_EQUAL(total, 13);
+    CU_ASSERT_EQUAL(total, 14);
 }
 
 /* Which thread simulates an experiment is of no matter, nor which share a timetable. */
@@ -470,7 +475,7 @@ static void test_threads_and_shared_tables(void)
         c[i] = open_one(&options[i]);
         CU_ASSERT_EQUAL_FATAL(vidur_comparison_run(c[i], NULL), 0);
     }
-    CU_ASSERT_EQUAL(calls, 13);
+    CU_ASSERT_EQUAL(calls, 14);
     for (int i = 0; i < vidur_comparison_count(c[0]); i++)
         CU_ASSERT_EQUAL(memcmp(vidur_comparison_stages(c[0])[i].predicted_s,
                                vidur_comparison_stages(c[1])[i].predicted_s,

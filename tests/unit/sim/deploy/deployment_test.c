@@ -1,7 +1,10 @@
 #include "test.h"
 #include "toy_cluster.h"
 
+#include "base/hash.h"
+
 #include <vidur/deployment.h>
+#include <vidur/fleet.h>
 #include <vidur/simulator.h>
 
 #include <stdio.h>
@@ -26,6 +29,13 @@ static void test_defaults(void)
     CU_ASSERT_EQUAL(deployment.scheduler.watermark_blocks_fraction, 0.01);
 }
 
+static void experts(struct vidur_deployment *d)
+{
+    d->model.kinds[0].num_experts = 8;
+    d->model.kinds[0].experts_per_token = 2;
+    d->model.kinds[0].expert_hidden_dim = 64;
+}
+
 /* Each change, and how the message about it begins. */
 #define CASES(X)                                                                       \
     X(d.num_replicas = 0, "cluster.num_replicas: 0 is below 1")                        \
@@ -36,6 +46,20 @@ static void test_defaults(void)
       "cluster.num_pipeline_stages: a replica of 4 devices")                           \
     X((d.model.max_tensor_parallel_size = 1, d.tensor_parallel_size = 2),              \
       "cluster.tensor_parallel_size: toy runs on at most 1")                           \
+    X(d.data_parallel_size = 0, "cluster.data_parallel_size: 0 is below 1")            \
+    X(d.data_parallel_size = 2,                                                        \
+      "cluster.data_parallel_size: 2 ranks would share nothing, as toy has no ")       \
+    X((experts(&d), d.data_parallel_size = 2),                                         \
+      "cluster.data_parallel_size: 2; scheduler sarathi has no ranks")                 \
+    X((experts(&d), strcpy(d.scheduler.type, "vllm_v1"), d.data_parallel_size = 2,     \
+       d.num_pipeline_stages = 2),                                                     \
+      "cluster.data_parallel_size: 2 ranks of 2 pipeline stages")                      \
+    X((experts(&d), strcpy(d.scheduler.type, "vllm_v1"), d.data_parallel_size = 3,     \
+       d.expert_parallel = true),                                                      \
+      "cluster.tensor_parallel_size: 3 devices do not divide the 8 experts")           \
+    X((experts(&d), strcpy(d.scheduler.type, "vllm_v1"), d.data_parallel_size = 4,     \
+       d.node.devices_per_node = 3),                                                   \
+      "cluster.data_parallel_size: a replica of 4 devices neither fits in")            \
     X(d.memory_margin_fraction = 1, "cluster.memory_margin_fraction: 1 is not")        \
     X(d.memory_margin_fraction = 0.0 / 0.0, "cluster.memory_margin_fraction:")         \
     X(d.scheduler.block_size = 0, "scheduler.block_size: 0 is below 1")                \
@@ -116,6 +140,60 @@ static void test_multi_node(void)
     CU_ASSERT_FALSE(vidur_deployment_is_multi_node(&d));
     d.node.devices_per_node = 4;
     CU_ASSERT(vidur_deployment_is_multi_node(&d));
+    d.tensor_parallel_size = d.num_pipeline_stages = 1;
+    d.data_parallel_size = 8;
+    CU_ASSERT(vidur_deployment_is_multi_node(&d));
+    CU_ASSERT_EQUAL(vidur_deployment_devices(&d), 8);
+}
+
+/* Ranks hand nothing over: pools with roles are refused, equal pools are not. */
+static void test_ranks_in_pools(void)
+{
+    static struct vidur_fleet fleet;
+    struct vidur_error err = {0};
+    struct vidur_deployment d = toy();
+    experts(&d);
+    strcpy(d.scheduler.type, "vllm_v1");
+    vidur_fleet_of(&fleet, &d);
+    fleet.num_pools = 2;
+    fleet.pools[1] = fleet.pools[0];
+    fleet.pools[1].deployment.data_parallel_size = 2;
+    CU_ASSERT_EQUAL(vidur_fleet_check(&fleet, &err), 0);
+    CU_ASSERT_EQUAL(vidur_fleet_num_gpus(&fleet), 3);
+    fleet.pools[0].role = VIDUR_POOL_PREFILL;
+    fleet.pools[1].role = VIDUR_POOL_DECODE;
+    CU_ASSERT_EQUAL(vidur_fleet_check(&fleet, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "pools.1.data_parallel_size: 2; ranks in data parallel hand"));
+}
+
+/* Ids of one rank, first come first served, are what they were before there were ranks
+ * and priorities. */
+static void test_ids_of_ranks(void)
+{
+    struct vidur_deployment d = toy();
+    struct vidur_sha256 sha;
+    const uint64_t one = vidur_deployment_id(&d);
+    vidur_sha256_init(&sha);
+    vidur_model_digest(&sha, &d.model);
+    vidur_device_digest(&sha, &d.device);
+    vidur_node_digest(&sha, &d.node);
+    for (int i = 0; i < 3; i++) /* replicas, TP, PP; expert_parallel */
+        vidur_sha256_add_int64(&sha, 1);
+    vidur_sha256_add_int64(&sha, 0);
+    vidur_sha256_add_double(&sha, d.memory_margin_fraction);
+    vidur_sha256_add_int64(&sha, d.memory_planner);
+    vidur_sha256_add_int64(&sha, d.semantics);
+    vidur_sha256_add_string(&sha, d.router);
+    vidur_sha256_add_string(&sha, d.scheduler.type);
+#define X(type, name, def, min)                                                        \
+    if (VIDUR_KNOB_##name != VIDUR_KNOB_scheduling_policy)                             \
+        vidur_sha256_add_double(&sha, (double)d.scheduler.name);
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    CU_ASSERT_EQUAL(vidur_sha256_uint64(&sha), one);
+    d.data_parallel_size = 2;
+    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&d), one);
 }
 
 /* Stable over copies and order of setting; different for every difference. */
@@ -166,4 +244,6 @@ static void test_table_limits(void)
 
 VIDUR_TEST_MAIN("deployment", {"defaults", test_defaults}, {"KV heads", test_kv_heads},
                 {"check", test_check}, {"multi-node", test_multi_node}, {"id", test_id},
+                {"ids of ranks", test_ids_of_ranks},
+                {"ranks in pools", test_ranks_in_pools},
                 {"table limits", test_table_limits})

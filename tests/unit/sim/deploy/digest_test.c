@@ -56,7 +56,7 @@ static void test_deployment(void)
     FILL(d.router);
     FILL(d.scheduler.type);
     const struct flip flip = {&d, sizeof d, digest_deployment, kept, 8};
-    const size_t own = 3 * sizeof(int) + sizeof(bool) + sizeof(double) +
+    const size_t own = 4 * sizeof(int) + sizeof(bool) + sizeof(double) +
                        sizeof(enum vidur_memory_planner) +
                        sizeof(enum vidur_semantics) + sizeof d.router;
     const size_t model = sizeof d.model.name + 7 * sizeof(int) + sizeof d.model.kinds +
@@ -70,13 +70,37 @@ static void test_deployment(void)
     CU_ASSERT_EQUAL(flip_count_ignored(&flip), sizeof d - seen);
 }
 
+/* The ends of the texts of a struct vidur_trace_options. */
+#define TRACE_ENDS(type, trace)                                                        \
+    END_OF(type, trace.format), END_OF(type, trace.time_unit),                         \
+        END_OF(type, trace.columns.arrived_at),                                        \
+        END_OF(type, trace.columns.prompt_tokens),                                     \
+        END_OF(type, trace.columns.output_tokens),                                     \
+        END_OF(type, trace.columns.session), END_OF(type, trace.columns.prefix)
+
+static void fill_trace(struct vidur_trace_options *trace)
+{
+    FILL(trace->format);
+    FILL(trace->time_unit);
+    FILL(trace->columns.arrived_at);
+    FILL(trace->columns.prompt_tokens);
+    FILL(trace->columns.output_tokens);
+    FILL(trace->columns.session);
+    FILL(trace->columns.prefix);
+}
+
 static void test_workload(void)
 {
     typedef struct vidur_workload_config type;
     static type w;
-    const size_t kept[] = {END_OF(type, lengths.type), END_OF(type, arrivals.type),
-                           END_OF(type, arrivals.column)};
-    enum { NUM_KEPT = 3 + 3 * sizeof(int) + 2 * VIDUR_MAX_CLASSES };
+    enum { KEPT = 24, NUM_KEPT = KEPT + 3 * sizeof(int) + 9 * VIDUR_MAX_CLASSES };
+    const size_t kept[KEPT] = {
+        END_OF(type, lengths.type),      END_OF(type, arrivals.type),
+        END_OF(type, arrivals.column),   TRACE_ENDS(type, trace),
+        TRACE_ENDS(type, lengths.trace), TRACE_ENDS(type, arrivals.trace)};
+    fill_trace(&w.trace);
+    fill_trace(&w.lengths.trace);
+    fill_trace(&w.arrivals.trace);
     w.shared_prefix.num_quantiles = VIDUR_MAX_PROMPT_QUANTILES;
     w.shared_prefix.num_stages = VIDUR_MAX_LOAD_STAGES;
     w.num_classes = VIDUR_MAX_CLASSES;
@@ -84,7 +108,7 @@ static void test_workload(void)
     FILL(w.arrivals.type);
     FILL(w.arrivals.column);
     /* A list's length changes all that is read: its bytes are left alone. */
-    size_t left_alone[NUM_KEPT], count = 3;
+    size_t left_alone[NUM_KEPT], count = KEPT;
     memcpy(left_alone, kept, sizeof kept);
     for (size_t i = 0; i < sizeof(int); i++) {
         left_alone[count++] = offsetof(type, shared_prefix.num_quantiles) + i;
@@ -92,10 +116,14 @@ static void test_workload(void)
         left_alone[count++] = offsetof(type, num_classes) + i;
     }
     for (int i = 0; i < VIDUR_MAX_CLASSES; i++) {
+        const size_t ends[] = {END_OF(type, classes[i].name),
+                               END_OF(type, classes[i].lengths.type),
+                               TRACE_ENDS(type, classes[i].lengths.trace)};
         FILL(w.classes[i].name);
         FILL(w.classes[i].lengths.type);
-        left_alone[count++] = END_OF(type, classes[i].name);
-        left_alone[count++] = END_OF(type, classes[i].lengths.type);
+        fill_trace(&w.classes[i].lengths.trace);
+        memcpy(left_alone + count, ends, sizeof ends);
+        count += sizeof ends / sizeof ends[0];
     }
     const struct flip flip = {&w, sizeof w, digest_workload, left_alone, NUM_KEPT};
     const size_t own = sizeof w.type + sizeof w.seed + sizeof w.seeds +
@@ -111,8 +139,32 @@ static void test_workload(void)
     const size_t prefix =
         6 * sizeof(int) + 2 * sizeof(double) + sizeof w.shared_prefix.arrivals +
         sizeof w.shared_prefix.quantiles + sizeof w.shared_prefix.stages;
+    const size_t window = 3 * sizeof(double) + sizeof w.window.peak;
+    const size_t trace = sizeof w.trace.format + sizeof w.trace.time_unit +
+                         sizeof(double) + sizeof(int) + sizeof w.trace.columns;
     CU_ASSERT_EQUAL(flip_count_ignored(&flip),
-                    sizeof w - own - lengths - arrivals - prefix - classes);
+                    sizeof w - own - lengths - arrivals - prefix - classes -
+                        (3 + VIDUR_MAX_CLASSES) * trace - window);
+}
+
+/* Without options for files the digest is what it was before there were some. */
+static void test_trace_options(void)
+{
+    struct vidur_workload_config a;
+    struct vidur_sha256 sha;
+    char hex[4][VIDUR_SHA256_HEX];
+    for (int i = 0; i < 4; i++) {
+        memset(&a, 0, sizeof a);
+        struct vidur_trace_options *options[] = {&a.trace, &a.lengths.trace,
+                                                 &a.arrivals.trace};
+        if (i < 3)
+            options[i]->block_tokens = 16;
+        vidur_sha256_init(&sha);
+        vidur_workload_digest(&sha, &a);
+        vidur_sha256_hex(&sha, hex[i]);
+        for (int earlier = 0; earlier < i; earlier++)
+            CU_ASSERT_STRING_NOT_EQUAL(hex[earlier], hex[i]);
+    }
 }
 
 /* Sessions count where the workload is of them. */
@@ -171,4 +223,5 @@ static void test_lists(void)
 }
 
 VIDUR_TEST_MAIN("digests", {"deployment", test_deployment}, {"workload", test_workload},
-                {"sessions", test_sessions}, {"lists", test_lists})
+                {"options of files", test_trace_options}, {"sessions", test_sessions},
+                {"lists", test_lists})

@@ -64,6 +64,31 @@ static void test_exact(void)
     CU_ASSERT_EQUAL(plan.param_bytes, 2 * (80 * layer + 32000.0 * 8192 / 4));
 }
 
+/* A rank holds its own attention and cache, and its part of the experts. */
+static void test_ranks(void)
+{
+    struct vidur_memory_plan one, ranks;
+    struct vidur_deployment d = load("MiniMaxAI/MiniMax-M2.5", "h200", 1, 1);
+    strcpy(d.scheduler.type, "vllm_v1");
+    d.expert_parallel = true;
+    vidur_memory_plan(&d, 4096, &one);
+    CU_ASSERT_FALSE(one.fits);
+    d.data_parallel_size = 4;
+    vidur_memory_plan(&d, 4096, &ranks);
+    CU_ASSERT(ranks.fits);
+    CU_ASSERT_EQUAL(ranks.kv_bytes_per_token, one.kv_bytes_per_token);
+    const double experts = 62.0 * 256 * 3 * 3072 * 1536 * (1 + 4.0 / 16384);
+    CU_ASSERT_DOUBLE_EQUAL(one.param_bytes - ranks.param_bytes, experts * 3 / 4, 1e6);
+    /* buffers of several devices: as with TP */
+    const double gib = 1073741824.0;
+    CU_ASSERT_DOUBLE_EQUAL(
+        one.available_bytes - ranks.available_bytes,
+        (d.device.v1.activation_gib - d.device.v1.activation_gib_tp1) * gib, 1);
+    CU_ASSERT_EQUAL(ranks.num_blocks,
+                    (int64_t)floor((ranks.available_bytes - ranks.param_bytes) /
+                                   (16 * ranks.kv_bytes_per_token)));
+}
+
 static void test_planner_follows_semantics(void)
 {
     struct vidur_memory_plan exact, vidur, chosen;
@@ -144,6 +169,7 @@ static void test_names(void)
 
 VIDUR_TEST_MAIN("memory plan", {"the reference's numbers", test_vidur},
                 {"the V1 engine", test_engine}, {"exact", test_exact},
+                {"ranks", test_ranks},
                 {"planner follows semantics", test_planner_follows_semantics},
                 {"infeasible", test_infeasible}, {"given blocks", test_given_blocks},
                 {"names", test_names})

@@ -205,7 +205,47 @@ static void test_short_prompts(void)
     end(&f);
 }
 
-VIDUR_TEST_MAIN("block store", {"hits", test_hits},
+/* Recorded prompts: request r begins with the blocks of row r, of so many tokens. */
+static void record(struct fixture *f, int32_t block_tokens)
+{
+    static const int64_t first_block[NUM_REQUESTS + 1] = {0,  3,  6,  9, 10,
+                                                          10, 10, 13, 13};
+    static const int32_t blocks[] = {1, 2, 3, 1, 2, 4, 5, 2, 3, 1, 1, 2, 3};
+    f->workload.prompts = (struct vidur_prompts){
+        .first_block = first_block, .blocks = blocks, .block_tokens = block_tokens};
+    for (int i = 0; i < NUM_REQUESTS; i++)
+        f->prefill[i] = 3 * block_tokens + 1;
+}
+
+static void test_recorded_blocks(void)
+{
+    /* In blocks of 4 tokens, by tokens of a recorded one: those of two recorded ones,
+     * of one, and of all three; a recorded block of 2 or 6 tokens ends inside of one.
+     */
+    static const struct {
+        int32_t block_tokens, two, one, three;
+    } cases[] = {{4, 2, 1, 3}, {8, 4, 2, 6}, {2, 1, 0, 1}, {6, 3, 1, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture f;
+        begin(&f, 60);
+        record(&f, cases[i].block_tokens);
+        CU_ASSERT_EQUAL(admit(&f, 0), 0);
+        CU_ASSERT_EQUAL(find(&f, 1).blocks, cases[i].two);
+        CU_ASSERT_EQUAL(find(&f, 2).blocks, 0); /* other blocks before equal ones */
+        CU_ASSERT_EQUAL(find(&f, 3).blocks, cases[i].one);
+        CU_ASSERT_EQUAL(find(&f, 4).blocks, 0); /* without a block that is known */
+        CU_ASSERT_EQUAL(find(&f, 6).blocks, cases[i].three);
+        CU_ASSERT_EQUAL(admit(&f, 4), 0);
+        CU_ASSERT_EQUAL(find(&f, 5).blocks, 0); /* such ones share nothing */
+        CU_ASSERT_EQUAL(admit(&f, 6), cases[i].three);
+        CU_ASSERT_EQUAL(f.store->num_prompt_tokens, 3 * f.prefill[0]);
+        CU_ASSERT_EQUAL(f.store->num_hit_tokens, cases[i].three * BLOCK);
+        end(&f);
+    }
+}
+
+VIDUR_TEST_MAIN("block store", {"recorded blocks", test_recorded_blocks},
+                {"hits", test_hits},
                 {"shared blocks", test_shared_blocks_count_their_holders},
                 {"marks", test_marks}, {"eviction order", test_eviction_order},
                 {"restart", test_restart},

@@ -164,6 +164,12 @@ static void test_least_tokens(void)
         cluster.replicas[i].tokens_left = tokens[i];
     const struct vidur_router_ops *ops = begin("least_tokens", &state, &workload);
     CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 2);
+    /* All ranks count; what comes is the first one's until another has done it. */
+    struct vidur_replica rank = {.tokens_left = 200};
+    cluster.replicas[2].next_rank = &rank;
+    CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 3);
+    rank.tokens_left = -1;
+    CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 2);
 }
 
 /* Three of the prompt's four blocks are cached by replica 1, which has the most to do:
@@ -203,6 +209,14 @@ static void test_prefix(void)
     state.prefix_weight = 0.6; /* -0.55 */
     CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 2);
     state.prefix_weight = 0.7; /* -0.475 */
+    CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 1);
+    /* Of ranks the one that has most of it. */
+    struct vidur_replica_account idle = {0};
+    struct vidur_replica rank = cluster.replicas[1];
+    rank.account = &idle;
+    cluster.replicas[1].store = cluster.replicas[0].store;
+    CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 2);
+    cluster.replicas[1].next_rank = &rank;
     CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 1);
     vidur_arena_fini(&arena);
 }

@@ -41,10 +41,10 @@ struct fixture {
     struct vidur_live_batch batch;
 };
 
-static void begin(struct fixture *f)
+static void begin_with(struct fixture *f, const struct toy_step_times *step_times)
 {
     memset(f, 0, sizeof *f);
-    f->timetable = toy_engine_new(&times, MAX_STEP, MAX_BATCH, MAX_CONTEXT);
+    f->timetable = toy_engine_new(step_times, MAX_STEP, MAX_BATCH, MAX_CONTEXT);
     toy_engine_deployment(&f->deployment);
     f->deployment.scheduler.max_num_seqs = 300;
     f->table = (struct vidur_request_table){.prefill_tokens = f->prefill,
@@ -52,6 +52,11 @@ static void begin(struct fixture *f)
                                             .flags = f->flags};
     f->replica =
         (struct vidur_replica){.requests = &f->table, .context_granularity = 1};
+}
+
+static void begin(struct fixture *f)
+{
+    begin_with(f, &times);
 }
 
 static int open_model(struct fixture *f, struct vidur_error *err)
@@ -300,6 +305,99 @@ static void test_beyond_the_tables(void)
     end(&f);
 }
 
+/* ---- Ranks in lockstep ---- */
+
+enum { RANKS = 3 };
+
+static struct toy_step_times times_of_ranks(void)
+{
+    struct toy_step_times t = times;
+    t.ranks = RANKS;
+    t.gathered_ms = 1;
+    t.per_gathered_ms = 0.002;
+    return t;
+}
+
+/* Puts the rows into the batch of a rank; the last has none. */
+static void fill_ranks(struct fixture *f, struct vidur_rank_batch *ranks,
+                       const struct row (*rows)[2])
+{
+    for (int r = 0; r < RANKS; r++) {
+        time_of(&f[r], rows[r], 2);
+        ranks[r] = (struct vidur_rank_batch){&f[r].replica,
+                                             r + 1 < RANKS ? &f[r].batch : NULL};
+    }
+}
+
+static void check_step(const struct fixture *f, const struct vidur_rank_batch *ranks,
+                       double expected_ms)
+{
+    vidur_step_engine.time_ranks(f->state, ranks, RANKS);
+    for (int r = 0; r + 1 < RANKS; r++) {
+        double parts_s[VIDUR_NUM_STEP_PARTS], sum_s = 0;
+        const struct vidur_live_batch *batch = ranks[r].batch;
+        ASSERT_MS(batch->step.stage_s[1] * 1e3, expected_ms);
+        vidur_step_engine.parts(f->state, ranks[r].replica, batch, VIDUR_STAGE_LAST,
+                                parts_s);
+        for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++) {
+            CU_ASSERT(parts_s[i] >= -1e-15);
+            sum_s += parts_s[i];
+        }
+        ASSERT_MS(sum_s * 1e3, expected_ms);
+    }
+}
+
+/* Without prompts ranks run in the largest one's graph, and as many tokens of each meet
+ * the experts; with one somewhere each runs as it is. The step is as long as the
+ * longest rank. */
+static void test_ranks(void)
+{
+    static const struct row decodes[RANKS][2] = {
+        {{10, 100, 1}, {10, 200, 1}}, {{10, 900, 1}, {10, 700, 1}}, {{10, 11, 1}}};
+    static const struct row mixed[RANKS][2] = {
+        {{10, 100, 1}, {10, 200, 1}}, {{300, 0, 300}, {10, 50, 1}}, {{10, 11, 1}}};
+    const struct toy_step_times step_times = times_of_ranks();
+    struct fixture f[RANKS];
+    struct vidur_rank_batch ranks[RANKS];
+    for (int r = 0; r < RANKS; r++) {
+        begin_with(&f[r], &step_times);
+        f[r].deployment.data_parallel_size = RANKS;
+        CU_ASSERT_EQUAL_FATAL(open_model(&f[r], NULL), 0);
+    }
+    fill_ranks(f, ranks, decodes);
+    const double longest = linear(2) + 2 * 0.05 + 0.3 + 1600 * 0.001;
+    check_step(f, ranks, longest + 1 + 3 * 2 * 0.002);
+    CU_ASSERT_EQUAL(f[0].batch.step.run_tokens, 2);
+    CU_ASSERT_EQUAL(f[0].batch.step.gathered_tokens, 6);
+    /* five steps on, to the bit as if it were asked then */
+    const double then_s =
+        vidur_step_engine.repeated_ranks_s(f[0].state, ranks, RANKS, 5);
+    ASSERT_MS(then_s * 1e3, longest + 2 * 5 * 0.001 + 1 + 3 * 2 * 0.002);
+    for (int r = 0; r < 2; r++)
+        f[r].batch.decode_context_tokens += 5 * 2;
+    vidur_step_engine.time_ranks(f[0].state, ranks, RANKS);
+    CU_ASSERT_EQUAL(f[0].batch.step.stage_s[1], then_s);
+    fill_ranks(f, ranks, mixed);
+    const double prompt = linear(304) + 2 * 0.05 + 0.3 + 50 * 0.001 + 0.9 + 0.125;
+    check_step(f, ranks, prompt + 1 + (2 + 301) * 0.002);
+    CU_ASSERT_EQUAL(f[0].batch.step.run_tokens, 2);
+    for (int r = 0; r < RANKS; r++)
+        end(&f[r]);
+}
+
+/* Tables of one rank do not know what the experts of several take. */
+static void test_tables_of_one_rank(void)
+{
+    struct fixture f;
+    struct vidur_error err = {0};
+    begin(&f);
+    f.deployment.data_parallel_size = 2;
+    CU_ASSERT_EQUAL(open_model(&f, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "made for one rank; data_parallel_size is 2"));
+    end(&f);
+}
+
 VIDUR_TEST_MAIN("engine step model", {"decodes", test_decodes},
                 {"repeated decodes", test_repeated_decodes},
                 {"small chunks", test_small_chunks_are_rows},
@@ -307,6 +405,7 @@ VIDUR_TEST_MAIN("engine step model", {"decodes", test_decodes},
                 {"a chunk alone", test_a_chunk_alone_is_a_floor},
                 {"padding", test_padding},
                 {"steps and requests", test_costs_of_steps_and_requests},
-                {"parts", test_parts},
+                {"parts", test_parts}, {"ranks", test_ranks},
+                {"tables of one rank", test_tables_of_one_rank},
                 {"decodes from operators", test_decodes_from_operators},
                 {"beyond the tables", test_beyond_the_tables})

@@ -119,7 +119,7 @@ static void test_request_csv(void)
 
 static struct vidur_deployment two_by_two(void)
 {
-    struct vidur_deployment d = {0};
+    struct vidur_deployment d = {.data_parallel_size = 1};
     snprintf(d.model.name, sizeof d.model.name, "a-model");
     snprintf(d.device.name, sizeof d.device.name, "a-device");
     d.device.usd_per_gpu_hour = NAN;
@@ -134,6 +134,7 @@ static struct vidur_batch_record batch(int64_t id, int replica, int stage,
 {
     return (struct vidur_batch_record){.batch_id = id,
                                        .replica = replica,
+                                       .seat = replica,
                                        .stage = stage,
                                        .last_stage = stage == 1,
                                        .scheduled_at_s = started_at_s - stage,

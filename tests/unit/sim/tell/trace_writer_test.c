@@ -32,6 +32,7 @@ static struct vidur_batch_record batch(int64_t id, int replica, int stage)
 {
     return (struct vidur_batch_record){.batch_id = id,
                                        .replica = replica,
+                                       .seat = replica,
                                        .stage = stage,
                                        .started_at_s = 0.5,
                                        .ended_at_s = 0.75,
@@ -194,7 +195,7 @@ static void test_counters(void)
     vidur_chrome_trace_batch(writer, &b); /* the batch */
     b.stage = 0;
     vidur_chrome_trace_batch(writer, &b); /* one counter and the batch */
-    b.replica = 1;
+    b.replica = b.seat = 1;
     vidur_chrome_trace_batch(writer, &b); /* two counters and the batch */
     commit(writer);
     CU_ASSERT_EQUAL(load("traceEvents", &json, &last), NUM_METADATA + 10);

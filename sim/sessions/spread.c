@@ -1,4 +1,4 @@
-#include "load/spread.h"
+#include "sessions/spread.h"
 
 #include <math.h>
 

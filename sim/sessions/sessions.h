@@ -5,9 +5,9 @@
 #include <vidur/workload.h>
 
 /*
- * Sessions as they are planned: all turns, lengths and think times, from streams
- * derived from (seed, purpose, session), so that they depend neither on the load nor on
- * how many sessions there are.
+ * The room sim/sessions. Sessions as they are planned: all turns, lengths and think
+ * times, from streams derived from (seed, purpose, session), so that they depend
+ * neither on the load nor on how many sessions there are.
  */
 
 /* One request of a session. */

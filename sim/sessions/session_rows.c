@@ -1,4 +1,4 @@
-#include "load/sessions.h"
+#include "sessions/sessions.h"
 
 #include <vidur/csv.h>
 #include <vidur/rng.h>

@@ -1,4 +1,4 @@
-#include "load/sessions.h"
+#include "sessions/sessions.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 
 #include "base/hash.h"
 #include "base/yaml.h"
-#include "load/sessions.h"
-#include "load/spread.h"
+#include "sessions/sessions.h"
+#include "sessions/spread.h"
 #include "temp_dir.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-#include "load/sessions.h"
+#include "sessions/sessions.h"
 
-#include "load/spread.h"
+#include "sessions/spread.h"
 
 #include <vidur/rng.h>
 

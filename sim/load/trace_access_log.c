@@ -1,0 +1,87 @@
+#include "load/trace_csv.h"
+#include "load/trace_format.h"
+#include "load/trace_json.h"
+
+#include "base/gz.h"
+
+/* Logs of an OpenAI-style API in CSV or JSONL; `columns:` says what they call things.
+ * In JSONL a name may be a path: usage.prompt_tokens. */
+
+static bool recognise(const char *bytes, size_t size)
+{
+    return vidur_trace_has_column(bytes, size, "prompt_tokens") ||
+           vidur_trace_has_key(bytes, size, "prompt_tokens") ||
+           vidur_trace_has_key(bytes, size, "usage");
+}
+
+static const char *or_else(const char *given, const char *name)
+{
+    return given[0] ? given : name;
+}
+
+static int read_table(struct vidur_trace *trace, struct vidur_error *err)
+{
+    const struct vidur_trace_columns *given = &trace->options->columns;
+    const struct vidur_trace_table table = {
+        .time = or_else(given->arrived_at, "arrived_at"),
+        .prompt = or_else(given->prompt_tokens, "prompt_tokens"),
+        .output = or_else(given->output_tokens, "output_tokens"),
+        .session = or_else(given->session, "session"),
+        .blocks = or_else(given->prefix, "prefix"),
+        .time_unit = "s",
+        .time_optional = !given->arrived_at[0]};
+    return vidur_trace_read_table(trace, &table, err);
+}
+
+static int read_record(struct vidur_trace *trace, const struct vidur_json_node *record,
+                       int line, struct vidur_error *err)
+{
+    const struct vidur_trace_columns *given = &trace->options->columns;
+    const char *const time[] = {or_else(given->arrived_at, "arrived_at"), "timestamp",
+                                "created", "created_at", NULL};
+    const char *const prompt[] = {or_else(given->prompt_tokens, "prompt_tokens"),
+                                  "usage.prompt_tokens", "usage.input_tokens", NULL};
+    const char *const output[] = {or_else(given->output_tokens, "output_tokens"),
+                                  "completion_tokens", "usage.completion_tokens",
+                                  "usage.output_tokens", NULL};
+    const char *const session[] = {or_else(given->session, "session"), NULL};
+    const char *const blocks[] = {or_else(given->prefix, "prefix"), NULL};
+    const struct vidur_trace_members members = {.time = time,
+                                                .prompt = prompt,
+                                                .output = output,
+                                                .session = session,
+                                                .blocks = blocks,
+                                                .time_unit = "s",
+                                                .time_optional = !given->arrived_at[0]};
+    return vidur_trace_add_record(trace, &members, record, line, err);
+}
+
+static int starts_as_json(const char *path, bool *is_json, struct vidur_error *err)
+{
+    char head[512];
+    struct vidur_gz *gz = vidur_gz_open(path, err);
+    const int size = gz ? vidur_gz_read(gz, head, sizeof head, err) : -1;
+    *is_json = size > 0 && vidur_trace_is_json(head, (size_t)size);
+    vidur_gz_close(gz);
+    return size < 0 ? -1 : 0;
+}
+
+static int read_rows(struct vidur_trace *trace, struct vidur_error *err)
+{
+    bool is_json;
+    if (starts_as_json(trace->path, &is_json, err))
+        return -1;
+    return is_json ? vidur_trace_each_record(trace, read_record, err)
+                   : read_table(trace, err);
+}
+
+const struct vidur_trace_format vidur_trace_access_log = {
+    .name = "access_log",
+    .title = "OpenAI-style logs: CSV or JSONL; columns: if not arrived_at, "
+             "prompt_tokens, output_tokens, session, prefix",
+    .gives = "times, lengths, prefix blocks, sessions",
+    .time_column = "arrived_at",
+    .prompt_column = "prompt_tokens",
+    .output_column = "output_tokens",
+    .recognise = recognise,
+    .read = read_rows};

@@ -1,0 +1,116 @@
+#include "test.h"
+
+#include "tell/describe_trace.h"
+#include "temp_dir.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct vidur_text text;
+
+static void describe(const char *log, const char *stores)
+{
+    struct temp_dir dir;
+    struct vidur_error err = {0};
+    struct vidur_trace_question question = {0};
+    free(text.data);
+    text = (struct vidur_text){0};
+    temp_dir_make(&dir);
+    const struct temp_path path = temp_dir_write(&dir, "log", log);
+    question.path = path.text;
+    CU_ASSERT_EQUAL_FATAL(vidur_trace_read_stores(stores, &question, &err), 0);
+    const int status = vidur_trace_describe(&question, &text, &err);
+    if (status)
+        printf("\n  %s\n", err.text);
+    temp_dir_remove(&dir);
+    CU_ASSERT_EQUAL_FATAL(status, 0);
+}
+
+static void assert_line(const char *line)
+{
+    const char *found = text.data;
+    const size_t length = strlen(line);
+    while (found && strncmp(found, line, length) != 0) {
+        found = strchr(found, '\n');
+        found = found ? found + 1 : NULL;
+    }
+    if (!found)
+        printf("\n  no line '%s' in\n%s\n", line, text.data);
+    CU_ASSERT_PTR_NOT_NULL(found);
+}
+
+static void test_all_there_is(void)
+{
+    describe("arrived_at,prompt_tokens,output_tokens,session,prefix\n"
+             "10,1000,10,a,1 2\n11,1024,20,b,1 3\n9,600,30,a,1 2\n12,9,0,c,\n"
+             "13,900,40,,4 2\n",
+             "1,2");
+    assert_line("format       access_log: ");
+    assert_line("requests     4\n");
+    assert_line("left out     1 that failed");
+    assert_line("out of order 1, sorted");
+    assert_line("span         4 s");
+    assert_line("rate         1 requests/s, 881 prompt and 25 output tokens/s");
+    assert_line("over time    |████| in slices of 1 s: 1 to 1 requests/s");
+    assert_line("busiest      from 0 to 1 s: 1 requests/s, 600 prompt and 30 output");
+    assert_line("prompt              881       600       690       950    1016.8    "
+                "1023.3      1024\n");
+    assert_line("turns               1.5         1 ");
+    assert_line("sessions     2, and 1 requests in none");
+    assert_line("blocks       8 of 512 tokens, 4 of them distinct");
+    assert_line("prefix hits  0.3750 at best");
+    assert_line("             0.0000 with the 1 blocks used last");
+    assert_line("             0.3750 with the 2 blocks used last");
+}
+
+static void test_bursts_are_seen(void)
+{
+    struct vidur_text log = {0};
+    vidur_text_adds(&log, "arrived_at,prompt_tokens,output_tokens\n");
+    for (int i = 0; i < 600; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "%g,10,1\n", i < 300 ? i : 300 + (i - 300) * 0.1);
+        vidur_text_adds(&log, line);
+    }
+    vidur_text_adds(&log, "600,10,1\n");
+    describe(log.data, "1");
+    free(log.data);
+    assert_line("over time    |▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁███                       "
+                "   ▁| in slices of 10 s: 0 to 10 requests/s");
+    assert_line("busiest      from 300 to 310 s: 10 requests/s");
+}
+
+static void test_without_times(void)
+{
+    describe("{\"conversations\": [{\"from\": \"human\", \"value\": \"12345\"}, "
+             "{\"from\": \"gpt\", \"value\": \"1\"}]}",
+             "1");
+    assert_line("lengths      estimated, at 4 characters a token");
+    assert_line("span         no times of arrival");
+    assert_line("prompt                2 ");
+    CU_ASSERT_PTR_NULL(strstr(text.data, "blocks"));
+    CU_ASSERT_PTR_NULL(strstr(text.data, "rate"));
+    describe("arrived_at,prompt_tokens,output_tokens\n5,6,7\n", "1");
+    assert_line("span         0 s");
+    CU_ASSERT_PTR_NULL(strstr(text.data, "rate"));
+}
+
+static void test_stores(void)
+{
+    static const char *const bad[] = {"", "0", "1,,2", "1,x", "-5", "1,"};
+    struct vidur_trace_question question;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_trace_read_stores("1,20000", &question, &err), 0);
+    CU_ASSERT_EQUAL(question.num_stores, 2);
+    CU_ASSERT_EQUAL(question.stores[1], 20000);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CU_ASSERT_EQUAL(vidur_trace_read_stores(bad[i], &question, &err), -1);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "--blocks: "));
+    }
+    free(text.data);
+}
+
+VIDUR_TEST_MAIN("descriptions of logs", {"all there is", test_all_there_is},
+                {"bursts", test_bursts_are_seen}, {"without times", test_without_times},
+                {"stores", test_stores})

@@ -52,6 +52,7 @@ static const struct vidur_yaml_field document_fields[] = {
     {KEYS(config.estimator, vidur_estimator_section)},
     OTHER("scheduler"),
     OTHER("pools"),
+    OTHER("slos"),
     OTHER("kv_transfer"),
     OTHER("first_token"),
     OTHER("workload"),

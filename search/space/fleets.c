@@ -288,10 +288,20 @@ static int greatest_divisor(int a, int b)
     return a;
 }
 
-static double usd_of(const struct builder *b, const struct vidur_candidate *c)
+/* Of a replica of each: dollars an hour, or devices where one has no price. */
+struct prices {
+    double prefill, decode;
+};
+
+static struct prices prices_of(const struct builder *b, const struct vidur_candidate *p,
+                               const struct vidur_candidate *d)
 {
-    const double usd = b->space->config->clusters[c->cluster].usd_per_gpu_hour;
-    return vidur_candidate_devices(c) * (usd > 0 ? usd : 1);
+    const struct vidur_search_cluster *clusters = b->space->config->clusters;
+    const double usd_p = clusters[p->cluster].usd_per_gpu_hour;
+    const double usd_d = clusters[d->cluster].usd_per_gpu_hour;
+    const bool known = usd_p > 0 && usd_d > 0;
+    return (struct prices){.prefill = vidur_candidate_devices(p) * (known ? usd_p : 1),
+                           .decode = vidur_candidate_devices(d) * (known ? usd_d : 1)};
 }
 
 /* Whether a unit of so many replicas is to be considered: all devices are split, or a
@@ -376,6 +386,7 @@ static int add_pair(struct builder *b, const struct layout *p, const struct layo
     const struct vidur_candidate prefill = b->space->candidates[p->candidate];
     const struct vidur_candidate decode = b->space->candidates[d->candidate];
     const int most_p = most_replicas(b, &prefill), most_d = most_replicas(b, &decode);
+    const struct prices prices = prices_of(b, &prefill, &decode);
     const double near = b->space->config->fleets.near;
     double best = 0;
     for (int pass = 0; pass < 2; pass++) /* the best, then those near it */
@@ -385,7 +396,7 @@ static int add_pair(struct builder *b, const struct layout *p, const struct layo
                 if (!is_split(b, &prefill, &decode, &split))
                     continue;
                 split.worth = fmin(i * p->rate, j * d->rate) /
-                              (i * usd_of(b, &prefill) + j * usd_of(b, &decode));
+                              (i * prices.prefill + j * prices.decode);
                 if (pass == 0) {
                     best = fmax(best, split.worth);
                     b->space->num_splits++;

@@ -10,7 +10,7 @@
  * clusters: equal records and metrics, bit by bit.
  */
 
-enum { NUM_CASES = 1500 };
+enum { NUM_CASES = VIDUR_TEST_CASES(1500) };
 
 static struct vidur_simulator *simulate(const struct toy_scenario *scenario, bool plain,
                                         const struct vidur_timetable *table,

@@ -11,7 +11,7 @@
  * the requests' times, over random scenarios.
  */
 
-enum { NUM_CASES = 400, MAX_REPLICAS = 4, MAX_STAGES = 8 };
+enum { NUM_CASES = VIDUR_TEST_CASES(400), MAX_REPLICAS = 4, MAX_STAGES = 8 };
 
 /* ---- Watching a run ---- */
 

@@ -21,7 +21,7 @@
  */
 
 enum {
-    NUM_CASES = 1500,
+    NUM_CASES = VIDUR_TEST_CASES(1500),
     MAX_REQUESTS = 120,
     MAX_TOKENS = 512,
     MAX_BATCH = 24,

@@ -30,6 +30,14 @@ void vidur_test_skip_golden(void);
 /* The folder of comparison data beside the source tree, or NULL where it is absent. */
 const char *vidur_test_shared_dir(void);
 
+/* How many random cases a test draws: a fifth under AddressSanitizer, which looks for
+ * other faults and takes several times as long. */
+#ifdef __SANITIZE_ADDRESS__
+#define VIDUR_TEST_CASES(count) ((count) / 5)
+#else
+#define VIDUR_TEST_CASES(count) (count)
+#endif
+
 #define VIDUR_TEST_MAIN(suite, ...)                                                    \
     int main(void)                                                                     \
     {                                                                                  \

@@ -211,7 +211,7 @@ static bool may_stop(const struct world *w)
 static void test_plain_stepping(void)
 {
     int stopped = 0, different = 0;
-    for (uint64_t index = 0; index < 1500; index++) {
+    for (uint64_t index = 0; index < VIDUR_TEST_CASES(1500); index++) {
         struct world *w = draw(index);
         struct vidur_metrics quick, plain;
         struct vidur_run_options options = w->options;
@@ -226,13 +226,13 @@ static void test_plain_stepping(void)
         release(w);
     }
     CU_ASSERT_EQUAL(different, 0);
-    CU_ASSERT(stopped > 300);
+    CU_ASSERT(stopped > VIDUR_TEST_CASES(300));
 }
 
 static void test_early_stop_keeps_the_verdict(void)
 {
     int stopped = 0, met = 0;
-    for (uint64_t index = 0; index < 1500; index++) {
+    for (uint64_t index = 0; index < VIDUR_TEST_CASES(1500); index++) {
         struct world *w = draw(index);
         struct vidur_metrics full, early;
         struct vidur_run_options options = w->options;
@@ -253,8 +253,8 @@ static void test_early_stop_keeps_the_verdict(void)
         met += full.violated_slo < 0;
         release(w);
     }
-    CU_ASSERT(stopped > 500);
-    CU_ASSERT(met > 200);
+    CU_ASSERT(stopped > VIDUR_TEST_CASES(500));
+    CU_ASSERT(met > VIDUR_TEST_CASES(200));
 }
 
 /* The worst share of a limit, straight from the records of a run to its end. */

@@ -86,6 +86,9 @@ const char *const *vidur_knob_words(enum vidur_knob knob);
 /* The routers, in a fixed order: the name of one and which replica it picks; NULL
  * behind the last. */
 const char *vidur_router_tell(int index, const char **remark);
+/* The kind of load balancer that does what the router does, "round-robin"; NULL: there
+ * is no such router. `name` may have a weight, as in "prefix:2". */
+const char *vidur_router_balance(const char *name);
 
 struct vidur_deployment {
     struct vidur_model_spec model;

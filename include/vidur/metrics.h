@@ -80,6 +80,9 @@ struct vidur_metrics {
     double requests_per_s;
     double output_tokens_per_s;
     double total_tokens_per_s;
+    /* from the start of a session to its end, of those that completed; NaN: there are
+     * none */
+    double mean_session_s;
     /* time-weighted means over replicas and stages, percent */
     double mfu;
     double memory_usage;

@@ -45,8 +45,10 @@ struct vidur_request_table {
     int32_t *processed_tokens; /* n; not while in a group */
     int32_t *blocks;           /* KV blocks held; not while in a group */
     int32_t *num_restarts;
-    int32_t *next;  /* link of the waiting queues, and in a group */
-    int32_t *place; /* in a group */
+    int32_t *cached_tokens; /* of the prompt, found in the prefix cache at the first
+                               admission; NULL: replicas have none */
+    int32_t *next;          /* link of the waiting queues, and in a group */
+    int32_t *place;         /* in a group */
     uint8_t *flags;
     const uint8_t *class_of; /* class of traffic; NULL: there is one */
     double *last_done_s;     /* when its last iteration ended; -1: none */
@@ -92,6 +94,12 @@ struct vidur_replica {
     uint8_t rank_of_class[VIDUR_MAX_CLASSES]; /* lower ones first */
     int32_t rank_tail[VIDUR_MAX_CLASSES]; /* by rank; VIDUR_NO_REQUEST: none waits */
     int64_t num_coming; /* given to the replica, not seen by its scheduler yet */
+    /* prompt and output of all requests that it was given, less what is processed */
+    int64_t tokens_left;
+    /* requests that have completed and that the run has not looked at, linked by `next`
+     */
+    bool lists_completed;
+    int32_t completed_head;
     /* requests that have left, and those that have come from another pool with their KV
      * cache and have not been admitted yet: linked lists */
     int32_t departed_head, departed_tail;

@@ -66,6 +66,9 @@ struct vidur_request_records {
     const int32_t *arrived_prefill_tokens; /* as at arrival */
     const int32_t *arrived_decode_tokens;
     const int32_t *num_restarts;
+    /* of the prompt, found in the prefix cache at the first admission; NULL: no replica
+     * has one, or no two prompts share a prefix */
+    const int32_t *cached_tokens;
     /* in a fleet whose pools hand requests over, else NULL: when a request left the
      * replica that worked off its prompt, and when its KV cache had come to the next */
     const double *departed_at_s;

@@ -3,6 +3,7 @@
 
 #include <vidur/deployment.h>
 #include <vidur/error.h>
+#include <vidur/sessions.h>
 #include <vidur/shared_prefix.h>
 #include <vidur/slo.h>
 
@@ -22,7 +23,8 @@ enum vidur_workload_type {
     VIDUR_WORKLOAD_SYNTHETIC,     /* lengths + arrivals */
     VIDUR_WORKLOAD_TRACE_REPLAY,  /* a file with arrival times and lengths */
     VIDUR_WORKLOAD_SHARED_PREFIX, /* ENGINE.md section 4 */
-    VIDUR_WORKLOAD_MIX            /* lengths of several classes + arrivals */
+    VIDUR_WORKLOAD_MIX,           /* lengths of several classes + arrivals */
+    VIDUR_WORKLOAD_SESSIONS       /* conversations; arrivals are those of sessions */
 };
 
 enum vidur_seeds {
@@ -119,6 +121,7 @@ struct vidur_workload_config {
     struct vidur_lengths_config lengths;
     struct vidur_arrivals_config arrivals;
     struct vidur_shared_prefix_config shared_prefix;
+    struct vidur_sessions_config sessions;
     int num_classes; /* of a mix, which has no lengths of its own */
     struct vidur_class_config classes[VIDUR_MAX_CLASSES];
     /* trace_replay */
@@ -164,6 +167,10 @@ struct vidur_workload {
     struct vidur_traffic_class classes[VIDUR_MAX_CLASSES];
     struct vidur_prompts prompts;    /* .prompt NULL: no two requests share a prefix */
     struct vidur_load_stages stages; /* .count 0: the run has none */
+    /* .count 0: there are none. Else arrived_at_s is when a request's session starts:
+     * its later turns arrive when the run says; with `concurrency` so many users each
+     * start a new session when their last one has ended. */
+    struct vidur_sessions sessions;
     uint64_t seed; /* the configuration's, for other draws of the run (random router) */
     /* seeds: reference: the shared stream as it stands behind the last request; the
      * random router goes on with a copy of it. NULL under seeds: own. */
@@ -270,10 +277,11 @@ bool vidur_workload_has_rate(const struct vidur_workload *workload);
 /*
  * Offers the same requests at another rate, in place and without allocating: common
  * random numbers. Poisson and gamma arrivals are those that vidur_workload_create gives
- * for that qps, to the bit. Recorded arrivals are scaled in time, so that bursts stay
- * bursts: qps is the mean rate from the first to the last request. Fails for arrivals
- * that have no rate (static, a closed loop, stages of load) and for a workload by
- * duration, whose number of requests depends on the rate.
+ * for that qps, to the bit. Sessions start at qps / requests_per_session, so that the
+ * load is qps requests per second. Recorded arrivals are scaled in time, so that bursts
+ * stay bursts: qps is the mean rate from the first to the last request. Fails for
+ * arrivals that have no rate (static, a closed loop, stages of load) and for a workload
+ * by duration, whose number of requests depends on the rate.
  */
 int vidur_workload_set_qps(struct vidur_workload *workload, double qps,
                            struct vidur_error *err);

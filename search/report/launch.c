@@ -147,14 +147,12 @@ static void add_parallelism(struct vidur_launch *launch,
     if (row->expert_parallel)
         ARGUMENT(launch, " --enable-expert-parallel");
     note_nodes(launch, results, row);
+    const char *balance = vidur_router_balance(row->router);
     if (row->num_replicas > 1 && !row->pools[0])
         note(launch,
              "This is one of %lld equal replicas; put a %s load balancer before them "
              "(no engine argument).",
-             (long long)row->num_replicas,
-             strcmp(row->router, "lor") == 0      ? "least-outstanding-requests"
-             : strcmp(row->router, "random") == 0 ? "random"
-                                                  : "round-robin");
+             (long long)row->num_replicas, balance ? balance : "round-robin");
 }
 
 /* The requests that hold KV blocks at once are batch_size for each pipeline stage; the

@@ -39,6 +39,8 @@ int config_read_requests(const struct vidur_yaml_node *node, void *out,
 #define KEY(key, kind, member)                                                         \
     VIDUR_YAML_KEY(key, kind, struct vidur_search_trace, member)
 
+VIDUR_YAML_READER(read_sessions, vidur_sessions_config_read)
+
 /* A log with arrivals, whose times a load scales; and prompts in a cycle at a rate. */
 static int read_replay(const struct vidur_yaml_node *node, void *out,
                        struct vidur_error *err)
@@ -59,6 +61,7 @@ static int read_prefix(const struct vidur_yaml_node *node, void *out,
 static const struct vidur_yaml_field trace_fields[] = {
     {KEY("name", STRING, name), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {KEY("trace_file", PATH, workload.lengths.file)},
+    {KEY("sessions", CUSTOM, workload.sessions), .read = read_sessions},
     {VIDUR_YAML_KEYS(struct vidur_search_trace, workload, vidur_workload_draw_fields)},
     {.key = "replay",
      .type = VIDUR_YAML_CUSTOM,
@@ -78,10 +81,10 @@ static const struct vidur_yaml_field trace_fields[] = {
 /* Where the requests come from: one of these keys, arrivals beside lengths alone. */
 static int check_source(const struct vidur_yaml_node *node, struct vidur_error *err)
 {
-    static const char *const sources[] = {"trace_file", "lengths", "replay",
-                                          "shared_prefix", "mix"};
+    static const char *const sources[] = {"trace_file",    "lengths", "replay",
+                                          "shared_prefix", "mix",     "sessions"};
     const char *given = NULL;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         if (!vidur_yaml_get(node, sources[i]))
             continue;
         if (given)
@@ -91,8 +94,9 @@ static int check_source(const struct vidur_yaml_node *node, struct vidur_error *
     }
     if (!given)
         return vidur_yaml_fail_key(node, "trace_file", err,
-                                   "missing; give it, or lengths as vidur-simulate "
-                                   "takes them, replay, shared_prefix or mix");
+                                   "missing; give it, or lengths or sessions as "
+                                   "vidur-simulate takes them, replay, shared_prefix "
+                                   "or mix");
     if (vidur_yaml_get(node, "arrivals") &&
         (given == sources[2] || given == sources[3]))
         return vidur_yaml_fail_key(node, "arrivals", err,
@@ -112,6 +116,8 @@ static int read_trace(const struct vidur_yaml_node *node,
         return -1;
     if (vidur_yaml_get(node, "mix"))
         trace->workload.type = VIDUR_WORKLOAD_MIX;
+    if (vidur_yaml_get(node, "sessions"))
+        trace->workload.type = VIDUR_WORKLOAD_SESSIONS;
     return check_source(node, err);
 }
 

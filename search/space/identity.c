@@ -98,15 +98,19 @@ static void add_node(struct identity_input *input,
     vidur_sha256_hex(&sha, input->sha256);
 }
 
+static const char *file_of(const struct vidur_workload_config *config)
+{
+    return config->type == VIDUR_WORKLOAD_TRACE_REPLAY ? config->file
+           : config->type == VIDUR_WORKLOAD_SESSIONS   ? config->sessions.file
+                                                       : config->lengths.file;
+}
+
 static void add_trace(struct identity_input *input,
                       const struct vidur_search_trace *trace, int i)
 {
     struct vidur_sha256 sha;
     snprintf(input->key, sizeof input->key, "traces.%d", i);
-    set_path(input, NULL,
-             trace->workload.type == VIDUR_WORKLOAD_TRACE_REPLAY
-                 ? trace->workload.file
-                 : trace->workload.lengths.file);
+    set_path(input, NULL, file_of(&trace->workload));
     vidur_sha256_init(&sha);
     vidur_sha256_add_int64(&sha, (int64_t)trace->content);
     vidur_sha256_hex(&sha, input->sha256);

@@ -462,6 +462,15 @@ static double find_margin(const struct vidur_slo_list *slos,
     return 1 - worst;
 }
 
+/* Sessions stay longer than their requests. */
+static double mean_stay_s(const struct vidur_workload *workload,
+                          const struct vidur_metrics *metrics)
+{
+    const struct vidur_distribution *e2e = &metrics->latency[VIDUR_LATENCY_e2e];
+    return workload->sessions.count > 0 ? metrics->mean_session_s
+                                        : known(e2e, e2e->mean);
+}
+
 int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
                     struct evaluator_probed *out, struct vidur_error *err)
 {
@@ -479,8 +488,7 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     out->asked_requests = load->num_requests;
     out->sustained = is_sustained(e, &metrics);
     out->margin = find_margin(&asked->slos, &metrics);
-    out->mean_e2e_s = known(&metrics.latency[VIDUR_LATENCY_e2e],
-                            metrics.latency[VIDUR_LATENCY_e2e].mean);
+    out->mean_stay_s = mean_stay_s(e->workloads[trace], &metrics);
     snprintf(row->candidate_id, sizeof row->candidate_id, "%016" PRIx64,
              e->space->candidates[load->candidate].id);
     row->qps = is_closed ? metrics.requests_per_s : load->qps;

@@ -90,7 +90,7 @@ int64_t evaluator_requests_for(double in_flight);
 struct evaluator_probed {
     struct vidur_probe_row row;
     int64_t asked_requests; /* row.num_requests may be fewer for time_limit_s */
-    double mean_e2e_s;      /* NaN: not known */
+    double mean_stay_s;     /* of a request, or of a session; NaN: not known */
     double margin;          /* of the SLO nearest to its limit: 1 - value / limit */
     bool sustained;         /* as a feasible load must be */
     int64_t peak_batch_size;

@@ -4,6 +4,7 @@
 #include <vidur/scheduler.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Where a capacity search may begin: the bound on what a candidate serves, a pilot, the
@@ -67,6 +68,21 @@ struct saturated {
     int64_t in_flight; /* requests that it worked on at once */
 };
 
+/* Nobody thinks: turns follow at once. The pauses are the caller's to free; NULL
+ * without sessions. */
+static int drop_pauses(struct vidur_workload *workload, double **pauses_s,
+                       struct vidur_error *err)
+{
+    *pauses_s = NULL;
+    if (workload->sessions.count == 0)
+        return 0;
+    *pauses_s = calloc((size_t)workload->num_requests, sizeof **pauses_s);
+    if (!*pauses_s)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a load of sessions");
+    workload->sessions.think_s = *pauses_s;
+    return 0;
+}
+
 static int saturate(struct evaluator *e, int64_t candidate, struct saturated *out,
                     struct vidur_error *err)
 {
@@ -83,12 +99,15 @@ static int saturate(struct evaluator *e, int64_t candidate, struct saturated *ou
     struct evaluator_run run = {.workload = &first};
     const double all_at_once =
         workload->concurrency > 0 ? (double)count : saturating_qps;
-    if (evaluator_offer(workload, count, all_at_once, &first, err) != 0)
+    double *pauses_s;
+    if (evaluator_offer(workload, count, all_at_once, &first, err) != 0 ||
+        drop_pauses(&first, &pauses_s, err) != 0)
         return -1;
     int rc = evaluator_open_simulator(e, candidate, 1, &run.simulator, err);
     if (rc == 0)
         rc = evaluator_simulate(e, &run, &metrics, err);
     vidur_simulator_destroy(run.simulator);
+    free(pauses_s);
     if (rc != 0)
         return -1;
     /* the peak is that of one rank of a replica */

@@ -39,6 +39,30 @@ static void tell_cut(struct listener *l, const struct study *study)
     }
 }
 
+/* QPS is requests; who thinks in sessions divides. */
+static void tell_sessions(struct listener *l, const struct study *study)
+{
+    const struct vidur_search_config *config = study->config;
+    char text[256];
+    for (int i = 0; i < config->num_traces; i++) {
+        const struct vidur_workload *w = evaluator_workload(study->evaluator, i);
+        if (w->sessions.count == 0)
+            continue;
+        const double mean = w->sessions.requests_per_session;
+        if (w->concurrency > 0)
+            snprintf(text, sizeof text,
+                     "trace %s: users of sessions, of %.4g requests each on average",
+                     config->traces[i].name, mean);
+        else
+            snprintf(
+                text, sizeof text,
+                "trace %s: sessions of %.4g requests on average; at a QPS of x, %.4g "
+                "x sessions start a second",
+                config->traces[i].name, mean, 1 / mean);
+        hear(l, false, text);
+    }
+}
+
 static void tell_logs(struct listener *l, const struct study *study)
 {
     const struct vidur_search_config *config = study->config;
@@ -138,6 +162,7 @@ static int tell(struct listener *l, const struct study *study)
 {
     tell_models(l, study->config);
     tell_cut(l, study);
+    tell_sessions(l, study);
     tell_logs(l, study);
     tell_context(l, study);
     tell_nodes(l, study->config);

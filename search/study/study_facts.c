@@ -169,6 +169,13 @@ static void add_models(struct facts *f, const struct vidur_search_config *config
     }
 }
 
+static void add_sessions(struct facts *f, const struct vidur_workload *w)
+{
+    add_text(f, "lengths", "sessions, each prompt all that was said before");
+    add_number(f, "requests_per_session", w->sessions.requests_per_session);
+    add_number(f, "shortened_sessions", w->sessions.num_shortened);
+}
+
 static void describe_lengths(const struct vidur_workload_config *config, char *out,
                              size_t size)
 {
@@ -235,9 +242,13 @@ static void add_traces(struct facts *f, const struct study *study)
         const struct vidur_workload_config *config = &trace->workload;
         const struct vidur_workload *w = evaluator_workload(study->evaluator, i);
         f->name = trace->name;
+        const bool sessions = config->type == VIDUR_WORKLOAD_SESSIONS;
         describe_mix(config, text, sizeof text);
         add_text(f, "mix", text);
-        if (config->num_classes == 0) {
+        if (sessions) {
+            add_text(f, "file", config->sessions.file);
+            add_sessions(f, w);
+        } else if (config->num_classes == 0) {
             add_text(f, "file", file_of(config));
             describe_lengths(config, text, sizeof text);
             add_text(f, "lengths", text);

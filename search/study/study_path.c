@@ -193,7 +193,7 @@ static void tell_probe(const struct study *study, struct study_state *s,
     vidur_capacity_tell(&s->capacity, &outcome);
     vidur_capacity_answer(&s->capacity, &answer);
     if (answer.found && answer.max_qps == qps)
-        s->pass_e2e_s = probed->mean_e2e_s;
+        s->pass_e2e_s = probed->mean_stay_s;
     if (!vidur_capacity_next(&s->capacity, &more))
         grow(study, s);
 }

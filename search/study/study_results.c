@@ -266,12 +266,12 @@ static void judge_steadiness(const struct evaluator_probed *best,
                              struct vidur_ranking_row *row)
 {
     const double window_s = (double)best->row.num_requests / best->row.qps;
-    if (!(window_s < EVALUATOR_LEAST_TURNOVERS * best->mean_e2e_s))
+    if (!(window_s < EVALUATOR_LEAST_TURNOVERS * best->mean_stay_s))
         return;
     snprintf(row->reason, sizeof row->reason,
              VIDUR_BURST ": requests arrive for %.3g s and stay for %.3g s; raise "
                          "num_requests (auto: max_requests), the capacity may be lower",
-             window_s, best->mean_e2e_s);
+             window_s, best->mean_stay_s);
 }
 
 static void fill_answer(const struct study *study, int64_t candidate,

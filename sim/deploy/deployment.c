@@ -50,6 +50,12 @@ const char *vidur_router_tell(int index, const char **remark)
     return ops ? ops->name : NULL;
 }
 
+const char *vidur_router_balance(const char *name)
+{
+    const struct vidur_router_ops *ops = vidur_router_find(name);
+    return ops ? ops->balance : NULL;
+}
+
 _Static_assert(VIDUR_KNOBS_END <= 64, "knobs are bits of a uint64_t");
 
 const char *vidur_knob_name(enum vidur_knob knob)

@@ -120,6 +120,34 @@ static void add_shared_prefix(struct vidur_sha256 *sha,
     }
 }
 
+static void add_spread(struct vidur_sha256 *sha, const struct vidur_spread *s)
+{
+    REAL(mean)
+    REAL(cv)
+    REAL(min)
+    REAL(max)
+    WHOLE(num_quantiles)
+    for (int i = 0; i < s->num_quantiles; i++) {
+        REAL(quantiles[i].quantile)
+        REAL(quantiles[i].value)
+    }
+}
+
+static void add_sessions(struct vidur_sha256 *sha,
+                         const struct vidur_sessions_config *s)
+{
+    add_spread(sha, &s->turns);
+    add_spread(sha, &s->first_tokens);
+    add_spread(sha, &s->user_tokens);
+    add_spread(sha, &s->output_tokens);
+    add_spread(sha, &s->think_s);
+    add_spread(sha, &s->sub_agents);
+    WHOLE(num_groups)
+    WHOLE(system_prompt_tokens)
+    WHOLE(max_context_tokens)
+    WHOLE(compacts)
+}
+
 static void add_class(struct vidur_sha256 *sha, const struct vidur_class_config *s)
 {
     TEXT(name)
@@ -148,6 +176,8 @@ void vidur_workload_digest(struct vidur_sha256 *sha,
     REAL(prefill_scale_factor)
     REAL(decode_scale_factor)
     REAL(time_scale_factor)
+    if (s->type == VIDUR_WORKLOAD_SESSIONS) /* others' digests do not know of them */
+        add_sessions(sha, &s->sessions);
     add_trace(sha, "trace", &s->trace);
     if (s->window.start_s != 0 || s->window.end_s != 0 || s->window.peak != 0 ||
         s->window.peak_s != 0) {

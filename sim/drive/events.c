@@ -20,6 +20,14 @@ struct loop {
     bool arriving; /* the last event was an arrival */
 };
 
+/* The index-th request to arrive. */
+static int32_t arriving_id(const struct loop *loop, int64_t index)
+{
+    const struct vidur_sending *sending = &loop->run->sending;
+    return sending->is_active ? sending->order[index]
+                              : (int32_t)vidur_arrival_id(loop->arrivals, index);
+}
+
 typedef int event_handler(struct loop *loop, const struct vidur_event *event);
 
 /* See event_queue.h. */
@@ -52,6 +60,8 @@ static struct vidur_server *server_of(const struct loop *loop,
 static int on_arrival(struct loop *loop, const struct vidur_event *event)
 {
     loop->next_arrival++;
+    if (loop->run->sending.is_active)
+        vidur_run_take_sent(loop->run);
     push(loop, VIDUR_EVENT_GLOBAL_SCHEDULE, loop->now_s,
          &(struct vidur_event){.replica = -1, .stage = -1, .object = event->object});
     return 0;
@@ -79,13 +89,13 @@ static int on_global_schedule(struct loop *loop, const struct vidur_event *event
     struct vidur_run *run = loop->run;
     (void)event;
     for (; loop->next_routed < loop->next_arrival; loop->next_routed++) {
+        const int32_t request = arriving_id(loop, loop->next_routed);
         const int32_t target = loop->arrivals->server >= 0
                                    ? loop->arrivals->server
-                                   : vidur_route_pick(&run->entry);
+                                   : vidur_route_pick(&run->entry, request);
         struct vidur_server *server = &run->servers[target];
         server->replica.now_s = loop->now_s;
-        vidur_run_route(run, server,
-                        (int32_t)vidur_arrival_id(loop->arrivals, loop->next_routed));
+        vidur_run_route(run, server, request);
         if (run->has_front_end)
             continue;
         vidur_run_hand_over(run, server);
@@ -258,8 +268,24 @@ static event_handler *const handlers[VIDUR_NUM_EVENT_TYPES] = {
     [VIDUR_EVENT_TRANSFER_END] = on_transfer_end,
 };
 
+/* The next request to arrive, and when: infinity where there is none, or none yet. */
+static int64_t next_arrival(const struct loop *loop, double *arrival_s)
+{
+    struct vidur_run *run = loop->run;
+    *arrival_s = INFINITY;
+    if (run->sending.is_active) {
+        *arrival_s = vidur_sending_next_s(&run->sending);
+        return *arrival_s < INFINITY ? vidur_sending_first(&run->sending) : -1;
+    }
+    if (loop->next_arrival == loop->arrivals->count)
+        return -1;
+    const int64_t id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
+    *arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
+    return id;
+}
+
 /* Of events at one time arrivals come first, as if they had all been created before the
- * run, then what schedulers see; but those of a closed loop come last, all together.
+ * run, then what schedulers see; but what completions send comes last, all together.
  * False: there is none, or arrivals wait for requests that never end. */
 static bool peek_event(struct loop *loop, struct vidur_event *event)
 {
@@ -286,13 +312,13 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
                                       .stage = -1,
                                       .object = request};
     }
-    if (loop->next_arrival < loop->arrivals->count) {
-        const int64_t id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
-        const double arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
-        const bool wins = run->workload->concurrency == 0 || loop->arriving
+    double arrival_s;
+    const int64_t id = next_arrival(loop, &arrival_s);
+    if (arrival_s < INFINITY) {
+        const bool wins = !run->sending.is_active || loop->arriving
                               ? arrival_s <= event->time_s
                               : arrival_s < event->time_s;
-        if (wins && arrival_s < INFINITY)
+        if (wins)
             *event = (struct vidur_event){.time_s = arrival_s,
                                           .id = loop->next_arrival,
                                           .type = VIDUR_EVENT_REQUEST_ARRIVAL,

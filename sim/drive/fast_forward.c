@@ -27,9 +27,10 @@ int64_t vidur_count_repeats(const struct vidur_walk *walk, struct vidur_server *
 static double find_bound(const struct vidur_walk *walk)
 {
     double bound = walk->until_s;
-    /* What arrives behind a waiting head changes nothing. */
+    /* What arrives behind a waiting head changes nothing, but when an SLO on what was
+     * sent is due is known only then. */
     if (walk->server->replica.queue_head == VIDUR_NO_REQUEST ||
-        walk->server->replica.by_priority)
+        walk->server->replica.by_priority || (walk->takes_sent && walk->run->watching))
         bound = fmin(bound, walk->next_arrival_s);
     if (walk->judges && walk->run->watching)
         bound = fmin(bound, walk->run->watch.next_due_s);
@@ -49,26 +50,35 @@ struct bounds {
     double limit_s;  /* and not behind it */
 };
 
+/* How far skipping has come. */
+struct progress {
+    int32_t times;
+    int32_t phase; /* of the group's blocks */
+};
+
 /* Advances clock and blocks over one iteration, the next of which is in `phase`; false:
  * it may not be skipped, and nothing has changed. */
 static bool skip_one(struct vidur_replica *replica,
                      const struct vidur_decode_group *group,
-                     const struct bounds *bounds, double time_s, int32_t *phase)
+                     const struct bounds *bounds, double time_s, struct progress *at)
 {
     const double end_s = replica->now_s + time_s;
     if (!(end_s < bounds->before_s) || end_s > bounds->limit_s)
         return false;
     if (!replica->fixed_blocks) {
-        const int32_t next = *phase + 1 == replica->block_size ? 0 : *phase + 1;
+        const int32_t next = at->phase + 1 == replica->block_size ? 0 : at->phase + 1;
         const int64_t demand = group->demand[next];
         if (vidur_free_blocks(replica) - demand < 1)
             return false;
-        *phase = next;
+        at->phase = next;
         replica->now_s = end_s;
+        if (demand && replica->store)
+            vidur_group_grow(replica, group, next);
         if (demand)
             vidur_blocks_change(replica, demand);
     }
     replica->now_s = end_s;
+    at->times++;
     return true;
 }
 
@@ -83,12 +93,11 @@ static struct skipped skip_equal(struct vidur_walk *walk,
     struct vidur_stage_account stage = account->stages[0];
     const double time_s = batch->step.stage_s[VIDUR_STAGE_LAST];
     const double communication_s = batch->step.communication_s[VIDUR_STAGE_LAST];
-    int32_t phase = group->phase;
-    int64_t times = 0;
+    struct progress at = {.phase = group->phase};
 
-    for (; times < bounds->times && skip_one(replica, group, bounds, time_s, &phase);
-         times++)
+    while (at.times < bounds->times && skip_one(replica, group, bounds, time_s, &at))
         vidur_account_stage(&stage, time_s, communication_s);
+    const int64_t times = at.times;
     account->stages[0] = stage;
     if (times > 0) {
         vidur_account_gaps(account, batch, time_s, times);
@@ -114,7 +123,7 @@ static struct skipped skip_growing(struct vidur_walk *walk,
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_stage_account *stage = &replica->account->stages[0];
     struct skipped skipped = {.next_s = batch->step.stage_s[VIDUR_STAGE_LAST]};
-    int32_t phase = group->phase;
+    struct progress at = {.phase = group->phase};
 
     while (skipped.times < bounds->times) {
         const double time_s = skipped.next_s;
@@ -122,7 +131,7 @@ static struct skipped skip_growing(struct vidur_walk *walk,
             pool->step_ops->repeated_s(pool->step_model, batch, skipped.times + 1);
         if (!(next_s > 0) ||
             !vidur_gaps_are_harmless(walk, time_s, batch->seen.count) ||
-            !skip_one(replica, group, bounds, time_s, &phase))
+            !skip_one(replica, group, bounds, time_s, &at))
             break;
         vidur_account_stage(stage, time_s,
                             batch->step.communication_s[VIDUR_STAGE_LAST]);

@@ -18,6 +18,7 @@ struct vidur_walk {
     double until_s;        /* instants before this may be passed */
     int64_t num_instants;
     bool judges;      /* stops the run when an SLO is lost */
+    bool takes_sent;  /* what completions send comes to its replica */
     double ends_at_s; /* alone or with ranks: when the batch at work ends; infinity:
                          there is none */
     bool alone;       /* the replica has one stage and works on one batch at a time */

@@ -29,7 +29,8 @@ static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model 
     const int64_t blocks = pool->plan.num_blocks;
     /* Prompts that come from another pool share nothing. */
     if (!pool->ops->shares_prefixes || !knobs->prefix_caching ||
-        !vidur_prompts_are_shared(&workload->prompts) ||
+        (!vidur_prompts_are_shared(&workload->prompts) &&
+         workload->sessions.count == 0) ||
         pool->role == VIDUR_POOL_DECODE)
         return (struct vidur_block_store_sizes){0};
     /* Prompts that have departed hold theirs until they are there. */
@@ -57,6 +58,7 @@ static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
         .block_size = pool->deployment->scheduler.block_size,
         .grouping = pool->ops->groups_decodes && !layout->by_events};
     to->store = store_sizes(pool, workload);
+    layout->caches |= to->store.num_slots > 0;
     to->scheduler_bytes =
         pool->ops->state_bytes ? pool->ops->state_bytes(&pool->env) : 0;
     layout->num_servers += replicas;
@@ -85,6 +87,7 @@ void vidur_layout_plan(struct vidur_layout *layout, struct vidur_pool_model *poo
     const bool observed = is_observed(options);
     *layout = (struct vidur_layout){.num_pools = num_pools,
                                     .num_requests = workload->num_requests,
+                                    .num_sessions = workload->sessions.count,
                                     .watch = vidur_slo_watch_sizes(options, workload)};
     /* Stages of load bind replicas together, which the stepper walks one by one. */
     layout->by_events =
@@ -96,9 +99,16 @@ void vidur_layout_plan(struct vidur_layout *layout, struct vidur_pool_model *poo
     const bool hands_over = layout->num_entries < layout->num_servers;
     if (layout->by_events && hands_over) /* a transfer's end asks two replicas */
         layout->event_capacity += 2 * workload->num_requests;
-    layout->by_server = vidur_router_find(pools[0].deployment->router)->is_static &&
-                        !observed && layout->num_servers > 1 && !hands_over &&
-                        workload->stages.count < 2 && workload->concurrency == 0;
+    const struct vidur_router_ops *router =
+        vidur_router_find(pools[0].deployment->router);
+    layout->sends = workload->concurrency > 0 || workload->sessions.count > 0;
+    if (layout->sends)
+        layout->sending_bytes = vidur_sending_bytes(workload);
+    const bool apart =
+        !layout->sends || (workload->concurrency == 0 && router->keeps_sessions);
+    layout->by_server = router->is_static && apart && !observed &&
+                        layout->num_servers > 1 && !hands_over &&
+                        workload->stages.count < 2;
 }
 
 static size_t pool_bytes(const struct vidur_layout *layout,
@@ -143,7 +153,11 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->batch_capacity, sizeof(int64_t)) +
            3 * vidur_arena_bytes(requests, sizeof(double)) +
-           2 * vidur_arena_bytes(requests + servers + 1, sizeof(int32_t)) + 4096;
+           2 * vidur_arena_bytes(requests + servers + 1, sizeof(int32_t)) +
+           layout->sending_bytes +
+           vidur_arena_bytes(layout->caches ? requests : 0, sizeof(int32_t)) +
+           2 * vidur_arena_bytes((size_t)layout->num_sessions, sizeof(int32_t)) +
+           vidur_arena_bytes(3 * (size_t)layout->num_sessions, sizeof(double)) + 4096;
 }
 
 /* ---- Carving ---- */
@@ -167,6 +181,7 @@ static void init_rank(struct vidur_run *run, struct vidur_arena *arena,
         /* what shares prefixes is none of the reference's schedulers */
         .corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED ||
                      pool->ops->shares_prefixes,
+        .lists_completed = run->sending.is_active,
         .hands_over = pool->role == VIDUR_POOL_PREFILL,
         .samples_first = run->fleet->first_token == VIDUR_FIRST_TOKEN_PREFILL,
         .by_priority =
@@ -237,6 +252,9 @@ void vidur_layout_servers(const struct vidur_layout *layout, struct vidur_run *r
                                            sizeof *run->events.events);
     run->observed_ids = vidur_arena_alloc(arena, (size_t)layout->batch_capacity,
                                           sizeof *run->observed_ids);
+    if (layout->caches)
+        run->requests.cached_tokens =
+            vidur_arena_zalloc(arena, (size_t)layout->num_requests, sizeof(int32_t));
     for (int i = 0; i < layout->num_pools; i++)
         for (int j = 0; j < run->pools[i].deployment->num_replicas; j++, index++) {
             run->servers[index].pool = &run->pools[i];

@@ -29,6 +29,10 @@ struct vidur_layout {
     bool cpu_overhead;
     bool by_events;
     bool by_server; /* each server alone: lists of requests are needed */
+    bool sends;     /* completions send requests */
+    bool caches;    /* some pool has a prefix cache */
+    int64_t num_sessions;
+    size_t sending_bytes;
 };
 
 /* Sets the pools' env.running_capacity. */

@@ -64,7 +64,7 @@ static double find_bound(const struct vidur_walk *walk)
         all_wait &= rank_of(walk, r)->replica.queue_head != VIDUR_NO_REQUEST &&
                     !rank_of(walk, r)->replica.by_priority;
     double bound = walk->until_s;
-    if (!all_wait)
+    if (!all_wait || (walk->takes_sent && walk->run->watching))
         bound = fmin(bound, walk->next_arrival_s);
     if (walk->judges && walk->run->watching)
         bound = fmin(bound, walk->run->watch.next_due_s);
@@ -100,6 +100,10 @@ static void skip_step(struct vidur_server *rank, double time_s, int64_t skipped)
     struct vidur_replica *replica = &rank->replica;
     const struct vidur_live_batch *batch = rank->pipeline.batches;
     const int64_t demand = demand_after(rank, skipped);
+    const struct vidur_decode_group *group = &replica->groups[batch->seen.group];
+    if (demand && replica->store)
+        vidur_group_grow(replica, group,
+                         (int32_t)((group->phase + skipped) % replica->block_size));
     if (demand)
         vidur_blocks_change(replica, demand);
     vidur_account_stage(&replica->account->stages[0], time_s,

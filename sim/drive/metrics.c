@@ -238,6 +238,59 @@ static void fill_batches(const struct vidur_replica_account *sum,
     metrics->blocked_on_memory_fraction = ratio((double)sum->num_blocked, batches);
 }
 
+/* Sessions as if each were a request: it starts, is served for as long as its turns are
+ * and its user thinks, and ends. Returns how many the run has. */
+static int32_t sum_up_sessions(const struct vidur_run *run, double *start_s,
+                               double *serving_s, double *end_s)
+{
+    const struct vidur_sessions *sessions = &run->workload->sessions;
+    const struct vidur_request_table *table = &run->requests;
+    double service_s = 0, turn_s = 0;
+    for (int64_t i = 0; i < table->count; i++) {
+        const int32_t s = sessions->session[i];
+        if (i == 0 || sessions->session[i - 1] != s) {
+            start_s[s] = table->arrived_at_s[i];
+            end_s[s] = table->completed_at_s[i];
+            service_s = turn_s = 0;
+        } else if (sessions->turn[i - 1] != sessions->turn[i]) {
+            service_s += turn_s + sessions->think_s[i];
+            turn_s = 0;
+        }
+        turn_s = fmax(turn_s, table->completed_at_s[i] - table->scheduled_at_s[i]);
+        /* NaN, not completed, stays */
+        if (!(table->completed_at_s[i] <= end_s[s]))
+            end_s[s] = isnan(end_s[s]) ? NAN : table->completed_at_s[i];
+        serving_s[s] = end_s[s] - (service_s + turn_s);
+    }
+    return sessions->session[table->count - 1] + 1;
+}
+
+/* What sessions say of sustained load: turns would say nothing, as they wait for what
+ * was served. */
+static void judge_sessions(struct vidur_run *run, struct vidur_metrics *metrics)
+{
+    const int32_t most = run->workload->sessions.count;
+    double *start_s = run->session_scratch, *serving_s = start_s + most,
+           *end_s = serving_s + most;
+    const int32_t count = sum_up_sessions(run, start_s, serving_s, end_s);
+    const struct vidur_request_table by_session = {.count = count,
+                                                   .arrived_at_s = start_s,
+                                                   .scheduled_at_s = serving_s,
+                                                   .completed_at_s = end_s};
+    double sum_s = 0;
+    int64_t ended = 0;
+    for (int32_t i = 0; i < count; i++) {
+        ended += !isnan(end_s[i]);
+        sum_s += isnan(end_s[i]) ? 0 : end_s[i] - start_s[i];
+    }
+    if (ended > 0)
+        metrics->mean_session_s = sum_s / (double)ended;
+    if (run->stopped_early || run->time_limited || run->workload->concurrency > 0)
+        return;
+    vidur_judge_sustained(&by_session, run->options->sustained_fraction,
+                          &metrics->sustained);
+}
+
 void vidur_run_metrics(struct vidur_run *run, double *scratch,
                        struct vidur_metrics *metrics)
 {
@@ -250,6 +303,7 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
                                .num_extrapolated = totals.account.num_extrapolated,
                                .peak_batch_size = totals.account.peak_batch_size,
                                .peak_holders = totals.account.peak_holders,
+                               .mean_session_s = NAN,
                                .stopped_early = run->stopped_early,
                                .time_limited = run->time_limited};
     fill_rates(run, metrics);
@@ -259,9 +313,12 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_latencies(run, scratch, metrics);
     vidur_fill_objectives(run, scratch, metrics);
     metrics->violated_slo = violated_slo(run, metrics->slo_value);
+    if (run->workload->sessions.count > 0)
+        judge_sessions(run, metrics);
     if (!run->stopped_early && !run->time_limited && run->workload->concurrency > 0)
         metrics->sustained.kept_up = true; /* clients wait for what they sent */
-    else if (!run->stopped_early && !run->time_limited)
+    else if (!run->stopped_early && !run->time_limited &&
+             run->workload->sessions.count == 0)
         vidur_judge_sustained(&run->requests, run->options->sustained_fraction,
                               &metrics->sustained);
 }

@@ -95,18 +95,6 @@ static int64_t num_completed(const struct vidur_run *run)
     return count;
 }
 
-/* In a closed loop each completion sends a request. The watch has to ask anew when it
- * will be late. */
-static void send_next(struct vidur_run *run, double now_s)
-{
-    const int64_t started = run->workload->concurrency + num_completed(run);
-    const int64_t due = started < run->requests.count ? started : run->requests.count;
-    if (run->num_sent < due)
-        run->watch.next_due_s = 0;
-    while (run->num_sent < due)
-        run->moved_arrivals_s[run->num_sent++] = now_s;
-}
-
 /* With one stage a batch starts when it is formed: its time is free of the clock's
  * rounding, and equal iterations give equal gaps. */
 static double latency_s(const struct vidur_server *server,
@@ -123,8 +111,8 @@ void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
     struct vidur_replica *replica = &server->replica;
     struct vidur_live_batch *batch = &server->pipeline.batches[slot];
     vidur_batch_finish(batch, replica, latency_s(server, batch));
-    if (run->workload->concurrency > 0)
-        send_next(run, replica->now_s);
+    if (run->sending.is_active)
+        vidur_sending_completed(&run->sending, replica);
     if (server->pool->ops->batch_end)
         server->pool->ops->batch_end(server->scheduler, replica, &batch->seen);
     else
@@ -172,6 +160,16 @@ void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
         table->next[front->tail] = request;
     front->tail = request;
     server->replica.num_coming++;
+    server->replica.tokens_left +=
+        table->prefill_tokens[request] + table->decode_tokens[request];
+}
+
+int32_t vidur_run_take_sent(struct vidur_run *run)
+{
+    const int32_t request = vidur_sending_take(&run->sending);
+    if (run->watching)
+        vidur_slo_watch_arrived(&run->watch, run->requests.arrived_at_s[request]);
+    return request;
 }
 
 static struct vidur_server *emptiest_rank(struct vidur_server *server)
@@ -207,12 +205,12 @@ static void move_stage(struct vidur_run *run, int32_t stage, double now_s)
         run->moved_arrivals_s[i] = fmax(now_s, run->workload->arrived_at_s[i] + late_s);
 }
 
-/* What was not reached keeps its nominal times; a closed loop has none. */
+/* What was not reached keeps its nominal times; what nobody sent has none. */
 static void settle_arrivals(struct vidur_run *run)
 {
     const struct vidur_load_stages *stages = &run->workload->stages;
-    if (run->workload->concurrency > 0)
-        for (int64_t i = run->num_sent; i < run->requests.count; i++)
+    for (int64_t i = 0; run->sending.is_active && i < run->requests.count; i++)
+        if (isinf(run->moved_arrivals_s[i]))
             run->moved_arrivals_s[i] = NAN;
     if (stages->count < 2)
         return;

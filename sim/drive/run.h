@@ -3,6 +3,7 @@
 
 #include "drive/event_queue.h"
 #include "drive/pool.h"
+#include "drive/sending.h"
 #include "drive/transfers.h"
 #include "replica/pipeline.h"
 #include "replica/router.h"
@@ -66,10 +67,11 @@ struct vidur_route {
     int32_t first_server, num_servers;
 };
 
-/* The server that the next request goes to. */
-static inline int32_t vidur_route_pick(struct vidur_route *route)
+/* The server that the request, the next one, goes to. */
+static inline int32_t vidur_route_pick(struct vidur_route *route, int32_t request)
 {
-    return route->first_server + route->router->pick(&route->state, route->replicas);
+    return route->first_server +
+           route->router->pick(&route->state, route->replicas, request);
 }
 
 struct vidur_run {
@@ -91,13 +93,13 @@ struct vidur_run {
     struct vidur_slo_watch watch;
     struct vidur_event_queue events;
     int64_t *observed_ids;        /* [batch capacity] for observers */
+    double *session_scratch;      /* [3 * sessions] */
     bool *touched;                /* [num_servers] scratch of events.c; all false */
     struct vidur_walk *walks;     /* [num_servers] scratch of stepper.c */
     double *moved_arrivals_s;     /* the table's, where the run decides on them */
     double *seen_at_s;            /* the table's, where they differ from arrivals */
     bool has_front_end;           /* of some pool: there is something between the two */
-    int64_t num_sent, num_routed; /* closed loop: requests whose arrival is known, and
-                                     those of them that a replica was given */
+    struct vidur_sending sending; /* what completions send */
     int32_t load_stage;           /* that arrivals have come to */
     double limit_s;               /* infinity: none */
     double ended_at_s;
@@ -165,6 +167,9 @@ static inline double vidur_run_next_seen_s(const struct vidur_run *run,
     const int32_t request = server->front_end.head;
     return request == VIDUR_NO_REQUEST ? INFINITY : run->requests.seen_at_s[request];
 }
+
+/* The next of what is sent arrives: its id. */
+int32_t vidur_run_take_sent(struct vidur_run *run);
 
 /* Moves it to the scheduler's queue; of ranks, to that of the one with the fewest
  * requests, the first among equals. */

@@ -135,25 +135,25 @@ void vidur_simulator_destroy(struct vidur_simulator *simulator)
 /* Room for when requests arrive, where stages of load or completions say it, and for
  * when schedulers see them, where front ends say it. */
 static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
-                           bool has_front_end)
+                           const struct vidur_layout *layout)
 {
     struct vidur_request_table *table = &run->requests;
     const size_t count = (size_t)table->count;
-    const bool closed = run->workload->concurrency > 0;
-    if (closed || run->workload->stages.count > 1) {
+    const bool staged = run->workload->stages.count > 1;
+    if (layout->sends || staged) {
         run->moved_arrivals_s =
             vidur_arena_alloc(&simulator->arena, count, sizeof(double));
         memcpy(run->moved_arrivals_s, table->arrived_at_s, count * sizeof(double));
-        const int64_t known = closed ? run->workload->concurrency
-                                     : run->workload->stages.first_request[1];
-        if (closed)
-            run->num_sent = known < table->count ? known : table->count;
-        for (size_t i = (size_t)known; i < count; i++)
+        for (size_t i = (size_t)run->workload->stages.first_request[1];
+             staged && i < count; i++)
             run->moved_arrivals_s[i] = INFINITY; /* nobody knows yet */
         table->arrived_at_s = run->moved_arrivals_s;
     }
+    if (layout->sends)
+        vidur_sending_init(&run->sending, &simulator->arena, run->workload,
+                           run->moved_arrivals_s);
     table->seen_at_s = table->arrived_at_s;
-    run->has_front_end = has_front_end;
+    run->has_front_end = layout->has_front_end;
     if (!run->has_front_end && run->fleet->pools[0].role == VIDUR_POOL_ALL)
         return;
     run->seen_at_s = vidur_arena_alloc(&simulator->arena, count, sizeof(double));
@@ -162,13 +162,19 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
 
 /* A router over the servers of pools from `first_pool` on, of which there are
  * `num_servers` from `first_server` on. */
-static void init_route(struct vidur_run *run, struct vidur_route *route, int first_pool)
+static void init_route(struct vidur_run *run, struct vidur_route *route, int first_pool,
+                       struct vidur_arena *arena)
 {
+    const size_t sessions = (size_t)run->workload->sessions.count;
     const struct vidur_deployment *deployment = run->pools[first_pool].deployment;
     route->router = vidur_router_find(deployment->router);
     route->replicas = run->replicas + route->first_server;
     vidur_router_init(&route->state, deployment, run->workload);
     route->state.num_replicas = route->num_servers;
+    route->state.replica_of =
+        vidur_arena_alloc(arena, sessions, sizeof *route->state.replica_of);
+    for (size_t i = 0; i < sessions; i++)
+        route->state.replica_of[i] = -1;
 }
 
 static void weigh_route(const struct vidur_run *run, struct vidur_route *route,
@@ -194,12 +200,14 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
             vidur_arena_alloc(arena, (size_t)layout->watch.num_missed, 1);
     vidur_slo_watch_init(&run->watch, run->options, run->workload,
                          first->semantics == VIDUR_SEMANTICS_CORRECTED);
+    run->session_scratch = vidur_arena_alloc(
+        arena, 3 * (size_t)run->workload->sessions.count, sizeof(double));
     vidur_layout_servers(layout, run, arena);
     run->entry.num_servers = run->onward.first_server = (int32_t)layout->num_entries;
-    init_route(run, &run->entry, 0);
+    init_route(run, &run->entry, 0, arena);
     run->onward.num_servers = run->num_servers - run->entry.num_servers;
     if (run->onward.num_servers > 0) {
-        init_route(run, &run->onward, vidur_fleet_num_entries(run->fleet));
+        init_route(run, &run->onward, vidur_fleet_num_entries(run->fleet), arena);
         vidur_transfers_init(&run->transfers, arena, run);
     }
     weigh_route(run, &run->entry, arena);
@@ -210,15 +218,15 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
 
 /* ---- Running ---- */
 
-/* Requests by the server that a static router sends them to: first[i] .. first[i + 1]
- * of `ids`. */
+/* Requests by the server that a static router sends them to: first[i] .. first[i +
+ * 1] of `ids`. */
 static void route_all(struct vidur_run *run, int32_t *ids, int32_t *first)
 {
     int32_t *target = run->requests.next; /* not in use before the run */
     const int64_t count = run->requests.count;
     memset(first, 0, ((size_t)run->num_servers + 1) * sizeof *first);
     for (int64_t i = 0; i < count; i++) {
-        target[i] = vidur_route_pick(&run->entry);
+        target[i] = vidur_route_pick(&run->entry, (int32_t)i);
         first[target[i] + 1]++;
     }
     for (int32_t i = 0; i < run->num_servers; i++)
@@ -240,7 +248,12 @@ static double latest_s(const struct vidur_run *run)
 
 static int drive(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
-    vidur_slo_watch_scope(&run->watch, arrivals->ids, arrivals->count);
+    if (run->sending.is_active) {
+        vidur_sending_begin(&run->sending, arrivals->ids, arrivals->count);
+        vidur_slo_watch_scope(&run->watch, run->sending.order, 0);
+    } else {
+        vidur_slo_watch_scope(&run->watch, arrivals->ids, arrivals->count);
+    }
     if (vidur_run_poll(run, 0) || (run->by_events ? vidur_run_events(run, arrivals)
                                                   : vidur_run_stepper(run, arrivals)))
         return -1;
@@ -315,6 +328,7 @@ static void keep_records(struct vidur_simulator *simulator, struct vidur_run *ru
         .arrived_prefill_tokens = run->workload->num_prefill_tokens,
         .arrived_decode_tokens = run->workload->num_decode_tokens,
         .num_restarts = table->num_restarts,
+        .cached_tokens = table->cached_tokens,
         .departed_at_s = run->transfers.departed_at_s,
         .loaded_at_s = run->transfers.loaded_at_s};
 }
@@ -370,7 +384,7 @@ int vidur_simulator_run(struct vidur_simulator *simulator,
         vidur_requests_init(&run.requests, &simulator->arena, workload,
                             layout.cpu_overhead, err))
         return -1;
-    place_arrivals(simulator, &run, layout.has_front_end);
+    place_arrivals(simulator, &run, &layout);
     init_run(simulator, &run, &layout);
     if (layout.by_server ? drive_each(simulator, &run) : drive_all(&run))
         return -1;

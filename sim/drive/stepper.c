@@ -17,25 +17,42 @@ enum { POLL_INSTANTS = 1024 };
 static const double drain_slice_s = 10;
 
 /* Something wakes a replica like an arrival where it comes from another pool, or frees
- * blocks. */
+ * blocks. What is sent to the only replica arrives there, known only up to the next
+ * completion. */
 static void look_ahead(struct vidur_walk *walk)
 {
     walk->next_arrival_s =
         fmin(vidur_run_next_seen_s(walk->run, walk->server), walk->server->woken_at_s);
+    if (walk->takes_sent)
+        walk->next_arrival_s =
+            fmin(walk->next_arrival_s, vidur_sending_next_s(&walk->run->sending));
+}
+
+/* What was sent and has arrived before `before_s`, or at `until_s`. */
+static void take_sent(struct vidur_walk *walk, double before_s, double until_s)
+{
+    struct vidur_run *run = walk->run;
+    for (double sent_s; (sent_s = vidur_sending_next_s(&run->sending)) < before_s ||
+                        sent_s <= until_s;)
+        vidur_run_route(run, walk->server, vidur_run_take_sent(run));
 }
 
 /* Queues what has arrived until now; true if something arrives just now. */
 static bool take_arrivals(struct vidur_walk *walk, double now_s)
 {
     bool just_now = false;
-    while (walk->next_arrival_s <= now_s) {
-        just_now = walk->next_arrival_s == now_s;
-        if (walk->server->woken_at_s <= walk->next_arrival_s)
+    for (;;) {
+        const double seen_s = vidur_run_next_seen_s(walk->run, walk->server);
+        const double next_s = fmin(seen_s, walk->server->woken_at_s);
+        if (!(next_s <= now_s))
+            break;
+        just_now = next_s == now_s;
+        if (walk->server->woken_at_s <= next_s)
             walk->server->woken_at_s = INFINITY;
         else
             vidur_run_hand_over(walk->run, walk->server);
-        look_ahead(walk);
     }
+    look_ahead(walk);
     return just_now;
 }
 
@@ -75,23 +92,19 @@ static void hand_over(struct vidur_walk *walk, double now_s)
     }
 }
 
-/* After a batch's end. A closed loop's completions send requests: one replica gets them
- * all, among several the router chooses when everything has happened at this instant.
- */
+/* After a batch's end, which may have sent requests: one replica gets them all, among
+ * several the router chooses when everything has happened at their arrival. */
 static void pass_on(struct vidur_walk *walk, double now_s)
 {
     struct vidur_run *run = walk->run;
     if (run->onward.num_servers > 0)
         hand_over(walk, now_s);
-    if (run->num_routed == run->num_sent)
+    if (!run->sending.is_active)
         return;
-    if (run->num_servers > 1) {
-        walk->until_s = now_s;
-        return;
-    }
-    while (run->num_routed < run->num_sent)
-        vidur_run_route(run, walk->server, (int32_t)run->num_routed++);
-    look_ahead(walk);
+    if (walk->takes_sent)
+        look_ahead(walk);
+    else
+        walk->until_s = fmin(walk->until_s, vidur_sending_next_s(&run->sending));
 }
 
 static void end_first(struct vidur_walk *walk, double now_s)
@@ -170,8 +183,14 @@ static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
-    if (!alone && server->num_ranks > 1)
+    const bool has_ranks = !alone && server->num_ranks > 1;
+    const double ends_s = alone || has_ranks
+                              ? walk->ends_at_s
+                              : vidur_flight_next_end_s(&server->pipeline);
+    if (has_ranks)
         vidur_lockstep_set_now(walk, now_s);
+    if (walk->takes_sent) /* behind all else that happens now */
+        take_sent(walk, now_s, ends_s > now_s ? now_s : -1);
     const bool arrived = walk->next_arrival_s <= now_s && take_arrivals(walk, now_s);
     const int status = alone ? do_instant_alone(walk, now_s, arrived)
                        : server->num_ranks > 1
@@ -194,6 +213,14 @@ static inline double next_instant_s(const struct vidur_walk *walk, bool alone)
                : ends_s;
 }
 
+/* The run ends at `now_s`: what has arrived until then counts. */
+static void take_last(struct vidur_walk *walk, double now_s)
+{
+    if (walk->takes_sent)
+        take_sent(walk, now_s, now_s);
+    take_arrivals(walk, now_s);
+}
+
 static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
 {
     for (;;) {
@@ -203,15 +230,15 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
         if (next > walk->run->limit_s) {
             walk->run->time_limited = true;
             vidur_server_set_ended(walk->server, walk->run->limit_s);
-            take_arrivals(walk, walk->run->limit_s);
+            take_last(walk, walk->run->limit_s);
             return 0;
         }
         const int status = do_instant(walk, next, alone);
         if (status < 0)
             return status;
-        /* What a closed loop sends at the last instant still belongs to it. */
+        /* What is sent at the last instant still belongs to it. */
         if (walk->run->stopped_early && next_instant_s(walk, alone) > next) {
-            take_arrivals(walk, next);
+            take_last(walk, next);
             return 1;
         }
     }
@@ -225,17 +252,17 @@ static int walk_to(struct vidur_walk *walk, double until_s)
                        : do_instants(walk, until_s, false);
 }
 
-/* `judges`: whether it stops the run when an SLO is lost. */
+/* `judges`: alone in the run, which it stops when an SLO is lost. */
 static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *server,
                                bool judges)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
     const bool single = vidur_pipeline_is_single(pipeline);
     const struct vidur_pool_model *pool = server->pool;
-    return (struct vidur_walk){
+    struct vidur_walk walk = {
         .run = run,
         .server = server,
-        .next_arrival_s = vidur_run_next_seen_s(run, server),
+        .takes_sent = judges && run->sending.is_active,
         .judges = judges,
         .alone = single && server->num_ranks == 1,
         .ends_at_s = INFINITY,
@@ -245,16 +272,15 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                      pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
                      !pool->ops->repeated && !pool->step_ops->repeated_s &&
                      server->replica.grouping};
+    look_ahead(&walk);
+    return walk;
 }
 
 static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
     struct vidur_server *server = &run->servers[arrivals->server];
-    const bool closed = run->workload->concurrency > 0;
-    const int64_t known = closed ? run->num_sent : arrivals->count;
-    for (int64_t i = 0; i < known; i++)
+    for (int64_t i = 0; !run->sending.is_active && i < arrivals->count; i++)
         vidur_run_route(run, server, (int32_t)vidur_arrival_id(arrivals, i));
-    run->num_routed = run->num_sent;
     struct vidur_walk walk = begin(run, server, true);
     return walk_to(&walk, INFINITY) < 0 ? -1 : 0;
 }
@@ -275,7 +301,7 @@ static int64_t route_together(struct vidur_run *run, int64_t first, double now_s
 {
     int64_t i = first;
     for (; i < run->requests.count && run->requests.arrived_at_s[i] == now_s; i++) {
-        const int32_t s = vidur_route_pick(&run->entry);
+        const int32_t s = vidur_route_pick(&run->entry, (int32_t)i);
         vidur_run_route(run, &run->servers[s], (int32_t)i);
         look_ahead(&run->walks[s]);
     }
@@ -298,7 +324,7 @@ static bool any_busy(const struct vidur_run *run)
 {
     for (int32_t s = 0; s < run->num_ranks; s++)
         if (run->servers[s].pipeline.in_flight > 0 ||
-            run->walks[s].next_arrival_s < INFINITY)
+            (s < run->num_servers && run->walks[s].next_arrival_s < INFINITY))
             return true;
     return false;
 }
@@ -335,20 +361,32 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
     return drain(run, walks, now_s);
 }
 
-/* ---- Replicas in a closed loop ---- */
+/* ---- Replicas whose completions send requests ---- */
 
-/* What completions have sent until now. */
-static void route_sent(struct vidur_run *run)
+/* What arrives now. */
+static void route_sent(struct vidur_run *run, double now_s)
 {
-    while (run->num_routed < run->num_sent) {
-        const int32_t s = vidur_route_pick(&run->entry);
-        vidur_run_route(run, &run->servers[s], (int32_t)run->num_routed++);
+    while (run->sending.is_active && vidur_sending_next_s(&run->sending) <= now_s) {
+        const int32_t i = vidur_run_take_sent(run);
+        const int32_t s = vidur_route_pick(&run->entry, i);
+        vidur_run_route(run, &run->servers[s], i);
         look_ahead(&run->walks[s]);
     }
 }
 
-/* The first instant of all replicas. Whoever has it alone may pass instants until
- * `others_s`: nobody else completes a request before. */
+/* What is sent arrives at an instant, too. */
+static double before_sent_s(const struct vidur_run *run, double first_s,
+                            double *others_s)
+{
+    if (!run->sending.is_active)
+        return first_s;
+    const double sent_s = vidur_sending_next_s(&run->sending);
+    *others_s = fmin(*others_s, fmax(sent_s, first_s));
+    return fmin(first_s, sent_s);
+}
+
+/* The first instant of all replicas, or the next arrival. Whoever has it alone may pass
+ * instants until `others_s`: nobody else completes a request before, none arrives. */
 static double first_instant_s(const struct vidur_run *run, double *others_s)
 {
     double first_s = INFINITY;
@@ -358,14 +396,13 @@ static double first_instant_s(const struct vidur_run *run, double *others_s)
         *others_s = fmin(*others_s, fmax(next_s, first_s));
         first_s = fmin(first_s, next_s);
     }
-    return first_s;
+    return before_sent_s(run, first_s, others_s);
 }
 
 /* Completions bind the replicas together: from one instant to the next of all. */
 static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
 {
     double now_s, others_s;
-    route_sent(run);
     while ((now_s = first_instant_s(run, &others_s)) < INFINITY) {
         if (now_s > run->limit_s) {
             run->time_limited = true;
@@ -379,7 +416,7 @@ static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
             if (do_instant(&walks[s], now_s, walks[s].alone) < 0)
                 return -1;
         }
-        route_sent(run);
+        route_sent(run, now_s);
         if (vidur_run_lost(run, now_s)) {
             take_all(walks, run->num_servers, now_s);
             return 0;
@@ -393,12 +430,12 @@ static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
 /*
  * Replicas that prefill go from one instant to the next of all, as in a closed loop.
  * One that decodes matters to others only while requests wait to be loaded into it or,
- * in a closed loop, when it completes some: then it goes with them. Else it is left
- * behind until somebody looks at it, and skips what repeats until then.
+ * where completions send requests, when it has some: then it goes with them. Else it is
+ * left behind until somebody looks at it, and skips what repeats until then.
  */
 static bool goes_along(const struct vidur_run *run, int32_t server)
 {
-    return server < run->entry.num_servers || run->workload->concurrency > 0 ||
+    return server < run->entry.num_servers || run->sending.is_active ||
            run->servers[server].to_load_head != VIDUR_NO_REQUEST;
 }
 
@@ -420,7 +457,7 @@ static void look_ahead_all(struct vidur_run *run)
 static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
                                double *others_s)
 {
-    const bool open = run->workload->concurrency == 0;
+    const bool open = !run->sending.is_active;
     double first_s = open && next < run->requests.count
                          ? run->requests.arrived_at_s[next]
                          : INFINITY;
@@ -434,7 +471,7 @@ static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
         *others_s = fmin(*others_s, fmax(next_s, first_s));
         first_s = fmin(first_s, next_s);
     }
-    return first_s;
+    return before_sent_s(run, first_s, others_s);
 }
 
 static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s)
@@ -457,6 +494,17 @@ static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s
     return run->walk_failed ? -1 : 0;
 }
 
+/* Whether a replica that was woken has still to be asked for a batch, before what is
+ * sent arrives. */
+static bool wakes_at(const struct vidur_run *run, double now_s)
+{
+    for (int32_t s = 0; s < run->num_servers; s++)
+        if (goes_along(run, s) &&
+            next_instant_s(&run->walks[s], run->walks[s].alone) == now_s)
+            return true;
+    return false;
+}
+
 static bool is_fleet_lost(struct vidur_run *run, double now_s)
 {
     if (!run->watching || !vidur_slo_watch_is_due(&run->watch, now_s))
@@ -469,18 +517,18 @@ static int walk_fleet(struct vidur_run *run)
 {
     double now_s = 0, next_s, others_s;
     int64_t next = 0;
-    route_sent(run);
     while ((next_s = first_of_fleet_s(run, next, &others_s)) < INFINITY) {
         now_s = next_s;
         if (now_s > run->limit_s) {
             run->time_limited = true;
             break;
         }
-        if (run->workload->concurrency == 0)
+        if (!run->sending.is_active)
             next = route_together(run, next, now_s);
         if (do_fleet_instant(run, now_s, others_s))
             return -1;
-        route_sent(run);
+        if (!wakes_at(run, now_s))
+            route_sent(run, now_s);
         if (is_fleet_lost(run, now_s)) {
             take_all(run->walks, run->num_servers, now_s);
             return 0;
@@ -518,6 +566,6 @@ int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arriva
         run->walks[s] = begin(run, &run->servers[s], false);
     if (run->onward.num_servers > 0)
         return walk_fleet(run);
-    return run->workload->concurrency > 0 ? walk_in_step(run, run->walks)
-                                          : walk_together(run, run->walks);
+    return run->sending.is_active ? walk_in_step(run, run->walks)
+                                  : walk_together(run, run->walks);
 }

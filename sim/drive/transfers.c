@@ -164,6 +164,7 @@ static void queue_up(struct vidur_run *run, struct vidur_server *to, int32_t req
         run->requests.next[to->to_load_tail] = request;
     to->to_load_tail = request;
     to->replica.num_coming++;
+    to->replica.tokens_left += vidur_tokens_left(&run->requests, request);
 }
 
 void vidur_transfers_depart(struct vidur_run *run, struct vidur_server *server)
@@ -171,7 +172,7 @@ void vidur_transfers_depart(struct vidur_run *run, struct vidur_server *server)
     const double now_s = server->replica.now_s;
     for (int32_t request;
          (request = vidur_departed_pop(&server->replica)) != VIDUR_NO_REQUEST;) {
-        const int32_t target = vidur_route_pick(&run->onward);
+        const int32_t target = vidur_route_pick(&run->onward, request);
         struct vidur_server *to = &run->servers[target];
         run->transfers.departed_at_s[request] = now_s;
         run->transfers.from[request] = server->replica.index;

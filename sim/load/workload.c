@@ -62,6 +62,7 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->is_cut);
     free(state->class_of);
     free(state->prompt);
+    vidur_session_table_free(&state->sessions);
     free(state->first_block);
     free(state->blocks);
     free(workload); /* the whole */
@@ -96,7 +97,7 @@ static struct vidur_workload *allocate(const struct vidur_workload_config *confi
 
 /* ---- Synthetic: a gap, then its request's lengths, one by one ---- */
 
-static double gap_of(const struct vidur_workload_state *state, double drawn)
+double workload_gap_s(const struct vidur_workload_state *state, double drawn)
 {
     const struct vidur_arrivals_policy *arrivals = state->arrivals;
     return arrivals->gap ? arrivals->gap(&state->config.arrivals, drawn) : drawn;
@@ -135,7 +136,7 @@ static int draw_requests(struct vidur_workload *workload, int64_t available,
                 state->arrivals->draw
                     ? state->arrivals->draw(&config->arrivals, &state->draws)
                     : 0;
-        now_s += gap_of(state, state->gaps[i]);
+        now_s += workload_gap_s(state, state->gaps[i]);
         state->arrived_at_s[i] = now_s;
         if (draw_lengths(workload, i, err))
             return -1;
@@ -323,6 +324,8 @@ int vidur_workload_create(struct vidur_workload **out,
                      ? workload_replay(workload, err)
                  : config->type == VIDUR_WORKLOAD_SHARED_PREFIX
                      ? create_shared_prefix(workload, err)
+                 : config->type == VIDUR_WORKLOAD_SESSIONS
+                     ? workload_plan_sessions(workload, err)
                      : create_synthetic(workload, err);
     if (status == 0 && workload->num_requests == 0)
         status = vidur_fail(err, VIDUR_EINVAL,
@@ -389,6 +392,12 @@ int vidur_workload_clone(struct vidur_workload **out,
     if (from->class_of)
         memcpy(to->class_of, from->class_of, n * sizeof *to->class_of);
     copy->stages = workload->stages;
+    if (vidur_session_table_copy(&to->sessions, &from->sessions, err)) {
+        vidur_workload_destroy(copy);
+        return -1;
+    }
+    copy->sessions =
+        vidur_session_table_view(&to->sessions, &to->config, copy->num_requests);
     if (from->prompt) {
         if (workload_resize((void **)&to->prompt, workload->num_requests,
                             sizeof *to->prompt, err)) {
@@ -412,6 +421,33 @@ bool vidur_workload_has_rate(const struct vidur_workload *workload)
     return workload->state->scaling != UNSCALED;
 }
 
+/* Of sessions there is one gap each, before the first request. */
+static void scale_gaps(struct vidur_workload *workload, int64_t num_requests,
+                       double qps)
+{
+    struct vidur_workload_state *state = workload->state;
+    const struct vidur_sessions *sessions = &workload->sessions;
+    const bool by_session = sessions->count > 0;
+    double now_s = 0;
+    state->config.arrivals.qps =
+        by_session ? qps / sessions->requests_per_session : qps;
+    for (int64_t i = 0, gap = 0; i < num_requests; i++) {
+        if (!by_session || i == 0 || sessions->session[i] != sessions->session[i - 1])
+            now_s += workload_gap_s(state, state->gaps[gap++]);
+        state->arrived_at_s[i] = now_s;
+    }
+}
+
+static void scale_recorded(struct vidur_workload *workload, int64_t num_requests,
+                           double qps)
+{
+    struct vidur_workload_state *state = workload->state;
+    const double scale = workload_recorded_qps(workload, num_requests) / qps;
+    state->config.arrivals.qps = qps;
+    for (int64_t i = 0; i < num_requests; i++)
+        state->arrived_at_s[i] = state->gaps[i] * scale;
+}
+
 int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
                          double qps, struct vidur_workload *out,
                          struct vidur_error *err)
@@ -431,17 +467,14 @@ int vidur_workload_offer(struct vidur_workload *workload, int64_t num_requests,
     if (num_requests < 1 || num_requests > workload->num_requests)
         return vidur_fail(err, VIDUR_EINVAL, "%lld requests of a workload of %lld",
                           (long long)num_requests, (long long)workload->num_requests);
-    state->config.arrivals.qps = qps;
-    double now_s = 0;
-    const bool by_gaps = state->scaling == SCALE_GAPS;
-    const double scale =
-        by_gaps ? 1 : workload_recorded_qps(workload, num_requests) / qps;
-    for (int64_t i = 0; i < num_requests; i++) {
-        now_s += by_gaps ? gap_of(state, state->gaps[i]) : 0;
-        state->arrived_at_s[i] = by_gaps ? now_s : state->gaps[i] * scale;
-    }
+    if (state->scaling == SCALE_GAPS)
+        scale_gaps(workload, num_requests, qps);
+    else
+        scale_recorded(workload, num_requests, qps);
     *out = *workload;
     out->num_requests = num_requests;
+    out->sessions =
+        vidur_session_table_view(&state->sessions, &state->config, num_requests);
     return 0;
 }
 
@@ -468,5 +501,7 @@ int vidur_workload_offer_clients(const struct vidur_workload *workload,
     *out = *workload;
     out->num_requests = num_requests;
     out->concurrency = concurrency;
+    out->sessions = vidur_session_table_view(&workload->state->sessions,
+                                             &workload->state->config, num_requests);
     return 0;
 }

@@ -37,6 +37,7 @@ void vidur_workload_config_defaults(struct vidur_workload_config *config)
         .decode_scale_factor = 1,
         .time_scale_factor = 1,
     };
+    vidur_sessions_config_defaults(&config->sessions);
 }
 
 void vidur_workload_config_complete(struct vidur_workload_config *config,
@@ -146,6 +147,33 @@ static int check_shared_prefix(const struct vidur_workload_config *config,
     return vidur_shared_prefix_check(&prefix, config->max_tokens, err);
 }
 
+/* `arrivals:` are those of sessions. */
+static int check_sessions(const struct vidur_workload_config *config,
+                          struct vidur_error *err)
+{
+    if (vidur_arrivals_check(&config->arrivals, err))
+        return -1;
+    const struct vidur_arrivals_policy *arrivals =
+        vidur_arrivals_find(config->arrivals.type);
+    if (arrivals->load)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "workload.arrivals.type: %s; sessions start by poisson, gamma, "
+            "static or closed_loop, whose concurrency is that of users",
+            arrivals->name);
+    if (config->seeds == VIDUR_SEEDS_REFERENCE)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.seeds: reference does not cover sessions; use own");
+    if (!arrivals->draw && config->num_requests <= 0)
+        return vidur_fail(
+            err, VIDUR_EINVAL,
+            "workload.num_requests: missing; the requests of all sessions, "
+            "where their starts have no rate");
+    if (check_extent(config, true, err))
+        return -1;
+    return vidur_sessions_check(&config->sessions, config->max_tokens, err);
+}
+
 int vidur_workload_config_check(const struct vidur_workload_config *config,
                                 struct vidur_error *err)
 {
@@ -157,16 +185,19 @@ int vidur_workload_config_check(const struct vidur_workload_config *config,
         return check_replay(config, err);
     case VIDUR_WORKLOAD_SHARED_PREFIX:
         return check_shared_prefix(config, err);
+    case VIDUR_WORKLOAD_SESSIONS:
+        return check_sessions(config, err);
     }
-    return vidur_fail(
-        err, VIDUR_EINVAL,
-        "workload.type: not known; use synthetic, mix, trace_replay or shared_prefix");
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "workload.type: not known; use synthetic, mix, trace_replay, "
+                      "shared_prefix or sessions");
 }
 
 /* ---- Reading ---- */
 
 VIDUR_YAML_READER(read_lengths, vidur_lengths_config_read)
 VIDUR_YAML_READER(read_arrivals, vidur_arrivals_config_read)
+VIDUR_YAML_READER(read_sessions, vidur_sessions_config_read)
 
 const char *const vidur_seeds_names[] = {"own", "reference", NULL};
 
@@ -407,10 +438,17 @@ static const struct vidur_yaml_field shared_prefix_fields[] = {
     {0},
 };
 
+static const struct vidur_yaml_field sessions_fields[] = {
+    {KEY(sessions, CUSTOM), .read = read_sessions, .flags = VIDUR_YAML_REQUIRED},
+    {KEY(arrivals, CUSTOM), .read = read_arrivals},
+    {0},
+};
+
 static const struct vidur_yaml_variant types[] = {
     {"synthetic", VIDUR_WORKLOAD_SYNTHETIC, synthetic_fields},
     {"trace_replay", VIDUR_WORKLOAD_TRACE_REPLAY, replay_fields},
     {"shared_prefix", VIDUR_WORKLOAD_SHARED_PREFIX, shared_prefix_fields},
+    {"sessions", VIDUR_WORKLOAD_SESSIONS, sessions_fields},
     {"mix", VIDUR_WORKLOAD_MIX, mix_fields},
     {0},
 };

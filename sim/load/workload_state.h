@@ -3,6 +3,7 @@
 
 #include "load/arrivals.h"
 #include "load/lengths.h"
+#include "sessions/sessions.h"
 
 #include <vidur/workload.h>
 
@@ -35,6 +36,7 @@ struct vidur_workload_state {
     int32_t *prompt;      /* shared_prefix: of each request */
     int64_t *first_block; /* of a replay, where the log has blocks */
     int32_t *blocks;
+    struct vidur_session_table sessions;
 };
 
 /* Arrays that grow. */
@@ -44,6 +46,11 @@ int workload_reserve(struct vidur_workload *workload, int64_t count,
 
 /* Fills a workload from the rows of a log. */
 int workload_replay(struct vidur_workload *workload, struct vidur_error *err);
+/* Or with sessions, all planned before the run. */
+int workload_plan_sessions(struct vidur_workload *workload, struct vidur_error *err);
+
+/* The gap at the rate of now, of one as drawn. */
+double workload_gap_s(const struct vidur_workload_state *state, double drawn);
 
 /* Has the arrivals scaled from what they are now, unless all are at one time. */
 void workload_record(struct vidur_workload *workload);

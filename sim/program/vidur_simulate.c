@@ -88,6 +88,8 @@ static const struct vidur_args_spec spec = {
         "(open it in ui.perfetto.dev) and event_trace.json. Times are in seconds "
         "unless a name says otherwise. Instead of a rate, clients that wait for their "
         "answers: --set 'workload.arrivals={type: closed_loop, concurrency: 64}'. "
+        "Chats and agents of several turns are workload.type sessions, whose summary "
+        "tells first and later turns apart: configs/simulate-sessions.yaml. "
         "Several pools of replicas, of other devices, layouts or schedulers, behind "
         "one "
         "router, or with prefill and decode apart: the key `pools`; the summary tells "

@@ -78,7 +78,7 @@ static void put_group(struct vidur_live_batch *batch, struct vidur_replica *repl
     const struct vidur_decode_group *group = &replica->groups[~item];
     const int64_t demand = vidur_group_demand(replica, group);
     if (demand && replica->store)
-        vidur_group_grow(replica, group);
+        vidur_group_grow(replica, group, group->phase);
     if (demand)
         vidur_blocks_change(replica, demand);
     batch->seen.group = ~item;
@@ -324,6 +324,10 @@ static void complete(struct vidur_replica *replica, int32_t request)
     table->flags[request] |= VIDUR_REQUEST_DONE;
     table->completed_at_s[request] = replica->now_s;
     replica->account->num_completed++;
+    if (replica->lists_completed) {
+        table->next[request] = replica->completed_head;
+        replica->completed_head = request;
+    }
     if (!replica->keeps_blocks)
         vidur_release_blocks(replica, request);
     if (replica->account->watch)
@@ -387,6 +391,7 @@ static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *
         if (isnan(table->prefill_completed_at_s[request]))
             table->prefill_completed_at_s[request] = replica->now_s;
     }
+    replica->tokens_left -= n - table->processed_tokens[request];
     if (chained)
         add_chained_ticks(batch, table, request);
     else

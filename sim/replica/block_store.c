@@ -12,7 +12,10 @@ size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
     return vidur_arena_bytes(1, sizeof(struct vidur_block_store)) +
            vidur_arena_bytes(vidur_block_pool_bytes(sizes->num_blocks), 1) +
            vidur_arena_bytes((size_t)num_requests, sizeof(int32_t)) +
-           2 * vidur_arena_bytes(slots, sizeof(int32_t)) +
+           3 * vidur_arena_bytes(slots, sizeof(int32_t)) +
+           vidur_arena_bytes(slots, sizeof(uint64_t)) +
+           vidur_arena_bytes(1, sizeof(struct vidur_found_prefix)) +
+           vidur_arena_bytes((size_t)slot_capacity(sizes), sizeof(int32_t)) +
            vidur_arena_bytes(slots * (size_t)slot_capacity(sizes), sizeof(int32_t));
 }
 
@@ -24,6 +27,7 @@ vidur_block_store_new(struct vidur_arena *arena,
     const size_t slots = (size_t)sizes->num_slots;
     struct vidur_block_store *store = vidur_arena_alloc(arena, 1, sizeof *store);
     *store = (struct vidur_block_store){.workload = workload,
+                                        .has_sessions = workload->sessions.count > 0,
                                         .block_size = sizes->block_size,
                                         .blocks_per_slot = slot_capacity(sizes)};
     vidur_block_pool_init(
@@ -35,27 +39,48 @@ vidur_block_store_new(struct vidur_arena *arena,
     for (size_t i = 0; i < requests; i++)
         store->slot_of[i] = -1;
     store->held = vidur_arena_alloc(arena, slots, sizeof(int32_t));
+    store->named = vidur_arena_alloc(arena, slots, sizeof(int32_t));
+    store->last_hash = vidur_arena_alloc(arena, slots, sizeof(uint64_t));
     store->free_slots = vidur_arena_alloc(arena, slots, sizeof(int32_t));
     store->blocks = vidur_arena_alloc(arena, slots * (size_t)store->blocks_per_slot,
                                       sizeof(int32_t));
     for (int32_t i = sizes->num_slots; i-- > 0;)
         store->free_slots[store->num_free_slots++] = i;
+    store->found = vidur_arena_alloc(arena, 1, sizeof *store->found);
+    *store->found = (struct vidur_found_prefix){
+        .request = -1,
+        .blocks =
+            vidur_arena_alloc(arena, (size_t)store->blocks_per_slot, sizeof(int32_t))};
     return store;
 }
 
-/* Walks the chain of hashes of a prompt's full blocks: the system prompt's blocks are
- * the group's, the others the prompt's own. A recorded prompt's are those of the
- * recorded blocks that they lie in. */
+/* Walks the chain of hashes of a request's full blocks: the system prompt's blocks are
+ * the group's, the others the prompt's own; in sessions first the conversation's, then,
+ * of a sub-agent, the request's own. A recorded prompt's are those of the recorded
+ * blocks that they lie in. */
 struct chain {
     uint64_t hash;
-    uint64_t group, prompt;
-    int32_t shared_blocks;
+    uint64_t group, prompt, own;
+    int32_t shared_blocks, prompt_blocks;
     int32_t index;
     const int32_t *recorded; /* or NULL */
     int64_t num_recorded;
     int32_t recorded_tokens; /* of each */
     int32_t block_size;
 };
+
+static struct chain begin_session_chain(const struct vidur_block_store *store,
+                                        int32_t request)
+{
+    const struct vidur_sessions *sessions = &store->workload->sessions;
+    const int32_t session = sessions->session[request];
+    return (struct chain){
+        .group = (uint64_t)sessions->group[session] * 4 + 1,
+        .prompt = (uint64_t)sessions->conversation[request] * 4 + 2,
+        .own = (uint64_t)request * 4 + 3,
+        .shared_blocks = sessions->system_prompt_tokens / store->block_size,
+        .prompt_blocks = sessions->shared_tokens[request] / store->block_size};
+}
 
 static struct chain begin_recorded(const struct vidur_block_store *store,
                                    int32_t request)
@@ -71,6 +96,8 @@ static struct chain begin_recorded(const struct vidur_block_store *store,
 
 static struct chain begin_chain(const struct vidur_block_store *store, int32_t request)
 {
+    if (store->has_sessions)
+        return begin_session_chain(store, request);
     const struct vidur_prompts *prompts = &store->workload->prompts;
     if (prompts->blocks)
         return begin_recorded(store, request);
@@ -78,7 +105,8 @@ static struct chain begin_chain(const struct vidur_block_store *store, int32_t r
     return (struct chain){
         .group = (uint64_t)(prompt / prompts->num_prompts_per_group) * 2 + 1,
         .prompt = (uint64_t)prompt * 2,
-        .shared_blocks = prompts->system_prompt_tokens / store->block_size};
+        .shared_blocks = prompts->system_prompt_tokens / store->block_size,
+        .prompt_blocks = INT32_MAX};
 }
 
 static uint64_t recorded_content(const struct chain *chain)
@@ -97,22 +125,27 @@ static uint64_t next_hash(struct chain *chain)
 {
     const uint64_t content = chain->recorded ? recorded_content(chain)
                              : chain->index < chain->shared_blocks ? chain->group
-                                                                   : chain->prompt;
+                             : chain->index < chain->prompt_blocks ? chain->prompt
+                                                                   : chain->own;
     chain->hash = vidur_block_hash(chain->hash, content, (uint64_t)chain->index++);
     return chain->hash;
 }
 
+/* Blocks with names: of the prompt as it arrived; in sessions also of what had been
+ * generated before a restart. */
 static int32_t full_prompt_blocks(const struct vidur_block_store *store,
-                                  int32_t request)
+                                  int32_t request, int32_t prompt_tokens)
 {
-    return store->workload->num_prefill_tokens[request] / store->block_size;
+    return (store->has_sessions ? prompt_tokens
+                                : store->workload->num_prefill_tokens[request]) /
+           store->block_size;
 }
 
 static int32_t most_hits(const struct vidur_block_store *store, int32_t request,
                          int32_t prompt_tokens)
 {
     const int32_t before_last = (prompt_tokens - 1) / store->block_size;
-    const int32_t full = full_prompt_blocks(store, request);
+    const int32_t full = full_prompt_blocks(store, request, prompt_tokens);
     return full < before_last ? full : before_last;
 }
 
@@ -122,16 +155,23 @@ struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *s
 {
     const int32_t most = most_hits(store, request, prompt_tokens);
     struct chain chain = begin_chain(store, request);
+    struct vidur_found_prefix *found = store->found;
     struct vidur_prefix_hit hit = {0};
+    found->request = request;
+    found->prompt_tokens = prompt_tokens;
+    found->hash = 0;
     while (hit.blocks < most) {
-        const int32_t index = vidur_block_pool_find(&store->pool, next_hash(&chain));
+        const uint64_t hash = next_hash(&chain);
+        const int32_t index = vidur_block_pool_find(&store->pool, hash);
         if (index == VIDUR_NO_BLOCK)
             break;
         const struct vidur_block *block = &store->pool.blocks[index];
-        hit.blocks++;
+        found->hash = hash;
+        found->blocks[hit.blocks++] = index;
         hit.unheld +=
             block->holders == 0 && (int32_t)(block->released_after - mark) < 0;
     }
+    found->hits = hit.blocks;
     return hit;
 }
 
@@ -144,27 +184,30 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
                                 int32_t prompt_tokens)
 {
     const int32_t wanted = (prompt_tokens + store->block_size - 1) / store->block_size;
-    const int32_t most = most_hits(store, request, prompt_tokens);
-    const int32_t full = full_prompt_blocks(store, request);
+    struct vidur_found_prefix *found = store->found;
+    if (found->request != request || found->prompt_tokens != prompt_tokens)
+        vidur_block_store_find(store, request, prompt_tokens, 0);
+    const int32_t hits = found->hits;
+    const int32_t full = full_prompt_blocks(store, request, prompt_tokens);
     const int32_t slot = store->free_slots[--store->num_free_slots];
     struct chain chain = begin_chain(store, request);
     store->slot_of[request] = slot;
     int32_t *list = list_of(store, request);
-    int32_t hits = 0;
-    while (hits < most) {
-        struct chain next = chain;
-        list[hits] = vidur_block_pool_find(&store->pool, next_hash(&next));
-        if (list[hits] == VIDUR_NO_BLOCK)
-            break;
-        vidur_block_pool_hold(&store->pool, list[hits++]);
-        chain = next;
+    for (int32_t i = 0; i < hits; i++) {
+        list[i] = found->blocks[i];
+        vidur_block_pool_hold(&store->pool, list[i]);
     }
+    chain.index = hits;
+    chain.hash = found->hash;
+    found->request = -1;
     for (int32_t i = hits; i < wanted; i++) {
         list[i] = vidur_block_pool_take(&store->pool);
         if (i < full)
             vidur_block_pool_name(&store->pool, list[i], next_hash(&chain));
     }
     store->held[slot] = wanted;
+    store->named[slot] = chain.index;
+    store->last_hash[slot] = chain.hash;
     store->num_prompt_tokens += prompt_tokens;
     store->num_hit_tokens += (int64_t)hits * store->block_size;
     return hits;
@@ -173,15 +216,36 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
 void vidur_block_store_grow(struct vidur_block_store *store, int32_t request)
 {
     const int32_t slot = store->slot_of[request];
+    store->found->request = -1;
     list_of(store, request)[store->held[slot]++] = vidur_block_pool_take(&store->pool);
 }
 
+/* Blocks from the first without a name up to `full`. Those of the prompt have theirs.
+ */
+static void name_generated(struct vidur_block_store *store, int32_t request,
+                           int32_t full)
+{
+    const int32_t named = store->named[store->slot_of[request]];
+    struct chain chain = begin_chain(store, request);
+    const int32_t *list = list_of(store, request);
+    if (full <= named)
+        return;
+    chain.index = named;
+    chain.hash = named > 0 ? store->last_hash[store->slot_of[request]] : 0;
+    for (int32_t i = named; i < full; i++)
+        vidur_block_pool_name(&store->pool, list[i], next_hash(&chain));
+}
+
 void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
-                               int32_t processed_tokens)
+                               int32_t computed_tokens)
 {
     const int32_t slot = store->slot_of[request];
     const int32_t *list = list_of(store, request);
-    for (int32_t i = processed_tokens / store->block_size; i < store->held[slot]; i++)
+    const int32_t full = computed_tokens / store->block_size;
+    store->found->request = -1;
+    if (store->has_sessions)
+        name_generated(store, request, full);
+    for (int32_t i = full; i < store->held[slot]; i++)
         vidur_block_pool_forget(&store->pool, list[i]);
     vidur_block_pool_release(&store->pool, list, store->held[slot]);
     store->slot_of[request] = -1;

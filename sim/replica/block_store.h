@@ -8,22 +8,37 @@
 
 /*
  * Which KV blocks each request of a replica holds, where prompts share them: the pool
- * of blocks and a list per request. A replica without a store only counts its blocks.
- * Source: ENGINE.md section 2.
+ * of blocks and a list per request. In sessions the blocks of what was generated are
+ * cached, too, when they are given back: the next turn's prompt goes on behind them. A
+ * replica without a store only counts its blocks. Source: ENGINE.md section 2.
  */
 struct vidur_block_store {
     struct vidur_block_pool pool;
     const struct vidur_workload *workload; /* prompts and their lengths */
+    bool has_sessions;                     /* the workload's prompts are theirs */
     int32_t block_size;
     int32_t blocks_per_slot;
     int32_t *slot_of;    /* [requests]; -1: holds none */
     int32_t *held;       /* [slots] blocks in a slot's list */
+    int32_t *named;      /* [slots] the first of them, which have names */
+    uint64_t *last_hash; /* [slots] the last name */
     int32_t *blocks;     /* [slots][blocks_per_slot] */
     int32_t *free_slots; /* a stack */
     int32_t num_free_slots;
+    /* what vidur_block_store_find found last: a scheduler asks for the price of a
+     * prompt and then admits it */
+    struct vidur_found_prefix *found;
     /* Of the prompts admitted, again after a restart: their tokens, and those of them
      * that were found in the cache. */
     int64_t num_prompt_tokens, num_hit_tokens;
+};
+
+struct vidur_found_prefix {
+    int32_t request; /* -1: blocks have been taken or given back since */
+    int32_t prompt_tokens;
+    int32_t hits;
+    uint64_t hash;   /* of the last */
+    int32_t *blocks; /* [blocks_per_slot] */
 };
 
 struct vidur_block_store_sizes {
@@ -59,9 +74,10 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
 
 /* One more block. */
 void vidur_block_store_grow(struct vidur_block_store *store, int32_t request);
-/* All of them. Prompt blocks beyond the tokens that were processed cache nothing. */
+/* All of them. Blocks that are not full of the tokens that were computed cache nothing;
+ * those of a session's request that are cache them. */
 void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
-                               int32_t processed_tokens);
+                               int32_t computed_tokens);
 
 static inline int64_t vidur_block_store_allocated(const struct vidur_block_store *store)
 {

@@ -15,6 +15,7 @@ int32_t vidur_group_new(struct vidur_replica *replica)
                                              .num_places = group->num_places,
                                              .member = group->member,
                                              .demand = group->demand,
+                                             .wants_in = group->wants_in,
                                              .due = group->due,
                                              .is_occupied = group->is_occupied};
         return i;
@@ -43,9 +44,12 @@ static void close_up(struct vidur_decode_group *group, int32_t *place, int32_t f
         if (request == VIDUR_NO_REQUEST)
             continue;
         place[request] = shift + kept;
+        group->wants_in[kept] = group->wants_in[i];
         group->member[kept++] = request;
     }
     memmove(group->member + shift, group->member, (size_t)kept * sizeof *group->member);
+    memmove(group->wants_in + shift, group->wants_in,
+            (size_t)kept * sizeof *group->wants_in);
     group->front = shift;
     group->back = shift + kept;
 }
@@ -187,8 +191,11 @@ static void enter(struct vidur_replica *replica, struct vidur_decode_group *grou
     const int32_t n = table->processed_tokens[request];
     group->count++;
     group->context_tokens += n;
-    if (!replica->fixed_blocks)
-        ++*demand_of(replica, group, n);
+    if (!replica->fixed_blocks) {
+        int32_t *demand = demand_of(replica, group, n);
+        group->wants_in[table->place[request]] = (int32_t)(demand - group->demand);
+        ++*demand;
+    }
     table->processed_tokens[request] = (int32_t)((uint32_t)n - group->iteration);
     note_completion(group, table, request);
     vidur_request_subtract_ticks(table, request, &group->ticks);
@@ -255,6 +262,7 @@ static void leave(struct vidur_replica *replica, struct vidur_decode_group *grou
 {
     const int32_t n = give_back(replica, group, request);
     group->member[replica->requests->place[request]] = VIDUR_NO_REQUEST;
+    group->wants_in[replica->requests->place[request]] = -1;
     group->context_tokens -= n;
     group->count--;
     if (!replica->fixed_blocks)
@@ -314,14 +322,14 @@ void vidur_group_look_ahead(const struct vidur_replica *replica,
 }
 
 void vidur_group_grow(struct vidur_replica *replica,
-                      const struct vidur_decode_group *group)
+                      const struct vidur_decode_group *group, int32_t phase)
 {
-    for (int32_t place = group->front; place < group->back; place++) {
-        const int32_t request = group->member[place];
-        if (request == VIDUR_NO_REQUEST)
+    int32_t left = group->demand[phase];
+    for (int32_t place = group->front; left > 0; place++) {
+        if (group->wants_in[place] != phase)
             continue;
-        if (vidur_block_offset(replica, processed(replica, group, request) - 1) == 0)
-            vidur_block_store_grow(replica->store, request);
+        vidur_block_store_grow(replica->store, group->member[place]);
+        left--;
     }
 }
 

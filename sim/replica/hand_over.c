@@ -30,6 +30,7 @@ void vidur_request_depart(struct vidur_replica *replica, int32_t request)
            request);
     replica->num_holders--;
     replica->account->num_departed++;
+    replica->tokens_left -= vidur_tokens_left(replica->requests, request);
 }
 
 int32_t vidur_departed_pop(struct vidur_replica *replica)
@@ -75,8 +76,10 @@ int32_t vidur_begin_load(struct vidur_replica *replica, int32_t request)
 void vidur_end_load(struct vidur_replica *replica, int32_t request)
 {
     struct vidur_request_table *table = replica->requests;
+    replica->tokens_left -= vidur_tokens_left(table, request);
     if (!vidur_request_is_prefilled(replica, request))
         table->processed_tokens[request] = table->prefill_tokens[request] - 1;
+    replica->tokens_left += vidur_tokens_left(table, request);
     append(table, &replica->loaded_head, &replica->loaded_tail, request);
     replica->account->num_loaded++;
     replica->num_coming--;

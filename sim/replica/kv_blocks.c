@@ -22,8 +22,11 @@ void vidur_release_blocks(struct vidur_replica *replica, int32_t request)
     int64_t freed = *held;
     if (replica->store) { /* what others share stays */
         const int32_t before = replica->store->pool.num_free;
+        const bool prefilled = vidur_request_is_prefilled(replica, request);
+        /* n counts the last token, whose key and value come with the next */
         vidur_block_store_release(replica->store, request,
-                                  replica->requests->processed_tokens[request]);
+                                  replica->requests->processed_tokens[request] -
+                                      prefilled);
         freed = replica->store->pool.num_free - before;
     }
     vidur_blocks_change(replica, -freed);
@@ -59,6 +62,9 @@ void vidur_take_prompt(struct vidur_replica *replica, int32_t request)
     const int64_t before = vidur_block_store_allocated(replica->store);
     const int32_t hits = vidur_block_store_admit(replica->store, request, prompt);
     table->processed_tokens[request] = hits * replica->block_size;
+    replica->tokens_left -= table->processed_tokens[request];
+    if (table->cached_tokens && table->num_restarts[request] == 0)
+        table->cached_tokens[request] = table->processed_tokens[request];
     table->blocks[request] = (int32_t)blocks;
     replica->num_holders++;
     vidur_blocks_change(replica, vidur_block_store_allocated(replica->store) - before);

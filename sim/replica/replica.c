@@ -170,7 +170,7 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes)
         2 * vidur_arena_bytes((size_t)sizes->running_capacity, sizeof(int32_t));
     bytes = vidur_arena_sum(
         bytes, vidur_arena_bytes(groups, sizeof(struct vidur_decode_group)));
-    bytes += groups * (vidur_arena_bytes(num_places(sizes), sizeof(int32_t)) +
+    bytes += groups * (2 * vidur_arena_bytes(num_places(sizes), sizeof(int32_t)) +
                        vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)) +
                        vidur_arena_bytes(VIDUR_CALENDAR_DAYS, sizeof(int32_t)) +
                        vidur_arena_bytes(VIDUR_CALENDAR_WORDS, sizeof(uint64_t)));
@@ -187,6 +187,7 @@ static void init_groups(struct vidur_replica *replica, struct vidur_arena *arena
         struct vidur_decode_group *group = &replica->groups[i];
         group->num_places = (int32_t)places;
         group->member = vidur_arena_alloc(arena, places, sizeof *group->member);
+        group->wants_in = vidur_arena_alloc(arena, places, sizeof *group->wants_in);
         group->demand =
             vidur_arena_zalloc(arena, (size_t)sizes->block_size, sizeof(int32_t));
         group->due = vidur_arena_alloc(arena, VIDUR_CALENDAR_DAYS, sizeof *group->due);
@@ -205,7 +206,8 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
     replica->queue_head = replica->queue_tail = VIDUR_NO_REQUEST;
     for (int rank = 0; rank < VIDUR_MAX_CLASSES; rank++)
         replica->rank_tail[rank] = VIDUR_NO_REQUEST;
-    replica->queue_length = 0;
+    replica->completed_head = VIDUR_NO_REQUEST;
+    replica->queue_length = replica->tokens_left = 0;
     replica->departed_head = replica->departed_tail = VIDUR_NO_REQUEST;
     replica->loaded_head = replica->loaded_tail = VIDUR_NO_REQUEST;
     replica->reserved_blocks = 0;

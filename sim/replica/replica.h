@@ -39,6 +39,7 @@ struct vidur_decode_group {
     int32_t front, back; /* places in use: front .. back - 1 */
     int32_t *member;     /* [place]; VIDUR_NO_REQUEST: a gap */
     int32_t *demand;     /* blocks wanted by an iteration of each phase */
+    int32_t *wants_in;   /* [place] the phase in which its member wants one */
     /* the calendar: who completes at iterations of this remainder, linked by `next` */
     int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, or VIDUR_NO_REQUEST */
     uint64_t *is_occupied; /* [VIDUR_CALENDAR_WORDS] a bit for each that is one */
@@ -53,6 +54,15 @@ size_t vidur_requests_bytes(int64_t count, bool cpu_overhead);
 int vidur_requests_init(struct vidur_request_table *table, struct vidur_arena *arena,
                         const struct vidur_workload *workload, bool cpu_overhead,
                         struct vidur_error *err);
+
+/* What is left of a request that is in no group: prompt and output, less what has been
+ * processed. */
+static inline int64_t vidur_tokens_left(const struct vidur_request_table *table,
+                                        int32_t request)
+{
+    return (int64_t)table->prefill_tokens[request] + table->decode_tokens[request] -
+           table->processed_tokens[request];
+}
 
 /* ---- replica ---- */
 
@@ -125,6 +135,7 @@ static inline void vidur_group_advance(struct vidur_replica *replica,
 {
     group->iteration += (uint32_t)times;
     group->context_tokens += (int64_t)group->count * times;
+    replica->tokens_left -= (int64_t)group->count * times;
     group->to_completion -= times;
     group->phase =
         times == 1 ? group->phase + 1 == replica->block_size ? 0 : group->phase + 1
@@ -134,9 +145,9 @@ static inline void vidur_group_advance(struct vidur_replica *replica,
 void vidur_group_look_ahead(const struct vidur_replica *replica,
                             const struct vidur_decode_group *group,
                             struct vidur_batch_outlook *outlook);
-/* Takes the block, each its own, of the members that need one now. */
+/* Takes the block, each its own, of the members that want one in this phase. */
 void vidur_group_grow(struct vidur_replica *replica,
-                      const struct vidur_decode_group *group);
+                      const struct vidur_decode_group *group, int32_t phase);
 /* Takes the members that are complete out of the group and returns how many; their ids
  * are in `out`. */
 int32_t vidur_group_complete(struct vidur_replica *replica,

@@ -118,6 +118,7 @@ void vidur_request_restart(struct vidur_replica *replica, int32_t request)
         table->decode_tokens[request] = total - table->processed_tokens[request];
     }
     vidur_release_blocks(replica, request);
+    replica->tokens_left += table->processed_tokens[request];
     table->processed_tokens[request] = 0;
     table->flags[request] = 0;
     table->num_restarts[request]++;

@@ -1,6 +1,17 @@
 #include "replica/router.h"
 
+#include "replica/block_store.h"
+
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* What follows "NAME:", or the default. */
+static double weight_of(const char *name)
+{
+    const char *colon = strchr(name, ':');
+    return colon ? strtod(colon + 1, NULL) : VIDUR_ROUTER_DEFAULT_WEIGHT;
+}
 
 void vidur_router_init(struct vidur_router_state *state,
                        const struct vidur_deployment *deployment,
@@ -10,6 +21,9 @@ void vidur_router_init(struct vidur_router_state *state,
     state->counter = 0;
     state->corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED;
     state->reference = workload->reference_rng != NULL;
+    state->prefix_weight = weight_of(deployment->router);
+    state->sessions = &workload->sessions;
+    state->replica_of = NULL;
     if (state->reference)
         state->twister = *workload->reference_rng;
     else
@@ -75,24 +89,30 @@ static double load_of(const struct vidur_router_state *state, int32_t replica,
 /* ---- Policies ---- */
 
 static int32_t pick_next(struct vidur_router_state *state,
-                         const struct vidur_replica *const *replicas)
+                         const struct vidur_replica *const *replicas, int32_t request)
 {
     (void)replicas;
+    (void)request;
     const int32_t replica = state->counter++;
     if (state->counter == state->num_replicas)
         state->counter = 0;
     return state->weights ? next_by_weight(state) : replica;
 }
 
+static int32_t draw_below(struct vidur_router_state *state, int32_t count)
+{
+    return (int32_t)(state->reference
+                         ? vidur_mt19937_below(&state->twister, (uint32_t)count)
+                         : vidur_rng_below(&state->rng, (uint32_t)count));
+}
+
 static int32_t pick_random(struct vidur_router_state *state,
-                           const struct vidur_replica *const *replicas)
+                           const struct vidur_replica *const *replicas, int32_t request)
 {
     (void)replicas;
-    const uint32_t count = (uint32_t)state->num_replicas;
-    if (state->weights)
-        return draw_by_weight(state);
-    return (int32_t)(state->reference ? vidur_mt19937_below(&state->twister, count)
-                                      : vidur_rng_below(&state->rng, count));
+    (void)request;
+    return state->weights ? draw_by_weight(state)
+                          : draw_below(state, state->num_replicas);
 }
 
 /* The reference counts waiting requests alone. */
@@ -108,8 +128,10 @@ static int64_t outstanding(const struct vidur_router_state *state,
 }
 
 static int32_t pick_least_outstanding(struct vidur_router_state *state,
-                                      const struct vidur_replica *const *replicas)
+                                      const struct vidur_replica *const *replicas,
+                                      int32_t request)
 {
+    (void)request;
     int32_t best = 0;
     for (int32_t i = 1; i < state->num_replicas; i++)
         if (load_of(state, i, outstanding(state, replicas[i])) <
@@ -118,28 +140,174 @@ static int32_t pick_least_outstanding(struct vidur_router_state *state,
     return best;
 }
 
+/* Two different ones, the first drawn of equals. */
+static int32_t pick_of_two(struct vidur_router_state *state,
+                           const struct vidur_replica *const *replicas, int32_t request)
+{
+    (void)request;
+    if (state->num_replicas == 1)
+        return 0;
+    const int32_t first = draw_below(state, state->num_replicas);
+    int32_t second = draw_below(state, state->num_replicas - 1);
+    second += second >= first;
+    return load_of(state, second, outstanding(state, replicas[second])) <
+                   load_of(state, first, outstanding(state, replicas[first]))
+               ? second
+               : first;
+}
+
+/* Of all ranks: the first is counted what comes, whoever gets it. */
+static int64_t tokens_left(const struct vidur_replica *replica)
+{
+    int64_t count = 0;
+    for (; replica; replica = replica->next_rank)
+        count += replica->tokens_left;
+    return count;
+}
+
+static int32_t pick_least_tokens(struct vidur_router_state *state,
+                                 const struct vidur_replica *const *replicas,
+                                 int32_t request)
+{
+    (void)request;
+    int32_t best = 0;
+    for (int32_t i = 1; i < state->num_replicas; i++)
+        if (load_of(state, i, tokens_left(replicas[i])) <
+            load_of(state, best, tokens_left(replicas[best])))
+            best = i;
+    return best;
+}
+
+/* Share of the prompt that the replica's prefix cache holds; of ranks, the one that
+ * holds most. */
+static double hit_share(const struct vidur_replica *replica, int32_t request)
+{
+    const int32_t prompt = replica->requests->prefill_tokens[request];
+    int32_t blocks = 0;
+    const int32_t block_size = replica->block_size;
+    for (; replica && replica->store; replica = replica->next_rank) {
+        const struct vidur_prefix_hit hit = vidur_block_store_find(
+            replica->store, request, prompt, vidur_release_mark(replica));
+        blocks = hit.blocks > blocks ? hit.blocks : blocks;
+    }
+    return (double)blocks * block_size / prompt;
+}
+
+/* The best of weight * hit share - load, the load as a share of the greatest. */
+static int32_t pick_by_prefix(struct vidur_router_state *state,
+                              const struct vidur_replica *const *replicas,
+                              int32_t request)
+{
+    int32_t best = 0;
+    double most = 0, best_score = -INFINITY;
+    for (int32_t i = 0; i < state->num_replicas; i++)
+        most = fmax(most, load_of(state, i, outstanding(state, replicas[i])));
+    for (int32_t i = 0; i < state->num_replicas; i++) {
+        const int64_t open = outstanding(state, replicas[i]);
+        const double load = open > 0 ? load_of(state, i, open) / most : 0;
+        const double score =
+            state->prefix_weight * hit_share(replicas[i], request) - load;
+        if (score > best_score) {
+            best_score = score;
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* Sessions start in their order, so that each in turn goes by their number. Without
+ * sessions each request is one. */
+static int32_t pick_by_session(struct vidur_router_state *state,
+                               const struct vidur_replica *const *replicas,
+                               int32_t request)
+{
+    (void)replicas;
+    const bool has_sessions = state->sessions->count > 0;
+    const int32_t session = has_sessions ? state->sessions->session[request] : request;
+    return session % state->num_replicas;
+}
+
+static int32_t pick_by_session_lor(struct vidur_router_state *state,
+                                   const struct vidur_replica *const *replicas,
+                                   int32_t request)
+{
+    if (state->sessions->count == 0)
+        return pick_least_outstanding(state, replicas, request);
+    int32_t *replica = &state->replica_of[state->sessions->session[request]];
+    if (*replica < 0)
+        *replica = pick_least_outstanding(state, replicas, request);
+    return *replica;
+}
+
 static const struct vidur_router_ops routers[] = {
     {.name = "round_robin",
      .remark = "each replica in turn",
+     .balance = "round-robin",
      .is_static = true,
      .pick = pick_next},
     {.name = "random",
      .remark = "a replica at random",
+     .balance = "random",
      .is_static = true,
      .pick = pick_random},
     {.name = "lor",
      .remark = "the replica with the least outstanding requests",
+     .balance = "least-outstanding-requests",
      .is_static = false,
      .pick = pick_least_outstanding},
+    {.name = "power_of_two",
+     .remark = "of two replicas at random the one with fewer outstanding requests",
+     .balance = "power-of-two-choices",
+     .is_static = false,
+     .pick = pick_of_two},
+    {.name = "least_tokens",
+     .remark = "the replica with the fewest tokens left of its requests",
+     .balance = "least-outstanding-tokens",
+     .is_static = false,
+     .pick = pick_least_tokens},
+    {.name = "session",
+     .remark = "the replica of its session, sessions to each replica in turn",
+     .balance = "session-affinity (round-robin for new sessions)",
+     .is_static = true,
+     .keeps_sessions = true,
+     .pick = pick_by_session},
+    {.name = "session_lor",
+     .remark = "the replica of its session, new sessions to the one with the least "
+               "outstanding requests",
+     .balance = "session-affinity (least outstanding requests for new sessions)",
+     .is_static = false,
+     .pick = pick_by_session_lor},
+    {.name = "prefix",
+     .remark = "the best of weight * cached share of the prompt - load (prefix:WEIGHT)",
+     .balance = "prefix-aware",
+     .is_static = false,
+     .has_weight = true,
+     .pick = pick_by_prefix},
 };
 
 enum { NUM_ROUTERS = sizeof routers / sizeof *routers };
 
+/* Whether `text` behind a name is nothing, or a colon and a number from 0 on. */
+static bool is_weight(const char *text)
+{
+    char *end;
+    if (*text == 0)
+        return true;
+    if (text[0] != ':' || !strchr("0123456789.", text[1]) || text[1] == 0)
+        return false;
+    const double weight = strtod(text + 1, &end);
+    return *end == 0 && weight >= 0 && weight < INFINITY;
+}
+
 const struct vidur_router_ops *vidur_router_find(const char *name)
 {
-    for (int i = 0; i < NUM_ROUTERS; i++)
-        if (strcmp(routers[i].name, name) == 0)
+    for (int i = 0; i < NUM_ROUTERS; i++) {
+        const size_t length = strlen(routers[i].name);
+        if (strncmp(routers[i].name, name, length) != 0)
+            continue;
+        if (name[length] == 0 || (routers[i].has_weight && is_weight(name + length)))
             return &routers[i];
+    }
     return NULL;
 }
 

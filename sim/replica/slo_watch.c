@@ -180,6 +180,15 @@ void vidur_slo_watch_scope(struct vidur_slo_watch *watch, const int32_t *order,
     watch->next_due_s = 0;
 }
 
+void vidur_slo_watch_arrived(struct vidur_slo_watch *watch, double now_s)
+{
+    watch->order_count++;
+    for (int i = 0; i < watch->num_counts; i++)
+        if (vidur_latency_begins_at_arrival(watch->counts[i].metric))
+            watch->next_due_s =
+                fmin(watch->next_due_s, now_s + watch->counts[i].limit_s - 1e-9);
+}
+
 _Static_assert(VIDUR_MAX_SLOS <= 8, "missed has a bit for each");
 
 /* The request exceeds a limit of a count's objective. */

@@ -85,6 +85,9 @@ void vidur_slo_watch_init(struct vidur_slo_watch *watch,
 void vidur_slo_watch_scope(struct vidur_slo_watch *watch, const int32_t *order,
                            int64_t count);
 
+/* A request arrives at `now_s`: one more of the scope's, at the end of its order. */
+void vidur_slo_watch_arrived(struct vidur_slo_watch *watch, double now_s);
+
 void vidur_slo_watch_completed(struct vidur_slo_watch *watch,
                                const struct vidur_request_table *table,
                                int32_t request);

@@ -427,14 +427,14 @@ static void batch_end(void *state, struct vidur_replica *replica,
 /* ---- Steps that repeat ---- */
 
 /* Nobody was admitted, and what keeps a prompt from being admitted will go on to:
- * blocks only become fewer. Blocks with names are taken one step at a time. */
+ * blocks only become fewer, and with them the cached ones that nobody holds. */
 static int64_t repeats(const void *state, const struct vidur_replica *replica,
                        const struct vidur_batch *batch)
 {
     const struct vllm_v1 *v1 = state;
     const bool alike = vidur_running_count(replica) == 0 &&
                        replica->loaded_head == VIDUR_NO_REQUEST &&
-                       v1->blocked == batch->blocked && !replica->store;
+                       v1->blocked == batch->blocked;
     return alike ? INT64_MAX : 1;
 }
 

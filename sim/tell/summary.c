@@ -8,6 +8,7 @@
 #include "tell/objectives_tell.h"
 #include "tell/pool_summary.h"
 #include "tell/request_csv.h"
+#include "tell/session_metrics.h"
 #include "tell/stage_metrics.h"
 
 #include <math.h>
@@ -140,6 +141,33 @@ static int put_load_stages(struct vidur_json_writer *json,
     }
     vidur_json_end(json);
     return 0;
+}
+
+/* ---- Sessions ---- */
+
+static bool has_sessions(const struct vidur_summary *s)
+{
+    return s->workload && s->workload->sessions.count > 0;
+}
+
+static int put_sessions(struct vidur_json_writer *json, const struct vidur_summary *s,
+                        struct vidur_error *err)
+{
+    struct vidur_session_metrics metrics;
+    if (!has_sessions(s))
+        return 0;
+    if (vidur_session_metrics_of(&metrics, s->records, &s->workload->sessions, err))
+        return -1;
+    vidur_session_metrics_put(json, &metrics);
+    return 0;
+}
+
+static void print_sessions(const struct vidur_summary *s, FILE *out)
+{
+    struct vidur_session_metrics metrics;
+    if (has_sessions(s) && vidur_session_metrics_of(&metrics, s->records,
+                                                    &s->workload->sessions, NULL) == 0)
+        vidur_session_metrics_print(&metrics, out);
 }
 
 /* ---- Throughput, utilization, counts ---- */
@@ -343,7 +371,7 @@ static int fill(struct vidur_json_writer *json, const struct vidur_summary *s,
                          &s->metrics->latency[i]);
     const struct vidur_objectives objectives = objectives_of(s);
     vidur_objectives_put(json, &objectives);
-    if (put_load_stages(json, s, err))
+    if (put_load_stages(json, s, err) || put_sessions(json, s, err))
         return -1;
     put_rates(json, s);
     put_counts(json, s);
@@ -463,9 +491,12 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
     print_load_stages(s, out);
     const struct vidur_objectives objectives = objectives_of(s);
     vidur_objectives_print_classes(&objectives, out);
-    fprintf(out, "\n");
+    print_sessions(s, out);
+    if (!has_sessions(s))
+        fprintf(out, "\n");
     if (num_clients(s) > 0)
-        fprintf(out, "closed loop  %lld clients\n", (long long)num_clients(s));
+        fprintf(out, "closed loop  %lld %s\n", (long long)num_clients(s),
+                has_sessions(s) ? "users" : "clients");
     fprintf(out, "throughput   %.3f requests/s, %.1f output tokens/s, %.1f tokens/s\n",
             m->requests_per_s, m->output_tokens_per_s, m->total_tokens_per_s);
     fprintf(out, "utilization  MFU %.2f %%, KV memory %.2f %%, busy %.2f %%\n", m->mfu,

@@ -1,5 +1,7 @@
 #include <vidur/simulator.h>
 
+#include "base/yaml.h"
+
 #include <vidur/paths.h>
 
 #include <math.h>
@@ -14,7 +16,9 @@
  *
  *   simulator_bench [CASE [REPEATS]]     all cases, each the median of 5, by default
  *
- * Operator times come from the roofline, requests from the synthetic traces.
+ * Operator times come from the roofline, requests from the synthetic traces. Where the
+ * trace is a YAML file, it is of sessions, and qps that of all their requests; pauses
+ * are 10 s, so that batches are as large as with the other traces.
  */
 
 struct bench_case {
@@ -36,6 +40,7 @@ struct bench_case {
 #define CHAT      "chat-4k-synthetic.csv"
 #define BWB       "bwb-4k-synthetic.csv"
 #define ARXIV     "arxiv-4k-synthetic.csv"
+#define SESSIONS  "../sessions/chat.yaml"
 
 static const struct bench_case cases[] = {
     {"chat", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin", CHAT, 20,
@@ -48,6 +53,10 @@ static const struct bench_case cases[] = {
      20, 16000, false},
     {"chat-v1-plain", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin",
      CHAT, 20, 16000, true},
+    {"sessions", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "session", SESSIONS,
+     40, 16000, false},
+    {"sessions-prefix", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "prefix",
+     SESSIONS, 20, 16000, false},
     {"chat-lor", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "lor", CHAT, 20,
      16000, false},
     {"chat-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "sarathi", 256, 512, "round_robin", CHAT,
@@ -149,6 +158,21 @@ static void load_deployment(const struct bench_case *bench,
     knobs->max_num_batched_tokens = bench->chunk_size;
 }
 
+static void load_sessions(const char *path, struct vidur_workload_config *config)
+{
+    struct vidur_error err = {0};
+    char text[1100];
+    snprintf(text, sizeof text, "sessions: %s\n", path);
+    struct vidur_yaml *doc = vidur_yaml_parse("bench", text, strlen(text), &err);
+    must(doc ? 0 : -1, &err);
+    must(vidur_sessions_config_read(vidur_yaml_get(vidur_yaml_root(doc), "sessions"),
+                                    &config->sessions, &err),
+         &err);
+    config->type = VIDUR_WORKLOAD_SESSIONS;
+    config->sessions.think_s = (struct vidur_spread){.mean = 10, .cv = 1};
+    vidur_yaml_free(doc);
+}
+
 static struct vidur_workload *load_workload(const struct bench_case *bench)
 {
     struct vidur_error err = {0};
@@ -163,8 +187,11 @@ static struct vidur_workload *load_workload(const struct bench_case *bench)
              VIDUR_BENCH_SOURCE_DIR, bench->trace);
     snprintf(config.arrivals.type, sizeof config.arrivals.type, "poisson");
     config.arrivals.qps = bench->qps;
+    if (strstr(bench->trace, ".yaml"))
+        load_sessions(config.lengths.file, &config);
     vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
     must(vidur_workload_create(&workload, &config, &err), &err);
+    must(vidur_workload_set_qps(workload, bench->qps, &err), &err);
     return workload;
 }
 

@@ -7,8 +7,8 @@
 declare -A floor_of
 for h in error log rng csv paths distribution; do floor_of[$h]=0; done
 for h in precision model shard sku spec_config profile forest timetable engine_table; do floor_of[$h]=1; done
-for h in deployment fleet memory_plan workload shared_prefix scheduler metrics slo simulator \
-    simulation_config; do floor_of[$h]=2; done
+for h in deployment fleet memory_plan workload shared_prefix sessions scheduler metrics slo \
+    simulator simulation_config; do floor_of[$h]=2; done
 for h in capacity space ranking results; do floor_of[$h]=3; done
 
 # What floor 2 sees of floor 1: the tables and the specs.
@@ -18,7 +18,7 @@ sim_sees=" precision model shard sku spec_config timetable engine_table "
 # headers and those of rooms before it. What lies on the floor itself is above them all.
 declare -A rooms_of=(
     [estimator]="base specs samples forest tables program"
-    [sim]="load replica schedulers steps deploy tell drive compare program"
+    [sim]="sessions load replica schedulers steps deploy tell drive compare program"
     [search]="results space farm report study"
 )
 max_sources_in_room=30

@@ -1,6 +1,7 @@
 #include "test.h"
 #include "toy_cluster.h"
 #include "toy_engine.h"
+#include "toy_sessions.h"
 
 #include <vidur/rng.h>
 #include <vidur/simulator.h>
@@ -33,6 +34,7 @@ struct scenario {
     int32_t prefill[MAX_REQUESTS];
     int32_t decode[MAX_REQUESTS];
     int32_t prompt[MAX_REQUESTS];
+    struct toy_sessions sessions; /* .count 0: none */
     struct vidur_slo slos[2];
     struct vidur_run_options options;
 };
@@ -72,9 +74,11 @@ static void draw_pool(struct vidur_rng *rng, struct vidur_pool *pool,
 
 static void draw_fleet(struct vidur_rng *rng, struct vidur_fleet *fleet)
 {
-    static const char *const routers[] = {"round_robin", "random", "lor"};
-    const char *entry = routers[between(rng, 0, 2)];
-    const char *onward = routers[between(rng, 0, 2)];
+    static const char *const routers[] = {"round_robin", "random",      "lor",
+                                          "session",     "session_lor", "prefix",
+                                          "least_tokens"};
+    const char *entry = routers[between(rng, 0, 6)];
+    const char *onward = routers[between(rng, 0, 6)];
     const int prefills = between(rng, 1, 2), decodes = between(rng, 1, 2);
     fleet->num_pools = prefills + decodes;
     for (int i = 0; i < fleet->num_pools; i++) {
@@ -140,7 +144,16 @@ static void draw_requests(struct vidur_rng *rng, struct scenario *s)
         now_s += ties ? 0.125 * (int)(8 * gap_s * vidur_rng_exponential(rng))
                       : gap_s * vidur_rng_exponential(rng);
     }
-    if (chance(rng, 40)) { /* prompts that share all they have */
+    if (chance(rng, 30)) {
+        const struct toy_session_requests requests = {.count = count,
+                                                      .max_tokens = MAX_TOKENS,
+                                                      .ties = ties,
+                                                      .arrived_at_s = s->arrived_at_s,
+                                                      .prefill = s->prefill,
+                                                      .decode = s->decode};
+        toy_sessions_draw(&s->sessions, rng, &requests);
+        s->workload.sessions = toy_sessions_view(&s->sessions);
+    } else if (chance(rng, 40)) { /* prompts that share all they have */
         for (int64_t i = 0; i < count; i++) {
             s->prompt[i] = between(rng, 0, 3);
             s->prefill[i] = 40 * (s->prompt[i] + 1);
@@ -223,7 +236,7 @@ static struct vidur_simulator *simulate(struct scenario *s, bool plain,
 }
 
 struct tally {
-    int different, restarted, limited, stopped, closed, piped;
+    int different, restarted, limited, stopped, closed, piped, sessions;
 };
 
 static const char *verdicts_differ(const struct vidur_metrics *a,
@@ -245,11 +258,12 @@ static void compare(uint64_t index, bool mixed, struct tally *tally)
     if (!differs && !plain.stopped_early)
         differs = toy_metrics_differ(&plain, &quick);
     if (differs && tally->different++ < 10)
-        printf("\n  case %d: %s differs: %d requests%s%s%s", (int)index, differs,
+        printf("\n  case %d: %s differs: %d requests%s%s%s%s", (int)index, differs,
                (int)s->workload.num_requests,
                plain.stopped_early ? ", stopped early" : "",
                plain.time_limited ? ", cut by time" : "",
-               s->workload.concurrency ? ", closed loop" : "");
+               s->workload.concurrency ? ", closed loop" : "",
+               s->sessions.count ? ", sessions" : "");
     if (!plain.time_limited && !plain.stopped_early)
         CU_ASSERT_EQUAL(plain.num_completed, plain.num_requests);
     CU_ASSERT_EQUAL(mixed, records->departed_at_s == NULL);
@@ -262,6 +276,7 @@ static void compare(uint64_t index, bool mixed, struct tally *tally)
             break;
         }
     tally->closed += s->workload.concurrency > 0;
+    tally->sessions += s->sessions.count > 0;
     vidur_simulator_destroy(a);
     vidur_simulator_destroy(b);
     release_tables(s);
@@ -284,6 +299,7 @@ static void check_equal(bool mixed)
     CU_ASSERT(tally.limited > NUM_CASES / 20);
     CU_ASSERT(tally.stopped > NUM_CASES / 20);
     CU_ASSERT(tally.closed > NUM_CASES / 5);
+    CU_ASSERT(tally.sessions > NUM_CASES / 5);
     CU_ASSERT(tally.piped > NUM_CASES / 5);
 }
 

@@ -144,6 +144,42 @@ static int64_t count_wrong_tokens(const struct watch *watch,
     return wrong;
 }
 
+/* When the turn that request `i` belongs to may be sent: when the last request of the
+ * turn before has ended, and a think time later; NaN: not yet. */
+static double sent_s(const struct toy_sessions *sessions,
+                     const struct vidur_request_records *records, int64_t i)
+{
+    double sent_s = 0;
+    for (int64_t j = 0; j < records->count; j++)
+        if (sessions->session[j] == sessions->session[i] &&
+            sessions->turn[j] == sessions->turn[i] - 1)
+            sent_s = isnan(records->completed_at_s[j]) || isnan(sent_s)
+                         ? NAN
+                         : fmax(sent_s, records->completed_at_s[j]);
+    return sent_s + sessions->think_s[i];
+}
+
+/* Every turn is sent exactly then; a session's first when it starts, or when users wait
+ * for sessions, after a pause of theirs or when one ends. */
+static int64_t count_wrong_turns(const struct toy_scenario *scenario,
+                                 const struct vidur_request_records *records)
+{
+    const struct toy_sessions *sessions = &scenario->sessions;
+    int64_t wrong = 0;
+    for (int64_t i = 0; sessions->count > 0 && i < records->count; i++) {
+        const double arrived_s = records->arrived_at_s[i];
+        if (sessions->turn[i] > 0) {
+            const double expected_s = sent_s(sessions, records, i);
+            wrong += isnan(expected_s) ? !isnan(arrived_s) : arrived_s != expected_s;
+        } else if (scenario->concurrency == 0) {
+            wrong += arrived_s != scenario->arrived_at_s[i];
+        } else if (sessions->session[i] < scenario->concurrency) {
+            wrong += arrived_s != sessions->think_s[i];
+        }
+    }
+    return wrong;
+}
+
 static void check_scenario(uint64_t index)
 {
     struct toy_scenario *scenario = toy_scenario_draw(index);
@@ -159,6 +195,7 @@ static void check_scenario(uint64_t index)
     CU_ASSERT_EQUAL(count_time_lost(records, scenario->deployment.num_pipeline_stages),
                     0);
     CU_ASSERT_EQUAL(count_wrong_tokens(&watch, records), 0);
+    CU_ASSERT_EQUAL(count_wrong_turns(scenario, records), 0);
     CU_ASSERT_EQUAL(watch.idle_with_work, 0);
     CU_ASSERT_EQUAL(watch.too_large, 0);
     CU_ASSERT_EQUAL(watch.too_many_blocks, 0);
@@ -228,6 +265,7 @@ static void test_closed_loops(void)
         struct vidur_run_options options = {0};
         struct vidur_metrics metrics;
         memset(scenario->arrived_at_s, 0, sizeof scenario->arrived_at_s);
+        scenario->sessions.count = 0;
         scenario->concurrency = 1 + (int64_t)(index * 7 % 40);
         struct vidur_simulator *simulator = simulate(scenario, &options, &metrics);
         const struct vidur_request_records *r = vidur_simulator_requests(simulator);
@@ -277,6 +315,7 @@ static void test_least_outstanding(void)
         const struct vidur_run_options options = {.observer = &observer};
         struct vidur_metrics metrics;
         scenario->concurrency = 0;
+        scenario->sessions.count = 0;
         scenario->deployment.num_replicas = 3;
         strcpy(scenario->deployment.router, "lor");
         memset(watch.replica, -1, sizeof watch.replica);
@@ -322,6 +361,8 @@ static void test_doubled_table(void)
                                     2 * times->per_chunk_ms,  2 * times->send_recv_ms};
         for (int64_t i = 0; i < scenario->count; i++)
             scenario->arrived_at_s[i] *= 2;
+        for (int64_t i = 0; scenario->sessions.count > 0 && i < scenario->count; i++)
+            scenario->sessions.think_s[i] *= 2;
         struct vidur_simulator *b = simulate(scenario, &options, &twice);
         for (int m = 0; m < VIDUR_NUM_LATENCIES; m++) {
             CU_ASSERT_EQUAL(twice.latency[m].count, once.latency[m].count);
@@ -345,6 +386,7 @@ static void test_replicas_are_independent(void)
         const struct vidur_run_options options = {0};
         struct vidur_metrics metrics;
         scenario->concurrency = 0;
+        scenario->sessions.count = 0;
         scenario->deployment.num_replicas = REPLICAS;
         strcpy(scenario->deployment.router, "round_robin");
         struct vidur_simulator *all = simulate(scenario, &options, &metrics);
@@ -386,6 +428,7 @@ static void test_alone_among_idle(void)
     strcpy(scenario->deployment.router, "lor");
     scenario->times = (struct toy_times){.fixed_ms = 2, .per_token_ms = 0.01};
     scenario->count = 20;
+    scenario->sessions.count = 0;
     for (int64_t i = 0; i < scenario->count; i++) {
         scenario->arrived_at_s[i] = 100.0 * (double)i;
         scenario->prefill[i] = 50 + (int32_t)i;

@@ -1,6 +1,7 @@
 #include "test.h"
 #include "toy_cluster.h"
 #include "toy_engine.h"
+#include "toy_sessions.h"
 #include "vllm_v1_reference.h"
 
 #include "replica/live_batch.h"
@@ -37,6 +38,7 @@ struct scenario {
     int32_t prefill[MAX_REQUESTS];
     int32_t decode[MAX_REQUESTS];
     int32_t prompt[MAX_REQUESTS];
+    struct toy_sessions sessions;
     uint8_t class_of[MAX_REQUESTS];
     struct vidur_slo slos[3];
     struct vidur_run_options options;
@@ -65,14 +67,28 @@ static bool chance(struct vidur_rng *rng, int percent)
     return between(rng, 1, 100) <= percent;
 }
 
-static void draw_deployment(struct vidur_rng *rng, struct vidur_deployment *deployment)
+/* What is drawn, each from a stream of its own. */
+enum kind { ENGINES, RANKS, SESSIONS };
+
+/* Routers that look at more than counts come with sessions. */
+static const char *draw_router(struct vidur_rng *rng, enum kind kind)
 {
     static const char *const routers[] = {"round_robin", "random", "lor"};
+    static const char *const others[] = {"session_lor", "power_of_two", "least_tokens",
+                                         "prefix:0.25", "prefix:2",     "round_robin"};
+    if (kind != SESSIONS)
+        return routers[between(rng, 0, 2)];
+    return chance(rng, 40) ? "session" : others[between(rng, 0, 5)];
+}
+
+static void draw_deployment(struct vidur_rng *rng, enum kind kind,
+                            struct vidur_deployment *deployment)
+{
     static const int sizes[] = {1, 4, 16};
     toy_engine_deployment(deployment);
     struct vidur_scheduler_config *knobs = &deployment->scheduler;
     deployment->num_replicas = chance(rng, 60) ? 1 : between(rng, 2, 4);
-    strcpy(deployment->router, routers[between(rng, 0, 2)]);
+    strcpy(deployment->router, draw_router(rng, kind));
     deployment->semantics =
         chance(rng, 20) ? VIDUR_SEMANTICS_VIDUR : VIDUR_SEMANTICS_CORRECTED;
     knobs->max_num_seqs = between(rng, 1, chance(rng, 30) ? 3 : MAX_BATCH);
@@ -142,6 +158,19 @@ static void draw_requests(struct vidur_rng *rng, struct scenario *s)
     }
     if (chance(rng, 75))
         draw_prompts(rng, s);
+}
+
+static void draw_sessions(struct vidur_rng *rng, struct scenario *s)
+{
+    const struct toy_session_requests requests = {.count = s->workload.num_requests,
+                                                  .max_tokens = MAX_TOKENS,
+                                                  .ties = s->times.per_token_ms == 0,
+                                                  .arrived_at_s = s->arrived_at_s,
+                                                  .prefill = s->prefill,
+                                                  .decode = s->decode};
+    toy_sessions_draw(&s->sessions, rng, &requests);
+    s->workload.prompts = (struct vidur_prompts){0};
+    s->workload.sessions = toy_sessions_view(&s->sessions);
 }
 
 static void draw_blocks(struct vidur_rng *rng, struct scenario *s)
@@ -308,22 +337,27 @@ static void draw_ranks(struct vidur_rng *rng, struct scenario *s)
     s->times.per_gathered_ms = ties ? 0 : 0.01 * vidur_rng_uniform(rng);
 }
 
-static struct scenario *draw(uint64_t index, bool ranks)
+static struct scenario *draw(uint64_t index, enum kind kind)
 {
+    static const char *const streams[] = {"vllm_v1", "vllm_v1 ranks",
+                                          "vllm_v1 sessions"};
     struct scenario *s = calloc(1, sizeof *s);
     struct vidur_rng rng;
-    vidur_rng_init(&rng, 42,
-                   vidur_rng_stream(ranks ? "vllm_v1 ranks" : "vllm_v1", index));
-    draw_deployment(&rng, &s->deployment);
+    vidur_rng_init(&rng, 42, vidur_rng_stream(streams[kind], index));
+    draw_deployment(&rng, kind, &s->deployment);
     draw_times(&rng, &s->times);
+    const bool ranks = kind == RANKS || (kind == SESSIONS && chance(&rng, 35));
     if (ranks)
         draw_ranks(&rng, s);
     draw_requests(&rng, s);
+    if (kind == SESSIONS && chance(&rng, 80))
+        draw_sessions(&rng, s);
     draw_blocks(&rng, s);
     draw_options(&rng, s);
-    if (s->deployment.num_replicas == 1 && chance(&rng, 25))
+    const bool may_stage = s->sessions.count == 0 && s->deployment.num_replicas == 1;
+    if (may_stage && chance(&rng, 25))
         draw_stages(&rng, s);
-    else if (chance(&rng, 25))
+    else if (chance(&rng, kind == SESSIONS ? 40 : 25))
         draw_loop(&rng, s);
     if (chance(&rng, 15))
         draw_operators(&rng, s);
@@ -373,17 +407,18 @@ static const char *differs_from(const struct vidur_request_records *records,
     return NULL;
 }
 
-/* Each replica alone, with the requests that a round-robin router sends it. */
+/* Each replica alone, with the requests or sessions that it gets in its turn. */
 static void run_reference(const struct scenario *s, const struct vidur_timetable *table,
                           struct v1_reference_request *out,
                           struct v1_reference_tally *tally)
 {
+    const int32_t replicas = s->deployment.num_replicas;
     int32_t ids[MAX_REQUESTS];
-    for (int32_t replica = 0; replica < s->deployment.num_replicas; replica++) {
+    for (int32_t replica = 0; replica < replicas; replica++) {
         int64_t count = 0;
-        for (int32_t i = replica; i < s->workload.num_requests;
-             i += s->deployment.num_replicas)
-            ids[count++] = i;
+        for (int32_t i = 0; i < s->workload.num_requests; i++)
+            if ((s->sessions.count ? s->sessions.session[i] : i) % replicas == replica)
+                ids[count++] = i;
         struct v1_reference_input input = {
             .knobs = &s->deployment.scheduler,
             .table = table->engine,
@@ -400,18 +435,21 @@ static void run_reference(const struct scenario *s, const struct vidur_timetable
 
 static bool has_reference(const struct scenario *s)
 {
-    if (s->deployment.data_parallel_size > 1 &&
-        (s->deployment.num_replicas > 1 || s->workload.stages.count > 0))
+    /* the reference ranks equal priorities by id, which is not the order of turns */
+    if ((s->sessions.count > 0 && s->deployment.scheduler.scheduling_policy) ||
+        (s->deployment.data_parallel_size > 1 &&
+         (s->deployment.num_replicas > 1 || s->workload.stages.count > 0)))
         return false;
     return s->options.time_limit_s == 0 && !s->options.stop_early && !s->by_operators &&
            (s->deployment.num_replicas == 1 ||
             (s->workload.concurrency == 0 &&
-             strcmp(s->deployment.router, "round_robin") == 0));
+             strcmp(s->deployment.router,
+                    s->sessions.count ? "session" : "round_robin") == 0));
 }
 
 struct tally {
     int different, restarted, unfinished, limited, stopped, shared, referred, staged,
-        closed, by_priority, piped, piped_restarted;
+        closed, by_priority, piped, piped_restarted, sessions, users, ranks;
     struct v1_reference_tally reference;
 };
 
@@ -422,7 +460,7 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
     if (!what || tally->different++ >= 10)
         return;
     printf("\n  case %d: %s differs: %s, %d replicas of %d, %d requests, %d blocks of "
-           "%d, %d requests and %d tokens a step, %d stages%s%s%s%s%s",
+           "%d, %d requests and %d tokens a step, %d stages%s%s%s%s%s%s",
            (int)index, what, s->deployment.router, s->deployment.num_replicas,
            s->deployment.data_parallel_size, (int)s->workload.num_requests,
            (int)knobs->num_blocks, knobs->block_size, knobs->max_num_seqs,
@@ -431,12 +469,14 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
            s->workload.prompts.prompt && knobs->prefix_caching ? ", prefixes" : "",
            s->workload.stages.count ? ", load in stages" : "",
            s->workload.concurrency ? ", closed loop" : "",
+           s->sessions.count ? ", sessions" : "",
            knobs->scheduling_policy ? ", by priority" : "");
 }
 
-static void compare(uint64_t index, bool ranks, struct tally *tally)
+static void compare(uint64_t index, enum kind kind, struct tally *tally)
 {
-    struct scenario *s = draw(index, ranks);
+    struct scenario *s = draw(index, kind);
+    const bool has_sessions = s->sessions.count > 0;
     struct tables tables = new_tables(s);
     struct vidur_timetable *table = tables.view;
     struct v1_reference_request reference[MAX_REQUESTS];
@@ -453,11 +493,14 @@ static void compare(uint64_t index, bool ranks, struct tally *tally)
         tally->referred++;
         tally->staged += s->workload.stages.count > 0;
         tally->closed += s->workload.concurrency > 0;
+        tally->sessions += s->sessions.count > 0;
+        tally->users += s->sessions.count > 0 && s->workload.concurrency > 0;
+        tally->ranks += s->sessions.count > 0 && s->deployment.data_parallel_size > 1;
         tally->by_priority +=
             s->deployment.scheduler.scheduling_policy == VIDUR_SCHEDULING_PRIORITY;
     }
-    tally->shared +=
-        s->workload.prompts.prompt && s->deployment.scheduler.prefix_caching;
+    tally->shared += (s->workload.prompts.prompt || has_sessions) &&
+                     s->deployment.scheduler.prefix_caching;
     tally->piped += s->kinds.num_stages > 1;
     tally->piped_restarted += s->kinds.num_stages > 1 && plain.num_restarts > 0;
     tally->restarted += plain.num_restarts > 0;
@@ -470,28 +513,42 @@ static void compare(uint64_t index, bool ranks, struct tally *tally)
     free(s);
 }
 
-static void compare_all(bool ranks, struct tally *tally)
+static void compare_all(enum kind kind, struct tally *tally)
 {
     for (uint64_t i = 0; i < NUM_CASES; i++)
-        compare(i, ranks, tally);
+        compare(i, kind, tally);
     CU_ASSERT_EQUAL(tally->different, 0);
     /* The drawing reaches what it is meant to reach. */
     CU_ASSERT(tally->restarted > NUM_CASES / 20);
     CU_ASSERT(tally->shared > NUM_CASES / 3);
     CU_ASSERT(tally->limited > NUM_CASES / 20);
     CU_ASSERT(tally->stopped > NUM_CASES / 20);
-    CU_ASSERT(tally->referred > NUM_CASES / 4);
-    CU_ASSERT(tally->closed > NUM_CASES / 20);
     CU_ASSERT(tally->reference.hits > 0);
     CU_ASSERT(tally->reference.evictions > 0);
-    CU_ASSERT(tally->reference.forgotten > 0);
+    CU_ASSERT(kind == SESSIONS || tally->reference.forgotten > 0); /* rare there */
     CU_ASSERT(tally->reference.emptied > 0);
+}
+
+static void test_sessions(void)
+{
+    struct tally t = {0};
+    compare_all(SESSIONS, &t);
+    printf("\n  %d cases, %d with restarts; of sessions against the reference %d, of "
+           "users %d, of ranks %d: %lld generated blocks\n",
+           NUM_CASES, t.restarted, t.sessions, t.users, t.ranks,
+           (long long)t.reference.generated);
+    CU_ASSERT(t.sessions > NUM_CASES / 8);
+    CU_ASSERT(t.users > NUM_CASES / 40);
+    CU_ASSERT(t.ranks > NUM_CASES / 40);
+    CU_ASSERT(t.reference.generated > 0);
 }
 
 static void test_ranks(void)
 {
     struct tally t = {0};
-    compare_all(true, &t);
+    compare_all(RANKS, &t);
+    CU_ASSERT(t.referred > NUM_CASES / 4);
+    CU_ASSERT(t.closed > NUM_CASES / 20);
     printf("\n  %d cases: %d with restarts, %d unfinished, %d cut by time, %d stopped "
            "early\n  %d against the reference: %lld steps, %lld dummies, %lld padded\n",
            NUM_CASES, t.restarted, t.unfinished, t.limited, t.stopped, t.referred,
@@ -504,7 +561,8 @@ static void test_ranks(void)
 static void test_equal(void)
 {
     struct tally t = {0};
-    compare_all(false, &t);
+    compare_all(ENGINES, &t);
+    CU_ASSERT(t.closed > NUM_CASES / 20);
     printf("\n  %d cases: %d with restarts, %d with prefixes, %d unfinished, %d cut by "
            "time, %d stopped early\n",
            NUM_CASES, t.restarted, t.shared, t.unfinished, t.limited, t.stopped);
@@ -538,4 +596,5 @@ static void test_equal(void)
 }
 
 VIDUR_TEST_MAIN("vllm_v1", {"equal to the reference, to the bit", test_equal},
-                {"ranks in lockstep, to the bit", test_ranks})
+                {"ranks in lockstep, to the bit", test_ranks},
+                {"sessions, to the bit", test_sessions})

@@ -586,7 +586,7 @@ class Unfinished(Run):
 class Examples(Run):
     def test_configurations_that_come_with_the_project(self):
         for name in ("simulate-quickstart.yaml", "simulate-reference.yaml",
-                     "simulate-pools.yaml"):
+                     "simulate-pools.yaml", "simulate-sessions.yaml"):
             done = self.run_program(os.path.join(SOURCE, "configs", name), "-o", self.out,
                                     "--set", "workload.num_requests=50")
             self.assertEqual(done.returncode, 0, done.stderr)

@@ -119,6 +119,7 @@ const char *toy_metrics_differ(const struct vidur_metrics *a,
     if (memcmp(&a->name, &b->name, sizeof a->name))                                    \
         return #name;
     CHECK(slo_value)
+    CHECK(mean_session_s)
     CHECK(slo_missed)
     CHECK(goodput_per_s)
     CHECK(num_classes)

@@ -19,14 +19,16 @@ static void draw_scheduler(struct vidur_rng *rng, struct vidur_deployment *deplo
 {
     static const char *const names[] = {"vllm", "sarathi", "orca", "faster_transformer",
                                         "lightllm"};
-    static const char *const routers[] = {"round_robin", "random", "lor"};
+    static const char *const routers[] = {"round_robin",  "random",       "lor",
+                                          "power_of_two", "least_tokens", "prefix",
+                                          "session",      "session_lor"};
     static const int sizes[] = {1, 4, 16};
     toy_deployment(deployment, names[between(rng, 0, 4)]);
     struct vidur_scheduler_config *knobs = &deployment->scheduler;
     const bool light = strcmp(knobs->type, "lightllm") == 0;
     deployment->num_pipeline_stages = light ? 1 : 1 << between(rng, 0, 3);
     deployment->num_replicas = chance(rng, 50) ? 1 : between(rng, 2, 4);
-    strcpy(deployment->router, routers[between(rng, 0, 2)]);
+    strcpy(deployment->router, routers[between(rng, 0, 7)]);
     deployment->semantics =
         chance(rng, 50) ? VIDUR_SEMANTICS_VIDUR : VIDUR_SEMANTICS_CORRECTED;
     knobs->batch_size_cap =
@@ -79,7 +81,8 @@ static void draw_requests(struct vidur_rng *rng, struct toy_scenario *scenario)
 static void draw_options(struct vidur_rng *rng, struct toy_scenario *scenario)
 {
     const bool alone = scenario->deployment.num_replicas == 1 ||
-                       strcmp(scenario->deployment.router, "lor") != 0;
+                       strcmp(scenario->deployment.router, "round_robin") == 0 ||
+                       strcmp(scenario->deployment.router, "random") == 0;
     struct vidur_run_options *options = &scenario->options;
     *options = (struct vidur_run_options){0};
     if (chance(rng, 30))
@@ -98,6 +101,23 @@ static void draw_options(struct vidur_rng *rng, struct toy_scenario *scenario)
     options->slos = scenario->slos;
     options->num_slos = TOY_NUM_SLOS;
     options->stop_early = alone && chance(rng, 70);
+}
+
+/* Requests of sessions, which start on their own or when others have ended. */
+static void draw_sessions(struct vidur_rng *rng, struct toy_scenario *scenario)
+{
+    const struct toy_session_requests requests = {
+        .count = scenario->count,
+        .max_tokens = TOY_MAX_TOKENS,
+        .ties = scenario->times.per_token_ms == 0,
+        .arrived_at_s = scenario->arrived_at_s,
+        .prefill = scenario->prefill,
+        .decode = scenario->decode};
+    if (!chance(rng, 40))
+        return;
+    toy_sessions_draw(&scenario->sessions, rng, &requests);
+    if (scenario->deployment.num_replicas > 1)
+        scenario->options.stop_early = false;
 }
 
 /* The same requests from clients that wait for them. */
@@ -122,6 +142,7 @@ struct toy_scenario *toy_scenario_draw(uint64_t index)
     draw_times(&rng, scenario);
     draw_requests(&rng, scenario);
     draw_options(&rng, scenario);
+    draw_sessions(&rng, scenario);
     draw_loop(&rng, scenario);
     return scenario;
 }
@@ -132,6 +153,8 @@ struct vidur_workload toy_scenario_workload(const struct toy_scenario *scenario)
         toy_workload(scenario->count, TOY_MAX_TOKENS, scenario->arrived_at_s,
                      scenario->prefill, scenario->decode);
     workload.concurrency = scenario->concurrency;
+    if (scenario->sessions.count > 0)
+        workload.sessions = toy_sessions_view(&scenario->sessions);
     return workload;
 }
 

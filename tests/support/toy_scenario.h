@@ -2,6 +2,7 @@
 #define VIDUR_TEST_TOY_SCENARIO_H
 
 #include "toy_cluster.h"
+#include "toy_sessions.h"
 
 /*
  * Random small clusters under random load: all schedulers and routers, 1 to 8 stages,
@@ -23,6 +24,7 @@ struct toy_scenario {
     double arrived_at_s[TOY_MAX_REQUESTS];
     int32_t prefill[TOY_MAX_REQUESTS];
     int32_t decode[TOY_MAX_REQUESTS];
+    struct toy_sessions sessions; /* .count 0: none */
     struct vidur_slo slos[TOY_NUM_SLOS];
     struct vidur_run_options options; /* time limit, SLOs, definitions; no observer */
 };

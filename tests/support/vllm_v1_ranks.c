@@ -16,8 +16,7 @@ static void give(struct world *ranks, int count, double until_s, bool again)
                 ranks[best].num_given - ranks[best].completed)
                 best = r;
         ranks[best].given_at_s[ranks[best].num_given] = seen_s;
-        ranks[best].given[ranks[best].num_given++] =
-            ranks[0].input->ids[ranks[0].arrived++];
+        ranks[best].given[ranks[best].num_given++] = v1_take_arrival(&ranks[0]);
     }
 }
 
@@ -30,6 +29,8 @@ static double next_given_s(const struct world *w)
 static bool comes_behind(const struct world *w)
 {
     const int64_t concurrency = w->input->workload->concurrency;
+    if (has_sessions(w))
+        return w->tokenise_s == 0 && w->delay_s == 0;
     return concurrency > 0 && w->tokenise_s == 0 && w->delay_s == 0 &&
            w->given[w->num_taken] >= concurrency;
 }
@@ -128,7 +129,7 @@ void v1_run_ranks(struct world *ranks, int count)
         }
         const double end_s = now_s + ranks_ms(ranks, count) * 1e-3;
         again = false;
-        give(ranks, count, end_s, true);
+        give(ranks, count, end_s, !has_sessions(ranks));
         for (int r = 0; r < count; r++) {
             if (ranks[r].num_running == 0)
                 continue;

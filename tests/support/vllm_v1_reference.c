@@ -4,121 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { NOBODY = -1 };
-
-static int32_t least(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-
-static int32_t ceil_div(int32_t a, int32_t b)
-{
-    return (a + b - 1) / b;
-}
-
-/* ---- Blocks ---- */
-
-static int32_t num_free(const struct world *w)
-{
-    int32_t count = 0;
-    for (int32_t i = 0; i < w->num_blocks; i++)
-        count += w->blocks[i].holders == 0;
-    return count;
-}
-
-static int32_t find_block(const struct world *w, int64_t key)
-{
-    for (int32_t i = 0; i < w->num_blocks; i++)
-        if (w->blocks[i].key == key)
-            return i;
-    return NOBODY;
-}
-
-static int32_t take_block(struct world *w)
-{
-    int32_t first = NOBODY;
-    for (int32_t i = 0; i < w->num_blocks; i++)
-        if (w->blocks[i].holders == 0 &&
-            (first == NOBODY || w->blocks[i].freed_at < w->blocks[first].freed_at))
-            first = i;
-    w->tally->evictions += w->blocks[first].key != 0;
-    w->blocks[first].key = 0;
-    w->blocks[first].holders = 1;
-    return first;
-}
-
-static void release_blocks(struct world *w, struct request *r)
-{
-    for (int32_t i = r->held - 1; i >= 0; i--) {
-        struct block *b = &w->blocks[r->blocks[i]];
-        if (i >= r->n / w->block_size && b->key) {
-            b->key = 0;
-            w->tally->forgotten++;
-        }
-        if (--b->holders == 0)
-            b->freed_at = ++w->clock;
-    }
-    r->held = 0;
-}
-
-/* What the index-th block of a request's prompt would cache. */
-static int64_t key_of(const struct world *w, int32_t id, int32_t index)
-{
-    const struct vidur_prompts *prompts = &w->input->workload->prompts;
-    const bool shared = index < prompts->system_prompt_tokens / w->block_size;
-    const int32_t prompt = prompts->prompt[id];
-    const int64_t whose =
-        shared ? prompt / prompts->num_prompts_per_group : (int64_t)1000000 + prompt;
-    return whose * 100000 + index + 1;
-}
-
-static bool caches(const struct world *w)
-{
-    return w->input->knobs->prefix_caching && w->input->workload->prompts.prompt;
-}
-
-static int32_t full_blocks(const struct world *w, int32_t id)
-{
-    return caches(w) ? w->input->workload->num_prefill_tokens[id] / w->block_size : 0;
-}
-
-static int32_t count_hits(const struct world *w, int32_t id)
-{
-    const int32_t most =
-        least(full_blocks(w, id), (w->requests[id].prompt - 1) / w->block_size);
-    int32_t hits = 0;
-    while (hits < most && find_block(w, key_of(w, id, hits)) != NOBODY)
-        hits++;
-    return hits;
-}
-
-/* Free blocks that admitting it takes. */
-static int64_t cost_of(const struct world *w, int32_t id)
-{
-    int64_t cost = ceil_div(w->requests[id].prompt, w->block_size);
-    for (int32_t i = count_hits(w, id); i-- > 0;)
-        cost -= w->blocks[find_block(w, key_of(w, id, i))].holders > 0;
-    return cost;
-}
-
-static void take_prompt(struct world *w, int32_t id)
-{
-    struct request *r = &w->requests[id];
-    const int32_t hits = count_hits(w, id);
-    r->held = ceil_div(r->prompt, w->block_size);
-    for (int32_t i = 0; i < hits; i++) {
-        r->blocks[i] = find_block(w, key_of(w, id, i));
-        w->blocks[r->blocks[i]].holders++;
-    }
-    for (int32_t i = hits; i < r->held; i++) {
-        r->blocks[i] = take_block(w);
-        if (i < full_blocks(w, id) && find_block(w, key_of(w, id, i)) == NOBODY)
-            w->blocks[r->blocks[i]].key = key_of(w, id, i);
-    }
-    r->n = hits * w->block_size;
-    w->tally->hits += hits;
-}
-
 /* ---- Requests ---- */
 
 /* Tokens done when the step that runs has ended. */
@@ -136,6 +21,29 @@ static bool is_complete(const struct request *r, int32_t n)
 static bool wants_block(const struct world *w, const struct request *r, int32_t n)
 {
     return n > r->prompt && n > r->held * w->block_size;
+}
+
+/* After a request of a session: its next turn, if it was the last of its own, or where
+ * users wait the session behind those that have been sent. */
+static void send_next_turn(struct world *w, int32_t id)
+{
+    const struct vidur_workload *workload = w->input->workload;
+    const struct vidur_sessions *s = &workload->sessions;
+    bool is_last = true;
+    for (int64_t i = 0; i < workload->num_requests; i++) {
+        if (s->session[i] != s->session[id])
+            continue;
+        if (s->turn[i] == s->turn[id] && isnan(w->out[i].completed_at_s))
+            return;
+        is_last = is_last && s->turn[i] <= s->turn[id];
+    }
+    if (is_last && workload->concurrency == 0)
+        return;
+    const int32_t session = is_last ? w->first->started++ : s->session[id];
+    const int32_t turn = is_last ? 0 : s->turn[id] + 1;
+    for (int64_t i = 0; i < workload->num_requests; i++)
+        if (s->session[i] == session && s->turn[i] == turn)
+            w->out[i].arrived_at_s = w->last_end_s + (is_last ? 0 : s->think_s[i]);
 }
 
 /* The last step has ended: tokens, times, and the blocks of what is complete. */
@@ -156,12 +64,47 @@ void v1_settle(struct world *w)
         }
         w->out[id].completed_at_s = w->last_end_s;
         w->completed++;
-        if (w->input->workload->concurrency > 0 && w->first->sent < w->input->count)
+        if (has_sessions(w))
+            send_next_turn(w, id);
+        else if (w->input->workload->concurrency > 0 &&
+                 w->first->sent < w->input->count)
             w->out[w->input->ids[w->first->sent++]].arrived_at_s = w->last_end_s;
-        release_blocks(w, r);
+        v1_release_blocks(w, id);
     }
     w->num_running = kept;
     w->in_flight = false;
+}
+
+/* Which request reaches the engine next, and when it will. */
+static double next_of_sessions_s(const struct world *w, int32_t *next)
+{
+    int32_t first = NOBODY;
+    for (int64_t i = 0; i < w->input->count; i++) {
+        const int32_t id = w->input->ids[i];
+        if (!w->seen[id] && !isnan(w->out[id].arrived_at_s) &&
+            (first == NOBODY || w->out[id].arrived_at_s < w->out[first].arrived_at_s))
+            first = id;
+    }
+    if (next)
+        *next = first;
+    if (first == NOBODY)
+        return INFINITY;
+    return fmax(w->tokenised_at_s, w->out[first].arrived_at_s) +
+           w->tokenise_s * w->input->workload->num_prefill_tokens[first] + w->delay_s;
+}
+
+/* The next request to wait in the engine. */
+int32_t v1_take_arrival(struct world *w)
+{
+    int32_t id = NOBODY;
+    if (!has_sessions(w))
+        return w->input->ids[w->arrived++];
+    next_of_sessions_s(w, &id);
+    w->tokenised_at_s = fmax(w->tokenised_at_s, w->out[id].arrived_at_s) +
+                        w->tokenise_s * w->input->workload->num_prefill_tokens[id];
+    w->seen[id] = true;
+    w->arrived++;
+    return id;
 }
 
 /* When the next request reaches the engine; a stage begins when the last has drained.
@@ -171,6 +114,8 @@ double v1_next_arrival_s(struct world *w)
     const struct vidur_load_stages *stages = &w->input->workload->stages;
     if (w->arrived == w->input->count)
         return INFINITY;
+    if (has_sessions(w))
+        return next_of_sessions_s(w, NULL);
     const int32_t id = w->input->ids[w->arrived];
     if (isnan(w->out[id].arrived_at_s))
         return INFINITY; /* not sent yet */
@@ -213,11 +158,11 @@ static void admit(struct world *w, int64_t budget, int64_t free_blocks)
     while (w->num_waiting > 0 && budget > 0 &&
            w->num_running < w->input->knobs->max_num_seqs) {
         const int32_t id = w->waiting[0];
-        const int64_t cost = cost_of(w, id);
+        const int64_t cost = v1_cost_of(w, id);
         if (cost > free_blocks)
             break;
         free_blocks -= cost;
-        take_prompt(w, id);
+        v1_take_prompt(w, id);
         budget -= w->requests[id].prompt - w->requests[id].n;
         w->running[w->num_running++] = id;
         for (int64_t i = 1; i < w->num_waiting; i++)
@@ -230,6 +175,8 @@ static void admit(struct world *w, int64_t budget, int64_t free_blocks)
  * front end it comes behind all that happens then. */
 static bool comes_behind(const struct world *w)
 {
+    if (has_sessions(w))
+        return w->tokenise_s == 0 && w->delay_s == 0;
     return w->input->workload->concurrency > 0 && w->tokenise_s == 0 &&
            w->delay_s == 0 && w->arrived >= w->input->workload->concurrency;
 }
@@ -243,7 +190,7 @@ bool v1_is_known(struct world *w, double now_s, bool again)
 static void take_arrivals(struct world *w, double now_s, bool again)
 {
     while (v1_is_known(w, now_s, again))
-        v1_wait_for_admission(w, w->input->ids[w->arrived++], false);
+        v1_wait_for_admission(w, v1_take_arrival(w), false);
 }
 
 bool v1_decide(struct world *w)
@@ -259,7 +206,7 @@ bool v1_decide(struct world *w)
         budget -= n > r->prompt ? 1 : r->prompt - n;
         wanted += wants_block(w, r, n);
     }
-    w->lacks = wanted - num_free(w);
+    w->lacks = wanted - v1_num_free(w);
     const int64_t before = w->num_running;
     if (w->lacks <= 0)
         admit(w, budget, -w->lacks);
@@ -295,14 +242,14 @@ bool v1_preempt(struct world *w)
     for (; w->lacks > 0 && (at = find_victim(w)) != NOBODY; any = true) {
         const int32_t id = w->running[at];
         struct request *r = &w->requests[id];
-        const int32_t total = r->prompt + r->output, before = num_free(w);
+        const int32_t total = r->prompt + r->output, before = v1_num_free(w);
         w->tally->picked += v1_by_priority(w->input->knobs) && at < w->num_running - 1;
         w->num_running--;
         for (int64_t i = at; i < w->num_running; i++)
             w->running[i] = w->running[i + 1];
         w->lacks -= wants_block(w, r, r->n);
-        release_blocks(w, r);
-        w->lacks -= num_free(w) - before;
+        v1_release_blocks(w, id);
+        w->lacks -= v1_num_free(w) - before;
         if (r->n > r->prompt)
             r->prompt = r->n; /* what was generated is computed again */
         r->output = total - r->prompt;
@@ -325,14 +272,14 @@ void v1_form(struct world *w, double start_s)
             budget--;
             r->chunk = 1;
             if (wants_block(w, r, r->n))
-                r->blocks[r->held++] = take_block(w);
+                r->blocks[r->held++] = v1_take_block(w);
         }
     }
     for (int64_t i = 0; i < w->num_running; i++) {
         struct request *r = &w->requests[w->running[i]];
         if (r->n > r->prompt)
             continue;
-        r->chunk = least(r->prompt - r->n, budget);
+        r->chunk = v1_least(r->prompt - r->n, budget);
         budget -= r->chunk;
     }
 }
@@ -411,7 +358,7 @@ static int64_t fix_next(struct world *w, double now_s, bool again)
         wanted += wants_block(w, r, r->n);
     }
     const int64_t before = w->num_running;
-    w->lacks = wanted - num_free(w);
+    w->lacks = wanted - v1_num_free(w);
     if (w->lacks <= 0)
         admit(w, budget - rest, -w->lacks);
     for (int64_t i = before; i < w->num_running; i++)
@@ -424,9 +371,10 @@ static int64_t fix_next(struct world *w, double now_s, bool again)
             if (!can_go_on(r) || decodes(r) != want_decodes)
                 continue;
             if (wants_block(w, r, r->n))
-                r->blocks[r->held++] = take_block(w);
+                r->blocks[r->held++] = v1_take_block(w);
             const int32_t from = decodes(r) ? r->n : r->begun;
-            const int32_t chunk = decodes(r) ? 1 : least(r->prompt - r->begun, budget);
+            const int32_t chunk =
+                decodes(r) ? 1 : v1_least(r->prompt - r->begun, budget);
             w->parts[count++] = (struct v1_part){id, from, chunk, r->prompt};
             budget -= chunk;
         }
@@ -511,9 +459,18 @@ static void begin(struct world *w)
         const int32_t id = w->input->ids[i];
         const int32_t prompt = workload->num_prefill_tokens[id];
         const int32_t output = workload->num_decode_tokens[id];
-        const bool known = workload->concurrency == 0 || i < workload->concurrency;
+        const struct vidur_sessions *s = &workload->sessions;
+        const bool known =
+            has_sessions(w)
+                ? s->turn[id] == 0 && (workload->concurrency == 0 ||
+                                       s->session[id] < workload->concurrency)
+                : workload->concurrency == 0 || i < workload->concurrency;
         w->out[id] = (struct v1_reference_request){
-            known ? workload->arrived_at_s[id] : NAN, NAN, NAN, NAN, 0};
+            known ? has_sessions(w) && workload->concurrency > 0
+                        ? s->think_s[id]
+                        : workload->arrived_at_s[id]
+                  : NAN,
+            NAN, NAN, NAN, 0};
         w->sent += known;
         w->requests[id] = (struct request){
             .prompt = prompt,
@@ -534,6 +491,8 @@ static void open_world(struct world *w, struct world *first)
     w->blocks = calloc((size_t)w->num_blocks, sizeof *w->blocks);
     w->running = calloc(n, sizeof *w->running);
     w->waiting = calloc(n, sizeof *w->waiting);
+    w->seen = calloc(n, sizeof *w->seen);
+    w->started = (int32_t)w->input->workload->concurrency;
     w->given = calloc(n, sizeof *w->given);
     w->given_at_s = calloc(n, sizeof *w->given_at_s);
     w->parts = calloc(n, sizeof *w->parts);
@@ -554,6 +513,7 @@ static void close_world(struct world *w)
     free(w->blocks);
     free(w->running);
     free(w->waiting);
+    free(w->seen);
     free(w->given);
     free(w->given_at_s);
     free(w->parts);

@@ -26,6 +26,7 @@ struct v1_reference_tally {
     int64_t steps;
     int64_t hits; /* blocks */
     int64_t evictions;
+    int64_t generated;   /* blocks of generated tokens that were cached */
     int64_t forgotten;   /* blocks of prompts that were not computed to their end */
     int64_t emptied;     /* steps that preemption left empty */
     int64_t fixed_apart; /* by an arrival while the step before was running */

@@ -5,8 +5,11 @@
 #include "vllm_v1_step.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* The inside of the reference: a replica's engine, or a rank's. */
+/* The inside of the reference: a replica's engine, or a rank's, and its blocks. */
+
+enum { NOBODY = -1 };
 
 struct block {
     int64_t key; /* what it caches; 0: nothing */
@@ -42,7 +45,9 @@ struct world {
     int32_t *running, *waiting;
     int64_t num_running, num_waiting;
     int64_t arrived, completed; /* of the input's ids */
+    bool *seen;                 /* sessions: by id, those that have arrived */
     int64_t sent;               /* of them, in a closed loop */
+    int32_t started;            /* sessions, of users */
     int stage;
     double delay_s;
     double tokenise_s; /* per prompt token */
@@ -65,12 +70,38 @@ struct world {
     bool is_fixed; /* the next step */
 };
 
+static inline int32_t v1_least(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline bool has_sessions(const struct world *w)
+{
+    return w->input->workload->sessions.count > 0;
+}
+
+/* ---- Blocks ---- */
+
+int32_t v1_num_free(const struct world *w);
+/* The free block that was given back first. */
+int32_t v1_take_block(struct world *w);
+/* All of a request's: what is computed stays cached. */
+void v1_release_blocks(struct world *w, int32_t id);
+/* Free blocks that admitting it takes. */
+int64_t v1_cost_of(const struct world *w, int32_t id);
+/* Those of its prompt, its leading ones from the cache. */
+void v1_take_prompt(struct world *w, int32_t id);
+
+/* ---- Steps ---- */
+
 /* When the next request reaches the engine; a stage begins when the last has drained.
  */
 double v1_next_arrival_s(struct world *w);
 /* Whether that is known of at `now_s`. `again`: what was known of that time was not
  * enough for a step. */
 bool v1_is_known(struct world *w, double now_s, bool again);
+/* It, which reaches the engine: its id. */
+int32_t v1_take_arrival(struct world *w);
 /* It waits at the front, or at the end; by priority neither matters. */
 void v1_wait_for_admission(struct world *w, int32_t id, bool front);
 /* Fixes the next step with what waits; false: it would be empty. */

@@ -59,6 +59,9 @@ static void test_kinds(void)
                            "orca layers batch_size_cap, block_size, num_blocks");
     list("routers");
     CU_ASSERT_STRING_EQUAL(line_of("round_robin"), "round_robin each replica in turn");
+    CU_ASSERT_STRING_EQUAL(line_of("least_tokens"),
+                           "least_tokens the replica with the fewest tokens left of "
+                           "its requests");
     list("traces");
     CU_ASSERT_STRING_EQUAL(line_of("data:traces/chat-4k-synthetic.csv"),
                            "data:traces/chat-4k-synthetic.csv 4000 686.0 197.0 4070");

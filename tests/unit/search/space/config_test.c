@@ -179,6 +179,27 @@ static void test_traces(void)
     vidur_search_config_release(&c);
 }
 
+/* Of sessions; as many requests as a steady state needs unless it says. */
+static void test_sessions(void)
+{
+    struct vidur_search_config c;
+    expect_loads(
+        &c, MODELS CLUSTERS SCHEDULERS
+        "traces:\n"
+        "  - {name: a, sessions: data:sessions/agentic.yaml, max_seq_len: 131072}\n"
+        "  - {name: b, sessions: {user_tokens: 3, output_tokens: {mean: 5, cv: 1}},"
+        " arrivals: {type: closed_loop}, num_requests: 50}\n");
+    CU_ASSERT_EQUAL(c.traces[0].workload.type, VIDUR_WORKLOAD_SESSIONS);
+    CU_ASSERT_TRUE(c.traces[0].auto_requests);
+    CU_ASSERT_TRUE(c.traces[0].workload.sessions.compacts);
+    CU_ASSERT_EQUAL(c.traces[0].workload.sessions.output_tokens.mean, 523);
+    CU_ASSERT_EQUAL(c.traces[1].workload.sessions.user_tokens.mean, 3);
+    CU_ASSERT_EQUAL(c.traces[1].workload.sessions.turns.mean, 1);
+    CU_ASSERT_EQUAL(c.traces[1].workload.arrivals.concurrency, 1);
+    CU_ASSERT_EQUAL(c.traces[1].workload.num_requests, 50);
+    vidur_search_config_release(&c);
+}
+
 /* Recorded arrivals and prompts in a cycle, whose loads are scales of time. */
 static void test_scaled_traces(void)
 {
@@ -394,6 +415,17 @@ static const struct {
     {MODELS CLUSTERS SCHEDULERS TRACES "search: {granularity: 0}\n", "granularity"},
     {MODELS CLUSTERS SCHEDULERS TRACES "search: {seed: -1}\n", "negative"},
     {MODELS CLUSTERS SCHEDULERS TRACES "router: lot\n", "router: 'lot'"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "router: prefix:-1\n", "router: 'prefix:-1'"},
+    {MODELS CLUSTERS SCHEDULERS
+     "traces: [{name: s, trace_file: s.csv, sessions: {user_tokens: 1, output_tokens: "
+     "1}}]\n",
+     "sessions: given beside trace_file"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: s, sessions: {user_tokens: 1}}]\n",
+     "sessions.output_tokens: missing"},
+    {MODELS CLUSTERS SCHEDULERS "traces: [{name: s, max_seq_len: 100, sessions: "
+                                "{user_tokens: 1, output_tokens: 1, "
+                                "max_context_tokens: 200}}]\n",
+     "max_context_tokens: 200; at most the 100"},
     {MODELS CLUSTERS SCHEDULERS TRACES "memory_planner: nice\n", "memory_planner"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{devise: h100}]\n",
      "the nearest is 'device'"},
@@ -469,7 +501,8 @@ VIDUR_TEST_MAIN("search configuration", {"defaults", test_defaults},
                 {"keys of Vidur's explorer", test_vidur_keys},
                 {"lists of knobs", test_lists_of_knobs},
                 {"long labels", test_long_labels}, {"words", test_words},
-                {"traces", test_traces}, {"scaled traces", test_scaled_traces},
+                {"traces", test_traces}, {"sessions", test_sessions},
+                {"scaled traces", test_scaled_traces},
                 {"overrides and hash", test_overrides_and_hash},
                 {"bad input", test_bad_input},
                 {"missing configuration", test_missing_configuration})

@@ -167,6 +167,38 @@ static void test_trace_options(void)
     }
 }
 
+/* Sessions count where the workload is of them. */
+static void test_sessions(void)
+{
+    typedef struct vidur_workload_config type;
+    static type w;
+    enum { SPREADS = 6, LISTS = (SPREADS + 3) * sizeof(int) };
+    struct vidur_spread *const spreads[SPREADS] = {
+        &w.sessions.turns,         &w.sessions.first_tokens, &w.sessions.user_tokens,
+        &w.sessions.output_tokens, &w.sessions.think_s,      &w.sessions.sub_agents};
+    int *const counts[SPREADS + 3] = {&spreads[0]->num_quantiles,
+                                      &spreads[1]->num_quantiles,
+                                      &spreads[2]->num_quantiles,
+                                      &spreads[3]->num_quantiles,
+                                      &spreads[4]->num_quantiles,
+                                      &spreads[5]->num_quantiles,
+                                      &w.shared_prefix.num_quantiles,
+                                      &w.shared_prefix.num_stages,
+                                      &w.num_classes};
+    size_t left_alone[LISTS];
+    for (size_t i = 0; i < LISTS; i++)
+        left_alone[i] =
+            (size_t)((char *)counts[i / sizeof(int)] - (char *)&w) + i % sizeof(int);
+    for (size_t i = 0; i < SPREADS; i++)
+        spreads[i]->num_quantiles = VIDUR_MAX_SPREAD_QUANTILES;
+    struct flip flip = {&w, sizeof w, digest_workload, left_alone, LISTS};
+    const size_t before = flip_count_ignored(&flip);
+    w.type = VIDUR_WORKLOAD_SESSIONS;
+    CU_ASSERT_EQUAL(before - flip_count_ignored(&flip),
+                    SPREADS * (4 * sizeof(double) + sizeof w.sessions.turns.quantiles) +
+                        3 * sizeof(int) + sizeof(bool));
+}
+
 /* What a list's unused end holds does not matter; how long it is does. */
 static void test_lists(void)
 {
@@ -191,4 +223,5 @@ static void test_lists(void)
 }
 
 VIDUR_TEST_MAIN("digests", {"deployment", test_deployment}, {"workload", test_workload},
-                {"options of files", test_trace_options}, {"lists", test_lists})
+                {"options of files", test_trace_options}, {"sessions", test_sessions},
+                {"lists", test_lists})

@@ -2,8 +2,9 @@
 # Installs what the tests need, builds with warnings as errors, runs every test, and runs
 # those of the libraries again under AddressSanitizer and UndefinedBehaviorSanitizer.
 #   jobs/test.sh [--all] [ctest options, e.g. -R capacity]
-# --all adds what takes long, all of it with clang: a build without warnings, clang-tidy over
-# the libraries and programs, threads under ThreadSanitizer, fuzzing with libFuzzer.
+# --all adds what takes long: tests of the label slow and, all of it with clang, a build
+# without warnings, clang-tidy over the libraries and programs, threads under
+# ThreadSanitizer, fuzzing with libFuzzer.
 # Environment: BUILD_DIR (default build-test), CC, VIDUR_MPI (openmpi, mpich or off),
 # VIDUR_CMAKE_ARGS (more words for cmake), VIDUR_SKIP_ASAN=1 leaves out the second part,
 # VIDUR_FUZZ_S (default 120): seconds of fuzzing a reader, VIDUR_REQUIRE_GOLDEN=1 makes tests
@@ -94,7 +95,9 @@ rm -f "$ctest_log"
 trap 'vidur_tell_golden_skips "$ctest_log"' EXIT
 vidur_lint
 vidur_build "$build" -DCMAKE_BUILD_TYPE=Release
-(cd "$build" && ctest -j "$(nproc)" --output-on-failure "$@")
+slow=(--label-exclude slow)
+[ -z "$all" ] || slow=()
+(cd "$build" && ctest -j "$(nproc)" --output-on-failure "${slow[@]}" "$@")
 
 if [ -z "${VIDUR_SKIP_ASAN:-}" ]; then
     vidur_build "$build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo \

@@ -71,7 +71,7 @@ static int run(const struct toy_scenario *scenario, bool stop_early,
 static void test_early_stop_keeps_the_verdict(void)
 {
     int stopped = 0, met = 0, asked = 0;
-    for (uint64_t index = 0; index < 1200; index++) {
+    for (uint64_t index = 0; index < VIDUR_TEST_CASES(1200); index++) {
         struct toy_scenario *scenario = toy_scenario_draw(index);
         struct vidur_metrics full, early;
         for (int i = 0; i < TOY_NUM_SLOS && index % 2; i++)
@@ -177,7 +177,7 @@ static void test_values_are_the_verdicts(void)
 static void test_values_of_stopped_runs(void)
 {
     int known = 0, unknown = 0;
-    for (uint64_t index = 0; index < 1200; index++) {
+    for (uint64_t index = 0; index < VIDUR_TEST_CASES(1200); index++) {
         struct toy_scenario *scenario = toy_scenario_draw(index);
         struct vidur_metrics metrics;
         if (scenario->options.num_slos > 0) {
@@ -194,7 +194,7 @@ static void test_values_of_stopped_runs(void)
         }
         free(scenario);
     }
-    CU_ASSERT(known > 100 && unknown > 10);
+    CU_ASSERT(known > VIDUR_TEST_CASES(100) && unknown > VIDUR_TEST_CASES(10));
 }
 
 static void test_too_many(void)

@@ -10,7 +10,7 @@
 
 /*
  * KV caches on their way from pools that prefill to pools that decode. Source:
- * SIMULATOR.md, "Fleets".
+ * SIMULATOR.md section 10.
  *
  * A request that departs is given to a replica that decodes at once, by the router of
  * those. It waits there, first come first served, until that replica can load it

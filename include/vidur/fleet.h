@@ -10,7 +10,8 @@
  * A fleet: pools of equal replicas that serve one model together. One pool of role
  * `all` is a deployment as it always was. Several pools of role `all` stand behind one
  * router. Pools of role `prefill` work off prompts, and pools of role `decode` go on
- * with them, once the prompt's KV cache has been moved. Source: SIMULATOR.md section 10.
+ * with them, once the prompt's KV cache has been moved. Source: SIMULATOR.md
+ * section 10.
  *
  * Plain data without pointers, so it can be copied, compared and sent.
  */

@@ -1,4 +1,5 @@
 #include "test.h"
+#include "workload_fixture.h"
 
 #include "base/yaml.h"
 
@@ -10,61 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static void assert_contains(const char *text, const char *part)
-{
-    bool found = part && strstr(text, part);
-    if (!found)
-        printf("\n  wanted '%s', got '%s'\n", part ? part : "", text);
-    CU_ASSERT(found);
-}
-
-static struct vidur_workload *create(const struct vidur_workload_config *config)
-{
-    struct vidur_workload *workload = NULL;
-    struct vidur_error err = {0};
-    int status = vidur_workload_create(&workload, config, &err);
-    if (status)
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(status, 0);
-    return workload;
-}
-
-static const char *file_of(const char *text)
-{
-    static char path[64];
-    snprintf(path, sizeof path, "/tmp/vidur_workload_replay_%ld.csv", (long)getpid());
-    FILE *f = fopen(path, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-    fputs(text, f);
-    fclose(f);
-    return path;
-}
-
-/* Reads the text of a `workload:` section; the error, if any, is in *err. */
-static int read_section(const char *yaml, struct vidur_workload_config *config,
-                        struct vidur_error *err)
-{
-    struct vidur_yaml *doc = vidur_yaml_parse("/c/a.yaml", yaml, strlen(yaml), err);
-    if (!doc)
-        return -1;
-    vidur_workload_config_defaults(config);
-    int status = vidur_workload_config_read(
-        vidur_yaml_get(vidur_yaml_root(doc), "workload"), config, err);
-    vidur_yaml_free(doc);
-    return status;
-}
-
-static struct vidur_workload_config of_yaml(const char *yaml)
-{
-    struct vidur_workload_config config;
-    struct vidur_error err = {0};
-    int status = read_section(yaml, &config, &err);
-    if (status)
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(status, 0);
-    return config;
-}
 
 static void assert_same_requests(const struct vidur_workload *a,
                                  const struct vidur_workload *b)

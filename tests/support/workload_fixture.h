@@ -1,0 +1,21 @@
+#ifndef VIDUR_TEST_WORKLOAD_FIXTURE_H
+#define VIDUR_TEST_WORKLOAD_FIXTURE_H
+
+#include <vidur/workload.h>
+
+/* Workloads and files of requests given as text. What must succeed ends the test where
+ * it fails, and prints why. */
+
+void assert_contains(const char *text, const char *part);
+
+struct vidur_workload *create(const struct vidur_workload_config *config);
+
+/* A file that holds the text: one a program, which the test removes. */
+const char *file_of(const char *text);
+
+/* Reads the text of a `workload:` section; the error, if any, is in *err. */
+int read_section(const char *yaml, struct vidur_workload_config *config,
+                 struct vidur_error *err);
+struct vidur_workload_config of_yaml(const char *yaml);
+
+#endif

@@ -68,16 +68,16 @@ struct vidur_batch {
     int32_t count; /* requests */
     int32_t num_decodes;
     int32_t num_prefills;
+    int32_t num_members; /* requests beside the group, in the order of being added */
     int64_t num_tokens;
     int64_t num_prefill_tokens;
-    bool blocked; /* a lack of blocks kept requests out of it, or evicted some */
-    int32_t tag;  /* for the scheduler */
     int32_t group;
-    int32_t num_members; /* requests beside the group, in the order of being added */
+    int32_t tag;      /* for the scheduler */
+    int32_t capacity; /* requests */
+    bool blocked;     /* a lack of blocks kept requests out of it, or evicted some */
     int32_t *member;
     int32_t *member_tokens;
     int32_t *member_prefix; /* tokens of each in front of those */
-    int32_t capacity;       /* requests */
 };
 
 struct vidur_decode_group;
@@ -121,6 +121,7 @@ struct vidur_replica {
     bool fixed_blocks;  /* a decoding request's blocks do not grow */
     bool grouping;      /* groups may be formed */
     bool corrected;     /* semantics: SIMULATOR.md section 9 */
+    bool chains_chunks; /* a prompt's may follow others that are in flight */
     bool hands_over;    /* requests leave when their prompt is done */
     bool samples_first; /* and have got their first token by then */
     int32_t index;

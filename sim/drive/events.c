@@ -140,7 +140,7 @@ static int on_replica_schedule(struct loop *loop, const struct vidur_event *even
     if (server->num_ranks > 1)
         return schedule_ranks(loop, event);
     while (server->pipeline.in_flight < server->pipeline.num_slots) {
-        const int32_t slot = vidur_run_form_batch(loop->run, server, false);
+        const int32_t slot = vidur_run_form_batch(loop->run, server);
         if (slot == VIDUR_NO_BATCH) {
             ask_woken(loop);
             break;

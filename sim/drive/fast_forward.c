@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-int64_t vidur_count_repeats(const struct vidur_walk *walk, struct vidur_server *server)
+static inline int64_t count_repeats(const struct vidur_walk *walk,
+                                    struct vidur_server *server)
 {
     const struct vidur_run *run = walk->run;
     const struct vidur_live_batch *batch = server->pipeline.batches;
@@ -23,6 +24,11 @@ int64_t vidur_count_repeats(const struct vidur_walk *walk, struct vidur_server *
     return times;
 }
 
+int64_t vidur_count_repeats(const struct vidur_walk *walk, struct vidur_server *server)
+{
+    return count_repeats(walk, server);
+}
+
 /* Iterations that end before this may be skipped. */
 static double find_bound(const struct vidur_walk *walk)
 {
@@ -31,9 +37,9 @@ static double find_bound(const struct vidur_walk *walk)
      * sent is due is known only then. */
     if (walk->server->replica.queue_head == VIDUR_NO_REQUEST ||
         walk->server->replica.by_priority || (walk->takes_sent && walk->run->watching))
-        bound = fmin(bound, walk->next_arrival_s);
+        bound = vidur_earlier(bound, walk->next_arrival_s);
     if (walk->judges && walk->run->watching)
-        bound = fmin(bound, walk->run->watch.next_due_s);
+        bound = vidur_earlier(bound, walk->run->watch.next_due_s);
     return bound;
 }
 
@@ -58,9 +64,10 @@ struct progress {
 
 /* Advances clock and blocks over one iteration, the next of which is in `phase`; false:
  * it may not be skipped, and nothing has changed. */
-static bool skip_one(struct vidur_replica *replica,
-                     const struct vidur_decode_group *group,
-                     const struct bounds *bounds, double time_s, struct progress *at)
+static inline bool skip_one(struct vidur_replica *replica,
+                            const struct vidur_decode_group *group,
+                            const struct bounds *bounds, double time_s,
+                            struct progress *at)
 {
     const double end_s = replica->now_s + time_s;
     if (!(end_s < bounds->before_s) || end_s > bounds->limit_s)
@@ -83,10 +90,10 @@ static bool skip_one(struct vidur_replica *replica,
 }
 
 /* Iterations that take the same time. */
-static struct skipped skip_equal(struct vidur_walk *walk,
-                                 const struct vidur_live_batch *batch,
-                                 struct vidur_decode_group *group,
-                                 const struct bounds *bounds)
+static inline struct skipped skip_equal(struct vidur_walk *walk,
+                                        const struct vidur_live_batch *batch,
+                                        struct vidur_decode_group *group,
+                                        const struct bounds *bounds)
 {
     struct vidur_replica *replica = &walk->server->replica;
     struct vidur_replica_account *account = replica->account;
@@ -143,8 +150,8 @@ static struct skipped skip_growing(struct vidur_walk *walk,
     return skipped;
 }
 
-void vidur_end_skipping(struct vidur_run *run, struct vidur_server *server,
-                        int64_t times, double next_s)
+static inline void end_skipping(struct vidur_run *run, struct vidur_server *server,
+                                int64_t times, double next_s)
 {
     struct vidur_replica *replica = &server->replica;
     struct vidur_live_batch *batch = server->pipeline.batches;
@@ -164,6 +171,12 @@ void vidur_end_skipping(struct vidur_run *run, struct vidur_server *server,
         server->pool->ops->repeated(server->scheduler, replica, &batch->seen, times);
 }
 
+void vidur_end_skipping(struct vidur_run *run, struct vidur_server *server,
+                        int64_t times, double next_s)
+{
+    end_skipping(run, server, times, next_s);
+}
+
 void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
 {
     struct vidur_run *run = walk->run;
@@ -172,7 +185,7 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
     struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     if (batch->gaps[0].since_s != replica->now_s)
         return; /* it has paused */
-    const struct bounds bounds = {.times = vidur_count_repeats(walk, walk->server) - 1,
+    const struct bounds bounds = {.times = count_repeats(walk, walk->server) - 1,
                                   .before_s = find_bound(walk),
                                   .limit_s = run->limit_s};
     if (bounds.times <= 0)
@@ -181,5 +194,5 @@ void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch)
                                        ? skip_growing(walk, batch, group, &bounds)
                                        : skip_equal(walk, batch, group, &bounds);
     if (skipped.times > 0)
-        vidur_end_skipping(run, walk->server, skipped.times, skipped.next_s);
+        end_skipping(run, walk->server, skipped.times, skipped.next_s);
 }

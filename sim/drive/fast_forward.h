@@ -10,23 +10,25 @@
 
 enum { VIDUR_MAX_LANES = 64 }; /* batches in flight that may be renewed */
 
-/* One replica on its way through a run. */
+/* One replica on its way through a run; in a line of the cache. */
 struct vidur_walk {
     struct vidur_run *run;
     struct vidur_server *server;
     double next_arrival_s; /* at the scheduler */
     double until_s;        /* instants before this may be passed */
+    double ends_at_s;      /* alone or with ranks: when the batch at work ends;
+                              infinity: there is none */
     int64_t num_instants;
-    bool judges;      /* stops the run when an SLO is lost */
-    bool takes_sent;  /* what completions send comes to its replica */
-    double ends_at_s; /* alone or with ranks: when the batch at work ends; infinity:
-                         there is none */
-    bool alone;       /* the replica has one stage and works on one batch at a time */
-    bool can_skip;    /* alone or with ranks, and the scheduler can say how often a
-                         batch repeats, so that vidur_fast_forward may be used */
-    bool can_renew;   /* not alone, the scheduler can say so and keeps no count of its
-                         own, and a step's time stays: vidur_renew and vidur_cruise may
-                         be used */
+    bool judges;     /* stops the run when an SLO is lost */
+    bool sends;      /* completions send requests */
+    bool takes_sent; /* and these come to its replica */
+    bool hands_over; /* it is one of a fleet whose pools hand requests over */
+    bool alone;      /* the replica has one stage and works on one batch at a time */
+    bool can_skip;   /* alone or with ranks, and the scheduler can say how often a
+                        batch repeats, so that vidur_fast_forward may be used */
+    bool can_renew;  /* not alone, the scheduler can say so and keeps no count of its
+                        own, and a step's time stays: vidur_renew and vidur_cruise may
+                        be used */
 };
 
 /*

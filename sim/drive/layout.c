@@ -182,6 +182,7 @@ static void init_rank(struct vidur_run *run, struct vidur_arena *arena,
         .corrected = deployment->semantics == VIDUR_SEMANTICS_CORRECTED ||
                      pool->ops->shares_prefixes,
         .lists_completed = run->sending.is_active,
+        .chains_chunks = pool->ops->chains_chunks && layout->sizes.batches_at_once > 1,
         .hands_over = pool->role == VIDUR_POOL_PREFILL,
         .samples_first = run->fleet->first_token == VIDUR_FIRST_TOKEN_PREFILL,
         .by_priority =

@@ -166,12 +166,10 @@ static void skip_steps(struct vidur_walk *walk)
 void vidur_lockstep_end(struct vidur_walk *walk)
 {
     for (int32_t r = 0; r < walk->server->num_ranks; r++) {
-        struct vidur_live_batch *batch = vidur_rank_batch_at_work(walk->server, r, 0);
         struct vidur_server *rank = rank_of(walk, r);
-        if (!batch)
+        if (!vidur_rank_batch_at_work(walk->server, r, 0))
             continue;
-        vidur_batch_leave_stage(batch, &rank->replica, 0, VIDUR_STAGE_LAST);
-        vidur_run_end_batch(walk->run, rank, 0);
+        vidur_run_end_alone(walk->run, rank);
     }
     walk->ends_at_s = INFINITY;
 }

@@ -18,31 +18,41 @@ static void mark_renewable(struct vidur_server *server, struct vidur_live_batch 
     batch->step_left = batch->step.repeats;
 }
 
+/* `alone`, here and below: the only stage works on one batch at a time, known where the
+ * code is compiled. */
+
 /* The batch that the scheduler wants to run next, in the slot that is free next; NULL:
  * none. */
-static struct vidur_live_batch *choose_batch(struct vidur_server *server)
+static inline struct vidur_live_batch *choose_batch(struct vidur_server *server,
+                                                    bool alone)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;
-    struct vidur_live_batch *batch =
-        &pipeline->batches[pipeline->free_slots[pipeline->num_free - 1]];
+    const int32_t slot = alone ? 0 : pipeline->free_slots[pipeline->num_free - 1];
+    struct vidur_live_batch *batch = &pipeline->batches[slot];
     vidur_batch_clear(batch);
     server->pool->ops->next_batch(server->scheduler, &server->replica, &batch->seen);
     return batch->seen.count > 0 ? batch : NULL;
 }
 
-/* Its time is known: it goes into flight. */
-static int32_t admit_batch(struct vidur_run *run, struct vidur_server *server,
-                           struct vidur_live_batch *batch, bool starts)
+/* Its time is known: it goes into flight, and starts where `starts`. */
+static inline int32_t admit_batch(struct vidur_run *run, struct vidur_server *server,
+                                  struct vidur_live_batch *batch, bool starts,
+                                  bool alone)
 {
     const struct vidur_pool_model *pool = server->pool;
     struct vidur_pipeline *pipeline = &server->pipeline;
-    if (!vidur_pipeline_can_time(pipeline, batch)) {
+    if (alone ? !vidur_can_time(batch->step.stage_s[VIDUR_STAGE_LAST])
+              : !vidur_pipeline_can_time(pipeline, batch)) {
         pool->step_ops->fail(pool->step_model, batch, run->err);
         return VIDUR_BATCH_FAILED;
     }
-    if (pipeline->in_flight == 0)
+    if (alone || pipeline->in_flight == 0)
         vidur_account_active(server->replica.account, server->replica.now_s);
-    const int32_t slot = vidur_pipeline_admit(pipeline);
+    int32_t slot = 0;
+    if (alone)
+        vidur_pipeline_admit_alone(pipeline);
+    else
+        slot = vidur_pipeline_admit(pipeline);
     batch->seen.id = run->next_batch_id++;
     mark_renewable(server, batch);
     if (starts)
@@ -52,18 +62,29 @@ static int32_t admit_batch(struct vidur_run *run, struct vidur_server *server,
     return slot;
 }
 
-int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
-                             bool starts)
+static inline int32_t form_batch(struct vidur_run *run, struct vidur_server *server,
+                                 bool alone)
 {
-    struct vidur_live_batch *batch = choose_batch(server);
+    const struct vidur_pool_model *pool = server->pool;
+    struct vidur_live_batch *batch = choose_batch(server, alone);
     if (!batch) {
         /* What its plans had reserved is free now. */
         if (server->pipeline.in_flight == 0 && server->to_load_head != VIDUR_NO_REQUEST)
             vidur_transfers_start(run, server);
         return VIDUR_NO_BATCH;
     }
-    server->pool->step_ops->time(server->pool->step_model, &server->replica, batch);
-    return admit_batch(run, server, batch, starts);
+    pool->step_ops->time(pool->step_model, &server->replica, batch);
+    return admit_batch(run, server, batch, alone, alone);
+}
+
+int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server)
+{
+    return form_batch(run, server, false);
+}
+
+int32_t vidur_run_start_alone(struct vidur_run *run, struct vidur_server *server)
+{
+    return form_batch(run, server, true);
 }
 
 int vidur_run_form_ranks(struct vidur_run *run, struct vidur_server *server,
@@ -74,15 +95,16 @@ int vidur_run_form_ranks(struct vidur_run *run, struct vidur_server *server,
     bool any = false;
     for (int32_t r = 0; r < server->num_ranks; r++) {
         struct vidur_server *rank = vidur_server_rank(server, r);
-        ranks[r] = (struct vidur_rank_batch){&rank->replica, choose_batch(rank)};
+        ranks[r] = (struct vidur_rank_batch){&rank->replica, choose_batch(rank, false)};
         any |= ranks[r].batch != NULL;
     }
     if (!any)
         return 0;
     pool->step_ops->time_ranks(pool->step_model, ranks, server->num_ranks);
     for (int32_t r = 0; r < server->num_ranks; r++)
-        if (ranks[r].batch && admit_batch(run, vidur_server_rank(server, r),
-                                          ranks[r].batch, starts) == VIDUR_BATCH_FAILED)
+        if (ranks[r].batch &&
+            admit_batch(run, vidur_server_rank(server, r), ranks[r].batch, starts,
+                        false) == VIDUR_BATCH_FAILED)
             return -1;
     return 1;
 }
@@ -105,20 +127,35 @@ static double latency_s(const struct vidur_server *server,
                : server->replica.now_s - batch->scheduled_at_s;
 }
 
-void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
-                         int32_t slot)
+/* All but the slot. */
+static inline void end_batch(struct vidur_run *run, struct vidur_server *server,
+                             struct vidur_live_batch *batch, double ended_after_s)
 {
     struct vidur_replica *replica = &server->replica;
-    struct vidur_live_batch *batch = &server->pipeline.batches[slot];
-    vidur_batch_finish(batch, replica, latency_s(server, batch));
+    vidur_batch_finish(batch, replica, ended_after_s);
     if (run->sending.is_active)
         vidur_sending_completed(&run->sending, replica);
     if (server->pool->ops->batch_end)
         server->pool->ops->batch_end(server->scheduler, replica, &batch->seen);
     else
-        vidur_batch_requeue(replica, &batch->seen);
-    vidur_pipeline_retire(&server->pipeline, slot);
+        vidur_requeue(replica, &batch->seen);
     vidur_account_idle(replica->account, replica->now_s);
+}
+
+void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
+                         int32_t slot)
+{
+    struct vidur_live_batch *batch = &server->pipeline.batches[slot];
+    end_batch(run, server, batch, latency_s(server, batch));
+    vidur_pipeline_retire(&server->pipeline, slot);
+}
+
+void vidur_run_end_alone(struct vidur_run *run, struct vidur_server *server)
+{
+    struct vidur_live_batch *batch = server->pipeline.batches;
+    vidur_batch_leave_stage(batch, &server->replica, 0, VIDUR_STAGE_LAST);
+    end_batch(run, server, batch, batch->step.stage_s[VIDUR_STAGE_LAST]);
+    vidur_pipeline_retire_alone(&server->pipeline);
 }
 
 int vidur_run_poll(struct vidur_run *run, double now_s)
@@ -190,7 +227,8 @@ void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server)
     const int32_t request = front->head;
     front->head = run->requests.next[request];
     server->replica.num_coming--;
-    vidur_queue_push_back(&emptiest_rank(server)->replica, request);
+    struct vidur_server *rank = server->num_ranks > 1 ? emptiest_rank(server) : server;
+    vidur_queue_push_back(&rank->replica, request);
     run->num_arrived++;
 }
 

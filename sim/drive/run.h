@@ -23,6 +23,12 @@
  * section 4.4 states; stepper.c walks each replica by itself and skips repetitions.
  */
 
+/* Of two times, none of which is NaN: quicker than fmin. */
+static inline double vidur_earlier(double a_s, double b_s)
+{
+    return a_s < b_s ? a_s : b_s;
+}
+
 /* A replica's front end: requests that the router has given to the replica and that its
  * scheduler has not seen yet, linked by `next` of the table of requests. */
 struct vidur_front_end {
@@ -128,11 +134,13 @@ static inline int64_t vidur_arrival_id(const struct vidur_arrivals *arrivals,
     return arrivals->ids ? arrivals->ids[index] : index;
 }
 
-/* Forms the server's next batch at replica.now_s, and starts it then where `starts`:
- * its only stage is free. Returns its slot, VIDUR_NO_BATCH where none can be formed, or
- * VIDUR_BATCH_FAILED with run->err. */
-int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server,
-                             bool starts);
+/* Forms the server's next batch at replica.now_s. Returns its slot, VIDUR_NO_BATCH
+ * where none can be formed, or VIDUR_BATCH_FAILED with run->err. */
+int32_t vidur_run_form_batch(struct vidur_run *run, struct vidur_server *server);
+
+/* The same where one stage works on one batch at a time and is free, so that the batch
+ * starts at once; its slot is 0. */
+int32_t vidur_run_start_alone(struct vidur_run *run, struct vidur_server *server);
 
 /* The same with all ranks of a server, none of which has a batch in flight: 1 where
  * some have one now, 0 where none has, -1: an error. */
@@ -153,6 +161,9 @@ vidur_rank_batch_at_work(struct vidur_server *server, int32_t rank, int32_t slot
  * loaded now, is the driver's: vidur_transfers_depart, vidur_transfers_start. */
 void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
                          int32_t slot);
+
+/* The same where the only stage works on one batch at a time, which leaves it now. */
+void vidur_run_end_alone(struct vidur_run *run, struct vidur_server *server);
 
 /* The request, which has arrived, or whose arrival is known, is given to the server:
  * settles when the scheduler sees it. Requests come in the order of their arrival. */

@@ -19,13 +19,13 @@ static const double drain_slice_s = 10;
 /* Something wakes a replica like an arrival where it comes from another pool, or frees
  * blocks. What is sent to the only replica arrives there, known only up to the next
  * completion. */
-static void look_ahead(struct vidur_walk *walk)
+static inline void look_ahead(struct vidur_walk *walk)
 {
-    walk->next_arrival_s =
-        fmin(vidur_run_next_seen_s(walk->run, walk->server), walk->server->woken_at_s);
+    walk->next_arrival_s = vidur_earlier(vidur_run_next_seen_s(walk->run, walk->server),
+                                         walk->server->woken_at_s);
     if (walk->takes_sent)
-        walk->next_arrival_s =
-            fmin(walk->next_arrival_s, vidur_sending_next_s(&walk->run->sending));
+        walk->next_arrival_s = vidur_earlier(walk->next_arrival_s,
+                                             vidur_sending_next_s(&walk->run->sending));
 }
 
 /* What was sent and has arrived before `before_s`, or at `until_s`. */
@@ -43,7 +43,7 @@ static bool take_arrivals(struct vidur_walk *walk, double now_s)
     bool just_now = false;
     for (;;) {
         const double seen_s = vidur_run_next_seen_s(walk->run, walk->server);
-        const double next_s = fmin(seen_s, walk->server->woken_at_s);
+        const double next_s = vidur_earlier(seen_s, walk->server->woken_at_s);
         if (!(next_s <= now_s))
             break;
         just_now = next_s == now_s;
@@ -61,7 +61,7 @@ static int form_batches(struct vidur_walk *walk)
 {
     struct vidur_pipeline *pipeline = &walk->server->pipeline;
     while (pipeline->in_flight < pipeline->num_slots) {
-        const int32_t slot = vidur_run_form_batch(walk->run, walk->server, false);
+        const int32_t slot = vidur_run_form_batch(walk->run, walk->server);
         if (slot == VIDUR_NO_BATCH)
             return 0;
         if (slot == VIDUR_BATCH_FAILED)
@@ -71,40 +71,20 @@ static int form_batches(struct vidur_walk *walk)
     return 0;
 }
 
-static void catch_up(struct vidur_run *run, double until_s);
-static void look_ahead_all(struct vidur_run *run);
-
-/* After a batch's end in a fleet whose pools hand requests over: those that depart with
- * it go on, and those that wait to be loaded may be. Either may wake other replicas. */
-static void hand_over(struct vidur_walk *walk, double now_s)
-{
-    struct vidur_run *run = walk->run;
-    struct vidur_server *server = walk->server;
-    if (server->replica.departed_head != VIDUR_NO_REQUEST) {
-        catch_up(run, now_s);
-        vidur_transfers_depart(run, server);
-        look_ahead_all(run);
-    }
-    if (server->to_load_head != VIDUR_NO_REQUEST &&
-        vidur_transfers_start(run, server)) {
-        walk->until_s = now_s;
-        look_ahead_all(run);
-    }
-}
+/* After a batch's end in a fleet whose pools hand requests over; stands among those. */
+static void hand_over(struct vidur_walk *walk, double now_s);
 
 /* After a batch's end, which may have sent requests: one replica gets them all, among
  * several the router chooses when everything has happened at their arrival. */
-static void pass_on(struct vidur_walk *walk, double now_s)
+static inline void pass_on(struct vidur_walk *walk, double now_s)
 {
-    struct vidur_run *run = walk->run;
-    if (run->onward.num_servers > 0)
+    if (walk->hands_over)
         hand_over(walk, now_s);
-    if (!run->sending.is_active)
-        return;
     if (walk->takes_sent)
         look_ahead(walk);
-    else
-        walk->until_s = fmin(walk->until_s, vidur_sending_next_s(&run->sending));
+    else if (walk->sends)
+        walk->until_s =
+            vidur_earlier(walk->until_s, vidur_sending_next_s(&walk->run->sending));
 }
 
 static void end_first(struct vidur_walk *walk, double now_s)
@@ -145,21 +125,23 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     struct vidur_live_batch *batch = server->pipeline.batches;
     const bool ended = walk->ends_at_s == now_s;
     if (ended) {
-        vidur_batch_leave_stage(batch, &server->replica, 0, VIDUR_STAGE_LAST);
         walk->ends_at_s = INFINITY;
-        vidur_run_end_batch(walk->run, server, 0);
+        vidur_run_end_alone(walk->run, server);
         pass_on(walk, now_s);
     }
     const bool lost = ends_run(walk, ended, now_s);
-    for (int asked = arrived + ended; asked > 0 && server->pipeline.in_flight == 0;
-         asked--)
-        if (vidur_run_form_batch(walk->run, server, true) == VIDUR_BATCH_FAILED)
-            return -1;
-    if (server->pipeline.in_flight > 0 && walk->ends_at_s == INFINITY) {
-        if (batch->formed_at_change >= 0 && walk->can_skip && !walk->run->stopped_early)
-            vidur_fast_forward(walk, batch);
-        walk->ends_at_s = server->replica.now_s + batch->step.stage_s[VIDUR_STAGE_LAST];
-    }
+    if (walk->ends_at_s < INFINITY)
+        return lost;
+    int32_t slot = VIDUR_NO_BATCH;
+    for (int asked = arrived + ended; asked > 0 && slot == VIDUR_NO_BATCH; asked--)
+        slot = vidur_run_start_alone(walk->run, server);
+    if (slot == VIDUR_NO_BATCH)
+        return lost;
+    if (slot == VIDUR_BATCH_FAILED)
+        return -1;
+    if (batch->formed_at_change >= 0 && walk->can_skip && !walk->run->stopped_early)
+        vidur_fast_forward(walk, batch);
+    walk->ends_at_s = server->replica.now_s + batch->step.stage_s[VIDUR_STAGE_LAST];
     return lost;
 }
 
@@ -177,39 +159,54 @@ static int do_instant_of_ranks(struct vidur_walk *walk, double now_s, bool arriv
     return lost;
 }
 
+static int do_instant_of_many(struct vidur_walk *walk, double now_s, bool arrived)
+{
+    return walk->server->num_ranks > 1 ? do_instant_of_ranks(walk, now_s, arrived)
+                                       : do_instant_in_pipeline(walk, now_s, arrived);
+}
+
+/* When the next batch ends, or that of all ranks; infinity: there is none. */
+static inline double next_end_s(const struct vidur_walk *walk, bool alone)
+{
+    return alone || walk->server->num_ranks > 1
+               ? walk->ends_at_s
+               : vidur_flight_next_end_s(&walk->server->pipeline);
+}
+
 /* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. `alone`,
  * here and below, is walk->alone, known where the code is compiled. */
 static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
-    const bool has_ranks = !alone && server->num_ranks > 1;
-    const double ends_s = alone || has_ranks
-                              ? walk->ends_at_s
-                              : vidur_flight_next_end_s(&server->pipeline);
-    if (has_ranks)
+    if (!alone && server->num_ranks > 1)
         vidur_lockstep_set_now(walk, now_s);
     if (walk->takes_sent) /* behind all else that happens now */
-        take_sent(walk, now_s, ends_s > now_s ? now_s : -1);
+        take_sent(walk, now_s, next_end_s(walk, alone) > now_s ? now_s : -1);
     const bool arrived = walk->next_arrival_s <= now_s && take_arrivals(walk, now_s);
     const int status = alone ? do_instant_alone(walk, now_s, arrived)
-                       : server->num_ranks > 1
-                           ? do_instant_of_ranks(walk, now_s, arrived)
-                           : do_instant_in_pipeline(walk, now_s, arrived);
+                             : do_instant_of_many(walk, now_s, arrived);
     if (status || ++walk->num_instants % POLL_INSTANTS)
         return status;
     return vidur_run_poll(walk->run, server->replica.now_s);
 }
 
-/* When something happens next; infinity: never. */
+/* The same where it is not known. */
+static int do_any_instant(struct vidur_walk *walk, double now_s)
+{
+    return walk->alone ? do_instant(walk, now_s, true) : do_instant(walk, now_s, false);
+}
+
+/* When something happens next; infinity: never. Arrivals wait while no batch can be
+ * formed. */
 static inline double next_instant_s(const struct vidur_walk *walk, bool alone)
 {
     const struct vidur_pipeline *pipeline = &walk->server->pipeline;
-    if (!alone && walk->server->num_ranks > 1)
+    if (alone || walk->server->num_ranks > 1)
         return walk->ends_at_s < INFINITY ? walk->ends_at_s : walk->next_arrival_s;
-    const double ends_s = alone ? walk->ends_at_s : vidur_flight_next_end_s(pipeline);
+    const double ends_s = vidur_flight_next_end_s(pipeline);
     return pipeline->in_flight < pipeline->num_slots
-               ? fmin(ends_s, walk->next_arrival_s)
+               ? vidur_earlier(ends_s, walk->next_arrival_s)
                : ends_s;
 }
 
@@ -262,7 +259,9 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
     struct vidur_walk walk = {
         .run = run,
         .server = server,
+        .sends = run->sending.is_active,
         .takes_sent = judges && run->sending.is_active,
+        .hands_over = run->onward.num_servers > 0,
         .judges = judges,
         .alone = single && server->num_ranks == 1,
         .ends_at_s = INFINITY,
@@ -353,7 +352,7 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
         if (walk_all(walks, run->num_servers, now_s))
             return -1;
         if (run->time_limited || vidur_run_lost(run, now_s)) {
-            take_all(walks, run->num_servers, fmin(now_s, run->limit_s));
+            take_all(walks, run->num_servers, vidur_earlier(now_s, run->limit_s));
             return 0;
         }
         i = route_together(run, i, now_s);
@@ -381,8 +380,8 @@ static double before_sent_s(const struct vidur_run *run, double first_s,
     if (!run->sending.is_active)
         return first_s;
     const double sent_s = vidur_sending_next_s(&run->sending);
-    *others_s = fmin(*others_s, fmax(sent_s, first_s));
-    return fmin(first_s, sent_s);
+    *others_s = vidur_earlier(*others_s, fmax(sent_s, first_s));
+    return vidur_earlier(first_s, sent_s);
 }
 
 /* The first instant of all replicas, or the next arrival. Whoever has it alone may pass
@@ -393,8 +392,8 @@ static double first_instant_s(const struct vidur_run *run, double *others_s)
     *others_s = INFINITY;
     for (int32_t s = 0; s < run->num_servers; s++) {
         const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
-        *others_s = fmin(*others_s, fmax(next_s, first_s));
-        first_s = fmin(first_s, next_s);
+        *others_s = vidur_earlier(*others_s, fmax(next_s, first_s));
+        first_s = vidur_earlier(first_s, next_s);
     }
     return before_sent_s(run, first_s, others_s);
 }
@@ -413,7 +412,7 @@ static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
             if (next_instant_s(&walks[s], walks[s].alone) != now_s)
                 continue;
             walks[s].until_s = others_s;
-            if (do_instant(&walks[s], now_s, walks[s].alone) < 0)
+            if (do_any_instant(&walks[s], now_s) < 0)
                 return -1;
         }
         route_sent(run, now_s);
@@ -453,6 +452,24 @@ static void look_ahead_all(struct vidur_run *run)
         look_ahead(&run->walks[s]);
 }
 
+/* Those that depart with the batch go on, and those that wait to be loaded may be.
+ * Either may wake other replicas. */
+static void hand_over(struct vidur_walk *walk, double now_s)
+{
+    struct vidur_run *run = walk->run;
+    struct vidur_server *server = walk->server;
+    if (server->replica.departed_head != VIDUR_NO_REQUEST) {
+        catch_up(run, now_s);
+        vidur_transfers_depart(run, server);
+        look_ahead_all(run);
+    }
+    if (server->to_load_head != VIDUR_NO_REQUEST &&
+        vidur_transfers_start(run, server)) {
+        walk->until_s = now_s;
+        look_ahead_all(run);
+    }
+}
+
 /* As first_instant_s, of those that go along, arrivals and ends of transfers. */
 static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
                                double *others_s)
@@ -463,13 +480,13 @@ static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
                          : INFINITY;
     const double ends_s = vidur_transfers_next_s(&run->transfers);
     *others_s = fmax(first_s, ends_s);
-    first_s = fmin(first_s, ends_s);
+    first_s = vidur_earlier(first_s, ends_s);
     for (int32_t s = 0; s < run->num_servers; s++) {
         if (!goes_along(run, s))
             continue;
         const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
-        *others_s = fmin(*others_s, fmax(next_s, first_s));
-        first_s = fmin(first_s, next_s);
+        *others_s = vidur_earlier(*others_s, fmax(next_s, first_s));
+        first_s = vidur_earlier(first_s, next_s);
     }
     return before_sent_s(run, first_s, others_s);
 }
@@ -487,7 +504,7 @@ static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s
         if (!goes_along(run, s) || next_instant_s(walk, walk->alone) != now_s)
             continue;
         walk->until_s = others_s;
-        if (do_instant(walk, now_s, walk->alone) < 0)
+        if (do_any_instant(walk, now_s) < 0)
             return -1;
         look_ahead_all(run);
     }

@@ -214,12 +214,12 @@ static inline void account_for(struct vidur_live_batch *batch,
                                struct vidur_replica *replica)
 {
     batch->scheduled_at_s = replica->now_s;
+    vidur_account_peaks(replica, batch);
+    vidur_account_batches(replica->account, batch, 0, 1);
     if (batch->seen.group >= 0)
         batch->gaps[batch->num_gaps++] =
             (struct vidur_batch_gap){replica->groups[batch->seen.group].last_done_s,
                                      replica->groups[batch->seen.group].count};
-    vidur_account_peaks(replica, batch);
-    vidur_account_batches(replica->account, batch, 0, 1);
 }
 
 static inline void schedule_member(struct vidur_live_batch *batch,
@@ -271,6 +271,8 @@ static void group_decodes(struct vidur_live_batch *batch, struct vidur_replica *
 static inline void begin_group(const struct vidur_live_batch *batch,
                                struct vidur_replica *replica, double start_s)
 {
+    if (batch->seen.group < 0)
+        return;
     struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     vidur_account_wait(&group->ticks.preempted, group->last_done_s, start_s);
 }
@@ -278,11 +280,13 @@ static inline void begin_group(const struct vidur_live_batch *batch,
 /* Whether this chunk was formed while the one before it was in flight: that one has not
  * ended yet, or ended later than this one was formed. */
 static inline bool is_chained(const struct vidur_live_batch *batch,
-                              const struct vidur_request_table *table, int32_t index)
+                              const struct vidur_replica *replica, int32_t index)
 {
+    const struct vidur_request_table *table = replica->requests;
     const int32_t request = batch->seen.member[index];
-    return batch->seen.member_prefix[index] != table->processed_tokens[request] ||
-           table->last_done_s[request] > batch->scheduled_at_s;
+    return replica->chains_chunks &&
+           (batch->seen.member_prefix[index] != table->processed_tokens[request] ||
+            table->last_done_s[request] > batch->scheduled_at_s);
 }
 
 static inline void begin_member(struct vidur_request_table *table, int32_t request,
@@ -296,10 +300,9 @@ static inline void begin_member(struct vidur_request_table *table, int32_t reque
 void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *replica,
                        double start_s)
 {
-    if (batch->seen.group >= 0)
-        begin_group(batch, replica, start_s);
+    begin_group(batch, replica, start_s);
     for (int32_t i = 0; i < batch->seen.num_members; i++)
-        if (!is_chained(batch, replica->requests, i))
+        if (!is_chained(batch, replica, i))
             begin_member(replica->requests, batch->seen.member[i], start_s);
     group_decodes(batch, replica);
 }
@@ -307,8 +310,7 @@ void vidur_batch_begin(struct vidur_live_batch *batch, struct vidur_replica *rep
 void vidur_batch_start(struct vidur_live_batch *batch, struct vidur_replica *replica)
 {
     account_for(batch, replica);
-    if (batch->seen.group >= 0)
-        begin_group(batch, replica, replica->now_s);
+    begin_group(batch, replica, replica->now_s);
     for (int32_t i = 0; i < batch->seen.num_members; i++) {
         schedule_member(batch, replica, batch->seen.member[i]);
         begin_member(replica->requests, batch->seen.member[i], replica->now_s);
@@ -380,7 +382,7 @@ static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *
     struct vidur_request_table *table = replica->requests;
     const int32_t request = batch->seen.member[index];
     const int32_t tokens = batch->seen.member_tokens[index];
-    const bool chained = is_chained(batch, table, index);
+    const bool chained = is_chained(batch, replica, index);
     const int32_t prefill = table->prefill_tokens[request];
     int32_t n = table->processed_tokens[request] + tokens;
 
@@ -444,20 +446,14 @@ void vidur_batch_abandon(struct vidur_live_batch *batch, struct vidur_replica *r
     if (batch->seen.group >= 0)
         add_to_group(batch, &replica->groups[batch->seen.group]);
     for (int32_t i = 0; i < batch->seen.num_members; i++)
-        if (!is_chained(batch, replica->requests, i))
+        if (!is_chained(batch, replica, i))
             vidur_request_add_ticks(replica->requests, batch->seen.member[i],
                                     &batch->ticks);
 }
 
 void vidur_batch_requeue(struct vidur_replica *replica, struct vidur_batch *batch)
 {
-    vidur_running_reserve_back(replica, batch->num_members + 1);
-    int32_t *end = replica->running + replica->running_end;
-    if (batch->group >= 0)
-        *end++ = ~batch->group;
-    for (int32_t i = 0; i < batch->num_members; i++)
-        *end++ = batch->member[i];
-    replica->running_end = (int32_t)(end - replica->running);
+    vidur_requeue(replica, batch);
 }
 
 void vidur_batch_requeue_decodes(struct vidur_replica *replica,

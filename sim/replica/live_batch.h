@@ -44,23 +44,23 @@ struct vidur_live_batch {
     double scheduled_at_s;
     double stage_at_s; /* when it entered its stage's work, or left the one before */
     double last_stage_at_s; /* in a pipeline: when it entered its last stage's work */
+    int32_t num_front;      /* members that come before the group's requests */
+    int32_t num_gaps;
+    int32_t renewals; /* since it was formed, not counted yet: its sums are older */
     /* what its requests add up to; n is taken before this batch */
     int32_t num_sampled;              /* requests that get an output token from it */
     int64_t decode_context_tokens;    /* sum of n over decodes */
     int64_t prefill_context_tokens;   /* sum of n, each rounded up to the granularity */
     int64_t prefill_chunk_squares;    /* sum of chunk^2 */
     int64_t attention_tokens_squared; /* sum of t * (t + n) over all */
-    int32_t num_front; /* members that come before the group's requests */
-    int32_t num_gaps;
+    struct vidur_shared_ticks ticks;  /* over its stages so far, and between them */
     struct vidur_batch_gap *gaps;
     struct vidur_step_time step;
-    struct vidur_shared_ticks ticks; /* over its stages so far, and between them */
     int64_t blocks_at_start;
     int64_t waiting_at_start;
     /* whether it may be formed again without asking the scheduler */
     int64_t formed_at_change; /* -1: no */
     int32_t step_left;        /* iterations of equal time, this one included */
-    int32_t renewals; /* since, and not counted yet; the sums are older by them */
 };
 
 /* Every batch that a scheduler is given is one of these. */

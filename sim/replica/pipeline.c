@@ -46,11 +46,9 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
 bool vidur_pipeline_can_time(const struct vidur_pipeline *pipeline,
                              const struct vidur_live_batch *batch)
 {
-    for (int32_t i = 0; i < pipeline->num_stages; i++) {
-        const double time_s = vidur_stage_s(pipeline, batch, i);
-        if (!(time_s > 0 && time_s < 0x1p16))
+    for (int32_t i = 0; i < pipeline->num_stages; i++)
+        if (!vidur_can_time(vidur_stage_s(pipeline, batch, i)))
             return false;
-    }
     return true;
 }
 

@@ -53,7 +53,12 @@ static inline double vidur_stage_s(const struct vidur_pipeline *pipeline,
     return batch->step.stage_s[pipeline->kinds[stage]];
 }
 
-/* Whether all stages have times that are positive and within what can be summed. */
+/* Whether a stage's time is positive and within what can be summed; of all stages. */
+static inline bool vidur_can_time(double time_s)
+{
+    return time_s > 0 && time_s < 0x1p16;
+}
+
 bool vidur_pipeline_can_time(const struct vidur_pipeline *pipeline,
                              const struct vidur_live_batch *batch);
 
@@ -68,6 +73,19 @@ static inline void vidur_pipeline_retire(struct vidur_pipeline *pipeline, int32_
 {
     pipeline->in_flight--;
     pipeline->free_slots[pipeline->num_free++] = slot;
+}
+
+/* The same where there is one slot. */
+static inline void vidur_pipeline_admit_alone(struct vidur_pipeline *pipeline)
+{
+    pipeline->in_flight = 1;
+    pipeline->num_free = 0;
+}
+
+static inline void vidur_pipeline_retire_alone(struct vidur_pipeline *pipeline)
+{
+    pipeline->in_flight = 0;
+    pipeline->num_free = 1;
 }
 
 /* One stage that works on one batch at a time. */

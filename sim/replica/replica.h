@@ -87,13 +87,13 @@ void vidur_replica_init(struct vidur_replica *replica, struct vidur_arena *arena
 /* Moves the running items so that `front` fit before them; 0: many behind them. */
 void vidur_running_move(struct vidur_replica *replica, int32_t front);
 
-/* Makes sure that `count` items fit behind the running ones. */
 /* By priority: which classes come first, from their priorities; and a request into the
  * queue, where it belongs. The queue's length is the caller's to count. */
 void vidur_replica_rank(struct vidur_replica *replica,
                         const struct vidur_workload *workload);
 void vidur_queue_insert(struct vidur_replica *replica, int32_t request);
 
+/* Makes sure that `count` items fit behind the running ones. */
 static inline void vidur_running_reserve_back(struct vidur_replica *replica,
                                               int32_t count)
 {
@@ -161,17 +161,16 @@ void vidur_batch_init(struct vidur_live_batch *batch, struct vidur_arena *arena,
 /* Empties it; the rest is set when the batch is scheduled. */
 static inline void vidur_batch_clear(struct vidur_live_batch *batch)
 {
-    batch->seen.count = batch->seen.num_decodes = batch->seen.num_prefills =
-        batch->num_sampled = 0;
+    batch->seen.count = batch->seen.num_decodes = 0;
+    batch->seen.num_prefills = batch->seen.num_members = 0;
     batch->seen.num_tokens = batch->seen.num_prefill_tokens = 0;
+    batch->seen.group = VIDUR_NO_GROUP;
+    batch->seen.tag = 0;
+    batch->seen.blocked = false;
+    batch->num_front = batch->num_gaps = batch->renewals = batch->num_sampled = 0;
     batch->decode_context_tokens = batch->prefill_context_tokens = 0;
     batch->prefill_chunk_squares = batch->attention_tokens_squared = 0;
-    batch->seen.blocked = false;
-    batch->seen.tag = 0;
-    batch->seen.group = VIDUR_NO_GROUP;
-    batch->seen.num_members = batch->num_front = batch->num_gaps = 0;
     batch->ticks = (struct vidur_shared_ticks){0};
-    batch->renewals = 0;
 }
 /* The batch was formed now. */
 void vidur_batch_scheduled(struct vidur_live_batch *batch,
@@ -203,6 +202,18 @@ static inline void vidur_batch_leave_stage(struct vidur_live_batch *batch,
  * members no more. The scheduler's batch_end comes next. */
 void vidur_batch_finish(struct vidur_live_batch *batch, struct vidur_replica *replica,
                         double latency_s);
+/* The group and the members that go on come to the end of the running list. */
+static inline void vidur_requeue(struct vidur_replica *replica,
+                                 const struct vidur_batch *batch)
+{
+    vidur_running_reserve_back(replica, batch->num_members + 1);
+    int32_t *end = replica->running + replica->running_end;
+    if (batch->group >= 0)
+        *end++ = ~batch->group;
+    for (int32_t i = 0; i < batch->num_members; i++)
+        *end++ = batch->member[i];
+    replica->running_end = (int32_t)(end - replica->running);
+}
 /* The run ends with the batch in flight: what its stages did so far counts. */
 void vidur_batch_abandon(struct vidur_live_batch *batch, struct vidur_replica *replica);
 

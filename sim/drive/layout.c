@@ -40,7 +40,9 @@ static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model 
     return (struct vidur_block_store_sizes){.num_blocks = (int32_t)blocks,
                                             .num_slots = (int32_t)holders,
                                             .block_size = knobs->block_size,
-                                            .max_tokens = pool->max_tokens};
+                                            .max_tokens = pool->max_tokens,
+                                            .keeps_prefixes =
+                                                workload->sessions.count > 0};
 }
 
 static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
@@ -58,6 +60,7 @@ static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
         .block_size = pool->deployment->scheduler.block_size,
         .grouping = pool->ops->groups_decodes && !layout->by_events};
     to->store = store_sizes(pool, workload);
+    to->sizes.names_blocks = to->store.num_slots > 0;
     layout->caches |= to->store.num_slots > 0;
     to->scheduler_bytes =
         pool->ops->state_bytes ? pool->ops->state_bytes(&pool->env) : 0;
@@ -102,6 +105,7 @@ void vidur_layout_plan(struct vidur_layout *layout, struct vidur_pool_model *poo
     const struct vidur_router_ops *router =
         vidur_router_find(pools[0].deployment->router);
     layout->sends = workload->concurrency > 0 || workload->sessions.count > 0;
+    layout->moves_arrivals = layout->sends || workload->stages.count > 1;
     if (layout->sends)
         layout->sending_bytes = vidur_sending_bytes(workload);
     const bool apart =
@@ -152,9 +156,10 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->batch_capacity, sizeof(int64_t)) +
-           3 * vidur_arena_bytes(requests, sizeof(double)) +
-           2 * vidur_arena_bytes(requests + servers + 1, sizeof(int32_t)) +
-           layout->sending_bytes +
+           (layout->moves_arrivals ? 3 : 2) *
+               vidur_arena_bytes(requests, sizeof(double)) +
+           vidur_arena_bytes(layout->by_server ? requests : 0, sizeof(int32_t)) +
+           vidur_arena_bytes(servers + 1, sizeof(int32_t)) + layout->sending_bytes +
            vidur_arena_bytes(layout->caches ? requests : 0, sizeof(int32_t)) +
            2 * vidur_arena_bytes((size_t)layout->num_sessions, sizeof(int32_t)) +
            vidur_arena_bytes(3 * (size_t)layout->num_sessions, sizeof(double)) + 4096;

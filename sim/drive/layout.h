@@ -28,9 +28,10 @@ struct vidur_layout {
     bool has_front_end;     /* of some pool that requests arrive at */
     bool cpu_overhead;
     bool by_events;
-    bool by_server; /* each server alone: lists of requests are needed */
-    bool sends;     /* completions send requests */
-    bool caches;    /* some pool has a prefix cache */
+    bool by_server;      /* each server alone: lists of requests are needed */
+    bool sends;          /* completions send requests */
+    bool moves_arrivals; /* they, or stages of load, decide when requests arrive */
+    bool caches;         /* some pool has a prefix cache */
     int64_t num_sessions;
     size_t sending_bytes;
 };

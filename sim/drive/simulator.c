@@ -140,7 +140,7 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
     struct vidur_request_table *table = &run->requests;
     const size_t count = (size_t)table->count;
     const bool staged = run->workload->stages.count > 1;
-    if (layout->sends || staged) {
+    if (layout->moves_arrivals) {
         run->moved_arrivals_s =
             vidur_arena_alloc(&simulator->arena, count, sizeof(double));
         memcpy(run->moved_arrivals_s, table->arrived_at_s, count * sizeof(double));

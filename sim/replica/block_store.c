@@ -5,6 +5,11 @@ static int32_t slot_capacity(const struct vidur_block_store_sizes *sizes)
     return sizes->max_tokens / sizes->block_size + 2;
 }
 
+static size_t num_kept(const struct vidur_block_store_sizes *sizes)
+{
+    return sizes->keeps_prefixes ? VIDUR_KEPT_PREFIXES : 0;
+}
+
 size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
                                int64_t num_requests)
 {
@@ -12,6 +17,7 @@ size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
     return vidur_arena_bytes(1, sizeof(struct vidur_block_store)) +
            vidur_arena_bytes(vidur_block_pool_bytes(sizes->num_blocks), 1) +
            vidur_arena_bytes((size_t)num_requests, sizeof(int32_t)) +
+           vidur_arena_bytes(num_kept(sizes), sizeof(struct vidur_kept_prefix)) +
            3 * vidur_arena_bytes(slots, sizeof(int32_t)) +
            vidur_arena_bytes(slots, sizeof(uint64_t)) +
            vidur_arena_bytes(1, sizeof(struct vidur_found_prefix)) +
@@ -51,6 +57,10 @@ vidur_block_store_new(struct vidur_arena *arena,
         .request = -1,
         .blocks =
             vidur_arena_alloc(arena, (size_t)store->blocks_per_slot, sizeof(int32_t))};
+    if (sizes->keeps_prefixes)
+        store->kept = vidur_arena_alloc(arena, num_kept(sizes), sizeof *store->kept);
+    for (size_t i = 0; i < num_kept(sizes); i++)
+        store->kept[i] = (struct vidur_kept_prefix){.conversation = -1};
     return store;
 }
 
@@ -63,6 +73,8 @@ struct chain {
     uint64_t group, prompt, own;
     int32_t shared_blocks, prompt_blocks;
     int32_t index;
+    uint64_t content; /* of the blocks from the last one hashed up to `same_until` */
+    int32_t same_until;
     const int32_t *recorded; /* or NULL */
     int64_t num_recorded;
     int32_t recorded_tokens; /* of each */
@@ -109,25 +121,50 @@ static struct chain begin_chain(const struct vidur_block_store *store, int32_t r
         .prompt_blocks = INT32_MAX};
 }
 
-static uint64_t recorded_content(const struct chain *chain)
+/* The content of the next block, and behind which one it ends. A block is that of the
+ * recorded blocks it lies in: all that lie in the same one are alike. */
+static void next_recorded(struct chain *chain)
 {
     const int64_t begin = (int64_t)chain->index * chain->block_size;
+    const int64_t first = begin / chain->recorded_tokens;
     const int64_t last = (begin + chain->block_size - 1) / chain->recorded_tokens;
     uint64_t content = 0;
-    if (last >= chain->num_recorded)
-        return chain->prompt;
-    for (int64_t i = begin / chain->recorded_tokens; i <= last; i++)
+    if (last >= chain->num_recorded) {
+        chain->content = chain->prompt;
+        chain->same_until = INT32_MAX;
+        return;
+    }
+    for (int64_t i = first; i <= last; i++)
         content = vidur_block_hash(content, (uint64_t)chain->recorded[i], 0);
-    return content | 1;
+    chain->content = content | 1;
+    chain->same_until =
+        first < last
+            ? chain->index + 1
+            : (int32_t)((last + 1) * chain->recorded_tokens / chain->block_size);
 }
 
-static uint64_t next_hash(struct chain *chain)
+static void next_content(struct chain *chain)
 {
-    const uint64_t content = chain->recorded ? recorded_content(chain)
-                             : chain->index < chain->shared_blocks ? chain->group
-                             : chain->index < chain->prompt_blocks ? chain->prompt
-                                                                   : chain->own;
-    chain->hash = vidur_block_hash(chain->hash, content, (uint64_t)chain->index++);
+    if (chain->recorded) {
+        next_recorded(chain);
+    } else if (chain->index < chain->shared_blocks) {
+        chain->content = chain->group;
+        chain->same_until = chain->shared_blocks;
+    } else if (chain->index < chain->prompt_blocks) {
+        chain->content = chain->prompt;
+        chain->same_until = chain->prompt_blocks;
+    } else {
+        chain->content = chain->own;
+        chain->same_until = INT32_MAX;
+    }
+}
+
+static inline uint64_t next_hash(struct chain *chain)
+{
+    if (chain->index >= chain->same_until)
+        next_content(chain);
+    chain->hash =
+        vidur_block_hash(chain->hash, chain->content, (uint64_t)chain->index++);
     return chain->hash;
 }
 
@@ -149,27 +186,71 @@ static int32_t most_hits(const struct vidur_block_store *store, int32_t request,
     return full < before_last ? full : before_last;
 }
 
+/* The request's conversation as it was left, if it was and its prompt begins with it:
+ * the chain's first blocks, all of them in the cache. Else NULL. */
+static const struct vidur_kept_prefix *
+kept_prefix(const struct vidur_block_store *store, const struct chain *chain,
+            int32_t request, int32_t most)
+{
+    if (!store->kept)
+        return NULL;
+    const int32_t conversation = store->workload->sessions.conversation[request];
+    const struct vidur_kept_prefix *kept =
+        &store->kept[conversation % VIDUR_KEPT_PREFIXES];
+    return kept->conversation == conversation && kept->blocks <= most &&
+                   kept->blocks <= chain->prompt_blocks &&
+                   vidur_block_pool_keeps(&store->pool, kept->released_after,
+                                          kept->num_forgotten)
+               ? kept
+               : NULL;
+}
+
+static inline bool is_unheld(const struct vidur_block *block, uint32_t mark)
+{
+    return block->holders == 0 && (int32_t)(block->released_after - mark) < 0;
+}
+
+/* Finds the blocks of `kept`; the chain goes on behind them. */
+static struct vidur_prefix_hit find_kept(const struct vidur_block_store *store,
+                                         const struct vidur_kept_prefix *kept,
+                                         struct chain *chain, uint32_t mark)
+{
+    struct vidur_prefix_hit hit = {.blocks = kept->blocks};
+    int32_t *blocks = store->found->blocks;
+    int32_t index = kept->last;
+    for (int32_t i = kept->blocks; i-- > 0;) {
+        const struct vidur_block *block = &store->pool.blocks[index];
+        blocks[i] = index;
+        hit.unheld += is_unheld(block, mark);
+        index = block->before;
+    }
+    chain->index = kept->blocks;
+    chain->hash = kept->hash;
+    return hit;
+}
+
 struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *store,
                                                int32_t request, int32_t prompt_tokens,
                                                uint32_t mark)
 {
     const int32_t most = most_hits(store, request, prompt_tokens);
     struct chain chain = begin_chain(store, request);
+    const struct vidur_kept_prefix *kept = kept_prefix(store, &chain, request, most);
     struct vidur_found_prefix *found = store->found;
     struct vidur_prefix_hit hit = {0};
+    if (kept)
+        hit = find_kept(store, kept, &chain, mark);
     found->request = request;
     found->prompt_tokens = prompt_tokens;
-    found->hash = 0;
+    found->hash = chain.hash;
     while (hit.blocks < most) {
         const uint64_t hash = next_hash(&chain);
         const int32_t index = vidur_block_pool_find(&store->pool, hash);
         if (index == VIDUR_NO_BLOCK)
             break;
-        const struct vidur_block *block = &store->pool.blocks[index];
         found->hash = hash;
         found->blocks[hit.blocks++] = index;
-        hit.unheld +=
-            block->holders == 0 && (int32_t)(block->released_after - mark) < 0;
+        hit.unheld += is_unheld(&store->pool.blocks[index], mark);
     }
     found->hits = hit.blocks;
     return hit;
@@ -215,25 +296,42 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
 
 void vidur_block_store_grow(struct vidur_block_store *store, int32_t request)
 {
-    const int32_t slot = store->slot_of[request];
+    const int64_t slot = store->slot_of[request];
+    int32_t *list = store->blocks + slot * store->blocks_per_slot;
     store->found->request = -1;
-    list_of(store, request)[store->held[slot]++] = vidur_block_pool_take(&store->pool);
+    list[store->held[slot]++] = vidur_block_pool_take(&store->pool);
 }
 
 /* Blocks from the first without a name up to `full`. Those of the prompt have theirs.
- */
-static void name_generated(struct vidur_block_store *store, int32_t request,
-                           int32_t full)
+ * Returns the chain behind the last. */
+static struct chain name_generated(struct vidur_block_store *store, int32_t request,
+                                   int32_t full)
 {
     const int32_t named = store->named[store->slot_of[request]];
     struct chain chain = begin_chain(store, request);
     const int32_t *list = list_of(store, request);
-    if (full <= named)
-        return;
     chain.index = named;
     chain.hash = named > 0 ? store->last_hash[store->slot_of[request]] : 0;
     for (int32_t i = named; i < full; i++)
         vidur_block_pool_name(&store->pool, list[i], next_hash(&chain));
+    return chain;
+}
+
+/* The request, which has just given back its first `full` blocks, all with names, may
+ * not be the conversation's last: keeps what of them is the conversation's. */
+static void keep_prefix(struct vidur_block_store *store, int32_t request, int32_t full,
+                        const struct chain *chain)
+{
+    const int32_t conversation = store->workload->sessions.conversation[request];
+    if (full == 0 || full != chain->index || full > chain->prompt_blocks)
+        return;
+    store->kept[conversation % VIDUR_KEPT_PREFIXES] =
+        (struct vidur_kept_prefix){.conversation = conversation,
+                                   .blocks = full,
+                                   .last = list_of(store, request)[full - 1],
+                                   .released_after = store->pool.num_releases - 1,
+                                   .num_forgotten = store->pool.num_forgotten,
+                                   .hash = chain->hash};
 }
 
 void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
@@ -242,12 +340,16 @@ void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
     const int32_t slot = store->slot_of[request];
     const int32_t *list = list_of(store, request);
     const int32_t full = computed_tokens / store->block_size;
+    struct chain chain = {0};
     store->found->request = -1;
     if (store->has_sessions)
-        name_generated(store, request, full);
+        chain = name_generated(store, request, full);
     for (int32_t i = full; i < store->held[slot]; i++)
         vidur_block_pool_forget(&store->pool, list[i]);
-    vidur_block_pool_release(&store->pool, list, store->held[slot]);
+    const int32_t named =
+        vidur_block_pool_release(&store->pool, list, store->held[slot]);
+    if (store->kept && named == full)
+        keep_prefix(store, request, full, &chain);
     store->slot_of[request] = -1;
     store->free_slots[store->num_free_slots++] = slot;
 }

@@ -28,10 +28,26 @@ struct vidur_block_store {
     /* what vidur_block_store_find found last: a scheduler asks for the price of a
      * prompt and then admits it */
     struct vidur_found_prefix *found;
+    struct vidur_kept_prefix *kept; /* [VIDUR_KEPT_PREFIXES]; NULL: keeps none */
     /* Of the prompts admitted, again after a restart: their tokens, and those of them
      * that were found in the cache. */
     int64_t num_prompt_tokens, num_hit_tokens;
 };
+
+/* A conversation's blocks when its last request gave them back: the next turn's prompt
+ * begins with them. Where the pool has kept them all, there is no need to ask it for
+ * each; blocks[last].before leads from the last to the first. */
+struct vidur_kept_prefix {
+    int32_t conversation; /* -1: of none */
+    int32_t blocks;
+    int32_t last;
+    uint32_t released_after; /* releases */
+    int64_t num_forgotten;   /* by then */
+    uint64_t hash;           /* of the last */
+};
+
+/* They stand at the remainder of their conversation: another's may take the place. */
+enum { VIDUR_KEPT_PREFIXES = 1024 };
 
 struct vidur_found_prefix {
     int32_t request; /* -1: blocks have been taken or given back since */
@@ -45,7 +61,8 @@ struct vidur_block_store_sizes {
     int32_t num_blocks;
     int32_t num_slots; /* requests that hold blocks at once */
     int32_t block_size;
-    int32_t max_tokens; /* of a request */
+    int32_t max_tokens;  /* of a request */
+    bool keeps_prefixes; /* of conversations; for workloads of sessions */
 };
 
 size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,

@@ -15,7 +15,7 @@ int32_t vidur_group_new(struct vidur_replica *replica)
                                              .num_places = group->num_places,
                                              .member = group->member,
                                              .demand = group->demand,
-                                             .wants_in = group->wants_in,
+                                             .wants = group->wants,
                                              .due = group->due,
                                              .is_occupied = group->is_occupied};
         return i;
@@ -31,11 +31,56 @@ static int32_t processed(const struct vidur_replica *replica,
     return (int32_t)(at_join + group->iteration);
 }
 
+/* ---- Wants ---- */
+
+/* The phase in which a request with n processed tokens outgrows its blocks: it needs
+ * one more when n is a multiple of the block size plus 1. */
+static int32_t wanting_phase(const struct vidur_replica *replica,
+                             const struct vidur_decode_group *group, int32_t n)
+{
+    const int32_t size = replica->block_size;
+    const int32_t phase =
+        group->phase + size - 1 - vidur_block_offset(replica, n + size - 2);
+    return phase - (phase >= size) * size; /* as likely as not */
+}
+
+static uint64_t *wants_in(const struct vidur_decode_group *group, int32_t phase)
+{
+    return group->wants + (size_t)phase * vidur_place_words((size_t)group->num_places);
+}
+
+static uint64_t bit_of_place(int32_t place)
+{
+    return UINT64_C(1) << place % 64;
+}
+
+static void clear_wants(const struct vidur_replica *replica,
+                        struct vidur_decode_group *group)
+{
+    if (group->wants)
+        memset(group->wants, 0,
+               (size_t)replica->block_size *
+                   vidur_place_words((size_t)group->num_places) * sizeof *group->wants);
+}
+
+/* Notes anew who wants a block when, after the places have changed. */
+static void renew_wants(const struct vidur_replica *replica,
+                        struct vidur_decode_group *group)
+{
+    clear_wants(replica, group);
+    for (int32_t i = group->front; i < group->back; i++) {
+        const int32_t n = processed(replica, group, group->member[i]);
+        wants_in(group, wanting_phase(replica, group, n))[i / 64] |= bit_of_place(i);
+    }
+}
+
 /* ---- Places ---- */
 
 /* Closes the gaps between places and leaves `front` free, or more, before them. */
-static void close_up(struct vidur_decode_group *group, int32_t *place, int32_t front)
+static void close_up(const struct vidur_replica *replica,
+                     struct vidur_decode_group *group, int32_t front)
 {
+    int32_t *place = replica->requests->place;
     const int32_t free_places = group->num_places - group->count;
     const int32_t shift = front + (free_places - front) / 8; /* most join behind */
     int32_t kept = 0;
@@ -44,14 +89,13 @@ static void close_up(struct vidur_decode_group *group, int32_t *place, int32_t f
         if (request == VIDUR_NO_REQUEST)
             continue;
         place[request] = shift + kept;
-        group->wants_in[kept] = group->wants_in[i];
         group->member[kept++] = request;
     }
     memmove(group->member + shift, group->member, (size_t)kept * sizeof *group->member);
-    memmove(group->wants_in + shift, group->wants_in,
-            (size_t)kept * sizeof *group->wants_in);
     group->front = shift;
     group->back = shift + kept;
+    if (group->wants)
+        renew_wants(replica, group);
 }
 
 static void put(struct vidur_decode_group *group, struct vidur_request_table *table,
@@ -172,17 +216,6 @@ static int32_t take_due(struct vidur_decode_group *group,
 
 /* ---- Joining ---- */
 
-/* The phase in which a request with n processed tokens outgrows its blocks: it needs
- * one more when n is a multiple of the block size plus 1. */
-static int32_t *demand_of(const struct vidur_replica *replica,
-                          const struct vidur_decode_group *group, int32_t n)
-{
-    const int32_t size = replica->block_size;
-    const int32_t phase =
-        group->phase + size - 1 - vidur_block_offset(replica, n + size - 2);
-    return &group->demand[phase - (phase >= size) * size]; /* as likely as not */
-}
-
 /* From now on the group counts for it. */
 static void enter(struct vidur_replica *replica, struct vidur_decode_group *group,
                   int32_t request)
@@ -192,9 +225,11 @@ static void enter(struct vidur_replica *replica, struct vidur_decode_group *grou
     group->count++;
     group->context_tokens += n;
     if (!replica->fixed_blocks) {
-        int32_t *demand = demand_of(replica, group, n);
-        group->wants_in[table->place[request]] = (int32_t)(demand - group->demand);
-        ++*demand;
+        const int32_t phase = wanting_phase(replica, group, n);
+        const int32_t place = table->place[request];
+        group->demand[phase]++;
+        if (group->wants)
+            wants_in(group, phase)[place / 64] |= bit_of_place(place);
     }
     table->processed_tokens[request] = (int32_t)((uint32_t)n - group->iteration);
     note_completion(group, table, request);
@@ -206,7 +241,7 @@ void vidur_group_join(struct vidur_replica *replica, struct vidur_decode_group *
 {
     struct vidur_request_table *table = replica->requests;
     if (group->back == group->num_places)
-        close_up(group, table->place, 0);
+        close_up(replica, group, 0);
     put(group, table, request, group->back++);
     enter(replica, group, request);
 }
@@ -217,7 +252,7 @@ void vidur_group_join_front(struct vidur_replica *replica,
 {
     struct vidur_request_table *table = replica->requests;
     if (group->front < count)
-        close_up(group, table->place, count);
+        close_up(replica, group, count);
     group->front -= count;
     for (int32_t i = 0; i < count; i++) {
         put(group, table, requests[i], group->front + i);
@@ -253,6 +288,7 @@ void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *
         give_back(replica, group, request);
     }
     clear_calendar(group);
+    clear_wants(replica, group);
     memset(group->demand, 0, (size_t)replica->block_size * sizeof *group->demand);
     group->in_use = false;
 }
@@ -261,12 +297,16 @@ static void leave(struct vidur_replica *replica, struct vidur_decode_group *grou
                   int32_t request)
 {
     const int32_t n = give_back(replica, group, request);
-    group->member[replica->requests->place[request]] = VIDUR_NO_REQUEST;
-    group->wants_in[replica->requests->place[request]] = -1;
+    const int32_t place = replica->requests->place[request];
+    group->member[place] = VIDUR_NO_REQUEST;
     group->context_tokens -= n;
     group->count--;
-    if (!replica->fixed_blocks)
-        --*demand_of(replica, group, n);
+    if (replica->fixed_blocks)
+        return;
+    const int32_t phase = wanting_phase(replica, group, n);
+    group->demand[phase]--;
+    if (group->wants)
+        wants_in(group, phase)[place / 64] &= ~bit_of_place(place);
 }
 
 /* They come off the calendar last first, as a rule. */
@@ -324,13 +364,12 @@ void vidur_group_look_ahead(const struct vidur_replica *replica,
 void vidur_group_grow(struct vidur_replica *replica,
                       const struct vidur_decode_group *group, int32_t phase)
 {
-    int32_t left = group->demand[phase];
-    for (int32_t place = group->front; left > 0; place++) {
-        if (group->wants_in[place] != phase)
-            continue;
-        vidur_block_store_grow(replica->store, group->member[place]);
-        left--;
-    }
+    const uint64_t *wants = wants_in(group, phase);
+    const int32_t words = (int32_t)vidur_place_words((size_t)group->num_places);
+    for (int32_t word = 0; word < words; word++)
+        for (uint64_t bits = wants[word]; bits; bits &= bits - 1)
+            vidur_block_store_grow(replica->store,
+                                   group->member[word * 64 + __builtin_ctzll(bits)]);
 }
 
 void vidur_item_visit(const struct vidur_replica *replica, int32_t item,

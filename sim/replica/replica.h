@@ -39,7 +39,8 @@ struct vidur_decode_group {
     int32_t front, back; /* places in use: front .. back - 1 */
     int32_t *member;     /* [place]; VIDUR_NO_REQUEST: a gap */
     int32_t *demand;     /* blocks wanted by an iteration of each phase */
-    int32_t *wants_in;   /* [place] the phase in which its member wants one */
+    uint64_t *wants; /* [phase][num_places / 64] a bit for each place whose member wants
+                        one in this phase; NULL: nobody asks who */
     /* the calendar: who completes at iterations of this remainder, linked by `next` */
     int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, or VIDUR_NO_REQUEST */
     uint64_t *is_occupied; /* [VIDUR_CALENDAR_WORDS] a bit for each that is one */
@@ -73,7 +74,14 @@ struct vidur_replica_sizes {
     int32_t running_capacity;
     int32_t block_size;
     bool grouping;
+    bool names_blocks; /* it has a store: who takes a block matters */
 };
+
+/* Words of a bit for each place. */
+static inline size_t vidur_place_words(size_t num_places)
+{
+    return (num_places + 63) / 64;
+}
 
 /* Logarithm of a power of two, else -1. */
 int vidur_bits_of(int64_t size);

@@ -128,7 +128,7 @@ static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
     int64_t budget =
         v1->max_num_batched_tokens - outlook->decodes - outlook->prompt_tokens;
     int64_t holders = outlook->holders;
-    for (; budget > 0; budget--) {
+    for (; budget > 0 && replica->loaded_head != VIDUR_NO_REQUEST; budget--) {
         const int32_t request = vidur_loaded_pop(replica, outlook->until_s);
         if (request == VIDUR_NO_REQUEST)
             break;

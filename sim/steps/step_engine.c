@@ -114,6 +114,12 @@ struct attention {
     int32_t extrapolated;
 };
 
+/* As fmax, which is a call, does with NaN. */
+static inline double larger(double a, double b)
+{
+    return a > b || isnan(b) ? a : b;
+}
+
 /* NaN beyond the table. */
 static double chunk_ms(const struct vidur_engine_table *table, int64_t prefix,
                        int64_t chunk)
@@ -125,8 +131,8 @@ static double chunk_ms(const struct vidur_engine_table *table, int64_t prefix,
     const double share = (s * s - p * p) / (s * s);
     const double windows_ms =
         table->window_context_ms ? table->window_context_ms[chunk] : 0;
-    return fmax(fmax(table->context_ms[end] * share, table->context_ms[chunk]),
-                table->decode1_ms[end]) +
+    return larger(larger(table->context_ms[end] * share, table->context_ms[chunk]),
+                  table->decode1_ms[end]) +
            windows_ms;
 }
 
@@ -205,9 +211,9 @@ static bool rows_are_extrapolated(const struct engine *engine,
             decode_column(engine, attention) >= grid->profiled_columns);
 }
 
-static struct attention attention_of(const struct engine *engine,
-                                     const struct vidur_replica *replica,
-                                     const struct vidur_live_batch *batch)
+static inline struct attention attention_of(const struct engine *engine,
+                                            const struct vidur_replica *replica,
+                                            const struct vidur_live_batch *batch)
 {
     struct attention attention = {.rows = batch->seen.num_decodes,
                                   .row_tokens = batch->decode_context_tokens};
@@ -256,15 +262,18 @@ static double own_ms(const struct engine *engine, const struct vidur_live_batch 
     return ms;
 }
 
-/* Clears the batch's step but for what was looked up beyond the tables. */
-static void begin_step(const struct engine *engine, const struct attention *attention,
-                       struct vidur_live_batch *batch)
+/* The batch's step but for its times on stages. */
+static inline void begin_step(const struct engine *engine,
+                              const struct attention *attention,
+                              struct vidur_live_batch *batch)
 {
     const bool beyond = batch->seen.num_tokens > engine->table->profiled_tokens;
-    batch->step = (struct vidur_step_time){
-        .repeats = INT32_MAX, /* see repeated_s */
-        .extrapolated = attention->extrapolated + beyond +
-                        rows_are_extrapolated(engine, attention)};
+    struct vidur_step_time *step = &batch->step;
+    step->cpu_s = 0;
+    step->repeats = INT32_MAX; /* see repeated_s */
+    step->extrapolated =
+        attention->extrapolated + beyond + rows_are_extrapolated(engine, attention);
+    step->run_tokens = step->gathered_tokens = 0;
 }
 
 static bool is_in_table(const struct vidur_engine_table *table,

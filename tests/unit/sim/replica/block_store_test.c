@@ -2,6 +2,8 @@
 
 #include "replica/block_store.h"
 
+#include <vidur/rng.h>
+
 #include <string.h>
 
 /*
@@ -244,8 +246,134 @@ static void test_recorded_blocks(void)
     }
 }
 
+/* ---- Kept prefixes ---- */
+
+/* Sessions of turns, each prompt the one before with its answer and some more; of every
+ * third request only a part is the conversation's, like a sub-agent's. Two stores do
+ * the same, one of which keeps prefixes. */
+enum { SESSIONS = 6, TURNS = 200, NUM_TURNS = SESSIONS * TURNS, NUM_STEPS = 4000 };
+
+struct turns {
+    struct vidur_arena arena;
+    struct vidur_workload workload;
+    struct vidur_rng rng;
+    struct vidur_block_store *stores[2];
+    int32_t prefill[NUM_TURNS], decode[NUM_TURNS], shared[NUM_TURNS];
+    int32_t session[NUM_TURNS], conversation[NUM_TURNS], group[SESSIONS];
+    int32_t next[SESSIONS]; /* turn */
+    bool holds[SESSIONS];
+    int32_t num_resumed;
+};
+
+static void begin_turns(struct turns *t)
+{
+    struct vidur_block_store_sizes sizes = {
+        .num_blocks = 70, .num_slots = SESSIONS, .block_size = BLOCK, .max_tokens = 64};
+    memset(t, 0, sizeof *t);
+    vidur_rng_init(&t->rng, 5, 5);
+    for (int32_t i = 0; i < NUM_TURNS; i++) {
+        const int32_t session = i / TURNS, turn = i % TURNS;
+        t->session[i] = session;
+        t->group[session] = session % 2;
+        /* anew when it is long */
+        t->conversation[i] = session * TURNS + turn / 8;
+        t->prefill[i] = 10 + turn % 8 * 5;
+        t->decode[i] = 4;
+        t->shared[i] = t->prefill[i] + (turn % 3 == 2 ? -6 : t->decode[i]);
+    }
+    t->workload = (struct vidur_workload){.num_requests = NUM_TURNS,
+                                          .num_prefill_tokens = t->prefill,
+                                          .num_decode_tokens = t->decode,
+                                          .sessions = {.count = SESSIONS,
+                                                       .session = t->session,
+                                                       .conversation = t->conversation,
+                                                       .shared_tokens = t->shared,
+                                                       .group = t->group,
+                                                       .system_prompt_tokens = 9}};
+    size_t bytes = vidur_block_store_bytes(&sizes, NUM_TURNS);
+    sizes.keeps_prefixes = true;
+    bytes += vidur_block_store_bytes(&sizes, NUM_TURNS);
+    CU_ASSERT_EQUAL_FATAL(vidur_arena_reserve(&t->arena, bytes, NULL), 0);
+    t->stores[0] = vidur_block_store_new(&t->arena, &sizes, &t->workload);
+    sizes.keeps_prefixes = false;
+    t->stores[1] = vidur_block_store_new(&t->arena, &sizes, &t->workload);
+}
+
+static void start_turn(struct turns *t, int32_t session)
+{
+    const int32_t request = session * TURNS + t->next[session];
+    const int32_t wanted = (t->prefill[request] + BLOCK - 1) / BLOCK;
+    if (t->next[session] == TURNS || t->stores[0]->pool.num_free < wanted)
+        return;
+    const int32_t hits =
+        vidur_block_store_admit(t->stores[0], request, t->prefill[request]);
+    CU_ASSERT_EQUAL(
+        hits, vidur_block_store_admit(t->stores[1], request, t->prefill[request]));
+    t->num_resumed += hits > 4;
+    t->holds[session] = true;
+}
+
+/* Computed as a whole, or, where it is to be done again, in part. */
+static void end_turn(struct turns *t, int32_t session)
+{
+    const int32_t request = session * TURNS + t->next[session];
+    const bool again = vidur_rng_below(&t->rng, 12) == 0;
+    int32_t computed = t->prefill[request];
+    if (again)
+        computed = (int32_t)vidur_rng_below(&t->rng, (uint32_t)computed);
+    else if (t->stores[0]->pool.num_free > 0 && vidur_rng_below(&t->rng, 4) > 0) {
+        for (int i = 0; i < 2; i++)
+            vidur_block_store_grow(t->stores[i], request);
+        computed += t->decode[request];
+    }
+    for (int i = 0; i < 2; i++)
+        vidur_block_store_release(t->stores[i], request, computed);
+    t->next[session] += !again;
+    t->holds[session] = false;
+}
+
+static void compare_finds(struct turns *t)
+{
+    for (int32_t s = 0; s < SESSIONS; s++) {
+        const int32_t request = s * TURNS + t->next[s];
+        const uint32_t mark =
+            t->stores[0]->pool.num_releases - vidur_rng_below(&t->rng, 5);
+        if (t->holds[s] || t->next[s] == TURNS)
+            continue;
+        const struct vidur_prefix_hit a =
+            vidur_block_store_find(t->stores[0], request, t->prefill[request], mark);
+        const struct vidur_prefix_hit b =
+            vidur_block_store_find(t->stores[1], request, t->prefill[request], mark);
+        CU_ASSERT_EQUAL(a.blocks, b.blocks);
+        CU_ASSERT_EQUAL(a.unheld, b.unheld);
+        CU_ASSERT_EQUAL(memcmp(t->stores[0]->found->blocks, t->stores[1]->found->blocks,
+                               (size_t)a.blocks * sizeof(int32_t)),
+                        0);
+    }
+}
+
+static void test_kept_prefixes(void)
+{
+    static struct turns t;
+    begin_turns(&t);
+    for (int step = 0; step < NUM_STEPS; step++) {
+        const int32_t session = (int32_t)vidur_rng_below(&t.rng, SESSIONS);
+        if (t.holds[session])
+            end_turn(&t, session);
+        else
+            start_turn(&t, session);
+        compare_finds(&t);
+    }
+    CU_ASSERT_EQUAL(t.stores[0]->pool.num_evictions, t.stores[1]->pool.num_evictions);
+    CU_ASSERT_EQUAL(t.stores[0]->num_hit_tokens, t.stores[1]->num_hit_tokens);
+    CU_ASSERT(t.stores[0]->pool.num_evictions > 100);
+    CU_ASSERT(t.stores[0]->pool.num_forgotten > 10);
+    CU_ASSERT(t.num_resumed > 100);
+    vidur_arena_fini(&t.arena);
+}
+
 VIDUR_TEST_MAIN("block store", {"recorded blocks", test_recorded_blocks},
-                {"hits", test_hits},
+                {"hits", test_hits}, {"kept prefixes", test_kept_prefixes},
                 {"shared blocks", test_shared_blocks_count_their_holders},
                 {"marks", test_marks}, {"eviction order", test_eviction_order},
                 {"restart", test_restart},

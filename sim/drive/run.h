@@ -23,10 +23,15 @@
  * section 4.4 states; stepper.c walks each replica by itself and skips repetitions.
  */
 
-/* Of two times, none of which is NaN: quicker than fmin. */
+/* Of two times, none of which is NaN: quicker than fmin and fmax. */
 static inline double vidur_earlier(double a_s, double b_s)
 {
     return a_s < b_s ? a_s : b_s;
+}
+
+static inline double vidur_later(double a_s, double b_s)
+{
+    return a_s > b_s ? a_s : b_s;
 }
 
 /* A replica's front end: requests that the router has given to the replica and that its

@@ -313,8 +313,8 @@ static void take_all(struct vidur_walk *walks, int32_t count, double now_s)
     for (int32_t i = 0; i < count; i++)
         while (walks[i].next_arrival_s <= now_s) {
             struct vidur_server *server = walks[i].server;
-            vidur_server_set_ended(server,
-                                   fmax(server->ended_at_s, walks[i].next_arrival_s));
+            vidur_server_set_ended(
+                server, vidur_later(server->ended_at_s, walks[i].next_arrival_s));
             take_arrivals(&walks[i], walks[i].next_arrival_s);
         }
 }
@@ -380,7 +380,7 @@ static double before_sent_s(const struct vidur_run *run, double first_s,
     if (!run->sending.is_active)
         return first_s;
     const double sent_s = vidur_sending_next_s(&run->sending);
-    *others_s = vidur_earlier(*others_s, fmax(sent_s, first_s));
+    *others_s = vidur_earlier(*others_s, vidur_later(sent_s, first_s));
     return vidur_earlier(first_s, sent_s);
 }
 
@@ -392,7 +392,7 @@ static double first_instant_s(const struct vidur_run *run, double *others_s)
     *others_s = INFINITY;
     for (int32_t s = 0; s < run->num_servers; s++) {
         const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
-        *others_s = vidur_earlier(*others_s, fmax(next_s, first_s));
+        *others_s = vidur_earlier(*others_s, vidur_later(next_s, first_s));
         first_s = vidur_earlier(first_s, next_s);
     }
     return before_sent_s(run, first_s, others_s);
@@ -438,18 +438,47 @@ static bool goes_along(const struct vidur_run *run, int32_t server)
            run->servers[server].to_load_head != VIDUR_NO_REQUEST;
 }
 
-/* Those that were left behind, up to `until_s`. */
+/* If it was left behind, up to `until_s`. */
+static void catch_up_with(struct vidur_run *run, int32_t server, double until_s)
+{
+    if (!goes_along(run, server) && !run->walk_failed)
+        run->walk_failed = walk_to(&run->walks[server], until_s) < 0;
+}
+
+/* All that were left behind. */
 static void catch_up(struct vidur_run *run, double until_s)
 {
     for (int32_t s = run->entry.num_servers; s < run->num_servers; s++)
-        if (!goes_along(run, s) && !run->walk_failed)
-            run->walk_failed = walk_to(&run->walks[s], until_s) < 0;
+        catch_up_with(run, s, until_s);
 }
 
-static void look_ahead_all(struct vidur_run *run)
+/* The one that is looked at now. The watch on SLOs looks at all. */
+static void catch_up_to_look(struct vidur_run *run, int32_t server, double now_s)
 {
-    for (int32_t s = 0; s < run->num_servers; s++)
+    if (run->watching)
+        catch_up(run, now_s);
+    else
+        catch_up_with(run, server, now_s);
+}
+
+/* Transfers that have ended may have woken any of them. */
+static void look_ahead_of_woken(struct vidur_run *run)
+{
+    for (int32_t s = 0; s < run->num_servers && run->transfers.has_woken; s++)
         look_ahead(&run->walks[s]);
+    run->transfers.has_woken = false;
+}
+
+static void depart(struct vidur_run *run, struct vidur_server *server, double now_s)
+{
+    int32_t to;
+    if (!run->onward.router->is_static)
+        catch_up(run, now_s);
+    for (int32_t request;
+         (request = vidur_transfers_pick(run, server, &to)) != VIDUR_NO_REQUEST;) {
+        catch_up_to_look(run, to, now_s);
+        vidur_transfers_send(run, server, request, to);
+    }
 }
 
 /* Those that depart with the batch go on, and those that wait to be loaded may be.
@@ -458,16 +487,11 @@ static void hand_over(struct vidur_walk *walk, double now_s)
 {
     struct vidur_run *run = walk->run;
     struct vidur_server *server = walk->server;
-    if (server->replica.departed_head != VIDUR_NO_REQUEST) {
-        catch_up(run, now_s);
-        vidur_transfers_depart(run, server);
-        look_ahead_all(run);
-    }
-    if (server->to_load_head != VIDUR_NO_REQUEST &&
-        vidur_transfers_start(run, server)) {
+    if (server->replica.departed_head != VIDUR_NO_REQUEST)
+        depart(run, server, now_s);
+    if (server->to_load_head != VIDUR_NO_REQUEST && vidur_transfers_start(run, server))
         walk->until_s = now_s;
-        look_ahead_all(run);
-    }
+    look_ahead_of_woken(run);
 }
 
 /* As first_instant_s, of those that go along, arrivals and ends of transfers. */
@@ -479,13 +503,13 @@ static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
                          ? run->requests.arrived_at_s[next]
                          : INFINITY;
     const double ends_s = vidur_transfers_next_s(&run->transfers);
-    *others_s = fmax(first_s, ends_s);
+    *others_s = vidur_later(first_s, ends_s);
     first_s = vidur_earlier(first_s, ends_s);
     for (int32_t s = 0; s < run->num_servers; s++) {
         if (!goes_along(run, s))
             continue;
         const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
-        *others_s = vidur_earlier(*others_s, fmax(next_s, first_s));
+        *others_s = vidur_earlier(*others_s, vidur_later(next_s, first_s));
         first_s = vidur_earlier(first_s, next_s);
     }
     return before_sent_s(run, first_s, others_s);
@@ -493,12 +517,11 @@ static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
 
 static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s)
 {
-    if (vidur_transfers_next_s(&run->transfers) == now_s) {
-        catch_up(run, now_s);
-        while (vidur_transfers_next_s(&run->transfers) == now_s)
-            vidur_transfers_finish(run);
-        look_ahead_all(run);
+    while (vidur_transfers_next_s(&run->transfers) == now_s) {
+        catch_up_to_look(run, vidur_transfers_next_to(&run->transfers), now_s);
+        vidur_transfers_finish(run);
     }
+    look_ahead_of_woken(run);
     for (int32_t s = 0; s < run->num_servers; s++) {
         struct vidur_walk *walk = &run->walks[s];
         if (!goes_along(run, s) || next_instant_s(walk, walk->alone) != now_s)
@@ -506,7 +529,7 @@ static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s
         walk->until_s = others_s;
         if (do_any_instant(walk, now_s) < 0)
             return -1;
-        look_ahead_all(run);
+        look_ahead_of_woken(run);
     }
     return run->walk_failed ? -1 : 0;
 }
@@ -544,7 +567,7 @@ static int walk_fleet(struct vidur_run *run)
             next = route_together(run, next, now_s);
         if (do_fleet_instant(run, now_s, others_s))
             return -1;
-        if (!wakes_at(run, now_s))
+        if (run->sending.is_active && !wakes_at(run, now_s))
             route_sent(run, now_s);
         if (is_fleet_lost(run, now_s)) {
             take_all(run->walks, run->num_servers, now_s);
@@ -554,20 +577,6 @@ static int walk_fleet(struct vidur_run *run)
             return -1;
     }
     return drain(run, run->walks, now_s);
-}
-
-void vidur_run_stepper_close(struct vidur_server *server)
-{
-    struct vidur_pipeline *pipeline = &server->pipeline;
-    struct vidur_replica *replica = &server->replica;
-    if (vidur_pipeline_is_single(pipeline))
-        return;
-    for (int32_t i = 0; i < pipeline->in_flight; i++) {
-        const int32_t at = (pipeline->flight_begin + i) % pipeline->num_slots;
-        const int32_t slot = pipeline->flight[at];
-        vidur_count_renewals(&pipeline->batches[slot], replica->account);
-        vidur_flight_settle(pipeline, slot, replica, replica->now_s);
-    }
 }
 
 size_t vidur_walk_bytes(void)

@@ -87,6 +87,7 @@ static void end_load(struct vidur_run *run, int32_t request, double now_s)
     run->seen_at_s[request] = transfers->loaded_at_s[request] = now_s;
     vidur_end_load(&to->replica, request);
     from->woken_at_s = to->woken_at_s = now_s;
+    transfers->has_woken = true;
 }
 
 /* Seconds that are left of the request's transfer when its prompt is done. Layer by
@@ -167,20 +168,33 @@ static void queue_up(struct vidur_run *run, struct vidur_server *to, int32_t req
     to->replica.tokens_left += vidur_tokens_left(&run->requests, request);
 }
 
+int32_t vidur_transfers_pick(struct vidur_run *run, struct vidur_server *server,
+                             int32_t *to)
+{
+    const int32_t request = vidur_departed_pop(&server->replica);
+    if (request != VIDUR_NO_REQUEST)
+        *to = vidur_route_pick(&run->onward, request);
+    return request;
+}
+
+void vidur_transfers_send(struct vidur_run *run, const struct vidur_server *server,
+                          int32_t request, int32_t to)
+{
+    struct vidur_server *target = &run->servers[to];
+    run->transfers.departed_at_s[request] = server->replica.now_s;
+    run->transfers.from[request] = server->replica.index;
+    run->transfers.to[request] = to;
+    queue_up(run, target, request);
+    target->replica.now_s = server->replica.now_s;
+    vidur_transfers_start(run, target);
+}
+
 void vidur_transfers_depart(struct vidur_run *run, struct vidur_server *server)
 {
-    const double now_s = server->replica.now_s;
+    int32_t to;
     for (int32_t request;
-         (request = vidur_departed_pop(&server->replica)) != VIDUR_NO_REQUEST;) {
-        const int32_t target = vidur_route_pick(&run->onward, request);
-        struct vidur_server *to = &run->servers[target];
-        run->transfers.departed_at_s[request] = now_s;
-        run->transfers.from[request] = server->replica.index;
-        run->transfers.to[request] = target;
-        queue_up(run, to, request);
-        to->replica.now_s = now_s;
-        vidur_transfers_start(run, to);
-    }
+         (request = vidur_transfers_pick(run, server, &to)) != VIDUR_NO_REQUEST;)
+        vidur_transfers_send(run, server, request, to);
 }
 
 void vidur_transfers_finish(struct vidur_run *run)

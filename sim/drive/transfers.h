@@ -36,6 +36,7 @@ struct vidur_transfers {
     double *pair_free_at_s;      /* [servers that decode][num_entries] */
     struct vidur_transfer *heap; /* by (end_s, request) */
     int64_t count;
+    bool has_woken; /* a server, which nobody has noticed yet: the stepper's */
     /* by request */
     int32_t *from, *to;    /* servers */
     int32_t *held;         /* blocks at the first */
@@ -54,9 +55,24 @@ static inline double vidur_transfers_next_s(const struct vidur_transfers *transf
     return transfers->count > 0 ? transfers->heap[0].end_s : INFINITY;
 }
 
-/* Those that departed from `server` with the batch that has just ended choose where to
- * go on, and begin their transfers if they can. Replicas that decode have done all that
+/* The server that the first transfer goes to; there is one. */
+static inline int32_t vidur_transfers_next_to(const struct vidur_transfers *transfers)
+{
+    return transfers->to[transfers->heap[0].request];
+}
+
+/* The next of those that departed from `server` with the batch that has just ended;
+ * VIDUR_NO_REQUEST: there is none. Chooses where it goes on, `*to`, for which replicas
+ * that decode have done all that happens before now if the router looks at them. */
+int32_t vidur_transfers_pick(struct vidur_run *run, struct vidur_server *server,
+                             int32_t *to);
+
+/* It goes there, and begins its transfer if it can: that server has done all that
  * happens before now. */
+void vidur_transfers_send(struct vidur_run *run, const struct vidur_server *server,
+                          int32_t request, int32_t to);
+
+/* Both, for all of them. */
 void vidur_transfers_depart(struct vidur_run *run, struct vidur_server *server);
 
 /* The requests that wait to be loaded into `server` begin their transfers as far as

@@ -187,14 +187,6 @@ void vidur_cruise(struct vidur_walk *walk)
     vidur_flight_rotate(cruise.pipeline, i);
 }
 
-void vidur_count_renewals(struct vidur_live_batch *batch,
-                          struct vidur_replica_account *account)
-{
-    if (batch->renewals > 0)
-        vidur_account_batches(account, batch, 1, batch->renewals);
-    batch->renewals = 0;
-}
-
 void vidur_run_stepper_close(struct vidur_server *server)
 {
     struct vidur_pipeline *pipeline = &server->pipeline;

@@ -2,6 +2,11 @@
 
 #include <math.h>
 
+size_t vidur_walk_bytes(void)
+{
+    return sizeof(struct vidur_walk);
+}
+
 static inline int64_t count_repeats(const struct vidur_walk *walk,
                                     struct vidur_server *server)
 {

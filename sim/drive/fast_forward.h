@@ -66,6 +66,13 @@ void vidur_lockstep_set_now(struct vidur_walk *walk, double now_s);
  * last in flight. True. Otherwise false, and nothing has changed. */
 bool vidur_renew(struct vidur_walk *walk);
 
+/* Whether that is worth a call: the batch was one group when it was formed. */
+static inline bool vidur_may_renew(const struct vidur_walk *walk)
+{
+    return walk->can_renew &&
+           vidur_flight_first(&walk->server->pipeline)->formed_at_change >= 0;
+}
+
 /* Renews the batches that end next, one after the other, each at the time of its end,
  * until one cannot be renewed or another event comes first or at the same time. Stops
  * after the batch whose end loses an SLO. */
@@ -73,7 +80,12 @@ void vidur_cruise(struct vidur_walk *walk);
 
 /* Adds a batch's renewals, which the two above leave out, to the account. To be called
  * before the batch is anything else than renewed. */
-void vidur_count_renewals(struct vidur_live_batch *batch,
-                          struct vidur_replica_account *account);
+static inline void vidur_count_renewals(struct vidur_live_batch *batch,
+                                        struct vidur_replica_account *account)
+{
+    if (batch->renewals > 0)
+        vidur_account_batches(account, batch, 1, batch->renewals);
+    batch->renewals = 0;
+}
 
 #endif

@@ -105,7 +105,7 @@ static bool ends_run(struct vidur_walk *walk, bool ended, double now_s)
 static int do_instant_in_pipeline(struct vidur_walk *walk, double now_s, bool arrived)
 {
     const bool ended = vidur_flight_next_end_s(&walk->server->pipeline) == now_s;
-    const bool renewed = ended && vidur_renew(walk);
+    const bool renewed = ended && vidur_may_renew(walk) && vidur_renew(walk);
     if (ended && !renewed)
         end_first(walk, now_s);
     const bool lost = ends_run(walk, ended, now_s);
@@ -159,36 +159,40 @@ static int do_instant_of_ranks(struct vidur_walk *walk, double now_s, bool arriv
     return lost;
 }
 
-static int do_instant_of_many(struct vidur_walk *walk, double now_s, bool arrived)
+/* The clock, and what has arrived; true if something arrives just now. `ends_s`: when
+ * the next batch ends, where the walk takes what is sent. */
+static inline bool begin_instant(struct vidur_walk *walk, double now_s, double ends_s)
 {
-    return walk->server->num_ranks > 1 ? do_instant_of_ranks(walk, now_s, arrived)
-                                       : do_instant_in_pipeline(walk, now_s, arrived);
+    walk->server->replica.now_s = walk->server->ended_at_s = now_s;
+    if (walk->takes_sent) /* behind all else that happens now */
+        take_sent(walk, now_s, ends_s > now_s ? now_s : -1);
+    return walk->next_arrival_s <= now_s && take_arrivals(walk, now_s);
 }
 
-/* When the next batch ends, or that of all ranks; infinity: there is none. */
-static inline double next_end_s(const struct vidur_walk *walk, bool alone)
+static int do_instant_of_many(struct vidur_walk *walk, double now_s)
 {
-    return alone || walk->server->num_ranks > 1
-               ? walk->ends_at_s
-               : vidur_flight_next_end_s(&walk->server->pipeline);
+    struct vidur_server *server = walk->server;
+    if (server->num_ranks > 1) {
+        vidur_lockstep_set_now(walk, now_s);
+        return do_instant_of_ranks(walk, now_s,
+                                   begin_instant(walk, now_s, walk->ends_at_s));
+    }
+    const double ends_s =
+        walk->takes_sent ? vidur_flight_next_end_s(&server->pipeline) : 0;
+    return do_instant_in_pipeline(walk, now_s, begin_instant(walk, now_s, ends_s));
 }
 
 /* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. `alone`,
  * here and below, is walk->alone, known where the code is compiled. */
 static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
 {
-    struct vidur_server *server = walk->server;
-    server->replica.now_s = server->ended_at_s = now_s;
-    if (!alone && server->num_ranks > 1)
-        vidur_lockstep_set_now(walk, now_s);
-    if (walk->takes_sent) /* behind all else that happens now */
-        take_sent(walk, now_s, next_end_s(walk, alone) > now_s ? now_s : -1);
-    const bool arrived = walk->next_arrival_s <= now_s && take_arrivals(walk, now_s);
-    const int status = alone ? do_instant_alone(walk, now_s, arrived)
-                             : do_instant_of_many(walk, now_s, arrived);
+    const int status =
+        alone
+            ? do_instant_alone(walk, now_s, begin_instant(walk, now_s, walk->ends_at_s))
+            : do_instant_of_many(walk, now_s);
     if (status || ++walk->num_instants % POLL_INSTANTS)
         return status;
-    return vidur_run_poll(walk->run, server->replica.now_s);
+    return vidur_run_poll(walk->run, walk->server->replica.now_s);
 }
 
 /* The same where it is not known. */
@@ -577,11 +581,6 @@ static int walk_fleet(struct vidur_run *run)
             return -1;
     }
     return drain(run, run->walks, now_s);
-}
-
-size_t vidur_walk_bytes(void)
-{
-    return sizeof(struct vidur_walk);
 }
 
 int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arrivals)

@@ -43,15 +43,6 @@ void vidur_pipeline_init(struct vidur_pipeline *pipeline, struct vidur_arena *ar
     }
 }
 
-bool vidur_pipeline_can_time(const struct vidur_pipeline *pipeline,
-                             const struct vidur_live_batch *batch)
-{
-    for (int32_t i = 0; i < pipeline->num_stages; i++)
-        if (!vidur_can_time(vidur_stage_s(pipeline, batch, i)))
-            return false;
-    return true;
-}
-
 /* ---- Flight ---- */
 
 /* The batch's way through the stages; it starts now, or when the first is free. */
@@ -72,14 +63,6 @@ void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_
         at -= pipeline->num_slots;
     pipeline->flight[at] = slot;
     plan_passes(pipeline, slot, now_s);
-}
-
-int32_t vidur_flight_remove(struct vidur_pipeline *pipeline)
-{
-    const int32_t slot = pipeline->flight[pipeline->flight_begin];
-    if (++pipeline->flight_begin == pipeline->num_slots)
-        pipeline->flight_begin = 0;
-    return slot;
 }
 
 void vidur_flight_rotate(struct vidur_pipeline *pipeline, int32_t count)

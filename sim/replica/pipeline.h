@@ -59,8 +59,14 @@ static inline bool vidur_can_time(double time_s)
     return time_s > 0 && time_s < 0x1p16;
 }
 
-bool vidur_pipeline_can_time(const struct vidur_pipeline *pipeline,
-                             const struct vidur_live_batch *batch);
+static inline bool vidur_pipeline_can_time(const struct vidur_pipeline *pipeline,
+                                           const struct vidur_live_batch *batch)
+{
+    for (int32_t i = 0; i < pipeline->num_stages; i++)
+        if (!vidur_can_time(vidur_stage_s(pipeline, batch, i)))
+            return false;
+    return true;
+}
 
 /* A batch in flight: a slot is taken and given back. */
 static inline int32_t vidur_pipeline_admit(struct vidur_pipeline *pipeline)
@@ -110,6 +116,13 @@ static inline double vidur_plan_pass(struct vidur_pass *pass, double *free_at_s,
     return pass->end_s = *free_at_s = pass->start_s + time_s;
 }
 
+/* The batch in flight that ends first; there is one. */
+static inline const struct vidur_live_batch *
+vidur_flight_first(const struct vidur_pipeline *pipeline)
+{
+    return &pipeline->batches[pipeline->flight[pipeline->flight_begin]];
+}
+
 /* When the first batch in flight ends; infinity: there is none. */
 static inline double vidur_flight_next_end_s(const struct vidur_pipeline *pipeline)
 {
@@ -126,7 +139,13 @@ void vidur_flight_add(struct vidur_pipeline *pipeline, int32_t slot, double now_
 void vidur_flight_rotate(struct vidur_pipeline *pipeline, int32_t count);
 
 /* Takes the first batch out, before it is retired. */
-int32_t vidur_flight_remove(struct vidur_pipeline *pipeline);
+static inline int32_t vidur_flight_remove(struct vidur_pipeline *pipeline)
+{
+    const int32_t slot = pipeline->flight[pipeline->flight_begin];
+    if (++pipeline->flight_begin == pipeline->num_slots)
+        pipeline->flight_begin = 0;
+    return slot;
+}
 
 /* Accounts for what a batch did in its stages until `until_s`. */
 void vidur_flight_settle(struct vidur_pipeline *pipeline, int32_t slot,

@@ -176,8 +176,8 @@ int vidur_run_poll(struct vidur_run *run, double now_s)
 
 /* ---- Front ends ---- */
 
-void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
-                     int32_t request)
+static inline void route(struct vidur_run *run, struct vidur_server *server,
+                         int32_t request)
 {
     const struct vidur_request_table *table = &run->requests;
     const struct vidur_front_end_times *times = &server->pool->front_end;
@@ -201,6 +201,19 @@ void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
         table->prefill_tokens[request] + table->decode_tokens[request];
 }
 
+void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
+                     int32_t request)
+{
+    route(run, server, request);
+}
+
+void vidur_run_route_all(struct vidur_run *run, const struct vidur_arrivals *arrivals)
+{
+    struct vidur_server *server = &run->servers[arrivals->server];
+    for (int64_t i = 0; i < arrivals->count; i++)
+        route(run, server, (int32_t)vidur_arrival_id(arrivals, i));
+}
+
 int32_t vidur_run_take_sent(struct vidur_run *run)
 {
     const int32_t request = vidur_sending_take(&run->sending);
@@ -209,7 +222,7 @@ int32_t vidur_run_take_sent(struct vidur_run *run)
     return request;
 }
 
-static struct vidur_server *emptiest_rank(struct vidur_server *server)
+struct vidur_server *vidur_server_emptiest_rank(struct vidur_server *server)
 {
     struct vidur_server *best = server;
     for (int32_t r = 1; r < server->num_ranks; r++) {
@@ -219,17 +232,6 @@ static struct vidur_server *emptiest_rank(struct vidur_server *server)
             best = rank;
     }
     return best;
-}
-
-void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server)
-{
-    struct vidur_front_end *front = &server->front_end;
-    const int32_t request = front->head;
-    front->head = run->requests.next[request];
-    server->replica.num_coming--;
-    struct vidur_server *rank = server->num_ranks > 1 ? emptiest_rank(server) : server;
-    vidur_queue_push_back(&rank->replica, request);
-    run->num_arrived++;
 }
 
 /* ---- Stages of load ---- */

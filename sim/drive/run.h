@@ -175,6 +175,9 @@ void vidur_run_end_alone(struct vidur_run *run, struct vidur_server *server);
 void vidur_run_route(struct vidur_run *run, struct vidur_server *server,
                      int32_t request);
 
+/* All of the server's that are known. */
+void vidur_run_route_all(struct vidur_run *run, const struct vidur_arrivals *arrivals);
+
 /* When the scheduler sees the first of the requests on their way; infinity: there is
  * none. */
 static inline double vidur_run_next_seen_s(const struct vidur_run *run,
@@ -187,9 +190,21 @@ static inline double vidur_run_next_seen_s(const struct vidur_run *run,
 /* The next of what is sent arrives: its id. */
 int32_t vidur_run_take_sent(struct vidur_run *run);
 
-/* Moves it to the scheduler's queue; of ranks, to that of the one with the fewest
- * requests, the first among equals. */
-void vidur_run_hand_over(struct vidur_run *run, struct vidur_server *server);
+/* Of its ranks, the one with the fewest requests, the first among equals. */
+struct vidur_server *vidur_server_emptiest_rank(struct vidur_server *server);
+
+/* Moves it to the scheduler's queue; of ranks, to that of the emptiest. */
+static inline void vidur_run_hand_over(struct vidur_run *run,
+                                       struct vidur_server *server)
+{
+    struct vidur_server *rank =
+        server->num_ranks > 1 ? vidur_server_emptiest_rank(server) : server;
+    const int32_t request = server->front_end.head;
+    server->front_end.head = run->requests.next[request];
+    server->replica.num_coming--;
+    run->num_arrived++;
+    vidur_queue_push_back(&rank->replica, request);
+}
 
 /* When the request, the next to arrive, does: infinity while nobody knows, in a closed
  * loop or while the stage of load before its own has not drained; then the whole stage

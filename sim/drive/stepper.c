@@ -282,8 +282,8 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
 static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arrivals)
 {
     struct vidur_server *server = &run->servers[arrivals->server];
-    for (int64_t i = 0; !run->sending.is_active && i < arrivals->count; i++)
-        vidur_run_route(run, server, (int32_t)vidur_arrival_id(arrivals, i));
+    if (!run->sending.is_active)
+        vidur_run_route_all(run, arrivals);
     struct vidur_walk walk = begin(run, server, true);
     return walk_to(&walk, INFINITY) < 0 ? -1 : 0;
 }

@@ -8,6 +8,8 @@
 #include <vidur/scheduler.h>
 #include <vidur/workload.h>
 
+#include <stdalign.h>
+
 /*
  * The room sim/replica. One copy of the model at work: requests, KV blocks, batches,
  * decode groups, the account of what they add up to. It knows no clock and no policy;
@@ -24,10 +26,11 @@
  * blocks are kept relative to the group's counters while it is in (n at join minus
  * `iteration`, and so on), so that an iteration touches the group alone. Members stand
  * at places in batch order, with gaps where some have left, and in a calendar of the
- * iterations that complete them, so that a completion touches nobody else.
+ * iterations that complete them, so that a completion touches nobody else. What an
+ * iteration changes is one line of the cache.
  */
 struct vidur_decode_group {
-    bool in_use;
+    alignas(64) bool in_use;
     int32_t count;
     int32_t to_completion; /* iterations until a member completes, at least */
     int32_t phase;         /* iteration modulo block size */

@@ -25,14 +25,15 @@ static const char latent_model[] = "deepseek-ai/DeepSeek-V3"; /* of the tables *
 
 enum formats { FORMATS_none, FORMATS_weights, FORMATS_cache };
 
-static const struct class
-{
+struct row_class {
     const char *name;
     enum vidur_kernel_table table;
     enum formats formats;
     double least, most; /* sizes */
     double unit;        /* of a curve's x, in sizes */
-} classes[VIDUR_NUM_KERNEL_CLASSES] = {
+};
+
+static const struct row_class classes[VIDUR_NUM_KERNEL_CLASSES] = {
 #define X(name_, table_, formats_)                                                     \
     [VIDUR_FIT_##name_] = {.name = #name_,                                             \
                            .table = VIDUR_KERNELS_##table_,                            \
@@ -207,7 +208,7 @@ static void add_points(struct vidur_kernel_rows *rows,
                        const struct vidur_curves *all, const struct vidur_curve *c,
                        const struct vidur_kernel_row *shape)
 {
-    const struct class *class = &classes[rows->class];
+    const struct row_class *class = &classes[rows->class];
     int last = -1;
     for (int i = 0; i < c->count; i++) {
         const double size = c->x[i] * class->unit;
@@ -366,14 +367,13 @@ static bool is_fitted(const struct vidur_kernel_rows *rows, const bool *timed)
                : other == rows->dtype || !timed[other];
 }
 
-int vidur_kernel_rows_each(struct vidur_pricer *pricer, struct vidur_kernels *kernels,
-                           bool fitted_only,
+int vidur_kernel_rows_each(const struct vidur_kernel_rows_of *of,
                            void (*use)(void *context,
                                        const struct vidur_kernel_rows *rows),
                            void *context, struct vidur_error *err)
 {
     const int num_classes =
-        fitted_only ? VIDUR_NUM_FIT_CLASSES : VIDUR_NUM_KERNEL_CLASSES;
+        of->fitted_only ? VIDUR_NUM_FIT_CLASSES : VIDUR_NUM_KERNEL_CLASSES;
     for (int class = 0; class < num_classes; class ++) {
         const int num_formats =
             classes[class].formats == FORMATS_none ? 1 : VIDUR_NUM_DTYPES;
@@ -383,11 +383,12 @@ int vidur_kernel_rows_each(struct vidur_pricer *pricer, struct vidur_kernels *ke
         for (int i = 0; status == 0 && i < num_formats; i++) {
             rows[i].class = (enum vidur_fit_class) class;
             rows[i].dtype = (enum vidur_dtype)i;
-            status = vidur_kernel_rows_collect(&rows[i], pricer, kernels, err);
+            status = vidur_kernel_rows_collect(&rows[i], of->pricer, of->kernels, err);
             timed[i] = rows[i].count > 0;
         }
         for (int i = 0; i < VIDUR_NUM_DTYPES; i++) {
-            if (status == 0 && timed[i] && (!fitted_only || is_fitted(&rows[i], timed)))
+            if (status == 0 && timed[i] &&
+                (!of->fitted_only || is_fitted(&rows[i], timed)))
                 use(context, &rows[i]);
             vidur_kernel_rows_release(&rows[i]);
         }

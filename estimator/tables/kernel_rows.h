@@ -87,10 +87,14 @@ double vidur_kernel_row_log_ratio(struct vidur_pricer *pricer,
                                   const struct vidur_kernel_rows *rows,
                                   const struct vidur_kernel_row *row);
 
-/* Calls `use` with the rows of every class and format that there are: fitted_only:
- * those that have constants of their own. */
-int vidur_kernel_rows_each(struct vidur_pricer *pricer, struct vidur_kernels *kernels,
-                           bool fitted_only,
+struct vidur_kernel_rows_of {
+    const struct vidur_pricer *pricer; /* of the device that was timed */
+    struct vidur_kernels *kernels;
+    bool fitted_only; /* what has constants of its own */
+};
+
+/* Calls `use` with the rows of every class and format that there are. */
+int vidur_kernel_rows_each(const struct vidur_kernel_rows_of *of,
                            void (*use)(void *context,
                                        const struct vidur_kernel_rows *rows),
                            void *context, struct vidur_error *err);

@@ -68,12 +68,13 @@ int vidur_engine_roofline_errors(struct vidur_fit_errors *errors,
 {
     struct judging j = {.errors = errors};
     struct vidur_engine_constants constants;
+    const struct vidur_kernel_rows_of of = {&j.pricer, kernels, false};
     errors->count = 0;
     if (vidur_pricer_init(&j.pricer, device, node, NULL, err))
         return -1;
     vidur_engine_constants_defaults(&constants);
     j.pricer.constants = vidur_step_constants(&constants, device);
-    if (vidur_kernel_rows_each(&j.pricer, kernels, false, judge_one, &j, err))
+    if (vidur_kernel_rows_each(&of, judge_one, &j, err))
         return -1;
     return j.failed ? vidur_fail(err, VIDUR_ENOMEM, "fit: out of memory") : 0;
 }

@@ -203,6 +203,7 @@ int vidur_engine_roofline_fit(struct vidur_device_sku *device,
                               struct vidur_kernels *kernels, struct vidur_error *err)
 {
     struct fitting f = {.device = device};
+    const struct vidur_kernel_rows_of of = {&f.pricer, kernels, true};
     const struct vidur_engine_roofline old = device->engine;
     if (vidur_pricer_init(&f.pricer, device, node, NULL, err))
         return -1;
@@ -210,7 +211,7 @@ int vidur_engine_roofline_fit(struct vidur_device_sku *device,
         (struct vidur_engine_roofline){.all_reduce_skew_us = old.all_reduce_skew_us};
     name_tables(device->engine.fitted_on, sizeof device->engine.fitted_on,
                 vidur_kernels_dir(kernels));
-    if (vidur_kernel_rows_each(&f.pricer, kernels, true, fit_one, &f, err))
+    if (vidur_kernel_rows_each(&of, fit_one, &f, err))
         return -1;
     if (!has_experts(&device->engine))
         memcpy(device->engine.experts, old.experts, sizeof old.experts);

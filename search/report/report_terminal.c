@@ -43,18 +43,22 @@ int vidur_report_terminal(FILE *out, const struct vidur_results *results,
 {
     struct vidur_report_model model;
     int failed = vidur_report_model_make(&model, results, options, err);
-    const struct vidur_printer to = {
-        .out = out, .top = options && options->top > 0 ? options->top : TERMINAL_TOP};
+    struct vidur_marks marks = {false};
+    const struct vidur_printer to = {.out = out,
+                                     .top = options && options->top > 0 ? options->top
+                                                                        : TERMINAL_TOP,
+                                     .marks = &marks};
     if (!failed)
         vidur_print_loads(&to, &model);
     for (int i = 0; !failed && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
         failed = print_group(&to, &model, i, err);
     }
-    if (!failed)
+    if (!failed) {
+        vidur_print_marks(&to, &marks);
         vidur_print_prices(&to, &model);
-    if (!failed)
         vidur_print_notes(&to, results, "note: ");
+    }
     vidur_report_model_release(&model);
     return failed;
 }
@@ -250,6 +254,35 @@ static int print_matrices(const struct vidur_printer *to,
     return 0;
 }
 
+/* The best of a group in a line, where no load is asked for. */
+static void print_brief(FILE *out, const struct vidur_report_group *group)
+{
+    const struct vidur_ranking_row *row = group->best;
+    char text[VIDUR_TABLE_CELL];
+    fprintf(out, "%s, %s:\n", vidur_text_show(group->model).text,
+            vidur_text_show(group->trace).text);
+    if (!row) {
+        fputs("  no candidate can serve it\n", out);
+        return;
+    }
+    vidur_format_configuration(row, text, sizeof text);
+    fprintf(out, "  %s: ", vidur_text_show(text).text);
+    if (vidur_row_has_price(row))
+        fprintf(out, "%s QPS at most for $%s an hour, %s QPS per dollar\n",
+                vidur_number_qps(row).text, vidur_number_usd(row->usd_per_hour).text,
+                vidur_number3(row->qps_per_dollar).text);
+    else
+        fprintf(out, "%s QPS at most, at no known price\n", vidur_number_qps(row).text);
+}
+
+/* What loads do not say already. */
+static void print_briefs(FILE *out, const struct vidur_report_model *model)
+{
+    for (int i = 0; i < model->num_groups && !(model->load.target_qps > 0); i++)
+        if (!model->groups[i].best || !vidur_row_has_target(model->groups[i].best))
+            print_brief(out, &model->groups[i]);
+}
+
 int vidur_report_answer(FILE *out, const struct vidur_results *results,
                         const struct vidur_report_options *options,
                         struct vidur_error *err)
@@ -259,13 +292,16 @@ int vidur_report_answer(FILE *out, const struct vidur_results *results,
     int failed = vidur_report_model_make(&model, results, options, err);
     if (!failed)
         vidur_print_loads(&to, &model);
+    const bool brief = options && options->brief;
+    if (!failed && brief)
+        print_briefs(out, &model);
     if (!failed)
         vidur_print_notes(&to, results, "note: ");
-    for (int i = 0; !failed && i < model.num_groups; i++) {
+    for (int i = 0; !failed && !brief && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
         failed = print_answer(&to, &model, i, err);
     }
-    failed = failed || print_matrices(&to, &model, err);
+    failed = failed || (!brief && print_matrices(&to, &model, err));
     vidur_report_model_release(&model);
     return failed ? -1 : 0;
 }

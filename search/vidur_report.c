@@ -29,7 +29,7 @@ static const struct vidur_args_option options[] = {
     {"headroom", 0, "SHARE",
      "Size it for --qps times (1 + SHARE), from 0 to less than 10. Default: 0."},
     {"brief", 0, NULL,
-     "Of the answer only what to rent, a line for each model and workload."},
+     "Of the answer only a table of what to rent, a row for each model and workload."},
     {"whole-nodes", 0, NULL, "Price whole nodes, not GPUs, for --qps."},
     {"api-price", 0, "INPUT,OUTPUT",
      "What an API asks for a million input and output tokens, USD: says what it would "

@@ -28,6 +28,11 @@ void vidur_print_marks(const struct vidur_printer *to, const struct vidur_marks 
 void vidur_print_loads(const struct vidur_printer *to,
                        const struct vidur_report_model *model);
 
+/* The answer in a table: what to rent for the load that is asked for, for that of the
+ * search, or at most; a row for each model and workload. */
+int vidur_print_brief(const struct vidur_printer *to,
+                      const struct vidur_report_model *model, struct vidur_error *err);
+
 /* Text from results in the form at hand. */
 void vidur_print_text(const struct vidur_printer *to, const char *text);
 

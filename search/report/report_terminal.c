@@ -254,47 +254,18 @@ static int print_matrices(const struct vidur_printer *to,
     return 0;
 }
 
-/* The best of a group in a line, where no load is asked for. */
-static void print_brief(FILE *out, const struct vidur_report_group *group)
-{
-    const struct vidur_ranking_row *row = group->best;
-    char text[VIDUR_TABLE_CELL];
-    fprintf(out, "%s, %s:\n", vidur_text_show(group->model).text,
-            vidur_text_show(group->trace).text);
-    if (!row) {
-        fputs("  no candidate can serve it\n", out);
-        return;
-    }
-    vidur_format_configuration(row, text, sizeof text);
-    fprintf(out, "  %s: ", vidur_text_show(text).text);
-    if (vidur_row_has_price(row))
-        fprintf(out, "%s QPS at most for $%s an hour, %s QPS per dollar\n",
-                vidur_number_qps(row).text, vidur_number_usd(row->usd_per_hour).text,
-                vidur_number3(row->qps_per_dollar).text);
-    else
-        fprintf(out, "%s QPS at most, at no known price\n", vidur_number_qps(row).text);
-}
-
-/* What loads do not say already. */
-static void print_briefs(FILE *out, const struct vidur_report_model *model)
-{
-    for (int i = 0; i < model->num_groups && !(model->load.target_qps > 0); i++)
-        if (!model->groups[i].best || !vidur_row_has_target(model->groups[i].best))
-            print_brief(out, &model->groups[i]);
-}
-
 int vidur_report_answer(FILE *out, const struct vidur_results *results,
                         const struct vidur_report_options *options,
                         struct vidur_error *err)
 {
     struct vidur_report_model model;
     const struct vidur_printer to = {.out = out, .top = options ? options->top : 0};
-    int failed = vidur_report_model_make(&model, results, options, err);
-    if (!failed)
-        vidur_print_loads(&to, &model);
     const bool brief = options && options->brief;
-    if (!failed && brief)
-        print_briefs(out, &model);
+    int failed = vidur_report_model_make(&model, results, options, err);
+    if (!failed && !brief)
+        vidur_print_loads(&to, &model);
+    else if (!failed)
+        failed = vidur_print_brief(&to, &model, err);
     if (!failed)
         vidur_print_notes(&to, results, "note: ");
     for (int i = 0; !failed && !brief && i < model.num_groups; i++) {

@@ -442,7 +442,7 @@ void vidur_print_prices(const struct vidur_printer *to,
                         const struct vidur_report_model *model)
 {
     for (int i = 0; i < model->num_skus; i++) {
-        struct vidur_text text = {NULL};
+        struct vidur_text text = {0};
         if (is_first_priced(model, i) && !add_prices(model, i, &text) && text.data) {
             fputs("price: ", to->out);
             vidur_print_text(to, text.data);

@@ -69,6 +69,14 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, decode_busy, 0, "%", "of two pools: the one that decodes, busy")           \
     X(REAL, prefill_memory_usage, 0, "%", "of two pools: KV blocks in use, prefill")   \
     X(REAL, decode_memory_usage, 0, "%", "of two pools: KV blocks in use, decode")     \
+    X(REAL, prefill_mfu, 0, "%", "of two pools: MFU of the one that prefills")         \
+    X(REAL, decode_mfu, 0, "%", "of two pools: MFU of the one that decodes")           \
+    X(REAL, first_busy, 0, "%", "of a mixed fleet: the first pool, busy")              \
+    X(REAL, second_busy, 0, "%", "of a mixed fleet: the second pool, busy")            \
+    X(REAL, first_memory_usage, 0, "%", "of a mixed fleet: KV blocks in use, first")   \
+    X(REAL, second_memory_usage, 0, "%", "of a mixed fleet: KV blocks in use, second") \
+    X(REAL, first_mfu, 0, "%", "of a mixed fleet: MFU of the first pool")              \
+    X(REAL, second_mfu, 0, "%", "of a mixed fleet: MFU of the second pool")            \
     X(REAL, transfer_gb_per_s, 0, "GB/s", "KV caches that move from pool to pool")     \
     X(REAL, transfer_wait_s, 0, "s", "from a prompt's end to its transfer, mean")
 
@@ -106,7 +114,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(FLAG, prefix_caching, 0, "1", "vllm_v1 with prefix caching")                     \
     X(FLAG, async_scheduling, 0, "1", "vllm_v1 with async scheduling")                 \
     X(INT, scheduling_policy, 0, "1", "vllm_v1's: 0 fcfs, 1 priority")                 \
-    X(INT, num_replicas, 0, "1", "replicas in use; of two pools: units of both")       \
+    X(INT, num_replicas, 0, "1", "replicas in use; of two pools: 1")                   \
     X(INT, num_gpus, 0, "1", "devices in use")                                         \
     X(TEXT, pools, 128, "", "2 x TP4 h100 prefill + 1 x TP8 h200 decode; empty: one")  \
     X(INT, prefill_replicas, 0, "1", "of two pools: replicas that prefill")            \
@@ -119,7 +127,22 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(INT, decode_num_pipeline_stages, 0, "1", "of two pools: its PP")                 \
     X(INT, decode_batch_size, 0, "1", "of two pools: its requests in a batch")         \
     X(INT, decode_max_num_batched_tokens, 0, "tokens", "of two pools: its budget")     \
-    X(INT, decode_num_blocks, 0, "1", "of two pools: KV blocks of its replica")
+    X(INT, decode_num_blocks, 0, "1", "of two pools: KV blocks of its replica")        \
+    X(INT, first_replicas, 0, "1", "of a mixed fleet: replicas of the first pool")     \
+    X(INT, second_replicas, 0, "1", "of a mixed fleet: replicas of the second pool")   \
+    X(REAL, first_replica_qps, 0, "1/s",                                               \
+      "of a mixed fleet: what a replica of the first pool carries alone, its weight")  \
+    X(REAL, second_replica_qps, 0, "1/s", "of a mixed fleet: the same of the second")  \
+    X(TEXT, second_device, 32, "", "of a mixed fleet: device SKU of the second pool")  \
+    X(TEXT, second_network_device, 48, "", "of a mixed fleet: its node SKU")           \
+    X(TEXT, second_scheduler_label, 192, "", "of a mixed fleet: its scheduler")        \
+    X(INT, second_tensor_parallel_size, 0, "1", "of a mixed fleet: its TP")            \
+    X(FLAG, second_expert_parallel, 0, "1", "of a mixed fleet: its experts go whole")  \
+    X(INT, second_data_parallel_size, 0, "1", "of a mixed fleet: its ranks")           \
+    X(INT, second_num_pipeline_stages, 0, "1", "of a mixed fleet: its PP")             \
+    X(INT, second_batch_size, 0, "1", "of a mixed fleet: its requests in a batch")     \
+    X(INT, second_max_num_batched_tokens, 0, "tokens", "of a mixed fleet: its budget") \
+    X(INT, second_num_blocks, 0, "1", "of a mixed fleet: KV blocks of its replica")
 
 #define VIDUR_RANKING_COLUMNS(X)                                                       \
     X(INT, rank, 0, "1", "1 is best within model and trace; 0: not ranked")            \
@@ -162,7 +185,9 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(TEXT, candidate_id, 24, "", "the candidate simulated")                           \
     X(INT, probe, 0, "1", "0, 1, ... in the order of the search's path")               \
     X(INT, replication, 0, "1", "0: the search's own seed; 1, ...: others")            \
-    X(INT, num_replicas, 0, "1", "replicas simulated")                                 \
+    X(INT, num_replicas, 0, "1", "replicas simulated; of two pools: 1")                \
+    X(INT, first_replicas, 0, "1", "of two pools: replicas of the first")              \
+    X(INT, second_replicas, 0, "1", "of two pools: replicas of the second")            \
     X(INT, num_requests, 0, "1", "requests offered")                                   \
     X(REAL, qps, 0, "1/s", "offered load; of a closed loop, served")                   \
     X(INT, users, 0, "1", "clients of a closed loop; 0: an open one")                  \

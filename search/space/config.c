@@ -3,6 +3,7 @@
 #include "base/section.h"
 #include "space/config_parts.h"
 #include "space/fleets.h"
+#include "space/mixed.h"
 #include "space/rules.h"
 
 #include <vidur/simulation_config.h>
@@ -179,6 +180,7 @@ static const struct vidur_yaml_field root_fields[] = {
      VIDUR_YAML_AT(struct vidur_search_config, target),
      .fields = config_target_fields},
     {ROOT("disaggregated", CUSTOM, fleets), .read = fleets_read},
+    {ROOT("mixed", CUSTOM, mixed), .read = mixed_read},
     {ROOT("capacity_definition", ENUM, capacity_definition), .names = capacity_names},
     {ROOT("tbt_definition", ENUM, tbt_definition), .names = vidur_tbt_definition_names},
     {ROOT("semantics", ENUM, semantics), .names = vidur_semantics_names},
@@ -337,6 +339,7 @@ static int complete_all(const struct vidur_yaml_node *root,
                     config->num_excludes, err))
         return -1;
     return config_complete_slos(root, config, err) || fleets_check(root, config, err) ||
+                   mixed_check(root, config, err) ||
                    config_check_definition(root, config, err)
                ? -1
                : 0;
@@ -408,6 +411,7 @@ void vidur_search_config_release(struct vidur_search_config *config)
     rules_release(config->includes, config->num_includes);
     rules_release(config->excludes, config->num_excludes);
     fleets_release(&config->fleets);
+    mixed_release(&config->mixed);
     free(config->schedulers);
     free(config->traces);
     free(config->served);

@@ -164,6 +164,13 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, usd_per_hour, 0, "USD/h", "price of the devices in use")                   \
     X(REAL, usd_per_month, 0, "USD", "price of the devices in use, 730 hours")         \
     X(REAL, qps_per_dollar, 0, "h/(s USD)", "max_qps / usd_per_hour")                  \
+    X(TEXT, added, 96, "",                                                             \
+      "4 x l40s: devices in use beyond `have`; empty: none, or no have")               \
+    X(REAL, added_gpus, 0, "1", "devices in use beyond `have`; NaN: it is not given")  \
+    X(REAL, added_usd_per_hour, 0, "USD/h", "price of these devices")                  \
+    X(REAL, added_qps, 0, "1/s", "max_qps above the most that `have` alone serves")    \
+    X(REAL, added_qps_per_dollar, 0, "h/(s USD)",                                      \
+      "added_qps / added_usd_per_hour; 0: nothing is added")                           \
     X(REAL, usd_per_million_tokens, 0, "USD", "per million tokens at max_qps")         \
     X(REAL, usd_per_million_input_tokens, 0, "USD", "of prompts, by GPU time at peak") \
     X(REAL, usd_per_million_output_tokens, 0, "USD", "of outputs, the same")           \
@@ -314,6 +321,7 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
  *   device     as in rows    usd_per_gpu_hour (absent: no price known), price_provider,
  *                            price_term, price_source, price_date, memory_gib, tdp_w
  *   node       as in rows    device, devices_per_node
+ *   have       0, 1, ...     device, network_device, num_gpus (paid for already)
  *   estimator  ""            source (auto: mixed; roofline, profiles, ...),
  *                            description, profiles
  *   search     ""            semantics, capacity_definition, tbt_definition, seeds,

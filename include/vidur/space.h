@@ -92,6 +92,13 @@ struct vidur_search_trace {
     struct vidur_slo_list slos;
 };
 
+/* An entry of `have:`: GPUs that are paid for already. */
+struct vidur_search_have {
+    char device[32]; /* ""; or the device of their clusters, ... */
+    char node[48];   /* ... or its node */
+    int num_gpus;
+};
+
 struct vidur_search_rule; /* of `include:` or `exclude:`; rules.h */
 
 /* From where a candidate's capacity search starts. */
@@ -229,6 +236,8 @@ struct vidur_search_config {
     int num_models, num_clusters, num_schedulers, num_traces;
     struct vidur_price_file *price_files;
     int num_price_files;
+    struct vidur_search_have *have;
+    int num_have;
 #define X(key, type, member, ...)                                                      \
     type *member;                                                                      \
     int num_##member;
@@ -391,5 +400,14 @@ int vidur_candidate_second_devices(const struct vidur_candidate *candidate);
 /* USD per hour of so many replicas; NaN where there is no price. */
 double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t candidate,
                                 struct vidur_pool_counts counts);
+
+/* GPUs of so many replicas that are not among those of `have`, by pool, and what these
+ * cost; all of them where there is no `have`. */
+struct vidur_added {
+    int gpus[2];
+    double usd_per_hour; /* NaN: there is no price */
+};
+struct vidur_added vidur_space_added(const struct vidur_space *space, int64_t candidate,
+                                     struct vidur_pool_counts counts);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "report/report_money.h"
+#include "report/report_pools.h"
 #include "results/results_notes.h"
 
 #include <math.h>
@@ -13,14 +14,15 @@ static void put_configuration(struct vidur_text_table *table,
     char scheduler[VIDUR_TABLE_CELL];
     vidur_format_scheduler(row, scheduler, sizeof scheduler);
     struct vidur_number replicas = vidur_number_int(row->num_replicas);
-    char nodes[sizeof row->network_device + sizeof row->decode_network_device + 1];
-    const bool mixed =
-        row->pools[0] && strcmp(row->network_device, row->decode_network_device) != 0;
-    if (row->pools[0])
+    char nodes[2 * sizeof row->network_device + 1];
+    const struct vidur_row_pool second = vidur_row_second(row);
+    const bool pools = vidur_row_has_pools(row);
+    const bool two = pools && strcmp(row->network_device, second.network_device) != 0;
+    if (pools)
         snprintf(replicas.text, sizeof replicas.text, "%lld+%lld",
-                 (long long)row->prefill_replicas, (long long)row->decode_replicas);
-    snprintf(nodes, sizeof nodes, "%s%s%s", row->network_device, mixed ? "+" : "",
-             mixed ? row->decode_network_device : "");
+                 (long long)second.of_first, (long long)second.num_replicas);
+    snprintf(nodes, sizeof nodes, "%s%s%s", row->network_device, two ? "+" : "",
+             two ? second.network_device : "");
     vidur_table_cell(table, nodes);
     vidur_table_number(table, replicas);
     vidur_table_number(table, vidur_number_tp(row));
@@ -78,10 +80,33 @@ static void print_load(const struct vidur_printer *to,
     fputs(to->markdown ? ".\n" : "\n", to->out);
 }
 
+/* What to add to GPUs that are there; returns how many lines it took. */
+static int print_additions(const struct vidur_printer *to,
+                           const struct vidur_report_model *model)
+{
+    int printed = 0;
+    for (int i = 0; i < model->num_groups; i++) {
+        const struct vidur_report_group *group = &model->groups[i];
+        char text[512];
+        vidur_format_added(model, group, text, sizeof text);
+        if (!text[0])
+            continue;
+        fputs(to->markdown ? "- " : "", to->out);
+        vidur_print_text(to, group->model);
+        fputs(", ", to->out);
+        vidur_print_text(to, group->trace);
+        fputs(to->markdown ? ": " : ":\n  ", to->out);
+        vidur_print_text(to, text);
+        fputs(to->markdown ? ".\n" : "\n", to->out);
+        printed++;
+    }
+    return printed;
+}
+
 void vidur_print_loads(const struct vidur_printer *to,
                        const struct vidur_report_model *model)
 {
-    int printed = 0;
+    int printed = print_additions(to, model);
     for (int i = 0; i < model->num_groups; i++) {
         const struct vidur_ranking_row *best = model->groups[i].best;
         if (!(model->load.target_qps > 0) && !(best && vidur_row_has_target(best)))
@@ -111,9 +136,16 @@ void vidur_format_confidence(const struct vidur_ranking_row *row, char *text,
 }
 
 /* The ranking's columns around its latencies. */
-enum { BEFORE_LATENCIES = 13, RANKING_COLUMNS = BEFORE_LATENCIES + VIDUR_MAX_SLOS + 1 };
+enum { BEFORE_LATENCIES = 15, RANKING_COLUMNS = BEFORE_LATENCIES + VIDUR_MAX_SLOS + 1 };
 _Static_assert((int)RANKING_COLUMNS <= (int)VIDUR_TABLE_MAX_COLUMNS,
                "a table takes all of the ranking's columns");
+
+/* Which columns a ranking has beside the usual ones. */
+struct ranking_kind {
+    bool target;   /* rows are for a load that was asked for */
+    bool unpriced; /* some have no price */
+    bool added;    /* some GPUs were there already */
+};
 
 /* Is there an ok row without a price, which ranks by what a GPU serves? */
 static bool has_unpriced(const struct vidur_report_group *group)
@@ -126,9 +158,10 @@ static bool has_unpriced(const struct vidur_report_group *group)
 }
 
 static void start_ranking(struct vidur_text_table *table,
-                          const struct vidur_report_model *model, bool target,
-                          bool unpriced)
+                          const struct vidur_report_model *model,
+                          const struct ranking_kind *kind)
 {
+    static const char *const added[] = {"#+GPUs", "#+$/hour"};
     static const char *const plain[] = {"#rank",  "SKU",       "#repl.", "#TP",
                                         "#PP",    "scheduler", "#batch", "#QPS",
                                         "#QPS/$", "#$/1M tok", NULL};
@@ -138,10 +171,14 @@ static void start_ranking(struct vidur_text_table *table,
     const char *headers[RANKING_COLUMNS + 1] = {NULL};
     char titles[VIDUR_MAX_SLOS][64];
     int count = 0;
-    for (const char *const *from = target ? sized : plain; *from; from++)
+    for (const char *const *from = kind->target ? sized : plain; *from; from++)
         headers[count++] = *from;
-    if (unpriced && !target)
+    if (kind->unpriced && !kind->target)
         headers[count++] = "#QPS/GPU";
+    for (int i = 0; kind->added && i < 2; i++)
+        headers[count++] = added[i];
+    if (kind->added && !kind->target)
+        headers[count++] = "#+QPS/$";
     for (int i = 0; i < model->num_latencies; i++) {
         titles[i][0] = '#';
         vidur_format_slo_header(&model->latencies[i], titles[i] + 1,
@@ -165,7 +202,8 @@ void vidur_table_target(struct vidur_text_table *table,
 /* A row of the ranking from its price on. */
 static void put_measured(struct vidur_text_table *table,
                          const struct vidur_report_model *model,
-                         const struct vidur_ranking_row *row, bool unpriced)
+                         const struct vidur_ranking_row *row,
+                         const struct ranking_kind *kind)
 {
     if (vidur_row_has_target(row)) {
         vidur_table_number(table, vidur_number_int(row->num_gpus));
@@ -174,10 +212,16 @@ static void put_measured(struct vidur_text_table *table,
         vidur_table_number(table, vidur_number_qps(row));
         vidur_table_number(table, vidur_number3(row->qps_per_dollar));
         vidur_table_number(table, vidur_number3(row->usd_per_million_tokens));
-        if (unpriced)
+        if (kind->unpriced)
             vidur_table_number(table,
                                vidur_number3(row->max_qps / (double)row->num_gpus));
     }
+    if (kind->added) {
+        vidur_table_number(table, vidur_number_int((int64_t)row->added_gpus));
+        vidur_table_number(table, vidur_number_usd(row->added_usd_per_hour));
+    }
+    if (kind->added && !kind->target)
+        vidur_table_number(table, vidur_number3(row->added_qps_per_dollar));
     for (int i = 0; i < model->num_latencies; i++) {
         const struct vidur_report_slo *slo = &model->latencies[i];
         vidur_table_number(table, vidur_row_has_slo(row, slo)
@@ -220,18 +264,20 @@ int vidur_print_ranking(const struct vidur_printer *to,
                         struct vidur_error *err)
 {
     const struct vidur_report_group *of = &model->groups[group];
-    const bool target = of->best && vidur_row_has_target(of->best);
-    const bool unpriced = has_unpriced(of);
+    const struct ranking_kind kind = {
+        .target = of->best && vidur_row_has_target(of->best),
+        .unpriced = has_unpriced(of),
+        .added = of->best && vidur_row_has_added(of->best)};
     struct vidur_text_table table;
     int64_t count = 0;
-    start_ranking(&table, model, target, unpriced);
+    start_ranking(&table, model, &kind);
     for (; count < of->num_rows && count < to->top; count++) {
         const struct vidur_ranking_row *row = &of->rows[count];
         if (vidur_status_of(row) != VIDUR_STATUS_INDEX_OK)
             break;
         vidur_table_number(&table, vidur_number_int(row->rank));
         put_configuration(&table, row);
-        put_measured(&table, model, row, unpriced);
+        put_measured(&table, model, row, &kind);
     }
     int failed =
         count > 0 ? vidur_table_print(&table, to->out, to->markdown, "  ", err) : 0;

@@ -37,7 +37,8 @@ function copyText(node, button) {
 /* What to rent, above everything: for the load that vidur-report or the search was asked for. */
 function drawLoads() {
   const target = data.meta.target_qps;
-  const list = data.groups.map((group) => [group, loadText(group, "", target)]).filter(([, text]) => text);
+  const list = data.groups.flatMap((group) => [[group, group.added], [group, loadText(group, "", target)]])
+    .filter(([, text]) => text);
   $("loads").hidden = !list.length;
   $("loads").replaceChildren(el("h2", null, "What to rent"), ...list.map(([group, text]) =>
     el("p", null, el("strong", null, `${group.model}, ${group.trace}`), el("br"), el("span", null, text))));
@@ -150,13 +151,16 @@ const rankingColumns = [
   { key: "rank", title: "Rank", number: true, text: (row) => (row.rank || "-") },
   { key: "model", title: "Model", groups: true }, { key: "trace", title: "Workload", groups: true },
   { key: "network_device", title: "SKU" },
-  { key: "num_replicas", title: "Repl.", number: true, text: (row) => (row.pools ? `${row.prefill_replicas}+${row.decode_replicas}` : grouped(row.num_replicas)) }, { key: "tensor_parallel_size", title: "TP", number: true, text: (row) => row.tp_text },
+  { key: "num_replicas", title: "Repl.", number: true, text: (row) => (row.pools ? `${row.second.of_first}+${row.second.replicas}` : grouped(row.num_replicas)) }, { key: "tensor_parallel_size", title: "TP", number: true, text: (row) => row.tp_text },
   { key: "num_pipeline_stages", title: "PP", number: true }, { key: "scheduler_text", title: "Scheduler" },
   { key: "batch_size", title: "Batch", number: true },
   { key: "max_qps", title: "Max QPS", number: true, down: true, text: qpsText, target: false },
   { key: "qps_per_dollar", title: "QPS/$", number: true, down: true, text: (row) => num3(row.qps_per_dollar), target: false },
   { key: "usd_per_million_tokens", title: "$/1M tok", number: true, text: (row) => num3(row.usd_per_million_tokens), target: false },
   { key: "qps_per_gpu", title: "QPS/GPU", number: true, down: true, text: (row) => num3(row.qps_per_gpu), target: false, unpriced: true },
+  { key: "added_gpus", title: "+GPUs", number: true, text: (row) => num3(row.added_gpus), added: true },
+  { key: "added_usd_per_hour", title: "+$/hour", number: true, text: (row) => usd(row.added_usd_per_hour), added: true },
+  { key: "added_qps_per_dollar", title: "+QPS/$", number: true, down: true, text: (row) => num3(row.added_qps_per_dollar), target: false, added: true },
   { key: "num_gpus", title: "GPUs", number: true, text: (row) => String(row.num_gpus), target: true },
   { key: "num_nodes", title: "Nodes", number: true, text: (row) => String(row.num_nodes), target: true },
   { key: "usd_per_hour", title: "$/hour", number: true, text: (row) => usd(row.usd_per_hour), target: true },
@@ -230,6 +234,7 @@ function drawRanking() {
   const all = $("all-groups").checked;
   const columns = rankingColumns.filter((column) => (all || !column.groups) &&
     (column.target === undefined || column.target === anyTarget) &&
+    (!column.added || theGroup().rows.some((row) => known(row.added_gpus))) &&
     (!column.unpriced || theGroup().rows.some((row) => isOk(row) && !hasPrice(row))));
   const list = filteredRows().sort(compareBy(state.sort.key, state.sort.down));
   const shown = list.slice(0, state.shown);

@@ -3,6 +3,7 @@
 #include "base/section.h"
 #include "space/config_parts.h"
 #include "space/fleets.h"
+#include "space/have.h"
 #include "space/mixed.h"
 #include "space/rules.h"
 
@@ -161,6 +162,7 @@ static const struct vidur_yaml_field root_fields[] = {
     {LIST("clusters", clusters, cluster_element),
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {LIST("prices", price_files, config_price_element), .flags = VIDUR_YAML_ONE_OK},
+    {LIST("have", have, have_element), .flags = VIDUR_YAML_ONE_OK},
     {WHOLE("schedulers", read_schedulers), .flags = VIDUR_YAML_REQUIRED},
     {WHOLE("traces", read_traces), .flags = VIDUR_YAML_REQUIRED},
 #define X(key, type, member, ...)                                                      \
@@ -331,6 +333,7 @@ static int complete_all(const struct vidur_yaml_node *root,
                    err) ||
         complete_models(vidur_yaml_get(root, "models"), config, err) ||
         complete_clusters(vidur_yaml_get(root, "clusters"), config, err) ||
+        have_check(root, config, err) ||
         config_complete_traces(vidur_yaml_get(root, "traces"), config, err) ||
         config_serve_models(config, err) || check_policies(root, config, err) ||
         rules_check(vidur_yaml_get(root, "include"), config, config->includes,

@@ -76,6 +76,24 @@ int evaluator_run_on(struct evaluator *e, struct vidur_simulator *simulator,
 int evaluator_offer(struct vidur_workload *workload, int64_t num_requests, double load,
                     struct vidur_workload *out, struct vidur_error *err);
 
+/* ---- evaluate_bound.c, evaluate_alone.c ---- */
+
+/* What a saturated replica comes to, or two pools together. */
+struct evaluator_saturated {
+    double qps;
+    int64_t in_flight; /* requests that it worked on at once */
+};
+
+/* Of one replica, or of both pools of a candidate that has two; `alone`: of one replica
+ * of the pool of that index, -1: not so. */
+int evaluator_saturate(struct evaluator *e, int64_t candidate, int alone,
+                       struct evaluator_saturated *out, struct vidur_error *err);
+/* The requests that a search begins with where so many are in flight. */
+int64_t evaluator_first_part(double in_flight);
+/* evaluator_bound of two pools of role `all`. */
+int evaluator_bound_mixed(struct evaluator *e, int64_t candidate,
+                          struct evaluator_bound *out, struct vidur_error *err);
+
 bool evaluator_is_feasible(const struct evaluator *e,
                            const struct vidur_metrics *metrics);
 

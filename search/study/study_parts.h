@@ -230,6 +230,9 @@ struct work_estimate;
 /* A row's columns about a second pool. */
 void study_fill_pools(const struct study *study, int64_t path,
                       struct vidur_ranking_row *row);
+/* And those about what is added to GPUs that are paid for. */
+void study_fill_added(const struct study *study, int64_t path,
+                      struct vidur_ranking_row *row);
 /* Why two pools were not simulated at all, where that is so. */
 void study_explain_pools(const struct study *study, int64_t path,
                          struct vidur_ranking_row *row);

@@ -95,6 +95,36 @@ void study_fill_pools(const struct study *study, int64_t path,
     }
 }
 
+/* "8 x h100 + 4 x l40s" */
+static void describe_added(const struct vidur_search_config *config,
+                           const struct vidur_candidate *c,
+                           const struct vidur_added *added, char *out, size_t size)
+{
+    const int clusters[] = {c->cluster, c->second.cluster};
+    size_t used = 0;
+    out[0] = 0;
+    for (int i = 0; i < 2; i++)
+        if (added->gpus[i] > 0 && used < size)
+            used += (size_t)snprintf(out + used, size - used, "%s%d x %s",
+                                     used ? " + " : "", added->gpus[i],
+                                     config->clusters[clusters[i]].device.name);
+}
+
+void study_fill_added(const struct study *study, int64_t path,
+                      struct vidur_ranking_row *row)
+{
+    const struct vidur_search_config *config = study->config;
+    const int64_t candidate = study->paths[path].candidate;
+    const struct vidur_candidate *c = &study->space->candidates[candidate];
+    const struct vidur_added added =
+        vidur_space_added(study->space, candidate, study_path_counts(study, path));
+    if (config->num_have == 0)
+        return;
+    describe_added(config, c, &added, row->added, sizeof row->added);
+    row->added_gpus = added.gpus[0] + added.gpus[1];
+    row->added_usd_per_hour = added.usd_per_hour;
+}
+
 void study_explain_pools(const struct study *study, int64_t path,
                          struct vidur_ranking_row *row)
 {

@@ -151,6 +151,7 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
     row->usd_per_month = VIDUR_HOURS_PER_MONTH * row->usd_per_hour;
     row->target_qps = config->target.qps > 0 ? config->target.qps : NAN;
     study_fill_pools(study, path, row);
+    study_fill_added(study, path, row);
 }
 
 /* Columns that probes and rankings share. */

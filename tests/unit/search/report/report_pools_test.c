@@ -98,6 +98,26 @@ static void test_launch_lines(void)
                             "former 4.25 and each of the latter 1.5 parts");
 }
 
+/* The terminal has a line for each. */
+static void test_launch_in_the_terminal(void)
+{
+    struct vidur_ranking_row row = mixed_row();
+    struct vidur_results one = {.ranking = &row, .num_ranking = 1, .config_text = ""};
+    char text[16384] = "";
+    FILE *out = tmpfile();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    row.rank = 1;
+    row.added_gpus = NAN;
+    CU_ASSERT_EQUAL_FATAL(vidur_report_answer(out, &one, NULL, NULL), 0);
+    rewind(out);
+    CU_ASSERT(fread(text, 1, sizeof text - 1, out) > 0);
+    fclose(out);
+    check_has(text, "  Launch    vllm serve llama");
+    check_has(text, "\n            vllm serve llama");
+    CU_ASSERT_PTR_NULL(strstr(text, "\\nvllm"));
+    CU_ASSERT_PTR_NULL(strstr(text, "You have"));
+}
+
 /* ---- GPUs that are there ---- */
 
 /* Rows as a search leaves them: what they add, and what they serve. */
@@ -174,4 +194,6 @@ static void test_sentences(void)
 
 VIDUR_TEST_MAIN("reports of two pools, and of GPUs that are there",
                 {"the second pool", test_second_pool},
-                {"launch lines", test_launch_lines}, {"sentences", test_sentences})
+                {"launch lines", test_launch_lines},
+                {"launch lines in the terminal", test_launch_in_the_terminal},
+                {"sentences", test_sentences})

@@ -15,8 +15,10 @@ const rows = data.rows.map((cells, index) => {
     const kind = row.second_replicas > 0 ? "second" : "decode";
     row.second = { of_first: kind === "second" ? row.first_replicas : row.prefill_replicas, replicas: row[`${kind}_replicas`],
       tensor_parallel_size: row[`${kind}_tensor_parallel_size`], expert_parallel: row[`${kind}_expert_parallel`],
-      batch_size: row[`${kind}_batch_size`] };
+      network_device: row[`${kind}_network_device`], batch_size: row[`${kind}_batch_size`] };
   }
+  row.nodes_text = row.network_device +
+    (row.pools && row.second.network_device !== row.network_device ? `+${row.second.network_device}` : "");
   row.tp_text = `${row.tensor_parallel_size}${row.expert_parallel ? " EP" : ""}` +
     (row.data_parallel_size > 1 ? ` DP ${row.data_parallel_size}` : "") +
     (row.pools ? `+${row.second.tensor_parallel_size}${row.second.expert_parallel ? " EP" : ""}` : "");

@@ -51,7 +51,7 @@ function drawLoads() {
     .filter(([group, text]) => text || group.added);
   $("rents").replaceChildren(...list.map(([group, text]) => el("li", null, el("h3", null, `${group.model}, ${group.trace}`),
     el("strong", null, rentHeadline(group)), el("span.muted", null, text),
-    group.added ? el("span", null, group.added) : null)));
+    group.added ? el("p", null, group.added) : null)));
 }
 
 /* A load to begin with, where none was asked for. */
@@ -172,7 +172,7 @@ function drawBest() {
 const rankingColumns = [
   { key: "rank", title: "Rank", number: true, text: (row) => (row.rank || "-") },
   { key: "model", title: "Model", groups: true }, { key: "trace", title: "Workload", groups: true },
-  { key: "network_device", title: "SKU" },
+  { key: "network_device", title: "SKU", text: (row) => row.nodes_text },
   { key: "num_replicas", title: "Repl.", number: true, text: (row) => (row.pools ? `${row.second.of_first}+${row.second.replicas}` : grouped(row.num_replicas)) }, { key: "tensor_parallel_size", title: "TP", number: true, text: (row) => row.tp_text },
   { key: "num_pipeline_stages", title: "PP", number: true }, { key: "scheduler_text", title: "Scheduler" },
   { key: "batch_size", title: "Batch", number: true },
@@ -180,15 +180,15 @@ const rankingColumns = [
   { key: "qps_per_dollar", title: "QPS/$", number: true, down: true, text: (row) => num3(row.qps_per_dollar), target: false },
   { key: "usd_per_million_tokens", title: "$/1M tok", number: true, text: (row) => num3(row.usd_per_million_tokens), target: false },
   { key: "qps_per_gpu", title: "QPS/GPU", number: true, down: true, text: (row) => num3(row.qps_per_gpu), target: false, unpriced: true },
-  { key: "added_gpus", title: "+GPUs", number: true, text: (row) => num3(row.added_gpus), added: true },
-  { key: "added_usd_per_hour", title: "+$/hour", number: true, text: (row) => usd(row.added_usd_per_hour), added: true },
-  { key: "added_qps_per_dollar", title: "+QPS/$", number: true, down: true, text: (row) => num3(row.added_qps_per_dollar), target: false, added: true },
   { key: "num_gpus", title: "GPUs", number: true, text: (row) => String(row.num_gpus), target: true },
   { key: "num_nodes", title: "Nodes", number: true, text: (row) => String(row.num_nodes), target: true },
   { key: "usd_per_hour", title: "$/hour", number: true, text: (row) => usd(row.usd_per_hour), target: true },
   { key: "usd_per_month", title: "$/month", number: true, text: (row) => usd(row.usd_per_month), target: true },
   { key: "busy", title: "Busy", number: true, text: (row) => percent(row.busy), target: true },
   { key: "margin", title: "Margin", number: true, down: true, text: (row) => percentOf(row.margin), target: true },
+  { key: "added_gpus", title: "+GPUs", number: true, text: (row) => String(row.added_gpus ?? "-"), added: true },
+  { key: "added_usd_per_hour", title: "+$/hour", number: true, text: (row) => usd(row.added_usd_per_hour), added: true },
+  { key: "added_qps_per_dollar", title: "+QPS/$", number: true, down: true, text: (row) => num3(row.added_qps_per_dollar), target: false, added: true },
   ...data.latencies.map((slo) => ({
     key: slo.column, title: slo.header, number: true, text: (row) => sloValue(row[slo.column], slo),
   })),

@@ -13,21 +13,28 @@
 
 static volatile int stop;
 
-static void run(const char *more, const char *const *sets, int num_sets,
-                struct session_outcome *outcome)
+static void run_shard(const char *more, const char *const *sets, int num_sets,
+                      int shard, struct session_outcome *outcome)
 {
     const struct session_team team = session_alone();
     const struct session_options options = {.config_path = small_search_config(more),
                                             .sets = sets,
                                             .num_sets = num_sets,
                                             .output = small_search_path("r.h5"),
-                                            .num_shards = 1,
+                                            .shard = shard < 0 ? 0 : shard,
+                                            .num_shards = shard < 0 ? 1 : 2,
                                             .threads = 1,
                                             .stop = &stop};
     session_run(&team, &options, outcome);
     if (outcome->status != SESSION_DONE)
         printf("\n    %s", outcome->error.text);
     CU_ASSERT_EQUAL_FATAL(outcome->status, SESSION_DONE);
+}
+
+static void run(const char *more, const char *const *sets, int num_sets,
+                struct session_outcome *outcome)
+{
+    run_shard(more, sets, num_sets, -1, outcome);
 }
 
 #define COUNT(sets) (int)(sizeof(sets) / sizeof(sets)[0])
@@ -132,6 +139,36 @@ static void test_counts_and_prices(void)
     }
     session_release(&cheap);
     session_release(&dear);
+}
+
+/* Weights and what is added come out the same where others search the layouts alone. */
+static void test_shards(void)
+{
+    static const char *const names[] = {"a", "b"};
+    const char *sets[] = {ENGINE, TWO_KINDS, "tp_dimensions=[1, 2]",
+                          "search.confirm_top=0", "have=[{device: h100, num_gpus: 2}]"};
+    const char *more = "mixed: {near: 0, pools: [{rules: [{device: h100}]}, {rules: "
+                       "[{device: a100}]}]}\n";
+    struct session_outcome whole, parts[2];
+    struct vidur_results of_parts[2], merged;
+    struct vidur_error err;
+    int columns;
+    run(more, sets, COUNT(sets), &whole);
+    for (int i = 0; i < 2; i++) {
+        run_shard(more, sets, COUNT(sets), i, &parts[i]);
+        of_parts[i] = parts[i].results;
+        CU_ASSERT(of_parts[i].num_ranking > 0);
+    }
+    CU_ASSERT_EQUAL_FATAL(vidur_results_merge(of_parts, names, 2, &merged, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(merged.num_ranking, whole.results.num_ranking);
+    const struct vidur_column *list = vidur_ranking_columns(&columns);
+    for (int64_t i = 0; i < merged.num_ranking; i++)
+        CU_ASSERT_TRUE(vidur_rows_equal(list, columns, &merged.ranking[i],
+                                        &whole.results.ranking[i], NULL));
+    vidur_results_destroy(&merged);
+    session_release(&whole);
+    session_release(&parts[0]);
+    session_release(&parts[1]);
 }
 
 /* A replica that meets the SLOs at no load has no weight. */
@@ -283,7 +320,7 @@ static void test_energy_of_two_pools(void)
 VIDUR_TEST_MAIN("candidates of two pools",
                 {"equal pools are one", test_equal_pools_are_one},
                 {"weights follow capacity", test_weights_follow_capacity},
-                {"counts and prices", test_counts_and_prices},
+                {"counts and prices", test_counts_and_prices}, {"shards", test_shards},
                 {"a capacity of zero", test_capacity_of_zero},
                 {"the least of both counts", test_least_of_both_counts},
                 {"a second pool for a target", test_mixed_target},

@@ -435,10 +435,8 @@ static void run_reference(const struct scenario *s, const struct vidur_timetable
 
 static bool has_reference(const struct scenario *s)
 {
-    /* the reference ranks equal priorities by id, which is not the order of turns */
-    if ((s->sessions.count > 0 && s->deployment.scheduler.scheduling_policy) ||
-        (s->deployment.data_parallel_size > 1 &&
-         (s->deployment.num_replicas > 1 || s->workload.stages.count > 0)))
+    if (s->deployment.data_parallel_size > 1 &&
+        (s->deployment.num_replicas > 1 || s->workload.stages.count > 0))
         return false;
     return s->options.time_limit_s == 0 && !s->options.stop_early && !s->by_operators &&
            (s->deployment.num_replicas == 1 ||
@@ -449,7 +447,8 @@ static bool has_reference(const struct scenario *s)
 
 struct tally {
     int different, restarted, unfinished, limited, stopped, shared, referred, staged,
-        closed, by_priority, piped, piped_restarted, sessions, users, ranks;
+        closed, by_priority, piped, piped_restarted, sessions, users, ranks,
+        ranked_sessions;
     struct v1_reference_tally reference;
 };
 
@@ -496,8 +495,11 @@ static void compare(uint64_t index, enum kind kind, struct tally *tally)
         tally->sessions += s->sessions.count > 0;
         tally->users += s->sessions.count > 0 && s->workload.concurrency > 0;
         tally->ranks += s->sessions.count > 0 && s->deployment.data_parallel_size > 1;
-        tally->by_priority +=
+        const bool by_priority =
             s->deployment.scheduler.scheduling_policy == VIDUR_SCHEDULING_PRIORITY;
+        tally->by_priority += by_priority;
+        tally->ranked_sessions +=
+            by_priority && s->sessions.count > 0 && s->workload.num_classes > 0;
     }
     tally->shared += (s->workload.prompts.prompt || has_sessions) &&
                      s->deployment.scheduler.prefix_caching;
@@ -534,12 +536,13 @@ static void test_sessions(void)
     struct tally t = {0};
     compare_all(SESSIONS, &t);
     printf("\n  %d cases, %d with restarts; of sessions against the reference %d, of "
-           "users %d, of ranks %d: %lld generated blocks\n",
-           NUM_CASES, t.restarted, t.sessions, t.users, t.ranks,
+           "users %d, of ranks %d, by priority %d: %lld generated blocks\n",
+           NUM_CASES, t.restarted, t.sessions, t.users, t.ranks, t.ranked_sessions,
            (long long)t.reference.generated);
     CU_ASSERT(t.sessions > NUM_CASES / 8);
     CU_ASSERT(t.users > NUM_CASES / 40);
     CU_ASSERT(t.ranks > NUM_CASES / 40);
+    CU_ASSERT(t.ranked_sessions > NUM_CASES / 40);
     CU_ASSERT(t.reference.generated > 0);
 }
 

@@ -33,11 +33,25 @@ enum vidur_seeds {
 };
 
 /* What an access log calls its columns; in JSONL a path: usage.prompt_tokens. Empty:
- * the member's own name. */
+ * the member's own name. session is equal for the turns of a conversation; prefix has
+ * ids of the prompt's blocks from its beginning on; one of ended_at, latency_s and
+ * latency_ms says when the answer was complete; priority is a whole number, lower
+ * values first. */
+#define VIDUR_TRACE_COLUMNS(X)                                                         \
+    X(arrived_at)                                                                      \
+    X(prompt_tokens)                                                                   \
+    X(output_tokens)                                                                   \
+    X(session)                                                                         \
+    X(prefix)                                                                          \
+    X(ended_at)                                                                        \
+    X(latency_s)                                                                       \
+    X(latency_ms)                                                                      \
+    X(priority)
+enum { VIDUR_TRACE_COLUMN_NAME = 64 };
 struct vidur_trace_columns {
-    char arrived_at[64], prompt_tokens[64], output_tokens[64];
-    char session[64]; /* equal for the turns of a conversation */
-    char prefix[64];  /* ids of the prompt's blocks from its beginning on */
+#define X(name) char name[VIDUR_TRACE_COLUMN_NAME];
+    VIDUR_TRACE_COLUMNS(X)
+#undef X
 };
 
 enum {
@@ -162,6 +176,7 @@ struct vidur_workload {
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
     const bool *is_cut;
+    /* Classes of a mix, or one for each priority of a log that has several. */
     const uint8_t *class_of; /* an index of classes; NULL: the run has none */
     int num_classes;
     struct vidur_traffic_class classes[VIDUR_MAX_CLASSES];

@@ -76,33 +76,45 @@ static double share_of(const struct vidur_workload_config *mix, int class)
     return 100 * mix->classes[class].share / total;
 }
 
+/* Of a log's requests. */
+static double counted_share(const struct vidur_workload *workload, int class)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < workload->num_requests; i++)
+        count += workload->class_of[i] == class;
+    return 100 * (double)count / (double)workload->num_requests;
+}
+
 /* Which workloads have the class, and how much of their requests. */
-static void describe_class(const struct vidur_search_config *config, const char *name,
-                           char *out, size_t size)
+static void describe_class(const struct study *study, const char *name, char *out,
+                           size_t size)
 {
     size_t used = 0;
     out[0] = 0;
-    for (int t = 0; t < config->num_traces; t++) {
-        const struct vidur_workload_config *mix = &config->traces[t].workload;
-        for (int i = 0; i < mix->num_classes && used < size; i++)
-            if (strcmp(mix->classes[i].name, name) == 0)
+    for (int t = 0; t < study->config->num_traces; t++) {
+        const struct vidur_search_trace *trace = &study->config->traces[t];
+        const struct vidur_workload *w = evaluator_workload(study->evaluator, t);
+        for (int i = 0; i < w->num_classes && used < size; i++)
+            if (strcmp(w->classes[i].name, name) == 0)
                 used += (size_t)snprintf(out + used, size - used, "%s%s %.4g %%",
-                                         used ? ", " : "", config->traces[t].name,
-                                         share_of(mix, i));
+                                         used ? ", " : "", trace->name,
+                                         trace->workload.num_classes > 0
+                                             ? share_of(&trace->workload, i)
+                                             : counted_share(w, i));
     }
 }
 
-static void add_classes(struct facts *f, const struct vidur_search_config *config)
+static void add_classes(struct facts *f, const struct study *study)
 {
     char text[512];
     f->section = "class";
-    for (int t = 0; t < config->num_traces; t++) {
-        const struct vidur_workload_config *mix = &config->traces[t].workload;
-        for (int i = 0; i < mix->num_classes; i++) {
-            f->name = mix->classes[i].name;
+    for (int t = 0; t < study->config->num_traces; t++) {
+        const struct vidur_workload *w = evaluator_workload(study->evaluator, t);
+        for (int i = 0; i < w->num_classes; i++) {
+            f->name = w->classes[i].name;
             if (vidur_results_fact(f->results, "class", f->name, "shares"))
                 continue;
-            describe_class(config, f->name, text, sizeof text);
+            describe_class(study, f->name, text, sizeof text);
             add_text(f, "shares", text);
         }
     }
@@ -419,7 +431,7 @@ int study_add_facts(const struct study *study, struct vidur_results *results,
     add_slos(&facts, study->config);
     add_models(&facts, study->config);
     add_traces(&facts, study);
-    add_classes(&facts, study->config);
+    add_classes(&facts, study);
     add_clusters(&facts, study->config);
     add_estimator(&facts, study);
     add_search(&facts, study);

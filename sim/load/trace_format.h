@@ -51,6 +51,7 @@ bool vidur_trace_is_json(const char *bytes, size_t size);
 bool vidur_trace_has_key(const char *bytes, size_t size, const char *key);
 
 /* What the options say, or else the default. */
+const char *vidur_trace_or(const char *given, const char *name);
 const char *vidur_trace_time_unit(const struct vidur_trace *trace, const char *unit);
 
 #endif

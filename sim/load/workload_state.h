@@ -3,6 +3,7 @@
 
 #include "load/arrivals.h"
 #include "load/lengths.h"
+#include "load/priority_levels.h"
 #include "sessions/sessions.h"
 
 #include <vidur/workload.h>
@@ -32,7 +33,8 @@ struct vidur_workload_state {
     int32_t *prefill;
     int32_t *decode;
     bool *is_cut;
-    uint8_t *class_of;    /* of a mix */
+    uint8_t *class_of; /* of a mix, or by priorities of a log */
+    struct vidur_priority_levels levels;
     int32_t *prompt;      /* shared_prefix: of each request */
     int64_t *first_block; /* of a replay, where the log has blocks */
     int32_t *blocks;

@@ -76,24 +76,24 @@ static void test_deployment(void)
         END_OF(type, trace.columns.arrived_at),                                        \
         END_OF(type, trace.columns.prompt_tokens),                                     \
         END_OF(type, trace.columns.output_tokens),                                     \
-        END_OF(type, trace.columns.session), END_OF(type, trace.columns.prefix)
+        END_OF(type, trace.columns.session), END_OF(type, trace.columns.prefix),       \
+        END_OF(type, trace.columns.ended_at), END_OF(type, trace.columns.latency_s),   \
+        END_OF(type, trace.columns.latency_ms), END_OF(type, trace.columns.priority)
 
 static void fill_trace(struct vidur_trace_options *trace)
 {
     FILL(trace->format);
     FILL(trace->time_unit);
-    FILL(trace->columns.arrived_at);
-    FILL(trace->columns.prompt_tokens);
-    FILL(trace->columns.output_tokens);
-    FILL(trace->columns.session);
-    FILL(trace->columns.prefix);
+#define X(name) FILL(trace->columns.name);
+    VIDUR_TRACE_COLUMNS(X)
+#undef X
 }
 
 static void test_workload(void)
 {
     typedef struct vidur_workload_config type;
     static type w;
-    enum { KEPT = 24, NUM_KEPT = KEPT + 3 * sizeof(int) + 9 * VIDUR_MAX_CLASSES };
+    enum { KEPT = 36, NUM_KEPT = KEPT + 3 * sizeof(int) + 13 * VIDUR_MAX_CLASSES };
     const size_t kept[KEPT] = {
         END_OF(type, lengths.type),      END_OF(type, arrivals.type),
         END_OF(type, arrivals.column),   TRACE_ENDS(type, trace),

@@ -64,6 +64,18 @@ static void test_all_there_is(void)
     assert_line("             0.3750 with the 2 blocks used last");
 }
 
+static void test_ends_and_priorities(void)
+{
+    describe("arrived_at,prompt_tokens,output_tokens,latency_s,priority\n"
+             "0,10,1,2,1\n1,10,1,4,-1\n2,10,1,,1\n3,10,1,3,0\n",
+             "1");
+    assert_line("latency_s             3         2       2.2         3       3.8      "
+                "3.98         4\n");
+    assert_line("              (1 requests have none)\n");
+    assert_line("priorities   -1: 1 requests (25 %), 0: 1 requests (25 %), 1: 2 "
+                "requests (50 %); lower ones first\n");
+}
+
 static void test_bursts_are_seen(void)
 {
     struct vidur_text log = {0};
@@ -112,5 +124,6 @@ static void test_stores(void)
 }
 
 VIDUR_TEST_MAIN("descriptions of logs", {"all there is", test_all_there_is},
+                {"ends and priorities", test_ends_and_priorities},
                 {"bursts", test_bursts_are_seen}, {"without times", test_without_times},
                 {"stores", test_stores})

@@ -181,8 +181,12 @@ static void add_models(struct facts *f, const struct vidur_search_config *config
     }
 }
 
-static void add_sessions(struct facts *f, const struct vidur_workload *w)
+static void add_sessions(struct facts *f, const struct vidur_workload_config *config,
+                         const struct vidur_workload *w)
 {
+    char pauses[128];
+    vidur_sessions_describe_pauses(&config->sessions, pauses, sizeof pauses);
+    add_text(f, "pauses", pauses);
     add_text(f, "lengths", "sessions, each prompt all that was said before");
     add_number(f, "requests_per_session", w->sessions.requests_per_session);
     add_number(f, "shortened_sessions", w->sessions.num_shortened);
@@ -220,7 +224,9 @@ static void describe_arrivals(const struct vidur_workload_config *config, char *
         snprintf(out, size, "prompts in a cycle, at a constant rate");
     else if (config->type == VIDUR_WORKLOAD_TRACE_REPLAY ||
              strcmp(a->type, "trace") == 0)
-        snprintf(out, size, "recorded, times scaled to a mean rate");
+        snprintf(out, size, "recorded, %s scaled to a mean rate",
+                 config->type == VIDUR_WORKLOAD_SESSIONS ? "starts of sessions"
+                                                         : "times");
     else if (strcmp(a->type, "closed_loop") == 0)
         snprintf(out, size, "closed loop of as many users as are served");
     else if (strcmp(a->type, "gamma") == 0)
@@ -259,7 +265,7 @@ static void add_traces(struct facts *f, const struct study *study)
         add_text(f, "mix", text);
         if (sessions) {
             add_text(f, "file", config->sessions.file);
-            add_sessions(f, w);
+            add_sessions(f, config, w);
         } else if (config->num_classes == 0) {
             add_text(f, "file", file_of(config));
             describe_lengths(config, text, sizeof text);

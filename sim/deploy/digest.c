@@ -154,6 +154,12 @@ static void add_sessions(struct vidur_sha256 *sha,
     WHOLE(system_prompt_tokens)
     WHOLE(max_context_tokens)
     WHOLE(compacts)
+    add_trace(sha, "sessions.trace", &s->trace);
+    if (s->think_time != 0 || s->answer_tokens_per_s != 0) {
+        vidur_sha256_add_string(sha, "sessions.think_time");
+        WHOLE(think_time)
+        REAL(answer_tokens_per_s)
+    }
 }
 
 static void add_class(struct vidur_sha256 *sha, const struct vidur_class_config *s)

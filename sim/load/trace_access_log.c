@@ -2,8 +2,6 @@
 #include "load/trace_format.h"
 #include "load/trace_json.h"
 
-#include "base/gz.h"
-
 /* Logs of an OpenAI-style API in CSV or JSONL; `columns:` says what they call things.
  * In JSONL a name may be a path: usage.prompt_tokens. */
 
@@ -49,23 +47,15 @@ static int read_record(struct vidur_trace *trace, const struct vidur_json_node *
     return vidur_trace_add_record(trace, &members, record, line, err);
 }
 
-static int starts_as_json(const char *path, bool *is_json, struct vidur_error *err)
-{
-    char head[512];
-    struct vidur_gz *gz = vidur_gz_open(path, err);
-    const int size = gz ? vidur_gz_read(gz, head, sizeof head, err) : -1;
-    *is_json = size > 0 && vidur_trace_is_json(head, (size_t)size);
-    vidur_gz_close(gz);
-    return size < 0 ? -1 : 0;
-}
-
 static int read_rows(struct vidur_trace *trace, struct vidur_error *err)
 {
-    bool is_json;
-    if (starts_as_json(trace->path, &is_json, err))
+    char head[512];
+    int size;
+    if (vidur_trace_head(trace->path, head, sizeof head, &size, err))
         return -1;
-    return is_json ? vidur_trace_each_record(trace, read_record, err)
-                   : read_table(trace, err);
+    return vidur_trace_is_json(head, (size_t)size)
+               ? vidur_trace_each_record(trace, read_record, err)
+               : read_table(trace, err);
 }
 
 const struct vidur_trace_format vidur_trace_access_log = {

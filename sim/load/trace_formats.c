@@ -99,7 +99,7 @@ bool vidur_trace_has_column(const char *bytes, size_t size, const char *name)
     return false;
 }
 
-static bool maps_columns(const struct vidur_trace_options *options)
+bool vidur_trace_maps_columns(const struct vidur_trace_options *options)
 {
     const struct vidur_trace_columns *c = &options->columns;
     return false
@@ -143,12 +143,13 @@ choose_mapped(const struct vidur_trace_options *options, const char *bytes, size
     return own_lengths ? &vidur_trace_vidur : &vidur_trace_access_log;
 }
 
-static int read_head(const char *path, char *head, int *size, struct vidur_error *err)
+int vidur_trace_head(const char *path, char *head, int most, int *size,
+                     struct vidur_error *err)
 {
     struct vidur_gz *gz = vidur_gz_open(path, err);
     if (!gz)
         return -1;
-    *size = vidur_gz_read(gz, head, HEAD_BYTES, err);
+    *size = vidur_gz_read(gz, head, most, err);
     vidur_gz_close(gz);
     return *size < 0 ? -1 : 0;
 }
@@ -165,9 +166,9 @@ int vidur_trace_format_of(const char *path, const struct vidur_trace_options *op
                     : vidur_trace_format_check("workload.format", options->format, err);
     }
     char *head = malloc(HEAD_BYTES);
-    int status = head ? read_head(path, head, &size, err)
+    int status = head ? vidur_trace_head(path, head, HEAD_BYTES, &size, err)
                       : vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
-    if (status == 0 && maps_columns(options))
+    if (status == 0 && vidur_trace_maps_columns(options))
         *out = choose_mapped(options, head, (size_t)size);
     else if (status == 0)
         status = choose(path, head, (size_t)size, out, err);

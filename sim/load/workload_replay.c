@@ -23,6 +23,10 @@ double workload_recorded_qps(const struct vidur_workload *workload, int64_t coun
         return 1;
     if (count < 2 || !(times_s[count - 1] > 0))
         count = workload->num_requests;
+    const struct vidur_sessions *sessions = &workload->sessions;
+    if (sessions->count > 0) /* as many requests as sessions have on average */
+        return sessions->session[count - 1] * sessions->requests_per_session /
+               times_s[count - 1];
     return (double)(count - 1) / times_s[count - 1];
 }
 

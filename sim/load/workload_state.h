@@ -56,7 +56,8 @@ double workload_gap_s(const struct vidur_workload_state *state, double drawn);
 
 /* Has the arrivals scaled from what they are now, unless all are at one time. */
 void workload_record(struct vidur_workload *workload);
-/* The mean rate of the first requests as recorded, or of all where those come at once.
+/* The mean rate of the first requests as recorded, or of all where those come at once;
+ * of sessions that of their starts times their mean number of requests.
  * Prompts in a cycle are drawn at a rate of 1. */
 double workload_recorded_qps(const struct vidur_workload *workload, int64_t count);
 

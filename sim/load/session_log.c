@@ -99,21 +99,29 @@ static int check_times(const struct vidur_trace *trace,
     return 0;
 }
 
-/* The pause before a row behind those of the turn before, the last of which is `last`;
- * below 0: it does not wait for them. */
-static int find_pause(const struct vidur_trace *trace,
-                      const struct vidur_sessions_config *config, int64_t row,
-                      int64_t last, double ended_s, double *pause_s,
-                      struct vidur_error *err)
+/* A session on its way from a log. */
+struct taking {
+    struct vidur_session_rows *rows;
+    const int64_t *order;
+    const struct vidur_trace *trace;
+    const struct vidur_sessions_config *config;
+    double ended_s; /* all of the last turn; NaN: not known */
+};
+
+/* The pause before a row, the last one before which is `last`; below 0: it does not
+ * wait for the turn before. */
+static int find_pause(const struct taking *t, int64_t row, int64_t last,
+                      double *pause_s, struct vidur_error *err)
 {
+    const struct vidur_trace *trace = t->trace;
     const double gap_s = trace->time_s ? trace->time_s[row] - trace->time_s[last] : 0;
-    switch (config->think_time) {
+    switch (t->config->think_time) {
     case VIDUR_THINK_LOGGED_GAP:
         *pause_s = gap_s;
         return 0;
     case VIDUR_THINK_ESTIMATED:
-        *pause_s =
-            fmax(0, gap_s - trace->output_tokens[last] / config->answer_tokens_per_s);
+        *pause_s = fmax(0, gap_s - trace->output_tokens[last] /
+                                       t->config->answer_tokens_per_s);
         return 0;
     case VIDUR_THINK_DRAWN:
         *pause_s = 0;
@@ -121,28 +129,25 @@ static int find_pause(const struct vidur_trace *trace,
     case VIDUR_THINK_LOGGED:
         break;
     }
-    if (isnan(ended_s))
+    if (isnan(t->ended_s))
         return vidur_trace_row_fail(
             trace, last, "ended_at", err,
             "missing; the pause before the session's next turn, in line %d, is taken "
             "from the answer's end; give it, or say what to assume: think_time",
             (int)trace->line[row]);
-    *pause_s = trace->time_s[row] - ended_s;
+    *pause_s = trace->time_s[row] - t->ended_s;
     return 0;
 }
 
-static int take_session(struct vidur_session_rows *rows, const int64_t *order,
-                        const struct vidur_trace *trace,
-                        const struct vidur_sessions_config *config, int32_t session,
-                        struct vidur_error *err)
+static int take_session(struct taking *t, int32_t session, struct vidur_error *err)
 {
-    double ended_s = 0; /* all of the turn */
+    struct vidur_session_rows *rows = t->rows;
+    const struct vidur_trace *trace = t->trace;
     for (int64_t at = rows->first[session]; at < rows->first[session + 1]; at++) {
-        const int64_t row = order[at];
+        const int64_t row = t->order[at];
         const bool first = at == rows->first[session];
         double pause_s = 0;
-        if (!first &&
-            find_pause(trace, config, row, order[at - 1], ended_s, &pause_s, err))
+        if (!first && find_pause(t, row, t->order[at - 1], &pause_s, err))
             return -1;
         const double end_s = trace->end_s ? trace->end_s[row] : NAN;
         const bool beside = pause_s < 0;
@@ -150,7 +155,8 @@ static int take_session(struct vidur_session_rows *rows, const int64_t *order,
         rows->think_s[at] = beside ? 0 : pause_s;
         rows->prefill_tokens[at] = trace->prompt_tokens[row];
         rows->decode_tokens[at] = trace->output_tokens[row];
-        ended_s = !beside ? end_s : end_s <= ended_s ? ended_s : end_s; /* NaN stays */
+        if (!beside || !(end_s <= t->ended_s)) /* what is not known stays so */
+            t->ended_s = end_s;
         if (rows->priority)
             rows->priority[at] = trace->priority[row];
     }
@@ -188,10 +194,12 @@ static int take_rows(struct vidur_session_rows *rows, struct sorting *s,
     if (!rows->beside || (trace->priority && !rows->priority) ||
         (trace->time_s && !rows->start_s))
         return no_memory(err);
+    struct taking t = {
+        .rows = rows, .order = s->order, .trace = trace, .config = config};
     for (int32_t i = 0; i < rows->num_sessions; i++) {
         if (trace->time_s)
             rows->start_s[i] = trace->time_s[s->order[rows->first[i]]];
-        if (take_session(rows, s->order, trace, config, i, err))
+        if (take_session(&t, i, err))
             return -1;
     }
     return 0;

@@ -31,32 +31,41 @@ static void assert_row(int row, int prompt, int output, double end_s)
 
 /* ---- GuideLLM ---- */
 
-#define GUIDELLM(requests)                                                             \
-    "{\"metadata\": {\"version\": 2}, \"config\": {}, \"benchmarks\": [{\"requests\":" \
-    " {\"successful\": [" requests "], \"incomplete\": [{\"request_id\": \"x\"}], "    \
-    "\"errored\": []}, \"start_time\": 1.0, \"end_time\": 2.0}]}"
+static const char guidellm[] =
+    "{\"metadata\": {\"version\": 2}, \"config\": {}, \"benchmarks\": [{\"requests\":"
+    " {\"successful\": [\n"
+    "{\"type_\": \"generative_request_stats\", \"request_id\": \"a\", \"info\": {\"con"
+    "versation_id\": \"c1\", \"turn_index\": 0, \"timings\": {\"request_start\": 100"
+    ".5, \"request_end\": 102.0}}, \"input_metrics\": {\"text_tokens\": 40, \"imag"
+    "e_tokens\": 10, \"total_tokens\": 50}, \"request_start_time\": 100.5, \"requ"
+    "est_end_time\": 102.0, \"prompt_tokens\": 50, \"output_tokens\": 7},\n"
+    "{\"info\": {\"conversation_id\": \"c1\", \"turn_index\": 1, \"timings\": {\"reque"
+    "st_start\": null, \"resolve_start\": 103.5, \"request_end\": null, \"resolve"
+    "_end\": 104.0, \"token_iterations\": 9}}, \"input_metrics\": {\"text_tokens\""
+    ": 60, \"total_tokens\": 60}, \"output_metrics\": {\"text_tokens\": null}, \"p"
+    "rompt_tokens\": 60, \"output_tokens\": null},\n"
+    "{\"info\": {\"conversation_id\": null, \"timings\": {\"request_start\": 105.5,"
+    " \"request_end\": 106, \"token_iterations\": 0}}, \"request_start_time\": 10"
+    "5.5, \"prompt_tokens\": 5, \"output_tokens\": null}\n"
+    "], \"incomplete\": [{\"request_id\": \"x\"}], \"errored\": []}, \"start_time\": "
+    "1.0, \"end_time\": 2.0}]}\n";
+
+/* Of versions 0.2 and 0.3. */
+static const char old_guidellm[] =
+    "{\"metadata\": {\"version\": 2}, \"config\": {}, \"benchmarks\": [{\"requests\":"
+    " {\"successful\": [\n"
+    "{\"prompt_tokens\": 8, \"output_tokens\": 2, \"start_time\": 10, \"end_time\":"
+    " 11},\n"
+    "{\"scheduler_info\": {\"request_timings\": {\"request_start\": 12, \"request_"
+    "end\": 12.5}}, \"prompt_tokens\": 9, \"output_tokens\": 3}\n"
+    "], \"incomplete\": [{\"request_id\": \"x\"}], \"errored\": []}, \"start_time\": "
+    "1.0, \"end_time\": 2.0}]}\n";
 
 /* Computed members beside the timings they come from; two turns of one conversation,
  * one whose server counted no output (a token an iteration), one with none. */
 static void test_guidellm(void)
 {
-    read_all(GUIDELLM(
-        "{\"type_\": \"generative_request_stats\", \"request_id\": \"a\", \"info\": "
-        "{\"conversation_id\": \"c1\", \"turn_index\": 0, \"timings\": "
-        "{\"request_start\": 100.5, \"request_end\": 102.0}}, \"input_metrics\": "
-        "{\"text_tokens\": 40, \"image_tokens\": 10, \"total_tokens\": 50}, "
-        "\"request_start_time\": 100.5, \"request_end_time\": 102.0, "
-        "\"prompt_tokens\": 50, \"output_tokens\": 7},\n"
-        "{\"info\": {\"conversation_id\": \"c1\", \"turn_index\": 1, \"timings\": "
-        "{\"request_start\": null, \"resolve_start\": 103.5, \"request_end\": null, "
-        "\"resolve_end\": 104.0, \"token_iterations\": 9}}, "
-        "\"input_metrics\": {\"text_tokens\": 60, \"total_tokens\": 60}, "
-        "\"output_metrics\": {\"text_tokens\": null}, "
-        "\"prompt_tokens\": 60, \"output_tokens\": null},\n"
-        "{\"info\": {\"conversation_id\": null, \"timings\": {\"request_start\": "
-        "105.5, \"request_end\": 106, \"token_iterations\": 0}}, "
-        "\"request_start_time\": 105.5, \"prompt_tokens\": 5, \"output_tokens\": "
-        "null}"));
+    read_all(guidellm);
     CU_ASSERT_STRING_EQUAL(trace.format->name, "guidellm");
     CU_ASSERT_EQUAL(trace.num_failed, 2);
     CU_ASSERT_EQUAL_FATAL(trace.num_rows, 2);
@@ -66,55 +75,43 @@ static void test_guidellm(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(trace.session);
     CU_ASSERT_EQUAL(trace.session[0], trace.session[1]);
     CU_ASSERT_EQUAL(trace.num_sessions, 1);
-    /* versions 0.2 and 0.3 */
-    read_all(
-        GUIDELLM("{\"prompt_tokens\": 8, \"output_tokens\": 2, \"start_time\": 10, "
-                 "\"end_time\": 11}, {\"scheduler_info\": {\"request_timings\": "
-                 "{\"request_start\": 12, \"request_end\": 12.5}}, "
-                 "\"prompt_tokens\": 9, \"output_tokens\": 3}"));
+    read_all(old_guidellm);
     assert_row(0, 8, 2, 1);
     assert_row(1, 9, 3, 2.5);
 }
 
 /* ---- AIPerf ---- */
 
-#define AIPERF(correlation, start, end)                                                \
-    "{\"metadata\": {\"session_num\": 4, \"x_request_id\": \"r\", "                    \
-    "\"x_correlation_id\": \"" correlation "\", \"conversation_id\": \"template\", "   \
-    "\"turn_index\": 0, \"request_start_ns\": " start ", \"request_end_ns\": " end     \
-    ", \"worker_id\": \"w\", \"benchmark_phase\": \"profiling\", \"was_cancelled\": "  \
-    "false}, \"metrics\": {\"input_sequence_length\": {\"value\": 30, \"unit\": "      \
-    "\"tokens\"}"
+static const char aiperf[] =
+    "{\"metadata\": {\"session_num\": 4, \"x_request_id\": \"r\", \"x_correlation_id"
+    "\": \"u1\", \"conversation_id\": \"template\", \"turn_index\": 0, \"request_star"
+    "t_ns\": 2000000000, \"request_end_ns\": 3500000000, \"worker_id\": \"w\", \"be"
+    "nchmark_phase\": \"profiling\", \"was_cancelled\": false}, \"metrics\": {\"inp"
+    "ut_sequence_length\": {\"value\": 30, \"unit\": \"tokens\"}, \"output_token_co"
+    "unt\": {\"value\": 4, \"unit\": \"tokens\"}, \"output_sequence_length\": {\"valu"
+    "e\": 6, \"unit\": \"tokens\"}}}\n"
+    "{\"metadata\": {\"session_num\": 4, \"x_request_id\": \"r\", \"x_correlation_id"
+    "\": \"u2\", \"conversation_id\": \"template\", \"turn_index\": 0, \"request_star"
+    "t_ns\": 4000000000, \"request_end_ns\": 4250000000, \"worker_id\": \"w\", \"be"
+    "nchmark_phase\": \"profiling\", \"was_cancelled\": false}, \"metrics\": {\"inp"
+    "ut_sequence_length\": {\"value\": 30, \"unit\": \"tokens\"}, \"output_token_co"
+    "unt\": {\"value\": 5, \"unit\": \"tokens\"}}}\n"
+    "{\"metadata\": {\"session_num\": 4, \"x_request_id\": \"r\", \"x_correlation_id"
+    "\": \"u1\", \"conversation_id\": \"template\", \"turn_index\": 0, \"request_star"
+    "t_ns\": 5000000000, \"request_end_ns\": 5250000000, \"worker_id\": \"w\", \"be"
+    "nchmark_phase\": \"profiling\", \"was_cancelled\": false}, \"metrics\": {\"inp"
+    "ut_sequence_length\": {\"value\": 30, \"unit\": \"tokens\"}}}\n"
+    "{\"metadata\": {\"session_num\": 8, \"request_start_ns\": 6000000000, \"reque"
+    "st_end_ns\": 6000000001, \"was_cancelled\": true}, \"metrics\": {\"error_isl"
+    "\": {\"value\": 550, \"unit\": \"tokens\"}}, \"error\": {\"code\": 499, \"type\": "
+    "\""
+    "RequestCancellationError\"}}\n";
 
 /* The session is the one that was run, not the template that it was run from; a record
  * without an output has no metric of its length. */
 static void test_aiperf(void)
 {
-    read_all(AIPERF(
-        "u1", "2000000000",
-        "3500000000") ", \"output_token_count\": {\"value\": 4, \"unit\": \"tokens\"}, "
-                      "\"output_sequence_length\": {\"value\": 6, \"unit\": "
-                      "\"tokens\"}}}\n" AIPERF(
-                          "u2", "4000000000",
-                          "4250000000") ", \"output_token_count\": {\"value\": 5, "
-                                        "\"unit\": \"tokens\"}}, "
-                                        "\"error\": null}\n" AIPERF(
-                                            "u1", "5000000000",
-                                            "5250000000") "}}\n"
-                                                          "{\"metadata\": "
-                                                          "{\"session_num\": 8, "
-                                                          "\"request_start_ns\": "
-                                                          "6000000000, "
-                                                          "\"request_end_ns\": "
-                                                          "6000000001, "
-                                                          "\"was_cancelled\": true}, "
-                                                          "\"metrics\": "
-                                                          "{\"error_isl\": {\"value\": "
-                                                          "550, \"unit\": "
-                                                          "\"tokens\"}}, \"error\": "
-                                                          "{\"code\": 499, \"type\": "
-                                                          "\"RequestCancellationError\""
-                                                          "}}\n");
+    read_all(aiperf);
     CU_ASSERT_STRING_EQUAL(trace.format->name, "aiperf");
     CU_ASSERT_EQUAL(trace.num_failed, 2);
     CU_ASSERT_EQUAL_FATAL(trace.num_rows, 2);
@@ -125,175 +122,52 @@ static void test_aiperf(void)
 
 /* ---- genai-perf ---- */
 
-#define GENAI_PERF(requests)                                                           \
-    "{\"experiments\": [{\"experiment\": {\"mode\": \"concurrency\", \"value\": 1}, "  \
-    "\"requests\": [" requests "], \"window_boundaries\": []}], \"version\": \"\", "   \
-    "\"service_kind\": \"openai\", \"endpoint\": \"v1/chat/completions\"}"
-
-#define CHUNK(content)                                                                 \
-    "{\"response\": \"data: {\\\"choices\\\":[{\\\"delta\\\":{" content                \
-    "}}],\\\"object\\\":\\\"chat.completion.chunk\\\"}\\n\\n\"}"
+static const char genai_perf[] =
+    "{\"experiments\": [{\"experiment\": {\"mode\": \"concurrency\", \"value\": 1}, \""
+    "requests\": [\n"
+    "{\"timestamp\": 1000000000, \"request_inputs\": {\"session_id\": \"s\", \"paylo"
+    "ad\": \"{\\\"model\\\": \\\"a model\\\", \\\"messages\\\": [{\\\"role\\\": "
+    "\\\"user\\\", \\\"c"
+    "ontent\\\": \\\"Twenty letters here.\\\"}]}\"}, \"response_timestamps\": [11000"
+    "00000, 1200000000, 1300000000, 1400000000], \"response_outputs\": [{\"res"
+    "ponse\": \"data: "
+    "{\\\"choices\\\":[{\\\"delta\\\":{\\\"role\\\":\\\"assistant\\\",\\\"cont"
+    "ent\\\":\\\"\\\"}}],\\\"object\\\":\\\"chat.completion.chunk\\\"}\\n\\n\"}, "
+    "{\"response\""
+    ": \"data: "
+    "{\\\"choices\\\":[{\\\"delta\\\":{\\\"content\\\":\\\"Ah\\\"}}],\\\"object\\\":"
+    "\\\""
+    "chat.completion.chunk\\\"}\\n\\n\"}, {\"response\": \"data: "
+    "{\\\"choices\\\":[{\\\"d"
+    "elta\\\":{\\\"content\\\":\\\" "
+    "b\\\"}}],\\\"object\\\":\\\"chat.completion.chunk\\\"}\\n\\"
+    "ndata: "
+    "{\\\"choices\\\":[{\\\"delta\\\":{\\\"content\\\":\\\"c\\\"}}],\\\"object\\\":"
+    "\\\"cha"
+    "t.completion.chunk\\\"}\\n\\n\"}, {\"response\": \"data: [DONE]\\n\\n\"}]},\n"
+    "{\"timestamp\": 2000000000, \"request_inputs\": {\"session_id\": \"s\", \"paylo"
+    "ad\": \"{\\\"messages\\\": [{\\\"content\\\": \\\"four\\\"}]}\"}, "
+    "\"response_timestamp"
+    "s\": [2500000000], \"response_outputs\": [{\"response\": \"{\\\"object\\\": \\\"ch"
+    "at.completion\\\", \\\"choices\\\": [{\\\"message\\\": {\\\"content\\\": "
+    "\\\"eight ch\\"
+    "\"}}], \\\"usage\\\": {\\\"prompt_tokens\\\": 11, \\\"completion_tokens\\\": "
+    "3}}\"}]"
+    "},\n"
+    "{\"timestamp\": 3000000000, \"request_inputs\": {\"payload\": \"{\\\"prompt\\\": "
+    "\\\"four\\\"}\"}, \"response_timestamps\": [3500000000], \"response_outputs\": "
+    "[{\"response\": \"{\\\"choices\\\": [{\\\"text\\\": \\\"eight ch\\\"}]}\"}]},\n"
+    "{\"timestamp\": 4000000000, \"request_inputs\": {\"payload\": \"{\\\"prompt\\\": "
+    "\\\"four\\\"}\"}, \"response_timestamps\": [4500000000], \"response_outputs\": "
+    "[{\"response\": \"{\\\"error\\\": \\\"busy\\\"}\"}]}\n"
+    "], \"window_boundaries\": []}], \"version\": \"\", \"service_kind\": \"openai\","
+    " \"endpoint\": \"v1/chat/completions\"}\n";
 
 /* Parts with text are tokens: not the first, which has a role, nor what ends a stream;
  * two that came at once are two. Usage, where there is some, is exact. */
 static void test_genai_perf(void)
 {
-    read_all(
-        GENAI_PERF("{\"timestamp\": 1000000000, \"request_inputs\": {\"session_id\": "
-                   "\"s\", "
-                   "\"payload\": \"{\\\"model\\\":\\\"a "
-                   "model\\\",\\\"messages\\\":[{\\\"role\\\":"
-                   "\\\"user\\\",\\\"content\\\":\\\"Twenty letters here.\\\"}]}\"}, "
-                   "\"response_timestamps\": [1100000000, 1200000000, 1300000000, "
-                   "1400000000], "
-                   "\"response_outputs\": [" CHUNK(
-                       "\\\"role\\\":\\\"assistant\\\","
-                       "\\\"content\\\":\\\"\\\"") ", " CHUNK("\\\"content\\\":"
-                                                              "\\\"Ah\\\"") ", "
-                                                                            "{\"respons"
-                                                                            "e\": "
-                                                                            "\"data: "
-                                                                            "{\\\"choic"
-                                                                            "es\\\":[{"
-                                                                            "\\\"delta"
-                                                                            "\\\":{"
-                                                                            "\\\"conten"
-                                                                            "t\\\":"
-                                                                            "\\\" "
-                                                                            "b\\\"}}]}"
-                                                                            "\\n\\ndata"
-                                                                            ": "
-                                                                            "{\\\"choic"
-                                                                            "es\\\":[{"
-                                                                            "\\\"delta"
-                                                                            "\\\":{"
-                                                                            "\\\"conten"
-                                                                            "t\\\":"
-                                                                            "\\\"c\\\"}"
-                                                                            "}]}"
-                                                                            "\\n\\n\"},"
-                                                                            " {"
-                                                                            "\"response"
-                                                                            "\": "
-                                                                            "\"data: "
-                                                                            "[DONE]"
-                                                                            "\\n\\n\"}]"
-                                                                            "},\n"
-                                                                            "{\"timesta"
-                                                                            "mp\": "
-                                                                            "2000000000"
-                                                                            ", "
-                                                                            "\"request_"
-                                                                            "inputs\": "
-                                                                            "{\"session"
-                                                                            "_id\": "
-                                                                            "\"s\", "
-                                                                            "\"payload"
-                                                                            "\": "
-                                                                            "\"{"
-                                                                            "\\\"messag"
-                                                                            "es\\\":[{"
-                                                                            "\\\"conten"
-                                                                            "t\\\":"
-                                                                            "\\\"four\\"
-                                                                            "\"}]}\"}, "
-                                                                            "\"response"
-                                                                            "_timestamp"
-                                                                            "s\": "
-                                                                            "[250000000"
-                                                                            "0], "
-                                                                            "\"response"
-                                                                            "_outputs\""
-                                                                            ": "
-                                                                            "[{"
-                                                                            "\"response"
-                                                                            "\": "
-                                                                            "\"{"
-                                                                            "\\\"object"
-                                                                            "\\\":"
-                                                                            "\\\"chat."
-                                                                            "completion"
-                                                                            "\\\","
-                                                                            "\\\"choice"
-                                                                            "s\\\":[{"
-                                                                            "\\\"messag"
-                                                                            "e\\\":"
-                                                                            "{\\\"conte"
-                                                                            "nt\\\":"
-                                                                            "\\\"eight "
-                                                                            "ch\\\"}}],"
-                                                                            "\\\"usage"
-                                                                            "\\\":{"
-                                                                            "\\\"prompt"
-                                                                            "_tokens\\"
-                                                                            "\":11,"
-                                                                            "\\\"comple"
-                                                                            "tion_"
-                                                                            "tokens\\\""
-                                                                            ":3}}\"}]},"
-                                                                            "\n"
-                                                                            "{\"timesta"
-                                                                            "mp\": "
-                                                                            "3000000000"
-                                                                            ", "
-                                                                            "\"request_"
-                                                                            "inputs\": "
-                                                                            "{\"payload"
-                                                                            "\": "
-                                                                            "\"{"
-                                                                            "\\\"prompt"
-                                                                            "\\\":"
-                                                                            "\\\"four\\"
-                                                                            "\"}\"}, "
-                                                                            "\"response"
-                                                                            "_timestamp"
-                                                                            "s\": "
-                                                                            "[350000000"
-                                                                            "0], "
-                                                                            "\"response"
-                                                                            "_outputs\""
-                                                                            ": "
-                                                                            "[{"
-                                                                            "\"response"
-                                                                            "\": "
-                                                                            "\"{"
-                                                                            "\\\"choice"
-                                                                            "s\\\":[{"
-                                                                            "\\\"text\\"
-                                                                            "\":"
-                                                                            "\\\"eight "
-                                                                            "ch\\\"}]}"
-                                                                            "\"}]},\n"
-                                                                            "{\"timesta"
-                                                                            "mp\": "
-                                                                            "4000000000"
-                                                                            ", "
-                                                                            "\"request_"
-                                                                            "inputs\": "
-                                                                            "{\"payload"
-                                                                            "\": "
-                                                                            "\"{"
-                                                                            "\\\"prompt"
-                                                                            "\\\":"
-                                                                            "\\\"four\\"
-                                                                            "\"}\"}, "
-                                                                            "\"response"
-                                                                            "_timestamp"
-                                                                            "s\": "
-                                                                            "[450000000"
-                                                                            "0], "
-                                                                            "\"response"
-                                                                            "_outputs\""
-                                                                            ": "
-                                                                            "[{"
-                                                                            "\"response"
-                                                                            "\": "
-                                                                            "\"{"
-                                                                            "\\\"error"
-                                                                            "\\\":"
-                                                                            "\\\"busy\\"
-                                                                            "\"}\"}]"
-                                                                            "}"));
+    read_all(genai_perf);
     CU_ASSERT_STRING_EQUAL(trace.format->name, "genai_perf");
     CU_ASSERT_EQUAL(trace.num_failed, 1);
     CU_ASSERT_EQUAL_FATAL(trace.num_rows, 3);
@@ -324,36 +198,33 @@ static void test_genai_perf_ids(void)
 
 /* ---- inference-perf ---- */
 
-#define INFERENCE_PERF(start, end, info)                                               \
-    "{\"start_time\": " start ", \"end_time\": " end ", \"request\": \"{}\", "         \
-    "\"response\": \"\", \"info\": " info ", \"error\": null}"
+static const char inference_perf[] =
+    "[{\"start_time\": 7.5, \"end_time\": 8, \"request\": \"{}\", \"response\": \"\", "
+    "\""
+    "info\": {\"input_tokens\": 5, \"output_tokens\": 2, \"output_token_times\": ["
+    "7.75, 8]}, \"error\": null},\n"
+    "{\"start_time\": 8.5, \"end_time\": 9, \"request\": \"{}\", \"response\": \"\", "
+    "\"i"
+    "nfo\": {\"input_tokens\": 6, \"response_info\": {\"output_tokens\": 3}}, \"err"
+    "or\": null},\n"
+    "{\"start_time\": 9.5, \"end_time\": 11, \"request\": \"{}\", \"response\": \"\", "
+    "\""
+    "info\": {\"request_metrics\": {\"text\": {\"input_tokens\": 7}, \"image\": null"
+    "}, \"response_metrics\": {\"output_tokens\": 4, \"server_usage\": null}, \"ex"
+    "tra_info\": {\"user_session\": \"user_session_1\", \"chat_round\": 2}, \"input"
+    "_tokens\": 7}, \"error\": null},\n"
+    "{\"start_time\": 12, \"end_time\": 13, \"request\": \"{}\", \"response\": \"\", "
+    "\"i"
+    "nfo\": {\"request_metrics\": {\"text\": {\"input_tokens\": 7}}, \"response_met"
+    "rics\": null}, \"error\": null},\n"
+    "{\"start_time\": 14, \"end_time\": 15, \"request\": \"\", \"response\": null, \"i"
+    "nfo\": {\"input_tokens\": 5}, \"error\": {\"error_type\": \"TimeoutError\", \"er"
+    "ror_msg\": \"\"}}]\n";
 
 /* Versions 0.4, 0.5 and 0.6, from whose three requests one has no response. */
 static void test_inference_perf(void)
 {
-    read_all("[" INFERENCE_PERF(
-        "7.5", "8",
-        "{\"input_tokens\": 5, \"output_tokens\": 2, "
-        "\"output_token_times\": [7.75, 8]}") ",\n" INFERENCE_PERF("8.5", "9",
-                                                                   "{\"input_tokens\": "
-                                                                   "6, "
-                                                                   "\"response_info\": "
-                                                                   "{\"output_tokens\":"
-                                                                   " 3}}") ","
-                                                                           "\n" INFERENCE_PERF("9.5",
-                                                                                               "11",
-                                                                                               "{\"request_metrics\": {\"text\": {\"input_tokens\": 7}, "
-                                                                                               "\"image\": null}, \"response_metrics\": "
-                                                                                               "{\"output_tokens\": 4, \"server_usage\": null}, "
-                                                                                               "\"extra_info\": {\"user_session\": \"user_session_1\", "
-                                                                                               "\"chat_round\": 2}, \"input_tokens\": 7}") ",\n" INFERENCE_PERF("12",
-                                                                                                                                                                "13",
-                                                                                                                                                                "{\"request_metrics\": {\"text\": "
-                                                                                                                                                                "{\"input_tokens\": 7}}, \"response_metrics\": "
-                                                                                                                                                                "null}") ",\n"
-                                                                                                                                                                         "{\"start_time\": 14, \"end_time\": 15, \"request\": \"\", \"response\": "
-                                                                                                                                                                         "null, \"info\": {\"input_tokens\": 5}, \"error\": {\"error_type\": "
-                                                                                                                                                                         "\"TimeoutError\", \"error_msg\": \"\"}}]");
+    read_all(inference_perf);
     CU_ASSERT_STRING_EQUAL(trace.format->name, "inference_perf");
     CU_ASSERT_EQUAL(trace.num_failed, 2);
     CU_ASSERT_EQUAL_FATAL(trace.num_rows, 3);

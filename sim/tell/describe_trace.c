@@ -2,6 +2,7 @@
 
 #include "base/quantile.h"
 #include "load/prefix_hits.h"
+#include "load/session_log.h"
 #include "load/trace_format.h"
 
 #include <math.h>
@@ -240,6 +241,35 @@ static int tell_lengths(const struct vidur_trace *trace, struct vidur_text *out,
                : 0;
 }
 
+/* Of a log with ends: what sessions of it pause between turns, and the requests that
+ * wait for no answer. What cannot be run as sessions has none. */
+static int tell_pauses(const struct vidur_trace *trace, struct vidur_text *out,
+                       struct vidur_error *err)
+{
+    const struct vidur_sessions_config logged = {.think_time = VIDUR_THINK_LOGGED};
+    struct vidur_session_rows rows;
+    struct vidur_error none = {0};
+    if (!trace->end_s || vidur_session_log_take(&rows, trace, &logged, &none))
+        return 0;
+    double *samples = malloc((size_t)trace->num_rows * sizeof *samples);
+    int64_t count = 0, beside = 0;
+    for (int32_t s = 0; samples && s < rows.num_sessions; s++)
+        for (int64_t i = rows.first[s] + 1; i < rows.first[s + 1]; i++) {
+            beside += rows.beside[i];
+            if (!rows.beside[i])
+                samples[count++] = rows.think_s[i];
+        }
+    if (count > 0)
+        tell_samples("pause_s", samples, count, out);
+    if (beside > 0)
+        tell(out, "              (%lld requests arrive before the last answer ends)\n",
+             (long long)beside);
+    vidur_session_rows_free(&rows);
+    const bool done = samples != NULL;
+    free(samples);
+    return done ? 0 : vidur_fail(err, VIDUR_ENOMEM, "out of memory for pauses");
+}
+
 static int tell_sessions(const struct vidur_trace *trace, struct vidur_text *out,
                          struct vidur_error *err)
 {
@@ -258,9 +288,10 @@ static int tell_sessions(const struct vidur_trace *trace, struct vidur_text *out
     for (int32_t i = 0; i < trace->num_sessions; i++) /* without those left out whole */
         if (turns[i] > 0)
             turns[count++] = turns[i];
-    const int status =
-        count > 0 ? tell_distribution("turns", turns, count, out, err) : 0;
+    int status = count > 0 ? tell_distribution("turns", turns, count, out, err) : 0;
     free(turns);
+    if (status == 0)
+        status = tell_pauses(trace, out, err);
     tell(out, "\nsessions     %lld, and %lld requests in none\n", (long long)count,
          (long long)alone);
     return status;

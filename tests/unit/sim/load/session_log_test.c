@@ -35,9 +35,7 @@ static struct vidur_workload *sessions_of(const char *log, const char *extent,
 {
     char text[2048];
     write_config(text, sizeof text, log, extent, keys);
-    struct vidur_workload_config config = of_yaml(text);
-    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
-    return create(&config);
+    return create_of(text);
 }
 
 static void assert_refused(const char *log, const char *extent, const char *keys,

@@ -266,12 +266,13 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .judges = judges,
         .alone = single && server->num_ranks == 1,
         .ends_at_s = INFINITY,
-        .can_skip = single && pool->ops->repeats && server->replica.grouping,
+        .can_skip = single && pool->ops->repeats && server->replica.grouping &&
+                    !server->replica.told,
         .can_renew = pipeline->num_stages > 1 &&
                      pipeline->num_slots == pipeline->num_stages &&
                      pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
                      !pool->ops->repeated && !pool->step_ops->repeated_s &&
-                     server->replica.grouping};
+                     server->replica.grouping && !server->replica.told};
     look_ahead(&walk);
     return walk;
 }

@@ -194,3 +194,17 @@ void vidur_count_renewals(struct vidur_live_batch *batch,
         vidur_account_batches(account, batch, 1, batch->renewals);
     batch->renewals = 0;
 }
+
+void vidur_run_stepper_close(struct vidur_server *server)
+{
+    struct vidur_pipeline *pipeline = &server->pipeline;
+    struct vidur_replica *replica = &server->replica;
+    if (vidur_pipeline_is_single(pipeline))
+        return;
+    for (int32_t i = 0; i < pipeline->in_flight; i++) {
+        const int32_t at = (pipeline->flight_begin + i) % pipeline->num_slots;
+        const int32_t slot = pipeline->flight[at];
+        vidur_count_renewals(&pipeline->batches[slot], replica->account);
+        vidur_flight_settle(pipeline, slot, replica, replica->now_s);
+    }
+}

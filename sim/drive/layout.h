@@ -31,6 +31,7 @@ struct vidur_layout {
     bool by_server; /* each server alone: lists of requests are needed */
     bool sends;     /* completions send requests */
     bool caches;    /* some pool has a prefix cache */
+    bool loads;     /* and some a second tier of it in host memory */
     int64_t num_sessions;
     size_t sending_bytes;
 };

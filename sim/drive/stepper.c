@@ -1,4 +1,5 @@
 #include "drive/fast_forward.h"
+#include "drive/loads.h"
 
 #include <math.h>
 
@@ -179,7 +180,8 @@ static int do_instant_of_ranks(struct vidur_walk *walk, double now_s, bool arriv
 
 /* Everything that happens at one instant. 0; 1: an SLO is lost; -1: an error. `alone`,
  * here and below, is walk->alone, known where the code is compiled. */
-static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
+__attribute__((noinline)) static int do_instant(struct vidur_walk *walk, double now_s,
+                                                bool alone)
 {
     struct vidur_server *server = walk->server;
     server->replica.now_s = server->ended_at_s = now_s;
@@ -199,6 +201,28 @@ static inline int do_instant(struct vidur_walk *walk, double now_s, bool alone)
     if (status || ++walk->num_instants % POLL_INSTANTS)
         return status;
     return vidur_run_poll(walk->run, server->replica.now_s);
+}
+
+/* The same with a replica that loads blocks from host memory. The end of a load is an
+ * arrival at the scheduler, but comes before what is sent. */
+static int do_loading_instant(struct vidur_walk *walk, double now_s)
+{
+    const bool takes_sent = walk->takes_sent;
+    vidur_loads_end(walk, now_s);
+    look_ahead(walk);
+    const int status = do_instant(walk, now_s, walk->alone);
+    walk->takes_sent = takes_sent;
+    vidur_loads_look_ahead(walk);
+    look_ahead(walk);
+    if (status == 0)
+        vidur_loads_skip(walk);
+    return status;
+}
+
+static int do_walk_instant(struct vidur_walk *walk, double now_s)
+{
+    return walk->loads ? do_loading_instant(walk, now_s)
+                       : do_instant(walk, now_s, walk->alone);
 }
 
 /* When something happens next; infinity: never. */
@@ -221,7 +245,8 @@ static void take_last(struct vidur_walk *walk, double now_s)
     take_arrivals(walk, now_s);
 }
 
-static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
+static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone,
+                              bool loads)
 {
     for (;;) {
         const double next = next_instant_s(walk, alone);
@@ -233,7 +258,8 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
             take_last(walk, walk->run->limit_s);
             return 0;
         }
-        const int status = do_instant(walk, next, alone);
+        const int status =
+            loads ? do_loading_instant(walk, next) : do_instant(walk, next, alone);
         if (status < 0)
             return status;
         /* What is sent at the last instant still belongs to it. */
@@ -247,9 +273,11 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
 /* All instants before `until_s`, and the time limit. */
 static int walk_to(struct vidur_walk *walk, double until_s)
 {
-    walk->until_s = until_s;
-    return walk->alone ? do_instants(walk, until_s, true)
-                       : do_instants(walk, until_s, false);
+    vidur_walk_set_until(walk, until_s);
+    if (walk->loads)
+        return do_instants(walk, until_s, walk->alone, true);
+    return walk->alone ? do_instants(walk, until_s, true, false)
+                       : do_instants(walk, until_s, false, false);
 }
 
 /* `judges`: alone in the run, which it stops when an SLO is lost. */
@@ -265,6 +293,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .takes_sent = judges && run->sending.is_active,
         .judges = judges,
         .alone = single && server->num_ranks == 1,
+        .loads = server->replica.has_host,
         .ends_at_s = INFINITY,
         .can_skip = single && pool->ops->repeats && server->replica.grouping,
         .can_renew = pipeline->num_stages > 1 &&
@@ -272,6 +301,10 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                      pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
                      !pool->ops->repeated && !pool->step_ops->repeated_s &&
                      server->replica.grouping};
+    if (walk.alone && walk.loads) { /* not before its loads are known */
+        walk.skips_behind_loads = walk.can_skip;
+        walk.can_skip = false;
+    }
     look_ahead(&walk);
     return walk;
 }
@@ -316,7 +349,13 @@ static void take_all(struct vidur_walk *walks, int32_t count, double now_s)
             struct vidur_server *server = walks[i].server;
             vidur_server_set_ended(server,
                                    fmax(server->ended_at_s, walks[i].next_arrival_s));
-            take_arrivals(&walks[i], walks[i].next_arrival_s);
+            const double next_s = walks[i].next_arrival_s;
+            take_arrivals(&walks[i], next_s);
+            if (!walks[i].loads)
+                continue;
+            vidur_server_end_loads(server, next_s);
+            vidur_loads_look_ahead(&walks[i]);
+            look_ahead(&walks[i]);
         }
 }
 
@@ -412,8 +451,8 @@ static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
         for (int32_t s = 0; s < run->num_servers; s++) {
             if (next_instant_s(&walks[s], walks[s].alone) != now_s)
                 continue;
-            walks[s].until_s = others_s;
-            if (do_instant(&walks[s], now_s, walks[s].alone) < 0)
+            vidur_walk_set_until(&walks[s], others_s);
+            if (do_walk_instant(&walks[s], now_s) < 0)
                 return -1;
         }
         route_sent(run, now_s);
@@ -486,8 +525,8 @@ static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s
         struct vidur_walk *walk = &run->walks[s];
         if (!goes_along(run, s) || next_instant_s(walk, walk->alone) != now_s)
             continue;
-        walk->until_s = others_s;
-        if (do_instant(walk, now_s, walk->alone) < 0)
+        vidur_walk_set_until(walk, others_s);
+        if (do_walk_instant(walk, now_s) < 0)
             return -1;
         look_ahead_all(run);
     }
@@ -537,20 +576,6 @@ static int walk_fleet(struct vidur_run *run)
             return -1;
     }
     return drain(run, run->walks, now_s);
-}
-
-void vidur_run_stepper_close(struct vidur_server *server)
-{
-    struct vidur_pipeline *pipeline = &server->pipeline;
-    struct vidur_replica *replica = &server->replica;
-    if (vidur_pipeline_is_single(pipeline))
-        return;
-    for (int32_t i = 0; i < pipeline->in_flight; i++) {
-        const int32_t at = (pipeline->flight_begin + i) % pipeline->num_slots;
-        const int32_t slot = pipeline->flight[at];
-        vidur_count_renewals(&pipeline->batches[slot], replica->account);
-        vidur_flight_settle(pipeline, slot, replica, replica->now_s);
-    }
 }
 
 size_t vidur_walk_bytes(void)

@@ -3,6 +3,7 @@
 #include "toy_engine.h"
 #include "toy_sessions.h"
 
+#include <vidur/memory_plan.h>
 #include <vidur/rng.h>
 #include <vidur/simulator.h>
 
@@ -185,6 +186,34 @@ static void draw_options(struct vidur_rng *rng, struct scenario *s)
     s->options.stop_early = chance(rng, 50);
 }
 
+/* A second tier of KV blocks for some pools, from a stream of its own; with ties a
+ * block takes from 1/128 to 1/8 s. */
+static void draw_hosts(uint64_t index, struct scenario *s)
+{
+    struct vidur_rng rng;
+    vidur_rng_init(&rng, 7, vidur_rng_stream("fleet hosts", index));
+    for (int i = 0; i < s->fleet.num_pools; i++) {
+        const struct vidur_deployment *deployment = &s->fleet.pools[i].deployment;
+        struct vidur_scheduler_config *knobs = &s->fleet.pools[i].deployment.scheduler;
+        struct vidur_memory_plan plan;
+        if (!knobs->prefix_caching || !chance(&rng, 50))
+            continue;
+        /* few blocks, so that some are forgotten and come back */
+        const int blocks = (MAX_TOKENS + knobs->block_size - 1) / knobs->block_size;
+        knobs->num_blocks = between(&rng, blocks, 2 * blocks);
+        vidur_memory_plan(deployment, MAX_TOKENS, &plan);
+        const double block_bytes = plan.kv_bytes_per_token * knobs->block_size;
+        const double step_s =
+            s->times[i].per_token_ms == 0
+                ? 0.125
+                : s->times[i].fixed_ms * 1e-3 * vidur_rng_exponential(&rng);
+        knobs->kv_offload_gib_per_gpu =
+            (between(&rng, 1, 3 * (int)knobs->num_blocks) + 0.5) * block_bytes / 0x1p30;
+        knobs->kv_offload_gb_per_s =
+            block_bytes / (step_s * knobs->block_size / 16) / 1e9;
+    }
+}
+
 static struct scenario *draw(uint64_t index, bool mixed)
 {
     struct scenario *s = calloc(1, sizeof *s);
@@ -200,6 +229,7 @@ static struct scenario *draw(uint64_t index, bool mixed)
     draw_times(&rng, s);
     draw_requests(&rng, s);
     draw_options(&rng, s);
+    draw_hosts(index, s);
     return s;
 }
 
@@ -236,7 +266,7 @@ static struct vidur_simulator *simulate(struct scenario *s, bool plain,
 }
 
 struct tally {
-    int different, restarted, limited, stopped, closed, piped, sessions;
+    int different, restarted, limited, stopped, closed, piped, sessions, loading;
 };
 
 static const char *verdicts_differ(const struct vidur_metrics *a,
@@ -275,6 +305,7 @@ static void compare(uint64_t index, bool mixed, struct tally *tally)
             tally->piped++;
             break;
         }
+    tally->loading += plain.loads.count > 0;
     tally->closed += s->workload.concurrency > 0;
     tally->sessions += s->sessions.count > 0;
     vidur_simulator_destroy(a);
@@ -290,9 +321,9 @@ static void check_equal(bool mixed)
         compare(i, mixed, &tally);
     printf(
         "\n  %d cases: %d with restarts, %d cut by time, %d stopped early, %d closed "
-        "loops, %d with pipelines\n",
+        "loops, %d with pipelines, %d that load from host memory\n",
         NUM_CASES, tally.restarted, tally.limited, tally.stopped, tally.closed,
-        tally.piped);
+        tally.piped, tally.loading);
     CU_ASSERT_EQUAL(tally.different, 0);
     /* The drawing reaches what it is meant to reach. */
     CU_ASSERT(tally.restarted > NUM_CASES / 20);
@@ -301,6 +332,7 @@ static void check_equal(bool mixed)
     CU_ASSERT(tally.closed > NUM_CASES / 5);
     CU_ASSERT(tally.sessions > NUM_CASES / 5);
     CU_ASSERT(tally.piped > NUM_CASES / 5);
+    CU_ASSERT(tally.loading > NUM_CASES / 100);
 }
 
 static void test_equal(void)

@@ -320,6 +320,29 @@ static void draw_classes(uint64_t index, struct scenario *s)
     workload->class_of = s->class_of;
 }
 
+/* Host memory of less than the GPU's blocks up to more, by loads that take from little
+ * to many steps; from a stream of its own. With ties a load takes as long as a step, or
+ * so. */
+static void draw_host(uint64_t index, struct scenario *s)
+{
+    struct vidur_scheduler_config *knobs = &s->deployment.scheduler;
+    struct vidur_memory_plan plan;
+    struct vidur_rng rng;
+    vidur_rng_init(&rng, 42, vidur_rng_stream("vllm_v1 host", index));
+    if (!knobs->prefix_caching || !chance(&rng, 60))
+        return;
+    vidur_memory_plan(&s->deployment, MAX_TOKENS, &plan);
+    const double block_bytes = plan.kv_bytes_per_token * knobs->block_size;
+    const int blocks = between(&rng, 1, 3 * (int)knobs->num_blocks);
+    const double block_s = s->times.per_token_ms == 0
+                               ? 0.125 * knobs->block_size / 16
+                               : s->times.fixed_ms * 1e-3 *
+                                     vidur_rng_exponential(&rng) * knobs->block_size /
+                                     16;
+    knobs->kv_offload_gib_per_gpu = (blocks + 0.5) * block_bytes / 0x1p30;
+    knobs->kv_offload_gb_per_s = block_bytes / block_s / 1e9;
+}
+
 /* Ranks share the experts of a model that has some. */
 static void draw_ranks(struct vidur_rng *rng, struct scenario *s)
 {
@@ -364,6 +387,7 @@ static struct scenario *draw(uint64_t index, enum kind kind)
     if (!ranks && chance(&rng, 50))
         draw_pipeline(&rng, s);
     draw_classes(index, s);
+    draw_host(index, s);
     return s;
 }
 
@@ -407,6 +431,25 @@ static const char *differs_from(const struct vidur_request_records *records,
     return NULL;
 }
 
+static bool has_host(const struct scenario *s)
+{
+    return s->deployment.scheduler.kv_offload_gib_per_gpu > 0 &&
+           (s->workload.prompts.prompt || s->sessions.count > 0);
+}
+
+static void tell_host(const struct scenario *s, struct v1_reference_input *input)
+{
+    const struct vidur_scheduler_config *knobs = &s->deployment.scheduler;
+    struct vidur_memory_plan plan;
+    if (!has_host(s))
+        return;
+    vidur_memory_plan(&s->deployment, MAX_TOKENS, &plan);
+    const double block_bytes = plan.kv_bytes_per_token * knobs->block_size;
+    input->host_blocks =
+        (int32_t)(knobs->kv_offload_gib_per_gpu * 0x1p30 / block_bytes);
+    input->host_block_s = block_bytes / (knobs->kv_offload_gb_per_s * 1e9);
+}
+
 /* Each replica alone, with the requests or sessions that it gets in its turn. */
 static void run_reference(const struct scenario *s, const struct vidur_timetable *table,
                           struct v1_reference_request *out,
@@ -427,6 +470,7 @@ static void run_reference(const struct scenario *s, const struct vidur_timetable
             .ids = ids,
             .count = count,
             .num_ranks = s->deployment.data_parallel_size};
+        tell_host(s, &input);
         for (int i = 0; i < s->kinds.num_stages; i++)
             input.stages[i] = table->engine_stages[s->kinds.kind_of[i]];
         v1_reference_run(&input, out, tally);
@@ -449,7 +493,8 @@ static bool has_reference(const struct scenario *s)
 
 struct tally {
     int different, restarted, unfinished, limited, stopped, shared, referred, staged,
-        closed, by_priority, piped, piped_restarted, sessions, users, ranks;
+        closed, by_priority, piped, piped_restarted, sessions, users, ranks, host,
+        host_restarted;
     struct v1_reference_tally reference;
 };
 
@@ -460,7 +505,7 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
     if (!what || tally->different++ >= 10)
         return;
     printf("\n  case %d: %s differs: %s, %d replicas of %d, %d requests, %d blocks of "
-           "%d, %d requests and %d tokens a step, %d stages%s%s%s%s%s%s",
+           "%d, %d requests and %d tokens a step, %d stages%s%s%s%s%s%s%s",
            (int)index, what, s->deployment.router, s->deployment.num_replicas,
            s->deployment.data_parallel_size, (int)s->workload.num_requests,
            (int)knobs->num_blocks, knobs->block_size, knobs->max_num_seqs,
@@ -470,7 +515,8 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
            s->workload.stages.count ? ", load in stages" : "",
            s->workload.concurrency ? ", closed loop" : "",
            s->sessions.count ? ", sessions" : "",
-           knobs->scheduling_policy ? ", by priority" : "");
+           knobs->scheduling_policy ? ", by priority" : "",
+           has_host(s) ? ", host" : "");
 }
 
 static void compare(uint64_t index, enum kind kind, struct tally *tally)
@@ -487,8 +533,11 @@ static void compare(uint64_t index, enum kind kind, struct tally *tally)
         toy_records_differ(vidur_simulator_requests(a), vidur_simulator_requests(b));
     complain(index, s, what ? what : toy_metrics_differ(&plain, &quick), tally);
     if (has_reference(s)) {
+        const int64_t loads = tally->reference.loads;
         run_reference(s, table, reference, &tally->reference);
         what = differs_from(vidur_simulator_requests(a), reference);
+        if (!what && tally->reference.loads - loads != plain.loads.count)
+            what = "loads.count";
         complain(index, s, what, tally);
         tally->referred++;
         tally->staged += s->workload.stages.count > 0;
@@ -501,6 +550,8 @@ static void compare(uint64_t index, enum kind kind, struct tally *tally)
     }
     tally->shared += (s->workload.prompts.prompt || has_sessions) &&
                      s->deployment.scheduler.prefix_caching;
+    tally->host += plain.loads.count > 0;
+    tally->host_restarted += plain.loads.count > 0 && plain.num_restarts > 0;
     tally->piped += s->kinds.num_stages > 1;
     tally->piped_restarted += s->kinds.num_stages > 1 && plain.num_restarts > 0;
     tally->restarted += plain.num_restarts > 0;
@@ -527,6 +578,15 @@ static void compare_all(enum kind kind, struct tally *tally)
     CU_ASSERT(tally->reference.evictions > 0);
     CU_ASSERT(kind == SESSIONS || tally->reference.forgotten > 0); /* rare there */
     CU_ASSERT(tally->reference.emptied > 0);
+    CU_ASSERT(tally->host > NUM_CASES / 8);
+    CU_ASSERT(tally->host_restarted > NUM_CASES / 50);
+    CU_ASSERT(tally->reference.loads > NUM_CASES / 4);
+    CU_ASSERT(tally->reference.host_evictions > NUM_CASES);
+    printf("\n  %d load from host memory, %d of them with restarts; against the "
+           "reference %lld loads of %lld blocks, %lld evicted there",
+           tally->host, tally->host_restarted, (long long)tally->reference.loads,
+           (long long)tally->reference.loaded,
+           (long long)tally->reference.host_evictions);
 }
 
 static void test_sessions(void)

@@ -186,7 +186,10 @@ static void test_prefix(void)
         .num_prefill_tokens = &prefill,
         .num_decode_tokens = &decode,
         .prompts = {.prompt = &prompt, .num_prompts = 1, .num_prompts_per_group = 1}};
-    const struct vidur_block_store_sizes sizes = {BLOCKS, 4, 4, 2 * PROMPT};
+    const struct vidur_block_store_sizes sizes = {.num_blocks = BLOCKS,
+                                                  .num_slots = 4,
+                                                  .block_size = 4,
+                                                  .max_tokens = 2 * PROMPT};
     struct vidur_request_table table = {.count = 1, .prefill_tokens = prefills};
     struct vidur_error err = {0};
     struct vidur_arena arena = {0};

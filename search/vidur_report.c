@@ -28,6 +28,8 @@ static const struct vidur_args_option options[] = {
      "candidates, in whole replicas."},
     {"headroom", 0, "SHARE",
      "Size it for --qps times (1 + SHARE), from 0 to less than 10. Default: 0."},
+    {"brief", 0, NULL,
+     "Of the answer only a table of what to rent, a row for each model and workload."},
     {"whole-nodes", 0, NULL, "Price whole nodes, not GPUs, for --qps."},
     {"api-price", 0, "INPUT,OUTPUT",
      "What an API asks for a million input and output tokens, USD: says what it would "
@@ -129,6 +131,10 @@ static int write_reports(struct job *job, const struct vidur_args *args,
         return vidur_fail(err, VIDUR_EINVAL,
                           "--compare prints text, or Markdown with --markdown FILE; "
                           "leave out --html and --csv");
+    if (job->options->brief && (html || markdown || csv || job->other))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--brief is of the answer that is printed; leave out --html, "
+                          "--markdown, --csv and --compare, or ask twice");
     if (markdown &&
         write_report(job, markdown, job->other ? put_comparison : put_markdown, err))
         return -1;
@@ -180,7 +186,8 @@ static int read_options(const struct vidur_args *args,
                                       .trace = vidur_args_value(args, "trace"),
                                       .sku = vidur_args_value(args, "sku"),
                                       .source = args->positional[0],
-                                      .markdown = vidur_args_given(args, "markdown")};
+                                      .markdown = vidur_args_given(args, "markdown"),
+                                      .brief = vidur_args_given(args, "brief")};
     if (vidur_args_int(args, "top", &report->top, err))
         return -1;
     if (vidur_args_given(args, "top") && report->top < 1)

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "tables/price_errors.h"
 #include "tables/price_fit.h"
 
 #include <vidur/paths.h>
@@ -122,7 +123,8 @@ static int open_engine(struct engine *engine, const struct vidur_args *args,
 
 static const char *format_of(const struct vidur_fit_error *error)
 {
-    return error->class == VIDUR_FIT_all_reduce ? "-" : vidur_dtype_name(error->dtype);
+    return vidur_fit_class_has_formats(error->class) ? vidur_dtype_name(error->dtype)
+                                                     : "-";
 }
 
 static int print_errors(const struct engine *engine, FILE *out, struct vidur_error *err)
@@ -133,12 +135,12 @@ static int print_errors(const struct engine *engine, FILE *out, struct vidur_err
         return -1;
     fprintf(out, "# engine_roofline of %s (%s) against %s\n", engine->device.name,
             engine->node.name, vidur_kernels_dir(engine->kernels));
-    fprintf(out, "%-10s %-9s %6s %9s %7s %12s  %s\n", "operator", "format", "rows",
+    fprintf(out, "%-14s %-9s %6s %9s %7s %12s  %s\n", "operator", "format", "rows",
             "median_%", "p90_%", "median_ratio",
             "up to 256 tokens: rows, median_%, median_ratio");
     for (int i = 0; i < errors.count; i++) {
         const struct vidur_fit_error *e = &errors.at[i];
-        fprintf(out, "%-10s %-9s %6d %9.2f %7.2f %12.3f",
+        fprintf(out, "%-14s %-9s %6d %9.2f %7.2f %12.3f",
                 vidur_fit_class_name(e->class), format_of(e), e->rows, 100 * e->median,
                 100 * e->p90, e->median_ratio);
         if (e->small_rows > 0)
@@ -148,6 +150,129 @@ static int print_errors(const struct engine *engine, FILE *out, struct vidur_err
     }
     return 0;
 }
+
+/* ---- All devices of a root ---- */
+
+enum { MAX_SYSTEMS = 32 };
+
+struct systems {
+    const char *root;
+    char device[MAX_SYSTEMS][32];
+    struct vidur_fit_errors errors[MAX_SYSTEMS];
+    int count;
+};
+
+/* Judges a device that the root has timings of; others are passed over. */
+static int add_system(struct systems *systems, struct engine *engine,
+                      struct vidur_error *err)
+{
+    struct vidur_error none;
+    struct vidur_path path;
+    if (vidur_kernels_locate(&path, systems->root,
+                             vidur_device_kernel_system(&engine->device), &none))
+        return 0;
+    if (systems->count == MAX_SYSTEMS)
+        return vidur_fail(err, VIDUR_EINVAL, "%s: timings of more than %d devices",
+                          systems->root, MAX_SYSTEMS);
+    if (find_node(engine, NULL, err) ||
+        vidur_kernels_open(&engine->kernels, path.text, err))
+        return -1;
+    snprintf(systems->device[systems->count], sizeof systems->device[0], "%s",
+             engine->device.name);
+    const int status =
+        vidur_engine_roofline_errors(&systems->errors[systems->count], &engine->device,
+                                     &engine->node, engine->kernels, err);
+    vidur_kernels_close(engine->kernels);
+    systems->count += status == 0;
+    return status;
+}
+
+struct adding {
+    struct systems *systems;
+    struct vidur_error *err;
+};
+
+static int add_device(void *context, const char *name)
+{
+    const struct adding *adding = context;
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return vidur_fail(adding->err, VIDUR_ENOMEM, "out of memory");
+    int status = vidur_device_sku_load(&engine->device, name, adding->err);
+    if (status == 0)
+        status = add_system(adding->systems, engine, adding->err);
+    free(engine);
+    return status;
+}
+
+static const struct vidur_fit_error *find_error(const struct vidur_fit_errors *errors,
+                                                int class, int dtype)
+{
+    for (int i = 0; i < errors->count; i++)
+        if ((int)errors->at[i].class == class && (int)errors->at[i].dtype == dtype)
+            return &errors->at[i];
+    return NULL;
+}
+
+/* A line of the table; nothing where no device has timings of it. */
+static void print_row(const struct systems *systems, int class, int dtype, FILE *out)
+{
+    const struct vidur_fit_error *any = NULL;
+    for (int i = 0; !any && i < systems->count; i++)
+        any = find_error(&systems->errors[i], class, dtype);
+    if (!any)
+        return;
+    fprintf(out, "| %s", vidur_fit_class_name(any->class));
+    if (vidur_fit_class_has_formats(any->class))
+        fprintf(out, " %s", vidur_dtype_name(any->dtype));
+    for (int i = 0; i < systems->count; i++) {
+        const struct vidur_fit_error *e = find_error(&systems->errors[i], class, dtype);
+        if (e)
+            fprintf(out, " | %.0f / %.0f (%+.0f)", 100 * e->median, 100 * e->p90,
+                    100 * (e->median_ratio - 1));
+        else
+            fprintf(out, " |");
+    }
+    fprintf(out, " |\n");
+}
+
+/* A table in Markdown: operators down, devices across. */
+static void print_table(const struct systems *systems, FILE *out)
+{
+    fprintf(out,
+            "# engine_roofline against the kernels of %s: median / 90th percentile of "
+            "|log(roofline / timed)| in %%, in brackets the median of roofline / timed "
+            "less 1 in %%\n| operator, format",
+            systems->root);
+    for (int i = 0; i < systems->count; i++)
+        fprintf(out, " | %s", systems->device[i]);
+    fprintf(out, " |\n|---");
+    for (int i = 0; i < systems->count; i++)
+        fprintf(out, "|---");
+    fprintf(out, "|\n");
+    for (int class = 0; class < VIDUR_NUM_KERNEL_CLASSES; class ++)
+        for (int dtype = 0; dtype < VIDUR_NUM_DTYPES; dtype++)
+            print_row(systems, class, dtype, out);
+}
+
+/* *found: whether `root` holds timings of several systems, of which some device is. */
+static int validate_root(const char *root, bool *found, FILE *out,
+                         struct vidur_error *err)
+{
+    struct systems *systems = calloc(1, sizeof *systems);
+    if (!systems)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory");
+    systems->root = root;
+    struct adding adding = {systems, err};
+    const int status = vidur_path_each_spec("skus/devices", add_device, &adding, err);
+    *found = systems->count > 0;
+    if (status == 0 && *found)
+        print_table(systems, out);
+    free(systems);
+    return status;
+}
+
+/* ---- The section ---- */
 
 static void print_section(const struct vidur_engine_roofline *e, FILE *out)
 {
@@ -244,6 +369,29 @@ static int update_spec(const char *path, const struct vidur_engine_roofline *eng
 
 /* ---- The commands ---- */
 
+/* A root of several systems, where no device is named, is a table of all of them. */
+static bool is_root(const struct vidur_args *args)
+{
+    struct vidur_path path;
+    struct vidur_error none;
+    return !vidur_args_given(args, "device") && !vidur_args_given(args, "node") &&
+           vidur_kernels_locate(&path, vidur_args_value(args, "kernels"), "", &none) !=
+               0;
+}
+
+static int validate(const struct vidur_args *args, struct engine *engine, FILE *out,
+                    struct vidur_error *err)
+{
+    bool found = false;
+    if (is_root(args)) {
+        if (validate_root(vidur_args_value(args, "kernels"), &found, out, err))
+            return 1;
+        if (found)
+            return 0;
+    }
+    return open_engine(engine, args, err) || print_errors(engine, out, err);
+}
+
 static double seconds(void)
 {
     struct timespec now;
@@ -295,9 +443,10 @@ int vidur_estimate_kernels(const struct vidur_args *args, FILE *out,
         return 2;
     }
     int status = 1;
-    if (open_engine(engine, args, err) == 0)
-        status = fits ? fit(engine, vidur_args_value(args, "output"), out, err)
-                      : print_errors(engine, out, err) != 0;
+    if (!fits)
+        status = validate(args, engine, out, err);
+    else if (open_engine(engine, args, err) == 0)
+        status = fit(engine, vidur_args_value(args, "output"), out, err);
     vidur_kernels_close(engine->kernels);
     free(engine);
     return status;

@@ -29,8 +29,8 @@ static const struct vidur_args_option options[] = {
     {"csv", 0, NULL, "explain: print CSV, unrounded."},
     {"kernels", 0, "DIR",
      "validate, fit: timings of single kernels to compare the engine's roofline with: "
-     "a "
-     "folder with system.yaml, or one above it."},
+     "a folder with system.yaml, or one above it. validate: of a folder of several "
+     "systems a table of all devices."},
     {"device", 0, "NAME",
      "validate --kernels, fit --kernels: the device, or a spec of one. Default: the "
      "one "
@@ -62,9 +62,10 @@ static const struct vidur_args_spec spec_without_libraries = {
         "timings "
         "of its kernels (least |log(predicted / timed)|, octave by octave of "
         "tokens) and prints their error by operator and format; `validate` prints the "
-        "error of those that the device has. all_reduce_skew_us is kept: such timings "
-        "do "
-        "not show it. CONFIG.yaml is vidur-simulate's. Finished tables are cached in "
+        "error of those that the device has. Attention of decode rows and of other "
+        "heads, latent attention and messages between ranks are judged, not fitted. "
+        "all_reduce_skew_us is kept: such timings do not show it. CONFIG.yaml is "
+        "vidur-simulate's. Finished tables are cached in "
         "estimator.cache_dir "
         "(default $XDG_CACHE_HOME/vidur-search or ~/.cache/vidur-search; an empty text "
         "switches the cache off).",
@@ -79,7 +80,8 @@ static const struct vidur_args_spec spec_without_libraries = {
                  "batch_size=32 kv_cache_size=1024",
                  "vidur-estimate explain configs/simulate-vllm-v1-h100.yaml "
                  "--decodes 64 --context 2048",
-                 "vidur-estimate fit --kernels kernels/h100_sxm", NULL},
+                 "vidur-estimate fit --kernels kernels/h100_sxm",
+                 "vidur-estimate validate --kernels kernels", NULL},
 };
 
 static void print_log(void *ctx, enum vidur_log_level level, const char *text)

@@ -32,14 +32,12 @@ struct table {
     const char *x;
 };
 
-#define ATTENTION_KEYS                                                                 \
+#define HEAD_KEYS                                                                      \
+    {"attn_dtype", true, false}, {"kv_cache_dtype", true, false},                      \
+        {"head_dim", false, false}, {"num_heads", false, false},                       \
+        {"num_kv_heads", false, false},                                                \
     {                                                                                  \
-        {"attn_dtype", true, false}, {"kv_cache_dtype", true, false},                  \
-            {"head_dim", false, false}, {"num_heads", false, false},                   \
-            {"num_kv_heads", false, false},                                            \
-        {                                                                              \
-            "window", false, true                                                      \
-        }                                                                              \
+        "window", false, true                                                          \
     }
 
 static const struct table tables[VIDUR_NUM_KERNEL_TABLES] = {
@@ -47,8 +45,10 @@ static const struct table tables[VIDUR_NUM_KERNEL_TABLES] = {
     [VIDUR_KERNELS_##name] = {.file = file_, .needed = needed_, ROWS_##name},
 #define ROWS_gemm                                                                      \
     .keys = {{"dtype", true, false}, {"n", false, false}, {"k", false, false}}, .x = "m"
-#define ROWS_context    .single = "batch_size", .keys = ATTENTION_KEYS, .x = "seq_len"
-#define ROWS_generation .single = "batch_size", .keys = ATTENTION_KEYS, .x = "kv_len"
+#define ROWS_context    .single = "batch_size", .keys = {HEAD_KEYS}, .x = "seq_len"
+#define ROWS_generation .single = "batch_size", .keys = {HEAD_KEYS}, .x = "kv_len"
+#define ROWS_generation_batches                                                        \
+    .keys = {HEAD_KEYS, {"batch_size", false, false}}, .x = "kv_len"
 #define ROWS_all_reduce                                                                \
     .must = {{"mode", "graph"}}, .keys = {{"num_gpus", false, false}},                 \
     .x = "message_bytes"
@@ -301,11 +301,12 @@ int vidur_kernels_curves(struct vidur_kernels *kernels, enum vidur_kernel_table 
 
 bool vidur_kernels_file(const char *dir, int i, struct vidur_path *path)
 {
-    if (i < VIDUR_NUM_KERNEL_TABLES)
+    const int count = VIDUR_KERNELS_generation_batches; /* no engine table has it */
+    if (i < count)
         table_path(dir, tables[i].file, path);
     else
         snprintf(path->text, sizeof path->text, "%s/system.yaml", dir);
-    return i <= VIDUR_NUM_KERNEL_TABLES;
+    return i <= count;
 }
 
 /* ---- system.yaml ---- */

@@ -25,7 +25,8 @@
     X(reduce_scatter, "nccl", false)                                                   \
     X(experts, "moe", false)                                                           \
     X(mla_context, "mla_context", false)                                               \
-    X(mla_generation, "mla_generation", false)
+    X(mla_generation, "mla_generation", false)                                         \
+    X(generation_batches, "generation_attention", false) /* last: of errors alone */
 
 enum vidur_kernel_table {
 #define X(name, file, needed) VIDUR_KERNELS_##name,
@@ -41,6 +42,8 @@ enum { VIDUR_MAX_KERNEL_KEYS = 7 };
  *   context         query format, cache format, head_dim, heads, KV heads, window
  *                                                       x: prompt tokens, batch 1
  *   generation      the same                            x: cached tokens, batch 1
+ *   generation_batches
+ *                   the same and the batch              x: cached tokens
  *   all_reduce      devices                             x: message bytes, graph mode
  *   all_gather, reduce_scatter
  *                   devices     x: values of 2 bytes that all devices have together
@@ -79,7 +82,8 @@ const char *vidur_kernels_dir(const struct vidur_kernels *kernels);
 int vidur_kernels_curves(struct vidur_kernels *kernels, enum vidur_kernel_table table,
                          struct vidur_curves *out, struct vidur_error *err);
 
-/* The path of the i-th file that there may be, from 0; false: no more. */
+/* The path of the i-th file that engine tables may be made of, from 0; false: no more.
+ */
 bool vidur_kernels_file(const char *dir, int i, struct vidur_path *path);
 
 /* From system.yaml. FP8 and FP4 fall back to the next wider format's peak. */

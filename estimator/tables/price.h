@@ -100,6 +100,9 @@ double vidur_roofline_latent_ms(const struct vidur_pricer *pricer,
 double vidur_bytes_ms(const struct vidur_pricer *pricer, double bytes,
                       double launch_us);
 
+/* Of the input of a product in blocks, `k` wide: what FP8's table does not time. */
+double vidur_quantise_ms(const struct vidur_pricer *pricer, double k, double tokens);
+
 /* The kernels' answers to the functions above: 1 where the tables have none. */
 int vidur_kernels_price_work(struct vidur_pricer *pricer, const char *name,
                              const struct vidur_work *work,

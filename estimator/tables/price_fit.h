@@ -28,35 +28,6 @@
  * random, equal tables give equal constants. A constant has three significant digits.
  */
 
-/* X(name) */
-#define VIDUR_FIT_CLASSES(X) X(gemm) X(experts) X(prefill) X(all_reduce)
-
-enum vidur_fit_class {
-#define X(name) VIDUR_FIT_##name,
-    VIDUR_FIT_CLASSES(X)
-#undef X
-        VIDUR_NUM_FIT_CLASSES
-};
-
-/* The roofline over a class's rows of one format, each counting once. */
-struct vidur_fit_error {
-    enum vidur_fit_class class;
-    enum vidur_dtype dtype; /* bf16 where formats play no part */
-    int rows, small_rows;   /* small: at most 256 tokens, as in steps of decodes */
-    double median, p90;     /* of |log(predicted / timed)| */
-    double median_ratio;    /* predicted / timed */
-    double small_median, small_ratio; /* the same of the small; NaN: there are none */
-};
-
-enum { VIDUR_MAX_FIT_ERRORS = VIDUR_NUM_FIT_CLASSES * VIDUR_NUM_DTYPES };
-
-struct vidur_fit_errors {
-    struct vidur_fit_error at[VIDUR_MAX_FIT_ERRORS];
-    int count;
-};
-
-const char *vidur_fit_class_name(enum vidur_fit_class class);
-
 /* Replaces `device->engine`: formats that the tables do not time get none, fitted_on
  * names the tables' folders. all_reduce_skew_us stays: in these tables ranks do not
  * wait for each other; so do experts' constants where there is no table of experts.
@@ -65,14 +36,6 @@ const char *vidur_fit_class_name(enum vidur_fit_class class);
 int vidur_engine_roofline_fit(struct vidur_device_sku *device,
                               const struct vidur_node_sku *node,
                               struct vidur_kernels *kernels, struct vidur_error *err);
-
-/* The errors of the device's constants as they are. Formats that take another's
- * constants are left out. */
-int vidur_engine_roofline_errors(struct vidur_fit_errors *errors,
-                                 const struct vidur_device_sku *device,
-                                 const struct vidur_node_sku *node,
-                                 struct vidur_kernels *kernels,
-                                 struct vidur_error *err);
 
 /* ---- The search, for tests ---- */
 

@@ -105,10 +105,9 @@ static double gemm_ms(const struct vidur_pricer *pricer, const struct gemm *gemm
 
 /* Tables of products in blocks were partly timed with the launch: where that of FP8 and
  * the quantisation of its input by itself are quicker, they are taken. */
-static double quantise_ms(const struct vidur_pricer *pricer,
-                          const struct vidur_work *work, double tokens)
+double vidur_quantise_ms(const struct vidur_pricer *pricer, double k, double tokens)
 {
-    return vidur_bytes_ms(pricer, 3 * work->k * tokens, 2);
+    return vidur_bytes_ms(pricer, 3 * k * tokens, 2);
 }
 
 static int price_gemm(struct vidur_pricer *pricer, const struct vidur_work *work,
@@ -129,7 +128,7 @@ static int price_gemm(struct vidur_pricer *pricer, const struct vidur_work *work
         double ms = gemm_ms(pricer, &own, work, (double)x);
         if (fp8.count > 0)
             ms = fmin(ms, gemm_ms(pricer, &fp8, &plain, (double)x) +
-                              quantise_ms(pricer, work, (double)x));
+                              vidur_quantise_ms(pricer, work->k, (double)x));
         sum->ms[x] += sum->times * ms;
     }
     return 0;

@@ -15,9 +15,9 @@ static double or_default(double value, double fallback)
     return isnan(value) ? fallback : value;
 }
 
-static struct vidur_engine_constants
-constants_of(const struct vidur_engine_constants *asked,
-             const struct vidur_device_sku *device)
+struct vidur_engine_constants
+vidur_step_constants(const struct vidur_engine_constants *asked,
+                     const struct vidur_device_sku *device)
 {
     struct vidur_engine_constants c = *asked;
     c.eta = or_default(asked->eta, defaults.eta);
@@ -133,7 +133,7 @@ int vidur_step_plan_begin(struct vidur_step_plan *plan,
     plan->pricer.devices = request->tensor_parallel_size;
     plan->pricer.ranks = vidur_cut_ranks(&cut);
     plan->pricer.to_next = vidur_stage_link_of(request->node, &cut, request->stage);
-    plan->pricer.constants = constants_of(&request->constants, request->device);
+    plan->pricer.constants = vidur_step_constants(&request->constants, request->device);
     list_terms(plan);
     return 0;
 }

@@ -41,6 +41,12 @@ struct vidur_step_plan {
     struct vidur_step_term terms[VIDUR_MAX_STEP_TERMS];
 };
 
+/* The constants asked for; those that are NaN as ENGINE.md section 3 and the device
+ * have them. */
+struct vidur_engine_constants
+vidur_step_constants(const struct vidur_engine_constants *asked,
+                     const struct vidur_device_sku *device);
+
 /* Checks the request, opens its kernels and lists the terms. The request must outlive
  * the plan; end it also after an error. */
 int vidur_step_plan_begin(struct vidur_step_plan *plan,

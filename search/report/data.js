@@ -295,13 +295,14 @@ function fillSelect(select, options, chosen) {
   if (options.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/* columns: [{title, text(row), number, wrap, config}]; config wraps on narrow screens only */
+/* columns: [{title, text(row), number, wrap, config}]; config wraps on narrow screens */
 function fillTable(table, caption, columns, list, emptyText) {
   const head = el("tr", null, ...columns.map((column) =>
     el(column.number ? "th.number" : "th", { scope: "col" }, column.title)));
   const body = list.map((row) => el("tr", null, ...columns.map((column) => {
     const content = column.text(row);
-    return el(column.number ? "td.number" : column.wrap ? "td.wrap" : column.config ? "td.config" : "td", null, content);
+    return el(column.number ? "td.number" : column.wrap ? "td.wrap" : column.config ? "td.config" : "td",
+      { "data-title": column.title }, content);
   })));
   if (!list.length) body.push(el("tr", null, el("td.empty", { colspan: columns.length }, emptyText || "none")));
   table.replaceChildren(el("caption.visually-hidden", null, caption), el("thead", null, head),

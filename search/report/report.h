@@ -30,6 +30,7 @@ struct vidur_report_options {
     struct vidur_api_price api;    /* to compare with */
     const char *source; /* the results' file name, to be named; may be NULL */
     bool markdown;      /* vidur_report_compare: Markdown instead of text */
+    bool brief;         /* vidur_report_answer: a table of what to rent */
 };
 
 /* The compact ranking that a search ends with: the best `top` (default 5) rows of each

@@ -60,6 +60,7 @@ function listen() {
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   ["find", "status", "only-pareto", "all-groups"].forEach((id) => $(id).addEventListener("input", drawRanking));
   $("more").addEventListener("click", () => { state.shown = Infinity; drawRanking(); });
+  $("load").addEventListener("input", () => { state.load = Math.max(0, Number($("load").value)); drawLoads(); });
   $("target").addEventListener("input", () => setTarget(Number($("target").value), "field"));
   $("target-slider").addEventListener("input", () =>
     setTarget(+(targetAtSlider($("target-slider").value / 1000)).toPrecision(3), "slider"));
@@ -106,7 +107,7 @@ function start() {
   setTarget(state.target, "start");
   listen();
   listenPrint();
-  drawLoads();
+  startLoads();
   drawEverything();
   drawProvenance();
 }

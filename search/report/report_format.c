@@ -142,6 +142,67 @@ void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
              bf16_cache ? "" : row->kv_cache_dtype);
 }
 
+/* The end of the last whole word, with its space, that both begin with. */
+static size_t common_head(const char *a, const char *b, size_t most)
+{
+    size_t same = 0, word = 0;
+    for (; same < most && a[same] && a[same] == b[same]; same++)
+        if (a[same] == ' ')
+            word = same + 1;
+    return a[same] == b[same] ? most : word;
+}
+
+/* The length of the last whole parts (from a comma on) that both end with. */
+static size_t common_tail(const char *a, const char *b, size_t most)
+{
+    const size_t a_size = strlen(a), b_size = strlen(b);
+    size_t part = 0;
+    for (size_t n = 1; n <= most && n <= b_size && a[a_size - n] == b[b_size - n]; n++)
+        if (a[a_size - n] == ',')
+            part = n;
+    return part;
+}
+
+void vidur_share_scheduler(const struct vidur_ranking_row *rows, int64_t count,
+                           struct vidur_shared_scheduler *shared)
+{
+    char first[VIDUR_TABLE_CELL], other[VIDUR_TABLE_CELL];
+    *shared = (struct vidur_shared_scheduler){.all = count > 1};
+    if (count < 2)
+        return;
+    vidur_format_scheduler(&rows[0], first, sizeof first);
+    const size_t size = strlen(first);
+    size_t head = size, tail = size;
+    for (int64_t i = 1; i < count; i++) {
+        vidur_format_scheduler(&rows[i], other, sizeof other);
+        shared->all &= strcmp(first, other) == 0;
+        head = common_head(first, other, head);
+        tail = common_tail(first, other, tail);
+    }
+    shared->head = shared->all ? size : head;
+    shared->tail = shared->all || head + tail > size ? 0 : tail;
+    /* the space, or comma and space, behind the shared words is not shown */
+    int words = (int)shared->head;
+    while (!shared->all && words > 0 && strchr(", ", first[words - 1]))
+        words--;
+    snprintf(shared->text, sizeof shared->text, "%.*s%s", words, first,
+             first + size - shared->tail +
+                 (words          ? 0
+                  : shared->tail ? 2
+                                 : 0));
+}
+
+void vidur_format_own_scheduler(const struct vidur_ranking_row *row,
+                                const struct vidur_shared_scheduler *shared, char *text,
+                                size_t size)
+{
+    char whole[VIDUR_TABLE_CELL];
+    vidur_format_scheduler(row, whole, sizeof whole);
+    const size_t length = strlen(whole);
+    snprintf(text, size, "%.*s", (int)(length - shared->head - shared->tail),
+             whole + shared->head);
+}
+
 struct vidur_number vidur_number_tp(const struct vidur_ranking_row *row)
 {
     struct vidur_number number;

@@ -10,6 +10,9 @@
  * the same rules; a test compares them. Pure functions but for the table's stream.
  */
 
+/* Of a table: its columns, and the size of a cell with its end. */
+enum { VIDUR_TABLE_MAX_COLUMNS = 24, VIDUR_TABLE_CELL = 512 };
+
 struct vidur_number {
     char text[64];
 };
@@ -41,6 +44,22 @@ struct vidur_number vidur_number_change(double factor);
 /* "sarathi chunk_size=512", with what is not bf16: "vllm_v1, fp8, KV cache fp8" */
 void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
                             size_t size);
+/* What the schedulers of some rows, as vidur_format_scheduler writes them, have in
+ * common: the words that all begin with and the parts, after commas, that all end with.
+ */
+struct vidur_shared_scheduler {
+    char text[VIDUR_TABLE_CELL]; /* "..., fp8"; "" where there is nothing */
+    size_t head, tail;           /* bytes of it at either end */
+    bool all;                    /* the schedulers are the same */
+};
+/* Of `count` rows from `rows` on; of fewer than two nothing is shared. */
+void vidur_share_scheduler(const struct vidur_ranking_row *rows, int64_t count,
+                           struct vidur_shared_scheduler *shared);
+/* What is a row's own: "max_num_batched_tokens=2048". */
+void vidur_format_own_scheduler(const struct vidur_ranking_row *row,
+                                const struct vidur_shared_scheduler *shared, char *text,
+                                size_t size);
+
 /* "8", "8 EP" with expert parallelism */
 struct vidur_number vidur_number_tp(const struct vidur_ranking_row *row);
 /* "16 x h100 (h100_dgx): 4 replicas of TP 4 x PP 1" */
@@ -72,8 +91,6 @@ void vidur_put_markdown(FILE *out, const char *text);
  * A table of short texts, printed once all cells are known: aligned for terminals, or
  * as Markdown. A cell longer than the struct's ends with "...".
  */
-enum { VIDUR_TABLE_MAX_COLUMNS = 24, VIDUR_TABLE_CELL = 512 };
-
 struct vidur_text_table {
     int num_columns, num_rows, capacity;
     bool numeric[VIDUR_TABLE_MAX_COLUMNS]; /* aligned to the right */

@@ -56,20 +56,33 @@ static const char *device_fact(const struct vidur_report_model *model,
     return value ? value : "";
 }
 
-static void format_price_of(const struct vidur_report_model *model, const char *device,
-                            char *text, size_t size)
+void vidur_format_price_source(const struct vidur_report_model *model,
+                               const char *device, char *text, size_t size)
 {
     const char *provider = device_fact(model, device, "price_provider");
     const char *term = device_fact(model, device, "price_term");
     const char *date = device_fact(model, device, "price_date");
     const char *source = device_fact(model, device, "price_source");
-    const char *usd = device_fact(model, device, "usd_per_gpu_hour");
+    snprintf(text, size, "%s%s%s%s%s%s%s%s", provider, provider[0] ? ", " : "", term,
+             term[0] ? ", " : "", date, date[0] ? ", " : "",
+             source[0] ? source : "source not recorded",
+             date[0] ? "; prices move" : "");
+}
+
+const char *vidur_price_text(const struct vidur_report_model *model, const char *device)
+{
+    return device_fact(model, device, "usd_per_gpu_hour");
+}
+
+static void format_price_of(const struct vidur_report_model *model, const char *device,
+                            char *text, size_t size)
+{
+    const char *usd = vidur_price_text(model, device);
+    char from[640];
+    vidur_format_price_source(model, device, from, sizeof from);
     text[0] = 0;
     if (usd[0])
-        snprintf(text, size, "%s $%s per GPU-hour: %s%s%s%s%s%s%s%s", device, usd,
-                 provider, provider[0] ? ", " : "", term, term[0] ? ", " : "", date,
-                 date[0] ? ", " : "", source[0] ? source : "source not recorded",
-                 date[0] ? "; prices move" : "");
+        snprintf(text, size, "%s $%s per GPU-hour: %s", device, usd, from);
 }
 
 /* Of the device, and of the other one where two pools have different ones. */

@@ -43,6 +43,13 @@ void vidur_format_money(const struct vidur_report_model *model,
                         const struct vidur_money *money, enum vidur_money_line line,
                         char *text, size_t size);
 
+/* What a device costs per GPU-hour, as the search recorded it; "" without a price. */
+const char *vidur_price_text(const struct vidur_report_model *model,
+                             const char *device);
+/* Where that is from: "nebius, on_demand, 2026-09-25, https://...; prices move". */
+void vidur_format_price_source(const struct vidur_report_model *model,
+                               const char *device, char *text, size_t size);
+
 /* "$0.0256 per million tokens ($0.0139 input, $0.0662 output), $0.0226 per 1,000
  * requests", at the row's own load. */
 void vidur_format_costs(const struct vidur_ranking_row *row, char *text, size_t size);

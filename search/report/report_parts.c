@@ -5,13 +5,15 @@
 #include "results/results_notes.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void put_configuration(struct vidur_text_table *table,
-                              const struct vidur_ranking_row *row)
+                              const struct vidur_ranking_row *row,
+                              const struct vidur_shared_scheduler *shared)
 {
     char scheduler[VIDUR_TABLE_CELL];
-    vidur_format_scheduler(row, scheduler, sizeof scheduler);
+    vidur_format_own_scheduler(row, shared, scheduler, sizeof scheduler);
     struct vidur_number replicas = vidur_number_int(row->num_replicas);
     char nodes[sizeof row->network_device + sizeof row->decode_network_device + 1];
     const bool mixed =
@@ -25,7 +27,8 @@ static void put_configuration(struct vidur_text_table *table,
     vidur_table_number(table, replicas);
     vidur_table_number(table, vidur_number_tp(row));
     vidur_table_number(table, vidur_number_int(row->num_pipeline_stages));
-    vidur_table_cell(table, scheduler);
+    if (!shared->all)
+        vidur_table_cell(table, scheduler);
     vidur_table_number(table, vidur_number_int(row->batch_size));
 }
 
@@ -126,9 +129,10 @@ static bool has_unpriced(const struct vidur_report_group *group)
 }
 
 static void start_ranking(struct vidur_text_table *table,
-                          const struct vidur_report_model *model, bool target,
-                          bool unpriced)
+                          const struct vidur_report_model *model,
+                          const struct vidur_report_group *group, bool same_scheduler)
 {
+    const bool target = group->best && vidur_row_has_target(group->best);
     static const char *const plain[] = {"#rank",  "SKU",       "#repl.", "#TP",
                                         "#PP",    "scheduler", "#batch", "#QPS",
                                         "#QPS/$", "#$/1M tok", NULL};
@@ -139,8 +143,9 @@ static void start_ranking(struct vidur_text_table *table,
     char titles[VIDUR_MAX_SLOS][64];
     int count = 0;
     for (const char *const *from = target ? sized : plain; *from; from++)
-        headers[count++] = *from;
-    if (unpriced && !target)
+        if (!same_scheduler || strcmp(*from, "scheduler") != 0)
+            headers[count++] = *from;
+    if (has_unpriced(group) && !target)
         headers[count++] = "#QPS/GPU";
     for (int i = 0; i < model->num_latencies; i++) {
         titles[i][0] = '#';
@@ -187,32 +192,45 @@ static void put_measured(struct vidur_text_table *table,
     vidur_table_cell(table, row->bottleneck);
 }
 
-/* What the marks in a ranking mean, for those that are in it. */
-static void print_marks(const struct vidur_printer *to,
-                        const struct vidur_report_group *group, int64_t count)
+static void add_marks(struct vidur_marks *marks, const struct vidur_report_group *group,
+                      int64_t count)
 {
-    bool burst = false, unbounded = false, range = false;
     for (int64_t i = 0; i < count; i++) {
         const struct vidur_ranking_row *row = &group->rows[i];
-        burst |= vidur_row_is_burst(row);
-        unbounded |= row->unbounded != 0;
-        range |= isfinite(row->max_qps_low) && isfinite(row->max_qps_high);
+        marks->burst |= vidur_row_is_burst(row);
+        marks->unbounded |= row->unbounded != 0;
+        marks->range |= isfinite(row->max_qps_low) && isfinite(row->max_qps_high);
     }
+}
+
+void vidur_print_marks(const struct vidur_printer *to, const struct vidur_marks *marks)
+{
     const char *indent = to->markdown ? "\n" : "  ";
-    if (burst)
+    if (marks->burst)
         fprintf(to->out,
                 "%s%s " VIDUR_BURST ": these QPS are too high; raise num_requests\n",
                 indent, to->markdown ? "\\*" : "*");
-    if (unbounded)
+    if (marks->unbounded)
         fprintf(to->out,
                 "%s\xe2\x89\xa5: at least; no load that was tried failed, so the "
                 "maximum may be higher\n",
                 indent);
-    if (range)
+    if (marks->range)
         fprintf(to->out,
                 "%s(a to b): the least and the largest of the replications; the SLOs "
                 "hold in all of them at the least\n",
                 indent);
+}
+
+/* How many rows of the group's ranking are printed. */
+static int64_t count_printed(const struct vidur_printer *to,
+                             const struct vidur_report_group *group)
+{
+    int64_t count = 0;
+    while (count < group->num_rows && count < to->top &&
+           vidur_status_of(&group->rows[count]) == VIDUR_STATUS_INDEX_OK)
+        count++;
+    return count;
 }
 
 int vidur_print_ranking(const struct vidur_printer *to,
@@ -220,23 +238,25 @@ int vidur_print_ranking(const struct vidur_printer *to,
                         struct vidur_error *err)
 {
     const struct vidur_report_group *of = &model->groups[group];
-    const bool target = of->best && vidur_row_has_target(of->best);
-    const bool unpriced = has_unpriced(of);
+    const int64_t count = count_printed(to, of);
+    struct vidur_shared_scheduler shared;
     struct vidur_text_table table;
-    int64_t count = 0;
-    start_ranking(&table, model, target, unpriced);
-    for (; count < of->num_rows && count < to->top; count++) {
-        const struct vidur_ranking_row *row = &of->rows[count];
-        if (vidur_status_of(row) != VIDUR_STATUS_INDEX_OK)
-            break;
-        vidur_table_number(&table, vidur_number_int(row->rank));
-        put_configuration(&table, row);
-        put_measured(&table, model, row, unpriced);
+    /* a terminal is narrow; Markdown is read by programs, too */
+    vidur_share_scheduler(of->rows, to->markdown ? 0 : count, &shared);
+    if (shared.text[0])
+        fprintf(to->out, "  all: %s\n", vidur_text_show(shared.text).text);
+    start_ranking(&table, model, of, shared.all);
+    for (int64_t i = 0; i < count; i++) {
+        vidur_table_number(&table, vidur_number_int(of->rows[i].rank));
+        put_configuration(&table, &of->rows[i], &shared);
+        put_measured(&table, model, &of->rows[i], has_unpriced(of));
     }
     int failed =
         count > 0 ? vidur_table_print(&table, to->out, to->markdown, "  ", err) : 0;
-    if (!failed)
-        print_marks(to, of, count);
+    struct vidur_marks own = {false};
+    add_marks(to->marks ? to->marks : &own, of, count);
+    if (!failed && !to->marks)
+        vidur_print_marks(to, &own);
     vidur_table_release(&table);
     return failed;
 }
@@ -385,16 +405,50 @@ void vidur_print_api(const struct vidur_printer *to,
         print_money(to, model, &model->skus[first], VIDUR_MONEY_API, "  API: ");
 }
 
+/* Whether the SKU's device has a price and is not an earlier SKU's. */
+static bool is_first_priced(const struct vidur_report_model *model, int sku)
+{
+    const char *device = model->skus[sku].device;
+    for (int i = 0; i < sku; i++)
+        if (model->skus[i].best && strcmp(model->skus[i].device, device) == 0)
+            return false;
+    return model->skus[sku].best && vidur_price_text(model, device)[0];
+}
+
+/* From `first` on those whose prices are from the same source; true where an earlier
+ * SKU's is, too. */
+static bool add_prices(const struct vidur_report_model *model, int first,
+                       struct vidur_text *text)
+{
+    char source[640], other[640], price[160];
+    vidur_format_price_source(model, model->skus[first].device, source, sizeof source);
+    for (int i = 0; i < model->num_skus; i++) {
+        const char *device = model->skus[i].device;
+        vidur_format_price_source(model, device, other, sizeof other);
+        if (!is_first_priced(model, i) || strcmp(source, other) != 0)
+            continue;
+        if (i < first)
+            return true;
+        snprintf(price, sizeof price, "%s%s $%s", i > first ? ", " : "", device,
+                 vidur_price_text(model, device));
+        vidur_text_adds(text, price);
+    }
+    vidur_text_adds(text, " per GPU-hour: ");
+    vidur_text_adds(text, source);
+    return false;
+}
+
 void vidur_print_prices(const struct vidur_printer *to,
                         const struct vidur_report_model *model)
 {
     for (int i = 0; i < model->num_skus; i++) {
-        bool told = !model->skus[i].best;
-        for (int j = 0; j < i && !told; j++)
-            told = model->skus[j].best &&
-                   strcmp(model->skus[j].device, model->skus[i].device) == 0;
-        if (!told)
-            print_money(to, model, &model->skus[i], VIDUR_MONEY_PRICE, "price: ");
+        struct vidur_text text = {NULL};
+        if (is_first_priced(model, i) && !add_prices(model, i, &text) && text.data) {
+            fputs("price: ", to->out);
+            vidur_print_text(to, text.data);
+            fputc('\n', to->out);
+        }
+        free(text.data);
     }
 }
 

@@ -5,18 +5,33 @@
 
 /* Parts that the terminal's and the Markdown report share. */
 
+/* Marks in rankings that are to be explained. */
+struct vidur_marks {
+    bool burst, unbounded, range;
+};
+
 /* Where and how they print. */
 struct vidur_printer {
     FILE *out;
-    bool markdown; /* aligned text otherwise */
-    int top;       /* rows of a ranking */
+    bool markdown;             /* aligned text otherwise */
+    int top;                   /* rows of a ranking */
+    struct vidur_marks *marks; /* collects those of rankings, for the caller to explain
+                                * once; NULL: each is explained below its ranking */
 };
+
+/* What marks mean, for those that are there; a line each. */
+void vidur_print_marks(const struct vidur_printer *to, const struct vidur_marks *marks);
 
 /* What to rent: for the load that is asked for, or for the one that the search was
  * asked for; a line for each model and workload, nothing where there is no such load.
  * Ends with an empty line. */
 void vidur_print_loads(const struct vidur_printer *to,
                        const struct vidur_report_model *model);
+
+/* The answer in a table: what to rent for the load that is asked for, for that of the
+ * search, or at most; a row for each model and workload. */
+int vidur_print_brief(const struct vidur_printer *to,
+                      const struct vidur_report_model *model, struct vidur_error *err);
 
 /* Text from results in the form at hand. */
 void vidur_print_text(const struct vidur_printer *to, const char *text);
@@ -26,7 +41,7 @@ void vidur_print_text(const struct vidur_printer *to, const char *text);
 void vidur_format_confidence(const struct vidur_ranking_row *row, char *text,
                              size_t size);
 
-/* The best rows of a group that are ok, as a table; below it what its marks mean. */
+/* The best rows of a group that are ok, as a table. */
 int vidur_print_ranking(const struct vidur_printer *to,
                         const struct vidur_report_model *model, int group,
                         struct vidur_error *err);

@@ -43,18 +43,22 @@ int vidur_report_terminal(FILE *out, const struct vidur_results *results,
 {
     struct vidur_report_model model;
     int failed = vidur_report_model_make(&model, results, options, err);
-    const struct vidur_printer to = {
-        .out = out, .top = options && options->top > 0 ? options->top : TERMINAL_TOP};
+    struct vidur_marks marks = {false};
+    const struct vidur_printer to = {.out = out,
+                                     .top = options && options->top > 0 ? options->top
+                                                                        : TERMINAL_TOP,
+                                     .marks = &marks};
     if (!failed)
         vidur_print_loads(&to, &model);
     for (int i = 0; !failed && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
         failed = print_group(&to, &model, i, err);
     }
-    if (!failed)
+    if (!failed) {
+        vidur_print_marks(&to, &marks);
         vidur_print_prices(&to, &model);
-    if (!failed)
         vidur_print_notes(&to, results, "note: ");
+    }
     vidur_report_model_release(&model);
     return failed;
 }
@@ -256,16 +260,19 @@ int vidur_report_answer(FILE *out, const struct vidur_results *results,
 {
     struct vidur_report_model model;
     const struct vidur_printer to = {.out = out, .top = options ? options->top : 0};
+    const bool brief = options && options->brief;
     int failed = vidur_report_model_make(&model, results, options, err);
-    if (!failed)
+    if (!failed && !brief)
         vidur_print_loads(&to, &model);
+    else if (!failed)
+        failed = vidur_print_brief(&to, &model, err);
     if (!failed)
         vidur_print_notes(&to, results, "note: ");
-    for (int i = 0; !failed && i < model.num_groups; i++) {
+    for (int i = 0; !failed && !brief && i < model.num_groups; i++) {
         fputs(i ? "\n" : "", out);
         failed = print_answer(&to, &model, i, err);
     }
-    failed = failed || print_matrices(&to, &model, err);
+    failed = failed || (!brief && print_matrices(&to, &model, err));
     vidur_report_model_release(&model);
     return failed ? -1 : 0;
 }

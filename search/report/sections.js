@@ -2,7 +2,8 @@
 /* The sections of the report, each drawn from the chosen model, workload and SKU. */
 
 const state = {
-  group: 0, sku: "", target: 0, sort: { key: "rank", down: false }, shown: 500, limit: "",
+  group: 0, sku: "", target: 0, load: 0, /* QPS, of the SKU section and of all */
+  sort: { key: "rank", down: false }, shown: 500, limit: "",
 };
 
 const theGroup = () => data.groups[state.group];
@@ -34,13 +35,33 @@ function copyText(node, button) {
 
 /* ---- 1. answer ---- */
 
-/* What to rent, above everything: for the load that vidur-report or the search was asked for. */
+/* What to rent, above everything: for the load in its field, which begins with what vidur-report
+ * was asked for; of a search for a load, for that one. */
+function rentHeadline(group) {
+  const fixed = !state.load && rowAt(group.best), sizing = chooseFor(group.index, "", state.load);
+  const row = fixed || sizing.row;
+  if (!row) return "nothing here serves it";
+  const gpus = fixed ? row.num_gpus : sizing.billed_gpus, price = fixed ? row.usd_per_hour : sizing.usd_per_hour;
+  return (row.pools ? counted(gpus, "GPU") : `${gpus} x ${row.device}`) +
+    (known(price) ? `, $${usd(price)} an hour` : ", no price");
+}
+
 function drawLoads() {
-  const target = data.meta.target_qps;
-  const list = data.groups.map((group) => [group, loadText(group, "", target)]).filter(([, text]) => text);
-  $("loads").hidden = !list.length;
-  $("loads").replaceChildren(el("h2", null, "What to rent"), ...list.map(([group, text]) =>
-    el("p", null, el("strong", null, `${group.model}, ${group.trace}`), el("br"), el("span", null, text))));
+  const list = data.groups.map((group) => [group, loadText(group, "", state.load)]).filter(([, text]) => text);
+  $("rents").replaceChildren(...list.map(([group, text]) => el("li", null, el("h3", null, `${group.model}, ${group.trace}`),
+    el("strong", null, rentHeadline(group)), el("span.muted", null, text))));
+}
+
+/* A load to begin with, where none was asked for. */
+const FIRST_LOAD = 10;
+
+function startLoads() {
+  const asked = data.meta.target_qps, fixed = anyTarget && !(asked > 0);
+  state.load = fixed ? 0 : asked > 0 ? asked : FIRST_LOAD;
+  $("load").value = state.load;
+  $("load-field").hidden = fixed;
+  $("loads").hidden = !data.groups.some((group) => group.best >= 0);
+  drawLoads();
 }
 
 const targetColumns = [

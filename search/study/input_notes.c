@@ -1,5 +1,6 @@
 #include "study/input_notes.h"
 
+#include "base/text.h"
 #include "study/study_parts.h"
 
 #include <stdio.h>
@@ -101,19 +102,29 @@ static void tell_context(struct listener *l, const struct study *study)
         }
 }
 
+static bool is_new_default(const struct vidur_search_config *config, int cluster)
+{
+    const char *name = config->clusters[cluster].node.name;
+    for (int i = 0; i < cluster; i++)
+        if (config->clusters[i].hardware.default_node &&
+            strcmp(config->clusters[i].node.name, name) == 0)
+            return false;
+    return config->clusters[cluster].hardware.default_node;
+}
+
 static void tell_nodes(struct listener *l, const struct vidur_search_config *config)
 {
-    char text[128];
-    for (int i = 0; i < config->num_clusters; i++) {
-        const struct vidur_search_cluster *cluster = &config->clusters[i];
-        bool told = !cluster->hardware.default_node;
-        for (int j = 0; j < i; j++)
-            told |= config->clusters[j].hardware.default_node &&
-                    strcmp(config->clusters[j].node.name, cluster->node.name) == 0;
-        snprintf(text, sizeof text, "network_device: %s (default)", cluster->node.name);
-        if (!told)
-            hear(l, false, text);
+    struct vidur_text text = {NULL};
+    for (int i = 0; i < config->num_clusters; i++)
+        if (is_new_default(config, i)) {
+            vidur_text_adds(&text, text.length ? ", " : "network_device: ");
+            vidur_text_adds(&text, config->clusters[i].node.name);
+        }
+    if (text.length) {
+        vidur_text_adds(&text, " (default)");
+        hear(l, false, text.failed ? "network_device: defaults" : text.data);
     }
+    free(text.data);
 }
 
 /* What is approximate or left out in the models. */

@@ -282,7 +282,8 @@ def check_keyboard(report):
     page.key("Enter", "\r")
     check(page.run("document.querySelector('#detail').open"), "Enter on a point opens nothing")
     page.key("Escape")
-    for before, after in (("theme", "model"), ("find", "status"), ("target", "target-slider")):
+    below = "model" if page.run("document.querySelector('#load-field').hidden") else "load"
+    for before, after in (("theme", below), ("find", "status"), ("target", "target-slider")):
         page.run(f"document.querySelector('#{before}').focus()")
         page.key("Tab")
         check(page.run("document.activeElement.id") == after, "Tab after", before)
@@ -369,8 +370,17 @@ def check_load_given(report, paths):
     report.page.frame()
     shown = report.page.run("[...document.querySelectorAll('#loads span')].map((node) => node.innerText)")
     check(shown == lines, "the top of the page:", shown, lines)
+    headlines = report.page.run("[...document.querySelectorAll('#rents strong')].map((node) => node.innerText)")
+    for headline, line in zip(headlines, lines):
+        gpus = re.search(r": (\d+) GPU.*?(?:paid whole \((\d+) GPU.*?)?(?:, \$([0-9.]+) an hour|, no price)", line)
+        check(not gpus or headline.split()[0] == (gpus[2] or gpus[1]), "headline:", headline, line)
+        check(not gpus or not gpus[3] or f"${gpus[3]} an hour" in headline, "headline:", headline, line)
     first = report.page.run("document.querySelector('main').compareDocumentPosition(document.querySelector('#loads'))")
     check(first & 2, "the load's answer is not above the report")
+    options[1] = "7"  # all answers follow the field
+    report.page.run("const field = document.querySelector('#load'); field.value = 7; field.dispatchEvent(new Event('input'))")
+    shown = report.page.run("[...document.querySelectorAll('#loads span')].map((node) => node.innerText)")
+    check(shown == terminal_lines(report, options), "for another load:", shown)
 
 
 def check_matrix_and_limits(report):

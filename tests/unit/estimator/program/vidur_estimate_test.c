@@ -286,7 +286,47 @@ static void test_fit_kernels(void)
     /* those of the spec */
     CU_ASSERT_EQUAL(run(text, "validate --kernels kernels/gpu_sys/v1 " HARDWARE), 0);
     CU_ASSERT_PTR_NULL(strstr(text, "fitted_on"));
-    assert_contains(text, "gemm       bf16          28 ");
+    assert_contains(text, "gemm           bf16          28 ");
+}
+
+/* Of a root of several systems a table, of the devices that are known. */
+static void test_validate_a_root(void)
+{
+    static const char gemm[] = "dtype,m,n,k,latency_ms\nbfloat16,1,1024,1024,1\n";
+    static const char attention[] =
+        "attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,window,batch_size,"
+        "seq_len,latency_ms\nbfloat16,bfloat16,128,8,1,0,1,64,1\n";
+    static const char reduce[] = "num_gpus,mode,message_bytes,latency_ms\n"
+                                 "2,graph,8192,1\n";
+    static const char *const folders[] = {"roots/h100_sxm/v1", "roots/gb300/v2",
+                                          "roots/unheard_of/v1"};
+    for (int i = 0; i < 3; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s/gemm.csv", folders[i]);
+        temp_dir_write(&dir, name, gemm);
+        snprintf(name, sizeof name, "%s/context_attention.csv", folders[i]);
+        temp_dir_write(&dir, name, attention);
+        snprintf(name, sizeof name, "%s/custom_allreduce.csv", folders[i]);
+        temp_dir_write(&dir, name, reduce);
+        snprintf(name, sizeof name, "%s/system.yaml", folders[i]);
+        temp_dir_write(&dir, name, "gpu: {mem_bw: 1.0e12, bfloat16_tc_flops: 1e14}\n");
+    }
+    CU_ASSERT_EQUAL(run(text, "validate --kernels roots/h100_sxm"), 0);
+    assert_contains(text, "engine_roofline of h100 (h100_dgx) against ");
+    temp_dir_write(&dir, "roots/gb300/v2/nccl.csv",
+                   "op_name,nccl_dtype,num_gpus,message_size,latency_ms\n"
+                   "all_gather,half,2,4096,0.0075\nreduce_scatter,half,2,4096,1\n");
+    CU_ASSERT_EQUAL(run(text, "validate --kernels roots"), 0);
+    assert_contains(text, "| operator, format | gb300 | h100 |\n|---|---|---|\n");
+    assert_contains(text, "\n| gemm bf16 | ");
+    assert_contains(text, "\n| all_gather | 2 / 2 (-2) | |\n");
+    CU_ASSERT_PTR_NULL(strstr(text, "mla"));
+    CU_ASSERT_EQUAL(run(text, "validate --kernels roots --device a100"), 1);
+    assert_contains(text, "no system.yaml");
+    CU_ASSERT_EQUAL(run(text, "fit --kernels roots"), 1);
+    temp_dir_write(&dir, "roots/gb300/v2/gemm.csv", "dtype,m,n\n");
+    CU_ASSERT_EQUAL(run(text, "validate --kernels roots"), 1);
+    assert_contains(text, "roots/gb300/v2/gemm.csv");
 }
 
 /* A spec keeps its other lines, whether the section is new, in the middle or last. */
@@ -547,6 +587,7 @@ VIDUR_TEST_MAIN(
     {"simulate configurations", test_simulate_configurations},
     {"validate", test_validate}, {"validate against", test_validate_against},
     {"fit", test_fit}, {"fit on kernels", test_fit_kernels},
+    {"validate a root", test_validate_a_root},
     {"fit into a spec", test_fit_into_a_spec},
     {"errors of fits on kernels", test_fit_kernels_errors}, {"tables", test_tables},
     {"predict", test_predict}, {"predict errors", test_predict_errors},

@@ -1,3 +1,4 @@
+#include "tables/price_errors.h"
 #include "tables/price_fit.h"
 
 #include "tables/price.h"
@@ -237,8 +238,9 @@ static void test_errors(void)
     struct vidur_error err = {0};
     CU_ASSERT_EQUAL(vidur_engine_roofline_errors(&errors, &truth, &node, kernels, &err),
                     0);
-    CU_ASSERT_EQUAL_FATAL(errors.count, 6); /* gemm and experts twice, two others */
-    for (int i = 0; i < errors.count; i++) {
+    CU_ASSERT_EQUAL_FATAL(errors.count, 7); /* gemm and experts twice, two others */
+    CU_ASSERT_EQUAL(errors.at[6].class, VIDUR_FIT_prefill_other); /* made without law */
+    for (int i = 0; i < 6; i++) {
         CU_ASSERT(errors.at[i].median < 1e-6);
         CU_ASSERT_DOUBLE_EQUAL(errors.at[i].median_ratio, 1, 1e-6);
     }

@@ -101,6 +101,50 @@ static void test_marks(void)
     vidur_results_destroy(&results);
 }
 
+static int count_of(const char *text, const char *part)
+{
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
+        count++;
+    return count;
+}
+
+/* The end of a search explains its marks once. */
+static void test_marks_once(void)
+{
+    struct vidur_results results;
+    synthetic_results(&results, 60, 1);
+    synthetic_replicate(&results);
+    char *text = print(RANKING, &results, NULL);
+    CU_ASSERT(count_of(text, " rank  SKU") > 1);
+    CU_ASSERT_EQUAL(count_of(text, "(a to b): the least"), 1);
+    free(text);
+    vidur_results_destroy(&results);
+}
+
+/* A row for each model and workload, and notes. */
+static void test_brief(void)
+{
+    struct vidur_results results;
+    synthetic_results(&results, 60, 1);
+    for (int loaded = 0; loaded < 2; loaded++) {
+        const struct vidur_report_options brief = {
+            .brief = true, .load = {.target_qps = 5.0 * loaded}};
+        char *text = print(ANSWER, &results, &brief);
+        check_has(ANSWER, text,
+                  loaded ? "What to rent for 5.00 QPS within TTFT P90 2.00 s, "
+                         : "What to rent within TTFT P90 2.00 s, ",
+                  true);
+        CU_ASSERT_EQUAL(count_of(text, "  simulated  ") + count_of(text, "  scaled  "),
+                        6);
+        CU_ASSERT_EQUAL(count_of(text, ", batch size "), 6);
+        check_has(ANSWER, text, "note: Test data made from formulas", true);
+        check_has(ANSWER, text, "Launch", false);
+        free(text);
+    }
+    vidur_results_destroy(&results);
+}
+
 static void test_no_marks(void)
 {
     struct vidur_results results;
@@ -239,6 +283,8 @@ static void test_formulas(void)
 }
 
 VIDUR_TEST_MAIN("parts of a report", {"marks of a ranking", test_marks},
+                {"marks of all rankings", test_marks_once},
+                {"what to rent alone", test_brief},
                 {"no marks where there is nothing to say", test_no_marks},
                 {"a search for a load", test_target},
                 {"two searches for a load", test_target_compared},

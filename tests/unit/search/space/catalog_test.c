@@ -51,9 +51,9 @@ static void test_kinds(void)
     CU_ASSERT_STRING_EQUAL(line_of("h100_dgx"), "h100_dgx h100 8 450 all 50.0");
     CU_ASSERT_STRING_EQUAL(line_of("a30_single_gpu"), "a30_single_gpu a30 1 32 - 12.5");
     list("prices");
-    CU_ASSERT_STRING_EQUAL(
-        line_of("mi300x"),
-        "mi300x crusoe on_demand 3.45 2026-09-20 https://www.crusoe.ai/cloud/pricing");
+    CU_ASSERT_STRING_EQUAL(line_of("mi355x"),
+                           "mi355x oracle on_demand 8.60 2026-09-23 "
+                           "https://www.oracle.com/cloud/price-list/");
     list("schedulers");
     CU_ASSERT_STRING_EQUAL(line_of("orca"),
                            "orca layers batch_size_cap, block_size, num_blocks");

@@ -180,6 +180,11 @@ static void test_context_and_node(void)
     expect_note(&outcome, false, "warning: ", beyond);
     expect_note(&outcome, false, "", node);
     session_release(&outcome);
+    /* a second and a third cluster: one note, each node once */
+    in.node = "}, {device: h100, num_gpus: 2}, {device: a100, num_gpus: 1";
+    CU_ASSERT_EQUAL_FATAL(run(&in, &outcome), SESSION_DONE);
+    expect_note(&outcome, true, "", "network_device: a100_dgx, h100_dgx (default)");
+    session_release(&outcome);
 }
 
 /* What a spec says of itself. */

@@ -1,9 +1,9 @@
 #include "test.h"
 #include "toy_cluster.h"
 #include "toy_engine.h"
+#include "toy_host.h"
 #include "toy_sessions.h"
 
-#include <vidur/memory_plan.h>
 #include <vidur/rng.h>
 #include <vidur/simulator.h>
 
@@ -186,31 +186,21 @@ static void draw_options(struct vidur_rng *rng, struct scenario *s)
     s->options.stop_early = chance(rng, 50);
 }
 
-/* A second tier of KV blocks for some pools, from a stream of its own; with ties a
- * block takes from 1/128 to 1/8 s. */
+/* A second tier of KV blocks for some pools, from a stream of its own. */
 static void draw_hosts(uint64_t index, struct scenario *s)
 {
     struct vidur_rng rng;
     vidur_rng_init(&rng, 7, vidur_rng_stream("fleet hosts", index));
     for (int i = 0; i < s->fleet.num_pools; i++) {
-        const struct vidur_deployment *deployment = &s->fleet.pools[i].deployment;
-        struct vidur_scheduler_config *knobs = &s->fleet.pools[i].deployment.scheduler;
-        struct vidur_memory_plan plan;
+        struct vidur_deployment *deployment = &s->fleet.pools[i].deployment;
+        struct vidur_scheduler_config *knobs = &deployment->scheduler;
         if (!knobs->prefix_caching || !chance(&rng, 50))
             continue;
         /* few blocks, so that some are forgotten and come back */
         const int blocks = (MAX_TOKENS + knobs->block_size - 1) / knobs->block_size;
         knobs->num_blocks = between(&rng, blocks, 2 * blocks);
-        vidur_memory_plan(deployment, MAX_TOKENS, &plan);
-        const double block_bytes = plan.kv_bytes_per_token * knobs->block_size;
-        const double step_s =
-            s->times[i].per_token_ms == 0
-                ? 0.125
-                : s->times[i].fixed_ms * 1e-3 * vidur_rng_exponential(&rng);
-        knobs->kv_offload_gib_per_gpu =
-            (between(&rng, 1, 3 * (int)knobs->num_blocks) + 0.5) * block_bytes / 0x1p30;
-        knobs->kv_offload_gb_per_s =
-            block_bytes / (step_s * knobs->block_size / 16) / 1e9;
+        toy_host_draw(deployment, &rng, MAX_TOKENS, s->times[i].fixed_ms * 1e-3,
+                      s->times[i].per_token_ms == 0);
     }
 }
 

@@ -1,6 +1,8 @@
 #include "test.h"
 #include "toy_cluster.h"
 #include "toy_engine.h"
+#include "toy_host.h"
+#include "toy_prompts.h"
 #include "toy_sessions.h"
 #include "vllm_v1_reference.h"
 
@@ -26,7 +28,6 @@ enum {
     MAX_TOKENS = 512,
     MAX_BATCH = 24,
     MAX_STEP = 300,
-    MAX_PROMPTS = 24,
     DECODE_COLUMNS = 20 /* of 64 tokens */
 };
 
@@ -121,25 +122,6 @@ static void draw_times(struct vidur_rng *rng, struct toy_step_times *times)
         .api_ms = chance(rng, 50) ? 7.6 : 0};
 }
 
-static void draw_prompts(struct vidur_rng *rng, struct scenario *s)
-{
-    const int per_group = between(rng, 1, 4);
-    const int count = per_group * between(rng, 1, MAX_PROMPTS / per_group);
-    const int longest = between(rng, 2, 300), least = between(rng, 1, longest);
-    int32_t length[MAX_PROMPTS];
-    for (int i = 0; i < count; i++)
-        length[i] = between(rng, least, longest);
-    for (int64_t i = 0; i < s->workload.num_requests; i++) {
-        s->prompt[i] = between(rng, 0, count - 1);
-        s->prefill[i] = length[s->prompt[i]];
-    }
-    s->workload.prompts =
-        (struct vidur_prompts){.prompt = s->prompt,
-                               .num_prompts = count,
-                               .num_prompts_per_group = per_group,
-                               .system_prompt_tokens = between(rng, 0, least - 1)};
-}
-
 static void draw_requests(struct vidur_rng *rng, struct scenario *s)
 {
     const bool ties = s->times.per_token_ms == 0;
@@ -157,7 +139,7 @@ static void draw_requests(struct vidur_rng *rng, struct scenario *s)
                       : gap_s * vidur_rng_exponential(rng);
     }
     if (chance(rng, 75))
-        draw_prompts(rng, s);
+        toy_prompts_draw(rng, &s->workload, s->prompt, s->prefill);
 }
 
 static void draw_sessions(struct vidur_rng *rng, struct scenario *s)
@@ -246,26 +228,6 @@ static void free_tables(struct tables *tables)
     toy_engine_free(tables->view);
 }
 
-/* Stages of load as a workload has them: nominal times. */
-static void draw_stages(struct vidur_rng *rng, struct scenario *s)
-{
-    const int64_t count = s->workload.num_requests;
-    struct vidur_load_stages *stages = &s->workload.stages;
-    stages->count = between(rng, 2, 4);
-    stages->first_request[stages->count] = count;
-    for (int i = 1; i < stages->count; i++) {
-        const int64_t least = stages->first_request[i - 1];
-        stages->first_request[i] = between(rng, (int)least, (int)count);
-        const int64_t first = stages->first_request[i];
-        stages->start_s[i] =
-            first < count ? s->arrived_at_s[first] : stages->start_s[i - 1];
-    }
-    for (int i = 1; i < stages->count; i++)
-        if (stages->first_request[i] == stages->first_request[i - 1] ||
-            stages->first_request[i] == count)
-            stages->count = 0; /* an empty one: none at all */
-}
-
 static void draw_options(struct vidur_rng *rng, struct scenario *s)
 {
     struct vidur_run_options *options = &s->options;
@@ -320,27 +282,14 @@ static void draw_classes(uint64_t index, struct scenario *s)
     workload->class_of = s->class_of;
 }
 
-/* Host memory of less than the GPU's blocks up to more, by loads that take from little
- * to many steps; from a stream of its own. With ties a load takes as long as a step, or
- * so. */
+/* From a stream of its own. */
 static void draw_host(uint64_t index, struct scenario *s)
 {
-    struct vidur_scheduler_config *knobs = &s->deployment.scheduler;
-    struct vidur_memory_plan plan;
     struct vidur_rng rng;
     vidur_rng_init(&rng, 42, vidur_rng_stream("vllm_v1 host", index));
-    if (!knobs->prefix_caching || !chance(&rng, 60))
-        return;
-    vidur_memory_plan(&s->deployment, MAX_TOKENS, &plan);
-    const double block_bytes = plan.kv_bytes_per_token * knobs->block_size;
-    const int blocks = between(&rng, 1, 3 * (int)knobs->num_blocks);
-    const double block_s = s->times.per_token_ms == 0
-                               ? 0.125 * knobs->block_size / 16
-                               : s->times.fixed_ms * 1e-3 *
-                                     vidur_rng_exponential(&rng) * knobs->block_size /
-                                     16;
-    knobs->kv_offload_gib_per_gpu = (blocks + 0.5) * block_bytes / 0x1p30;
-    knobs->kv_offload_gb_per_s = block_bytes / block_s / 1e9;
+    if (s->deployment.scheduler.prefix_caching && chance(&rng, 60))
+        toy_host_draw(&s->deployment, &rng, MAX_TOKENS, s->times.fixed_ms * 1e-3,
+                      s->times.per_token_ms == 0);
 }
 
 /* Ranks share the experts of a model that has some. */
@@ -379,7 +328,7 @@ static struct scenario *draw(uint64_t index, enum kind kind)
     draw_options(&rng, s);
     const bool may_stage = s->sessions.count == 0 && s->deployment.num_replicas == 1;
     if (may_stage && chance(&rng, 25))
-        draw_stages(&rng, s);
+        toy_stages_draw(&rng, &s->workload);
     else if (chance(&rng, kind == SESSIONS ? 40 : 25))
         draw_loop(&rng, s);
     if (chance(&rng, 15))
@@ -437,19 +386,6 @@ static bool has_host(const struct scenario *s)
            (s->workload.prompts.prompt || s->sessions.count > 0);
 }
 
-static void tell_host(const struct scenario *s, struct v1_reference_input *input)
-{
-    const struct vidur_scheduler_config *knobs = &s->deployment.scheduler;
-    struct vidur_memory_plan plan;
-    if (!has_host(s))
-        return;
-    vidur_memory_plan(&s->deployment, MAX_TOKENS, &plan);
-    const double block_bytes = plan.kv_bytes_per_token * knobs->block_size;
-    input->host_blocks =
-        (int32_t)(knobs->kv_offload_gib_per_gpu * 0x1p30 / block_bytes);
-    input->host_block_s = block_bytes / (knobs->kv_offload_gb_per_s * 1e9);
-}
-
 /* Each replica alone, with the requests or sessions that it gets in its turn. */
 static void run_reference(const struct scenario *s, const struct vidur_timetable *table,
                           struct v1_reference_request *out,
@@ -470,7 +406,11 @@ static void run_reference(const struct scenario *s, const struct vidur_timetable
             .ids = ids,
             .count = count,
             .num_ranks = s->deployment.data_parallel_size};
-        tell_host(s, &input);
+        if (has_host(s)) {
+            const struct toy_host host = toy_host_of(&s->deployment, MAX_TOKENS);
+            input.host_blocks = host.num_blocks;
+            input.host_block_s = host.block_s;
+        }
         for (int i = 0; i < s->kinds.num_stages; i++)
             input.stages[i] = table->engine_stages[s->kinds.kind_of[i]];
         v1_reference_run(&input, out, tally);

@@ -239,8 +239,8 @@ static uint64_t next_host_hash(const struct vidur_block_store *store, int32_t re
     return chain->hash;
 }
 
-int32_t vidur_block_store_find_on_host(const struct vidur_block_store *store,
-                                       int32_t request, int32_t prompt_tokens)
+int32_t vidur_block_store_find_on_host(struct vidur_block_store *store, int32_t request,
+                                       int32_t prompt_tokens)
 {
     const int32_t most = (prompt_tokens - 1) / store->block_size;
     const struct vidur_found_prefix *found = store->found;
@@ -250,20 +250,24 @@ int32_t vidur_block_store_find_on_host(const struct vidur_block_store *store,
     int32_t blocks = 0;
     chain.index = found->hits;
     chain.hash = found->hash;
-    while (chain.index < most &&
-           vidur_host_tier_has(store->host, next_host_hash(store, request, &chain)))
+    while (chain.index < most) {
+        store->host->hashes[blocks] = next_host_hash(store, request, &chain);
+        if (!vidur_host_tier_has(store->host, store->host->hashes[blocks]))
+            break;
         blocks++;
+    }
     return blocks;
 }
 
-void vidur_block_store_use_host(struct vidur_block_store *store, int32_t request,
-                                int32_t tokens, bool keeps)
+/* The whole blocks of its first tokens are kept from now on. */
+static void keep_on_host(struct vidur_block_store *store, int32_t request,
+                         int32_t tokens)
 {
     struct chain chain = begin_chain(store, request);
     const int32_t count = tokens / store->block_size;
     for (int32_t i = 0; i < count; i++)
         store->host->hashes[i] = next_host_hash(store, request, &chain);
-    vidur_host_tier_use(store->host, count, keeps);
+    vidur_host_tier_keep(store->host, count);
 }
 
 int32_t vidur_block_store_admit_to_load(struct vidur_block_store *store,
@@ -323,7 +327,7 @@ void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
     if (store->has_sessions)
         name_generated(store, request, full);
     if (store->host)
-        vidur_block_store_use_host(store, request, computed_tokens, true);
+        keep_on_host(store, request, computed_tokens);
     for (int32_t i = full; i < store->held[slot]; i++)
         vidur_block_pool_forget(&store->pool, list[i]);
     vidur_block_pool_release(&store->pool, list, store->held[slot]);

@@ -77,14 +77,10 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
                                 int32_t prompt_tokens);
 
 /* Of a replica with a host tier: how many blocks it has behind those that
- * vidur_block_store_find finds, at most the whole blocks before the last token. */
-int32_t vidur_block_store_find_on_host(const struct vidur_block_store *store,
-                                       int32_t request, int32_t prompt_tokens);
-
-/* There, the blocks of the request's first tokens have been used now; `keeps`: those
- * that it lacks are kept from now on. */
-void vidur_block_store_use_host(struct vidur_block_store *store, int32_t request,
-                                int32_t tokens, bool keeps);
+ * vidur_block_store_find finds, at most the whole blocks before the last token; their
+ * hashes are in host->hashes. */
+int32_t vidur_block_store_find_on_host(struct vidur_block_store *store, int32_t request,
+                                       int32_t prompt_tokens);
 
 /* As vidur_block_store_admit; what is not found gets its names with
  * vidur_block_store_loaded. */

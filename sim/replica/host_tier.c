@@ -33,17 +33,15 @@ struct vidur_host_tier *vidur_host_tier_new(struct vidur_arena *arena,
     return tier;
 }
 
-void vidur_host_tier_use(struct vidur_host_tier *tier, int32_t count, bool keeps)
+void vidur_host_tier_keep(struct vidur_host_tier *tier, int32_t count)
 {
     for (int32_t i = count; i-- > 0;) {
         int32_t block = vidur_block_pool_find(&tier->pool, tier->hashes[i]);
-        if (block != VIDUR_NO_BLOCK) {
-            vidur_block_pool_hold(&tier->pool, block);
-        } else if (keeps) {
+        if (block == VIDUR_NO_BLOCK) {
             block = vidur_block_pool_take(&tier->pool);
             vidur_block_pool_name(&tier->pool, block, tier->hashes[i]);
         } else {
-            continue;
+            vidur_block_pool_hold(&tier->pool, block);
         }
         vidur_block_pool_release(&tier->pool, &block, 1);
     }
@@ -54,6 +52,7 @@ void vidur_host_tier_load(struct vidur_host_tier *tier, struct vidur_replica *re
 {
     int32_t *next = replica->requests->next;
     const double time_s = blocks * tier->block_s;
+    vidur_host_tier_keep(tier, blocks);
     tier->link_free_at_s = fmax(replica->now_s, tier->link_free_at_s) + time_s;
     tier->loaded_at_s[request] = tier->link_free_at_s;
     tier->num_loads++;

@@ -50,11 +50,11 @@ static inline bool vidur_host_tier_has(const struct vidur_host_tier *tier,
 }
 
 /* Uses the first `count` of tier->hashes, the last one first, so that a prompt's head
- * is kept longer than its tail. Those that are not there are kept from now on where
- * `keeps`. */
-void vidur_host_tier_use(struct vidur_host_tier *tier, int32_t count, bool keeps);
+ * is kept longer than its tail. Those that are not there are kept from now on. */
+void vidur_host_tier_keep(struct vidur_host_tier *tier, int32_t count);
 
-/* The request's `blocks` blocks begin to be loaded now, behind those before. */
+/* The request's `blocks` blocks, the first of tier->hashes, begin to be loaded now,
+ * behind those before. */
 void vidur_host_tier_load(struct vidur_host_tier *tier, struct vidur_replica *replica,
                           int32_t request, int32_t blocks);
 

@@ -87,7 +87,6 @@ bool vidur_load_prompt(struct vidur_replica *replica, int32_t request)
     const int32_t hits = there > 0
                              ? vidur_block_store_admit_to_load(store, request, prompt)
                              : vidur_block_store_admit(store, request, prompt);
-    vidur_block_store_use_host(store, request, prompt, false);
     store->num_host_hit_tokens += (int64_t)there * replica->block_size;
     hold_prompt(replica, request, hits + there, before);
     if (there > 0)

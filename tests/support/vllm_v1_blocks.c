@@ -46,7 +46,7 @@ void v1_release_blocks(struct world *w, int32_t id)
             w->blocks[r->blocks[i]].key = v1_key_of(w, id, i);
             w->tally->generated++;
         }
-    v1_use_host(w, id, computed / w->block_size, true);
+    v1_keep_on_host(w, id, 0, computed / w->block_size);
     for (int32_t i = r->held - 1; i >= 0; i--) {
         struct block *b = &w->blocks[r->blocks[i]];
         if (i >= computed / w->block_size && b->key) {
@@ -144,7 +144,7 @@ bool v1_take_prompt(struct world *w, int32_t id)
     r->named = hits;
     r->n = (hits + there) * w->block_size;
     w->tally->hits += hits;
-    v1_use_host(w, id, r->prompt / w->block_size, false);
+    v1_keep_on_host(w, id, hits, hits + there); /* it is used */
     if (there > 0)
         v1_load(w, id, there);
     return there == 0;

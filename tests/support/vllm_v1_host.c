@@ -39,15 +39,14 @@ static struct host_block *make_room(struct world *w, int64_t key)
     return oldest;
 }
 
-void v1_use_host(struct world *w, int32_t id, int32_t count, bool keeps)
+void v1_keep_on_host(struct world *w, int32_t id, int32_t begin, int32_t end)
 {
-    for (int32_t i = w->input->host_blocks > 0 ? count : 0; i-- > 0;) {
+    for (int32_t i = end; i-- > begin && w->input->host_blocks > 0;) {
         const int64_t key = host_key(w, id, i);
         struct host_block *b = find(w, key);
-        if (!b && keeps)
+        if (!b)
             b = make_room(w, key);
-        if (b)
-            b->used_at = ++w->host_clock;
+        b->used_at = ++w->host_clock;
     }
 }
 

@@ -5,9 +5,9 @@
 
 /* The reference's second tier of KV blocks, in host memory. */
 
-/* The request's first `count` blocks have been used, the last one first; `keeps`: those
- * that are not there come in. */
-void v1_use_host(struct world *w, int32_t id, int32_t count, bool keeps);
+/* The request's blocks from `begin` up to `end` have been used, the last one first;
+ * those that are not there come in. */
+void v1_keep_on_host(struct world *w, int32_t id, int32_t begin, int32_t end);
 /* How many blocks of its prompt are there from index `from` on. */
 int32_t v1_count_on_host(const struct world *w, int32_t id, int32_t from);
 /* They begin to come now, one request after the other. */

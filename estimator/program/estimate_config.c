@@ -38,6 +38,7 @@ static const struct vidur_yaml_field cluster_fields[] = {
     {KEYS(config, layout_part)},
     OTHER("num_replicas"),
     OTHER("memory_margin_fraction"),
+    OTHER("cpu_cores"),
     OTHER("memory_planner"),
     {0}};
 

@@ -101,6 +101,7 @@ struct vidur_deployment {
     VIDUR_PARALLELISM(X)
 #undef X
     double memory_margin_fraction;
+    double cpu_cores; /* that a replica's processes may use; 0: as many as they want */
     enum vidur_memory_planner memory_planner;
     enum vidur_semantics semantics;
     char router[24]; /* a name in the router registry */

@@ -81,6 +81,7 @@ struct vidur_batch {
 };
 
 struct vidur_decode_group;
+struct vidur_told;
 struct vidur_block_store;
 struct vidur_replica_account;
 
@@ -131,6 +132,7 @@ struct vidur_replica {
     struct vidur_decode_group *groups;
     struct vidur_replica_account *account;
     struct vidur_block_store *store; /* which blocks; NULL: they are only counted */
+    struct vidur_told *told;         /* to a router that polls; NULL: to none */
 };
 
 /* What a scheduler is made for. */

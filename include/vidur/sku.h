@@ -48,7 +48,7 @@ struct vidur_expert_roofline {
     double token_ns; /* a pair of token and expert: routing, gathering, adding up */
 };
 
-/* To the memory of its host, per GPU and direction (ENGINE.md section 10). */
+/* To the memory of its host, per GPU and direction (ENGINE.md section 11). */
 struct vidur_host_link {
     double bandwidth_gb_per_s; /* peak; 0: not known */
     double efficiency;         /* share of it that copies of KV blocks reach */

@@ -185,7 +185,8 @@ int vidur_measured_engine(const struct vidur_json_node *node,
                   {"num_replicas", &e->num_replicas},
                   {"max_model_len", &e->max_model_len},
                   {"max_num_batched_tokens", &e->max_num_batched_tokens},
-                  {"max_num_seqs", &e->max_num_seqs}};
+                  {"max_num_seqs", &e->max_num_seqs},
+                  {"cpu_cores", &e->cpu_cores}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (vidur_measured_optional_int(node, counts[i].key, counts[i].out, err))
             return -1;

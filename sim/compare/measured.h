@@ -63,6 +63,7 @@ struct vidur_measured_experiment {
     int max_model_len;
     int max_num_batched_tokens;
     int max_num_seqs;
+    int cpu_cores; /* of a replica's container */
     enum vidur_stated expert_parallel, prefix_caching;
     struct vidur_measured_precision precision;
     int num_pools; /* 0: num_replicas replicas that are all alike */

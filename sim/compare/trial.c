@@ -119,6 +119,8 @@ static void apply_engine(const struct vidur_measured_experiment *e,
         d->expert_parallel = e->expert_parallel == VIDUR_STATED_YES;
     if (e->max_num_seqs)
         d->scheduler.max_num_seqs = e->max_num_seqs;
+    if (e->cpu_cores)
+        d->cpu_cores = e->cpu_cores;
     if (e->max_num_batched_tokens)
         d->scheduler.max_num_batched_tokens = e->max_num_batched_tokens;
     if (e->prefix_caching != VIDUR_NOT_STATED)

@@ -114,6 +114,26 @@ static int check_counts(const struct vidur_deployment *deployment,
     return 0;
 }
 
+/* Engines whose processes spin, and steps that begin when they are formed. */
+static int check_cpu(const struct vidur_scheduler_ops *ops,
+                     const struct vidur_deployment *deployment, struct vidur_error *err)
+{
+    const double cores = deployment->cpu_cores;
+    if (!(cores >= 0 && cores < INFINITY))
+        return vidur_fail(err, VIDUR_EINVAL, "cluster.cpu_cores: %g is below 0", cores);
+    if (cores > 0 && !(ops->step_model && ops->step_model->whole_steps))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.cpu_cores: %g; scheduler %s knows no time of CPUs, "
+                          "vllm_v1 does; leave it out",
+                          cores, ops->name);
+    if (cores > 0 && deployment->num_pipeline_stages > 1)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "cluster.cpu_cores: %g; it is not modelled in pipelines, of "
+                          "%d stages here; leave it out",
+                          cores, deployment->num_pipeline_stages);
+    return 0;
+}
+
 static int check_knobs(const struct vidur_scheduler_config *knobs,
                        struct vidur_error *err)
 {
@@ -236,7 +256,7 @@ int vidur_deployment_check(const struct vidur_deployment *deployment,
     if (!ops)
         return vidur_policy_unknown(scheduler_name, "scheduler.type",
                                     deployment->scheduler.type, err);
-    if (check_shape(ops, deployment, err))
+    if (check_shape(ops, deployment, err) || check_cpu(ops, deployment, err))
         return -1;
     if (!vidur_router_find(deployment->router))
         return vidur_policy_unknown(router_name, "router", deployment->router, err);

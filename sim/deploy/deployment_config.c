@@ -19,6 +19,7 @@ static const struct vidur_yaml_field cluster_fields[] = {
     {KEY("num_replicas", INT, num_replicas), .flags = VIDUR_YAML_MIN, .min = 1},
     {KEY("memory_margin_fraction", DOUBLE, memory_margin_fraction),
      .flags = VIDUR_YAML_MIN | VIDUR_YAML_BELOW, .min = 0, .max = 1},
+    {KEY("cpu_cores", DOUBLE, cpu_cores), .flags = VIDUR_YAML_MIN, .min = 0},
     {KEY("memory_planner", ENUM, memory_planner), .names = vidur_memory_planner_names},
     VIDUR_PARALLELISM(X){0}};
 #undef X

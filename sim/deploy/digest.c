@@ -43,6 +43,8 @@ void vidur_deployment_digest(struct vidur_sha256 *sha, const struct vidur_deploy
     WHOLE(num_replicas)
     add_layout(sha, s);
     REAL(memory_margin_fraction)
+    if (s->cpu_cores != 0) /* the digest of no limit does not know of it */
+        REAL(cpu_cores)
     WHOLE(memory_planner)
     WHOLE(semantics)
     TEXT(router)

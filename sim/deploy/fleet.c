@@ -2,6 +2,7 @@
 #include <vidur/scheduler.h>
 
 #include "base/hash.h"
+#include "replica/router.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -201,6 +202,11 @@ int vidur_fleet_check(const struct vidur_fleet *fleet, struct vidur_error *err)
                               "pools.%d.router: %s, where pool %d of the same role has "
                               "%s; one router chooses among them",
                               i, fleet->pools[i].deployment.router, leader, router);
+        if (i >= entries && vidur_router_find(router)->polls)
+            return vidur_fail(err, VIDUR_EINVAL,
+                              "pools.%d.router: %s knows of arrivals only; give pools "
+                              "of role decode another, lor",
+                              i, router);
     }
     return 0;
 }

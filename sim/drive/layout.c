@@ -1,5 +1,7 @@
 #include "drive/layout.h"
 
+#include "replica/told.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -166,6 +168,7 @@ size_t vidur_layout_bytes(const struct vidur_layout *layout,
                              sizeof(struct vidur_slo_count)) +
            vidur_arena_bytes((size_t)layout->watch.num_missed, 1) +
            4 * vidur_arena_bytes(servers, sizeof(double)) + /* routers' weights */
+           ranks * vidur_arena_bytes(1, sizeof(struct vidur_told)) +
            vidur_arena_bytes((size_t)layout->event_capacity,
                              sizeof(struct vidur_event)) +
            vidur_arena_bytes((size_t)layout->batch_capacity, sizeof(int64_t)) +

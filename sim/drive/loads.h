@@ -4,7 +4,7 @@
 #include "drive/fast_forward.h"
 
 /*
- * Loads of KV blocks from host memory (ENGINE.md section 10) as the drivers see them.
+ * Loads of KV blocks from host memory (ENGINE.md section 11) as the drivers see them.
  * They begin while a scheduler plans, so what is planned next is known only then; their
  * ends are arrivals at the scheduler, and bound how far batches are skipped.
  */

@@ -1,5 +1,7 @@
 #include "drive/run.h"
 
+#include "replica/told.h"
+
 #include <math.h>
 
 enum { REPORT_BATCHES = 100000 };
@@ -105,14 +107,24 @@ static double latency_s(const struct vidur_server *server,
                : server->replica.now_s - batch->scheduled_at_s;
 }
 
+/* What others hear of a batch that has ended. */
+static void follow_end(struct vidur_run *run, struct vidur_replica *replica,
+                       double formed_at_s)
+{
+    if (run->sending.is_active)
+        vidur_sending_completed(&run->sending, replica);
+    if (replica->told)
+        vidur_told_tell(replica, formed_at_s);
+}
+
 void vidur_run_end_batch(struct vidur_run *run, struct vidur_server *server,
                          int32_t slot)
 {
     struct vidur_replica *replica = &server->replica;
     struct vidur_live_batch *batch = &server->pipeline.batches[slot];
     vidur_batch_finish(batch, replica, latency_s(server, batch));
-    if (run->sending.is_active)
-        vidur_sending_completed(&run->sending, replica);
+    if (run->follows_ends)
+        follow_end(run, replica, batch->scheduled_at_s);
     if (server->pool->ops->batch_end)
         server->pool->ops->batch_end(server->scheduler, replica, &batch->seen);
     else

@@ -101,8 +101,9 @@ struct vidur_run {
     bool has_front_end;           /* of some pool: there is something between the two */
     bool has_loads;               /* of some pool: blocks come from host memory */
     struct vidur_sending sending; /* what completions send */
-    int32_t load_stage;           /* that arrivals have come to */
-    double limit_s;               /* infinity: none */
+    bool follows_ends;  /* others hear of batches that end: clients, a router */
+    int32_t load_stage; /* that arrivals have come to */
+    double limit_s;     /* infinity: none */
     double ended_at_s;
     int64_t next_batch_id;
     int64_t num_arrived;

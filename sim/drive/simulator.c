@@ -1,5 +1,7 @@
 #include "drive/layout.h"
 
+#include "replica/told.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +192,22 @@ static void weigh_route(const struct vidur_run *run, struct vidur_route *route,
     vidur_router_weigh(&route->state, weights, credits);
 }
 
+/* Who tells the router of arrivals: all ranks that it chooses among, if it polls. */
+static void init_told(struct vidur_run *run, struct vidur_arena *arena)
+{
+    const bool polls = run->entry.router->polls;
+    run->follows_ends = run->sending.is_active || polls;
+    for (int32_t i = 0; polls && i < run->entry.num_servers; i++) {
+        struct vidur_server *server = &run->servers[i];
+        struct vidur_told *told =
+            vidur_arena_alloc(arena, (size_t)server->num_ranks, sizeof *told);
+        for (int32_t r = 0; r < server->num_ranks; r++) {
+            vidur_told_init(&told[r]);
+            vidur_server_rank(server, r)->replica.told = &told[r];
+        }
+    }
+}
+
 static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
                      const struct vidur_layout *layout)
 {
@@ -207,6 +225,7 @@ static void init_run(struct vidur_simulator *simulator, struct vidur_run *run,
     vidur_layout_servers(layout, run, arena);
     run->entry.num_servers = run->onward.first_server = (int32_t)layout->num_entries;
     init_route(run, &run->entry, 0, arena);
+    init_told(run, arena);
     run->onward.num_servers = run->num_servers - run->entry.num_servers;
     if (run->onward.num_servers > 0) {
         init_route(run, &run->onward, vidur_fleet_num_entries(run->fleet), arena);

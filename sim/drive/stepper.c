@@ -295,12 +295,13 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .alone = single && server->num_ranks == 1,
         .loads = server->replica.has_host,
         .ends_at_s = INFINITY,
-        .can_skip = single && pool->ops->repeats && server->replica.grouping,
+        .can_skip = single && pool->ops->repeats && server->replica.grouping &&
+                    !server->replica.told,
         .can_renew = pipeline->num_stages > 1 &&
                      pipeline->num_slots == pipeline->num_stages &&
                      pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
                      !pool->ops->repeated && !pool->step_ops->repeated_s &&
-                     server->replica.grouping};
+                     server->replica.grouping && !server->replica.told};
     if (walk.alone && walk.loads) { /* not before its loads are known */
         walk.skips_behind_loads = walk.can_skip;
         walk.can_skip = false;

@@ -10,7 +10,7 @@
 
 /*
  * A replica's second tier of KV blocks, in the memory of its hosts: what it keeps, and
- * the loads from it. Source: ENGINE.md section 10.
+ * the loads from it. Source: ENGINE.md section 11.
  *
  * Blocks are known by the hashes of block_store.h. They are kept when a request gives
  * its blocks back, and those used last are kept longest. A request whose prompt goes on

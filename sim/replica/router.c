@@ -1,6 +1,7 @@
 #include "replica/router.h"
 
 #include "replica/block_store.h"
+#include "replica/told.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -215,6 +216,51 @@ static int32_t pick_by_prefix(struct vidur_router_state *state,
     return best;
 }
 
+/* What a poll has found of all ranks of a replica. */
+static struct vidur_tidings poll(const struct vidur_replica *replica, int32_t request)
+{
+    const double now_s = replica->requests->arrived_at_s[request];
+    struct vidur_tidings sum = {0};
+    int32_t ranks = 0;
+    for (; replica; replica = replica->next_rank, ranks++) {
+        const struct vidur_tidings *rank = vidur_told_polled(replica->told, now_s);
+        sum.waiting += rank->waiting;
+        sum.kv_usage += rank->kv_usage;
+    }
+    sum.kv_usage /= ranks;
+    return sum;
+}
+
+/* The best sum of three scores from 0 to 1: the queue's place between the longest and
+ * the shortest, the share of the KV cache that is free, and what of the prompt is
+ * cached. One of equals is drawn. */
+static int32_t pick_polled(struct vidur_router_state *state,
+                           const struct vidur_replica *const *replicas, int32_t request)
+{
+    int64_t least = INT64_MAX, most = 0;
+    int32_t best = 0, num_best = 0;
+    double best_score = -INFINITY;
+    for (int32_t i = 0; i < state->num_replicas; i++) {
+        const int64_t waiting = poll(replicas[i], request).waiting;
+        least = waiting < least ? waiting : least;
+        most = waiting > most ? waiting : most;
+    }
+    for (int32_t i = 0; i < state->num_replicas; i++) {
+        const struct vidur_tidings now = poll(replicas[i], request);
+        const double queue =
+            most > least ? (double)(most - now.waiting) / (double)(most - least) : 1;
+        const double score = queue + (1 - now.kv_usage) +
+                             state->prefix_weight * hit_share(replicas[i], request);
+        num_best = score > best_score ? 1 : num_best + (score == best_score);
+        if (score > best_score ||
+            (score == best_score && draw_below(state, num_best) == 0)) {
+            best_score = score;
+            best = i;
+        }
+    }
+    return best;
+}
+
 /* Sessions start in their order, so that each in turn goes by their number. Without
  * sessions each request is one. */
 static int32_t pick_by_session(struct vidur_router_state *state,
@@ -283,6 +329,14 @@ static const struct vidur_router_ops routers[] = {
      .is_static = false,
      .has_weight = true,
      .pick = pick_by_prefix},
+    {.name = "polled",
+     .remark = "the best of short queue + free KV cache + weight * cached share, as "
+               "last polled (polled:WEIGHT)",
+     .balance = "queue, KV-cache and prefix scorers (Gateway API Inference Extension)",
+     .is_static = false,
+     .has_weight = true,
+     .polls = true,
+     .pick = pick_polled},
 };
 
 enum { NUM_ROUTERS = sizeof routers / sizeof *routers };

@@ -35,6 +35,7 @@ struct vidur_router_ops {
     bool is_static;      /* pick ignores the replicas, which may then be NULL */
     bool keeps_sessions; /* static, and sends all of a session to one replica */
     bool has_weight;     /* may be named NAME:WEIGHT */
+    bool polls;          /* pick needs what replicas have told, and arrivals */
     /* `replicas`: of ranks in data parallel the first */
     int32_t (*pick)(struct vidur_router_state *state,
                     const struct vidur_replica *const *replicas, int32_t request);

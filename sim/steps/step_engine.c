@@ -1,3 +1,4 @@
+#include "steps/cpu_limit.h"
 #include "steps/step_model.h"
 
 #include <vidur/simulator.h>
@@ -29,6 +30,8 @@ struct engine {
 
 struct pipeline {
     struct vidur_stage_kinds kinds;
+    struct vidur_cpu_limit cpu;
+    bool is_plain;          /* one stage, no limit on CPUs */
     struct engine engine[]; /* by kind; without a pipeline that of the last stage */
 };
 
@@ -77,6 +80,8 @@ static int init(void *state, const struct vidur_step_env *env, struct vidur_erro
     if (vidur_stage_kinds_of(&pipeline->kinds, model, &env->deployment->node, &cut,
                              err))
         return -1;
+    pipeline->cpu = vidur_cpu_limit_of(env->deployment);
+    pipeline->is_plain = cut.pipeline == 1 && pipeline->cpu.run_s == 0;
     for (int kind = cut.pipeline > 1 ? 0 : VIDUR_STAGE_LAST;
          kind < pipeline->kinds.num_kinds; kind++) {
         const struct vidur_engine_table *table =
@@ -291,6 +296,16 @@ static void time_others(const struct pipeline *pipeline,
     }
 }
 
+/* What a limit on CPUs adds to a step that begins now. It depends on the clock, so that
+ * no step takes the time of the one before. */
+static void stall(const struct vidur_cpu_limit *cpu, double now_s,
+                  struct vidur_step_time *step)
+{
+    step->cpu_s = vidur_cpu_stall_s(cpu, now_s, step->stage_s[VIDUR_STAGE_LAST]);
+    step->stage_s[0] = step->stage_s[1] += step->cpu_s;
+    step->repeats = 1;
+}
+
 static int32_t stage_kind(const void *state, int32_t stage)
 {
     return ((const struct pipeline *)state)->kinds.kind_of[stage];
@@ -313,8 +328,12 @@ static void step_time(const void *state, const struct vidur_replica *replica,
         own_ms(engine, batch, &attention, tokens) * 1e-3;
     step->communication_s[0] = step->communication_s[1] =
         comm_ms(engine, tokens) * 1e-3;
+    if (pipeline->is_plain)
+        return;
     if (pipeline->kinds.num_stages > 1)
         time_others(pipeline, replica, batch);
+    if (pipeline->cpu.run_s > 0)
+        stall(&pipeline->cpu, replica->now_s, step);
 }
 
 /* The context that a step reads grows with every token: NaN where such a step would
@@ -398,6 +417,7 @@ static void time_ranks(const void *state, const struct vidur_rank_batch *ranks,
                        int32_t count)
 {
     const struct engine *engine = last_stage(state);
+    const struct vidur_cpu_limit *cpu = &((const struct pipeline *)state)->cpu;
     const double longest = longest_ms(engine, ranks, count);
     for (int32_t i = 0; i < count; i++) {
         struct vidur_step_time *step = ranks[i].batch ? &ranks[i].batch->step : NULL;
@@ -412,6 +432,8 @@ static void time_ranks(const void *state, const struct vidur_rank_batch *ranks,
                            : (comm_ms(engine, step->run_tokens) +
                               engine->table->gathered_comm_ms[step->gathered_tokens]) *
                                  1e-3;
+        if (cpu->run_s > 0)
+            stall(cpu, ranks[i].replica->now_s, step);
     }
 }
 
@@ -468,7 +490,7 @@ static void step_parts(const void *state, const struct vidur_replica *replica,
         [VIDUR_STEP_PART_output_head] = table->head_ms[batch->num_sampled],
         [VIDUR_STEP_PART_overheads] = table->step_ms +
                                       table->request_ms * (double)batch->seen.count +
-                                      mixed_ms(table, batch)};
+                                      mixed_ms(table, batch) + batch->step.cpu_s * 1e3};
     if (gathers)
         add_gathered(engine, batch, ms);
     for (int i = 0; i < VIDUR_NUM_STEP_PARTS; i++)
@@ -497,8 +519,7 @@ static int context_granularity(const void *state)
 
 static bool has_cpu_overhead(const void *state)
 {
-    (void)state;
-    return false;
+    return ((const struct pipeline *)state)->cpu.run_s > 0;
 }
 
 static struct vidur_front_end_times front_end(const void *state)

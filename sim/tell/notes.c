@@ -1,4 +1,5 @@
 #include "tell/notes.h"
+#include "steps/cpu_limit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,30 @@ static int add_default_nodes(const struct vidur_simulation_config *config,
     return count;
 }
 
+/* Limits on CPUs that are reached, each once. */
+static int add_cpus(const struct vidur_fleet *fleet, struct vidur_note *notes,
+                    int count)
+{
+    for (int i = 0; i < fleet->num_pools; i++) {
+        const struct vidur_deployment *d = &fleet->pools[i].deployment;
+        const struct vidur_cut cut = vidur_deployment_cut(d);
+        const int spinning = vidur_cpu_spinning(&cut);
+        const double run_s = vidur_cpu_limit_of(d).run_s;
+        bool told = run_s == 0;
+        for (int j = 0; j < i; j++)
+            told |= vidur_cpu_limit_of(&fleet->pools[j].deployment).run_s == run_s;
+        if (told)
+            continue;
+        snprintf(notes[count].text, sizeof notes->text,
+                 "%g CPU cores for %d processes of a replica that spin: they stand "
+                 "still for %.0f of each %.0f ms (cluster.cpu_cores)",
+                 d->cpu_cores, spinning, 1e3 * (VIDUR_CPU_PERIOD_S - run_s),
+                 1e3 * VIDUR_CPU_PERIOD_S);
+        count = add(notes, count, true);
+    }
+    return count;
+}
+
 int vidur_notes_of(const struct vidur_simulation_config *config,
                    const struct vidur_workload *workload,
                    struct vidur_note notes[VIDUR_MAX_NOTES])
@@ -57,7 +82,8 @@ int vidur_notes_of(const struct vidur_simulation_config *config,
              deployment->model.note[0] ? "model %s: %s" : "%.0s%s",
              deployment->model.name, deployment->model.note);
     count = add(notes, count, false);
-    return add_default_nodes(config, notes, count);
+    count = add_default_nodes(config, notes, count);
+    return add_cpus(&config->fleet, notes, count);
 }
 
 void vidur_notes_warn(const struct vidur_simulation_config *config,

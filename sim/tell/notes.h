@@ -7,10 +7,10 @@
 /*
  * What whoever reads a simulation's figures should know of its inputs: requests that
  * were cut, what was done to a log of requests, lengths beyond the model's context,
- * what is approximate in the model, a node that nobody named.
+ * what is approximate in the model, a node that nobody named, processes that lack CPUs.
  */
 
-enum { VIDUR_MAX_NOTES = 4 + VIDUR_MAX_POOLS };
+enum { VIDUR_MAX_NOTES = 4 + 2 * VIDUR_MAX_POOLS };
 
 struct vidur_note {
     bool is_warning;

@@ -15,7 +15,7 @@
  * MiniMax-M2.5, Kimi-K2.5; H100 and B200), simulated: medians of the absolute errors in
  * per cent, over all rows and by model, precision and device; 53 of them with attention
  * in data parallel, which are groups of their own. And 30 of replicas behind a balancer
- * and of pools that prefill and decode.
+ * and of what is labelled as pools that prefill and decode.
  */
 
 struct bounds {
@@ -253,41 +253,48 @@ static void check_few_clients(const struct vidur_comparison *comparison)
     CU_ASSERT_EQUAL(count, 4);
 }
 
-/* `limits`: the engine's, which the source does not state; those of the configuration,
- * or what vLLM of its time defaults to on the device. */
-static void compare_pools(const char *estimator, const char *const *limits,
-                          int num_limits, const struct pool_bounds bounds[2])
+/* Simulates pools.json, or `served`, a copy, with what is set; checks one or two
+ * groups. */
+static void compare_pools(const char *estimator, const char *served,
+                          const char *const *limits, const struct pool_bounds bounds[2])
 {
     const char *shared = vidur_test_shared_dir();
     char measured[1024], set[2048];
     const char *sets[8] = {set};
+    int num_sets = 1;
     if (!shared)
         vidur_test_skip_golden();
     need_devices();
     snprintf(measured, sizeof measured, "%s/measured/pools.json", shared);
     snprintf(set, sizeof set, estimator, shared);
-    for (int i = 0; i < num_limits; i++)
-        sets[1 + i] = limits[i];
+    for (; limits && limits[num_sets - 1]; num_sets++)
+        sets[num_sets] = limits[num_sets - 1];
     const struct vidur_comparison_options options = {.config_path = CONFIG,
-                                                     .measured_path = measured,
+                                                     .measured_path =
+                                                         served ? served : measured,
                                                      .sets = sets,
-                                                     .num_sets = 1 + num_limits};
+                                                     .num_sets = num_sets};
     struct vidur_comparison *comparison = run(&options);
     CU_ASSERT_EQUAL(vidur_comparison_count(comparison), 30);
-    check_few_clients(comparison);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2 && bounds[i].pools; i++) {
+        if (bounds[i].pools[0])
+            check_few_clients(comparison);
         check_pools(comparison, &bounds[i]);
+    }
     vidur_comparison_close(comparison);
 }
 
-#define KERNELS  "estimator={source: kernels, kernels: %s/profiles/kernels}"
-#define ROOFLINE "estimator={source: roofline}%.0s"
+#define KERNELS      "estimator={source: kernels, kernels: %s/profiles/kernels}"
+#define ROOFLINE_SET "estimator={source: roofline}"
+#define ROOFLINE     ROOFLINE_SET "%.0s"
 
+/* As they are labelled: with the configuration's limits, and with what vLLM of their
+ * time defaults to on the device. */
 static void test_pools(void)
 {
     static const char *const of_its_time[] = {
         "scheduler.async_scheduling=false", "scheduler.max_num_batched_tokens=8192",
-        "scheduler.max_num_seqs=1024", "router=lor"};
+        "scheduler.max_num_seqs=1024", "router=lor", NULL};
     static const struct pool_bounds roofline[] = {{"", 18, 20, 18, 19},
                                                   {"pools", 12, 33, 165, 15}},
                                     kernels[] = {{"", 18, 22, 13, 21},
@@ -296,10 +303,102 @@ static void test_pools(void)
                                                        {"pools", 12, 33, 159, 17}},
                                     kernels_then[] = {{"", 18, 24, 11, 19},
                                                       {"pools", 12, 33, 142, 17}};
-    compare_pools(ROOFLINE, NULL, 0, roofline);
-    compare_pools(KERNELS, NULL, 0, kernels);
-    compare_pools(ROOFLINE, of_its_time, 4, roofline_then);
-    compare_pools(KERNELS, of_its_time, 4, kernels_then);
+    compare_pools(ROOFLINE, NULL, NULL, roofline);
+    compare_pools(KERNELS, NULL, NULL, kernels);
+    compare_pools(ROOFLINE, NULL, of_its_time, roofline_then);
+    compare_pools(KERNELS, NULL, of_its_time, kernels_then);
+}
+
+/* Pods of both roles served whole requests: see data/FIDELITY.md. */
+static void copy_as_served(const char *from, const char *to)
+{
+    static const char *const roles[] = {"\"role\": \"prefill\"",
+                                        "\"role\": \"decode\""};
+    static const char all[] = "\"role\": \"all\"";
+    char line[4096];
+    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    while (fgets(line, sizeof line, in)) {
+        for (int i = 0; i < 2; i++) {
+            char *at = strstr(line, roles[i]);
+            if (at) { /* filled up with spaces */
+                memset(at, ' ', strlen(roles[i]));
+                memcpy(at, all, sizeof all - 1);
+            }
+        }
+        fputs(line, out);
+    }
+    fclose(in);
+    CU_ASSERT_EQUAL_FATAL(fclose(out), 0);
+}
+
+/* As the benchmark's scripts deployed them. */
+static void test_pools_as_deployed(void)
+{
+    static const char *const pods[] = {"scheduler.async_scheduling=false",
+                                       "scheduler.max_num_batched_tokens=8192",
+                                       "scheduler.max_num_seqs=1024",
+                                       "scheduler.block_size=128",
+                                       "router=polled",
+                                       NULL};
+    static const char *const standalone[] = {"scheduler.async_scheduling=false",
+                                             "scheduler.max_num_batched_tokens=8192",
+                                             "scheduler.max_num_seqs=1024",
+                                             "scheduler.gpu_memory_utilization=0.95",
+                                             "cluster.cpu_cores=4",
+                                             "router=random",
+                                             NULL};
+    static const struct pool_bounds pods_roofline[2] = {{"pools", 12, 8, 23, 9}},
+                                    pods_kernels[2] = {{"pools", 12, 9, 25, 10}},
+                                    roofline[2] = {{"", 18, 8, 10, 7}},
+                                    kernels[2] = {{"", 18, 8, 12, 7}};
+    const char *shared = vidur_test_shared_dir();
+    char published[1024];
+    struct temp_dir folder;
+    if (!shared)
+        vidur_test_skip_golden();
+    temp_dir_make(&folder);
+    const struct temp_path served = temp_dir_path(&folder, "served.json");
+    snprintf(published, sizeof published, "%s/measured/pools.json", shared);
+    copy_as_served(published, served.text);
+    compare_pools(ROOFLINE, served.text, pods, pods_roofline);
+    compare_pools(KERNELS, served.text, pods, pods_kernels);
+    compare_pools(ROOFLINE, NULL, standalone, roofline);
+    compare_pools(KERNELS, NULL, standalone, kernels);
+    temp_dir_remove(&folder);
+}
+
+/* One client of replicas on four cores: their steps fit four and five times into a
+ * period of the limit, whatever the rest of a step takes. */
+static void test_replicas_on_four_cores(void)
+{
+    static const char *const sets[] = {ROOFLINE_SET, "scheduler.async_scheduling=false",
+                                       "scheduler.max_num_batched_tokens=8192",
+                                       "cluster.cpu_cores=4"};
+    const char *shared = vidur_test_shared_dir();
+    char measured[1024];
+    if (!shared)
+        vidur_test_skip_golden();
+    need_devices();
+    snprintf(measured, sizeof measured, "%s/measured/pools.json", shared);
+    const struct vidur_comparison_options options = {
+        .config_path = CONFIG,
+        .measured_path = measured,
+        .experiments = "llama-3.1-70b-bf16-h100-1x-tp4-c1,"
+                       "llama-3.1-70b-bf16-h100-1x-tp8-c1,"
+                       "llama-3.1-70b-bf16-h100-4x-tp4-c1",
+        .sets = sets,
+        .num_sets = 4};
+    struct vidur_comparison *comparison = run(&options);
+    CU_ASSERT_EQUAL_FATAL(vidur_comparison_count(comparison), 3);
+    for (int i = 0; i < 3; i++) {
+        const struct vidur_compared_stage *stage =
+            &vidur_comparison_stages(comparison)[i];
+        CU_ASSERT_TRUE(fabs(vidur_compared_error(stage, VIDUR_COMPARED_tpot_mean)) <
+                       0.03);
+    }
+    vidur_comparison_close(comparison);
 }
 
 /*
@@ -358,4 +457,6 @@ static void test_whole_runs(void)
 
 VIDUR_TEST_MAIN("measured models", {"kernel timings", test_kernels},
                 {"roofline", test_roofline}, {"pools", test_pools},
+                {"pools as deployed", test_pools_as_deployed},
+                {"replicas on four cores", test_replicas_on_four_cores},
                 {"whole runs", test_whole_runs})

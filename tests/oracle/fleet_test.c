@@ -75,10 +75,10 @@ static void draw_pool(struct vidur_rng *rng, struct vidur_pool *pool,
 
 static void draw_fleet(struct vidur_rng *rng, struct vidur_fleet *fleet)
 {
-    static const char *const routers[] = {"round_robin", "random",      "lor",
-                                          "session",     "session_lor", "prefix",
-                                          "least_tokens"};
-    const char *entry = routers[between(rng, 0, 6)];
+    static const char *const routers[] = {"round_robin",  "random",      "lor",
+                                          "session",      "session_lor", "prefix",
+                                          "least_tokens", "polled:2"};
+    const char *entry = routers[between(rng, 0, 7)];
     const char *onward = routers[between(rng, 0, 6)];
     const int prefills = between(rng, 1, 2), decodes = between(rng, 1, 2);
     fleet->num_pools = prefills + decodes;
@@ -98,9 +98,9 @@ static void draw_fleet(struct vidur_rng *rng, struct vidur_fleet *fleet)
 /* Pools behind one router. */
 static void draw_mixed(struct vidur_rng *rng, struct vidur_fleet *fleet)
 {
-    static const char *const routers[] = {"round_robin", "random", "lor"};
+    static const char *const routers[] = {"round_robin", "random", "lor", "polled"};
     static const double weights[] = {0.5, 1, 1, 3};
-    const char *router = routers[between(rng, 0, 2)];
+    const char *router = routers[between(rng, 0, 3)];
     fleet->num_pools = between(rng, 2, VIDUR_MAX_POOLS);
     for (int i = 0; i < fleet->num_pools; i++) {
         draw_pool(rng, &fleet->pools[i], VIDUR_POOL_ALL);

@@ -265,9 +265,9 @@ class Lists(Search):
         self.assertEqual(self.names("nodes"), self.specs("skus/nodes"))
         self.assertEqual(self.names("traces"), [f"data:traces/{name}.csv" for name in
                                                 self.specs("traces", ".csv")])
-        self.assertEqual(self.names("routers"), ["least_tokens", "lor", "power_of_two",
-                                                 "prefix", "random", "round_robin",
-                                                 "session", "session_lor"])
+        self.assertEqual(self.names("routers"), ["least_tokens", "lor", "polled",
+                                                 "power_of_two", "prefix", "random",
+                                                 "round_robin", "session", "session_lor"])
         self.assertIn("vllm_v1", self.names("schedulers"))
         formats = self.names("formats")
         self.assertEqual(len(formats), 11)

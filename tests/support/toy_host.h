@@ -11,7 +11,7 @@
 void toy_host_draw(struct vidur_deployment *deployment, struct vidur_rng *rng,
                    int max_tokens, double step_s, bool ties);
 
-/* What a deployment's knobs come to, as ENGINE.md section 10 has it. */
+/* What a deployment's knobs come to, as ENGINE.md section 11 has it. */
 struct toy_host {
     int32_t num_blocks;
     double block_s; /* to load one */

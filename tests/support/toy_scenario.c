@@ -21,14 +21,14 @@ static void draw_scheduler(struct vidur_rng *rng, struct vidur_deployment *deplo
                                         "lightllm"};
     static const char *const routers[] = {"round_robin",  "random",       "lor",
                                           "power_of_two", "least_tokens", "prefix",
-                                          "session",      "session_lor"};
+                                          "session",      "session_lor",  "polled"};
     static const int sizes[] = {1, 4, 16};
     toy_deployment(deployment, names[between(rng, 0, 4)]);
     struct vidur_scheduler_config *knobs = &deployment->scheduler;
     const bool light = strcmp(knobs->type, "lightllm") == 0;
     deployment->num_pipeline_stages = light ? 1 : 1 << between(rng, 0, 3);
     deployment->num_replicas = chance(rng, 50) ? 1 : between(rng, 2, 4);
-    strcpy(deployment->router, routers[between(rng, 0, 7)]);
+    strcpy(deployment->router, routers[between(rng, 0, 8)]);
     deployment->semantics =
         chance(rng, 50) ? VIDUR_SEMANTICS_VIDUR : VIDUR_SEMANTICS_CORRECTED;
     knobs->batch_size_cap =

@@ -355,6 +355,7 @@ static void write_loops(const struct place *place)
         {"short", SMALL ", \"max_model_len\": 512"},
         {"large", "\"model\": \"Qwen/Qwen-72B\", \"tensor_parallel_size\": 1"},
         {"uneven", SMALL ", \"tensor_parallel_size\": 3"},
+        {"limited", SMALL ", \"cpu_cores\": 2"},
         {"two", SMALL ", \"num_replicas\": 2, \"max_num_seqs\": 8"}};
     FILE *f = fopen(place->measured, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
@@ -402,7 +403,7 @@ static void test_experiments_say_what_served(void)
     const struct vidur_comparison_options options = options_of(&place);
     struct vidur_comparison *c = open_one(&options);
     CU_ASSERT_EQUAL_FATAL(vidur_comparison_run(c, NULL), 0);
-    CU_ASSERT_EQUAL(vidur_comparison_count(c), 14);
+    CU_ASSERT_EQUAL(vidur_comparison_count(c), 15);
     const struct vidur_compared_stage *plain = find(c, "plain");
     CU_ASSERT_PTR_NULL(plain->left_out);
     CU_ASSERT_EQUAL(plain->num_completed, 40);
@@ -412,6 +413,8 @@ static void test_experiments_say_what_served(void)
     /* Weights of half the bytes; half the clients a replica. */
     CU_ASSERT_TRUE(tpot_of(c, "fp8") < tpot_of(c, "plain"));
     CU_ASSERT_TRUE(tpot_of(c, "two") < tpot_of(c, "plain"));
+    /* Five processes spin on two cores. */
+    CU_ASSERT_TRUE(tpot_of(c, "limited") > 2 * tpot_of(c, "plain"));
     CU_ASSERT_EQUAL(find(c, "ranks")->num_completed, 40);
     CU_ASSERT_EQUAL(find(c, "ranks")->server->data_parallel_size, 4);
     check_left_out(c, "no spec", "'h1000' is not in data/skus/devices");
@@ -429,14 +432,14 @@ static void test_experiments_say_what_served(void)
     check_left_out(c, "large", "does not fit on 1 x h100");
     check_left_out(c, "uneven", "tensor_parallel_size");
     CU_ASSERT_EQUAL(vidur_comparison_errors(c, NULL, errors, NULL), 0);
-    CU_ASSERT_EQUAL(errors[VIDUR_COMPARED_tpot_mean].count, 7);
+    CU_ASSERT_EQUAL(errors[VIDUR_COMPARED_tpot_mean].count, 8);
     CU_ASSERT_EQUAL(vidur_comparison_errors(c, plain->server, errors, NULL), 0);
-    CU_ASSERT_EQUAL(errors[VIDUR_COMPARED_tpot_mean].count, 2);
+    CU_ASSERT_EQUAL(errors[VIDUR_COMPARED_tpot_mean].count, 3);
     static char text[16384];
     FILE *out = fmemopen(text, sizeof text, "w");
     CU_ASSERT_EQUAL(vidur_comparison_print(c, out, NULL), 0);
     fclose(out);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "not modelled, 7 of 14 rows"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "not modelled, 7 of 15 rows"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "  no spec: 'h1000'"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "6 clients"));
     CU_ASSERT_PTR_NOT_NULL(strstr(
@@ -450,7 +453,7 @@ static void count_progress(void *context, int done, int total)
 {
     int *calls = context;
     CU_ASSERT_EQUAL(done, ++*calls);
-    CU_ASSERT_EQUAL(total, 14);
+    CU_ASSERT_EQUAL(total, 15);
 }
 
 /* Which thread simulates an experiment is of no matter, nor which share a timetable. */
@@ -475,7 +478,7 @@ static void test_threads_and_shared_tables(void)
         c[i] = open_one(&options[i]);
         CU_ASSERT_EQUAL_FATAL(vidur_comparison_run(c[i], NULL), 0);
     }
-    CU_ASSERT_EQUAL(calls, 14);
+    CU_ASSERT_EQUAL(calls, 15);
     for (int i = 0; i < vidur_comparison_count(c[0]); i++)
         CU_ASSERT_EQUAL(memcmp(vidur_comparison_stages(c[0])[i].predicted_s,
                                vidur_comparison_stages(c[1])[i].predicted_s,

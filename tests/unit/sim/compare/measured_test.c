@@ -99,7 +99,8 @@ static void test_published_measurements(void)
 #define LOOP                                                                           \
     "{\"id\": \"x\", \"model\": \"m\", \"device\": \"b200 (HGX)\", "                   \
     "\"tensor_parallel_size\": 4, \"expert_parallel\": true, "                         \
-    "\"data_parallel_size\": 2, \"prefix_caching\": false, \"precision\": %s, "        \
+    "\"data_parallel_size\": 2, \"prefix_caching\": false, \"cpu_cores\": 6, "         \
+    "\"precision\": %s, "                                                              \
     "\"workload\": {\"closed_loop\": {\"concurrency\": 8, \"num_requests\": 80, "      \
     "\"prompt_tokens\": {\"min\": %s, \"max\": 1024}, "                                \
     "\"output_tokens\": {\"min\": 101, \"max\": 301}}}, "                              \
@@ -121,6 +122,7 @@ static void test_closed_loop(void)
     CU_ASSERT_EQUAL(e->prefix_caching, VIDUR_STATED_NO);
     CU_ASSERT_EQUAL(e->data_parallel_size, 2);
     CU_ASSERT_EQUAL(e->max_num_seqs, 0); /* not stated */
+    CU_ASSERT_EQUAL(e->cpu_cores, 6);
     CU_ASSERT_EQUAL(e->precision.weights, VIDUR_DTYPE_bf16);
     CU_ASSERT_EQUAL(e->precision.experts, VIDUR_DTYPE_mxfp4);
     CU_ASSERT_EQUAL(e->precision.attention, -1);

@@ -74,6 +74,12 @@ static void experts(struct vidur_deployment *d)
       "scheduler.kv_offload_gb_per_s: the spec of toy has no host_link")               \
     X(d.memory_margin_fraction = 1, "cluster.memory_margin_fraction: 1 is not")        \
     X(d.memory_margin_fraction = 0.0 / 0.0, "cluster.memory_margin_fraction:")         \
+    X(d.cpu_cores = -1, "cluster.cpu_cores: -1 is below 0")                            \
+    X(d.cpu_cores = 0.0 / 0.0, "cluster.cpu_cores:")                                   \
+    X(d.cpu_cores = 4, "cluster.cpu_cores: 4; scheduler sarathi knows no time")        \
+    X((strcpy(d.scheduler.type, "vllm_v1"), d.cpu_cores = 4,                           \
+       d.num_pipeline_stages = 2),                                                     \
+      "cluster.cpu_cores: 4; it is not modelled in pipelines, of 2 stages here")       \
     X(d.scheduler.block_size = 0, "scheduler.block_size: 0 is below 1")                \
     X(d.scheduler.batch_size_cap = 0, "scheduler.batch_size_cap: 0 is below 1")        \
     X((d.scheduler.batch_size_cap = 3, d.num_pipeline_stages = 4),                     \

@@ -56,7 +56,7 @@ static void test_deployment(void)
     FILL(d.router);
     FILL(d.scheduler.type);
     const struct flip flip = {&d, sizeof d, digest_deployment, kept, 8};
-    const size_t own = 4 * sizeof(int) + sizeof(bool) + sizeof(double) +
+    const size_t own = 4 * sizeof(int) + sizeof(bool) + 2 * sizeof(double) +
                        sizeof(enum vidur_memory_planner) +
                        sizeof(enum vidur_semantics) + sizeof d.router;
     const size_t model = sizeof d.model.name + 7 * sizeof(int) + sizeof d.model.kinds +

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /*
- * ENGINE.md section 10 by hand: every step takes a second, a block of 4 tokens a
+ * ENGINE.md section 11 by hand: every step takes a second, a block of 4 tokens a
  * quarter of one to load. The GPU has 3 blocks, so that each prompt of 12 tokens makes
  * it forget the one before.
  */

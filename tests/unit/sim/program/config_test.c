@@ -366,6 +366,8 @@ static void test_errors_among_pools(void)
          ":9: pools.1.scheduler.type: ", "cannot hand requests over"},
         {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {router: lor}]\n", NULL,
          ":5: pools.1.router: ", "one router chooses"},
+        {HEAD CLUSTER V1 WORKLOAD POOLS "    router: polled\n", NULL,
+         ":8: pools.1.router: ", "arrivals only"},
         {HEAD CLUSTER V1 WORKLOAD "kv_transfer: {latency_us: 3}\n", NULL,
          ":5: kv_transfer: ", "no KV cache moves here"},
         {HEAD CLUSTER V1 WORKLOAD "first_token: prefill\n", NULL,

@@ -3,6 +3,7 @@
 
 #include "replica/block_store.h"
 #include "replica/router.h"
+#include "replica/told.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static void test_registry(void)
     int count = 0;
     while (vidur_router_at(count))
         count++;
-    CU_ASSERT_EQUAL(count, 8);
+    CU_ASSERT_EQUAL(count, 9);
     CU_ASSERT_PTR_NULL(vidur_router_find("roundrobin"));
     CU_ASSERT(vidur_router_find("random")->is_static);
     CU_ASSERT_FALSE(vidur_router_find("lor")->is_static);
@@ -224,6 +225,43 @@ static void test_prefix(void)
     vidur_arena_fini(&arena);
 }
 
+/* Shortest queue 1, longest 0, and the free share of the cache; of equals each. */
+static void test_polled(void)
+{
+    static const int64_t waiting[REPLICAS] = {0, 0, 4, 1};
+    static const double usage[REPLICAS] = {0.5, 0.4, 0, 0.1}; /* 1.5 1.6 1 1.65 */
+    static const double arrived_at_s[] = {1, 0.1};
+    static int32_t prefills[] = {16, 16};
+    const struct vidur_workload workload = {.seed = 1};
+    struct vidur_request_table table = {.count = 2, .prefill_tokens = prefills};
+    struct vidur_told told[REPLICAS];
+    struct vidur_router_state state;
+    struct cluster cluster;
+    int counts[REPLICAS] = {0};
+    memset(&cluster, 0, sizeof cluster);
+    table.arrived_at_s = arrived_at_s;
+    for (int i = 0; i < REPLICAS; i++) {
+        vidur_told_init(&told[i]);
+        told[i].last = (struct vidur_tidings){0.12, waiting[i], usage[i]};
+        cluster.replicas[i].requests = &table;
+        cluster.replicas[i].told = &told[i];
+        cluster.list[i] = &cluster.replicas[i];
+    }
+    const struct vidur_router_ops *ops = begin("polled", &state, &workload);
+    CU_ASSERT(ops->polls);
+    CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 3);
+    /* Of ranks the sum of the queues and the mean of the caches: 0.25 + 0.75 + 0.95. */
+    struct vidur_told full = {.last = {0.12, 3, 0}};
+    struct vidur_replica rank = {.told = &full};
+    cluster.replicas[3].next_rank = &rank;
+    CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 1);
+    /* The poll at 0.1 s has found nothing yet. */
+    for (int i = 0; i < DRAWS; i++)
+        counts[ops->pick(&state, cluster.list, 1)]++;
+    for (int i = 0; i < REPLICAS; i++) /* five standard deviations */
+        CU_ASSERT(fabs(counts[i] - DRAWS / 4.) < 137);
+}
+
 /* ---- Weights ---- */
 
 /* Turns of a replica lie apart: of weights 5, 1 and 1 the first is not taken five times
@@ -310,6 +348,7 @@ VIDUR_TEST_MAIN("router", {"registry", test_registry},
                 {"least outstanding", test_least_outstanding},
                 {"power of two", test_power_of_two},
                 {"least tokens", test_least_tokens}, {"prefix", test_prefix},
+                {"polled", test_polled},
                 {"weighted round robin", test_weighted_round_robin},
                 {"weighted random", test_weighted_random},
                 {"weighted least outstanding", test_weighted_least_outstanding},

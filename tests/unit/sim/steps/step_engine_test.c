@@ -385,6 +385,27 @@ static void test_ranks(void)
         end(&f[r]);
 }
 
+/* With a limit on CPUs a step takes as long as its engine needs to notice its end, and
+ * the next one need not take as long. */
+static void test_cpu_limit(void)
+{
+    struct fixture f;
+    const struct row rows[] = {{10, 100, 1}, {10, 200, 1}, {10, 50, 1}};
+    const double free_ms = linear(4) + 3 * 0.05 + 0.3 + 350 * 0.001;
+    begin(&f);
+    f.deployment.cpu_cores = 0.5;
+    CU_ASSERT_EQUAL_FATAL(open_model(&f, NULL), 0);
+    CU_ASSERT(vidur_step_engine.has_cpu_overhead(f.state));
+    ASSERT_MS(time_of(&f, rows, 3), free_ms);
+    CU_ASSERT_EQUAL(f.batch.step.repeats, 1);
+    f.replica.now_s = 0.049;
+    ASSERT_MS(time_of(&f, rows, 3), 51);
+    ASSERT_MS(f.batch.step.cpu_s * 1e3, 51 - free_ms);
+    f.replica.now_s = 0.06;
+    ASSERT_MS(time_of(&f, rows, 3), 40 + free_ms);
+    end(&f);
+}
+
 /* Tables of one rank do not know what the experts of several take. */
 static void test_tables_of_one_rank(void)
 {
@@ -405,7 +426,7 @@ VIDUR_TEST_MAIN("engine step model", {"decodes", test_decodes},
                 {"a chunk alone", test_a_chunk_alone_is_a_floor},
                 {"padding", test_padding},
                 {"steps and requests", test_costs_of_steps_and_requests},
-                {"parts", test_parts}, {"ranks", test_ranks},
-                {"tables of one rank", test_tables_of_one_rank},
+                {"parts", test_parts}, {"CPU limit", test_cpu_limit},
+                {"ranks", test_ranks}, {"tables of one rank", test_tables_of_one_rank},
                 {"decodes from operators", test_decodes_from_operators},
                 {"beyond the tables", test_beyond_the_tables})

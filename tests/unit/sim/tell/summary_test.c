@@ -340,11 +340,13 @@ static void check_notes(const struct vidur_json_node *root)
         "workload.max_tokens 512 is beyond the context of a-model, 256 tokens: the "
         "engine refuses longer requests",
         "model a-model: its vision encoder is left out",
-        "network_device: a-node (default)"};
+        "network_device: a-node (default)",
+        "1.5 CPU cores for 3 processes of a replica that spin: they stand still for 50 "
+        "of each 100 ms (cluster.cpu_cores)"};
     struct vidur_json_node notes = vidur_json_get(root, "notes");
     struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_json_count(&notes), 4);
-    for (int i = 0; i < 4; i++) {
+    CU_ASSERT_EQUAL_FATAL(vidur_json_count(&notes), 5);
+    for (int i = 0; i < 5; i++) {
         struct vidur_json_node note = vidur_json_item(&notes, i);
         CU_ASSERT_STRING_EQUAL(vidur_json_as_string(&note, &err), expected[i]);
     }
@@ -420,6 +422,7 @@ static void with_summary(void (*use)(const struct vidur_summary *summary))
     strcpy(config.deployment.model.note, "its vision encoder is left out");
     strcpy(config.deployment.node.name, "a-node");
     config.default_node[0] = true;
+    config.deployment.cpu_cores = 1.5;
     vidur_fleet_of(&config.fleet, &config.deployment);
     config.workload.max_tokens = 512;
     config.workload.seed = 21;

@@ -64,6 +64,7 @@ struct vidur_pool_metrics {
 #undef X
     double mean_waiting_requests; /* in the queues of schedulers */
     double mean_batch_size, full_batch_fraction, blocked_on_memory_fraction;
+    double mean_tokens_per_batch;
     int64_t num_batches, num_restarts, peak_holders;
     struct vidur_transfer_metrics transfers; /* into the pool */
 };

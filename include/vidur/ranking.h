@@ -14,7 +14,14 @@
  * then status ok before others, those with an upper bound before those without, QPS per
  * dollar descending (with a target: USD per hour ascending), those without a price
  * behind by QPS per GPU descending, margin descending, max_qps descending, ties by
- * candidate id; numbers `rank` from 1 within each (model, trace) over the ok rows. */
+ * candidate id; numbers `rank` from 1 within each (model, trace) over the ok rows.
+ *
+ * Where some GPUs are there already (added_gpus is a number) what counts is what is
+ * added: fills added_qps, above the best ok row that adds none, and
+ * added_qps_per_dollar, which comes before all that is named above but `unbounded`;
+ * rows that add nothing count 0 there, and among equals max_qps comes first. With a
+ * target the least added_usd_per_hour comes first, and what adds as much goes by its
+ * whole price. */
 int vidur_rank(struct vidur_ranking_row *rows, int64_t count, struct vidur_error *err);
 
 /* Sets `pareto` on the rows of each (model, trace) that no other ok row beats in QPS

@@ -73,6 +73,14 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, decode_busy, 0, "%", "of two pools: the one that decodes, busy")           \
     X(REAL, prefill_memory_usage, 0, "%", "of two pools: KV blocks in use, prefill")   \
     X(REAL, decode_memory_usage, 0, "%", "of two pools: KV blocks in use, decode")     \
+    X(REAL, prefill_mfu, 0, "%", "of two pools: MFU of the one that prefills")         \
+    X(REAL, decode_mfu, 0, "%", "of two pools: MFU of the one that decodes")           \
+    X(REAL, first_busy, 0, "%", "of a mixed fleet: the first pool, busy")              \
+    X(REAL, second_busy, 0, "%", "of a mixed fleet: the second pool, busy")            \
+    X(REAL, first_memory_usage, 0, "%", "of a mixed fleet: KV blocks in use, first")   \
+    X(REAL, second_memory_usage, 0, "%", "of a mixed fleet: KV blocks in use, second") \
+    X(REAL, first_mfu, 0, "%", "of a mixed fleet: MFU of the first pool")              \
+    X(REAL, second_mfu, 0, "%", "of a mixed fleet: MFU of the second pool")            \
     X(REAL, transfer_gb_per_s, 0, "GB/s", "KV caches that move from pool to pool")     \
     X(REAL, transfer_wait_s, 0, "s", "from a prompt's end to its transfer, mean")
 
@@ -113,7 +121,7 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, kv_offload_gib_per_gpu, 0, "GiB",                                          \
       "vllm_v1's KV cache on the host; 0: none")                                       \
     X(REAL, kv_offload_gb_per_s, 0, "GB/s", "loads from it; 0: as the device")         \
-    X(INT, num_replicas, 0, "1", "replicas in use; of two pools: units of both")       \
+    X(INT, num_replicas, 0, "1", "replicas in use; of two pools: 1")                   \
     X(INT, num_gpus, 0, "1", "devices in use")                                         \
     X(TEXT, pools, 128, "", "2 x TP4 h100 prefill + 1 x TP8 h200 decode; empty: one")  \
     X(INT, prefill_replicas, 0, "1", "of two pools: replicas that prefill")            \
@@ -126,7 +134,22 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(INT, decode_num_pipeline_stages, 0, "1", "of two pools: its PP")                 \
     X(INT, decode_batch_size, 0, "1", "of two pools: its requests in a batch")         \
     X(INT, decode_max_num_batched_tokens, 0, "tokens", "of two pools: its budget")     \
-    X(INT, decode_num_blocks, 0, "1", "of two pools: KV blocks of its replica")
+    X(INT, decode_num_blocks, 0, "1", "of two pools: KV blocks of its replica")        \
+    X(INT, first_replicas, 0, "1", "of a mixed fleet: replicas of the first pool")     \
+    X(INT, second_replicas, 0, "1", "of a mixed fleet: replicas of the second pool")   \
+    X(REAL, first_replica_qps, 0, "1/s",                                               \
+      "of a mixed fleet: what a replica of the first pool carries alone, its weight")  \
+    X(REAL, second_replica_qps, 0, "1/s", "of a mixed fleet: the same of the second")  \
+    X(TEXT, second_device, 32, "", "of a mixed fleet: device SKU of the second pool")  \
+    X(TEXT, second_network_device, 48, "", "of a mixed fleet: its node SKU")           \
+    X(TEXT, second_scheduler_label, 192, "", "of a mixed fleet: its scheduler")        \
+    X(INT, second_tensor_parallel_size, 0, "1", "of a mixed fleet: its TP")            \
+    X(FLAG, second_expert_parallel, 0, "1", "of a mixed fleet: its experts go whole")  \
+    X(INT, second_data_parallel_size, 0, "1", "of a mixed fleet: its ranks")           \
+    X(INT, second_num_pipeline_stages, 0, "1", "of a mixed fleet: its PP")             \
+    X(INT, second_batch_size, 0, "1", "of a mixed fleet: its requests in a batch")     \
+    X(INT, second_max_num_batched_tokens, 0, "tokens", "of a mixed fleet: its budget") \
+    X(INT, second_num_blocks, 0, "1", "of a mixed fleet: KV blocks of its replica")
 
 #define VIDUR_RANKING_COLUMNS(X)                                                       \
     X(INT, rank, 0, "1", "1 is best within model and trace; 0: not ranked")            \
@@ -148,6 +171,13 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, usd_per_hour, 0, "USD/h", "price of the devices in use")                   \
     X(REAL, usd_per_month, 0, "USD", "price of the devices in use, 730 hours")         \
     X(REAL, qps_per_dollar, 0, "h/(s USD)", "max_qps / usd_per_hour")                  \
+    X(TEXT, added, 96, "",                                                             \
+      "4 x l40s: devices in use beyond `have`; empty: none, or no have")               \
+    X(REAL, added_gpus, 0, "1", "devices in use beyond `have`; NaN: it is not given")  \
+    X(REAL, added_usd_per_hour, 0, "USD/h", "price of these devices")                  \
+    X(REAL, added_qps, 0, "1/s", "max_qps above the most that `have` alone serves")    \
+    X(REAL, added_qps_per_dollar, 0, "h/(s USD)",                                      \
+      "added_qps / added_usd_per_hour; 0: nothing is added")                           \
     X(REAL, usd_per_million_tokens, 0, "USD", "per million tokens at max_qps")         \
     X(REAL, usd_per_million_input_tokens, 0, "USD", "of prompts, by GPU time at peak") \
     X(REAL, usd_per_million_output_tokens, 0, "USD", "of outputs, the same")           \
@@ -169,7 +199,9 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(TEXT, candidate_id, 24, "", "the candidate simulated")                           \
     X(INT, probe, 0, "1", "0, 1, ... in the order of the search's path")               \
     X(INT, replication, 0, "1", "0: the search's own seed; 1, ...: others")            \
-    X(INT, num_replicas, 0, "1", "replicas simulated")                                 \
+    X(INT, num_replicas, 0, "1", "replicas simulated; of two pools: 1")                \
+    X(INT, first_replicas, 0, "1", "of two pools: replicas of the first")              \
+    X(INT, second_replicas, 0, "1", "of two pools: replicas of the second")            \
     X(INT, num_requests, 0, "1", "requests offered")                                   \
     X(REAL, qps, 0, "1/s", "offered load; of a closed loop, served")                   \
     X(INT, users, 0, "1", "clients of a closed loop; 0: an open one")                  \
@@ -296,6 +328,7 @@ bool vidur_rows_equal(const struct vidur_column *columns, int count, const void 
  *   device     as in rows    usd_per_gpu_hour (absent: no price known), price_provider,
  *                            price_term, price_source, price_date, memory_gib, tdp_w
  *   node       as in rows    device, devices_per_node
+ *   have       0, 1, ...     device, network_device, num_gpus (paid for already)
  *   estimator  ""            source (auto: mixed; roofline, profiles, ...),
  *                            description, profiles
  *   search     ""            semantics, capacity_definition, tbt_definition, seeds,

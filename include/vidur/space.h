@@ -92,6 +92,13 @@ struct vidur_search_trace {
     struct vidur_slo_list slos;
 };
 
+/* An entry of `have:`: GPUs that are paid for already. */
+struct vidur_search_have {
+    char device[32]; /* ""; or the device of their clusters, ... */
+    char node[48];   /* ... or its node */
+    int num_gpus;
+};
+
 struct vidur_search_rule; /* of `include:` or `exclude:`; rules.h */
 
 /* From where a candidate's capacity search starts. */
@@ -147,6 +154,30 @@ struct vidur_search_fleets {
     double near;
     struct vidur_kv_transfer kv_transfer;
     enum vidur_first_token first_token;
+};
+
+/* An entry of `mixed.pools`. */
+struct vidur_search_mixed_pool {
+    struct vidur_search_rule *rules; /* as `include:`; none: any layout */
+    int num_rules;
+    int *num_gpus; /* of its cluster's, each as a candidate; none: all */
+    int num_num_gpus;
+};
+
+enum { VIDUR_MIXED_POOLS = 2 };
+
+/*
+ * `mixed:`: beside one pool, two of role `all` behind one router, on different
+ * clusters. Each layout of one pool that a pool's rules admit may stand in it.
+ */
+struct vidur_search_mixed {
+    bool given;
+    struct vidur_search_mixed_pool *pools; /* VIDUR_MIXED_POOLS */
+    int num_pools;
+    bool only; /* candidates of one pool are not searched themselves */
+    /* Of the layouts on a pool's cluster those that are estimated to carry at least
+     * this share of the best one's load per device; 0: all. */
+    double near;
 };
 
 struct vidur_yaml;
@@ -205,6 +236,8 @@ struct vidur_search_config {
     int num_models, num_clusters, num_schedulers, num_traces;
     struct vidur_price_file *price_files;
     int num_price_files;
+    struct vidur_search_have *have;
+    int num_have;
 #define X(key, type, member, ...)                                                      \
     type *member;                                                                      \
     int num_##member;
@@ -222,6 +255,7 @@ struct vidur_search_config {
     struct vidur_search_settings search;
     struct vidur_search_target target;
     struct vidur_search_fleets fleets;
+    struct vidur_search_mixed mixed;
     enum vidur_capacity_definition capacity_definition;
     enum vidur_tbt_definition tbt_definition;
     enum vidur_semantics semantics;
@@ -262,15 +296,21 @@ enum vidur_candidate_status {
     VIDUR_CANDIDATE_INVALID
 };
 
-/* The pool of a candidate that decodes, where it has two: as the members of the same
- * names of the candidate. */
+/* The second pool of a candidate that has two: as the members of the same names of the
+ * candidate, which are the first one's. */
 struct vidur_candidate_pool {
-    int num_replicas; /* of a unit; 0: the candidate has one pool */
+    int num_replicas; /* 0: the candidate has one pool */
     int cluster, scheduler;
     int tensor_parallel_size, num_pipeline_stages, batch_size;
+    int data_parallel_size;
     bool expert_parallel;
     int table;
     int64_t num_blocks;
+};
+
+/* Replicas of a candidate's pools; `second` is 0 where there is one. */
+struct vidur_pool_counts {
+    int first, second;
 };
 
 /* One point of the space; indices are into the configuration's lists. */
@@ -291,22 +331,35 @@ struct vidur_candidate {
     int64_t num_blocks;
     double weight; /* expected cost of its search, in no unit */
     /*
-     * Where there are two pools, the layout above is that of the one that prefills. A
-     * unit has `prefill_replicas` of it and decode.num_replicas of the other; the
-     * candidate is num_replicas units: one where all devices of its clusters are split,
-     * as many as a target needs else.
+     * Of the first pool: `prefill` where the second one decodes; else `all`. With a
+     * target the counts are what the search finds: of a pool that prefills and one that
+     * decodes both, of two pools of role `all` the second one's.
      */
-    int prefill_replicas;
-    struct vidur_candidate_pool decode;
+    enum vidur_pool_role role;
+    struct vidur_candidate_pool second;
+    /* With a target, of a pool that prefills and one that decodes: replicas of each
+     * that a load asks for by an estimate, up to a factor. */
+    double needed[2];
 };
 
 static inline bool vidur_candidate_is_fleet(const struct vidur_candidate *candidate)
 {
-    return candidate->decode.num_replicas > 0;
+    return candidate->second.num_replicas > 0;
 }
 
-/* Devices of a unit; where there is one pool, of a replica. */
-int vidur_candidate_unit_gpus(const struct vidur_candidate *candidate);
+/* Two pools that serve whole requests behind one router. */
+static inline bool vidur_candidate_is_mixed(const struct vidur_candidate *candidate)
+{
+    return vidur_candidate_is_fleet(candidate) && candidate->role == VIDUR_POOL_ALL;
+}
+
+/* As the candidate says. */
+struct vidur_pool_counts
+vidur_candidate_counts(const struct vidur_candidate *candidate);
+
+/* Devices of so many replicas. */
+int vidur_candidate_gpus(const struct vidur_candidate *candidate,
+                         struct vidur_pool_counts counts);
 
 struct vidur_space {
     const struct vidur_search_config *config;
@@ -336,15 +389,25 @@ void vidur_space_shard(struct vidur_space *space, int64_t index, int64_t count);
 void vidur_space_deployment(const struct vidur_space *space, int64_t candidate,
                             struct vidur_deployment *deployment);
 
-/* The same with all pools: one, or one of each role, of `num_units` of its units (of
- * one pool, replicas). */
+/* The same with all pools, of so many replicas. Weights of pools are 1. */
 void vidur_space_fleet(const struct vidur_space *space, int64_t candidate,
-                       int num_units, struct vidur_fleet *fleet);
+                       struct vidur_pool_counts counts, struct vidur_fleet *fleet);
 
-/* GPUs of a replica: DP * TP * PP. */
+/* GPUs of a replica: DP * TP * PP; of one of the second pool. */
 int vidur_candidate_devices(const struct vidur_candidate *candidate);
+int vidur_candidate_second_devices(const struct vidur_candidate *candidate);
 
-/* USD per hour of the devices in use; NaN where there is no price. */
-double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t candidate);
+/* USD per hour of so many replicas; NaN where there is no price. */
+double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t candidate,
+                                struct vidur_pool_counts counts);
+
+/* GPUs of so many replicas that are not among those of `have`, by pool, and what these
+ * cost; all of them where there is no `have`. */
+struct vidur_added {
+    int gpus[2];
+    double usd_per_hour; /* NaN: there is no price */
+};
+struct vidur_added vidur_space_added(const struct vidur_space *space, int64_t candidate,
+                                     struct vidur_pool_counts counts);
 
 #endif

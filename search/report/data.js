@@ -10,9 +10,18 @@ const rows = data.rows.map((cells, index) => {
   const precision = row.precision || "bf16", cache = row.kv_cache_dtype || "bf16";
   row.scheduler_text = (row.scheduler_label || row.scheduler) +
     (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`);
+  /* As vidur_row_second of report_pools.c. */
+  if (row.pools) {
+    const kind = row.second_replicas > 0 ? "second" : "decode";
+    row.second = { of_first: kind === "second" ? row.first_replicas : row.prefill_replicas, replicas: row[`${kind}_replicas`],
+      tensor_parallel_size: row[`${kind}_tensor_parallel_size`], expert_parallel: row[`${kind}_expert_parallel`],
+      network_device: row[`${kind}_network_device`], batch_size: row[`${kind}_batch_size`] };
+  }
+  row.nodes_text = row.network_device +
+    (row.pools && row.second.network_device !== row.network_device ? `+${row.second.network_device}` : "");
   row.tp_text = `${row.tensor_parallel_size}${row.expert_parallel ? " EP" : ""}` +
     (row.data_parallel_size > 1 ? ` DP ${row.data_parallel_size}` : "") +
-    (row.pools ? `+${row.decode_tensor_parallel_size}${row.decode_expert_parallel ? " EP" : ""}` : "");
+    (row.pools ? `+${row.second.tensor_parallel_size}${row.second.expert_parallel ? " EP" : ""}` : "");
   return row;
 });
 data.groups.forEach((group, index) => {
@@ -113,7 +122,7 @@ function hardware(row) {
 }
 
 function configuration(row) {
-  if (row.pools) return `${row.pools}, ${row.scheduler_text}, batch ${row.batch_size} and ${row.decode_batch_size}`;
+  if (row.pools) return `${row.pools}, ${row.scheduler_text}, batch ${row.batch_size} and ${row.second.batch_size}`;
   return `${row.num_replicas} x TP${row.tp_text} PP${row.num_pipeline_stages} on ` +
     `${row.network_device}, ${row.scheduler_text}, batch ${row.batch_size}`;
 }
@@ -233,7 +242,7 @@ function chooseFor(group, node, target) {
 
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const rentText = (row, replicas) => row.pools
-  ? `${replicas} x (${row.pools}), ${row.scheduler_text}, batch ${row.batch_size} and ${row.decode_batch_size}`
+  ? `${replicas} x (${row.pools}), ${row.scheduler_text}, batch ${row.batch_size} and ${row.second.batch_size}`
   : `${counted(replicas, "replica")} of TP${row.tp_text} ` +
   `PP${row.num_pipeline_stages} on ${row.network_device}, ${row.scheduler_text}, batch ${row.batch_size}`;
 const knownBy = (sizing) => (sizing.simulated ? "simulated"

@@ -1,5 +1,7 @@
 #include "report/launch.h"
 
+#include "report/report_pools.h"
+
 #include <vidur/scheduler.h>
 
 #include "base/text.h"
@@ -229,7 +231,7 @@ static void add_offload(struct vidur_launch *launch,
          "--kv-offloading-size is GiB of host memory for all GPUs of an engine, %g for "
          "each; the host has to have it beside all else.",
          row->kv_offload_gib_per_gpu);
-    if (row->pools[0])
+    if (vidur_row_has_pools(row) && !vidur_row_is_mixed(row))
         note(launch,
              "An engine that offloads and hands over wants both connectors, in a "
              "MultiConnector of --kv-transfer-config.");
@@ -309,22 +311,48 @@ static void add_replica(struct vidur_launch *launch,
     add_memory(launch, results, row);
 }
 
-/* The row as that of the pool that decodes. */
-static struct vidur_ranking_row decoding(const struct vidur_ranking_row *row)
+/* The row as that of its second pool. */
+static struct vidur_ranking_row second_of(const struct vidur_ranking_row *row)
 {
+    const struct vidur_row_pool pool = vidur_row_second(row);
     struct vidur_ranking_row out = *row;
-    memcpy(out.device, row->decode_device, sizeof out.device);
-    memcpy(out.network_device, row->decode_network_device, sizeof out.network_device);
-    out.tensor_parallel_size = row->decode_tensor_parallel_size;
-    out.expert_parallel = row->decode_expert_parallel;
-    out.num_pipeline_stages = row->decode_num_pipeline_stages;
-    out.batch_size = row->decode_batch_size;
+    snprintf(out.device, sizeof out.device, "%s", pool.device);
+    snprintf(out.network_device, sizeof out.network_device, "%s", pool.network_device);
+    out.tensor_parallel_size = pool.tensor_parallel_size;
+    out.expert_parallel = pool.expert_parallel;
+    out.data_parallel_size = pool.data_parallel_size;
+    out.num_pipeline_stages = pool.num_pipeline_stages;
+    out.batch_size = pool.batch_size;
     if (out.max_num_seqs > 0)
         out.max_num_seqs = out.batch_size * out.num_pipeline_stages;
-    out.max_num_batched_tokens = row->decode_max_num_batched_tokens;
+    out.max_num_batched_tokens = pool.max_num_batched_tokens;
     out.num_blocks = 0;
-    out.kv_offload_gib_per_gpu = 0; /* it shares no prefixes */
+    if (!vidur_row_is_mixed(row))
+        out.kv_offload_gib_per_gpu = 0; /* it shares no prefixes */
     return out;
+}
+
+/* What the lines of two pools are for. */
+static void note_pools(struct vidur_launch *launch, const struct vidur_ranking_row *row)
+{
+    const struct vidur_row_pool second = vidur_row_second(row);
+    const char *balance = vidur_router_balance(row->router);
+    if (!vidur_row_is_mixed(row)) {
+        note(launch,
+             "The first line is for each replica that prefills (%lld), the second for "
+             "each that decodes (%lld); a router for disaggregated prefill (of llm-d, "
+             "Dynamo or vLLM's production stack) stands before them.",
+             (long long)second.of_first, (long long)second.num_replicas);
+        return;
+    }
+    note(
+        launch,
+        "The first line is for each replica on %s (%lld), the second for each on %s "
+        "(%lld); a %s load balancer before them gives each of the former %.3g and each "
+        "of the latter %.3g parts of the load (what a replica carries alone, QPS).",
+        row->network_device, (long long)second.of_first, second.network_device,
+        (long long)second.num_replicas, balance ? balance : "round-robin",
+        row->first_replica_qps, row->second_replica_qps);
 }
 
 void vidur_launch_line(const struct vidur_results *results,
@@ -332,19 +360,16 @@ void vidur_launch_line(const struct vidur_results *results,
 {
     *launch = (struct vidur_launch){"", ""};
     add_replica(launch, results, row);
-    if (!row->pools[0])
+    if (!vidur_row_has_pools(row))
         return;
-    static const char connector[] = " --kv-transfer-config "
-                                    "'{\"kv_connector\":\"NixlConnector\","
-                                    "\"kv_role\":\"kv_both\"}'";
-    struct vidur_ranking_row decode = decoding(row);
+    const char *connector = vidur_row_is_mixed(row)
+                                ? ""
+                                : " --kv-transfer-config "
+                                  "'{\"kv_connector\":\"NixlConnector\","
+                                  "\"kv_role\":\"kv_both\"}'";
+    struct vidur_ranking_row other = second_of(row);
     struct vidur_launch second = {"", ""};
-    add_replica(&second, results, &decode);
+    add_replica(&second, results, &other);
     ARGUMENT(launch, "%s\n%s%s", connector, second.command, connector);
-    note(launch,
-         "The first line is for each replica that prefills (%lld), the second for each "
-         "that decodes (%lld); a router for "
-         "disaggregated prefill (of llm-d, Dynamo or vLLM's production stack) stands "
-         "before them.",
-         (long long)row->prefill_replicas, (long long)row->decode_replicas);
+    note_pools(launch, row);
 }

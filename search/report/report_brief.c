@@ -1,9 +1,11 @@
 #include "base/text.h"
 #include "report/report_parts.h"
+#include "report/report_pools.h"
 
 #include <math.h>
 
-/* The answer in a table: what to rent, a row for each model and workload. */
+/* The answer in a table: what to rent, a row for each model and workload; and what to
+ * add to GPUs that are there. */
 
 /* What is rented of a group: for the load that is asked for, for that of its search, or
  * its best. */
@@ -77,6 +79,28 @@ static void print_objectives(FILE *out, const struct vidur_report_model *model)
     }
 }
 
+int vidur_print_additions(const struct vidur_printer *to,
+                          const struct vidur_report_model *model)
+{
+    int printed = 0;
+    for (int i = 0; i < model->num_groups; i++) {
+        const struct vidur_report_group *group = &model->groups[i];
+        char text[512];
+        vidur_format_added(model, group, text, sizeof text);
+        if (!text[0])
+            continue;
+        fputs(to->markdown ? "- " : "", to->out);
+        vidur_print_text(to, group->model);
+        fputs(", ", to->out);
+        vidur_print_text(to, group->trace);
+        fputs(to->markdown ? ": " : ":\n  ", to->out);
+        vidur_print_text(to, text);
+        fputs(to->markdown ? ".\n" : "\n", to->out);
+        printed++;
+    }
+    return printed;
+}
+
 int vidur_print_brief(const struct vidur_printer *to,
                       const struct vidur_report_model *model, struct vidur_error *err)
 {
@@ -97,5 +121,6 @@ int vidur_print_brief(const struct vidur_printer *to,
     }
     const int failed = vidur_table_print(&table, to->out, false, "  ", err);
     vidur_table_release(&table);
+    vidur_print_additions(to, model);
     return failed;
 }

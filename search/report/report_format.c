@@ -1,5 +1,7 @@
 #include "report/report_format.h"
 
+#include "report/report_pools.h"
+
 #include "base/text.h"
 #include "results/columns.h"
 
@@ -209,10 +211,10 @@ struct vidur_number vidur_number_tp(const struct vidur_ranking_row *row)
     char ranks[24] = "", decode[32] = ""; /* the latter of the second of two pools */
     if (row->data_parallel_size > 1)
         snprintf(ranks, sizeof ranks, " DP %lld", (long long)row->data_parallel_size);
-    if (row->pools[0])
-        snprintf(decode, sizeof decode, "+%lld%s",
-                 (long long)row->decode_tensor_parallel_size,
-                 row->decode_expert_parallel ? " EP" : "");
+    const struct vidur_row_pool pool = vidur_row_second(row);
+    if (vidur_row_has_pools(row))
+        snprintf(decode, sizeof decode, "+%lld%s", (long long)pool.tensor_parallel_size,
+                 pool.expert_parallel ? " EP" : "");
     snprintf(number.text, sizeof number.text, "%d%s%.16s%.20s",
              (int)row->tensor_parallel_size, row->expert_parallel ? " EP" : "", ranks,
              decode);
@@ -245,7 +247,8 @@ void vidur_format_configuration(const struct vidur_ranking_row *row, char *text,
     vidur_format_scheduler(row, scheduler, sizeof scheduler);
     if (row->pools[0]) {
         snprintf(text, size, "%s, %s, batch %lld and %lld", row->pools, scheduler,
-                 (long long)row->batch_size, (long long)row->decode_batch_size);
+                 (long long)row->batch_size,
+                 (long long)vidur_row_second(row).batch_size);
         return;
     }
     snprintf(text, size, "%lld x TP%s PP%lld on %s, %s, batch %lld",

@@ -4,6 +4,7 @@
 #include "report/launch.h"
 #include "report/report_format.h"
 #include "report/report_money.h"
+#include "report/report_pools.h"
 #include "results/results_layout.h"
 #include "results/results_notes.h"
 
@@ -185,6 +186,7 @@ static void put_groups(struct vidur_json_writer *json,
     vidur_json_begin_array(json, "groups");
     for (int i = 0; i < model->num_groups; i++) {
         const struct vidur_report_group *group = &model->groups[i];
+        char added[512];
         vidur_json_begin_object(json, NULL);
         vidur_json_put_string(json, "model", group->model);
         vidur_json_put_string(json, "trace", group->trace);
@@ -192,6 +194,8 @@ static void put_groups(struct vidur_json_writer *json,
         vidur_json_put_int64(json, "count", group->num_rows);
         vidur_json_put_int64(json, "best", index_of(model, group->best));
         vidur_json_put_int64(json, "second", index_of(model, group->second));
+        vidur_format_added(model, group, added, sizeof added);
+        vidur_json_put_string(json, "added", added);
         vidur_json_begin_object(json, "counts");
         for (int s = 0; s < VIDUR_NUM_STATUSES; s++)
             vidur_json_put_int64(json, vidur_status_name((enum vidur_status)s),

@@ -108,6 +108,8 @@ bool vidur_same_configuration(const struct vidur_ranking_row *a,
            strcmp(a->pools, b->pools) == 0 &&
            a->decode_batch_size == b->decode_batch_size &&
            strcmp(a->decode_scheduler_label, b->decode_scheduler_label) == 0 &&
+           a->second_batch_size == b->second_batch_size &&
+           strcmp(a->second_scheduler_label, b->second_scheduler_label) == 0 &&
            same_knobs(a, b);
 }
 

@@ -1,5 +1,7 @@
 #include "report/report_money.h"
 
+#include "report/report_pools.h"
+
 #include "base/text.h"
 #include "report/report_format.h"
 
@@ -89,7 +91,7 @@ static void format_price_of(const struct vidur_report_model *model, const char *
 static void format_price(const struct vidur_report_model *model,
                          const struct vidur_money *money, char *text, size_t size)
 {
-    const char *second = money->row->decode_device;
+    const char *second = vidur_row_second(money->row).device;
     format_price_of(model, money->row->device, text, size);
     const size_t used = strlen(text);
     if (second[0] && strcmp(second, money->row->device) != 0 && used + 8 < size) {

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "report/report_money.h"
+#include "report/report_pools.h"
 #include "results/results_notes.h"
 
 #include <math.h>
@@ -15,14 +16,15 @@ static void put_configuration(struct vidur_text_table *table,
     char scheduler[VIDUR_TABLE_CELL];
     vidur_format_own_scheduler(row, shared, scheduler, sizeof scheduler);
     struct vidur_number replicas = vidur_number_int(row->num_replicas);
-    char nodes[sizeof row->network_device + sizeof row->decode_network_device + 1];
-    const bool mixed =
-        row->pools[0] && strcmp(row->network_device, row->decode_network_device) != 0;
-    if (row->pools[0])
+    char nodes[2 * sizeof row->network_device + 1];
+    const struct vidur_row_pool second = vidur_row_second(row);
+    const bool pools = vidur_row_has_pools(row);
+    const bool two = pools && strcmp(row->network_device, second.network_device) != 0;
+    if (pools)
         snprintf(replicas.text, sizeof replicas.text, "%lld+%lld",
-                 (long long)row->prefill_replicas, (long long)row->decode_replicas);
-    snprintf(nodes, sizeof nodes, "%s%s%s", row->network_device, mixed ? "+" : "",
-             mixed ? row->decode_network_device : "");
+                 (long long)second.of_first, (long long)second.num_replicas);
+    snprintf(nodes, sizeof nodes, "%s%s%s", row->network_device, two ? "+" : "",
+             two ? second.network_device : "");
     vidur_table_cell(table, nodes);
     vidur_table_number(table, replicas);
     vidur_table_number(table, vidur_number_tp(row));
@@ -84,7 +86,7 @@ static void print_load(const struct vidur_printer *to,
 void vidur_print_loads(const struct vidur_printer *to,
                        const struct vidur_report_model *model)
 {
-    int printed = 0;
+    int printed = vidur_print_additions(to, model);
     for (int i = 0; i < model->num_groups; i++) {
         const struct vidur_ranking_row *best = model->groups[i].best;
         if (!(model->load.target_qps > 0) && !(best && vidur_row_has_target(best)))
@@ -114,7 +116,7 @@ void vidur_format_confidence(const struct vidur_ranking_row *row, char *text,
 }
 
 /* The ranking's columns around its latencies. */
-enum { BEFORE_LATENCIES = 13, RANKING_COLUMNS = BEFORE_LATENCIES + VIDUR_MAX_SLOS + 1 };
+enum { BEFORE_LATENCIES = 15, RANKING_COLUMNS = BEFORE_LATENCIES + VIDUR_MAX_SLOS + 1 };
 _Static_assert((int)RANKING_COLUMNS <= (int)VIDUR_TABLE_MAX_COLUMNS,
                "a table takes all of the ranking's columns");
 
@@ -132,7 +134,9 @@ static void start_ranking(struct vidur_text_table *table,
                           const struct vidur_report_model *model,
                           const struct vidur_report_group *group, bool same_scheduler)
 {
+    static const char *const added[] = {"#+GPUs", "#+$/hour"};
     const bool target = group->best && vidur_row_has_target(group->best);
+    const bool adds = group->best && vidur_row_has_added(group->best);
     static const char *const plain[] = {"#rank",  "SKU",       "#repl.", "#TP",
                                         "#PP",    "scheduler", "#batch", "#QPS",
                                         "#QPS/$", "#$/1M tok", NULL};
@@ -147,6 +151,10 @@ static void start_ranking(struct vidur_text_table *table,
             headers[count++] = *from;
     if (has_unpriced(group) && !target)
         headers[count++] = "#QPS/GPU";
+    for (int i = 0; adds && i < 2; i++)
+        headers[count++] = added[i];
+    if (adds && !target)
+        headers[count++] = "#+QPS/$";
     for (int i = 0; i < model->num_latencies; i++) {
         titles[i][0] = '#';
         vidur_format_slo_header(&model->latencies[i], titles[i] + 1,
@@ -183,6 +191,12 @@ static void put_measured(struct vidur_text_table *table,
             vidur_table_number(table,
                                vidur_number3(row->max_qps / (double)row->num_gpus));
     }
+    if (vidur_row_has_added(row)) {
+        vidur_table_number(table, vidur_number_int((int64_t)row->added_gpus));
+        vidur_table_number(table, vidur_number_usd(row->added_usd_per_hour));
+    }
+    if (vidur_row_has_added(row) && !vidur_row_has_target(row))
+        vidur_table_number(table, vidur_number3(row->added_qps_per_dollar));
     for (int i = 0; i < model->num_latencies; i++) {
         const struct vidur_report_slo *slo = &model->latencies[i];
         vidur_table_number(table, vidur_row_has_slo(row, slo)
@@ -442,7 +456,7 @@ void vidur_print_prices(const struct vidur_printer *to,
                         const struct vidur_report_model *model)
 {
     for (int i = 0; i < model->num_skus; i++) {
-        struct vidur_text text = {NULL};
+        struct vidur_text text = {0};
         if (is_first_priced(model, i) && !add_prices(model, i, &text) && text.data) {
             fputs("price: ", to->out);
             vidur_print_text(to, text.data);

@@ -22,9 +22,14 @@ struct vidur_printer {
 /* What marks mean, for those that are there; a line each. */
 void vidur_print_marks(const struct vidur_printer *to, const struct vidur_marks *marks);
 
+/* What to add to the GPUs that are there already: a line for each model and workload,
+ * none where there are none. Returns how many were printed. */
+int vidur_print_additions(const struct vidur_printer *to,
+                          const struct vidur_report_model *model);
+
 /* What to rent: for the load that is asked for, or for the one that the search was
  * asked for; a line for each model and workload, nothing where there is no such load.
- * Ends with an empty line. */
+ * What to add comes before it. Ends with an empty line. */
 void vidur_print_loads(const struct vidur_printer *to,
                        const struct vidur_report_model *model);
 

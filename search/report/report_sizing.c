@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "report/report_format.h"
 #include "report/report_model.h"
+#include "report/report_pools.h"
 #include "results/columns.h"
 
 #include <math.h>
@@ -185,6 +186,19 @@ static double usd_per_gpu_hour(const struct vidur_ranking_row *row)
     return row->usd_per_hour / (double)row->num_gpus;
 }
 
+static int compare_seconds(const struct vidur_ranking_row *a,
+                           const struct vidur_ranking_row *b)
+{
+    const struct vidur_row_pool x = vidur_row_second(a), y = vidur_row_second(b);
+    const char *const labels[] = {a->decode_scheduler_label, a->second_scheduler_label};
+    const char *const others[] = {b->decode_scheduler_label, b->second_scheduler_label};
+    int order = strcmp(x.network_device, y.network_device);
+    for (int i = 0; order == 0 && i < 2; i++)
+        order = strcmp(labels[i], others[i]);
+    return order != 0 ? order
+                      : compare_numbers((double)x.batch_size, (double)y.batch_size);
+}
+
 /* Model, workload, all that a candidate is but its replicas, and its price. */
 static int compare_deployments(const struct vidur_ranking_row *a,
                                const struct vidur_ranking_row *b)
@@ -195,6 +209,10 @@ static int compare_deployments(const struct vidur_ranking_row *a,
     const struct vidur_column *end = vidur_column_find(columns, count, "num_replicas");
     for (; order == 0 && at < end; at++)
         order = compare_cells(at, (const char *)a, (const char *)b);
+    if (order == 0) /* of two pools the counts, and all of the second */
+        order = strcmp(a->pools, b->pools);
+    if (order == 0)
+        order = compare_seconds(a, b);
     if (order == 0)
         order =
             compare_numbers((double)gpus_per_replica(a), (double)gpus_per_replica(b));
@@ -304,7 +322,7 @@ void vidur_format_rent(const struct vidur_ranking_row *row, int64_t replicas,
     if (row->pools[0]) {
         snprintf(text, size, "%lld x (%s), %s, batch %lld and %lld",
                  (long long)replicas, row->pools, scheduler, (long long)row->batch_size,
-                 (long long)row->decode_batch_size);
+                 (long long)vidur_row_second(row).batch_size);
         return;
     }
     snprintf(text, size, "%s of TP%s PP%lld on %s, %s, batch %lld",

@@ -217,7 +217,7 @@ static void print_best(FILE *out, const struct vidur_report_model *model, int in
     if (!sized)
         print_second(out, group);
     vidur_launch_line(model->results, &row, &launch);
-    print_indented(out, "Launch", vidur_text_show(launch.command).text);
+    print_indented(out, "Launch", launch.command);
     print_indented(out, "", launch.notes);
 }
 

@@ -47,9 +47,11 @@ function rentHeadline(group) {
 }
 
 function drawLoads() {
-  const list = data.groups.map((group) => [group, loadText(group, "", state.load)]).filter(([, text]) => text);
+  const list = data.groups.map((group) => [group, loadText(group, "", state.load)])
+    .filter(([group, text]) => text || group.added);
   $("rents").replaceChildren(...list.map(([group, text]) => el("li", null, el("h3", null, `${group.model}, ${group.trace}`),
-    el("strong", null, rentHeadline(group)), el("span.muted", null, text))));
+    el("strong", null, rentHeadline(group)), el("span.muted", null, text),
+    group.added ? el("p", null, group.added) : null)));
 }
 
 /* A load to begin with, where none was asked for. */
@@ -170,8 +172,8 @@ function drawBest() {
 const rankingColumns = [
   { key: "rank", title: "Rank", number: true, text: (row) => (row.rank || "-") },
   { key: "model", title: "Model", groups: true }, { key: "trace", title: "Workload", groups: true },
-  { key: "network_device", title: "SKU" },
-  { key: "num_replicas", title: "Repl.", number: true, text: (row) => (row.pools ? `${row.prefill_replicas}+${row.decode_replicas}` : grouped(row.num_replicas)) }, { key: "tensor_parallel_size", title: "TP", number: true, text: (row) => row.tp_text },
+  { key: "network_device", title: "SKU", text: (row) => row.nodes_text },
+  { key: "num_replicas", title: "Repl.", number: true, text: (row) => (row.pools ? `${row.second.of_first}+${row.second.replicas}` : grouped(row.num_replicas)) }, { key: "tensor_parallel_size", title: "TP", number: true, text: (row) => row.tp_text },
   { key: "num_pipeline_stages", title: "PP", number: true }, { key: "scheduler_text", title: "Scheduler" },
   { key: "batch_size", title: "Batch", number: true },
   { key: "max_qps", title: "Max QPS", number: true, down: true, text: qpsText, target: false },
@@ -184,6 +186,9 @@ const rankingColumns = [
   { key: "usd_per_month", title: "$/month", number: true, text: (row) => usd(row.usd_per_month), target: true },
   { key: "busy", title: "Busy", number: true, text: (row) => percent(row.busy), target: true },
   { key: "margin", title: "Margin", number: true, down: true, text: (row) => percentOf(row.margin), target: true },
+  { key: "added_gpus", title: "+GPUs", number: true, text: (row) => String(row.added_gpus ?? "-"), added: true },
+  { key: "added_usd_per_hour", title: "+$/hour", number: true, text: (row) => usd(row.added_usd_per_hour), added: true },
+  { key: "added_qps_per_dollar", title: "+QPS/$", number: true, down: true, text: (row) => num3(row.added_qps_per_dollar), target: false, added: true },
   ...data.latencies.map((slo) => ({
     key: slo.column, title: slo.header, number: true, text: (row) => sloValue(row[slo.column], slo),
   })),
@@ -251,6 +256,7 @@ function drawRanking() {
   const all = $("all-groups").checked;
   const columns = rankingColumns.filter((column) => (all || !column.groups) &&
     (column.target === undefined || column.target === anyTarget) &&
+    (!column.added || theGroup().rows.some((row) => known(row.added_gpus))) &&
     (!column.unpriced || theGroup().rows.some((row) => isOk(row) && !hasPrice(row))));
   const list = filteredRows().sort(compareBy(state.sort.key, state.sort.down));
   const shown = list.slice(0, state.shown);

@@ -189,7 +189,7 @@ static double pools_strength(const struct vidur_ranking_row *row)
 {
     const double most = fmax(row->prefill_busy, row->decode_busy);
     const double least = fmin(row->prefill_busy, row->decode_busy);
-    if (!row->pools[0] || !(most >= saturated_percent))
+    if (row->prefill_replicas == 0 || !(most >= saturated_percent))
         return 0;
     return over(most / fmax(least, 1), uneven_ratio);
 }
@@ -213,7 +213,7 @@ static const double transfer_wait_threshold = 0.25; /* of the median TTFT */
 
 static double transfer_strength(const struct vidur_ranking_row *row)
 {
-    return row->pools[0]
+    return row->prefill_replicas > 0
                ? over(row->transfer_wait_s / row->ttft_p50_s, transfer_wait_threshold)
                : 0;
 }

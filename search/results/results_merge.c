@@ -12,8 +12,9 @@
  * too, where both files have them: the same name must mean the same. */
 static bool is_kind(const char *section)
 {
-    static const char *const sections[] = {"slo",  "search",    "device", "model",
-                                           "node", "estimator", "trace",  "class"};
+    static const char *const sections[] = {"slo",   "search", "device",
+                                           "model", "node",   "estimator",
+                                           "trace", "class",  "have"};
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         if (strcmp(section, sections[i]) == 0)
             return true;
@@ -24,7 +25,7 @@ static bool is_kind(const char *section)
 static bool is_whole(const char *section)
 {
     return strcmp(section, "slo") == 0 || strcmp(section, "search") == 0 ||
-           strcmp(section, "estimator") == 0;
+           strcmp(section, "have") == 0 || strcmp(section, "estimator") == 0;
 }
 
 static bool has_fact(const struct vidur_results *results,
@@ -115,7 +116,8 @@ static int take_rows(const struct entry *entries, int64_t count,
                      const char *const *names, struct vidur_results *out,
                      struct vidur_error *err)
 {
-    static const char *const except[] = {"rank", "pareto", NULL};
+    static const char *const except[] = {"rank", "pareto", "added_qps",
+                                         "added_qps_per_dollar", NULL};
     int num_columns;
     const struct vidur_column *columns = vidur_ranking_columns(&num_columns);
     const struct entry *kept = NULL;

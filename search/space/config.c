@@ -3,6 +3,8 @@
 #include "base/section.h"
 #include "space/config_parts.h"
 #include "space/fleets.h"
+#include "space/have.h"
+#include "space/mixed.h"
 #include "space/rules.h"
 
 #include <vidur/simulation_config.h>
@@ -160,6 +162,7 @@ static const struct vidur_yaml_field root_fields[] = {
     {LIST("clusters", clusters, cluster_element),
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
     {LIST("prices", price_files, config_price_element), .flags = VIDUR_YAML_ONE_OK},
+    {LIST("have", have, have_element), .flags = VIDUR_YAML_ONE_OK},
     {WHOLE("schedulers", read_schedulers), .flags = VIDUR_YAML_REQUIRED},
     {WHOLE("traces", read_traces), .flags = VIDUR_YAML_REQUIRED},
 #define X(key, type, member, ...)                                                      \
@@ -179,6 +182,7 @@ static const struct vidur_yaml_field root_fields[] = {
      VIDUR_YAML_AT(struct vidur_search_config, target),
      .fields = config_target_fields},
     {ROOT("disaggregated", CUSTOM, fleets), .read = fleets_read},
+    {ROOT("mixed", CUSTOM, mixed), .read = mixed_read},
     {ROOT("capacity_definition", ENUM, capacity_definition), .names = capacity_names},
     {ROOT("tbt_definition", ENUM, tbt_definition), .names = vidur_tbt_definition_names},
     {ROOT("semantics", ENUM, semantics), .names = vidur_semantics_names},
@@ -329,6 +333,7 @@ static int complete_all(const struct vidur_yaml_node *root,
                    err) ||
         complete_models(vidur_yaml_get(root, "models"), config, err) ||
         complete_clusters(vidur_yaml_get(root, "clusters"), config, err) ||
+        have_check(root, config, err) ||
         config_complete_traces(vidur_yaml_get(root, "traces"), config, err) ||
         config_serve_models(config, err) || check_policies(root, config, err) ||
         rules_check(vidur_yaml_get(root, "include"), config, config->includes,
@@ -337,6 +342,7 @@ static int complete_all(const struct vidur_yaml_node *root,
                     config->num_excludes, err))
         return -1;
     return config_complete_slos(root, config, err) || fleets_check(root, config, err) ||
+                   mixed_check(root, config, err) ||
                    config_check_definition(root, config, err)
                ? -1
                : 0;
@@ -408,6 +414,7 @@ void vidur_search_config_release(struct vidur_search_config *config)
     rules_release(config->includes, config->num_includes);
     rules_release(config->excludes, config->num_excludes);
     fleets_release(&config->fleets);
+    mixed_release(&config->mixed);
     free(config->schedulers);
     free(config->traces);
     free(config->served);

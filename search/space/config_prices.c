@@ -84,12 +84,14 @@ int config_price_clusters(const struct vidur_yaml_node *clusters,
     return status;
 }
 
-/* Simulations do not depend on what they cost. */
+/* Simulations depend neither on what they cost nor on what is paid for already. */
 int config_forget_prices(const struct vidur_search_config *config,
                          struct vidur_error *err)
 {
     char set[64];
     if (config->num_price_files > 0 && vidur_yaml_set(config->doc, "prices=", err) != 0)
+        return -1;
+    if (config->num_have > 0 && vidur_yaml_set(config->doc, "have=", err) != 0)
         return -1;
     for (int i = 0; i < config->num_clusters; i++) {
         const struct vidur_search_cluster *cluster = &config->clusters[i];

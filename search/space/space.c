@@ -83,64 +83,46 @@ void vidur_space_deployment(const struct vidur_space *space, int64_t index,
     deploy(space, &space->candidates[index], deployment);
 }
 
-void vidur_space_fleet(const struct vidur_space *space, int64_t index, int num_units,
-                       struct vidur_fleet *fleet)
+/* The candidate with the second pool's layout in the first one's place. */
+static struct vidur_candidate second_of(const struct vidur_candidate *c)
+{
+    struct vidur_candidate second = *c;
+#define SAME(member) second.member = c->second.member
+    SAME(num_replicas);
+    SAME(cluster);
+    SAME(scheduler);
+    SAME(tensor_parallel_size);
+    SAME(num_pipeline_stages);
+    SAME(data_parallel_size);
+    SAME(batch_size);
+    SAME(expert_parallel);
+#undef SAME
+    return second;
+}
+
+void vidur_space_fleet(const struct vidur_space *space, int64_t index,
+                       struct vidur_pool_counts counts, struct vidur_fleet *fleet)
 {
     const struct vidur_search_config *config = space->config;
     const struct vidur_candidate *c = &space->candidates[index];
     struct vidur_deployment deployment;
     vidur_space_deployment(space, index, &deployment);
-    deployment.num_replicas = num_units;
+    deployment.num_replicas = counts.first;
     vidur_fleet_of(fleet, &deployment);
     if (!vidur_candidate_is_fleet(c))
         return;
+    const struct vidur_candidate second = second_of(c);
     fleet->num_pools = 2;
-    fleet->kv_transfer = config->fleets.kv_transfer;
-    fleet->first_token = config->fleets.first_token;
-    fleet->pools[0].role = VIDUR_POOL_PREFILL;
-    fleet->pools[0].deployment.num_replicas = num_units * c->prefill_replicas;
-    fleet->pools[1].role = VIDUR_POOL_DECODE;
+    fleet->pools[0].role = c->role;
+    fleet->pools[1].role =
+        c->role == VIDUR_POOL_ALL ? VIDUR_POOL_ALL : VIDUR_POOL_DECODE;
     fleet->pools[1].weight = 1;
-    struct vidur_candidate decode = *c;
-#define SAME(member) decode.member = c->decode.member
-    SAME(cluster);
-    SAME(scheduler);
-    SAME(tensor_parallel_size);
-    SAME(num_pipeline_stages);
-    SAME(batch_size);
-    SAME(expert_parallel);
-#undef SAME
-    decode.num_replicas = num_units * c->decode.num_replicas;
-    deploy(space, &decode, &fleet->pools[1].deployment);
-}
-
-int vidur_candidate_devices(const struct vidur_candidate *candidate)
-{
-    return candidate->data_parallel_size * candidate->tensor_parallel_size *
-           candidate->num_pipeline_stages;
-}
-
-int vidur_candidate_unit_gpus(const struct vidur_candidate *c)
-{
-    const int one = vidur_candidate_devices(c);
-    const struct vidur_candidate_pool *decode = &c->decode;
-    return vidur_candidate_is_fleet(c)
-               ? c->prefill_replicas * one + decode->num_replicas *
-                                                 decode->tensor_parallel_size *
-                                                 decode->num_pipeline_stages
-               : one;
-}
-
-double vidur_space_usd_per_hour(const struct vidur_space *space, int64_t index)
-{
-    const struct vidur_search_cluster *clusters = space->config->clusters;
-    const struct vidur_candidate *c = &space->candidates[index];
-    const struct vidur_candidate_pool *decode = &c->decode;
-    const int decoding = c->num_replicas * decode->num_replicas *
-                         decode->tensor_parallel_size * decode->num_pipeline_stages;
-    const double usd = (c->num_gpus - decoding) * clusters[c->cluster].usd_per_gpu_hour;
-    return decoding > 0 ? usd + decoding * clusters[decode->cluster].usd_per_gpu_hour
-                        : usd;
+    if (c->role != VIDUR_POOL_ALL) {
+        fleet->kv_transfer = config->fleets.kv_transfer;
+        fleet->first_token = config->fleets.first_token;
+    }
+    deploy(space, &second, &fleet->pools[1].deployment);
+    fleet->pools[1].deployment.num_replicas = counts.second;
 }
 
 /* More requests take longer, so do small batches (more iterations) and stages. */
@@ -544,7 +526,7 @@ int vidur_space_build(struct vidur_space *space,
     int rc = builder_init(&builder, points, err);
     if (rc == 0)
         rc = add_all(&builder, points, err);
-    if (rc == 0 && config->fleets.given)
+    if (rc == 0)
         rc = fleets_add(space, builder.chain + 1, err);
     if (rc == 0)
         rc = check_some_valid(space, err);

@@ -44,7 +44,7 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
     *e = (struct evaluator){.space = space,
                             .options = *options,
                             .estimator = config->estimator,
-                            .candidate = -1};
+                            .taken = {.candidate = -1}};
     find_places(e);
     if (e->estimator.threads == 0)
         e->estimator.threads = options->threads;
@@ -79,6 +79,7 @@ void evaluator_destroy(struct evaluator *e)
     vidur_kernel_library_destroy(e->kernels);
     free(e->workloads);
     free(e->replicates);
+    free(e->alone);
     free(e->timetables);
     free(e);
 }
@@ -183,35 +184,69 @@ int evaluator_simulate(const struct evaluator *e, struct evaluator_run *run,
     return vidur_simulator_run(run->simulator, run->workload, &options, metrics, err);
 }
 
-int evaluator_open_simulator(struct evaluator *e, int64_t candidate, int num_units,
-                             struct vidur_simulator **out, struct vidur_error *err)
+/* The timetable of one of the candidate's pools. */
+static const struct vidur_timetable *table_of(struct evaluator *e, int64_t candidate,
+                                              int pool, struct vidur_error *err)
 {
     const struct vidur_candidate *c = &e->space->candidates[candidate];
-    const int tables[] = {c->table, c->decode.table};
-    const struct vidur_timetable *timetables[2] = {0};
-    struct vidur_fleet fleet;
-    vidur_space_fleet(e->space, candidate, num_units, &fleet);
-    for (int i = 0; i < fleet.num_pools; i++)
-        if (!(timetables[i] = evaluator_timetable(e, tables[i], err)))
-            return -1;
-    return vidur_simulator_create_fleet(out, &fleet, timetables,
-                                        e->workloads[c->trace]->max_tokens, err);
+    return evaluator_timetable(e, pool == 0 ? c->table : c->second.table, err);
 }
 
-static int take_candidate(struct evaluator *e, const struct evaluator_load *load,
+int evaluator_open_simulator(struct evaluator *e, const struct evaluator_load *load,
+                             struct vidur_simulator **out, struct vidur_error *err)
+{
+    const int trace = e->space->candidates[load->candidate].trace;
+    const struct vidur_timetable *timetables[2] = {0};
+    struct vidur_fleet fleet;
+    vidur_space_fleet(e->space, load->candidate, load->counts, &fleet);
+    for (int i = 0; i < fleet.num_pools; i++) {
+        if (!(timetables[i] = table_of(e, load->candidate, i, err)))
+            return -1;
+        if (load->weights[i] > 0)
+            fleet.pools[i].weight = load->weights[i];
+    }
+    return vidur_simulator_create_fleet(out, &fleet, timetables,
+                                        e->workloads[trace]->max_tokens, err);
+}
+
+int evaluator_open_replica(struct evaluator *e, int64_t candidate, int pool,
+                           struct vidur_simulator **out, struct vidur_error *err)
+{
+    const int trace = e->space->candidates[candidate].trace;
+    const struct vidur_timetable *timetable = table_of(e, candidate, pool, err);
+    struct vidur_fleet fleet, alone;
+    if (!timetable)
+        return -1;
+    vidur_space_fleet(e->space, candidate, (struct vidur_pool_counts){1, 1}, &fleet);
+    vidur_fleet_of(&alone, &fleet.pools[pool].deployment);
+    return vidur_simulator_create_fleet(out, &alone, &timetable,
+                                        e->workloads[trace]->max_tokens, err);
+}
+
+static bool is_taken(const struct evaluator *e, const struct evaluator_load *load)
+{
+    const struct evaluator_load *taken = &e->taken;
+    return taken->candidate == load->candidate &&
+           taken->counts.first == load->counts.first &&
+           taken->counts.second == load->counts.second &&
+           taken->weights[0] == load->weights[0] &&
+           taken->weights[1] == load->weights[1];
+}
+
+static int take_candidate(struct evaluator *e, const struct evaluator_load *wanted,
                           struct vidur_error *err)
 {
-    const struct vidur_candidate *c = &e->space->candidates[load->candidate];
-    const int replicas = load->num_replicas > 0 ? load->num_replicas : c->num_replicas;
-    if (e->candidate == load->candidate && e->num_replicas == replicas)
+    struct evaluator_load load = *wanted;
+    if (load.counts.first == 0)
+        load.counts = vidur_candidate_counts(&e->space->candidates[load.candidate]);
+    if (is_taken(e, &load))
         return 0;
     vidur_simulator_destroy(e->simulator);
     e->simulator = NULL;
-    e->candidate = -1;
-    if (evaluator_open_simulator(e, load->candidate, replicas, &e->simulator, err) != 0)
+    e->taken.candidate = -1;
+    if (evaluator_open_simulator(e, &load, &e->simulator, err) != 0)
         return -1;
-    e->candidate = load->candidate;
-    e->num_replicas = replicas;
+    e->taken = load;
     return 0;
 }
 
@@ -264,8 +299,9 @@ int evaluator_offer(struct vidur_workload *workload, int64_t num_requests, doubl
                : vidur_workload_offer(workload, num_requests, load, out, err);
 }
 
-int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
-                  struct vidur_metrics *metrics, struct vidur_error *err)
+int evaluator_run_on(struct evaluator *e, struct vidur_simulator *simulator,
+                     const struct evaluator_load *load, struct vidur_metrics *metrics,
+                     struct vidur_error *err)
 {
     const struct vidur_search_config *config = e->space->config;
     const int trace = e->space->candidates[load->candidate].trace;
@@ -275,14 +311,14 @@ int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
     const bool may_stop =
         config->search.stop_early &&
         config->capacity_definition != VIDUR_CAPACITY_SCHEDULING_DELAY;
-    if (!workload || take_candidate(e, load, err) != 0)
+    if (!workload)
         return -1;
     const int64_t count =
         load->num_requests > 0 ? load->num_requests : workload->num_requests;
     if (evaluator_offer(workload, count, load->qps, &first, err) != 0)
         return -1;
     struct evaluator_run run = {
-        .simulator = e->simulator,
+        .simulator = simulator,
         .workload = &first,
         .options = {.slos = config->traces[trace].slos.slos,
                     .num_slos = config->traces[trace].slos.count,
@@ -291,6 +327,14 @@ int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
                     .time_limit_s = config->search.time_limit_s,
                     .sustained_fraction = config->search.sustained_fraction}};
     return simulate_in_time(e, &run, &first, metrics, err);
+}
+
+int evaluator_run(struct evaluator *e, const struct evaluator_load *load,
+                  struct vidur_metrics *metrics, struct vidur_error *err)
+{
+    return take_candidate(e, load, err) != 0
+               ? -1
+               : evaluator_run_on(e, e->simulator, load, metrics, err);
 }
 
 static bool is_sustained(const struct evaluator *e, const struct vidur_metrics *metrics)
@@ -413,20 +457,39 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
     row->simulated_requests = metrics->num_arrived;
 }
 
-/* Of a candidate of two pools. */
-static void fill_pools(struct vidur_probe_row *row, const struct vidur_metrics *metrics)
+/* Of two pools: their figures under the names of either kind; NaN of the other. */
+static void fill_pools(struct vidur_probe_row *row, const struct vidur_metrics *metrics,
+                       bool mixed)
 {
-    const struct vidur_pool_metrics *prefill = &metrics->pools[0];
-    const struct vidur_pool_metrics *decode = &metrics->pools[1];
-    const bool two = metrics->num_pools == 2;
-    const struct vidur_transfer_metrics *moved = &decode->transfers;
-    row->prefill_busy = two ? prefill->busy : NAN;
-    row->decode_busy = two ? decode->busy : NAN;
-    row->prefill_memory_usage = two ? prefill->memory_usage : NAN;
-    row->decode_memory_usage = two ? decode->memory_usage : NAN;
+    const struct vidur_pool_metrics *first = &metrics->pools[0];
+    const struct vidur_pool_metrics *second = &metrics->pools[1];
+    const bool all = metrics->num_pools == 2 && mixed;
+    const bool two = metrics->num_pools == 2 && !mixed;
+    const struct vidur_transfer_metrics *moved = &second->transfers;
+#define POOL(name)                                                                     \
+    row->prefill_##name = two ? first->name : NAN;                                     \
+    row->decode_##name = two ? second->name : NAN;                                     \
+    row->first_##name = all ? first->name : NAN;                                       \
+    row->second_##name = all ? second->name : NAN
+    POOL(busy);
+    POOL(mfu);
+    POOL(memory_usage);
+#undef POOL
     row->transfer_gb_per_s = two ? moved->bytes / 1e9 / metrics->simulated_time_s : NAN;
     row->transfer_wait_s =
         two && moved->count > 0 ? moved->waited_s / (double)moved->count : NAN;
+}
+
+/* For what is worked out of a probe later. */
+static void keep_pools(struct evaluator_probed *out,
+                       const struct vidur_metrics *metrics)
+{
+    for (int i = 0; i < metrics->num_pools && i < 2; i++)
+        out->pools[i] = (struct evaluator_pool){
+            .busy = metrics->pools[i].busy,
+            .mfu = metrics->pools[i].mfu,
+            .num_batches = metrics->pools[i].num_batches,
+            .mean_tokens_per_batch = metrics->pools[i].mean_tokens_per_batch};
 }
 
 /* The name of the SLO, of a joint one with the latency that most requests miss. */
@@ -499,13 +562,17 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     row->qps = is_closed ? metrics.requests_per_s : load->qps;
     row->users = is_closed ? (int64_t)load->qps : 0;
     row->replication = load->replication;
-    row->num_replicas = e->num_replicas;
+    const struct vidur_candidate *c = &e->space->candidates[load->candidate];
+    row->num_replicas = vidur_candidate_is_fleet(c) ? 1 : e->taken.counts.first;
+    row->first_replicas = vidur_candidate_is_fleet(c) ? e->taken.counts.first : 0;
+    row->second_replicas = e->taken.counts.second;
     fill_verdict(e, &asked->slos, row, &metrics);
     fill_latencies(row, &metrics);
     fill_slos(e, &asked->slos, &metrics, row);
     fill_classes(e, &asked->workload, &metrics, row);
     fill_load(row, &metrics);
-    fill_pools(row, &metrics);
+    fill_pools(row, &metrics, vidur_candidate_is_mixed(c));
+    keep_pools(out, &metrics);
     row->mpi_rank = e->options.rank;
     row->wall_s = vidur_monotonic_s() - begin_s;
     return 0;

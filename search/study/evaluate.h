@@ -52,6 +52,9 @@ struct evaluator_bound {
     double start_qps;     /* about where the answer is; 0: no telling */
     int64_t num_requests; /* to begin with: all, unless they are to be as many as a
                              steady state needs */
+    /* Of two pools behind one router: what a replica of each serves alone within the
+     * SLOs, QPS; 0: it meets them at no load */
+    double capacity_qps[2];
 };
 
 /*
@@ -61,6 +64,10 @@ struct evaluator_bound {
  * the start, times replicas, over enough of the workload's first requests to fill its
  * batch several times. The start comes from a pilot: a coarse capacity search over a
  * part of the first requests, where that is long enough to mean anything.
+ *
+ * Of two pools behind one router each pool's replica is measured by itself, by a
+ * capacity search at the search's granularity: bounds and starts are sums over
+ * replicas.
  */
 int evaluator_bound(struct evaluator *evaluator, int64_t candidate, bool pilot,
                     struct evaluator_bound *out, struct vidur_error *err);
@@ -68,8 +75,10 @@ int evaluator_bound(struct evaluator *evaluator, int64_t candidate, bool pilot,
 /* What is simulated. */
 struct evaluator_load {
     int64_t candidate;
-    int replication;      /* 0: the search's own seed; 1, ...: seeds derived from it */
-    int num_replicas;     /* 0: the candidate's own number */
+    int replication; /* 0: the search's own seed; 1, ...: seeds derived from it */
+    struct vidur_pool_counts counts; /* first 0: the candidate's own */
+    double weights[2]; /* of two pools behind one router: a replica's share of the load,
+                          relative; 0: equal ones */
     int64_t num_requests; /* the first so many of the workload; 0: all */
     double qps;           /* of a closed loop: its users */
 };
@@ -85,6 +94,14 @@ enum {
  * enough for the tail of a distribution. */
 int64_t evaluator_requests_for(double in_flight);
 
+/* Of one of two pools; as the members of the same names of struct vidur_pool_metrics.
+ */
+struct evaluator_pool {
+    double busy, mfu;
+    int64_t num_batches;
+    double mean_tokens_per_batch;
+};
+
 /* What a simulation tells: all of the row but its number in the path, and how far the
  * limits on batches were from being felt. */
 struct evaluator_probed {
@@ -95,6 +112,7 @@ struct evaluator_probed {
     bool sustained;         /* as a feasible load must be */
     int64_t peak_batch_size;
     int64_t peak_holders; /* requests of one replica that held KV blocks at once */
+    struct evaluator_pool pools[2]; /* where there are two */
 };
 
 /* A load is feasible if every SLO is met and it is sustained (struct vidur_sustained),

@@ -62,12 +62,6 @@ static int check_prompts(const struct vidur_scheduler_config *scheduler,
                       vidur_knob_value(scheduler, ops->token_budget), longest);
 }
 
-/* What a saturated replica comes to. */
-struct saturated {
-    double qps;
-    int64_t in_flight; /* requests that it worked on at once */
-};
-
 /* Nobody thinks: turns follow at once. The pauses are the caller's to free; NULL
  * without sessions. */
 static int drop_pauses(struct vidur_workload *workload, double **pauses_s,
@@ -83,38 +77,63 @@ static int drop_pauses(struct vidur_workload *workload, double **pauses_s,
     return 0;
 }
 
-static int saturate(struct evaluator *e, int64_t candidate, struct saturated *out,
-                    struct vidur_error *err)
+/* A simulator, and what of it counts. */
+struct saturation {
+    struct vidur_simulator *simulator;
+    const struct vidur_deployment *deployment;
+    int trace;
+};
+
+/* All requests at once. */
+static int run_saturated(struct evaluator *e, const struct saturation *of,
+                         struct vidur_metrics *metrics, struct vidur_error *err)
 {
-    const struct vidur_candidate *c = &e->space->candidates[candidate];
-    struct vidur_workload *workload = e->workloads[c->trace];
-    struct vidur_deployment deployment;
-    struct vidur_metrics metrics;
+    struct vidur_workload *workload = e->workloads[of->trace];
     struct vidur_workload first;
-    vidur_space_deployment(e->space, candidate, &deployment);
-    if (check_prompts(&deployment.scheduler, workload, err) != 0)
-        return -1;
     const int64_t count =
-        bound_requests(&deployment, workload->num_requests, workload->max_tokens);
-    struct evaluator_run run = {.workload = &first};
+        bound_requests(of->deployment, workload->num_requests, workload->max_tokens);
+    struct evaluator_run run = {.simulator = of->simulator, .workload = &first};
     const double all_at_once =
         workload->concurrency > 0 ? (double)count : saturating_qps;
     double *pauses_s;
     if (evaluator_offer(workload, count, all_at_once, &first, err) != 0 ||
         drop_pauses(&first, &pauses_s, err) != 0)
         return -1;
-    int rc = evaluator_open_simulator(e, candidate, 1, &run.simulator, err);
-    if (rc == 0)
-        rc = evaluator_simulate(e, &run, &metrics, err);
-    vidur_simulator_destroy(run.simulator);
+    const int rc = evaluator_simulate(e, &run, metrics, err);
     free(pauses_s);
+    return rc;
+}
+
+int evaluator_saturate(struct evaluator *e, int64_t candidate, int alone,
+                       struct evaluator_saturated *out, struct vidur_error *err)
+{
+    const struct vidur_candidate *c = &e->space->candidates[candidate];
+    const bool whole = vidur_candidate_is_fleet(c) && alone < 0;
+    const struct evaluator_load load = {
+        .candidate = candidate,
+        .counts = whole ? vidur_candidate_counts(c) : (struct vidur_pool_counts){1, 0}};
+    struct vidur_fleet fleet;
+    struct vidur_metrics metrics;
+    vidur_space_fleet(e->space, candidate, vidur_candidate_counts(c), &fleet);
+    struct saturation of = {.deployment =
+                                &fleet.pools[alone > 0 ? alone : 0].deployment,
+                            .trace = c->trace};
+    if (check_prompts(&of.deployment->scheduler, e->workloads[c->trace], err) != 0)
+        return -1;
+    int rc = alone < 0
+                 ? evaluator_open_simulator(e, &load, &of.simulator, err)
+                 : evaluator_open_replica(e, candidate, alone, &of.simulator, err);
+    if (rc == 0)
+        rc = run_saturated(e, &of, &metrics, err);
+    vidur_simulator_destroy(of.simulator);
     if (rc != 0)
         return -1;
     /* the peak is that of one rank of a replica */
-    *out = (struct saturated){metrics.requests_per_s,
-                              metrics.peak_holders * deployment.data_parallel_size};
-    if (vidur_candidate_is_fleet(c))
-        out->in_flight *= c->prefill_replicas + c->decode.num_replicas;
+    *out = (struct evaluator_saturated){metrics.requests_per_s,
+                                        metrics.peak_holders *
+                                            of.deployment->data_parallel_size};
+    if (whole)
+        out->in_flight *= c->num_replicas + c->second.num_replicas;
     if (!(out->qps > 0 && isfinite(out->qps)))
         return vidur_fail(err, VIDUR_EINVAL, "no request was served at any load");
     return 0;
@@ -169,20 +188,24 @@ int64_t evaluator_requests_for(double in_flight)
     return count;
 }
 
+int64_t evaluator_first_part(double in_flight)
+{
+    return evaluator_requests_for(in_flight) / FIRST_PART;
+}
+
 /* The requests that a search begins with. */
 static int64_t first_requests(const struct evaluator *e, int64_t candidate,
-                              const struct saturated *saturated)
+                              const struct evaluator_saturated *saturated)
 {
     const struct vidur_candidate *c = &e->space->candidates[candidate];
     const struct vidur_search_config *config = e->space->config;
     const int64_t most = e->workloads[c->trace]->num_requests;
     const double target_qps = config->target.qps;
-    const double replicas =
-        target_qps > 0 ? target_qps / saturated->qps : c->num_replicas;
+    const double own = vidur_candidate_is_fleet(c) ? 1 : c->num_replicas;
+    const double replicas = target_qps > 0 ? target_qps / saturated->qps : own;
     if (!config->traces[c->trace].auto_requests)
         return most;
-    const int64_t count =
-        evaluator_requests_for((double)saturated->in_flight * replicas) / FIRST_PART;
+    const int64_t count = evaluator_first_part((double)saturated->in_flight * replicas);
     return count < most ? count : most;
 }
 
@@ -193,13 +216,16 @@ int evaluator_bound(struct evaluator *e, int64_t candidate, bool pilot,
     const struct vidur_search_config *config = e->space->config;
     const int share =
         config->traces[c->trace].auto_requests ? PILOT_SHARE_OF_AUTO : PILOT_SHARE;
-    struct saturated saturated;
+    struct evaluator_saturated saturated;
     *out = (struct evaluator_bound){0};
-    if (saturate(e, candidate, &saturated, err) != 0)
+    if (vidur_candidate_is_mixed(c))
+        return evaluator_bound_mixed(e, candidate, out, err);
+    if (evaluator_saturate(e, candidate, -1, &saturated, err) != 0)
         return -1;
     const bool closed = e->workloads[c->trace]->concurrency > 0;
     const double each = closed ? (double)saturated.in_flight : saturated.qps;
-    out->qps = each * (config->target.qps > 0 ? 1 : c->num_replicas);
+    const bool whole = config->target.qps > 0 || vidur_candidate_is_fleet(c);
+    out->qps = each * (whole ? 1 : c->num_replicas);
     out->num_requests = first_requests(e, candidate, &saturated);
     if (!pilot || closed || config->target.qps > 0) /* the bound says where to begin */
         return 0;

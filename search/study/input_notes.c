@@ -114,7 +114,7 @@ static bool is_new_default(const struct vidur_search_config *config, int cluster
 
 static void tell_nodes(struct listener *l, const struct vidur_search_config *config)
 {
-    struct vidur_text text = {NULL};
+    struct vidur_text text = {0};
     for (int i = 0; i < config->num_clusters; i++)
         if (is_new_default(config, i)) {
             vidur_text_adds(&text, text.length ? ", " : "network_device: ");

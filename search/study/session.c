@@ -167,8 +167,10 @@ static bool has_same_candidates(const struct vidur_results *results,
     }
     for (size_t i = 0; i < count; i++) {
         const struct vidur_ranking_row *row = &results->ranking[i];
-        all[i] = (struct priced){space->candidates[i].id,
-                                 vidur_space_usd_per_hour(space, (int64_t)i)};
+        all[i] = (struct priced){
+            space->candidates[i].id,
+            vidur_space_usd_per_hour(space, (int64_t)i,
+                                     vidur_candidate_counts(&space->candidates[i]))};
         all[count + i] =
             (struct priced){strtoull(row->candidate_id, NULL, 16), row->usd_per_hour};
     }

@@ -132,7 +132,7 @@ static const struct evaluator_probed *find_same(const struct study *study,
         const struct evaluator_probed *probed = &b->probes[i];
         if (study_offered(&probed->row) == load.qps &&
             probed->asked_requests == load.num_requests &&
-            (load.num_replicas == 0 || probed->row.num_replicas == load.num_replicas) &&
+            probed->row.num_replicas == load.counts.first &&
             evaluator_is_same(study->space, s->candidate, probed))
             return probed;
     }
@@ -189,6 +189,9 @@ static void start_replication(struct study *study, const struct study_path *p,
     s->num_requests = own->num_requests;
     s->start_qps = own->answer.max_qps;
     s->first_stride = 1;
+    for (int i = 0; i < 2; i++)
+        s->weights[i] = own->bound.capacity_qps[i];
+    study_begin_again(s, own->best);
     if (!s->ended)
         study_begin_capacity(study, s);
 }
@@ -284,7 +287,7 @@ static void announce(struct study *study, int64_t path)
     if (!best)
         return;
     const double usd_per_hour = study_usd_per_hour(study, path);
-    const int gpus = (int)best->row.num_replicas * vidur_candidate_unit_gpus(c);
+    const int gpus = vidur_candidate_gpus(c, study_path_counts(study, path));
     if (!is_new_best(study, &best->row, usd_per_hour, gpus))
         return;
     char ranks[24] = "";
@@ -323,7 +326,8 @@ static int finish(void *context, int64_t job, const void *state,
         if (!p->failure)
             return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a reason");
     }
-    vidur_capacity_answer(&s->capacity, &p->answer);
+    study_answer(study, s, &p->answer);
+    p->best = s->best;
     p->num_requests = s->num_requests;
     if (p->failure)
         p->answer.found = false;

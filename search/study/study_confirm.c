@@ -82,7 +82,11 @@ static int add_replications(struct study *study, const struct vidur_ranking_row 
                               ? search->replications
                               : VIDUR_CONFIRM_REPLICATIONS;
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
-        const bool top = rows[i].rank > 0 && rows[i].rank <= search->confirm_top;
+        /* all that is added is counted from what serves most of what is there */
+        const bool base = search->confirm_top > 0 && rows[i].added_gpus == 0 &&
+                          rows[i].added_qps == 0;
+        const bool top =
+            (rows[i].rank > 0 && rows[i].rank <= search->confirm_top) || base;
         if (add_up_to(study, order[i], top ? confirmed : search->replications, err) !=
             0)
             return -1;

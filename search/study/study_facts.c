@@ -311,6 +311,20 @@ static void add_clusters(struct facts *f, const struct vidur_search_config *conf
     }
 }
 
+static void add_have(struct facts *f, const struct vidur_search_config *config)
+{
+    char name[16];
+    f->section = "have";
+    f->name = name;
+    for (int i = 0; i < config->num_have; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        add_text(f, "device", config->have[i].device);
+        add_text(f, "network_device", config->have[i].node);
+        add_number(f, "num_gpus", config->have[i].num_gpus);
+    }
+    f->name = "";
+}
+
 /* What the timetables were made from, by their provenance (timetable.h). */
 struct origin {
     bool synthetic, other;  /* kinds that occur */
@@ -421,6 +435,7 @@ int study_add_facts(const struct study *study, struct vidur_results *results,
     add_traces(&facts, study);
     add_classes(&facts, study->config);
     add_clusters(&facts, study->config);
+    add_have(&facts, study->config);
     add_estimator(&facts, study);
     add_search(&facts, study);
     return facts.rc || input_notes_add(study, results, err)

@@ -21,6 +21,9 @@ struct study_result {
 _Static_assert(sizeof(struct study_result) <= VIDUR_FARM_MAX_RESULT_BYTES,
                "raise VIDUR_FARM_MAX_RESULT_BYTES");
 
+/* What a search of two pools for a target is at: study_target.c. */
+enum study_phase { STUDY_BOTH, STUDY_FEWER_FIRST, STUDY_FEWER_SECOND };
+
 /* A job's state, sent between ranks. */
 struct study_state {
     int64_t candidate; /* -1: the job is a table */
@@ -35,6 +38,15 @@ struct study_state {
     double bound_qps;  /* known once anchored */
     double pass_e2e_s; /* mean, at the highest load that passed */
     double last_qps;   /* the answer with fewer requests, of a replica; 0: none */
+    /* of two pools */
+    double weights[2]; /* behind one router */
+    double needed[2];  /* struct vidur_candidate */
+    /* replicas: that carry a target (first 0: none so far), those of the stair below
+     * that do not, and where the search begins (first 0: no telling) */
+    struct vidur_pool_counts best, failed, from;
+    int32_t phase;               /* enum study_phase */
+    bool exhausted, unreachable; /* as of an answer */
+    bool hopeless;               /* a replica carries nothing alone */
     struct vidur_capacity capacity;
 };
 
@@ -64,6 +76,7 @@ struct study_path {
     int lone_deaths;   /* that it was alone in flight at, in a row at that step */
     struct vidur_capacity_answer answer; /* once finished */
     int64_t num_requests;                /* that the answer was found with */
+    struct vidur_pool_counts best;       /* of two pools with a target: the answer */
 };
 
 struct study {
@@ -158,8 +171,32 @@ int study_run(void *context, const struct vidur_farm_step *at,
 /* From the bound, and a neighbour's answer where one is known, to the first load. */
 void study_take_bound(const struct study *study, struct study_state *state,
                       const struct evaluator_bound *bound);
+/* Another search of two pools, from the counts that carried a target before. */
+void study_begin_again(struct study_state *state, struct vidur_pool_counts from);
 /* The first load of a state whose bound, start, stride and requests are set. */
 void study_begin_capacity(const struct study *study, struct study_state *state);
+
+/* ---- study_target.c ---- */
+
+/* Replicas of the next probe; without a target the candidate's own. */
+struct vidur_pool_counts study_target_counts(const struct study *study,
+                                             const struct study_state *state);
+/* How far a search of two pools for a target may go, and where it begins. */
+void study_aim_pools(const struct study *study, const struct study_state *state,
+                     struct vidur_capacity_options *options);
+/* At the end of a search for a target: goes on with another count; false: all is
+ * found. */
+bool study_target_goes_on(const struct study *study, struct study_state *state);
+/* The load of one replica of so many that carry a target; of two pools, of a GPU. */
+double study_load_of(const struct study *study, int64_t candidate,
+                     struct vidur_pool_counts counts);
+/* A probe's replicas. */
+struct vidur_pool_counts study_counts(const struct vidur_probe_row *row);
+/* Where a state has got to. */
+void study_answer(const struct study *study, const struct study_state *state,
+                  struct vidur_capacity_answer *answer);
+
+/* ---- study_path.c ---- */
 
 /* What the next probe simulates. */
 struct evaluator_load study_load(const struct study *study,
@@ -172,7 +209,8 @@ const struct evaluator_probed *study_best_probe(const struct study *study,
 const struct vidur_probe_row *study_limiting_row(const struct study *study,
                                                  int64_t path);
 
-/* USD per hour of what a path's answer rents. */
+/* Replicas that a path's answer rents, or the candidate's own, and USD per hour. */
+struct vidur_pool_counts study_path_counts(const struct study *study, int64_t path);
 double study_usd_per_hour(const struct study *study, int64_t path);
 
 /* The rows of all candidates, ranked, and which candidate each is of
@@ -184,6 +222,24 @@ int study_rank(const struct study *study, struct vidur_ranking_row *rows,
 /* One ranking row, without rank, Pareto flag and bottleneck. */
 void study_fill_row(const struct study *study, int64_t candidate,
                     struct vidur_ranking_row *row);
+
+/* ---- study_pools.c: two pools ---- */
+
+struct work_estimate;
+
+/* A row's columns about a second pool. */
+void study_fill_pools(const struct study *study, int64_t path,
+                      struct vidur_ranking_row *row);
+/* And those about what is added to GPUs that are paid for. */
+void study_fill_added(const struct study *study, int64_t path,
+                      struct vidur_ranking_row *row);
+/* Why two pools were not simulated at all, where that is so. */
+void study_explain_pools(const struct study *study, int64_t path,
+                         struct vidur_ranking_row *row);
+/* As work_estimate, of all GPUs of both. */
+void study_estimate_pools(const struct study *study, int64_t candidate,
+                          const struct evaluator_probed *probe,
+                          struct work_estimate *estimate);
 
 /* What a report shows beside the rows. */
 int study_add_facts(const struct study *study, struct vidur_results *results,

@@ -58,7 +58,8 @@ bool study_next(void *context, const void *state, uint64_t *step)
     }
     if (!vidur_capacity_next(&s->capacity, &qps))
         return false;
-    *step = vidur_capacity_name(&s->capacity) + ((uint64_t)s->growths << 40);
+    *step = vidur_capacity_name(&s->capacity) + ((uint64_t)s->growths << 40) +
+            ((uint64_t)s->phase << 60);
     return true;
 }
 
@@ -91,10 +92,14 @@ static void aim_at_target(const struct study *study, const struct study_state *s
     const double qps = s->start_qps > 0 ? s->start_qps : s->bound_qps;
     options->definition = VIDUR_CAPACITY_REPLICAS;
     options->target_qps = target->qps;
-    options->max_replicas = target->max_gpus / vidur_candidate_unit_gpus(c);
-    options->start_replicas = replicas_for(target->qps, qps, options->max_replicas);
     options->first_stride = 1;
     options->confirm = 0;
+    if (vidur_candidate_is_fleet(c)) {
+        study_aim_pools(study, s, options);
+        return;
+    }
+    options->max_replicas = target->max_gpus / vidur_candidate_devices(c);
+    options->start_replicas = replicas_for(target->qps, qps, options->max_replicas);
 }
 
 void study_begin_capacity(const struct study *study, struct study_state *s)
@@ -126,9 +131,19 @@ void study_begin_capacity(const struct study *study, struct study_state *s)
 void study_take_bound(const struct study *study, struct study_state *s,
                       const struct evaluator_bound *bound)
 {
+    const struct vidur_candidate *c = candidate_of(study, s);
     s->bound_qps = bound->qps;
     s->num_requests = bound->num_requests;
     s->first_stride = 1;
+    for (int i = 0; i < 2; i++) {
+        s->weights[i] = bound->capacity_qps[i];
+        s->needed[i] = c->needed[i];
+    }
+    s->hopeless =
+        vidur_candidate_is_mixed(c) && !(s->weights[0] > 0 && s->weights[1] > 0);
+    s->ended |= s->hopeless;
+    if (s->ended)
+        return;
     if (!(s->start_qps > 0)) {
         s->start_qps = bound->start_qps;
         s->first_stride =
@@ -155,13 +170,23 @@ static bool is_stable(const struct study_state *s,
                                   fmax(stable_part, s->capacity.options.granularity);
 }
 
+void study_begin_again(struct study_state *s, struct vidur_pool_counts from)
+{
+    s->best = (struct vidur_pool_counts){0, 0};
+    s->from = from;
+    s->needed[0] = from.first;
+    s->needed[1] = from.second;
+    s->phase = STUDY_BOTH;
+    s->exhausted = s->unreachable = false;
+}
+
 /* Goes on with more requests, where a search has ended with too few. */
 static void grow(const struct study *study, struct study_state *s)
 {
     const int trace = candidate_of(study, s)->trace;
     const int64_t most = evaluator_workload(study->evaluator, trace)->num_requests;
     struct vidur_capacity_answer answer;
-    vidur_capacity_answer(&s->capacity, &answer);
+    study_answer(study, s, &answer);
     if (!study->config->traces[trace].auto_requests || s->replication > 0 ||
         !answer.found || s->num_requests >= most)
         return;
@@ -174,6 +199,7 @@ static void grow(const struct study *study, struct study_state *s)
     s->last_qps = s->start_qps = answer.max_qps;
     s->first_stride = 1;
     s->growths++;
+    study_begin_again(s, s->best);
     study_begin_capacity(study, s);
 }
 
@@ -192,9 +218,11 @@ static void tell_probe(const struct study *study, struct study_state *s,
                            outcome.delay_s <= delay_limit(study->config);
     vidur_capacity_tell(&s->capacity, &outcome);
     vidur_capacity_answer(&s->capacity, &answer);
-    if (answer.found && answer.max_qps == qps)
+    if (answer.found && answer.max_qps == qps) {
         s->pass_e2e_s = probed->mean_stay_s;
-    if (!vidur_capacity_next(&s->capacity, &more))
+        s->best = study_counts(&probed->row);
+    }
+    if (!vidur_capacity_next(&s->capacity, &more) && !study_target_goes_on(study, s))
         grow(study, s);
 }
 
@@ -231,7 +259,8 @@ struct evaluator_load study_load(const struct study *study, const struct study_s
 {
     struct evaluator_load load = {.candidate = s->candidate,
                                   .replication = s->replication,
-                                  .num_replicas = vidur_capacity_replicas(&s->capacity),
+                                  .counts = study_target_counts(study, s),
+                                  .weights = {s->weights[0], s->weights[1]},
                                   .num_requests = s->num_requests};
     vidur_capacity_next(&s->capacity, &load.qps);
     if (study->config->target.qps > 0)

@@ -99,14 +99,16 @@ static struct journal_identity identity_of(const struct study *study)
                              c->expert_parallel,
                              c->num_pipeline_stages,
                              c->batch_size,
-                             c->prefill_replicas,
-                             c->decode.num_replicas,
-                             c->decode.cluster,
-                             c->decode.scheduler,
-                             c->decode.tensor_parallel_size,
-                             c->decode.num_pipeline_stages,
-                             c->decode.batch_size,
-                             c->decode.expert_parallel};
+                             vidur_candidate_is_fleet(c) ? c->num_replicas : 0,
+                             c->second.num_replicas,
+                             c->second.cluster,
+                             c->second.scheduler,
+                             c->second.tensor_parallel_size,
+                             c->second.num_pipeline_stages,
+                             c->second.data_parallel_size,
+                             c->second.batch_size,
+                             c->second.expert_parallel,
+                             c->role};
         identity.space = vidur_fnv1a(identity.space, point, sizeof point);
         if (c->data_parallel_size > 1)
             identity.space =

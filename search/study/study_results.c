@@ -29,11 +29,24 @@ static bool is_of_answer(const struct study_path *p,
 }
 
 /* The load of one replica, where their number is what is searched. */
-static double load_of(const struct study *study, const struct evaluator_probed *probe)
+static double load_of(const struct study *study, int64_t path,
+                      const struct evaluator_probed *probe)
 {
     return study->config->target.qps > 0
-               ? study->config->target.qps / (double)probe->row.num_replicas
+               ? study_load_of(study, study->paths[path].candidate,
+                               study_counts(&probe->row))
                : study_offered(&probe->row);
+}
+
+/* Whether a probe was at the answer of a path. */
+static bool is_answer(const struct study *study, int64_t path,
+                      const struct evaluator_probed *probe)
+{
+    const struct study_path *p = &study->paths[path];
+    const bool pools = study->config->target.qps > 0 && probe->row.second_replicas > 0;
+    return pools ? probe->row.first_replicas == p->best.first &&
+                       probe->row.second_replicas == p->best.second
+                 : load_of(study, path, probe) == p->answer.max_qps;
 }
 
 const struct evaluator_probed *study_best_probe(const struct study *study, int64_t path)
@@ -47,7 +60,7 @@ const struct evaluator_probed *study_best_probe(const struct study *study, int64
         /* The reference filters all its runs by the other SLOs afterwards. */
         if (probe->row.feasible && is_of_answer(p, probe) &&
             (is_reference_search(study) ? !best || probe->row.qps > best->row.qps
-                                        : load_of(study, probe) == p->answer.max_qps))
+                                        : is_answer(study, path, probe)))
             best = probe;
     }
     return best;
@@ -61,82 +74,36 @@ const struct vidur_probe_row *study_limiting_row(const struct study *study,
     const struct evaluator_probed *limiting = NULL;
     for (int i = 0; i < p->num_probes; i++) {
         const struct evaluator_probed *probe = &p->probes[i];
-        const double load = load_of(study, probe);
+        const double load = load_of(study, path, probe);
         if (!probe->row.feasible && is_of_answer(p, probe) &&
-            (!best || load > load_of(study, best)) &&
-            (!limiting || load < load_of(study, limiting)))
+            (!best || load > load_of(study, path, best)) &&
+            (!limiting || load < load_of(study, path, limiting)))
             limiting = probe;
     }
     return limiting ? &limiting->row : NULL;
 }
 
-static int replicas_of(const struct study *study, int64_t path)
+struct vidur_pool_counts study_path_counts(const struct study *study, int64_t path)
 {
     const struct evaluator_probed *best = study_best_probe(study, path);
     const int64_t candidate = study->paths[path].candidate;
-    return best ? (int)best->row.num_replicas
-                : study->space->candidates[candidate].num_replicas;
+    return best ? study_counts(&best->row)
+                : vidur_candidate_counts(&study->space->candidates[candidate]);
 }
 
 double study_usd_per_hour(const struct study *study, int64_t path)
 {
     const int64_t candidate = study->paths[path].candidate;
-    return vidur_space_usd_per_hour(study->space, candidate) /
-           study->space->candidates[candidate].num_replicas * replicas_of(study, path);
+    const struct vidur_candidate *c = &study->space->candidates[candidate];
+    const struct vidur_pool_counts counts = study_path_counts(study, path);
+    const struct vidur_pool_counts own = vidur_candidate_counts(c);
+    if (vidur_candidate_is_fleet(c))
+        return vidur_space_usd_per_hour(study->space, candidate, counts);
+    return vidur_space_usd_per_hour(study->space, candidate, own) / own.first *
+           counts.first;
 }
 
 /* ---- Rows ---- */
-
-/* "TP4 EP PP2" */
-static void describe_layout(char *out, size_t size, int tp, int pp, bool expert)
-{
-    char stages[16] = "";
-    if (pp > 1)
-        snprintf(stages, sizeof stages, " PP%d", pp);
-    snprintf(out, size, "TP%d%s%s", tp, expert ? " EP" : "", stages);
-}
-
-/* What there is to say of the second pool. */
-static void fill_pools(const struct study *study, const struct vidur_candidate *c,
-                       struct vidur_ranking_row *row)
-{
-    const struct vidur_search_config *config = study->config;
-    const struct vidur_candidate_pool *p = &c->decode;
-    const struct vidur_search_cluster *cluster = &config->clusters[p->cluster];
-    const struct vidur_search_scheduler *scheduler = &config->schedulers[p->scheduler];
-    const int of_node = cluster->node.devices_per_node;
-    char prefill[32], decode[32];
-    if (!vidur_candidate_is_fleet(c))
-        return;
-    row->prefill_replicas = row->num_replicas * c->prefill_replicas;
-    row->decode_replicas = row->num_replicas * p->num_replicas;
-    const int64_t gpus =
-        row->decode_replicas * p->tensor_parallel_size * p->num_pipeline_stages;
-    if (p->cluster != c->cluster) /* nodes are not shared */
-        row->num_nodes = (row->num_gpus - gpus +
-                          config->clusters[c->cluster].node.devices_per_node - 1) /
-                             config->clusters[c->cluster].node.devices_per_node +
-                         (gpus + of_node - 1) / of_node;
-    describe_layout(prefill, sizeof prefill, c->tensor_parallel_size,
-                    c->num_pipeline_stages, c->expert_parallel);
-    describe_layout(decode, sizeof decode, p->tensor_parallel_size,
-                    p->num_pipeline_stages, p->expert_parallel);
-    snprintf(row->pools, sizeof row->pools,
-             "%lld x %s %s prefill + %lld x %s %s decode",
-             (long long)row->prefill_replicas, prefill, row->device,
-             (long long)row->decode_replicas, decode, cluster->device.name);
-    snprintf(row->decode_device, sizeof row->decode_device, "%s", cluster->device.name);
-    snprintf(row->decode_network_device, sizeof row->decode_network_device, "%s",
-             cluster->node.name);
-    snprintf(row->decode_scheduler_label, sizeof row->decode_scheduler_label, "%s",
-             scheduler->label);
-    row->decode_tensor_parallel_size = p->tensor_parallel_size;
-    row->decode_expert_parallel = p->expert_parallel;
-    row->decode_num_pipeline_stages = p->num_pipeline_stages;
-    row->decode_batch_size = p->batch_size;
-    row->decode_max_num_batched_tokens = scheduler->config.max_num_batched_tokens;
-    row->decode_num_blocks = p->num_blocks;
-}
 
 static void fill_candidate(const struct study *study, int64_t candidate, int64_t path,
                            struct vidur_ranking_row *row)
@@ -175,14 +142,16 @@ static void fill_candidate(const struct study *study, int64_t candidate, int64_t
     row->num_pipeline_stages = c->num_pipeline_stages;
     row->batch_size = c->batch_size;
     row->num_blocks = c->num_blocks;
-    row->num_replicas = replicas_of(study, path);
-    row->num_gpus = row->num_replicas * vidur_candidate_unit_gpus(c);
+    const struct vidur_pool_counts counts = study_path_counts(study, path);
+    row->num_replicas = vidur_candidate_is_fleet(c) ? 1 : counts.first;
+    row->num_gpus = vidur_candidate_gpus(c, counts);
     row->num_nodes =
         (row->num_gpus + d.node.devices_per_node - 1) / d.node.devices_per_node;
     row->usd_per_hour = study_usd_per_hour(study, path);
     row->usd_per_month = VIDUR_HOURS_PER_MONTH * row->usd_per_hour;
     row->target_qps = config->target.qps > 0 ? config->target.qps : NAN;
-    fill_pools(study, c, row);
+    study_fill_pools(study, path, row);
+    study_fill_added(study, path, row);
 }
 
 /* Columns that probes and rankings share. */
@@ -223,28 +192,18 @@ static double mean_prompt(const struct vidur_workload *w)
     return (double)tokens / (double)w->num_requests;
 }
 
-/* Of two pools, the share of the price of the one that prefills. */
-static double prefill_share(const struct study *study, int64_t candidate)
-{
-    const struct vidur_candidate *c = &study->space->candidates[candidate];
-    const struct vidur_candidate_pool *decode = &c->decode;
-    const int gpus = c->num_replicas * decode->num_replicas *
-                     decode->tensor_parallel_size * decode->num_pipeline_stages;
-    return 1 - gpus * study->config->clusters[decode->cluster].usd_per_gpu_hour /
-                   vidur_space_usd_per_hour(study->space, candidate);
-}
-
-/* What prompts and outputs cost, and what the GPUs draw: CONTRACT.md. What two pools
- * draw is not estimated: probes do not tell their batches apart. */
+/* What prompts and outputs cost, and what the GPUs draw: CONTRACT.md. */
 static void fill_work(const struct study *study, int64_t candidate,
-                      const struct vidur_probe_row *best, struct vidur_ranking_row *row)
+                      const struct evaluator_probed *probe,
+                      struct vidur_ranking_row *row)
 {
+    const struct vidur_probe_row *best = &probe->row;
     const struct vidur_workload *w = workload_of(study, candidate);
     const double tokens = mean_tokens(study, candidate), prompt = mean_prompt(w);
     struct vidur_deployment deployment;
     struct work_estimate estimate;
     if (vidur_candidate_is_fleet(&study->space->candidates[candidate])) {
-        estimate = (struct work_estimate){prefill_share(study, candidate), NAN, NAN};
+        study_estimate_pools(study, candidate, probe, &estimate);
     } else {
         vidur_space_deployment(study->space, candidate, &deployment);
         work_estimate(&deployment, w, best, &estimate);
@@ -297,7 +256,7 @@ static void fill_answer(const struct study *study, int64_t candidate,
     row->qps_per_dollar = best->qps / row->usd_per_hour;
     row->usd_per_million_tokens =
         row->usd_per_hour / 3600 / (best->qps * mean_tokens(study, candidate)) * 1e6;
-    fill_work(study, candidate, best, row);
+    fill_work(study, candidate, probe, row);
     if (limiting)
         memcpy(row->limiting_slo, limiting->violated_slo, sizeof row->limiting_slo);
     if (p->answer.unbounded)
@@ -354,6 +313,17 @@ static void explain_time_limit(const struct study *study,
              study_load_unit(lowest));
 }
 
+/* "1 replica", "2 and 3 replicas" */
+static struct vidur_text_count describe_counts(const struct vidur_probe_row *row)
+{
+    const struct vidur_pool_counts counts = study_counts(row);
+    struct vidur_text_count text = vidur_text_counted(counts.first, "replica");
+    if (counts.second > 0)
+        snprintf(text.text, sizeof text.text, "%d and %d replicas", counts.first,
+                 counts.second);
+    return text;
+}
+
 static void explain_unreachable(const struct study *study,
                                 const struct vidur_probe_row *lowest, const char *slo,
                                 struct vidur_ranking_row *row)
@@ -361,7 +331,7 @@ static void explain_unreachable(const struct study *study,
     if (study->config->target.qps > 0)
         snprintf(row->reason, sizeof row->reason,
                  "%s is not met at %.4g QPS even with %s", slo, lowest->qps,
-                 vidur_text_counted(lowest->num_replicas, "replica").text);
+                 describe_counts(lowest).text);
     else
         snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g %s", slo,
                  study_offered(lowest), study_load_unit(lowest));
@@ -373,8 +343,10 @@ static void fill_unmet(const struct study *study, int64_t path,
     const struct study_path *p = &study->paths[path];
     const struct vidur_probe_row *lowest = study_limiting_row(study, path);
     const bool by_delay = is_reference_search(study) && !p->answer.found;
-    if (!lowest)
+    if (!lowest) {
+        study_explain_pools(study, path, row);
         return;
+    }
     const char *slo = by_delay ? "scheduling_delay_p99" : lowest->violated_slo;
     snprintf(row->limiting_slo, sizeof row->limiting_slo, "%s", slo);
     if (ended_by_time_limit(study, path))

@@ -103,11 +103,11 @@ double work_watts(double tdp_w, double busy, double flops, double bandwidth)
 /* Seconds of a GPU at its peaks, prompts' and outputs'. */
 static double input_share(const struct vidur_deployment *d,
                           const struct work_of_request *work,
-                          const struct vidur_probe_row *probe, double mean_steps)
+                          const struct work_load *load, double mean_steps)
 {
     const double peak = d->device.v1.peak_bf16_tflops * 1e12;
     const double bandwidth = d->device.v1.memory_bandwidth_gb_per_s * 1e9;
-    const double together = fmax(probe->mean_decode_batch_size, 1);
+    const double together = fmax(load->mean_decode_batch_size, 1);
     const double weights = work_weight_bytes(d, together) * mean_steps / together;
     const double input_s = work->prompt_flops / peak;
     const double output_s =
@@ -123,25 +123,40 @@ static double mean_steps(const struct vidur_workload *workload)
     return workload->num_requests > 0 ? steps / (double)workload->num_requests : 0;
 }
 
+void work_estimate_pool(const struct vidur_deployment *d,
+                        const struct vidur_workload *workload,
+                        const struct work_load *load, struct work_estimate *estimate)
+{
+    const double replicas = load->replicas;
+    const double busy = fmin(load->busy / 100, 1);
+    /* MFU is a share of what the spec calls fp16, at 2^40 a TFLOP. */
+    const double flops = load->mfu / 100 * d->device.peak_fp16_tflops * 0x1p40 /
+                         (d->device.v1.peak_bf16_tflops * 1e12);
+    struct work_of_request work;
+    work_of_request(d, workload, &work);
+    const double batches_per_s = load->num_batches / replicas / load->time_s;
+    const double bytes_per_s =
+        batches_per_s * work_weight_bytes(d, load->mean_tokens_per_batch) +
+        load->qps / replicas * work.cache_bytes;
+    const double usage = bytes_per_s / (d->device.v1.memory_bandwidth_gb_per_s * 1e9);
+    *estimate = (struct work_estimate){
+        .input_share = input_share(d, &work, load, mean_steps(workload)),
+        .bandwidth_usage = 100 * fmin(usage, 1),
+        .watts_per_gpu = work_watts(d->device.tdp_w, busy, flops, fmin(usage, 1))};
+}
+
 void work_estimate(const struct vidur_deployment *d,
                    const struct vidur_workload *workload,
                    const struct vidur_probe_row *probe, struct work_estimate *estimate)
 {
-    const double replicas = (double)probe->num_replicas;
-    const double busy = fmin(probe->busy / 100, 1);
-    /* MFU is a share of what the spec calls fp16, at 2^40 a TFLOP. */
-    const double flops = probe->mfu / 100 * d->device.peak_fp16_tflops * 0x1p40 /
-                         (d->device.v1.peak_bf16_tflops * 1e12);
-    struct work_of_request work;
-    work_of_request(d, workload, &work);
-    const double batches_per_s =
-        (double)probe->num_batches / replicas / probe->simulated_time_s;
-    const double bytes_per_s =
-        batches_per_s * work_weight_bytes(d, probe->mean_tokens_per_batch) +
-        probe->qps / replicas * work.cache_bytes;
-    const double usage = bytes_per_s / (d->device.v1.memory_bandwidth_gb_per_s * 1e9);
-    *estimate = (struct work_estimate){
-        .input_share = input_share(d, &work, probe, mean_steps(workload)),
-        .bandwidth_usage = 100 * fmin(usage, 1),
-        .watts_per_gpu = work_watts(d->device.tdp_w, busy, flops, fmin(usage, 1))};
+    const struct work_load load = {
+        .replicas = (double)probe->num_replicas,
+        .qps = probe->qps,
+        .busy = probe->busy,
+        .mfu = probe->mfu,
+        .num_batches = (double)probe->num_batches,
+        .mean_tokens_per_batch = probe->mean_tokens_per_batch,
+        .mean_decode_batch_size = probe->mean_decode_batch_size,
+        .time_s = probe->simulated_time_s};
+    work_estimate_pool(d, workload, &load, estimate);
 }

@@ -33,6 +33,18 @@ struct work_estimate {
     double watts_per_gpu;   /* NaN: no TDP known */
 };
 
+/* What a pool of equal replicas was at: of one pool, a probe's columns. */
+struct work_load {
+    double replicas;
+    double qps;       /* whose outputs it makes */
+    double busy, mfu; /* percent */
+    double num_batches, mean_tokens_per_batch, mean_decode_batch_size;
+    double time_s;
+};
+void work_estimate_pool(const struct vidur_deployment *deployment,
+                        const struct vidur_workload *workload,
+                        const struct work_load *load, struct work_estimate *estimate);
+
 /* Of a deployment under the load of a probe. */
 void work_estimate(const struct vidur_deployment *deployment,
                    const struct vidur_workload *workload,

@@ -186,6 +186,7 @@ static void fill_pool(const struct vidur_pool_model *pool, const struct totals *
     metrics->mean_batch_size = ratio((double)account->num_requests, batches);
     metrics->full_batch_fraction = ratio((double)account->num_full, batches);
     metrics->blocked_on_memory_fraction = ratio((double)account->num_blocked, batches);
+    metrics->mean_tokens_per_batch = ratio((double)account->num_tokens, batches);
     metrics->num_batches = account->num_batches;
     metrics->num_restarts = account->num_restarts;
     metrics->peak_holders = account->peak_holders;

@@ -141,6 +141,38 @@ class Ranks(Search):
         self.assertTrue((split["transfer_gb_per_s"] > 0).all())
         self.assertTrue((split["decode_busy"] > 0).all())
 
+    FLEETS = (SMALL.replace("{scheduler: vllm}, {scheduler: sarathi, chunk_size: 256}",
+                            "{scheduler: vllm_v1, max_num_batched_tokens: 1024}")
+              .replace("pp_dimensions: [1, 2]", "pp_dimensions: [1]") +
+              "have: [{device: a100, num_gpus: 4}]\n"
+              "mixed: {near: 0, pools: [{rules: [{device: a100}]}, {rules: [{device: h100}], "
+              "num_gpus: [1, 4]}]}\ndisaggregated: {near: 0.9, mixed_devices: false}\n")
+
+    def test_mixed_fleets(self):
+        """Pools of role all, whose weights are measured, beside one pool and pools with
+        roles, with GPUs that are there already."""
+        self.write(self.FLEETS)
+        ranking = self.compare(runs=self.FEW)["ranking"]
+        mixed = ranking[ranking["second_replicas"] > 0]
+        self.assertGreaterEqual(len(mixed), 8)
+        self.assertEqual(set(mixed["status"]), {b"ok"})
+        self.assertTrue((mixed["first_replica_qps"] > 0).all())
+        self.assertTrue((mixed["added_gpus"] == mixed["num_gpus"] - 4).all())
+        alone = ranking[(ranking["pools"] == b"") & (ranking["device"] == b"a100")]
+        self.assertEqual(set(alone["added_gpus"]), {0})
+        self.assertEqual(max(alone["added_qps"]), 0)
+
+    def test_pools_for_a_target(self):
+        """Both counts of pools with roles, and the second of two with the same."""
+        self.write(self.FLEETS)
+        ranking = self.compare("--target-qps", "60", runs=self.FEW)["ranking"]
+        for kind in ("prefill_replicas", "second_replicas"):
+            rows = ranking[(ranking[kind] > 0) & (ranking["rank"] > 0)]
+            self.assertGreater(len(rows), 0)
+            self.assertEqual(set(rows["max_qps"]), {60})
+        ok = ranking[ranking["rank"] > 0]
+        self.assertEqual(list(ok["added_usd_per_hour"]), sorted(ok["added_usd_per_hour"]))
+
     def test_fewer_candidates_than_ranks(self):
         """Idle ranks run ahead; nothing of that shows."""
         few = ["--set", "batch_sizes=16", "--set", "tp_dimensions=1", "--set",

@@ -44,6 +44,39 @@ ENGINE = (SMALL.replace("schedulers: [{scheduler: vllm}, {scheduler: sarathi, "
           .replace("source: roofline", "source: kernels, kernels: kernels"))
 
 
+FLEETS = (SMALL.replace("{scheduler: vllm}, {scheduler: sarathi, chunk_size: 256}",
+                        "{scheduler: vllm_v1, max_num_batched_tokens: 1024}")
+          .replace("pp_dimensions: [1, 2]", "pp_dimensions: [1]") +
+          "mixed: {near: 0, pools: [{rules: [{device: a100}]}, {rules: [{device: h100}]}]}\n"
+          "disaggregated: {near: 0.9, mixed_devices: false}\nsearch: {warm_start: none}\n")
+
+
+class Fleets(Search):
+    """Measured weights are in the journal as all else; what one has already is not what
+    a search is about."""
+
+    config_text = FLEETS
+
+    def check(self, *args):
+        self.need_h5py()
+        have = ("--set", "have=[{device: h100, num_gpus: 2}]")
+        self.search("-q", "-o", "whole.h5", *args, *have)
+        for steps in (3, 40, 150):
+            self.begin_and_stop(signal.SIGKILL, steps=steps)
+            self.search("-q", "-o", "r.h5", "--resume", *args, *have)
+            whole = read(self.path("whole.h5"))
+            self.assertEqual(differences(whole, read(self.path("r.h5"))), [])
+            self.assertTrue((whole["ranking"]["second_replicas"] > 0).any())
+            os.remove(self.path("r.h5"))
+
+    def test_mixed_fleets(self):
+        self.check()
+
+    def test_for_a_target(self):
+        self.write(FLEETS + "target: {qps: 60}\n")
+        self.check()
+
+
 class Resume(Search):
     config_text = TRACED
 

@@ -144,6 +144,9 @@ def check_numbers(report):
     titles = report.page.run("[...document.querySelectorAll('#candidates thead th')].map((th) => th.textContent)")
     # GPUs to margin, or QPS to price and, where one has no price, QPS a GPU
     before = 13 if any(r["target_qps"] for r in report.rows) else 10 + ("QPS/GPU" in titles)
+    added = any(r["added_gpus"] for r in report.rows)
+    check(("+GPUs" in titles) == added, "additions:", titles)
+    before += added * (2 if any(r["target_qps"] for r in report.rows) else 3)
     first = [r for r in report.of(report.groups[0]) if r["status"] == "ok"]
     check(any(r["target_qps"] for r in report.rows) or
           ("QPS/GPU" in titles) == any(not r["usd_per_hour"] for r in first), "QPS/GPU:", titles)
@@ -303,7 +306,7 @@ def terminal_lines(report, options):
     """The line of each group at the top of the terminal's report."""
     text = subprocess.run([report.program, report.results, *options], check=True, capture_output=True,
                           text=True).stdout.splitlines()
-    return [line.strip() for line in text[1:2 * len(report.groups):2]]
+    return [line.strip() for line in text if line.startswith("  For ")][:len(report.groups)]
 
 
 def check_sizing(report):
@@ -355,6 +358,16 @@ def check_every_size(report):
                         for name in names] if row["load_replicas"] else None
                 check((size and size[:5]) == want, "size of", member, size, want)
                 check(not size or size[5] == row["load_candidate_id"], "known by", member, size)
+
+
+def check_additions(report):
+    """What to add to GPUs that are there is said as the terminal and Markdown say it."""
+    text = subprocess.run([report.program, report.results], check=True, capture_output=True, text=True).stdout
+    lines = re.findall(r"^  (You have .*)$", text, re.M)
+    check(bool(lines) == any(r["added_gpus"] for r in report.rows), "additions:", lines)
+    shown = report.page.run("[...document.querySelectorAll('#rents p')].map((node) => node.innerText)")
+    check(shown == lines, "additions on the page:", shown, lines)
+    check(all(line in report.markdown for line in lines), "additions in Markdown:", lines)
 
 
 def check_load_given(report, paths):
@@ -440,7 +453,7 @@ def main(program, results, folder):
           "the page is too large")
     with browser.Browser(chromium) as page:
         report = Report(page, paths, program, results)
-        steps = [check_quiet, check_pixels, check_numbers, check_answers, check_sorting, check_filters,
+        steps = [check_quiet, check_pixels, check_numbers, check_additions, check_answers, check_sorting, check_filters,
                  check_hovering, check_keyboard, check_sizing, check_matrix_and_limits,
                  lambda r: check_themes(r, folder), check_quiet, lambda r: check_load_given(r, paths)]
         for step in steps:

@@ -6,7 +6,8 @@
 
 /* make_results FILE CANDIDATES SEED [KIND]: writes test data that looks like a
  * search's. Kinds: slos (on other quantiles than the usual ones), replicated, sizes,
- * target (for 50 QPS), unpriced (a device without a price), attack. */
+ * target (for 50 QPS), unpriced (a device without a price), added
+ * (some GPUs are there already), attack. */
 int main(int argc, char **argv)
 {
     if (argc < 4 || argc > 5) {
@@ -27,6 +28,8 @@ int main(int argc, char **argv)
         synthetic_retarget(&results, 50);
     else if (strcmp(kind, "unpriced") == 0)
         synthetic_unprice(&results);
+    else if (strcmp(kind, "added") == 0)
+        synthetic_add(&results);
     else if (strcmp(kind, "attack") == 0)
         synthetic_attack(&results);
     int failed = vidur_results_write(argv[1], &results, &err);

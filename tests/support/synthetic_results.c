@@ -448,6 +448,30 @@ void synthetic_unprice(struct vidur_results *results)
     rank(results);
 }
 
+void synthetic_add(struct vidur_results *results)
+{
+    enum { HAVE = 8 };
+    char device[32];
+    SET(device, results->ranking[0].device);
+    for (int64_t i = 0; i < results->num_ranking; i++) {
+        struct vidur_ranking_row *row = &results->ranking[i];
+        const int64_t have = strcmp(row->device, device) == 0 ? HAVE : 0;
+        row->added_gpus = (double)(row->num_gpus > have ? row->num_gpus - have : 0);
+        row->added_usd_per_hour =
+            row->added_gpus > 0
+                ? row->usd_per_hour * row->added_gpus / (double)row->num_gpus
+                : 0;
+        if (row->added_gpus > 0)
+            snprintf(row->added, sizeof row->added, "%g x %s", row->added_gpus,
+                     row->device);
+    }
+    vidur_results_add_fact(results, (struct vidur_fact){"have", "0", "device", device},
+                           NULL);
+    vidur_results_add_fact(results, (struct vidur_fact){"have", "0", "num_gpus", "8"},
+                           NULL);
+    rank(results);
+}
+
 void synthetic_attack(struct vidur_results *results)
 {
     static const char name[] = "=cmd|'/C calc'!A0 \x1b[2J<img src=x>\n| # x";

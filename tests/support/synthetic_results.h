@@ -34,6 +34,9 @@ void synthetic_retarget(struct vidur_results *results, double target_qps);
 /* The device that does worst in the first group has no price. */
 void synthetic_unprice(struct vidur_results *results);
 
+/* Eight of the first row's device are there already. */
+void synthetic_add(struct vidur_results *results);
+
 /* Names and reasons that attack terminals, Markdown, HTML and spreadsheets. */
 void synthetic_attack(struct vidur_results *results);
 

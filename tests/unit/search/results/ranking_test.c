@@ -59,6 +59,65 @@ static void test_order(void)
     }
 }
 
+/* What is added to GPUs that are there: by QPS more for a dollar more; what adds
+ * nothing stands before what serves no more than that. */
+static void test_added(void)
+{
+    static const struct {
+        const char *id;
+        double added_gpus, added_usd, max_qps, added_qps, per_dollar;
+    } expected[] = {{"c", 4, 4, 58, 8, 2},      {"b", 8, 8, 60, 10, 1.25},
+                    {"a", 0, 0, 50, 0, 0},      {"e", 0, 0, 40, -10, 0},
+                    {"d", 2, 2, 49, -1, -0.5},  {"f", 2, NAN, 70, 20, NAN},
+                    {"g", 1, 1, NAN, NAN, NAN}, {"h", 0, 0, 99, NAN, NAN}};
+    enum { COUNT = sizeof expected / sizeof *expected };
+    struct vidur_ranking_row rows[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        struct vidur_ranking_row *row = &rows[COUNT - 1 - i];
+        *row = make((struct example){expected[i].id, "m", "t", i < 6 ? "ok" : "failed",
+                                     1, expected[i].max_qps});
+        row->added_gpus = expected[i].added_gpus;
+        row->added_usd_per_hour = expected[i].added_usd;
+        row->num_gpus = 16;
+    }
+    for (int round = 0; round < 2; round++) { /* again: nothing changes */
+        CU_ASSERT_EQUAL_FATAL(vidur_rank(rows, COUNT, NULL), 0);
+        for (int i = 0; i < 6; i++) {
+            CU_ASSERT_STRING_EQUAL(rows[i].candidate_id, expected[i].id);
+            CU_ASSERT_EQUAL(rows[i].rank, i + 1);
+            CU_ASSERT_EQUAL(rows[i].added_qps, expected[i].added_qps);
+            CU_ASSERT(rows[i].added_qps_per_dollar == expected[i].per_dollar ||
+                      (isnan(rows[i].added_qps_per_dollar) && i == 5));
+        }
+        for (int i = 6; i < COUNT; i++)
+            CU_ASSERT_TRUE(isnan(rows[i].added_qps));
+    }
+}
+
+/* For a load that was asked for: the cheapest addition, then the cheapest in all. */
+static void test_added_for_a_target(void)
+{
+    static const struct {
+        const char *id;
+        double added_usd, qps_per_dollar;
+    } expected[] = {{"c", 0, 3}, {"a", 0, 2}, {"d", 4, 1}, {"b", 8, 9}};
+    enum { COUNT = sizeof expected / sizeof *expected };
+    struct vidur_ranking_row rows[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        struct vidur_ranking_row *row = &rows[COUNT - 1 - i];
+        *row = make((struct example){expected[i].id, "m", "t", "ok",
+                                     expected[i].qps_per_dollar, 60});
+        row->added_gpus = expected[i].added_usd;
+        row->added_usd_per_hour = expected[i].added_usd;
+        row->target_qps = 60;
+    }
+    CU_ASSERT_EQUAL_FATAL(vidur_rank(rows, COUNT, NULL), 0);
+    for (int i = 0; i < COUNT; i++) {
+        CU_ASSERT_STRING_EQUAL(rows[i].candidate_id, expected[i].id);
+        CU_ASSERT_TRUE(isnan(rows[i].added_qps));
+    }
+}
+
 /* Without a price: behind those that have one, by what a GPU serves. */
 static void test_without_a_price(void)
 {
@@ -138,6 +197,8 @@ static void test_bounds_and_margins(void)
 }
 
 VIDUR_TEST_MAIN("ranking", {"order and ranks, whatever the order on entry", test_order},
-                {"without a price", test_without_a_price}, {"none and one", test_small},
-                {"many rows", test_large},
+                {"without a price", test_without_a_price},
+                {"added to GPUs that are there", test_added},
+                {"added for a target", test_added_for_a_target},
+                {"none and one", test_small}, {"many rows", test_large},
                 {"bounds and margins", test_bounds_and_margins})

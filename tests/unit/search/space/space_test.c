@@ -36,8 +36,9 @@ static void test_the_papers_grid(void)
                         c->batch_size * c->num_pipeline_stages);
         if (strcmp(d.scheduler.type, "vllm") == 0)
             CU_ASSERT_EQUAL(d.scheduler.max_tokens_in_batch, 4096);
-        CU_ASSERT_DOUBLE_EQUAL(vidur_space_usd_per_hour(&space, i),
-                               16 * (c->cluster ? 4.25 : 2.21), 1e-9);
+        CU_ASSERT_DOUBLE_EQUAL(
+            vidur_space_usd_per_hour(&space, i, vidur_candidate_counts(c)),
+            16 * (c->cluster ? 4.25 : 2.21), 1e-9);
         if (c->chain > chains)
             chains = c->chain;
         if (c->before < 0)

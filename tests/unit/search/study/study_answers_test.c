@@ -243,7 +243,7 @@ static void test_least_replicas_for_a_target(void)
         for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
             const struct vidur_ranking_row *row = &outcome.results.ranking[i];
             struct evaluator_load load = {.candidate = find_candidate(row),
-                                          .num_replicas = (int)row->num_replicas,
+                                          .counts = {(int)row->num_replicas, 0},
                                           .qps = targets[t]};
             int broken = 0;
             CU_ASSERT_EQUAL(row->max_qps, targets[t]);
@@ -257,10 +257,10 @@ static void test_least_replicas_for_a_target(void)
             usd_before = row->usd_per_hour;
             for (int seed = 0; seed < row->replications; seed++) {
                 load.replication = seed;
-                load.num_replicas = (int)row->num_replicas;
+                load.counts.first = (int)row->num_replicas;
                 CU_ASSERT_TRUE(holds(&load));
-                load.num_replicas--;
-                broken += load.num_replicas > 0 && !holds(&load);
+                load.counts.first--;
+                broken += load.counts.first > 0 && !holds(&load);
             }
             CU_ASSERT_TRUE(broken > 0 || row->num_replicas == 1);
         }

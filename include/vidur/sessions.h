@@ -2,8 +2,10 @@
 #define VIDUR_SESSIONS_H
 
 #include <vidur/error.h>
+#include <vidur/trace_options.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -29,6 +31,15 @@ struct vidur_spread {
     int num_quantiles;
 };
 
+/* The pauses between the turns of a logged session, from the last answer to the next
+ * turn. */
+enum vidur_think_time {
+    VIDUR_THINK_LOGGED,     /* from the answer's end in the log */
+    VIDUR_THINK_LOGGED_GAP, /* from its request's arrival: the answer counts twice */
+    VIDUR_THINK_ESTIMATED,  /* that, less what the answer takes at a given speed */
+    VIDUR_THINK_DRAWN       /* think_s says */
+};
+
 /* Keys of `sessions:`. */
 struct vidur_sessions_config {
     struct vidur_spread turns;         /* of a session; rounded, 1 or more */
@@ -44,7 +55,12 @@ struct vidur_sessions_config {
                                max_tokens */
     bool compacts;          /* before a turn that would pass it the conversation begins
                                anew, as its first turn did; else the session ends */
-    char file[1024];        /* sessions as recorded, instead of all but the groups */
+    /* Sessions as recorded, instead of all but the groups, and think_s where that is
+     * given: a file of sessions, or a log of requests with sessions. */
+    char file[1024];
+    struct vidur_trace_options trace; /* of the file */
+    enum vidur_think_time think_time;
+    double answer_tokens_per_s; /* of VIDUR_THINK_ESTIMATED */
 };
 
 /*
@@ -66,8 +82,9 @@ struct vidur_sessions {
     const int32_t *shared_tokens; /* [requests] INT32_MAX: all */
     const int32_t *group;         /* [count] */
     int32_t system_prompt_tokens;
-    int32_t num_shortened;       /* sessions that max_context_tokens ended */
-    int32_t num_compactions;     /* conversations that it made begin anew */
+    int32_t num_shortened;   /* sessions that max_context_tokens ended */
+    int32_t num_compactions; /* conversations that it, or a log's shorter prompt, made
+                                begin anew */
     double requests_per_session; /* of all that were drawn */
 };
 
@@ -77,6 +94,11 @@ int vidur_sessions_check(const struct vidur_sessions_config *config, int max_tok
                          struct vidur_error *err);
 
 void vidur_sessions_config_defaults(struct vidur_sessions_config *config);
+
+/* "pauses are the gaps between ...": what is assumed of the pauses of a log; `out` is
+ * "" where nothing is. */
+void vidur_sessions_describe_pauses(const struct vidur_sessions_config *config,
+                                    char *out, size_t size);
 
 /* Reads `sessions:`: a mapping, or the path of a file that holds one. */
 struct vidur_yaml_node;

@@ -6,6 +6,7 @@
 #include <vidur/sessions.h>
 #include <vidur/shared_prefix.h>
 #include <vidur/slo.h>
+#include <vidur/trace_options.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,31 +31,6 @@ enum vidur_workload_type {
 enum vidur_seeds {
     VIDUR_SEEDS_OWN,      /* streams derived from (seed, purpose) */
     VIDUR_SEEDS_REFERENCE /* the reference's random streams */
-};
-
-/* What an access log calls its columns; in JSONL a path: usage.prompt_tokens. Empty:
- * the member's own name. */
-struct vidur_trace_columns {
-    char arrived_at[64], prompt_tokens[64], output_tokens[64];
-    char session[64]; /* equal for the turns of a conversation */
-    char prefix[64];  /* ids of the prompt's blocks from its beginning on */
-};
-
-enum {
-    VIDUR_TRACE_FORMAT_NAME = 24, /* bytes */
-    VIDUR_TRACE_UNIT_NAME = 8,
-    VIDUR_TRACE_CHARACTERS_PER_TOKEN = 4, /* of English text, roughly */
-    VIDUR_TRACE_BLOCK_TOKENS = 512
-};
-
-/* How to read a file of requests, beside its path; zeros: as its content and format
- * say. `vidur-search --list formats` has the formats. */
-struct vidur_trace_options {
-    char format[VIDUR_TRACE_FORMAT_NAME];
-    char time_unit[VIDUR_TRACE_UNIT_NAME]; /* s, ms, us, ns */
-    double characters_per_token;           /* where a file has texts alone */
-    int block_tokens;                      /* of a prompt, that an id stands for */
-    struct vidur_trace_columns columns;
 };
 
 /* Which part of a log is replayed. Seconds since its first request. */
@@ -162,6 +138,7 @@ struct vidur_workload {
     const int32_t *num_prefill_tokens;
     const int32_t *num_decode_tokens;
     const bool *is_cut;
+    /* Classes of a mix, or one for each priority of a log that has several. */
     const uint8_t *class_of; /* an index of classes; NULL: the run has none */
     int num_classes;
     struct vidur_traffic_class classes[VIDUR_MAX_CLASSES];
@@ -202,10 +179,6 @@ extern const struct vidur_class_config vidur_class_defaults;
 /* Whether a class may be called so. */
 bool vidur_class_name_is_good(const char *name);
 
-/* The keys that say how to read a file of requests (VIDUR_YAML_PART), for a struct
- * vidur_trace_options. */
-const struct vidur_yaml_field *vidur_trace_option_fields(void);
-
 /* The index-th format of logs of requests, NULL beyond the last: its name; what the
  * files are, and what they give. */
 const char *vidur_trace_format_tell(int index, const char **title, const char **gives);
@@ -238,6 +211,10 @@ extern const char *const vidur_seeds_names[];
  */
 void vidur_workload_config_complete(struct vidur_workload_config *config,
                                     enum vidur_semantics semantics);
+
+/* Whether the seed matters: a replay has no random numbers, nor have the sessions of a
+ * log that start when they did, unless their pauses or groups are drawn. */
+bool vidur_workload_is_drawn(const struct vidur_workload_config *config);
 
 /* What vidur_workload_config_read checks beyond single keys, for a configuration put
  * together by a program. Messages name keys from `workload.` on. */

@@ -222,6 +222,8 @@ static int hash_files(const struct vidur_yaml_node *node,
         return vidur_section_fail(node, "replay", err);
     if (hash_file(workload->arrivals.file, &trace->content, err) != 0)
         return vidur_section_fail(node, "arrivals", err);
+    if (hash_file(workload->sessions.file, &trace->content, err) != 0)
+        return vidur_section_fail(node, "sessions", err);
     for (int i = 0; i < workload->num_classes; i++) {
         const struct vidur_yaml_node *item = vidur_yaml_item(mix, i);
         if (hash_file(workload->classes[i].lengths.file, &trace->content, err) != 0)

@@ -20,17 +20,25 @@
 static const double limit_share_of_arrivals = 0.5;
 enum { FEWEST_REQUESTS = 100 };
 
-/* Which places of slo_s and class_s the search's SLOs and classes have. */
-static void find_places(struct evaluator *e)
+/* Which places of slo_s and class_s the search's SLOs and classes have. What classes
+ * the priorities of a log make is known once it is read. */
+static int find_places(struct evaluator *e, struct vidur_error *err)
 {
     const struct vidur_search_config *config = e->space->config;
     for (int t = 0; t < config->num_traces; t++) {
         const struct vidur_search_trace *trace = &config->traces[t];
+        const struct vidur_workload *workload = e->workloads[t];
         for (int i = 0; i < trace->slos.count; i++)
             slo_columns_add_slo(&e->slo_columns, &trace->slos.slos[i]);
-        for (int i = 0; i < trace->workload.num_classes; i++)
-            class_columns_add(&e->class_columns, trace->workload.classes[i].name);
+        for (int i = 0; i < workload->num_classes; i++)
+            if (!class_columns_add(&e->class_columns, workload->classes[i].name))
+                return vidur_fail(err, VIDUR_EINVAL,
+                                  "traces.%d: a search takes classes of up to %d "
+                                  "names, priorities of logs included; give the logs "
+                                  "the same priorities, or search them one by one",
+                                  t, VIDUR_MAX_CLASSES);
     }
+    return 0;
 }
 
 int evaluator_create(struct evaluator **out, const struct vidur_space *space,
@@ -45,7 +53,6 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
                             .options = *options,
                             .estimator = config->estimator,
                             .taken = {.candidate = -1}};
-    find_places(e);
     if (e->estimator.threads == 0)
         e->estimator.threads = options->threads;
     e->workloads = calloc((size_t)config->num_traces, sizeof *e->workloads);
@@ -57,6 +64,8 @@ int evaluator_create(struct evaluator **out, const struct vidur_space *space,
     for (int i = 0; rc == 0 && i < config->num_traces; i++)
         if (vidur_workload_create(&e->workloads[i], &config->traces[i].workload, err))
             rc = config_fail_workload(config, i, err);
+    if (rc == 0)
+        rc = find_places(e, err);
     if (rc != 0) {
         evaluator_destroy(e);
         return -1;
@@ -409,7 +418,7 @@ static void fill_class(const struct vidur_class_metrics *class, double *out)
 }
 
 static void fill_classes(const struct evaluator *e,
-                         const struct vidur_workload_config *workload,
+                         const struct vidur_workload *workload,
                          const struct vidur_metrics *metrics,
                          struct vidur_probe_row *row)
 {
@@ -569,7 +578,7 @@ int evaluator_probe(struct evaluator *e, const struct evaluator_load *load,
     fill_verdict(e, &asked->slos, row, &metrics);
     fill_latencies(row, &metrics);
     fill_slos(e, &asked->slos, &metrics, row);
-    fill_classes(e, &asked->workload, &metrics, row);
+    fill_classes(e, e->workloads[trace], &metrics, row);
     fill_load(row, &metrics);
     fill_pools(row, &metrics, vidur_candidate_is_mixed(c));
     keep_pools(out, &metrics);

@@ -67,7 +67,7 @@ static void tell_sessions(struct listener *l, const struct study *study)
 static void tell_logs(struct listener *l, const struct study *study)
 {
     const struct vidur_search_config *config = study->config;
-    char what[192], text[320];
+    char what[320], text[448];
     for (int i = 0; i < config->num_traces; i++) {
         const struct vidur_workload *w = evaluator_workload(study->evaluator, i);
         vidur_workload_describe_log(w, what, sizeof what);

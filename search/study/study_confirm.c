@@ -66,8 +66,7 @@ static int add_up_to(struct study *study, int64_t candidate, int replications,
                      struct vidur_error *err)
 {
     const int trace = study->space->candidates[candidate].trace;
-    const bool drawn =
-        study->config->traces[trace].workload.type != VIDUR_WORKLOAD_TRACE_REPLAY;
+    const bool drawn = vidur_workload_is_drawn(&study->config->traces[trace].workload);
     /* A replay has no seed. */
     if (!study->paths[candidate].answer.found || replications < 2 || !drawn)
         return 0;

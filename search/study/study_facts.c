@@ -76,33 +76,45 @@ static double share_of(const struct vidur_workload_config *mix, int class)
     return 100 * mix->classes[class].share / total;
 }
 
+/* Of a log's requests. */
+static double counted_share(const struct vidur_workload *workload, int class)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < workload->num_requests; i++)
+        count += workload->class_of[i] == class;
+    return 100 * (double)count / (double)workload->num_requests;
+}
+
 /* Which workloads have the class, and how much of their requests. */
-static void describe_class(const struct vidur_search_config *config, const char *name,
-                           char *out, size_t size)
+static void describe_class(const struct study *study, const char *name, char *out,
+                           size_t size)
 {
     size_t used = 0;
     out[0] = 0;
-    for (int t = 0; t < config->num_traces; t++) {
-        const struct vidur_workload_config *mix = &config->traces[t].workload;
-        for (int i = 0; i < mix->num_classes && used < size; i++)
-            if (strcmp(mix->classes[i].name, name) == 0)
+    for (int t = 0; t < study->config->num_traces; t++) {
+        const struct vidur_search_trace *trace = &study->config->traces[t];
+        const struct vidur_workload *w = evaluator_workload(study->evaluator, t);
+        for (int i = 0; i < w->num_classes && used < size; i++)
+            if (strcmp(w->classes[i].name, name) == 0)
                 used += (size_t)snprintf(out + used, size - used, "%s%s %.4g %%",
-                                         used ? ", " : "", config->traces[t].name,
-                                         share_of(mix, i));
+                                         used ? ", " : "", trace->name,
+                                         trace->workload.num_classes > 0
+                                             ? share_of(&trace->workload, i)
+                                             : counted_share(w, i));
     }
 }
 
-static void add_classes(struct facts *f, const struct vidur_search_config *config)
+static void add_classes(struct facts *f, const struct study *study)
 {
     char text[512];
     f->section = "class";
-    for (int t = 0; t < config->num_traces; t++) {
-        const struct vidur_workload_config *mix = &config->traces[t].workload;
-        for (int i = 0; i < mix->num_classes; i++) {
-            f->name = mix->classes[i].name;
+    for (int t = 0; t < study->config->num_traces; t++) {
+        const struct vidur_workload *w = evaluator_workload(study->evaluator, t);
+        for (int i = 0; i < w->num_classes; i++) {
+            f->name = w->classes[i].name;
             if (vidur_results_fact(f->results, "class", f->name, "shares"))
                 continue;
-            describe_class(config, f->name, text, sizeof text);
+            describe_class(study, f->name, text, sizeof text);
             add_text(f, "shares", text);
         }
     }
@@ -169,8 +181,12 @@ static void add_models(struct facts *f, const struct vidur_search_config *config
     }
 }
 
-static void add_sessions(struct facts *f, const struct vidur_workload *w)
+static void add_sessions(struct facts *f, const struct vidur_workload_config *config,
+                         const struct vidur_workload *w)
 {
+    char pauses[128];
+    vidur_sessions_describe_pauses(&config->sessions, pauses, sizeof pauses);
+    add_text(f, "pauses", pauses);
     add_text(f, "lengths", "sessions, each prompt all that was said before");
     add_number(f, "requests_per_session", w->sessions.requests_per_session);
     add_number(f, "shortened_sessions", w->sessions.num_shortened);
@@ -208,7 +224,9 @@ static void describe_arrivals(const struct vidur_workload_config *config, char *
         snprintf(out, size, "prompts in a cycle, at a constant rate");
     else if (config->type == VIDUR_WORKLOAD_TRACE_REPLAY ||
              strcmp(a->type, "trace") == 0)
-        snprintf(out, size, "recorded, times scaled to a mean rate");
+        snprintf(out, size, "recorded, %s scaled to a mean rate",
+                 config->type == VIDUR_WORKLOAD_SESSIONS ? "starts of sessions"
+                                                         : "times");
     else if (strcmp(a->type, "closed_loop") == 0)
         snprintf(out, size, "closed loop of as many users as are served");
     else if (strcmp(a->type, "gamma") == 0)
@@ -247,7 +265,7 @@ static void add_traces(struct facts *f, const struct study *study)
         add_text(f, "mix", text);
         if (sessions) {
             add_text(f, "file", config->sessions.file);
-            add_sessions(f, w);
+            add_sessions(f, config, w);
         } else if (config->num_classes == 0) {
             add_text(f, "file", file_of(config));
             describe_lengths(config, text, sizeof text);
@@ -433,7 +451,7 @@ int study_add_facts(const struct study *study, struct vidur_results *results,
     add_slos(&facts, study->config);
     add_models(&facts, study->config);
     add_traces(&facts, study);
-    add_classes(&facts, study->config);
+    add_classes(&facts, study);
     add_clusters(&facts, study->config);
     add_have(&facts, study->config);
     add_estimator(&facts, study);

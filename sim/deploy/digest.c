@@ -58,9 +58,11 @@ static void add_trace(struct vidur_sha256 *sha, const char *whose,
                       const struct vidur_trace_options *s)
 {
     const struct vidur_trace_columns *c = &s->columns;
+    const bool has_more =
+        c->ended_at[0] || c->latency_s[0] || c->latency_ms[0] || c->priority[0];
     if (!(s->format[0] || s->time_unit[0] || s->characters_per_token != 0 ||
           s->block_tokens != 0 || c->arrived_at[0] || c->prompt_tokens[0] ||
-          c->output_tokens[0] || c->session[0] || c->prefix[0]))
+          c->output_tokens[0] || c->session[0] || c->prefix[0] || has_more))
         return;
     vidur_sha256_add_string(sha, whose);
     TEXT(format)
@@ -72,6 +74,12 @@ static void add_trace(struct vidur_sha256 *sha, const char *whose,
     TEXT(columns.output_tokens)
     TEXT(columns.session)
     TEXT(columns.prefix)
+    if (!has_more) /* digests of logs without ends and priorities do not know of them */
+        return;
+    TEXT(columns.ended_at)
+    TEXT(columns.latency_s)
+    TEXT(columns.latency_ms)
+    TEXT(columns.priority)
 }
 
 static void add_lengths(struct vidur_sha256 *sha, const struct vidur_lengths_config *s)
@@ -151,6 +159,12 @@ static void add_sessions(struct vidur_sha256 *sha,
     WHOLE(system_prompt_tokens)
     WHOLE(max_context_tokens)
     WHOLE(compacts)
+    add_trace(sha, "sessions.trace", &s->trace);
+    if (s->think_time != 0 || s->answer_tokens_per_s != 0) {
+        vidur_sha256_add_string(sha, "sessions.think_time");
+        WHOLE(think_time)
+        REAL(answer_tokens_per_s)
+    }
 }
 
 static void add_class(struct vidur_sha256 *sha, const struct vidur_class_config *s)

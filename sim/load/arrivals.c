@@ -109,7 +109,7 @@ static int closed_loop_check(const struct vidur_arrivals_config *config,
 
 static const struct vidur_yaml_field trace_fields[] = {
     {KEY(type, STRING)},
-    {KEY(file, PATH), .flags = VIDUR_YAML_REQUIRED},
+    {KEY(file, PATH)}, /* but of sessions, whose own log says it */
     {VIDUR_YAML_KEYS(struct vidur_arrivals_config, trace, vidur_trace_option_fields)},
     {KEY(column, STRING), .flags = VIDUR_YAML_FILLED},
     {"start_time", VIDUR_YAML_DOUBLE, VIDUR_YAML_MIN,
@@ -120,6 +120,17 @@ static const struct vidur_yaml_field trace_fields[] = {
     {0},
 };
 
+int vidur_arrivals_check_range(const struct vidur_arrivals_config *config,
+                               struct vidur_error *err)
+{
+    if (config->end_time_s > 0 && config->end_time_s <= config->start_time_s)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.arrivals.end_time: %g is not after start_time %g; "
+                          "rows from start_time up to end_time count",
+                          config->end_time_s, config->start_time_s);
+    return 0;
+}
+
 static int trace_check(const struct vidur_arrivals_config *config,
                        struct vidur_error *err)
 {
@@ -127,12 +138,7 @@ static int trace_check(const struct vidur_arrivals_config *config,
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload.arrivals.file: missing; a log of requests, such as "
                           "a CSV file with a column of times");
-    if (config->end_time_s > 0 && config->end_time_s <= config->start_time_s)
-        return vidur_fail(err, VIDUR_EINVAL,
-                          "workload.arrivals.end_time: %g is not after start_time %g; "
-                          "rows from start_time up to end_time count",
-                          config->end_time_s, config->start_time_s);
-    return 0;
+    return vidur_arrivals_check_range(config, err);
 }
 
 static int trace_gaps(const struct vidur_arrivals_config *config,

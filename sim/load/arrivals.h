@@ -46,4 +46,8 @@ const struct vidur_arrivals_policy *vidur_arrivals_find(const char *name);
 int vidur_arrivals_check(const struct vidur_arrivals_config *config,
                          struct vidur_error *err);
 
+/* start_time and end_time of recorded ones. */
+int vidur_arrivals_check_range(const struct vidur_arrivals_config *config,
+                               struct vidur_error *err);
+
 #endif

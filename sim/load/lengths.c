@@ -225,7 +225,7 @@ static int trace_open(struct vidur_lengths *lengths, struct vidur_error *err)
 {
     struct vidur_trace *trace = &lengths->trace;
     if (vidur_trace_open(trace, lengths->config->file, &lengths->config->trace,
-                         VIDUR_TRACE_LENGTHS, err))
+                         VIDUR_TRACE_LENGTHS | VIDUR_TRACE_PRIORITIES, err))
         return vidur_trace_fail("workload.lengths.file", err);
     lengths->order = malloc((size_t)trace->num_rows * sizeof *lengths->order);
     if (!lengths->order)
@@ -273,6 +273,7 @@ static int trace_draw(struct vidur_lengths *lengths, struct vidur_tokens *tokens
     int64_t row = lengths->order[lengths->next++];
     if (vidur_trace_scale_tokens(&lengths->trace, row, factors, scaled, err))
         return -1;
+    tokens->priority = lengths->trace.priority ? lengths->trace.priority[row] : 0;
     tokens->is_cut = trim(scaled, lengths->max_tokens);
     tokens->prefill = (int32_t)scaled[0];
     tokens->decode = (int32_t)scaled[1];
@@ -375,5 +376,6 @@ int vidur_lengths_draw(struct vidur_lengths *lengths, struct vidur_tokens *token
                        struct vidur_error *err)
 {
     tokens->is_cut = false;
+    tokens->priority = 0;
     return lengths->policy->draw(lengths, tokens, err);
 }

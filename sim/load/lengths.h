@@ -41,7 +41,8 @@ struct vidur_lengths {
 struct vidur_tokens {
     int32_t prefill;
     int32_t decode;
-    bool is_cut; /* they were more than max_tokens */
+    bool is_cut;      /* they were more than max_tokens */
+    int32_t priority; /* of the row of a log; 0: it has none */
 };
 
 struct vidur_lengths_policy {

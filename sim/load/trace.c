@@ -9,7 +9,7 @@
 
 static int check_content(const struct vidur_trace *trace, struct vidur_error *err)
 {
-    const bool all = trace->wanted & VIDUR_TRACE_ALL;
+    const bool may_lack = trace->wanted & VIDUR_TRACE_MAY_LACK;
     if (trace->num_rows == 0 && trace->num_failed > 0)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: all %lld requests failed or have no output; a trace "
@@ -19,7 +19,7 @@ static int check_content(const struct vidur_trace *trace, struct vidur_error *er
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: no rows below the header; a trace has a row per request",
                           trace->path);
-    if (!all && (trace->wanted & VIDUR_TRACE_TIMES) && !trace->time_s)
+    if (!may_lack && (trace->wanted & VIDUR_TRACE_TIMES) && !trace->time_s)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: no times of arrival (format %s); use it for lengths: "
                           "{type: trace, file: ...} beside arrivals with a rate",
@@ -81,6 +81,8 @@ void vidur_trace_close(struct vidur_trace *trace)
     free(trace->output_tokens);
     free(trace->line);
     free(trace->session);
+    free(trace->end_s);
+    free(trace->priority);
     free(trace->first_block);
     free(trace->blocks);
     memset(trace, 0, sizeof *trace);

@@ -35,7 +35,10 @@ struct vidur_trace {
     double *time_s;
     int32_t *prompt_tokens, *output_tokens;
     int32_t *line;
-    int32_t *session; /* equal for the turns of one; -1: in none */
+    double *end_s;     /* when the answer was complete, on the clock of time_s; NaN: not
+                          known */
+    int32_t *priority; /* lower values first; 0 where a request has none */
+    int32_t *session;  /* equal for the turns of one; -1: in none */
     int32_t num_sessions;
     /* Ids of the blocks that prompts consist of, from their beginnings, `block_tokens`
      * tokens each, the last one perhaps fewer: equal ids are equal prefixes. Row r has
@@ -57,11 +60,13 @@ struct vidur_trace {
 enum {
     VIDUR_TRACE_LENGTHS = 1u << 0,
     VIDUR_TRACE_TIMES = 1u << 1,
-    VIDUR_TRACE_BLOCKS = 1u << 2,  /* where there are some */
-    VIDUR_TRACE_SESSIONS = 1u << 3 /* where there are some */
+    VIDUR_TRACE_BLOCKS = 1u << 2,    /* where there are some */
+    VIDUR_TRACE_SESSIONS = 1u << 3,  /* where there are some */
+    VIDUR_TRACE_ENDS = 1u << 4,      /* where there are some; beside times */
+    VIDUR_TRACE_PRIORITIES = 1u << 5 /* where there are some */
 };
 /* All that a file has, which need not be times. */
-enum { VIDUR_TRACE_ALL = 1u << 4 };
+enum { VIDUR_TRACE_MAY_LACK = 1u << 6, VIDUR_TRACE_ALL = 2 * VIDUR_TRACE_MAY_LACK - 1 };
 
 /* `wanted`: lengths and times must then be there. An empty file, text in a number
  * column and a negative number are errors with the line. Close it after a failure
@@ -95,9 +100,17 @@ int vidur_trace_window_of(const struct vidur_trace *trace,
 struct vidur_trace_row {
     int line;
     double time_s; /* vidur_trace_seconds */
+    double end_s;  /* likewise; NaN: not known */
     int64_t prompt_tokens, output_tokens;
     int32_t session; /* vidur_trace_session, or -1 */
+    int32_t priority;
+    bool has_priority;
 };
+
+/* One of which nothing is known but its line. */
+struct vidur_trace_row vidur_trace_row_of(int line);
+/* Whether a number can be a priority. */
+bool vidur_trace_is_priority(int64_t value);
 
 /* Seconds since the first time that was asked for. */
 double vidur_trace_seconds(struct vidur_trace *trace, int64_t time_ns);

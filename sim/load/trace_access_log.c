@@ -2,8 +2,6 @@
 #include "load/trace_format.h"
 #include "load/trace_json.h"
 
-#include "base/gz.h"
-
 /* Logs of an OpenAI-style API in CSV or JSONL; `columns:` says what they call things.
  * In JSONL a name may be a path: usage.prompt_tokens. */
 
@@ -14,21 +12,14 @@ static bool recognise(const char *bytes, size_t size)
            vidur_trace_has_key(bytes, size, "usage");
 }
 
-static const char *or_else(const char *given, const char *name)
-{
-    return given[0] ? given : name;
-}
-
 static int read_table(struct vidur_trace *trace, struct vidur_error *err)
 {
     const struct vidur_trace_columns *given = &trace->options->columns;
     const struct vidur_trace_table table = {
-        .time = or_else(given->arrived_at, "arrived_at"),
-        .prompt = or_else(given->prompt_tokens, "prompt_tokens"),
-        .output = or_else(given->output_tokens, "output_tokens"),
-        .session = or_else(given->session, "session"),
-        .blocks = or_else(given->prefix, "prefix"),
-        .time_unit = "s",
+#define X(name) .name = vidur_trace_or(given->name, #name),
+        VIDUR_TRACE_COLUMNS(X)
+#undef X
+            .time_unit = "s",
         .time_optional = !given->arrived_at[0]};
     return vidur_trace_read_table(trace, &table, err);
 }
@@ -37,49 +28,42 @@ static int read_record(struct vidur_trace *trace, const struct vidur_json_node *
                        int line, struct vidur_error *err)
 {
     const struct vidur_trace_columns *given = &trace->options->columns;
-    const char *const time[] = {or_else(given->arrived_at, "arrived_at"), "timestamp",
-                                "created", "created_at", NULL};
-    const char *const prompt[] = {or_else(given->prompt_tokens, "prompt_tokens"),
-                                  "usage.prompt_tokens", "usage.input_tokens", NULL};
-    const char *const output[] = {or_else(given->output_tokens, "output_tokens"),
-                                  "completion_tokens", "usage.completion_tokens",
-                                  "usage.output_tokens", NULL};
-    const char *const session[] = {or_else(given->session, "session"), NULL};
-    const char *const blocks[] = {or_else(given->prefix, "prefix"), NULL};
-    const struct vidur_trace_members members = {.time = time,
-                                                .prompt = prompt,
-                                                .output = output,
-                                                .session = session,
-                                                .blocks = blocks,
-                                                .time_unit = "s",
-                                                .time_optional = !given->arrived_at[0]};
+#define NAME(name) vidur_trace_or(given->name, #name)
+    const struct vidur_trace_members members = {
+        .arrived_at = {NAME(arrived_at), "timestamp", "created", "created_at"},
+        .prompt_tokens = {NAME(prompt_tokens), "usage.prompt_tokens",
+                          "usage.input_tokens"},
+        .output_tokens = {NAME(output_tokens), "completion_tokens",
+                          "usage.completion_tokens", "usage.output_tokens"},
+        .session = {NAME(session)},
+        .prefix = {NAME(prefix)},
+        .ended_at = {NAME(ended_at), "completed_at"},
+        .latency_s = {NAME(latency_s)},
+        .latency_ms = {NAME(latency_ms)},
+        .priority = {NAME(priority)},
+        .time_unit = "s",
+        .time_optional = !given->arrived_at[0]};
+#undef NAME
     return vidur_trace_add_record(trace, &members, record, line, err);
-}
-
-static int starts_as_json(const char *path, bool *is_json, struct vidur_error *err)
-{
-    char head[512];
-    struct vidur_gz *gz = vidur_gz_open(path, err);
-    const int size = gz ? vidur_gz_read(gz, head, sizeof head, err) : -1;
-    *is_json = size > 0 && vidur_trace_is_json(head, (size_t)size);
-    vidur_gz_close(gz);
-    return size < 0 ? -1 : 0;
 }
 
 static int read_rows(struct vidur_trace *trace, struct vidur_error *err)
 {
-    bool is_json;
-    if (starts_as_json(trace->path, &is_json, err))
+    char head[512];
+    int size;
+    if (vidur_trace_head(trace->path, head, sizeof head, &size, err))
         return -1;
-    return is_json ? vidur_trace_each_record(trace, read_record, err)
-                   : read_table(trace, err);
+    return vidur_trace_is_json(head, (size_t)size)
+               ? vidur_trace_each_record(trace, read_record, err)
+               : read_table(trace, err);
 }
 
 const struct vidur_trace_format vidur_trace_access_log = {
     .name = "access_log",
     .title = "OpenAI-style logs: CSV or JSONL; columns: if not arrived_at, "
-             "prompt_tokens, output_tokens, session, prefix",
-    .gives = "times, lengths, prefix blocks, sessions",
+             "prompt_tokens, output_tokens, session, prefix, ended_at, latency_s, "
+             "latency_ms, priority",
+    .gives = "times, lengths, prefix blocks, sessions, ends, priorities",
     .time_column = "arrived_at",
     .prompt_column = "prompt_tokens",
     .output_column = "output_tokens",

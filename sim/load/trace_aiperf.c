@@ -11,18 +11,15 @@ static bool recognise(const char *bytes, size_t size)
 static int read_record(struct vidur_trace *trace, const struct vidur_json_node *record,
                        int line, struct vidur_error *err)
 {
-    static const char *const time[] = {"metadata.request_start_ns", NULL};
-    static const char *const prompt[] = {"metrics.input_sequence_length.value",
-                                         "metrics.input_token_count.value", NULL};
-    static const char *const output[] = {"metrics.output_sequence_length.value",
-                                         "metrics.output_token_count.value", NULL};
-    static const char *const session[] = {"metadata.x_correlation_id",
-                                          "metadata.conversation_id", NULL};
-    static const struct vidur_trace_members members = {.time = time,
-                                                       .prompt = prompt,
-                                                       .output = output,
-                                                       .session = session,
-                                                       .time_unit = "ns"};
+    static const struct vidur_trace_members members = {
+        .arrived_at = {"metadata.request_start_ns"},
+        .prompt_tokens = {"metrics.input_sequence_length.value"},
+        .output_tokens = {"metrics.output_sequence_length.value",
+                          "metrics.output_token_count.value"},
+        .session = {"metadata.x_correlation_id", "metadata.conversation_id"},
+        .ended_at = {"metadata.request_end_ns"},
+        .time_unit = "ns",
+        .empty_is_left_out = true};
     const struct vidur_json_node error = vidur_json_get(record, "error");
     const struct vidur_json_node cancelled =
         vidur_trace_json_path(record, "metadata.was_cancelled");
@@ -42,7 +39,7 @@ static int read_rows(struct vidur_trace *trace, struct vidur_error *err)
 const struct vidur_trace_format vidur_trace_aiperf = {
     .name = "aiperf",
     .title = "AIPerf: profile_export.jsonl",
-    .gives = "times, lengths, sessions",
+    .gives = "times, lengths, sessions, ends",
     .time_column = "metadata.request_start_ns",
     .prompt_column = "metrics.input_sequence_length",
     .output_column = "metrics.output_sequence_length",

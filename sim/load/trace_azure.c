@@ -12,9 +12,9 @@ static bool recognise(const char *bytes, size_t size)
 
 static int read_rows(struct vidur_trace *trace, struct vidur_error *err)
 {
-    static const struct vidur_trace_table table = {.time = "TIMESTAMP",
-                                                   .prompt = "ContextTokens",
-                                                   .output = "GeneratedTokens",
+    static const struct vidur_trace_table table = {.arrived_at = "TIMESTAMP",
+                                                   .prompt_tokens = "ContextTokens",
+                                                   .output_tokens = "GeneratedTokens",
                                                    .time_unit = "s"};
     return vidur_trace_read_table(trace, &table, err);
 }

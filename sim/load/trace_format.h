@@ -34,6 +34,9 @@ const struct vidur_trace_format *vidur_trace_format_find(const char *name);
 int vidur_trace_format_check(const char *key, const char *name,
                              struct vidur_error *err);
 
+/* Whether the options say what columns are called. */
+bool vidur_trace_maps_columns(const struct vidur_trace_options *options);
+
 /* The format of a file: the one that the options name, else by its content. */
 int vidur_trace_format_of(const char *path, const struct vidur_trace_options *options,
                           const struct vidur_trace_format **out,
@@ -44,6 +47,10 @@ int vidur_trace_options_set(struct vidur_trace_options *options,
                             const char *const *sets, int num_sets, const char *format,
                             struct vidur_error *err);
 
+/* The beginning of a file, unzipped: *size of at most `most` bytes. */
+int vidur_trace_head(const char *path, char *head, int most, int *size,
+                     struct vidur_error *err);
+
 /* For recognising: whether the first line of a CSV file has the column; whether the
  * text is JSON that has the key somewhere. */
 bool vidur_trace_has_column(const char *bytes, size_t size, const char *name);
@@ -51,6 +58,7 @@ bool vidur_trace_is_json(const char *bytes, size_t size);
 bool vidur_trace_has_key(const char *bytes, size_t size, const char *key);
 
 /* What the options say, or else the default. */
+const char *vidur_trace_or(const char *given, const char *name);
 const char *vidur_trace_time_unit(const struct vidur_trace *trace, const char *unit);
 
 #endif

@@ -99,11 +99,14 @@ bool vidur_trace_has_column(const char *bytes, size_t size, const char *name)
     return false;
 }
 
-static bool maps_columns(const struct vidur_trace_options *options)
+bool vidur_trace_maps_columns(const struct vidur_trace_options *options)
 {
     const struct vidur_trace_columns *c = &options->columns;
-    return c->arrived_at[0] || c->prompt_tokens[0] || c->output_tokens[0] ||
-           c->session[0] || c->prefix[0];
+    return false
+#define X(name) || c->name[0]
+        VIDUR_TRACE_COLUMNS(X)
+#undef X
+            ;
 }
 
 /* What nobody recognises is a table that lacks columns, which its reader says, unless
@@ -130,12 +133,23 @@ static int choose(const char *path, const char *bytes, size_t size,
                       path, names);
 }
 
-static int read_head(const char *path, char *head, int *size, struct vidur_error *err)
+/* Columns are an access log's, or those of an own trace that are not its lengths. */
+static const struct vidur_trace_format *
+choose_mapped(const struct vidur_trace_options *options, const char *bytes, size_t size)
+{
+    const struct vidur_trace_columns *c = &options->columns;
+    const bool own_lengths = !c->prompt_tokens[0] && !c->output_tokens[0] &&
+                             vidur_trace_vidur.recognise(bytes, size);
+    return own_lengths ? &vidur_trace_vidur : &vidur_trace_access_log;
+}
+
+int vidur_trace_head(const char *path, char *head, int most, int *size,
+                     struct vidur_error *err)
 {
     struct vidur_gz *gz = vidur_gz_open(path, err);
     if (!gz)
         return -1;
-    *size = vidur_gz_read(gz, head, HEAD_BYTES, err);
+    *size = vidur_gz_read(gz, head, most, err);
     vidur_gz_close(gz);
     return *size < 0 ? -1 : 0;
 }
@@ -151,20 +165,23 @@ int vidur_trace_format_of(const char *path, const struct vidur_trace_options *op
         return *out ? 0
                     : vidur_trace_format_check("workload.format", options->format, err);
     }
-    if (maps_columns(options)) {
-        *out = &vidur_trace_access_log;
-        return 0;
-    }
     char *head = malloc(HEAD_BYTES);
-    int status = head ? read_head(path, head, &size, err)
+    int status = head ? vidur_trace_head(path, head, HEAD_BYTES, &size, err)
                       : vidur_fail(err, VIDUR_ENOMEM, "%s: out of memory", path);
-    if (status == 0)
+    if (status == 0 && vidur_trace_maps_columns(options))
+        *out = choose_mapped(options, head, (size_t)size);
+    else if (status == 0)
         status = choose(path, head, (size_t)size, out, err);
     free(head);
     return status;
 }
 
 /* ---- Options ---- */
+
+const char *vidur_trace_or(const char *given, const char *name)
+{
+    return given[0] ? given : name;
+}
 
 const char *vidur_trace_time_unit(const struct vidur_trace *trace, const char *unit)
 {

@@ -172,8 +172,8 @@ int vidur_trace_each_record(struct vidur_trace *trace, vidur_trace_record_reader
     return status;
 }
 
-struct vidur_json *vidur_trace_document(const struct vidur_trace *trace,
-                                        struct vidur_error *err)
+static struct vidur_json *read_whole(const struct vidur_trace *trace,
+                                     struct vidur_error *err)
 {
     struct vidur_text text = {0};
     struct vidur_json *doc = NULL;
@@ -191,6 +191,33 @@ struct vidur_json *vidur_trace_document(const struct vidur_trace *trace,
     free(buffer);
     vidur_gz_close(gz);
     return doc;
+}
+
+int vidur_trace_read_document(struct vidur_trace *trace,
+                              vidur_trace_record_reader *read, struct vidur_error *err)
+{
+    struct vidur_json *doc = read_whole(trace, err);
+    if (!doc)
+        return -1;
+    const struct vidur_json_node root = vidur_json_root(doc);
+    const int status = read(trace, &root, 1, err);
+    vidur_json_free(doc);
+    return status;
+}
+
+int vidur_trace_each_item(struct vidur_trace *trace, const struct vidur_json_node *node,
+                          const char *path, vidur_trace_record_reader *read,
+                          struct vidur_error *err)
+{
+    const struct vidur_json_node list = vidur_trace_json_path(node, path);
+    const int count =
+        vidur_json_kind(&list) == VIDUR_JSON_ARRAY ? vidur_json_count(&list) : 0;
+    for (int i = 0; i < count; i++) {
+        const struct vidur_json_node item = vidur_json_item(&list, i);
+        if (read(trace, &item, 1, err))
+            return -1;
+    }
+    return 0;
 }
 
 /* ---- Values ---- */
@@ -215,14 +242,15 @@ static bool has_value(const struct vidur_json_node *node)
 }
 
 struct vidur_json_node vidur_trace_json_any(const struct vidur_json_node *record,
-                                            const char *const *paths)
+                                            const char *const paths[VIDUR_TRACE_PATHS])
 {
-    for (int i = 0; paths[i]; i++) {
+    for (int i = 0; i < VIDUR_TRACE_PATHS && paths[i]; i++) {
         const struct vidur_json_node node = vidur_trace_json_path(record, paths[i]);
         if (has_value(&node))
             return node;
     }
-    return vidur_trace_json_path(record, paths[0]);
+    return paths[0] ? vidur_trace_json_path(record, paths[0])
+                    : (struct vidur_json_node){0};
 }
 
 int vidur_trace_json_tokens(const struct vidur_json_node *node, int64_t *out,
@@ -316,9 +344,10 @@ static int read_record_time(struct vidur_trace *trace,
                             struct vidur_error *err)
 {
     int64_t ns;
-    if (!members->time || !(trace->wanted & VIDUR_TRACE_TIMES))
+    if (!members->arrived_at[0] || !(trace->wanted & VIDUR_TRACE_TIMES))
         return 0;
-    const struct vidur_json_node time = vidur_trace_json_any(record, members->time);
+    const struct vidur_json_node time =
+        vidur_trace_json_any(record, members->arrived_at);
     if (members->time_optional && !has_value(&time) && !trace->has_origin)
         return 0;
     if (vidur_trace_json_time(&time, vidur_trace_time_unit(trace, members->time_unit),
@@ -331,32 +360,113 @@ static int read_record_time(struct vidur_trace *trace,
     return 0;
 }
 
+/* Seconds of a latency: NaN where the record has none. */
+static int read_latency(const struct vidur_json_node *record,
+                        const char *const paths[VIDUR_TRACE_PATHS], double *seconds,
+                        struct vidur_error *err)
+{
+    *seconds = NAN;
+    const struct vidur_json_node node = vidur_trace_json_any(record, paths);
+    if (!has_value(&node))
+        return 0;
+    if (vidur_json_as_double(&node, seconds, err))
+        return -1;
+    return *seconds >= 0
+               ? 0
+               : vidur_json_fail(&node, err, "%.17g is negative; give 0 or more",
+                                 *seconds);
+}
+
+static int read_record_end(struct vidur_trace *trace,
+                           const struct vidur_trace_members *members,
+                           const struct vidur_json_node *record,
+                           struct vidur_trace_row *row, struct vidur_error *err)
+{
+    int64_t ns;
+    double latency_s, latency_ms;
+    if (!(trace->wanted & VIDUR_TRACE_ENDS) || !trace->has_origin)
+        return 0;
+    const struct vidur_json_node end = vidur_trace_json_any(record, members->ended_at);
+    if (has_value(&end)) {
+        const char *unit = vidur_trace_time_unit(trace, members->time_unit);
+        if (vidur_trace_json_time(&end, unit, &ns, err))
+            return -1;
+        row->end_s = vidur_trace_seconds(trace, ns);
+        return 0;
+    }
+    if (read_latency(record, members->latency_s, &latency_s, err) ||
+        read_latency(record, members->latency_ms, &latency_ms, err))
+        return -1;
+    row->end_s = row->time_s + (isnan(latency_s) ? latency_ms / 1e3 : latency_s);
+    return 0;
+}
+
+static int read_record_priority(const struct vidur_trace *trace,
+                                const struct vidur_trace_members *members,
+                                const struct vidur_json_node *record,
+                                struct vidur_trace_row *row, struct vidur_error *err)
+{
+    int64_t value;
+    const struct vidur_json_node node = vidur_trace_json_any(record, members->priority);
+    if (!has_value(&node) || !(trace->wanted & VIDUR_TRACE_PRIORITIES))
+        return 0;
+    if (vidur_json_as_int64(&node, &value, err))
+        return -1;
+    if (!vidur_trace_is_priority(value))
+        return vidur_json_fail(&node, err,
+                               "%lld is out of range; a priority is a whole number "
+                               "from %d to %d",
+                               (long long)value, INT32_MIN, INT32_MAX);
+    row->priority = (int32_t)value;
+    row->has_priority = true;
+    return 0;
+}
+
+static int read_record_tokens(const struct vidur_json_node *record,
+                              const char *const paths[VIDUR_TRACE_PATHS],
+                              int64_t *tokens, struct vidur_error *err)
+{
+    const struct vidur_json_node node = vidur_trace_json_any(record, paths);
+    return paths[0] ? vidur_trace_json_tokens(&node, tokens, err) : 0;
+}
+
+int vidur_trace_json_row(struct vidur_trace *trace,
+                         const struct vidur_trace_members *members,
+                         const struct vidur_json_node *record,
+                         struct vidur_trace_row *row, struct vidur_error *err)
+{
+    char name[256];
+    if (read_record_time(trace, members, record, &row->time_s, err) ||
+        read_record_tokens(record, members->prompt_tokens, &row->prompt_tokens, err) ||
+        read_record_tokens(record, members->output_tokens, &row->output_tokens, err) ||
+        read_record_end(trace, members, record, row, err) ||
+        read_record_priority(trace, members, record, row, err))
+        return -1;
+    const struct vidur_json_node session =
+        vidur_trace_json_any(record, members->session);
+    if (has_value(&session)) {
+        vidur_trace_json_name(&session, name, sizeof name);
+        row->session = vidur_trace_session(trace, name);
+    }
+    const struct vidur_json_node blocks = vidur_trace_json_any(record, members->prefix);
+    return vidur_trace_json_blocks(trace, &blocks, err);
+}
+
 int vidur_trace_add_record(struct vidur_trace *trace,
                            const struct vidur_trace_members *members,
                            const struct vidur_json_node *record, int line,
                            struct vidur_error *err)
 {
-    char name[256];
-    struct vidur_trace_row row = {.line = line, .session = -1};
-    const struct vidur_json_node prompt = vidur_trace_json_any(record, members->prompt);
-    const struct vidur_json_node output = vidur_trace_json_any(record, members->output);
-    if (read_record_time(trace, members, record, &row.time_s, err) ||
-        vidur_trace_json_tokens(&prompt, &row.prompt_tokens, err) ||
-        vidur_trace_json_tokens(&output, &row.output_tokens, err))
-        return -1;
-    if (members->session) {
-        const struct vidur_json_node session =
-            vidur_trace_json_any(record, members->session);
-        vidur_trace_json_name(&session, name, sizeof name);
-        row.session = vidur_trace_session(trace, name);
+    struct vidur_trace_row row = vidur_trace_row_of(line);
+    const struct vidur_json_node output =
+        vidur_trace_json_any(record, members->output_tokens);
+    if (members->empty_is_left_out && !has_value(&output)) {
+        vidur_trace_drop(trace);
+        return 0;
     }
-    if (members->blocks) {
-        const struct vidur_json_node blocks =
-            vidur_trace_json_any(record, members->blocks);
-        if (vidur_trace_json_blocks(trace, &blocks, err))
-            return -1;
-    }
-    return vidur_trace_add(trace, &row, err);
+    return vidur_trace_json_row(trace, members, record, &row, err)
+               ? -1
+               : vidur_trace_add(trace, &row, err);
 }
 
 bool vidur_trace_json_is_failure(const struct vidur_json_node *node)

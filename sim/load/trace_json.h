@@ -18,16 +18,23 @@ typedef int vidur_trace_record_reader(struct vidur_trace *trace,
 
 int vidur_trace_each_record(struct vidur_trace *trace, vidur_trace_record_reader *read,
                             struct vidur_error *err);
-/* The whole file, plain or gzipped, as one document. */
-struct vidur_json *vidur_trace_document(const struct vidur_trace *trace,
-                                        struct vidur_error *err);
+/* Reads a file, plain or gzipped, that is one document, whose line is 1. */
+int vidur_trace_read_document(struct vidur_trace *trace,
+                              vidur_trace_record_reader *read, struct vidur_error *err);
+/* Of a document, the items of the list at the path, if it is one. */
+int vidur_trace_each_item(struct vidur_trace *trace, const struct vidur_json_node *node,
+                          const char *path, vidur_trace_record_reader *read,
+                          struct vidur_error *err);
 
 /* ---- Values ---- */
 
+/* Up to so many paths, fewer where one is NULL. */
+enum { VIDUR_TRACE_PATHS = 5 };
+
 /* The first of these paths ("metrics.input_sequence_length.value") that has a value;
- * else what is at the first of them: nothing. Ends with NULL. */
+ * else what is at the first of them: nothing. */
 struct vidur_json_node vidur_trace_json_any(const struct vidur_json_node *record,
-                                            const char *const *paths);
+                                            const char *const paths[VIDUR_TRACE_PATHS]);
 struct vidur_json_node vidur_trace_json_path(const struct vidur_json_node *record,
                                              const char *path);
 /* A whole number of tokens, which may be written with a point; 0 or more. */
@@ -43,14 +50,21 @@ const char *vidur_trace_json_name(const struct vidur_json_node *node, char *out,
 int vidur_trace_json_blocks(struct vidur_trace *trace,
                             const struct vidur_json_node *node,
                             struct vidur_error *err);
-/* Where the records of a format have what a request is: lists of paths as
- * vidur_trace_json_any takes them; NULL: nowhere. */
+/* Where the records of a format have what a request is, as vidur_trace_json_any takes
+ * it; no path: nowhere. A record may lack what is behind output_tokens. */
 struct vidur_trace_members {
-    const char *const *time, *const *prompt, *const *output;
-    const char *const *session, *const *blocks; /* a record may lack them */
+#define X(name) const char *name[VIDUR_TRACE_PATHS];
+    VIDUR_TRACE_COLUMNS(X)
+#undef X
     const char *time_unit;
     bool time_optional;
+    bool empty_is_left_out; /* a record that says no output tokens had no output */
 };
+/* Fills a row with what the members know of; ids of blocks are added already. */
+int vidur_trace_json_row(struct vidur_trace *trace,
+                         const struct vidur_trace_members *members,
+                         const struct vidur_json_node *record,
+                         struct vidur_trace_row *row, struct vidur_error *err);
 int vidur_trace_add_record(struct vidur_trace *trace,
                            const struct vidur_trace_members *members,
                            const struct vidur_json_node *record, int line,

@@ -12,18 +12,18 @@ static bool recognise(const char *bytes, size_t size)
 static int read_record(struct vidur_trace *trace, const struct vidur_json_node *record,
                        int line, struct vidur_error *err)
 {
-    static const char *const time[] = {"timestamp", NULL};
-    static const char *const prompt[] = {"input_length", NULL};
-    static const char *const output[] = {"output_length", NULL};
-    static const char *const session[] = {"session_id", NULL};
-    static const char *const blocks[] = {"hash_ids", NULL};
-    static const struct vidur_trace_members members = {.time = time,
-                                                       .prompt = prompt,
-                                                       .output = output,
-                                                       .session = session,
-                                                       .blocks = blocks,
-                                                       .time_unit = "ms",
-                                                       .time_optional = true};
+    static const struct vidur_trace_members members = {
+        .arrived_at = {"timestamp"},
+        .prompt_tokens = {"input_length"},
+        .output_tokens = {"output_length"},
+        .session = {"session_id"},
+        .prefix = {"hash_ids"},
+        .ended_at = {"ended_at"},
+        .latency_s = {"latency_s"},
+        .latency_ms = {"latency_ms"},
+        .priority = {"priority"},
+        .time_unit = "ms",
+        .time_optional = true};
     return vidur_trace_add_record(trace, &members, record, line, err);
 }
 
@@ -36,7 +36,8 @@ const struct vidur_trace_format vidur_trace_mooncake = {
     .name = "mooncake",
     .title = "Mooncake: JSONL with timestamp (ms), input_length, output_length, "
              "hash_ids",
-    .gives = "times, lengths, prefix blocks, sessions",
+    .gives = "times, lengths, prefix blocks; sessions (session_id), ends (ended_at, "
+             "latency_ms) and priorities (priority) where there are some",
     .time_column = "timestamp",
     .prompt_column = "input_length",
     .output_column = "output_length",

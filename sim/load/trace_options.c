@@ -14,8 +14,10 @@
     }
 
 static const struct vidur_yaml_field column_fields[] = {
-    COLUMN(arrived_at), COLUMN(prompt_tokens), COLUMN(output_tokens),
-    COLUMN(session),    COLUMN(prefix),        {0}};
+#define X(name) COLUMN(name),
+    VIDUR_TRACE_COLUMNS(X)
+#undef X
+        {0}};
 
 static int read_format(const struct vidur_yaml_node *node, void *out,
                        struct vidur_error *err)

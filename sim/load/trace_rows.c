@@ -2,6 +2,7 @@
 
 #include "load/trace_format.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ static int reserve(struct vidur_trace *trace, struct vidur_error *err)
           !grow(&trace->output_tokens, sizeof *trace->output_tokens, count))) ||
         (trace->num_sessions > 0 &&
          !grow(&trace->session, sizeof *trace->session, count)) ||
+        (trace->end_s && !grow(&trace->end_s, sizeof *trace->end_s, count)) ||
+        (trace->priority && !grow(&trace->priority, sizeof *trace->priority, count)) ||
         (trace->blocks &&
          !grow(&trace->first_block, sizeof *trace->first_block, count + 1)))
         return no_memory(trace, err);
@@ -148,10 +151,48 @@ static int check_blocks(const struct vidur_trace *trace,
                       (long long)row->prompt_tokens);
 }
 
+struct vidur_trace_row vidur_trace_row_of(int line)
+{
+    return (struct vidur_trace_row){.line = line, .end_s = NAN, .session = -1};
+}
+
+bool vidur_trace_is_priority(int64_t value)
+{
+    return value >= INT32_MIN && value <= INT32_MAX;
+}
+
+static int check_end(const struct vidur_trace *trace, const struct vidur_trace_row *row,
+                     struct vidur_error *err)
+{
+    if (!(row->end_s < row->time_s))
+        return 0;
+    return vidur_fail(err, VIDUR_EINVAL,
+                      "%s:%d: the answer ends %.9g s before its request arrives; are "
+                      "both times of one clock and unit?",
+                      trace->path, row->line, row->time_s - row->end_s);
+}
+
+/* Arrays of what the first rows may not have had; they are there once a row has it. */
+static bool begin_late(struct vidur_trace *trace, const struct vidur_trace_row *row)
+{
+    const size_t capacity = (size_t)trace->row_capacity;
+    if (!trace->end_s && !isnan(row->end_s) && (trace->wanted & VIDUR_TRACE_ENDS)) {
+        trace->end_s = malloc(capacity * sizeof *trace->end_s);
+        for (int64_t i = 0; trace->end_s && i < trace->num_rows; i++)
+            trace->end_s[i] = NAN;
+        if (!trace->end_s)
+            return false;
+    }
+    if (!trace->priority && row->has_priority &&
+        (trace->wanted & VIDUR_TRACE_PRIORITIES))
+        return (trace->priority = late_array(trace->row_capacity, trace->num_rows, 0));
+    return true;
+}
+
 int vidur_trace_add(struct vidur_trace *trace, const struct vidur_trace_row *row,
                     struct vidur_error *err)
 {
-    if (check_tokens(trace, row, err))
+    if (check_tokens(trace, row, err) || check_end(trace, row, err))
         return -1;
     if (row->output_tokens == 0 && !trace->format->keeps_times) {
         vidur_trace_drop(trace);
@@ -159,6 +200,8 @@ int vidur_trace_add(struct vidur_trace *trace, const struct vidur_trace_row *row
     }
     if (check_blocks(trace, row, err) || reserve(trace, err))
         return -1;
+    if (!begin_late(trace, row))
+        return no_memory(trace, err);
     const int64_t at = trace->num_rows++;
     trace->line[at] = row->line;
     if (trace->time_s)
@@ -167,6 +210,10 @@ int vidur_trace_add(struct vidur_trace *trace, const struct vidur_trace_row *row
         trace->prompt_tokens[at] = (int32_t)row->prompt_tokens;
         trace->output_tokens[at] = (int32_t)row->output_tokens;
     }
+    if (trace->end_s)
+        trace->end_s[at] = row->end_s;
+    if (trace->priority)
+        trace->priority[at] = row->priority;
     if (trace->session)
         trace->session[at] = row->session;
     if (trace->first_block) {
@@ -251,6 +298,8 @@ static int sort_rows(struct vidur_trace *trace, struct vidur_error *err)
         permute(trace->output_tokens, sizeof(int32_t), order, count, spare);
         permute(trace->line, sizeof *trace->line, order, count, spare);
         permute(trace->session, sizeof *trace->session, order, count, spare);
+        permute(trace->end_s, sizeof *trace->end_s, order, count, spare);
+        permute(trace->priority, sizeof *trace->priority, order, count, spare);
         done = permute_blocks(trace, order);
     }
     free(order);
@@ -272,7 +321,10 @@ int vidur_trace_finish(struct vidur_trace *trace, struct vidur_error *err)
         return -1;
     const double first_s = trace->time_s ? trace->time_s[0] : 0;
     if (!trace->format->keeps_times && first_s != 0)
-        for (int64_t i = 0; i < trace->num_rows; i++)
+        for (int64_t i = 0; i < trace->num_rows; i++) {
             trace->time_s[i] -= first_s;
+            if (trace->end_s)
+                trace->end_s[i] -= first_s;
+        }
     return 0;
 }

@@ -24,8 +24,8 @@ static bool is_answer(const char *who)
 static int add_turns(struct vidur_trace *trace, const struct vidur_json_node *turns,
                      int line, int32_t session, struct vidur_error *err)
 {
-    static const char *const whos[] = {"from", "role", NULL};
-    static const char *const texts[] = {"value", "content", NULL};
+    static const char *const whos[VIDUR_TRACE_PATHS] = {"from", "role"};
+    static const char *const texts[VIDUR_TRACE_PATHS] = {"value", "content"};
     int64_t said = 0;
     for (int i = 0; i < vidur_json_count(turns); i++) {
         char name[32];
@@ -37,11 +37,10 @@ static int add_turns(struct vidur_trace *trace, const struct vidur_json_node *tu
             return -1;
         const int64_t characters = vidur_trace_json_characters(text);
         vidur_trace_json_name(&who, name, sizeof name);
-        const struct vidur_trace_row row = {
-            .line = line,
-            .prompt_tokens = vidur_trace_json_estimate(trace, said),
-            .output_tokens = vidur_trace_json_estimate(trace, characters),
-            .session = session};
+        struct vidur_trace_row row = vidur_trace_row_of(line);
+        row.prompt_tokens = vidur_trace_json_estimate(trace, said);
+        row.output_tokens = vidur_trace_json_estimate(trace, characters);
+        row.session = session;
         if (is_answer(name) && said > 0 && vidur_trace_add(trace, &row, err))
             return -1;
         said += characters;

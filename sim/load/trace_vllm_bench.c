@@ -21,7 +21,7 @@ static int add_request(struct vidur_trace *trace, const struct lists *lists, int
     const struct vidur_json_node input = vidur_json_item(&lists->inputs, index);
     const struct vidur_json_node output = vidur_json_item(&lists->outputs, index);
     const struct vidur_json_node start = vidur_json_item(&lists->starts, index);
-    struct vidur_trace_row row = {.line = 1, .session = -1};
+    struct vidur_trace_row row = vidur_trace_row_of(1);
     int64_t ns;
     if (vidur_trace_json_is_failure(&error)) {
         vidur_trace_drop(trace);
@@ -39,8 +39,9 @@ static int add_request(struct vidur_trace *trace, const struct lists *lists, int
 }
 
 static int add_requests(struct vidur_trace *trace, const struct vidur_json_node *root,
-                        struct vidur_error *err)
+                        int line, struct vidur_error *err)
 {
+    (void)line;
     const struct lists lists = {.inputs = vidur_json_get(root, "input_lens"),
                                 .outputs = vidur_json_get(root, "output_lens"),
                                 .starts = vidur_json_get(root, "start_times"),
@@ -60,13 +61,7 @@ static int add_requests(struct vidur_trace *trace, const struct vidur_json_node 
 
 static int read_rows(struct vidur_trace *trace, struct vidur_error *err)
 {
-    struct vidur_json *doc = vidur_trace_document(trace, err);
-    if (!doc)
-        return -1;
-    const struct vidur_json_node root = vidur_json_root(doc);
-    const int status = add_requests(trace, &root, err);
-    vidur_json_free(doc);
-    return status;
+    return vidur_trace_read_document(trace, add_requests, err);
 }
 
 const struct vidur_trace_format vidur_trace_vllm_bench = {

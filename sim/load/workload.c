@@ -114,6 +114,9 @@ static int draw_lengths(struct vidur_workload *workload, int64_t request,
     state->prefill[request] = tokens.prefill;
     state->decode[request] = tokens.decode;
     state->is_cut[request] = tokens.is_cut;
+    if (state->levels.count > 0)
+        state->class_of[request] =
+            vidur_priority_class(&state->levels, tokens.priority);
     return 0;
 }
 
@@ -177,13 +180,20 @@ static int load_gaps(struct vidur_workload *workload, int64_t *available,
     return status;
 }
 
-static int open_lengths(struct vidur_workload_state *state, struct vidur_error *err)
+static int open_lengths(struct vidur_workload *workload, struct vidur_error *err)
 {
-    if (state->config.type != VIDUR_WORKLOAD_MIX)
-        return vidur_lengths_open(&state->lengths, &state->config,
-                                  state->draws.reference, err);
-    state->mix = vidur_mix_open(&state->config, err);
-    return state->mix ? 0 : -1;
+    struct vidur_workload_state *state = workload->state;
+    if (state->config.type == VIDUR_WORKLOAD_MIX) {
+        state->mix = vidur_mix_open(&state->config, err);
+        return state->mix ? 0 : -1;
+    }
+    const struct vidur_trace *trace = &state->lengths.trace;
+    if (vidur_lengths_open(&state->lengths, &state->config, state->draws.reference,
+                           err) ||
+        vidur_priority_levels_of(trace, 0, trace->num_rows, &state->levels, err))
+        return -1;
+    vidur_priority_levels_apply(&state->levels, workload);
+    return 0;
 }
 
 static void close_lengths(struct vidur_workload_state *state)
@@ -203,7 +213,7 @@ static int create_synthetic(struct vidur_workload *workload, struct vidur_error 
     state->arrivals = vidur_arrivals_find(config->arrivals.type);
     state->draws.reference = reference ? &state->reference : NULL;
     vidur_rng_init(&state->draws.own, config->seed, vidur_rng_stream("arrivals", 0));
-    int status = open_lengths(state, err);
+    int status = open_lengths(workload, err);
     workload->num_failed = state->lengths.trace.num_failed;
     workload->characters_per_token = state->lengths.trace.characters_per_token;
     if (status == 0)
@@ -369,6 +379,8 @@ int vidur_workload_clone(struct vidur_workload **out,
         return -1;
     struct vidur_workload_state *to = copy->state;
     size_t n = (size_t)workload->num_requests;
+    copy->num_classes = workload->num_classes;
+    memcpy(copy->classes, workload->classes, sizeof copy->classes);
     if (workload_reserve(copy, workload->num_requests, err)) {
         vidur_workload_destroy(copy);
         return -1;

@@ -48,6 +48,17 @@ void vidur_workload_config_complete(struct vidur_workload_config *config,
         config->arrivals.truncate = semantics == VIDUR_SEMANTICS_VIDUR ? 3 : 0;
 }
 
+bool vidur_workload_is_drawn(const struct vidur_workload_config *config)
+{
+    const struct vidur_sessions_config *sessions = &config->sessions;
+    if (config->type == VIDUR_WORKLOAD_TRACE_REPLAY)
+        return false;
+    return config->type != VIDUR_WORKLOAD_SESSIONS ||
+           strcmp(config->arrivals.type, "trace") != 0 ||
+           sessions->think_time == VIDUR_THINK_DRAWN ||
+           (sessions->num_groups > 1 && sessions->system_prompt_tokens > 0);
+}
+
 /* ---- Checks ---- */
 
 static int check_extent(const struct vidur_workload_config *config, bool endless,
@@ -147,29 +158,42 @@ static int check_shared_prefix(const struct vidur_workload_config *config,
     return vidur_shared_prefix_check(&prefix, config->max_tokens, err);
 }
 
+/* `arrivals: {type: trace}`: the starts of the log that the sessions come from. */
+static int check_starts(const struct vidur_workload_config *config,
+                        struct vidur_error *err)
+{
+    const struct vidur_arrivals_config *arrivals = &config->arrivals;
+    if (!config->sessions.file[0])
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.arrivals.type: trace is for the sessions of a log, "
+                          "sessions.file; others start by poisson, gamma, static or "
+                          "closed_loop, whose concurrency is that of users");
+    if (arrivals->file[0])
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.arrivals.file: sessions start as the log that they "
+                          "come from says, sessions.file; leave it out");
+    return vidur_arrivals_check_range(arrivals, err);
+}
+
 /* `arrivals:` are those of sessions. */
 static int check_sessions(const struct vidur_workload_config *config,
                           struct vidur_error *err)
 {
-    if (vidur_arrivals_check(&config->arrivals, err))
-        return -1;
     const struct vidur_arrivals_policy *arrivals =
         vidur_arrivals_find(config->arrivals.type);
-    if (arrivals->load)
-        return vidur_fail(
-            err, VIDUR_EINVAL,
-            "workload.arrivals.type: %s; sessions start by poisson, gamma, "
-            "static or closed_loop, whose concurrency is that of users",
-            arrivals->name);
+    const bool starts = arrivals && arrivals->load;
+    if (starts ? check_starts(config, err)
+               : vidur_arrivals_check(&config->arrivals, err))
+        return -1;
     if (config->seeds == VIDUR_SEEDS_REFERENCE)
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload.seeds: reference does not cover sessions; use own");
-    if (!arrivals->draw && config->num_requests <= 0)
+    if (!arrivals->draw && !starts && config->num_requests <= 0)
         return vidur_fail(
             err, VIDUR_EINVAL,
             "workload.num_requests: missing; the requests of all sessions, "
             "where their starts have no rate");
-    if (check_extent(config, true, err))
+    if (check_extent(config, !starts, err))
         return -1;
     return vidur_sessions_check(&config->sessions, config->max_tokens, err);
 }

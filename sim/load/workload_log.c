@@ -1,4 +1,4 @@
-#include <vidur/workload.h>
+#include "load/workload_state.h"
 
 #include <stdio.h>
 
@@ -20,7 +20,14 @@ void vidur_workload_describe_log(const struct vidur_workload *workload, char *ou
     used = add(out, size, used, workload->num_unsorted,
                "out of order, and sorted by time");
     if (workload->characters_per_token > 0 && used < size)
-        snprintf(out + used, size - used,
-                 "%slengths estimated at %g characters a token", used ? "; " : "",
-                 workload->characters_per_token);
+        used += (size_t)snprintf(out + used, size - used,
+                                 "%slengths estimated at %g characters a token",
+                                 used ? "; " : "", workload->characters_per_token);
+    char pauses[128] = "";
+    if (workload->sessions.count > 0)
+        vidur_sessions_describe_pauses(&workload->state->config.sessions, pauses,
+                                       sizeof pauses);
+    if (pauses[0] && used < size)
+        snprintf(out + used, size - used, "%spauses between turns: %s",
+                 used ? "; " : "", pauses);
 }

@@ -23,6 +23,10 @@ double workload_recorded_qps(const struct vidur_workload *workload, int64_t coun
         return 1;
     if (count < 2 || !(times_s[count - 1] > 0))
         count = workload->num_requests;
+    const struct vidur_sessions *sessions = &workload->sessions;
+    if (sessions->count > 0) /* as many requests as sessions have on average */
+        return sessions->session[count - 1] * sessions->requests_per_session /
+               times_s[count - 1];
     return (double)(count - 1) / times_s[count - 1];
 }
 
@@ -51,6 +55,9 @@ static int replay_row(struct vidur_workload *workload, const struct vidur_trace 
         (trace->time_s[row] - workload->start_s) * config->time_scale_factor;
     state->prefill[request] = (int32_t)tokens[0];
     state->decode[request] = (int32_t)tokens[1];
+    if (state->levels.count > 0)
+        state->class_of[request] =
+            vidur_priority_class(&state->levels, trace->priority[row]);
     return 0;
 }
 
@@ -96,6 +103,10 @@ static int replay_rows(struct vidur_workload *workload, const struct vidur_trace
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload.num_requests: %lld; %s has %lld rows",
                           (long long)count, config->file, (long long)(end - first));
+    struct vidur_priority_levels *levels = &workload->state->levels;
+    if (vidur_priority_levels_of(trace, first, first + count, levels, err))
+        return -1;
+    vidur_priority_levels_apply(levels, workload);
     if (workload_reserve(workload, count, err))
         return -1;
     workload->start_s = config->corrected ? trace->time_s[first] : 0;
@@ -117,9 +128,10 @@ int workload_replay(struct vidur_workload *workload, struct vidur_error *err)
 {
     const struct vidur_workload_config *config = &workload->state->config;
     struct vidur_trace trace;
-    int status = vidur_trace_open(
-        &trace, config->file, &config->trace,
-        VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES | VIDUR_TRACE_BLOCKS, err);
+    int status = vidur_trace_open(&trace, config->file, &config->trace,
+                                  VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES |
+                                      VIDUR_TRACE_BLOCKS | VIDUR_TRACE_PRIORITIES,
+                                  err);
     if (status)
         vidur_trace_fail("workload.file", err);
     else

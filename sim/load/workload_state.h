@@ -3,6 +3,7 @@
 
 #include "load/arrivals.h"
 #include "load/lengths.h"
+#include "load/priority_levels.h"
 #include "sessions/sessions.h"
 
 #include <vidur/workload.h>
@@ -32,7 +33,8 @@ struct vidur_workload_state {
     int32_t *prefill;
     int32_t *decode;
     bool *is_cut;
-    uint8_t *class_of;    /* of a mix */
+    uint8_t *class_of; /* of a mix, or by priorities of a log */
+    struct vidur_priority_levels levels;
     int32_t *prompt;      /* shared_prefix: of each request */
     int64_t *first_block; /* of a replay, where the log has blocks */
     int32_t *blocks;
@@ -54,7 +56,8 @@ double workload_gap_s(const struct vidur_workload_state *state, double drawn);
 
 /* Has the arrivals scaled from what they are now, unless all are at one time. */
 void workload_record(struct vidur_workload *workload);
-/* The mean rate of the first requests as recorded, or of all where those come at once.
+/* The mean rate of the first requests as recorded, or of all where those come at once;
+ * of sessions that of their starts times their mean number of requests.
  * Prompts in a cycle are drawn at a rate of 1. */
 double workload_recorded_qps(const struct vidur_workload *workload, int64_t count);
 

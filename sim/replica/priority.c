@@ -3,7 +3,15 @@
 #include <string.h>
 
 /* Queues by priority: a list sorted by rank and arrival, with the last request of each
- * rank at hand. Requests are numbered in the order of their arrival. */
+ * rank at hand. Requests that arrive at one time go by their numbers; those of sessions
+ * are not numbered as they arrive. */
+
+static bool arrived_before(const struct vidur_replica *replica, int32_t a, int32_t b)
+{
+    const double *arrived_at_s = replica->requests->arrived_at_s;
+    return arrived_at_s[a] < arrived_at_s[b] ||
+           (arrived_at_s[a] == arrived_at_s[b] && a < b);
+}
 
 static int rank_of(const struct vidur_replica *replica, int32_t request)
 {
@@ -28,7 +36,7 @@ static int32_t find_place(const struct vidur_replica *replica, int32_t request,
 {
     const int32_t *next = replica->requests->next;
     int32_t before = replica->rank_tail[rank];
-    if (before != VIDUR_NO_REQUEST && before < request)
+    if (before != VIDUR_NO_REQUEST && arrived_before(replica, before, request))
         return before; /* a new arrival */
     before = VIDUR_NO_REQUEST;
     for (int lower = rank - 1; lower >= 0 && before == VIDUR_NO_REQUEST; lower--)
@@ -38,7 +46,7 @@ static int32_t find_place(const struct vidur_replica *replica, int32_t request,
     for (;;) { /* an evicted one, which some of its rank may have come before */
         const int32_t behind =
             before == VIDUR_NO_REQUEST ? replica->queue_head : next[before];
-        if (behind > request)
+        if (arrived_before(replica, request, behind))
             return before;
         before = behind;
     }
@@ -87,7 +95,8 @@ int32_t vidur_running_pop_least(struct vidur_replica *replica, int32_t except)
         const int rank = rank_of(replica, items[i]);
         const int least_rank = least < 0 ? -1 : rank_of(replica, items[least]);
         if (items[i] != except &&
-            (rank > least_rank || (rank == least_rank && items[i] > items[least])))
+            (rank > least_rank ||
+             (rank == least_rank && arrived_before(replica, items[least], items[i]))))
             least = i;
     }
     if (least < 0)

@@ -65,18 +65,31 @@ static int sort_rows(struct vidur_session_rows *rows, const struct vidur_csv *cs
     return status;
 }
 
-static void shuffle(int32_t *order, int32_t count, uint64_t seed)
+void vidur_session_rows_shuffle(struct vidur_session_rows *rows, uint64_t seed)
 {
+    int32_t *order = rows->order;
     struct vidur_rng rng;
     vidur_rng_init(&rng, seed, vidur_rng_stream("sessions.rows", 0));
-    for (int32_t i = 0; i < count; i++)
-        order[i] = i;
-    for (int32_t i = count - 1; i > 0; i--) {
+    for (int32_t i = rows->num_sessions - 1; i > 0; i--) {
         const int32_t j = (int32_t)vidur_rng_below(&rng, (uint32_t)i + 1);
         const int32_t swap = order[i];
         order[i] = order[j];
         order[j] = swap;
     }
+}
+
+int vidur_session_rows_reserve(struct vidur_session_rows *rows, struct vidur_error *err)
+{
+    const size_t n = (size_t)rows->first[rows->num_sessions];
+    rows->order = malloc((size_t)rows->num_sessions * sizeof *rows->order);
+    rows->prefill_tokens = malloc(n * sizeof *rows->prefill_tokens);
+    rows->decode_tokens = malloc(n * sizeof *rows->decode_tokens);
+    rows->think_s = malloc(n * sizeof *rows->think_s);
+    if (!rows->order || !rows->prefill_tokens || !rows->decode_tokens || !rows->think_s)
+        return vidur_fail(err, VIDUR_ENOMEM, "workload: out of memory for sessions");
+    for (int32_t i = 0; i < rows->num_sessions; i++)
+        rows->order[i] = i;
+    return 0;
 }
 
 static int take_rows(struct vidur_session_rows *rows, const struct vidur_csv *csv,
@@ -87,17 +100,13 @@ static int take_rows(struct vidur_session_rows *rows, const struct vidur_csv *cs
     for (size_t i = 0; i < n; i++)
         if (ids[i] >= rows->num_sessions)
             rows->num_sessions = ids[i] + 1;
-    const size_t sessions = (size_t)rows->num_sessions;
-    rows->first = malloc((sessions + 1) * sizeof *rows->first);
-    rows->order = malloc(sessions * sizeof *rows->order);
-    rows->prefill_tokens = malloc(n * sizeof *rows->prefill_tokens);
-    rows->decode_tokens = malloc(n * sizeof *rows->decode_tokens);
-    rows->think_s = malloc(n * sizeof *rows->think_s);
-    if (!rows->first || !rows->order || !rows->prefill_tokens || !rows->decode_tokens ||
-        !rows->think_s)
+    rows->first = malloc(((size_t)rows->num_sessions + 1) * sizeof *rows->first);
+    if (!rows->first)
         return vidur_fail(err, VIDUR_ENOMEM, "workload: out of memory for sessions");
     count_rows(ids, (int64_t)n, rows->num_sessions, rows->first);
-    shuffle(rows->order, rows->num_sessions, seed);
+    if (vidur_session_rows_reserve(rows, err))
+        return -1;
+    vidur_session_rows_shuffle(rows, seed);
     return sort_rows(rows, csv, err);
 }
 
@@ -128,5 +137,8 @@ void vidur_session_rows_free(struct vidur_session_rows *rows)
     free(rows->prefill_tokens);
     free(rows->decode_tokens);
     free(rows->think_s);
+    free(rows->beside);
+    free(rows->priority);
+    free(rows->start_s);
     *rows = (struct vidur_session_rows){0};
 }

@@ -4,11 +4,26 @@
 
 #include <vidur/rng.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void vidur_sessions_config_defaults(struct vidur_sessions_config *config)
 {
     *config = (struct vidur_sessions_config){.turns = {.mean = 1}, .num_groups = 1};
+}
+
+void vidur_sessions_describe_pauses(const struct vidur_sessions_config *config,
+                                    char *out, size_t size)
+{
+    out[0] = 0;
+    if (config->file[0] && config->think_time == VIDUR_THINK_LOGGED_GAP)
+        snprintf(out, size,
+                 "logged gaps between arrivals, so longer than they were by an answer");
+    if (config->file[0] && config->think_time == VIDUR_THINK_ESTIMATED)
+        snprintf(out, size, "logged gaps between arrivals, less answers at %g tokens/s",
+                 config->answer_tokens_per_s);
+    if (config->file[0] && config->think_time == VIDUR_THINK_DRAWN)
+        snprintf(out, size, "drawn, not those of the file");
 }
 
 static int check_context(const struct vidur_sessions_config *config, int max_tokens,
@@ -40,8 +55,17 @@ int vidur_sessions_check(const struct vidur_sessions_config *config, int max_tok
                           config->num_groups, config->system_prompt_tokens);
     if (check_context(config, max_tokens, err))
         return -1;
+    if (config->think_time == VIDUR_THINK_ESTIMATED &&
+        !(config->answer_tokens_per_s > 0))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "workload.sessions.think_time.output_tokens_per_s: %g; above "
+                          "0",
+                          config->answer_tokens_per_s);
     if (config->file[0])
-        return 0;
+        return config->think_time == VIDUR_THINK_DRAWN
+                   ? vidur_spread_check(&config->think_s, "workload.sessions.think_s",
+                                        0, err)
+                   : 0;
     if (vidur_spread_check(&config->turns, "workload.sessions.turns", 1, err) ||
         vidur_spread_check(&config->user_tokens, "workload.sessions.user_tokens", 1,
                            err) ||
@@ -214,44 +238,122 @@ static int draw_session(struct vidur_session_plan *plan,
 
 /* ---- Recorded ones ---- */
 
-/* A prompt shorter than the one before does not continue it: the context was cut or
+/* A recorded session on its way. */
+struct copying {
+    const struct vidur_session_rows *rows;
+    struct vidur_session_plan *plan;
+    struct vidur_rng think;
+    const struct vidur_spread *think_s; /* to draw; NULL: the rows have it */
+    int32_t cap;
+    int32_t turn, conversation;
+    int64_t main_row, main_request; /* of the last turn; -1: there is none */
+    int32_t context_before;         /* tokens said before it */
+    double turn_think_s;
+};
+
+static int32_t said_by(const struct vidur_session_rows *rows, int64_t row)
+{
+    const int64_t sum = (int64_t)rows->prefill_tokens[row] + rows->decode_tokens[row];
+    return sum < INT32_MAX / 2 ? (int32_t)sum : INT32_MAX / 2;
+}
+
+/* What a turn's prompt goes on from. One as long as the prompt and the answer before
+ * has both in it; one as long as the prompt alone, that: the answer was cut, as
+ * thinking is. A shorter one begins the conversation anew: the context was cut or
  * summed up, and nothing of it is shared but the system prompt. */
+static void go_on(struct copying *c, int32_t prompt)
+{
+    struct vidur_session_plan *plan = c->plan;
+    const int32_t before = c->rows->prefill_tokens[c->main_row];
+    struct vidur_session_request *last = &plan->requests[c->main_request];
+    if (prompt < before) {
+        c->conversation++;
+        plan->num_compactions++;
+        c->context_before = 0;
+        return;
+    }
+    c->context_before = said_by(c->rows, c->main_row);
+    if (prompt + c->rows->slack_tokens < c->context_before) {
+        last->shared_tokens = least_of(last->shared_tokens, before);
+        c->context_before = before;
+    }
+}
+
+/* One that was sent beside the turn's first has its prompt in it, or else what was said
+ * before, or neither. */
+static int32_t shared_beside(const struct copying *c, int32_t prompt)
+{
+    const int32_t main = c->plan->requests[c->main_request].prefill_tokens;
+    return prompt >= main ? main : prompt >= c->context_before ? c->context_before : 0;
+}
+
+/* False: it passes the context, which ends the session. */
+static bool takes_row(struct copying *c, int64_t row, bool compacts, bool beside)
+{
+    const bool fits =
+        (int64_t)c->rows->prefill_tokens[row] + c->rows->decode_tokens[row] <= c->cap;
+    c->plan->is_shortened = !fits && !beside && c->main_row >= 0 && !compacts;
+    return !c->plan->is_shortened;
+}
+
+static int copy_row(struct copying *c, int64_t row, bool beside,
+                    struct vidur_error *err)
+{
+    const struct vidur_session_rows *rows = c->rows;
+    int32_t prompt = rows->prefill_tokens[row], output = rows->decode_tokens[row];
+    const bool fits = (int64_t)prompt + output <= c->cap;
+    const bool first = c->main_row < 0;
+    if (!fits) {
+        output = least_of(output, c->cap - 1);
+        prompt = least_of(prompt, c->cap - output);
+    }
+    struct vidur_session_request *request = append(c->plan, err);
+    if (!request)
+        return -1;
+    if (!beside) {
+        const double drawn_s =
+            c->think_s ? vidur_spread_draw(c->think_s, &c->think) : rows->think_s[row];
+        c->turn_think_s = first && !c->think_s ? 0 : drawn_s;
+        c->turn += !first;
+        if (!first)
+            go_on(c, prompt);
+        c->main_row = row;
+        c->main_request = c->plan->count - 1;
+    }
+    *request = (struct vidur_session_request){
+        .turn = c->turn,
+        .prefill_tokens = prompt,
+        .decode_tokens = output,
+        .think_s = c->turn_think_s,
+        .priority = rows->priority ? rows->priority[row] : 0,
+        .conversation = c->conversation,
+        .shared_tokens = beside ? shared_beside(c, prompt) : INT32_MAX,
+        .is_cut = !fits};
+    return 0;
+}
+
 static int copy_session(struct vidur_session_plan *plan,
                         const struct vidur_workload_config *workload,
                         const struct vidur_session_rows *rows, int32_t index,
                         struct vidur_error *err)
 {
     const struct vidur_sessions_config *config = &workload->sessions;
-    const int32_t cap = config->max_context_tokens > 0 ? config->max_context_tokens
-                                                       : workload->max_tokens;
     const int32_t from = rows->order[index % rows->num_sessions];
-    int32_t conversation = 0;
+    struct copying c = {.rows = rows,
+                        .plan = plan,
+                        .cap = config->max_context_tokens > 0
+                                   ? config->max_context_tokens
+                                   : workload->max_tokens,
+                        .main_row = -1};
+    if (config->think_time == VIDUR_THINK_DRAWN)
+        c.think_s = &config->think_s;
+    begin_stream(&c.think, workload->seed, "sessions.think", index);
     for (int64_t row = rows->first[from]; row < rows->first[from + 1]; row++) {
-        const bool first = row == rows->first[from];
-        int32_t prompt = rows->prefill_tokens[row], output = rows->decode_tokens[row];
-        const bool fits = (int64_t)prompt + output <= cap;
-        if (!fits && !first && !config->compacts) {
-            plan->is_shortened = true;
+        const bool beside = rows->beside && rows->beside[row];
+        if (!takes_row(&c, row, config->compacts, beside))
             return 0;
-        }
-        if (!fits) {
-            output = least_of(output, cap - 1);
-            prompt = least_of(prompt, cap - output);
-        }
-        struct vidur_session_request *request = append(plan, err);
-        if (!request)
+        if (copy_row(&c, row, beside, err))
             return -1;
-        const bool begins = !first && prompt < rows->prefill_tokens[row - 1];
-        conversation += begins;
-        plan->num_compactions += begins;
-        *request =
-            (struct vidur_session_request){.turn = (int32_t)(row - rows->first[from]),
-                                           .prefill_tokens = prompt,
-                                           .decode_tokens = output,
-                                           .think_s = first ? 0 : rows->think_s[row],
-                                           .conversation = conversation,
-                                           .shared_tokens = INT32_MAX,
-                                           .is_cut = !fits};
     }
     return 0;
 }

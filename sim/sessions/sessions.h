@@ -15,6 +15,7 @@ struct vidur_session_request {
     int32_t turn;
     int32_t prefill_tokens, decode_tokens;
     double think_s;
+    int32_t priority;     /* of a log's row */
     int32_t conversation; /* within the session, from 0 */
     int32_t shared_tokens;
     bool is_cut;
@@ -26,8 +27,20 @@ struct vidur_session_rows {
     int64_t *first; /* [num_sessions + 1] */
     int32_t *prefill_tokens, *decode_tokens;
     double *think_s;
-    int32_t *order; /* sessions, shuffled */
+    int32_t *order; /* sessions: shuffled, or by their starts */
+    /* Of a log; NULL: there is none. */
+    bool *beside;         /* [rows] sent with the row before */
+    int32_t *priority;    /* [rows] */
+    double *start_s;      /* [num_sessions] ascending */
+    int32_t slack_tokens; /* by which a prompt's and an answer's estimates may be more
+                             than that of both */
 };
+
+/* Room for the rows of `first`, which is filled, but for what a log alone has. */
+int vidur_session_rows_reserve(struct vidur_session_rows *rows,
+                               struct vidur_error *err);
+/* Puts the sessions into the order that they are drawn in. */
+void vidur_session_rows_shuffle(struct vidur_session_rows *rows, uint64_t seed);
 
 /* The file's columns session, think_s (not read of a session's first row),
  * num_prefill_tokens (the whole prompt) and num_decode_tokens. A session's rows are its

@@ -60,6 +60,35 @@ static int read_spread(const struct vidur_yaml_node *node, void *out,
 
 #define KEY(name, kind) VIDUR_YAML_KEY(#name, kind, struct vidur_sessions_config, name)
 
+/* For keys that fill several members. */
+struct whole {
+    struct vidur_sessions_config config;
+};
+
+static int read_think_time(const struct vidur_yaml_node *node, void *out,
+                           struct vidur_error *err)
+{
+    static const struct vidur_yaml_field speed_fields[] = {
+        {.key = "output_tokens_per_s",
+         .type = VIDUR_YAML_DOUBLE,
+         .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE,
+         VIDUR_YAML_AT(struct vidur_sessions_config, answer_tokens_per_s)},
+        {0}};
+    struct vidur_sessions_config *config = out;
+    const char *name = vidur_yaml_scalar(node);
+    config->think_time = VIDUR_THINK_ESTIMATED;
+    if (!name)
+        return vidur_yaml_read(node, speed_fields, config, err);
+    config->think_time =
+        strcmp(name, "logged_gap") == 0 ? VIDUR_THINK_LOGGED_GAP : VIDUR_THINK_LOGGED;
+    if (strcmp(name, "logged") == 0 || strcmp(name, "logged_gap") == 0)
+        return 0;
+    return vidur_yaml_fail(node, err,
+                           "'%.40s'; give logged, logged_gap or "
+                           "{output_tokens_per_s: 50}",
+                           name);
+}
+
 static const struct vidur_yaml_field fields[] = {
     {KEY(turns, CUSTOM), .read = read_spread},
     {KEY(first_tokens, CUSTOM), .read = read_spread},
@@ -72,14 +101,36 @@ static const struct vidur_yaml_field fields[] = {
     {KEY(max_context_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 2},
     {KEY(compacts, BOOL)},
     {KEY(file, PATH)},
+    {VIDUR_YAML_KEYS(struct vidur_sessions_config, trace, vidur_trace_option_fields)},
+    {.key = "think_time",
+     .type = VIDUR_YAML_CUSTOM,
+     VIDUR_YAML_AT(struct whole, config),
+     .read = read_think_time},
     {0},
 };
+
+/* Keys that are about a file alone. */
+static int check_fileless(const struct vidur_yaml_node *node, struct vidur_error *err)
+{
+    static const char *const of_files[] = {"think_time",   "format",
+                                           "time_unit",    "characters_per_token",
+                                           "block_tokens", "columns"};
+    for (size_t i = 0; i < sizeof of_files / sizeof *of_files; i++)
+        if (vidur_yaml_get(node, of_files[i]))
+            return vidur_yaml_fail_key(node, of_files[i], err,
+                                       "given without file, which it is about");
+    if (!vidur_yaml_get(node, "user_tokens"))
+        return vidur_yaml_fail_missing(node, "user_tokens", err);
+    if (!vidur_yaml_get(node, "output_tokens"))
+        return vidur_yaml_fail_missing(node, "output_tokens", err);
+    return 0;
+}
 
 static int read_mapping(const struct vidur_yaml_node *node,
                         struct vidur_sessions_config *config, struct vidur_error *err)
 {
-    static const char *const drawn[] = {"turns",         "first_tokens", "user_tokens",
-                                        "output_tokens", "think_s",      "sub_agents"};
+    static const char *const drawn[] = {"turns", "first_tokens", "user_tokens",
+                                        "output_tokens", "sub_agents"};
     if (vidur_yaml_read(node, fields, config, err))
         return -1;
     const bool from_file = vidur_yaml_get(node, "file") != NULL;
@@ -88,10 +139,13 @@ static int read_mapping(const struct vidur_yaml_node *node,
             return vidur_yaml_fail_key(node, drawn[i], err,
                                        "given beside file, which says it; give one of "
                                        "them");
-    if (!from_file && !vidur_yaml_get(node, "user_tokens"))
-        return vidur_yaml_fail_missing(node, "user_tokens", err);
-    if (!from_file && !vidur_yaml_get(node, "output_tokens"))
-        return vidur_yaml_fail_missing(node, "output_tokens", err);
+    if (!from_file)
+        return check_fileless(node, err);
+    if (vidur_yaml_get(node, "think_s") && vidur_yaml_get(node, "think_time"))
+        return vidur_yaml_fail_key(node, "think_time", err,
+                                   "given beside think_s; give one of them");
+    if (vidur_yaml_get(node, "think_s"))
+        config->think_time = VIDUR_THINK_DRAWN;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/quantile.h"
 #include "load/prefix_hits.h"
+#include "load/session_log.h"
 #include "load/trace_format.h"
 
 #include <math.h>
@@ -144,20 +145,85 @@ static void tell_times(const struct vidur_trace *trace, struct vidur_text *out)
 
 /* ---- Lengths and sessions ---- */
 
+/* Uses the samples up. */
+static void tell_samples(const char *name, double *samples, int64_t count,
+                         struct vidur_text *out)
+{
+    struct vidur_distribution d;
+    const double p10 = vidur_quantile(samples, count, 0.1);
+    vidur_distribution_of(&d, samples, count);
+    tell(out, "%-13s %9.5g %9.5g %9.5g %9.5g %9.5g %9.5g %9.5g\n", name, d.mean, d.min,
+         p10, d.p50, d.p90, d.p99, d.max);
+}
+
 static int tell_distribution(const char *name, const int32_t *values, int64_t count,
                              struct vidur_text *out, struct vidur_error *err)
 {
-    struct vidur_distribution d;
     double *samples = malloc((size_t)count * sizeof *samples);
     if (!samples)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for %s", name);
     for (int64_t i = 0; i < count; i++)
         samples[i] = values[i];
-    const double p10 = vidur_quantile(samples, count, 0.1);
-    vidur_distribution_of(&d, samples, count);
+    tell_samples(name, samples, count, out);
     free(samples);
-    tell(out, "%-13s %9.5g %9.5g %9.5g %9.5g %9.5g %9.5g %9.5g\n", name, d.mean, d.min,
-         p10, d.p50, d.p90, d.p99, d.max);
+    return 0;
+}
+
+/* Of the requests whose answers have ends. */
+static int tell_latencies(const struct vidur_trace *trace, struct vidur_text *out,
+                          struct vidur_error *err)
+{
+    if (!trace->end_s)
+        return 0;
+    double *samples = malloc((size_t)trace->num_rows * sizeof *samples);
+    if (!samples)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for latencies");
+    int64_t count = 0;
+    for (int64_t i = 0; i < trace->num_rows; i++)
+        if (!isnan(trace->end_s[i]))
+            samples[count++] = trace->end_s[i] - trace->time_s[i];
+    tell_samples("latency_s", samples, count, out);
+    free(samples);
+    if (count < trace->num_rows)
+        tell(out, "              (%lld requests have none)\n",
+             (long long)(trace->num_rows - count));
+    return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* "priorities   -1: 20 requests (20 %), 0: ..." */
+static int tell_priorities(const struct vidur_trace *trace, struct vidur_text *out,
+                           struct vidur_error *err)
+{
+    enum { MOST_TOLD = 16 };
+    const int64_t n = trace->num_rows;
+    if (!trace->priority)
+        return 0;
+    int32_t *values = malloc((size_t)n * sizeof *values);
+    if (!values)
+        return vidur_fail(err, VIDUR_ENOMEM, "out of memory for priorities");
+    memcpy(values, trace->priority, (size_t)n * sizeof *values);
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    int64_t told = 0, more = 0;
+    for (int64_t i = 0, next; i < n; i = next) {
+        for (next = i + 1; next < n && values[next] == values[i];)
+            next++;
+        if (told++ < MOST_TOLD)
+            tell(out, "%s%d: %lld requests (%.3g %%)",
+                 told == 1 ? "\npriorities   " : ", ", (int)values[i],
+                 (long long)(next - i), 100 * (double)(next - i) / (double)n);
+        else
+            more++;
+    }
+    if (more > 0)
+        tell(out, ", and %lld more", (long long)more);
+    tell(out, "; lower ones first\n");
+    free(values);
     return 0;
 }
 
@@ -169,9 +235,39 @@ static int tell_lengths(const struct vidur_trace *trace, struct vidur_text *out,
     return tell_distribution("prompt", trace->prompt_tokens, trace->num_rows, out,
                              err) ||
                    tell_distribution("output", trace->output_tokens, trace->num_rows,
-                                     out, err)
+                                     out, err) ||
+                   tell_latencies(trace, out, err)
                ? -1
                : 0;
+}
+
+/* Of a log with ends: what sessions of it pause between turns, and the requests that
+ * wait for no answer. What cannot be run as sessions has none. */
+static int tell_pauses(const struct vidur_trace *trace, struct vidur_text *out,
+                       struct vidur_error *err)
+{
+    const struct vidur_sessions_config logged = {.think_time = VIDUR_THINK_LOGGED};
+    struct vidur_session_rows rows;
+    struct vidur_error none = {0};
+    if (!trace->end_s || vidur_session_log_take(&rows, trace, &logged, &none))
+        return 0;
+    double *samples = malloc((size_t)trace->num_rows * sizeof *samples);
+    int64_t count = 0, beside = 0;
+    for (int32_t s = 0; samples && s < rows.num_sessions; s++)
+        for (int64_t i = rows.first[s] + 1; i < rows.first[s + 1]; i++) {
+            beside += rows.beside[i];
+            if (!rows.beside[i])
+                samples[count++] = rows.think_s[i];
+        }
+    if (count > 0)
+        tell_samples("pause_s", samples, count, out);
+    if (beside > 0)
+        tell(out, "              (%lld requests arrive before the last answer ends)\n",
+             (long long)beside);
+    vidur_session_rows_free(&rows);
+    const bool done = samples != NULL;
+    free(samples);
+    return done ? 0 : vidur_fail(err, VIDUR_ENOMEM, "out of memory for pauses");
 }
 
 static int tell_sessions(const struct vidur_trace *trace, struct vidur_text *out,
@@ -192,9 +288,10 @@ static int tell_sessions(const struct vidur_trace *trace, struct vidur_text *out
     for (int32_t i = 0; i < trace->num_sessions; i++) /* without those left out whole */
         if (turns[i] > 0)
             turns[count++] = turns[i];
-    const int status =
-        count > 0 ? tell_distribution("turns", turns, count, out, err) : 0;
+    int status = count > 0 ? tell_distribution("turns", turns, count, out, err) : 0;
     free(turns);
+    if (status == 0)
+        status = tell_pauses(trace, out, err);
     tell(out, "\nsessions     %lld, and %lld requests in none\n", (long long)count,
          (long long)alone);
     return status;
@@ -233,15 +330,13 @@ int vidur_trace_describe(const struct vidur_trace_question *question,
                          struct vidur_text *out, struct vidur_error *err)
 {
     struct vidur_trace trace;
-    int status =
-        vidur_trace_open(&trace, question->path, &question->options,
-                         VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES | VIDUR_TRACE_BLOCKS |
-                             VIDUR_TRACE_SESSIONS | VIDUR_TRACE_ALL,
-                         err);
+    int status = vidur_trace_open(&trace, question->path, &question->options,
+                                  VIDUR_TRACE_ALL, err);
     if (status == 0) {
         tell_head(&trace, out);
         tell_times(&trace, out);
         status = tell_lengths(&trace, out, err) || tell_sessions(&trace, out, err) ||
+                         tell_priorities(&trace, out, err) ||
                          tell_prefixes(question, &trace, out, err)
                      ? -1
                      : 0;

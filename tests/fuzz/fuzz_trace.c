@@ -13,10 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum {
-    ALL = VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES | VIDUR_TRACE_BLOCKS |
-          VIDUR_TRACE_SESSIONS | VIDUR_TRACE_ALL
-};
+enum { ALL = VIDUR_TRACE_ALL };
 
 static void check_row(const struct vidur_trace *trace, int64_t row)
 {
@@ -27,6 +24,8 @@ static void check_row(const struct vidur_trace *trace, int64_t row)
         VIDUR_FUZZ_REQUIRE(isfinite(trace->time_s[row]));
         VIDUR_FUZZ_REQUIRE(row == 0 || trace->time_s[row] >= trace->time_s[row - 1]);
     }
+    if (trace->end_s && trace->time_s)
+        VIDUR_FUZZ_REQUIRE(!(trace->end_s[row] < trace->time_s[row]));
     if (trace->session)
         VIDUR_FUZZ_REQUIRE(trace->session[row] >= -1 &&
                            trace->session[row] < trace->num_sessions);

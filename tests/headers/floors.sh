@@ -7,7 +7,7 @@
 declare -A floor_of
 for h in error log rng csv paths distribution; do floor_of[$h]=0; done
 for h in precision model shard sku spec_config profile forest timetable engine_table; do floor_of[$h]=1; done
-for h in deployment fleet memory_plan workload shared_prefix sessions scheduler metrics slo \
+for h in deployment fleet memory_plan workload trace_options shared_prefix sessions scheduler metrics slo \
     simulator simulation_config; do floor_of[$h]=2; done
 for h in capacity space ranking results; do floor_of[$h]=3; done
 

@@ -282,7 +282,6 @@ static void draw_classes(uint64_t index, struct scenario *s)
     workload->class_of = s->class_of;
 }
 
-/* From a stream of its own. */
 static void draw_host(uint64_t index, struct scenario *s)
 {
     struct vidur_rng rng;
@@ -419,10 +418,8 @@ static void run_reference(const struct scenario *s, const struct vidur_timetable
 
 static bool has_reference(const struct scenario *s)
 {
-    /* the reference ranks equal priorities by id, which is not the order of turns */
-    if ((s->sessions.count > 0 && s->deployment.scheduler.scheduling_policy) ||
-        (s->deployment.data_parallel_size > 1 &&
-         (s->deployment.num_replicas > 1 || s->workload.stages.count > 0)))
+    const bool ranks = s->deployment.data_parallel_size > 1;
+    if (ranks && (s->deployment.num_replicas > 1 || s->workload.stages.count > 0))
         return false;
     return s->options.time_limit_s == 0 && !s->options.stop_early && !s->by_operators &&
            (s->deployment.num_replicas == 1 ||
@@ -433,8 +430,8 @@ static bool has_reference(const struct scenario *s)
 
 struct tally {
     int different, restarted, unfinished, limited, stopped, shared, referred, staged,
-        closed, by_priority, piped, piped_restarted, sessions, users, ranks, host,
-        host_restarted;
+        closed, by_priority, piped, piped_restarted, sessions, users, ranks, ranked,
+        host, host_restarted;
     struct v1_reference_tally reference;
 };
 
@@ -463,6 +460,7 @@ static void compare(uint64_t index, enum kind kind, struct tally *tally)
 {
     struct scenario *s = draw(index, kind);
     const bool has_sessions = s->sessions.count > 0;
+    const bool by_priority = s->deployment.scheduler.scheduling_policy;
     struct tables tables = new_tables(s);
     struct vidur_timetable *table = tables.view;
     struct v1_reference_request reference[MAX_REQUESTS];
@@ -482,11 +480,11 @@ static void compare(uint64_t index, enum kind kind, struct tally *tally)
         tally->referred++;
         tally->staged += s->workload.stages.count > 0;
         tally->closed += s->workload.concurrency > 0;
-        tally->sessions += s->sessions.count > 0;
-        tally->users += s->sessions.count > 0 && s->workload.concurrency > 0;
-        tally->ranks += s->sessions.count > 0 && s->deployment.data_parallel_size > 1;
-        tally->by_priority +=
-            s->deployment.scheduler.scheduling_policy == VIDUR_SCHEDULING_PRIORITY;
+        tally->sessions += has_sessions;
+        tally->users += has_sessions && s->workload.concurrency > 0;
+        tally->ranks += has_sessions && s->deployment.data_parallel_size > 1;
+        tally->by_priority += by_priority;
+        tally->ranked += by_priority && has_sessions;
     }
     tally->shared += (s->workload.prompts.prompt || has_sessions) &&
                      s->deployment.scheduler.prefix_caching;
@@ -533,13 +531,15 @@ static void test_sessions(void)
 {
     struct tally t = {0};
     compare_all(SESSIONS, &t);
-    printf("\n  %d cases, %d with restarts; of sessions against the reference %d, of "
-           "users %d, of ranks %d: %lld generated blocks\n",
-           NUM_CASES, t.restarted, t.sessions, t.users, t.ranks,
-           (long long)t.reference.generated);
+    printf(
+        "\n  %d with restarts; of sessions %d, of users %d, of ranks %d, by priority "
+        "%d: %lld generated blocks\n",
+        t.restarted, t.sessions, t.users, t.ranks, t.ranked,
+        (long long)t.reference.generated);
     CU_ASSERT(t.sessions > NUM_CASES / 8);
     CU_ASSERT(t.users > NUM_CASES / 40);
     CU_ASSERT(t.ranks > NUM_CASES / 40);
+    CU_ASSERT(t.ranked > NUM_CASES / 40);
     CU_ASSERT(t.reference.generated > 0);
 }
 
@@ -549,9 +549,9 @@ static void test_ranks(void)
     compare_all(RANKS, &t);
     CU_ASSERT(t.referred > NUM_CASES / 4);
     CU_ASSERT(t.closed > NUM_CASES / 20);
-    printf("\n  %d cases: %d with restarts, %d unfinished, %d cut by time, %d stopped "
-           "early\n  %d against the reference: %lld steps, %lld dummies, %lld padded\n",
-           NUM_CASES, t.restarted, t.unfinished, t.limited, t.stopped, t.referred,
+    printf("\n  %d with restarts, %d unfinished, %d cut by time, %d stopped early\n"
+           "  %d against the reference: %lld steps, %lld dummies, %lld padded\n",
+           t.restarted, t.unfinished, t.limited, t.stopped, t.referred,
            (long long)t.reference.steps, (long long)t.reference.dummies,
            (long long)t.reference.padded);
     CU_ASSERT(t.reference.dummies > t.reference.steps / 20);
@@ -566,20 +566,20 @@ static void test_equal(void)
     printf("\n  %d cases: %d with restarts, %d with prefixes, %d unfinished, %d cut by "
            "time, %d stopped early\n",
            NUM_CASES, t.restarted, t.shared, t.unfinished, t.limited, t.stopped);
-    printf(
-        "  %d against the reference, %d of them in stages: %lld steps, %lld hits, "
-        "%lld evictions, %lld blocks forgotten, %lld steps emptied, %lld fixed by an "
-        "arrival\n",
-        t.referred, t.staged, (long long)t.reference.steps, (long long)t.reference.hits,
-        (long long)t.reference.evictions, (long long)t.reference.forgotten,
-        (long long)t.reference.emptied, (long long)t.reference.fixed_apart);
-    printf("  %d of these by priority: %lld overtook, %lld preempted out of order\n",
-           t.by_priority, (long long)t.reference.overtaken,
-           (long long)t.reference.picked);
-    printf("  %d pipelines, %d with restarts: %lld steps began beside another, %lld "
+    printf("  %d against the reference, %d in stages: %lld steps, %lld hits, %lld "
+           "evictions, %lld blocks forgotten, %lld steps emptied, %lld fixed by "
+           "arrivals\n",
+           t.referred, t.staged, (long long)t.reference.steps,
+           (long long)t.reference.hits, (long long)t.reference.evictions,
+           (long long)t.reference.forgotten, (long long)t.reference.emptied,
+           (long long)t.reference.fixed_apart);
+    printf("  %d by priority: %lld overtook, %lld preempted out of order\n"
+           "  %d pipelines, %d with restarts: %lld steps began beside another, %lld "
            "parts of prompts, %lld arrivals were held back\n",
-           t.piped, t.piped_restarted, (long long)t.reference.overlaps,
-           (long long)t.reference.chained, (long long)t.reference.held_back);
+           t.by_priority, (long long)t.reference.overtaken,
+           (long long)t.reference.picked, t.piped, t.piped_restarted,
+           (long long)t.reference.overlaps, (long long)t.reference.chained,
+           (long long)t.reference.held_back);
     CU_ASSERT(t.restarted > NUM_CASES / 10);
     CU_ASSERT(t.referred >= NUM_CASES / 3);
     CU_ASSERT(t.staged > NUM_CASES / 20);

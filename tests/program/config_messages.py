@@ -47,6 +47,8 @@ OF_TWO = ["cluster.memory_margin_fraction=1", "cluster.memory_planner=exakt",
           "workload.lengths={type: trace, file: a.csv, format: azur}",
           "workload.lengths={type: trace, file: a.csv, time_unit: min}",
           "workload.lengths={type: trace, file: a.csv, columns: {prompt: x}}",
+          "workload.lengths={type: trace, file: a.csv, columns: {priority: ''}}",
+          "workload.arrivals={type: trace}",
           "workload.arrivals={type: trace, file: a.csv, block_tokens: 0}"]
 OF_THREE = ["model=lama", "model=nowhere.yaml", "model=[a, b]",
             "cluster.device=a10o", "cluster.device=", "cluster.device=nowhere.yaml",

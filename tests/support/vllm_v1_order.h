@@ -4,6 +4,8 @@
 #include <vidur/deployment.h>
 #include <vidur/workload.h>
 
+struct world;
+
 /* Who comes first in the reference of the V1 engine. */
 
 static inline bool v1_by_priority(const struct vidur_scheduler_config *knobs)
@@ -11,11 +13,10 @@ static inline bool v1_by_priority(const struct vidur_scheduler_config *knobs)
     return knobs->scheduling_policy == VIDUR_SCHEDULING_PRIORITY;
 }
 
-/* By priority, then by arrival, which ids follow. */
-bool v1_comes_first(const struct vidur_workload *workload, int32_t a, int32_t b);
+/* By priority, then by arrival, then by id. */
+bool v1_comes_first(const struct world *w, int32_t a, int32_t b);
 
-/* How many of those that wait, in this order, come before the request. */
-int64_t v1_num_before(const struct vidur_workload *workload, const int32_t *waiting,
-                      int64_t count, int32_t request);
+/* How many of those that wait come before the request. */
+int64_t v1_num_before(const struct world *w, int32_t request);
 
 #endif

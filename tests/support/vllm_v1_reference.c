@@ -143,9 +143,7 @@ double v1_next_arrival_s(struct world *w)
 void v1_wait_for_admission(struct world *w, int32_t id, bool front)
 {
     const bool sorted = v1_by_priority(w->input->knobs);
-    const int64_t at =
-        sorted ? v1_num_before(w->input->workload, w->waiting, w->num_waiting, id)
-               : (front ? 0 : w->num_waiting);
+    const int64_t at = sorted ? v1_num_before(w, id) : (front ? 0 : w->num_waiting);
     w->tally->overtaken += sorted && !front && at < w->num_waiting;
     for (int64_t i = w->num_waiting++; i > at; i--)
         w->waiting[i] = w->waiting[i - 1];
@@ -238,7 +236,7 @@ static int64_t find_victim(const struct world *w)
     for (int64_t i = 0; i < w->num_running; i++)
         if (w->requests[w->running[i]].flights == 0 &&
             (victim == NOBODY || !v1_by_priority(w->input->knobs) ||
-             v1_comes_first(w->input->workload, w->running[victim], w->running[i])))
+             v1_comes_first(w, w->running[victim], w->running[i])))
             victim = i;
     return victim;
 }

@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,9 +27,26 @@ struct vidur_workload *create(const struct vidur_workload_config *config)
     return workload;
 }
 
+void assert_not_created(const struct vidur_workload_config *config, const char *text)
+{
+    struct vidur_workload *workload = NULL;
+    struct vidur_error err = {0};
+    CU_ASSERT_EQUAL(vidur_workload_create(&workload, config, &err), -1);
+    CU_ASSERT_PTR_NULL(workload);
+    assert_contains(err.text, text);
+}
+
+static char path[64]; /* of file_of's file; "": there is none */
+
+static void remove_file(void)
+{
+    unlink(path);
+}
+
 const char *file_of(const char *text)
 {
-    static char path[64];
+    if (!path[0])
+        atexit(remove_file);
     snprintf(path, sizeof path, "/tmp/vidur_workload_%ld.csv", (long)getpid());
     FILE *f = fopen(path, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
@@ -59,4 +77,11 @@ struct vidur_workload_config of_yaml(const char *yaml)
         printf("\n  %s\n", err.text);
     CU_ASSERT_EQUAL_FATAL(status, 0);
     return config;
+}
+
+struct vidur_workload *create_of(const char *yaml)
+{
+    struct vidur_workload_config config = of_yaml(yaml);
+    vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
+    return create(&config);
 }

@@ -9,13 +9,17 @@
 void assert_contains(const char *text, const char *part);
 
 struct vidur_workload *create(const struct vidur_workload_config *config);
+/* It cannot be created, with an error that has the text in it. */
+void assert_not_created(const struct vidur_workload_config *config, const char *text);
 
-/* A file that holds the text: one a program, which the test removes. */
+/* A file that holds the text: one a program, removed at its end. */
 const char *file_of(const char *text);
 
 /* Reads the text of a `workload:` section; the error, if any, is in *err. */
 int read_section(const char *yaml, struct vidur_workload_config *config,
                  struct vidur_error *err);
 struct vidur_workload_config of_yaml(const char *yaml);
+/* The workload of such a text, completed as corrected semantics have it. */
+struct vidur_workload *create_of(const char *yaml);
 
 #endif

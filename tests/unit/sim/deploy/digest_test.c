@@ -76,24 +76,24 @@ static void test_deployment(void)
         END_OF(type, trace.columns.arrived_at),                                        \
         END_OF(type, trace.columns.prompt_tokens),                                     \
         END_OF(type, trace.columns.output_tokens),                                     \
-        END_OF(type, trace.columns.session), END_OF(type, trace.columns.prefix)
+        END_OF(type, trace.columns.session), END_OF(type, trace.columns.prefix),       \
+        END_OF(type, trace.columns.ended_at), END_OF(type, trace.columns.latency_s),   \
+        END_OF(type, trace.columns.latency_ms), END_OF(type, trace.columns.priority)
 
 static void fill_trace(struct vidur_trace_options *trace)
 {
     FILL(trace->format);
     FILL(trace->time_unit);
-    FILL(trace->columns.arrived_at);
-    FILL(trace->columns.prompt_tokens);
-    FILL(trace->columns.output_tokens);
-    FILL(trace->columns.session);
-    FILL(trace->columns.prefix);
+#define X(name) FILL(trace->columns.name);
+    VIDUR_TRACE_COLUMNS(X)
+#undef X
 }
 
 static void test_workload(void)
 {
     typedef struct vidur_workload_config type;
     static type w;
-    enum { KEPT = 24, NUM_KEPT = KEPT + 3 * sizeof(int) + 9 * VIDUR_MAX_CLASSES };
+    enum { KEPT = 36, NUM_KEPT = KEPT + 3 * sizeof(int) + 13 * VIDUR_MAX_CLASSES };
     const size_t kept[KEPT] = {
         END_OF(type, lengths.type),      END_OF(type, arrivals.type),
         END_OF(type, arrivals.column),   TRACE_ENDS(type, trace),
@@ -172,7 +172,7 @@ static void test_sessions(void)
 {
     typedef struct vidur_workload_config type;
     static type w;
-    enum { SPREADS = 6, LISTS = (SPREADS + 3) * sizeof(int) };
+    enum { SPREADS = 6, LISTS = (SPREADS + 3) * sizeof(int), TEXTS = 11 };
     struct vidur_spread *const spreads[SPREADS] = {
         &w.sessions.turns,         &w.sessions.first_tokens, &w.sessions.user_tokens,
         &w.sessions.output_tokens, &w.sessions.think_s,      &w.sessions.sub_agents};
@@ -185,18 +185,24 @@ static void test_sessions(void)
                                       &w.shared_prefix.num_quantiles,
                                       &w.shared_prefix.num_stages,
                                       &w.num_classes};
-    size_t left_alone[LISTS];
+    static const size_t ends[TEXTS] = {TRACE_ENDS(type, sessions.trace)};
+    size_t left_alone[LISTS + TEXTS];
+    fill_trace(&w.sessions.trace);
+    memcpy(left_alone + LISTS, ends, sizeof ends);
     for (size_t i = 0; i < LISTS; i++)
         left_alone[i] =
             (size_t)((char *)counts[i / sizeof(int)] - (char *)&w) + i % sizeof(int);
     for (size_t i = 0; i < SPREADS; i++)
         spreads[i]->num_quantiles = VIDUR_MAX_SPREAD_QUANTILES;
-    struct flip flip = {&w, sizeof w, digest_workload, left_alone, LISTS};
+    struct flip flip = {&w, sizeof w, digest_workload, left_alone, LISTS + TEXTS};
     const size_t before = flip_count_ignored(&flip);
     w.type = VIDUR_WORKLOAD_SESSIONS;
     CU_ASSERT_EQUAL(before - flip_count_ignored(&flip),
                     SPREADS * (4 * sizeof(double) + sizeof w.sessions.turns.quantiles) +
-                        3 * sizeof(int) + sizeof(bool));
+                        3 * sizeof(int) + sizeof(bool) + sizeof(double) +
+                        sizeof w.sessions.think_time + sizeof w.trace.format +
+                        sizeof w.trace.time_unit + sizeof(double) + sizeof(int) +
+                        sizeof w.trace.columns - TEXTS);
 }
 
 /* What a list's unused end holds does not matter; how long it is does. */

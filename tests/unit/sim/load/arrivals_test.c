@@ -1,19 +1,11 @@
 #include "load/arrivals.h"
 #include "test.h"
+#include "workload_fixture.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static void assert_contains(const char *text, const char *part)
-{
-    bool found = part && strstr(text, part);
-    if (!found)
-        printf("\n  wanted '%s', got '%s'\n", part ? part : "", text);
-    CU_ASSERT(found);
-}
 
 static struct vidur_workload_config fixed_lengths(const char *arrivals, int64_t n)
 {
@@ -27,35 +19,6 @@ static struct vidur_workload_config fixed_lengths(const char *arrivals, int64_t 
     config.arrivals.truncate = 0;
     config.num_requests = n;
     return config;
-}
-
-static struct vidur_workload *create(const struct vidur_workload_config *config)
-{
-    struct vidur_workload *workload = NULL;
-    struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_create(&workload, config, &err), 0);
-    return workload;
-}
-
-static void assert_error(const struct vidur_workload_config *config, const char *text)
-{
-    struct vidur_workload *workload = NULL;
-    struct vidur_error err = {0};
-    CU_ASSERT_EQUAL(vidur_workload_create(&workload, config, &err), -1);
-    CU_ASSERT_PTR_NULL(workload);
-    assert_contains(err.text, text);
-}
-
-/* Writes a file that lives until the test ends; its path is good for one use. */
-static const char *file_of(const char *text)
-{
-    static char path[64];
-    snprintf(path, sizeof path, "/tmp/vidur_arrivals_%ld.csv", (long)getpid());
-    FILE *f = fopen(path, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-    fputs(text, f);
-    fclose(f);
-    return path;
 }
 
 struct moments {
@@ -126,7 +89,7 @@ static void test_static_arrives_at_once(void)
     vidur_workload_destroy(w);
     config.num_requests = 0;
     config.duration_s = 10;
-    assert_error(&config, "workload.num_requests: missing");
+    assert_not_created(&config, "workload.num_requests: missing");
 }
 
 /* Who sends the requests is the run's affair; lengths are drawn as ever. */
@@ -156,15 +119,16 @@ static void test_closed_loop(void)
     vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
     config.arrivals.concurrency = 0;
-    assert_error(&config, "workload.arrivals.concurrency: missing");
+    assert_not_created(&config, "workload.arrivals.concurrency: missing");
     config.arrivals.concurrency = 3;
     config.seeds = VIDUR_SEEDS_REFERENCE;
-    assert_error(&config, "reference does not cover closed_loop arrivals");
+    assert_not_created(&config, "reference does not cover closed_loop arrivals");
     config.seeds = VIDUR_SEEDS_OWN;
     config.num_requests = 0;
     config.duration_s = 10;
-    assert_error(&config, "workload.num_requests: missing; closed_loop arrivals come "
-                          "when others have ended");
+    assert_not_created(&config,
+                       "workload.num_requests: missing; closed_loop arrivals come "
+                       "when others have ended");
     config = fixed_lengths("poisson", 5);
     w = create(&config);
     CU_ASSERT_EQUAL(w->concurrency, 0);
@@ -193,12 +157,12 @@ static void test_trace_window_and_scale(void)
     vidur_workload_destroy(w);
 
     config.num_requests = 3;
-    assert_error(&config, "has gaps for 2 requests");
+    assert_not_created(&config, "has gaps for 2 requests");
     config.num_requests = 0;
     config.arrivals.start_time_s = 7;
-    assert_error(&config, "1 rows from start_time 7 to end_time 11");
+    assert_not_created(&config, "1 rows from start_time 7 to end_time 11");
     config.arrivals.end_time_s = 6;
-    assert_error(&config, "workload.arrivals.end_time: 6 is not after");
+    assert_not_created(&config, "workload.arrivals.end_time: 6 is not after");
 }
 
 /* Rows out of order are sorted and counted; any format will do. */
@@ -250,12 +214,11 @@ static void test_bad_trace_files(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         snprintf(config.arrivals.file, sizeof config.arrivals.file, "%s",
                  file_of(cases[i].text));
-        assert_error(&config, cases[i].message);
+        assert_not_created(&config, cases[i].message);
     }
-    unlink(config.arrivals.file);
-    assert_error(&config, config.arrivals.file);
+    assert_not_created(&config, config.arrivals.file);
     config.arrivals.file[0] = 0;
-    assert_error(&config, "workload.arrivals.file: missing");
+    assert_not_created(&config, "workload.arrivals.file: missing");
 }
 
 static void test_duration_drops_the_late(void)
@@ -273,18 +236,18 @@ static void test_duration_drops_the_late(void)
     vidur_workload_destroy(a);
     vidur_workload_destroy(b);
     by_time.duration_s = 1e-9;
-    assert_error(&by_time, "no request arrives before");
+    assert_not_created(&by_time, "no request arrives before");
 }
 
 static void test_rate_is_needed(void)
 {
     struct vidur_workload_config config = fixed_lengths("poisson", 5);
     config.arrivals.qps = 0;
-    assert_error(&config, "workload.arrivals.qps: missing");
+    assert_not_created(&config, "workload.arrivals.qps: missing");
     config.arrivals.qps = NAN;
-    assert_error(&config, "workload.arrivals.qps");
+    assert_not_created(&config, "workload.arrivals.qps");
     config = fixed_lengths("poisn", 5);
-    assert_error(&config, "the nearest is 'poisson' of ");
+    assert_not_created(&config, "the nearest is 'poisson' of ");
 }
 
 /* What a search may vary. */

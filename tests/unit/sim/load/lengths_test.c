@@ -1,5 +1,6 @@
 #include "load/lengths.h"
 #include "test.h"
+#include "workload_fixture.h"
 
 #include "base/hash.h"
 
@@ -7,15 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static void assert_contains(const char *text, const char *part)
-{
-    bool found = part && strstr(text, part);
-    if (!found)
-        printf("\n  wanted '%s', got '%s'\n", part ? part : "", text);
-    CU_ASSERT(found);
-}
 
 static struct vidur_workload_config static_arrivals(const char *lengths, int64_t n)
 {
@@ -25,36 +17,6 @@ static struct vidur_workload_config static_arrivals(const char *lengths, int64_t
     snprintf(config.lengths.type, sizeof config.lengths.type, "%s", lengths);
     config.num_requests = n;
     return config;
-}
-
-static struct vidur_workload *create(const struct vidur_workload_config *config)
-{
-    struct vidur_workload *workload = NULL;
-    struct vidur_error err = {0};
-    int status = vidur_workload_create(&workload, config, &err);
-    if (status)
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(status, 0);
-    return workload;
-}
-
-static void assert_error(const struct vidur_workload_config *config, const char *text)
-{
-    struct vidur_workload *workload = NULL;
-    struct vidur_error err = {0};
-    CU_ASSERT_EQUAL(vidur_workload_create(&workload, config, &err), -1);
-    assert_contains(err.text, text);
-}
-
-static const char *file_of(const char *text)
-{
-    static char path[64];
-    snprintf(path, sizeof path, "/tmp/vidur_lengths_%ld.csv", (long)getpid());
-    FILE *f = fopen(path, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-    fputs(text, f);
-    fclose(f);
-    return path;
 }
 
 static struct vidur_workload_config of_trace(const char *text, int64_t n)
@@ -76,9 +38,9 @@ static void test_fixed(void)
     }
     vidur_workload_destroy(w);
     config.lengths.decode_tokens = 97;
-    assert_error(&config, "workload.max_tokens is 4096");
+    assert_not_created(&config, "workload.max_tokens is 4096");
     config.lengths.decode_tokens = 0;
-    assert_error(&config, "workload.lengths.decode_tokens: missing");
+    assert_not_created(&config, "workload.lengths.decode_tokens: missing");
 }
 
 static void test_uniform(void)
@@ -98,7 +60,7 @@ static void test_uniform(void)
     CU_ASSERT_DOUBLE_EQUAL(sum / 100000, 2559.5, 5 * error);
     vidur_workload_destroy(w);
     config.lengths.min_tokens = 5000;
-    assert_error(&config, "workload.lengths.min_tokens: 5000");
+    assert_not_created(&config, "workload.lengths.min_tokens: 5000");
 }
 
 /* The frequencies of the two smallest values are exact in the method. */
@@ -125,7 +87,7 @@ static void test_zipf(void)
                            5 * sqrt(share * (1 - share) / N));
     vidur_workload_destroy(w);
     config.lengths.theta = 1;
-    assert_error(&config, "workload.lengths.theta: 1");
+    assert_not_created(&config, "workload.lengths.theta: 1");
 }
 
 /* Scrambling moves each value to where its FNV-1a hash says. */
@@ -178,7 +140,7 @@ static void test_trace_shuffles_and_starts_over(void)
     vidur_workload_destroy(w);
     vidur_workload_destroy(other);
     config.seeds = VIDUR_SEEDS_REFERENCE;
-    assert_error(&config, "50 rows are not enough");
+    assert_not_created(&config, "50 rows are not enough");
 }
 
 /* prefill, decode, factors -> what section 2 gives. */
@@ -234,13 +196,12 @@ static void test_bad_trace_files(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_workload_config config = of_trace(cases[i].text, 1);
-        assert_error(&config, cases[i].message);
+        assert_not_created(&config, cases[i].message);
     }
     struct vidur_workload_config config = of_trace("", 1);
-    unlink(config.lengths.file);
-    assert_error(&config, config.lengths.file);
+    assert_not_created(&config, config.lengths.file);
     config = static_arrivals("normal", 1);
-    assert_error(&config, "workload.lengths.type: 'normal' is not known");
+    assert_not_created(&config, "workload.lengths.type: 'normal' is not known");
 }
 
 VIDUR_TEST_MAIN("lengths", {"fixed", test_fixed}, {"uniform", test_uniform},

@@ -1,4 +1,5 @@
 #include "test.h"
+#include "workload_fixture.h"
 
 #include "base/yaml.h"
 
@@ -7,32 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static int read_section(const char *yaml, struct vidur_workload_config *config,
-                        struct vidur_error *err)
-{
-    struct vidur_yaml *doc = vidur_yaml_parse("a.yaml", yaml, strlen(yaml), err);
-    if (!doc)
-        return -1;
-    vidur_workload_config_defaults(config);
-    const int status = vidur_workload_config_read(
-        vidur_yaml_get(vidur_yaml_root(doc), "workload"), config, err);
-    vidur_workload_config_complete(config, VIDUR_SEMANTICS_CORRECTED);
-    vidur_yaml_free(doc);
-    return status;
-}
-
-static struct vidur_workload *create(const char *yaml)
-{
-    struct vidur_workload_config config;
-    struct vidur_workload *workload = NULL;
-    struct vidur_error err = {0};
-    if (read_section(yaml, &config, &err) ||
-        vidur_workload_create(&workload, &config, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
-    return workload;
-}
 
 #define COMMON                                                                         \
     "workload: {num_requests: 3000, max_tokens: 2048, cut_long_requests: true, "
@@ -63,7 +38,7 @@ static void test_one_class(void)
                  COMMON ARRIVALS "type: mix, classes: [{name: a, share: 1, lengths: "
                                  "%s}]}\n",
                  lengths[i]);
-        struct vidur_workload *a = create(alone), *b = create(mixed);
+        struct vidur_workload *a = create_of(alone), *b = create_of(mixed);
         expect_same(a, b);
         CU_ASSERT_EQUAL(a->num_classes, 0);
         CU_ASSERT_PTR_NULL(a->class_of);
@@ -83,7 +58,7 @@ static void test_one_class(void)
 
 static void test_shares(void)
 {
-    struct vidur_workload *w = create(THREE("6", "3", "1"));
+    struct vidur_workload *w = create_of(THREE("6", "3", "1"));
     static const double shares[] = {0.6, 0.3, 0.1};
     int64_t counts[3] = {0};
     const double n = (double)w->num_requests;
@@ -108,8 +83,8 @@ static void test_shares(void)
 /* What the j-th request of a class asks for does not depend on the shares. */
 static void test_lengths_of_a_class(void)
 {
-    struct vidur_workload *a = create(THREE("6", "3", "1"));
-    struct vidur_workload *b = create(THREE("1", "1", "5"));
+    struct vidur_workload *a = create_of(THREE("6", "3", "1"));
+    struct vidur_workload *b = create_of(THREE("1", "1", "5"));
     for (int class = 0; class < 2; class ++) {
         int64_t i = 0, j = 0;
         int compared = 0;
@@ -135,7 +110,7 @@ static void test_lengths_of_a_class(void)
 static void test_rates(void)
 {
     struct vidur_error err = {0};
-    struct vidur_workload *w = create(THREE("6", "3", "1")), *copy = NULL;
+    struct vidur_workload *w = create_of(THREE("6", "3", "1")), *copy = NULL;
     struct vidur_workload first;
     CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
     CU_ASSERT_EQUAL(copy->num_classes, 3);

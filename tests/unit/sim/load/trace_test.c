@@ -3,48 +3,19 @@
 #include "base/text.h"
 #include "load/prefix_hits.h"
 #include "load/trace_format.h"
-#include "temp_dir.h"
+#include "trace_fixture.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    ALL = VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES | VIDUR_TRACE_BLOCKS |
-          VIDUR_TRACE_SESSIONS | VIDUR_TRACE_ALL
-};
-
-static struct temp_dir dir;
 static struct vidur_trace trace;
 static struct vidur_error err;
 
-static int open_as(const char *text, const struct vidur_trace_options *options,
-                   unsigned wanted)
-{
-    const struct temp_path path = temp_dir_write(&dir, "log", text);
-    err = (struct vidur_error){0};
-    vidur_trace_close(&trace);
-    return vidur_trace_open(&trace, path.text, options, wanted, &err);
-}
-
 static void read_all(const char *text, const struct vidur_trace_options *options)
 {
-    const int status = open_as(text, options, ALL);
-    if (status)
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(status, 0);
-}
-
-static void assert_refused(const char *text, const struct vidur_trace_options *options,
-                           const char *message)
-{
-    const int status = open_as(text, options, VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES);
-    const bool found = strstr(err.text, message) != NULL;
-    CU_ASSERT_EQUAL(status, -1);
-    if (!found)
-        printf("\n  wanted '%s', got '%s'\n", message, err.text);
-    CU_ASSERT(found);
+    trace_read_text(&trace, text, options);
 }
 
 /* Two requests each: 5 prompt and 2 output tokens at 0, 6 and 3 tokens 1.5 s later. */
@@ -107,9 +78,10 @@ static const struct {
      "{\"timestamp\": 1000, \"request_inputs\": {\"payload\": \"{\\\"messages\\\": "
      "[{\\\"role\\\": \\\"user\\\", \\\"content\\\": \\\"Twenty letters "
      "here.\\\"}]}\"},"
-     " \"response_timestamps\": [1, 2]},\n"
+     " \"response_timestamps\": [1001, 1002]},\n"
      "{\"timestamp\": 1500001000, \"request_inputs\": {\"prompt\": "
-     "\"Twenty-one characters\"}, \"response_timestamps\": [1, 2, 3]}]}]}",
+     "\"Twenty-one characters\"}, \"response_timestamps\": [1500001001, 1500001002, "
+     "1500001003]}]}]}",
      true, 0},
     {"inference_perf",
      "[{\"start_time\": 2.5, \"end_time\": 3, \"request\": \"{}\", \"info\": "
@@ -171,15 +143,16 @@ static void test_gzip(void)
 {
     for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
         const struct vidur_trace_options options = {0};
-        const struct temp_path path = temp_dir_write(&dir, "log", examples[i].text);
-        const struct temp_path zipped = temp_dir_path(&dir, "log.gz");
+        const struct temp_path path =
+            temp_dir_write(trace_dir(), "log", examples[i].text);
+        const struct temp_path zipped = temp_dir_path(trace_dir(), "log.gz");
         char command[1200];
         snprintf(command, sizeof command, "gzip -c '%s' > '%s'", path.text,
                  zipped.text);
         CU_ASSERT_EQUAL_FATAL(system(command), 0);
         vidur_trace_close(&trace);
         CU_ASSERT_EQUAL_FATAL(
-            vidur_trace_open(&trace, zipped.text, &options, ALL, &err), 0);
+            vidur_trace_open(&trace, zipped.text, &options, VIDUR_TRACE_ALL, &err), 0);
         check_example((int)i);
     }
 }
@@ -367,7 +340,8 @@ static void test_damaged(void)
     };
     const struct vidur_trace_options options = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_refused(cases[i].text, &options, cases[i].message);
+        trace_assert_refused(cases[i].text, &options,
+                             VIDUR_TRACE_LENGTHS | VIDUR_TRACE_TIMES, cases[i].message);
 }
 
 /* What blocks are wrong about is seen where blocks are wanted. */
@@ -386,9 +360,11 @@ static void test_damaged_blocks(void)
                  "{\"timestamp\": 0, \"input_length\": 512, \"output_length\": 2, "
                  "\"hash_ids\": %s}\n",
                  cases[i].blocks);
-        CU_ASSERT_EQUAL(open_as(text, &options, ALL), -1);
+        CU_ASSERT_EQUAL(trace_open_text(&trace, text, &options, VIDUR_TRACE_ALL, &err),
+                        -1);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].message));
-        CU_ASSERT_EQUAL(open_as(text, &options, VIDUR_TRACE_LENGTHS), 0);
+        CU_ASSERT_EQUAL(
+            trace_open_text(&trace, text, &options, VIDUR_TRACE_LENGTHS, &err), 0);
     }
 }
 
@@ -467,21 +443,16 @@ static void test_options(void)
     }
 }
 
-static void begin(void)
-{
-    temp_dir_make(&dir);
-}
-
 static void end(void)
 {
     vidur_trace_close(&trace);
-    temp_dir_remove(&dir);
+    trace_dir_remove();
 }
 
-VIDUR_TEST_MAIN("traces", {"folder", begin}, {"every format", test_every_format},
-                {"gzip", test_gzip}, {"order", test_order},
-                {"order of many", test_order_of_many}, {"units", test_units},
-                {"columns", test_columns}, {"sessions", test_sessions},
-                {"damaged", test_damaged}, {"damaged blocks", test_damaged_blocks},
+VIDUR_TEST_MAIN("traces", {"every format", test_every_format}, {"gzip", test_gzip},
+                {"order", test_order}, {"order of many", test_order_of_many},
+                {"units", test_units}, {"columns", test_columns},
+                {"sessions", test_sessions}, {"damaged", test_damaged},
+                {"damaged blocks", test_damaged_blocks},
                 {"long records", test_long_records}, {"prefix hits", test_prefix_hits},
                 {"options", test_options}, {"folder removed", end})

@@ -238,8 +238,71 @@ static void test_replays_logs(void)
     vidur_workload_destroy(w);
 }
 
+/* ---- Priorities of a log ---- */
+
+#define WITH_PRIORITY "arrived_at,num_prefill_tokens,num_decode_tokens,priority\n"
+
+static void assert_levels(const struct vidur_workload *w, int requests)
+{
+    static const char *const names[] = {"priority_minus_3", "priority_0", "priority_7"};
+    static const int values[] = {-3, 0, 7};
+    static const int of[] = {1, 0, 2, 1}; /* by prompt tokens, from 1 */
+    CU_ASSERT_EQUAL_FATAL(w->num_classes, 3);
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_STRING_EQUAL(w->classes[i].name, names[i]);
+        CU_ASSERT_EQUAL(w->classes[i].priority, values[i]);
+    }
+    for (int i = 0; i < requests; i++)
+        CU_ASSERT_EQUAL(w->class_of[i], of[w->num_prefill_tokens[i] - 1]);
+}
+
+/* A class a value, the lowest first, in a replay and where lengths are drawn. */
+static void test_priorities(void)
+{
+    static const char rows[] = WITH_PRIORITY "0,1,1,0\n1,2,1,-3\n2,3,1,7\n3,4,1,\n";
+    struct vidur_workload_config config = of_replay(rows);
+    struct vidur_workload *w = create(&config), *copy = NULL;
+    struct vidur_error err = {0};
+    assert_levels(w, 4);
+    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
+    assert_levels(copy, 4);
+    vidur_workload_destroy(copy);
+    vidur_workload_destroy(w);
+    vidur_workload_config_defaults(&config);
+    snprintf(config.lengths.file, sizeof config.lengths.file, "%s", file_of(rows));
+    config.arrivals.qps = 1;
+    config.num_requests = 11;
+    w = create(&config);
+    assert_levels(w, 11);
+    vidur_workload_destroy(w);
+    /* Requests that are all alike are of no class. */
+    config = of_replay(WITH_PRIORITY "0,1,1,5\n1,2,1,5\n");
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->num_classes, 0);
+    CU_ASSERT_PTR_NULL(w->class_of);
+    vidur_workload_destroy(w);
+}
+
+static void test_too_many_priorities(void)
+{
+    struct vidur_workload *w = NULL;
+    struct vidur_error err = {0};
+    struct vidur_workload_config config =
+        of_replay(WITH_PRIORITY "0,1,1,1\n0,1,1,2\n0,1,1,3\n0,1,1,4\n0,1,1,5\n"
+                                "0,1,1,6\n0,1,1,7\n0,1,1,8\n0,1,1,8\n0,1,1,9\n");
+    CU_ASSERT_EQUAL(vidur_workload_create(&w, &config, &err), -1);
+    assert_contains(err.text, ".csv:11: priority: 9 is one value too many; a run tells "
+                              "up to 8 priorities apart");
+    config.num_requests = 9; /* what is left out does not count */
+    w = create(&config);
+    CU_ASSERT_EQUAL(w->num_classes, 8);
+    vidur_workload_destroy(w);
+}
+
 VIDUR_TEST_MAIN("replays", {"logs", test_replays_logs},
                 {"recorded arrivals", test_recorded_arrivals_are_scaled},
                 {"windows", test_windows}, {"window keys", test_window_keys},
                 {"recorded blocks", test_recorded_blocks},
-                {"shared prefix at a rate", test_shared_prefix_at_a_rate})
+                {"shared prefix at a rate", test_shared_prefix_at_a_rate},
+                {"priorities", test_priorities},
+                {"too many priorities", test_too_many_priorities})

@@ -353,7 +353,8 @@ static void test_errors(void)
          "num_requests: missing"},
         {"type: sessions\nnum_requests: 2\narrivals: {type: trace, file: x.csv}\n"
          "sessions: {user_tokens: 1, output_tokens: 1}\n",
-         "arrivals.type: trace; sessions start by poisson"},
+         "arrivals.type: trace is for the sessions of a log, sessions.file; others "
+         "start by poisson"},
         {BEGIN "seeds: reference\nsessions: {user_tokens: 1, output_tokens: 1}\n",
          "seeds: reference does not cover sessions"},
     };

@@ -64,6 +64,33 @@ static void test_all_there_is(void)
     assert_line("             0.3750 with the 2 blocks used last");
 }
 
+static void test_pauses(void)
+{
+    describe("arrived_at,session,prompt_tokens,output_tokens,ended_at\n"
+             "0,a,10,1,2\n5,a,20,1,9\n6,a,15,1,8\n10,a,30,1,\n0,b,10,1,1\n",
+             "1");
+    assert_line("turns               2.5 ");
+    assert_line("pause_s               2         1 ");
+    assert_line("              (1 requests arrive before the last answer ends)\n");
+    /* A turn before another has no end: nothing to tell. */
+    describe("arrived_at,session,prompt_tokens,output_tokens,ended_at\n"
+             "0,a,10,1,2\n5,a,20,1,\n6,a,15,1,8\n",
+             "1");
+    CU_ASSERT_PTR_NULL(strstr(text.data, "pause_s"));
+}
+
+static void test_ends_and_priorities(void)
+{
+    describe("arrived_at,prompt_tokens,output_tokens,latency_s,priority\n"
+             "0,10,1,2,1\n1,10,1,4,-1\n2,10,1,,1\n3,10,1,3,0\n",
+             "1");
+    assert_line("latency_s             3         2       2.2         3       3.8      "
+                "3.98         4\n");
+    assert_line("              (1 requests have none)\n");
+    assert_line("priorities   -1: 1 requests (25 %), 0: 1 requests (25 %), 1: 2 "
+                "requests (50 %); lower ones first\n");
+}
+
 static void test_bursts_are_seen(void)
 {
     struct vidur_text log = {0};
@@ -112,5 +139,7 @@ static void test_stores(void)
 }
 
 VIDUR_TEST_MAIN("descriptions of logs", {"all there is", test_all_there_is},
+                {"pauses", test_pauses},
+                {"ends and priorities", test_ends_and_priorities},
                 {"bursts", test_bursts_are_seen}, {"without times", test_without_times},
                 {"stores", test_stores})

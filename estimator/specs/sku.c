@@ -153,6 +153,12 @@ static const struct vidur_yaml_field engine_fields[] = {
     LATENCY(device_sku, "all_reduce_skew_us", engine.all_reduce_skew_us),
     {.key = NULL}};
 
+static const struct vidur_yaml_field host_link_fields[] = {
+    POSITIVE(device_sku, "bandwidth_gb_per_s", host_link.bandwidth_gb_per_s,
+             VIDUR_YAML_REQUIRED),
+    SHARE(device_sku, "efficiency", host_link.efficiency),
+    {.key = NULL}};
+
 static const struct vidur_yaml_field device_fields[] = {
     TEXT(device_sku, "name", name, VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED),
     {.key = "description", .type = VIDUR_YAML_ELSEWHERE},
@@ -168,6 +174,7 @@ static const struct vidur_yaml_field device_fields[] = {
     SECTION("v1", v1_fields),
     SECTION("engine_roofline", engine_fields),
     TEXT(device_sku, "kernel_system", kernel_system, 0),
+    SECTION("host_link", host_link_fields),
     {.key = NULL}};
 
 static const struct vidur_yaml_field link_fields[] = {
@@ -230,7 +237,8 @@ void vidur_device_sku_defaults(struct vidur_device_sku *device)
                      .attention_launch_us = 10,
                      .elementwise_launch_us = 3},
         .v1 = {.activation_gib_tp1 = 0.35, .activation_gib = 1.2},
-        .engine = engine_roofline_default()};
+        .engine = engine_roofline_default(),
+        .host_link = {.efficiency = 0.8}};
 }
 
 void vidur_node_sku_defaults(struct vidur_node_sku *node)

@@ -73,7 +73,7 @@ static void add_engine_roofline(struct vidur_sha256 *sha,
     REAL(all_reduce_skew_us)
 }
 
-/* Not usd_per_gpu_hour, price_source, price_date and tdp_w. */
+/* Not usd_per_gpu_hour, price_source, price_date, tdp_w and host_link. */
 void vidur_device_digest(struct vidur_sha256 *sha, const struct vidur_device_sku *spec)
 {
     TEXT(name)

@@ -56,7 +56,9 @@ extern const char *const vidur_scheduling_policy_names[];
     X(double, gpu_memory_utilization, 0.9, 0)                                          \
     X(bool, prefix_caching, true, 0)                                                   \
     X(bool, async_scheduling, true, 0)                                                 \
-    X(vidur_scheduling_policy, scheduling_policy, VIDUR_SCHEDULING_FCFS, 0)
+    X(vidur_scheduling_policy, scheduling_policy, VIDUR_SCHEDULING_FCFS, 0)            \
+    X(double, kv_offload_gib_per_gpu, 0, 0) /* of host memory; 0: none */              \
+    X(double, kv_offload_gb_per_s, 0, 0)    /* 0: as the device's host_link says */
 
 /* A knob, where one is spoken of. */
 enum vidur_knob {
@@ -125,6 +127,10 @@ int vidur_deployment_check(const struct vidur_deployment *deployment,
 /* Requests that a replica has in its batches at once, at most: the scheduler's
  * batch_cap. 0: there is no such scheduler. */
 int vidur_deployment_batch_cap(const struct vidur_deployment *deployment);
+
+/* GB/s at which each of its GPUs loads KV blocks from its host: the scheduler's knob,
+ * else what the device's host_link reaches. 0: nobody knows. */
+double vidur_deployment_host_gb_per_s(const struct vidur_deployment *deployment);
 
 /* Devices of all its replicas. */
 int vidur_deployment_num_gpus(const struct vidur_deployment *deployment);

@@ -40,6 +40,15 @@ struct vidur_transfer_metrics {
                         receiving replica and for the link */
 };
 
+/* Loads of KV blocks from host memory, as far as they have begun. */
+struct vidur_load_metrics {
+    double hit_rate; /* as prefix_hit_rate: found there, behind the prefix cache */
+    int64_t count;
+    double bytes;    /* over the links of all GPUs */
+    double busy_s;   /* on the links of a replica, summed over replicas */
+    double waited_s; /* by requests, from the begin of their loads to the end */
+};
+
 /* What a fleet's figure is the mean over devices of. X(name) */
 #define VIDUR_POOL_MEANS(X)                                                            \
     X(mfu)                                                                             \
@@ -110,6 +119,7 @@ struct vidur_metrics {
     double mean_waiting_requests;      /* time-weighted, all replicas */
     double prefix_hit_rate; /* of the tokens of prompts admitted, again after a restart:
                                found in the prefix cache; 0 without one */
+    struct vidur_load_metrics loads; /* zeros without kv_offload_gib_per_gpu */
     /* how the run ended */
     bool stopped_early; /* an SLO was lost, and the run was told to stop then */
     bool time_limited;  /* the time limit cut it */

@@ -64,6 +64,10 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(REAL, mean_waiting_requests, 0, "1", "requests waiting, time-weighted mean")     \
     X(REAL, goodput_per_s, 0, "1/s", "requests that meet all joint SLOs; NaN: none")   \
     X(REAL, prefix_hit_rate, 0, "1", "prompt tokens found in the prefix cache")        \
+    X(REAL, host_hit_rate, 0, "1", "prompt tokens found in host memory behind that")   \
+    X(INT, host_loads, 0, "1", "requests that loaded KV blocks from host memory")      \
+    X(REAL, host_load_gb, 0, "GB", "that they loaded, over all GPUs")                  \
+    X(REAL, host_load_s, 0, "s", "for which a replica's links loaded, all replicas")   \
     X(INT, extrapolated, 0, "1", "table lookups beyond the profile's range")           \
     X(REAL, prefill_busy, 0, "%", "of two pools: the one that prefills, busy")         \
     X(REAL, decode_busy, 0, "%", "of two pools: the one that decodes, busy")           \
@@ -114,6 +118,9 @@ enum { VIDUR_HOURS_PER_MONTH = 730 };
     X(FLAG, prefix_caching, 0, "1", "vllm_v1 with prefix caching")                     \
     X(FLAG, async_scheduling, 0, "1", "vllm_v1 with async scheduling")                 \
     X(INT, scheduling_policy, 0, "1", "vllm_v1's: 0 fcfs, 1 priority")                 \
+    X(REAL, kv_offload_gib_per_gpu, 0, "GiB",                                          \
+      "vllm_v1's KV cache on the host; 0: none")                                       \
+    X(REAL, kv_offload_gb_per_s, 0, "GB/s", "loads from it; 0: as the device")         \
     X(INT, num_replicas, 0, "1", "replicas in use; of two pools: 1")                   \
     X(INT, num_gpus, 0, "1", "devices in use")                                         \
     X(TEXT, pools, 128, "", "2 x TP4 h100 prefill + 1 x TP8 h200 decode; empty: one")  \

@@ -101,8 +101,8 @@ struct vidur_replica {
      */
     bool lists_completed;
     int32_t completed_head;
-    /* requests that have left, and those that have come from another pool with their KV
-     * cache and have not been admitted yet: linked lists */
+    /* requests that have left, and those whose KV cache has come, from another pool or
+     * from host memory, and that have not been admitted yet: linked lists */
     int32_t departed_head, departed_tail;
     int32_t loaded_head, loaded_tail;
     /* running items: a deque, running[running_begin .. running_end - 1] */
@@ -123,6 +123,7 @@ struct vidur_replica {
     bool grouping;      /* groups may be formed */
     bool corrected;     /* semantics: SIMULATOR.md section 9 */
     bool chains_chunks; /* a prompt's may follow others that are in flight */
+    bool has_host;      /* KV blocks are kept in host memory, too */
     bool hands_over;    /* requests leave when their prompt is done */
     bool samples_first; /* and have got their first token by then */
     int32_t index;
@@ -267,13 +268,13 @@ void vidur_queue_push_back(struct vidur_replica *replica, int32_t request);
 /* Not counted as an arrival: for requests that come back. */
 void vidur_queue_push_front(struct vidur_replica *replica, int32_t request);
 
-/* ---- Requests from another pool ---- */
+/* ---- Requests from another pool, or with blocks from host memory ---- */
 
-/* The first request whose KV cache has come from another pool by `until_s`, taken from
- * the list of those; VIDUR_NO_REQUEST: there is none. It holds its blocks, counts among
- * num_holders and wants one token in a batch: admit it to the running list before
- * prompts that wait. Schedulers that set `hands_over` call this whenever they plan a
- * batch. */
+/* The first request whose KV cache has come from another pool, or from host memory, by
+ * `until_s`, taken from the list of those; VIDUR_NO_REQUEST: there is none. It holds
+ * its blocks, counts among num_holders and wants at least a token in a batch: admit it
+ * to the running list before prompts that wait. Schedulers that set `hands_over`, or
+ * call vidur_load_prompt, call this whenever they plan a batch. */
 int32_t vidur_loaded_pop(struct vidur_replica *replica, double until_s);
 
 /* When the first of those came; infinity: there is none. */
@@ -390,6 +391,11 @@ int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request
 /* Takes the blocks of the request's prompt. Its processed tokens become those of the
  * cached blocks: its prefill starts behind them. */
 void vidur_take_prompt(struct vidur_replica *replica, int32_t request);
+
+/* The same where has_host. True: some of them are in host memory and begin to be loaded
+ * now. Then the request is in no list, and comes back by vidur_loaded_pop once they are
+ * there. */
+bool vidur_load_prompt(struct vidur_replica *replica, int32_t request);
 
 /* ---- Evictions ---- */
 

@@ -136,6 +136,7 @@ enum vidur_event_type {
     VIDUR_EVENT_BATCH_END,
     VIDUR_EVENT_REQUEST_SEEN, /* by the scheduler, behind a front end */
     VIDUR_EVENT_TRANSFER_END, /* of a KV cache, at the replica that it moved to */
+    VIDUR_EVENT_LOAD_END,     /* of KV blocks, from host memory */
     VIDUR_NUM_EVENT_TYPES
 };
 

@@ -48,6 +48,12 @@ struct vidur_expert_roofline {
     double token_ns; /* a pair of token and expert: routing, gathering, adding up */
 };
 
+/* To the memory of its host, per GPU and direction (ENGINE.md section 11). */
+struct vidur_host_link {
+    double bandwidth_gb_per_s; /* peak; 0: not known */
+    double efficiency;         /* share of it that copies of KV blocks reach */
+};
+
 /* The engine's roofline, fitted on kernel timings (`vidur-estimate fit --kernels`);
  * ENGINE.md section 7. A spec's `gemm` and `experts` replace all formats: those that it
  * does not name have nothing fitted. */
@@ -81,6 +87,7 @@ struct vidur_device_sku {
     struct vidur_roofline_efficiency roofline;
     struct vidur_device_v1 v1;
     struct vidur_engine_roofline engine;
+    struct vidur_host_link host_link;
     char kernel_system[32]; /* folder of its kernel timings; "": its name */
 };
 
@@ -126,7 +133,8 @@ struct vidur_sha256;
 
 /* Adds what specs say to a hash, value by value: equal content gives equal hashes on
  * every machine. A new member is added there; a test flips every byte of the struct.
- * Prices and TDPs are left out: no time and no latency depends on them. */
+ * Prices and TDPs are left out: no time and no latency depends on them; so is the link
+ * to the host, on which only deployments with an offloaded KV cache depend. */
 void vidur_device_digest(struct vidur_sha256 *sha,
                          const struct vidur_device_sku *device);
 void vidur_node_digest(struct vidur_sha256 *sha, const struct vidur_node_sku *node);

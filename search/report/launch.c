@@ -218,6 +218,25 @@ static void add_engine_argument(struct vidur_launch *launch,
         ARGUMENT(launch, " %s", value > 0 ? argument->flag : argument->flag_if_off);
 }
 
+/* Of all GPUs of an engine: those of one rank. */
+static void add_offload(struct vidur_launch *launch,
+                        const struct vidur_ranking_row *row)
+{
+    const double gpus = (double)(row->tensor_parallel_size * row->num_pipeline_stages);
+    if (!(row->kv_offload_gib_per_gpu > 0))
+        return;
+    ARGUMENT(launch, " --kv-offloading-backend native --kv-offloading-size %.10g",
+             row->kv_offload_gib_per_gpu * gpus);
+    note(launch,
+         "--kv-offloading-size is GiB of host memory for all GPUs of an engine, %g for "
+         "each; the host has to have it beside all else.",
+         row->kv_offload_gib_per_gpu);
+    if (vidur_row_has_pools(row) && !vidur_row_is_mixed(row))
+        note(launch,
+             "An engine that offloads and hands over wants both connectors, in a "
+             "MultiConnector of --kv-transfer-config.");
+}
+
 static void add_scheduler(struct vidur_launch *launch,
                           const struct vidur_ranking_row *row)
 {
@@ -231,6 +250,7 @@ static void add_scheduler(struct vidur_launch *launch,
     }
     for (const struct vidur_engine_argument *a = ops->engine_arguments; a->flag; a++)
         add_engine_argument(launch, row, ops, a);
+    add_offload(launch, row);
     if (ops->engine_remark)
         note(launch, "%s", ops->engine_remark);
 }
@@ -307,6 +327,8 @@ static struct vidur_ranking_row second_of(const struct vidur_ranking_row *row)
         out.max_num_seqs = out.batch_size * out.num_pipeline_stages;
     out.max_num_batched_tokens = pool.max_num_batched_tokens;
     out.num_blocks = 0;
+    if (!vidur_row_is_mixed(row))
+        out.kv_offload_gib_per_gpu = 0; /* it shares no prefixes */
     return out;
 }
 

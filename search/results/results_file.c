@@ -1,3 +1,5 @@
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
 #include "base/file.h"
 #include "results/columns.h"
 #include "results/results_h5.h"
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* results.h5: the contract's attributes, tables and texts. */
 
@@ -238,11 +241,35 @@ static int read_source(const struct source *source, struct vidur_results *result
     return failed;
 }
 
+/* What a child tells of its try. */
+struct attempt {
+    const struct source *source;
+    struct vidur_error *err; /* shared with it; .code VIDUR_OK: it could read it */
+};
+
 static void try_source(void *context)
 {
+    const struct attempt *attempt = context;
     struct vidur_results results;
-    if (read_source(context, &results, NULL) == 0)
+    if (read_source(attempt->source, &results, attempt->err) == 0)
         vidur_results_destroy(&results);
+}
+
+/* As results_try_in_child. What the child refuses is not read again: HDF5 may have
+ * corrupted memory by then. */
+static int try_in_child(const struct source *source, struct vidur_error *refusal)
+{
+    struct attempt attempt = {.source = source};
+    attempt.err = mmap(NULL, sizeof *attempt.err, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (attempt.err == MAP_FAILED)
+        return -1;
+    /* some damage sends HDF5 round in circles; reading a megabyte takes some 0.1 s */
+    const int survived =
+        results_try_in_child(try_source, &attempt, 10 + (unsigned)(source->size >> 20));
+    *refusal = *attempt.err;
+    munmap(attempt.err, sizeof *attempt.err);
+    return survived;
 }
 
 /* HDF5 trusts what it reads, and a wrong number can end the process. It gets what is
@@ -259,9 +286,12 @@ static int check_source(struct source *source, struct vidur_error *err)
     case RESULTS_NOT_SEALED:
         break;
     }
-    /* some damage sends HDF5 round in circles; reading a megabyte takes some 0.1 s */
-    const unsigned limit_s = 10 + (unsigned)(source->size >> 20);
-    const int survived = results_try_in_child(try_source, source, limit_s);
+    struct vidur_error refusal = {0};
+    const int survived = try_in_child(source, &refusal);
+    if (survived > 0 && refusal.code != VIDUR_OK && err)
+        *err = refusal;
+    if (survived > 0 && refusal.code != VIDUR_OK)
+        return -1;
     if (survived < 0)
         return vidur_fail(err, VIDUR_EIO,
                           "%s: cannot start a process that tries the file, which has "

@@ -455,6 +455,11 @@ static void fill_load(struct vidur_probe_row *row, const struct vidur_metrics *m
     SAME(num_batches);
     SAME(simulated_time_s);
 #undef SAME
+    const struct vidur_load_metrics *loads = &metrics->loads;
+    row->host_hit_rate = loads->hit_rate;
+    row->host_loads = loads->count;
+    row->host_load_gb = loads->bytes * 1e-9;
+    row->host_load_s = loads->busy_s;
     row->num_requests = metrics->num_requests;
     row->preemptions = metrics->num_restarts;
     row->extrapolated = metrics->num_extrapolated;

@@ -218,6 +218,34 @@ static int check_shape(const struct vidur_scheduler_ops *ops,
     return 0;
 }
 
+/* KV blocks in the host's memory, which a scheduler has to load. */
+static int check_offload(const struct vidur_scheduler_ops *ops,
+                         const struct vidur_deployment *deployment,
+                         struct vidur_error *err)
+{
+    const struct vidur_scheduler_config *knobs = &deployment->scheduler;
+    const double gib = knobs->kv_offload_gib_per_gpu;
+    if (gib == 0)
+        return 0;
+    if (!vidur_scheduler_uses(ops, VIDUR_KNOB_kv_offload_gib_per_gpu))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "scheduler.kv_offload_gib_per_gpu: %g; scheduler %s keeps no "
+                          "KV blocks in host memory, vllm_v1 does; set 0 or that",
+                          gib, ops->name);
+    if (!knobs->prefix_caching)
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "scheduler.kv_offload_gib_per_gpu: %g without "
+                          "prefix_caching, by which blocks in host memory are found; "
+                          "set prefix_caching: true, or 0",
+                          gib);
+    if (!(vidur_deployment_host_gb_per_s(deployment) > 0))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "scheduler.kv_offload_gb_per_s: the spec of %s has no "
+                          "host_link; give the GB/s at which a GPU loads from its host",
+                          deployment->device.name);
+    return 0;
+}
+
 int vidur_deployment_check(const struct vidur_deployment *deployment,
                            struct vidur_error *err)
 {
@@ -232,7 +260,17 @@ int vidur_deployment_check(const struct vidur_deployment *deployment,
         return -1;
     if (!vidur_router_find(deployment->router))
         return vidur_policy_unknown(router_name, "router", deployment->router, err);
+    if (check_offload(ops, deployment, err))
+        return -1;
     return ops->check ? ops->check(deployment, err) : 0;
+}
+
+double vidur_deployment_host_gb_per_s(const struct vidur_deployment *deployment)
+{
+    const struct vidur_host_link *link = &deployment->device.host_link;
+    return deployment->scheduler.kv_offload_gb_per_s > 0
+               ? deployment->scheduler.kv_offload_gb_per_s
+               : link->bandwidth_gb_per_s * link->efficiency;
 }
 
 int vidur_deployment_num_gpus(const struct vidur_deployment *deployment)

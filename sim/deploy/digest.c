@@ -15,10 +15,11 @@ static void add_scheduler(struct vidur_sha256 *sha,
                           const struct vidur_scheduler_config *s)
 {
     /* As doubles, whatever the knob: none has more than 53 bits. First come, first
-     * served was all there was once: its digest does not know of it. */
+     * served, and nothing in host memory, was all there was once: its digest does not
+     * know of them. */
     TEXT(type)
 #define X(type, name, def, min)                                                        \
-    if (VIDUR_KNOB_##name != VIDUR_KNOB_scheduling_policy || s->name != (def))         \
+    if (VIDUR_KNOB_##name < VIDUR_KNOB_scheduling_policy || s->name != (def))          \
         vidur_sha256_add_double(sha, (double)s->name);
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
@@ -48,6 +49,8 @@ void vidur_deployment_digest(struct vidur_sha256 *sha, const struct vidur_deploy
     WHOLE(semantics)
     TEXT(router)
     add_scheduler(sha, &s->scheduler);
+    if (s->scheduler.kv_offload_gib_per_gpu > 0) /* no other depends on the link */
+        vidur_sha256_add_double(sha, vidur_deployment_host_gb_per_s(s));
 }
 
 /* Nothing where nothing is said, as before there were formats. */

@@ -1,4 +1,5 @@
-#include "drive/run.h"
+#include "drive/loads.h"
+#include "replica/block_store.h"
 
 #include <assert.h>
 #include <math.h>
@@ -239,6 +240,17 @@ static int on_transfer_end(struct loop *loop, const struct vidur_event *event)
     return 0;
 }
 
+/* Schedules as an arrival does. */
+static int on_load_end(struct loop *loop, const struct vidur_event *event)
+{
+    loop->run->events.next_id++;
+    vidur_server_end_loads(server_of(loop, event), loop->now_s);
+    loop->run->touched[event->replica] = true;
+    push(loop, VIDUR_EVENT_GLOBAL_SCHEDULE, loop->now_s,
+         &(struct vidur_event){.replica = -1, .stage = -1, .object = event->object});
+    return 0;
+}
+
 static int on_batch_end(struct loop *loop, const struct vidur_event *event)
 {
     struct vidur_run *run = loop->run;
@@ -266,6 +278,7 @@ static event_handler *const handlers[VIDUR_NUM_EVENT_TYPES] = {
     [VIDUR_EVENT_BATCH_END] = on_batch_end,
     [VIDUR_EVENT_REQUEST_SEEN] = on_seen,
     [VIDUR_EVENT_TRANSFER_END] = on_transfer_end,
+    [VIDUR_EVENT_LOAD_END] = on_load_end,
 };
 
 /* The next request to arrive, and when: infinity where there is none, or none yet. */
@@ -282,6 +295,31 @@ static int64_t next_arrival(const struct loop *loop, double *arrival_s)
     const int64_t id = vidur_arrival_id(loop->arrivals, loop->next_arrival);
     *arrival_s = vidur_run_next_arrival_s(run, id, loop->now_s);
     return id;
+}
+
+/* Which request's load ends next, at that time. */
+static int32_t next_loaded(struct vidur_server *server, double loaded_s)
+{
+    int32_t r = 0;
+    while (vidur_next_load_s(&vidur_server_rank(server, r)->replica) != loaded_s)
+        r++;
+    return vidur_server_rank(server, r)->replica.store->host->loading_head;
+}
+
+/* The next load from host memory to end, if it comes before the event or with it. */
+static void peek_load(struct vidur_run *run, struct vidur_event *event)
+{
+    for (int32_t i = run->has_loads ? run->num_servers : 0; i-- > 0;) {
+        struct vidur_server *server = &run->servers[i];
+        const double loaded_s = vidur_server_next_load_s(server);
+        if (loaded_s <= event->time_s && loaded_s < INFINITY)
+            *event = (struct vidur_event){.time_s = loaded_s,
+                                          .id = run->events.next_id,
+                                          .type = VIDUR_EVENT_LOAD_END,
+                                          .replica = i,
+                                          .stage = -1,
+                                          .object = next_loaded(server, loaded_s)};
+    }
 }
 
 /* Of events at one time arrivals come first, as if they had all been created before the
@@ -302,6 +340,7 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
                                           .stage = -1,
                                           .object = run->servers[i].front_end.head};
     }
+    peek_load(run, event);
     const double transferred_s = vidur_transfers_next_s(&run->transfers);
     if (transferred_s <= event->time_s && transferred_s < INFINITY) {
         const int32_t request = run->transfers.heap[0].request;
@@ -334,7 +373,8 @@ static bool is_of_request(const struct vidur_event *event)
 {
     return event->type == VIDUR_EVENT_REQUEST_ARRIVAL ||
            event->type == VIDUR_EVENT_REQUEST_SEEN ||
-           event->type == VIDUR_EVENT_TRANSFER_END;
+           event->type == VIDUR_EVENT_TRANSFER_END ||
+           event->type == VIDUR_EVENT_LOAD_END;
 }
 
 static int64_t object_of(const struct vidur_run *run, const struct vidur_event *event)

@@ -16,6 +16,7 @@ struct vidur_walk {
     struct vidur_server *server;
     double next_arrival_s; /* at the scheduler */
     double until_s;        /* instants before this may be passed */
+    double given_until_s;  /* the same but for loads from host memory, which bound it */
     double ends_at_s;      /* alone or with ranks: when the batch at work ends;
                               infinity: there is none */
     int64_t num_instants;
@@ -24,12 +25,20 @@ struct vidur_walk {
     bool takes_sent; /* and these come to its replica */
     bool hands_over; /* it is one of a fleet whose pools hand requests over */
     bool alone;      /* the replica has one stage and works on one batch at a time */
-    bool can_skip;   /* alone or with ranks, and the scheduler can say how often a
-                        batch repeats, so that vidur_fast_forward may be used */
-    bool can_renew;  /* not alone, the scheduler can say so and keeps no count of its
-                        own, and a step's time stays: vidur_renew and vidur_cruise may
-                        be used */
+    bool loads;      /* its replica loads blocks from host memory */
+    bool skips_behind_loads; /* alone: can_skip, but not before its loads are known */
+    bool can_skip;  /* alone or with ranks, and the scheduler can say how often a
+                       batch repeats, so that vidur_fast_forward may be used */
+    bool can_renew; /* not alone, the scheduler can say so and keeps no count of its
+                       own, and a step's time stays: vidur_renew and vidur_cruise may
+                       be used */
 };
+
+/* The caller's bound on how far the walk may go. */
+static inline void vidur_walk_set_until(struct vidur_walk *walk, double until_s)
+{
+    walk->until_s = walk->given_until_s = until_s;
+}
 
 /*
  * The batch has just been formed and started. Repeats its iteration as long as no

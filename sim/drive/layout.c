@@ -23,6 +23,21 @@ static bool is_observed(const struct vidur_run_options *options)
     return options->observer && (options->observer->batch || options->observer->event);
 }
 
+/* What a GPU's share of host memory holds of its share of blocks; of the fullest stage,
+ * as on the GPU. */
+static struct vidur_host_tier_sizes host_sizes(const struct vidur_pool_model *pool)
+{
+    const struct vidur_scheduler_config *knobs = &pool->deployment->scheduler;
+    const double block_bytes = pool->plan.kv_bytes_per_token * knobs->block_size;
+    const double blocks = knobs->kv_offload_gib_per_gpu * 0x1p30 / block_bytes;
+    if (!(blocks >= 1))
+        return (struct vidur_host_tier_sizes){0};
+    return (struct vidur_host_tier_sizes){
+        .num_blocks = (int32_t)fmin(blocks, INT32_MAX / 4),
+        .block_s =
+            block_bytes / (vidur_deployment_host_gb_per_s(pool->deployment) * 1e9)};
+}
+
 /* Blocks need names where prompts share them. */
 static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model *pool,
                                                   const struct vidur_workload *workload)
@@ -44,7 +59,8 @@ static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model 
                                             .block_size = knobs->block_size,
                                             .max_tokens = pool->max_tokens,
                                             .keeps_prefixes =
-                                                workload->sessions.count > 0};
+                                                workload->sessions.count > 0,
+                                            .host = host_sizes(pool)};
 }
 
 static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
@@ -64,6 +80,7 @@ static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
     to->store = store_sizes(pool, workload);
     to->sizes.names_blocks = to->store.num_slots > 0;
     layout->caches |= to->store.num_slots > 0;
+    layout->loads |= to->store.host.num_blocks > 0;
     to->scheduler_bytes =
         pool->ops->state_bytes ? pool->ops->state_bytes(&pool->env) : 0;
     layout->num_servers += replicas;
@@ -203,8 +220,12 @@ static void init_rank(struct vidur_run *run, struct vidur_arena *arena,
         vidur_pool_model_batch_cap(pool) / deployment->num_pipeline_stages;
     replica->account->gaps = run->gaps;
     replica->account->watch = run->watching ? &run->watch : NULL;
-    if (layout->store.num_slots > 0)
+    if (layout->store.num_slots > 0) {
         replica->store = vidur_block_store_new(arena, &layout->store, run->workload);
+        replica->has_host = replica->store->host != NULL;
+    }
+    if (replica->has_host)
+        replica->store->host->loaded_at_s = run->seen_at_s;
     vidur_pipeline_init(&server->pipeline, arena, &layout->sizes);
     if (pool->step_ops->stage_kind)
         for (int32_t i = 0; i < server->pipeline.num_stages; i++)

@@ -32,6 +32,7 @@ struct vidur_layout {
     bool sends;          /* completions send requests */
     bool moves_arrivals; /* they, or stages of load, decide when requests arrive */
     bool caches;         /* some pool has a prefix cache */
+    bool loads;          /* and some a second tier of it in host memory */
     int64_t num_sessions;
     size_t sending_bytes;
 };

@@ -1,4 +1,4 @@
-#include "drive/fast_forward.h"
+#include "drive/loads.h"
 
 #include <math.h>
 
@@ -64,6 +64,8 @@ static double find_bound(const struct vidur_walk *walk)
         all_wait &= rank_of(walk, r)->replica.queue_head != VIDUR_NO_REQUEST &&
                     !rank_of(walk, r)->replica.by_priority;
     double bound = walk->until_s;
+    if (walk->loads)
+        bound = fmin(bound, vidur_server_next_load_s(walk->server));
     if (!all_wait || (walk->takes_sent && walk->run->watching))
         bound = fmin(bound, walk->next_arrival_s);
     if (walk->judges && walk->run->watching)

@@ -224,6 +224,28 @@ static double prefix_hit_rate(const struct vidur_run *run)
     return ratio((double)hits, (double)tokens);
 }
 
+static void fill_loads(const struct vidur_run *run, struct vidur_load_metrics *loads)
+{
+    int64_t hits = 0, tokens = 0;
+    for (int32_t i = 0; i < run->num_ranks; i++) {
+        const struct vidur_server *server = &run->servers[i];
+        const struct vidur_block_store *store = server->replica.store;
+        const struct vidur_deployment *deployment = server->pool->deployment;
+        if (!store || !store->host)
+            continue;
+        const double devices =
+            deployment->tensor_parallel_size * deployment->num_pipeline_stages;
+        hits += store->num_host_hit_tokens;
+        tokens += store->num_prompt_tokens;
+        loads->count += store->host->num_loads;
+        loads->bytes += (double)store->host->num_blocks_loaded * store->block_size *
+                        server->pool->plan.kv_bytes_per_token * devices;
+        loads->busy_s += store->host->busy_s;
+        loads->waited_s += store->host->waited_s;
+    }
+    loads->hit_rate = ratio((double)hits, (double)tokens);
+}
+
 static void fill_batches(const struct vidur_replica_account *sum,
                          struct vidur_metrics *metrics)
 {
@@ -311,6 +333,8 @@ void vidur_run_metrics(struct vidur_run *run, double *scratch,
     fill_utilization(run, metrics);
     fill_batches(&totals.account, metrics);
     metrics->prefix_hit_rate = prefix_hit_rate(run);
+    if (run->has_loads)
+        fill_loads(run, &metrics->loads);
     fill_latencies(run, scratch, metrics);
     vidur_fill_objectives(run, scratch, metrics);
     metrics->violated_slo = violated_slo(run, metrics->slo_value);

@@ -120,11 +120,17 @@ static void check_store(const struct vidur_replica *replica)
     assert(holders == slots);
 }
 
+/* Those whose KV cache has come, and those whose blocks are coming from the host. */
 static int64_t count_loaded(const struct vidur_server *server)
 {
+    const struct vidur_replica *replica = &server->replica;
     int64_t count = 0;
-    for (int32_t i = server->replica.loaded_head; i != VIDUR_NO_REQUEST;
-         i = server->replica.requests->next[i])
+    for (int32_t i = replica->loaded_head; i != VIDUR_NO_REQUEST;
+         i = replica->requests->next[i])
+        count++;
+    for (int32_t i = replica->has_host ? replica->store->host->loading_head
+                                       : VIDUR_NO_REQUEST;
+         i != VIDUR_NO_REQUEST; i = replica->requests->next[i])
         count++;
     return count;
 }

@@ -110,6 +110,7 @@ struct vidur_run {
     double *moved_arrivals_s;     /* the table's, where the run decides on them */
     double *seen_at_s;            /* the table's, where they differ from arrivals */
     bool has_front_end;           /* of some pool: there is something between the two */
+    bool has_loads;               /* of some pool: blocks come from host memory */
     struct vidur_sending sending; /* what completions send */
     bool follows_ends;  /* others hear of batches that end: clients, a router */
     int32_t load_stage; /* that arrivals have come to */

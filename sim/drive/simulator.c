@@ -135,7 +135,7 @@ void vidur_simulator_destroy(struct vidur_simulator *simulator)
 /* ---- Preparing a run ---- */
 
 /* Room for when requests arrive, where stages of load or completions say it, and for
- * when schedulers see them, where front ends say it. */
+ * when schedulers see them, where front ends, transfers or loads say it. */
 static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *run,
                            const struct vidur_layout *layout)
 {
@@ -156,7 +156,9 @@ static void place_arrivals(struct vidur_simulator *simulator, struct vidur_run *
                            run->moved_arrivals_s);
     table->seen_at_s = table->arrived_at_s;
     run->has_front_end = layout->has_front_end;
-    if (!run->has_front_end && run->fleet->pools[0].role == VIDUR_POOL_ALL)
+    run->has_loads = layout->loads;
+    if (!run->has_front_end && !run->has_loads &&
+        run->fleet->pools[0].role == VIDUR_POOL_ALL)
         return;
     run->seen_at_s = vidur_arena_alloc(&simulator->arena, count, sizeof(double));
     table->seen_at_s = run->seen_at_s;

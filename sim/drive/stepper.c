@@ -1,4 +1,6 @@
-#include "drive/fast_forward.h"
+#include "drive/stepper.h"
+
+#include "drive/loads.h"
 
 #include <math.h>
 
@@ -15,18 +17,6 @@ enum { POLL_INSTANTS = 1024 };
 /* After the last arrival, replicas behind a router that looks at them are compared with
  * the SLOs this often. */
 static const double drain_slice_s = 10;
-
-/* Something wakes a replica like an arrival where it comes from another pool, or frees
- * blocks. What is sent to the only replica arrives there, known only up to the next
- * completion. */
-static inline void look_ahead(struct vidur_walk *walk)
-{
-    walk->next_arrival_s = vidur_earlier(vidur_run_next_seen_s(walk->run, walk->server),
-                                         walk->server->woken_at_s);
-    if (walk->takes_sent)
-        walk->next_arrival_s = vidur_earlier(walk->next_arrival_s,
-                                             vidur_sending_next_s(&walk->run->sending));
-}
 
 /* What was sent and has arrived before `before_s`, or at `until_s`. */
 static void take_sent(struct vidur_walk *walk, double before_s, double until_s)
@@ -52,7 +42,7 @@ static bool take_arrivals(struct vidur_walk *walk, double now_s)
         else
             vidur_run_hand_over(walk->run, walk->server);
     }
-    look_ahead(walk);
+    vidur_walk_look_ahead(walk);
     return just_now;
 }
 
@@ -71,17 +61,14 @@ static int form_batches(struct vidur_walk *walk)
     return 0;
 }
 
-/* After a batch's end in a fleet whose pools hand requests over; stands among those. */
-static void hand_over(struct vidur_walk *walk, double now_s);
-
 /* After a batch's end, which may have sent requests: one replica gets them all, among
  * several the router chooses when everything has happened at their arrival. */
 static inline void pass_on(struct vidur_walk *walk, double now_s)
 {
     if (walk->hands_over)
-        hand_over(walk, now_s);
+        vidur_fleet_hand_over(walk, now_s);
     if (walk->takes_sent)
-        look_ahead(walk);
+        vidur_walk_look_ahead(walk);
     else if (walk->sends)
         walk->until_s =
             vidur_earlier(walk->until_s, vidur_sending_next_s(&walk->run->sending));
@@ -201,17 +188,25 @@ static int do_any_instant(struct vidur_walk *walk, double now_s)
     return walk->alone ? do_instant(walk, now_s, true) : do_instant(walk, now_s, false);
 }
 
-/* When something happens next; infinity: never. Arrivals wait while no batch can be
- * formed. */
-static inline double next_instant_s(const struct vidur_walk *walk, bool alone)
+/* The same with a replica that loads blocks from host memory. The end of a load is an
+ * arrival at the scheduler, but comes before what is sent. */
+static int do_loading_instant(struct vidur_walk *walk, double now_s)
 {
-    const struct vidur_pipeline *pipeline = &walk->server->pipeline;
-    if (alone || walk->server->num_ranks > 1)
-        return walk->ends_at_s < INFINITY ? walk->ends_at_s : walk->next_arrival_s;
-    const double ends_s = vidur_flight_next_end_s(pipeline);
-    return pipeline->in_flight < pipeline->num_slots
-               ? vidur_earlier(ends_s, walk->next_arrival_s)
-               : ends_s;
+    const bool takes_sent = walk->takes_sent;
+    vidur_loads_end(walk, now_s);
+    vidur_walk_look_ahead(walk);
+    const int status = do_any_instant(walk, now_s);
+    walk->takes_sent = takes_sent;
+    vidur_loads_look_ahead(walk);
+    vidur_walk_look_ahead(walk);
+    if (status == 0)
+        vidur_loads_skip(walk);
+    return status;
+}
+
+int vidur_walk_instant(struct vidur_walk *walk, double now_s)
+{
+    return walk->loads ? do_loading_instant(walk, now_s) : do_any_instant(walk, now_s);
 }
 
 /* The run ends at `now_s`: what has arrived until then counts. */
@@ -222,10 +217,11 @@ static void take_last(struct vidur_walk *walk, double now_s)
     take_arrivals(walk, now_s);
 }
 
-static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone)
+static inline int do_instants(struct vidur_walk *walk, double until_s, bool alone,
+                              bool loads)
 {
     for (;;) {
-        const double next = next_instant_s(walk, alone);
+        const double next = vidur_walk_next_s(walk, alone);
         if (!(next < until_s))
             return 0;
         if (next > walk->run->limit_s) {
@@ -234,11 +230,12 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
             take_last(walk, walk->run->limit_s);
             return 0;
         }
-        const int status = do_instant(walk, next, alone);
+        const int status =
+            loads ? do_loading_instant(walk, next) : do_instant(walk, next, alone);
         if (status < 0)
             return status;
         /* What is sent at the last instant still belongs to it. */
-        if (walk->run->stopped_early && next_instant_s(walk, alone) > next) {
+        if (walk->run->stopped_early && vidur_walk_next_s(walk, alone) > next) {
             take_last(walk, next);
             return 1;
         }
@@ -246,11 +243,13 @@ static inline int do_instants(struct vidur_walk *walk, double until_s, bool alon
 }
 
 /* All instants before `until_s`, and the time limit. */
-static int walk_to(struct vidur_walk *walk, double until_s)
+int vidur_walk_to(struct vidur_walk *walk, double until_s)
 {
-    walk->until_s = until_s;
-    return walk->alone ? do_instants(walk, until_s, true)
-                       : do_instants(walk, until_s, false);
+    vidur_walk_set_until(walk, until_s);
+    if (walk->loads)
+        return do_instants(walk, until_s, walk->alone, true);
+    return walk->alone ? do_instants(walk, until_s, true, false)
+                       : do_instants(walk, until_s, false, false);
 }
 
 /* `judges`: alone in the run, which it stops when an SLO is lost. */
@@ -268,6 +267,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .hands_over = run->onward.num_servers > 0,
         .judges = judges,
         .alone = single && server->num_ranks == 1,
+        .loads = server->replica.has_host,
         .ends_at_s = INFINITY,
         .can_skip = single && pool->ops->repeats && server->replica.grouping &&
                     !server->replica.told,
@@ -276,7 +276,11 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
                      pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
                      !pool->ops->repeated && !pool->step_ops->repeated_s &&
                      server->replica.grouping && !server->replica.told};
-    look_ahead(&walk);
+    if (walk.alone && walk.loads) { /* not before its loads are known */
+        walk.skips_behind_loads = walk.can_skip;
+        walk.can_skip = false;
+    }
+    vidur_walk_look_ahead(&walk);
     return walk;
 }
 
@@ -286,7 +290,7 @@ static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arriva
     if (!run->sending.is_active)
         vidur_run_route_all(run, arrivals);
     struct vidur_walk walk = begin(run, server, true);
-    return walk_to(&walk, INFINITY) < 0 ? -1 : 0;
+    return vidur_walk_to(&walk, INFINITY) < 0 ? -1 : 0;
 }
 
 /* ---- Replicas behind a router that looks at them ---- */
@@ -295,32 +299,37 @@ static int walk_alone(struct vidur_run *run, const struct vidur_arrivals *arriva
 static int walk_all(struct vidur_walk *walks, int32_t count, double until_s)
 {
     for (int32_t i = 0; i < count; i++)
-        if (walk_to(&walks[i], until_s))
+        if (vidur_walk_to(&walks[i], until_s))
             return -1;
     return 0;
 }
 
 /* Requests that arrive together, from index `first`; returns the index behind them. */
-static int64_t route_together(struct vidur_run *run, int64_t first, double now_s)
+int64_t vidur_route_together(struct vidur_run *run, int64_t first, double now_s)
 {
     int64_t i = first;
     for (; i < run->requests.count && run->requests.arrived_at_s[i] == now_s; i++) {
         const int32_t s = vidur_route_pick(&run->entry, (int32_t)i);
         vidur_run_route(run, &run->servers[s], (int32_t)i);
-        look_ahead(&run->walks[s]);
+        vidur_walk_look_ahead(&run->walks[s]);
     }
     return i;
 }
 
 /* The run ends at `now_s`: what has arrived until then counts. */
-static void take_all(struct vidur_walk *walks, int32_t count, double now_s)
+void vidur_walks_take_all(struct vidur_walk *walks, int32_t count, double now_s)
 {
     for (int32_t i = 0; i < count; i++)
         while (walks[i].next_arrival_s <= now_s) {
             struct vidur_server *server = walks[i].server;
-            vidur_server_set_ended(
-                server, vidur_later(server->ended_at_s, walks[i].next_arrival_s));
-            take_arrivals(&walks[i], walks[i].next_arrival_s);
+            const double next_s = walks[i].next_arrival_s;
+            vidur_server_set_ended(server, vidur_later(server->ended_at_s, next_s));
+            take_arrivals(&walks[i], next_s);
+            if (!walks[i].loads)
+                continue;
+            vidur_server_end_loads(server, next_s);
+            vidur_loads_look_ahead(&walks[i]);
+            vidur_walk_look_ahead(&walks[i]);
         }
 }
 
@@ -333,14 +342,14 @@ static bool any_busy(const struct vidur_run *run)
     return false;
 }
 
-static int drain(struct vidur_run *run, struct vidur_walk *walks, double now_s)
+int vidur_walks_drain(struct vidur_run *run, struct vidur_walk *walks, double now_s)
 {
     while (run->watching && any_busy(run) && !run->time_limited) {
         now_s += drain_slice_s;
         if (walk_all(walks, run->num_servers, now_s))
             return -1;
         if (vidur_run_lost(run, now_s)) {
-            take_all(walks, run->num_servers, now_s);
+            vidur_walks_take_all(walks, run->num_servers, now_s);
             return 0;
         }
     }
@@ -357,30 +366,31 @@ static int walk_together(struct vidur_run *run, struct vidur_walk *walks)
         if (walk_all(walks, run->num_servers, now_s))
             return -1;
         if (run->time_limited || vidur_run_lost(run, now_s)) {
-            take_all(walks, run->num_servers, vidur_earlier(now_s, run->limit_s));
+            vidur_walks_take_all(walks, run->num_servers,
+                                 vidur_earlier(now_s, run->limit_s));
             return 0;
         }
-        i = route_together(run, i, now_s);
+        i = vidur_route_together(run, i, now_s);
     }
-    return drain(run, walks, now_s);
+    return vidur_walks_drain(run, walks, now_s);
 }
 
 /* ---- Replicas whose completions send requests ---- */
 
 /* What arrives now. */
-static void route_sent(struct vidur_run *run, double now_s)
+void vidur_route_sent(struct vidur_run *run, double now_s)
 {
     while (run->sending.is_active && vidur_sending_next_s(&run->sending) <= now_s) {
         const int32_t i = vidur_run_take_sent(run);
         const int32_t s = vidur_route_pick(&run->entry, i);
         vidur_run_route(run, &run->servers[s], i);
-        look_ahead(&run->walks[s]);
+        vidur_walk_look_ahead(&run->walks[s]);
     }
 }
 
 /* What is sent arrives at an instant, too. */
-static double before_sent_s(const struct vidur_run *run, double first_s,
-                            double *others_s)
+double vidur_before_sent_s(const struct vidur_run *run, double first_s,
+                           double *others_s)
 {
     if (!run->sending.is_active)
         return first_s;
@@ -396,11 +406,11 @@ static double first_instant_s(const struct vidur_run *run, double *others_s)
     double first_s = INFINITY;
     *others_s = INFINITY;
     for (int32_t s = 0; s < run->num_servers; s++) {
-        const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
+        const double next_s = vidur_walk_next_s(&run->walks[s], run->walks[s].alone);
         *others_s = vidur_earlier(*others_s, vidur_later(next_s, first_s));
         first_s = vidur_earlier(first_s, next_s);
     }
-    return before_sent_s(run, first_s, others_s);
+    return vidur_before_sent_s(run, first_s, others_s);
 }
 
 /* Completions bind the replicas together: from one instant to the next of all. */
@@ -410,178 +420,23 @@ static int walk_in_step(struct vidur_run *run, struct vidur_walk *walks)
     while ((now_s = first_instant_s(run, &others_s)) < INFINITY) {
         if (now_s > run->limit_s) {
             run->time_limited = true;
-            take_all(walks, run->num_servers, run->limit_s);
+            vidur_walks_take_all(walks, run->num_servers, run->limit_s);
             return 0;
         }
         for (int32_t s = 0; s < run->num_servers; s++) {
-            if (next_instant_s(&walks[s], walks[s].alone) != now_s)
+            if (vidur_walk_next_s(&walks[s], walks[s].alone) != now_s)
                 continue;
-            walks[s].until_s = others_s;
-            if (do_any_instant(&walks[s], now_s) < 0)
+            vidur_walk_set_until(&walks[s], others_s);
+            if (vidur_walk_instant(&walks[s], now_s) < 0)
                 return -1;
         }
-        route_sent(run, now_s);
+        vidur_route_sent(run, now_s);
         if (vidur_run_lost(run, now_s)) {
-            take_all(walks, run->num_servers, now_s);
+            vidur_walks_take_all(walks, run->num_servers, now_s);
             return 0;
         }
     }
     return 0;
-}
-
-/* ---- Pools that hand requests over ---- */
-
-/*
- * Replicas that prefill go from one instant to the next of all, as in a closed loop.
- * One that decodes matters to others only while requests wait to be loaded into it or,
- * where completions send requests, when it has some: then it goes with them. Else it is
- * left behind until somebody looks at it, and skips what repeats until then.
- */
-static bool goes_along(const struct vidur_run *run, int32_t server)
-{
-    return server < run->entry.num_servers || run->sending.is_active ||
-           run->servers[server].to_load_head != VIDUR_NO_REQUEST;
-}
-
-/* If it was left behind, up to `until_s`. */
-static void catch_up_with(struct vidur_run *run, int32_t server, double until_s)
-{
-    if (!goes_along(run, server) && !run->walk_failed)
-        run->walk_failed = walk_to(&run->walks[server], until_s) < 0;
-}
-
-/* All that were left behind. */
-static void catch_up(struct vidur_run *run, double until_s)
-{
-    for (int32_t s = run->entry.num_servers; s < run->num_servers; s++)
-        catch_up_with(run, s, until_s);
-}
-
-/* The one that is looked at now. The watch on SLOs looks at all. */
-static void catch_up_to_look(struct vidur_run *run, int32_t server, double now_s)
-{
-    if (run->watching)
-        catch_up(run, now_s);
-    else
-        catch_up_with(run, server, now_s);
-}
-
-/* Transfers that have ended may have woken any of them. */
-static void look_ahead_of_woken(struct vidur_run *run)
-{
-    for (int32_t s = 0; s < run->num_servers && run->transfers.has_woken; s++)
-        look_ahead(&run->walks[s]);
-    run->transfers.has_woken = false;
-}
-
-static void depart(struct vidur_run *run, struct vidur_server *server, double now_s)
-{
-    int32_t to;
-    if (!run->onward.router->is_static)
-        catch_up(run, now_s);
-    for (int32_t request;
-         (request = vidur_transfers_pick(run, server, &to)) != VIDUR_NO_REQUEST;) {
-        catch_up_to_look(run, to, now_s);
-        vidur_transfers_send(run, server, request, to);
-    }
-}
-
-/* Those that depart with the batch go on, and those that wait to be loaded may be.
- * Either may wake other replicas. */
-static void hand_over(struct vidur_walk *walk, double now_s)
-{
-    struct vidur_run *run = walk->run;
-    struct vidur_server *server = walk->server;
-    if (server->replica.departed_head != VIDUR_NO_REQUEST)
-        depart(run, server, now_s);
-    if (server->to_load_head != VIDUR_NO_REQUEST && vidur_transfers_start(run, server))
-        walk->until_s = now_s;
-    look_ahead_of_woken(run);
-}
-
-/* As first_instant_s, of those that go along, arrivals and ends of transfers. */
-static double first_of_fleet_s(const struct vidur_run *run, int64_t next,
-                               double *others_s)
-{
-    const bool open = !run->sending.is_active;
-    double first_s = open && next < run->requests.count
-                         ? run->requests.arrived_at_s[next]
-                         : INFINITY;
-    const double ends_s = vidur_transfers_next_s(&run->transfers);
-    *others_s = vidur_later(first_s, ends_s);
-    first_s = vidur_earlier(first_s, ends_s);
-    for (int32_t s = 0; s < run->num_servers; s++) {
-        if (!goes_along(run, s))
-            continue;
-        const double next_s = next_instant_s(&run->walks[s], run->walks[s].alone);
-        *others_s = vidur_earlier(*others_s, vidur_later(next_s, first_s));
-        first_s = vidur_earlier(first_s, next_s);
-    }
-    return before_sent_s(run, first_s, others_s);
-}
-
-static int do_fleet_instant(struct vidur_run *run, double now_s, double others_s)
-{
-    while (vidur_transfers_next_s(&run->transfers) == now_s) {
-        catch_up_to_look(run, vidur_transfers_next_to(&run->transfers), now_s);
-        vidur_transfers_finish(run);
-    }
-    look_ahead_of_woken(run);
-    for (int32_t s = 0; s < run->num_servers; s++) {
-        struct vidur_walk *walk = &run->walks[s];
-        if (!goes_along(run, s) || next_instant_s(walk, walk->alone) != now_s)
-            continue;
-        walk->until_s = others_s;
-        if (do_any_instant(walk, now_s) < 0)
-            return -1;
-        look_ahead_of_woken(run);
-    }
-    return run->walk_failed ? -1 : 0;
-}
-
-/* Whether a replica that was woken has still to be asked for a batch, before what is
- * sent arrives. */
-static bool wakes_at(const struct vidur_run *run, double now_s)
-{
-    for (int32_t s = 0; s < run->num_servers; s++)
-        if (goes_along(run, s) &&
-            next_instant_s(&run->walks[s], run->walks[s].alone) == now_s)
-            return true;
-    return false;
-}
-
-static bool is_fleet_lost(struct vidur_run *run, double now_s)
-{
-    if (!run->watching || !vidur_slo_watch_is_due(&run->watch, now_s))
-        return false;
-    catch_up(run, now_s);
-    return !run->walk_failed && vidur_run_lost(run, now_s);
-}
-
-static int walk_fleet(struct vidur_run *run)
-{
-    double now_s = 0, next_s, others_s;
-    int64_t next = 0;
-    while ((next_s = first_of_fleet_s(run, next, &others_s)) < INFINITY) {
-        now_s = next_s;
-        if (now_s > run->limit_s) {
-            run->time_limited = true;
-            break;
-        }
-        if (!run->sending.is_active)
-            next = route_together(run, next, now_s);
-        if (do_fleet_instant(run, now_s, others_s))
-            return -1;
-        if (run->sending.is_active && !wakes_at(run, now_s))
-            route_sent(run, now_s);
-        if (is_fleet_lost(run, now_s)) {
-            take_all(run->walks, run->num_servers, now_s);
-            return 0;
-        }
-        if (run->walk_failed)
-            return -1;
-    }
-    return drain(run, run->walks, now_s);
 }
 
 int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arrivals)
@@ -591,7 +446,7 @@ int vidur_run_stepper(struct vidur_run *run, const struct vidur_arrivals *arriva
     for (int32_t s = 0; s < run->num_servers; s++)
         run->walks[s] = begin(run, &run->servers[s], false);
     if (run->onward.num_servers > 0)
-        return walk_fleet(run);
+        return vidur_walk_fleet(run);
     return run->sending.is_active ? walk_in_step(run, run->walks)
                                   : walk_together(run, run->walks);
 }

@@ -22,7 +22,8 @@ size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
            vidur_arena_bytes(slots, sizeof(uint64_t)) +
            vidur_arena_bytes(1, sizeof(struct vidur_found_prefix)) +
            vidur_arena_bytes((size_t)slot_capacity(sizes), sizeof(int32_t)) +
-           vidur_arena_bytes(slots * (size_t)slot_capacity(sizes), sizeof(int32_t));
+           vidur_arena_bytes(slots * (size_t)slot_capacity(sizes), sizeof(int32_t)) +
+           vidur_host_tier_bytes(&sizes->host, slot_capacity(sizes));
 }
 
 struct vidur_block_store *
@@ -61,6 +62,7 @@ vidur_block_store_new(struct vidur_arena *arena,
         store->kept = vidur_arena_alloc(arena, num_kept(sizes), sizeof *store->kept);
     for (size_t i = 0; i < num_kept(sizes); i++)
         store->kept[i] = (struct vidur_kept_prefix){.conversation = -1};
+    store->host = vidur_host_tier_new(arena, &sizes->host, store->blocks_per_slot);
     return store;
 }
 
@@ -261,15 +263,17 @@ static int32_t *list_of(struct vidur_block_store *store, int32_t request)
     return store->blocks + (int64_t)store->slot_of[request] * store->blocks_per_slot;
 }
 
-int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request,
-                                int32_t prompt_tokens)
+/* Holds what was found and takes the rest, which `names` or has no names yet. */
+static int32_t admit(struct vidur_block_store *store, int32_t request,
+                     int32_t prompt_tokens, bool names)
 {
     const int32_t wanted = (prompt_tokens + store->block_size - 1) / store->block_size;
     struct vidur_found_prefix *found = store->found;
     if (found->request != request || found->prompt_tokens != prompt_tokens)
         vidur_block_store_find(store, request, prompt_tokens, 0);
     const int32_t hits = found->hits;
-    const int32_t full = full_prompt_blocks(store, request, prompt_tokens);
+    const int32_t full =
+        names ? full_prompt_blocks(store, request, prompt_tokens) : hits;
     const int32_t slot = store->free_slots[--store->num_free_slots];
     struct chain chain = begin_chain(store, request);
     store->slot_of[request] = slot;
@@ -292,6 +296,65 @@ int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request
     store->num_prompt_tokens += prompt_tokens;
     store->num_hit_tokens += (int64_t)hits * store->block_size;
     return hits;
+}
+
+int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request,
+                                int32_t prompt_tokens)
+{
+    return admit(store, request, prompt_tokens, true);
+}
+
+/* ---- The host tier ---- */
+
+/* As next_hash, also behind what has names on the GPU: those blocks are the request's
+ * own. */
+static uint64_t next_host_hash(const struct vidur_block_store *store, int32_t request,
+                               struct chain *chain)
+{
+    const int32_t prompt =
+        store->workload->num_prefill_tokens[request] / store->block_size;
+    if (store->has_sessions || chain->index < prompt)
+        return next_hash(chain);
+    chain->hash = vidur_block_hash(chain->hash, UINT64_MAX - (uint64_t)request,
+                                   (uint64_t)chain->index++);
+    return chain->hash;
+}
+
+int32_t vidur_block_store_find_on_host(struct vidur_block_store *store, int32_t request,
+                                       int32_t prompt_tokens)
+{
+    const int32_t most = (prompt_tokens - 1) / store->block_size;
+    const struct vidur_found_prefix *found = store->found;
+    if (found->request != request || found->prompt_tokens != prompt_tokens)
+        vidur_block_store_find(store, request, prompt_tokens, 0);
+    struct chain chain = begin_chain(store, request);
+    int32_t blocks = 0;
+    chain.index = found->hits;
+    chain.hash = found->hash;
+    while (chain.index < most) {
+        store->host->hashes[blocks] = next_host_hash(store, request, &chain);
+        if (!vidur_host_tier_has(store->host, store->host->hashes[blocks]))
+            break;
+        blocks++;
+    }
+    return blocks;
+}
+
+/* The whole blocks of its first tokens are kept from now on. */
+static void keep_on_host(struct vidur_block_store *store, int32_t request,
+                         int32_t tokens)
+{
+    struct chain chain = begin_chain(store, request);
+    const int32_t count = tokens / store->block_size;
+    for (int32_t i = 0; i < count; i++)
+        store->host->hashes[i] = next_host_hash(store, request, &chain);
+    vidur_host_tier_keep(store->host, count);
+}
+
+int32_t vidur_block_store_admit_to_load(struct vidur_block_store *store,
+                                        int32_t request, int32_t prompt_tokens)
+{
+    return admit(store, request, prompt_tokens, false);
 }
 
 void vidur_block_store_grow(struct vidur_block_store *store, int32_t request)
@@ -334,6 +397,24 @@ static void keep_prefix(struct vidur_block_store *store, int32_t request, int32_
                                    .hash = chain->hash};
 }
 
+void vidur_block_store_loaded(struct vidur_block_store *store, int32_t request,
+                              int32_t prompt_tokens)
+{
+    const int32_t slot = store->slot_of[request];
+    const int32_t full = full_prompt_blocks(store, request, prompt_tokens);
+    struct chain chain = begin_chain(store, request);
+    const int32_t *list = list_of(store, request);
+    store->found->request = -1;
+    chain.index = store->named[slot];
+    chain.hash = store->last_hash[slot];
+    while (chain.index < full) {
+        const int32_t index = chain.index;
+        vidur_block_pool_name(&store->pool, list[index], next_hash(&chain));
+    }
+    store->named[slot] = chain.index;
+    store->last_hash[slot] = chain.hash;
+}
+
 void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
                                int32_t computed_tokens)
 {
@@ -344,6 +425,8 @@ void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
     store->found->request = -1;
     if (store->has_sessions)
         chain = name_generated(store, request, full);
+    if (store->host)
+        keep_on_host(store, request, computed_tokens);
     for (int32_t i = full; i < store->held[slot]; i++)
         vidur_block_pool_forget(&store->pool, list[i]);
     const int32_t named =

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "replica/block_pool.h"
+#include "replica/host_tier.h"
 
 #include <vidur/workload.h>
 
@@ -32,6 +33,8 @@ struct vidur_block_store {
     /* Of the prompts admitted, again after a restart: their tokens, and those of them
      * that were found in the cache. */
     int64_t num_prompt_tokens, num_hit_tokens;
+    struct vidur_host_tier *host; /* NULL: there is none */
+    int64_t num_host_hit_tokens;  /* as num_hit_tokens, found there behind those */
 };
 
 /* A conversation's blocks when its last request gave them back: the next turn's prompt
@@ -63,6 +66,7 @@ struct vidur_block_store_sizes {
     int32_t block_size;
     int32_t max_tokens;  /* of a request */
     bool keeps_prefixes; /* of conversations; for workloads of sessions */
+    struct vidur_host_tier_sizes host;
 };
 
 size_t vidur_block_store_bytes(const struct vidur_block_store_sizes *sizes,
@@ -88,6 +92,19 @@ struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *s
  * how many were found. */
 int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request,
                                 int32_t prompt_tokens);
+
+/* Of a replica with a host tier: how many blocks it has behind those that
+ * vidur_block_store_find finds, at most the whole blocks before the last token; their
+ * hashes are in host->hashes. */
+int32_t vidur_block_store_find_on_host(struct vidur_block_store *store, int32_t request,
+                                       int32_t prompt_tokens);
+
+/* As vidur_block_store_admit; what is not found gets its names with
+ * vidur_block_store_loaded. */
+int32_t vidur_block_store_admit_to_load(struct vidur_block_store *store,
+                                        int32_t request, int32_t prompt_tokens);
+void vidur_block_store_loaded(struct vidur_block_store *store, int32_t request,
+                              int32_t prompt_tokens);
 
 /* One more block. */
 void vidur_block_store_grow(struct vidur_block_store *store, int32_t request);

@@ -73,6 +73,11 @@ int32_t vidur_begin_load(struct vidur_replica *replica, int32_t request)
     return held;
 }
 
+void vidur_loaded_push(struct vidur_replica *replica, int32_t request)
+{
+    append(replica->requests, &replica->loaded_head, &replica->loaded_tail, request);
+}
+
 void vidur_end_load(struct vidur_replica *replica, int32_t request)
 {
     struct vidur_request_table *table = replica->requests;
@@ -80,7 +85,7 @@ void vidur_end_load(struct vidur_replica *replica, int32_t request)
     if (!vidur_request_is_prefilled(replica, request))
         table->processed_tokens[request] = table->prefill_tokens[request] - 1;
     replica->tokens_left += vidur_tokens_left(table, request);
-    append(table, &replica->loaded_head, &replica->loaded_tail, request);
+    vidur_loaded_push(replica, request);
     replica->account->num_loaded++;
     replica->num_coming--;
     /* The way here is no preemption: only what follows may be. */
@@ -92,5 +97,9 @@ int32_t vidur_loaded_pop(struct vidur_replica *replica, double until_s)
 {
     if (vidur_loaded_since_s(replica) > until_s)
         return VIDUR_NO_REQUEST;
-    return take_first(replica->requests, &replica->loaded_head);
+    const int32_t request = take_first(replica->requests, &replica->loaded_head);
+    if (request != VIDUR_NO_REQUEST && replica->has_host) /* others find it, too */
+        vidur_block_store_loaded(replica->store, request,
+                                 replica->requests->prefill_tokens[request]);
+    return request;
 }

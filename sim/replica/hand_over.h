@@ -39,6 +39,9 @@ int32_t vidur_begin_load(struct vidur_replica *replica, int32_t request);
  * behind the first token where it has got that. */
 void vidur_end_load(struct vidur_replica *replica, int32_t request);
 
+/* The request, which holds its blocks, is to be admitted by the scheduler. */
+void vidur_loaded_push(struct vidur_replica *replica, int32_t request);
+
 /* The replica that it departed from gives its `held` blocks back. */
 void vidur_release_departed(struct vidur_replica *replica, int32_t request,
                             int32_t held);

@@ -50,24 +50,48 @@ int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request
     return blocks - (hit.blocks - hit.unheld);
 }
 
-void vidur_take_prompt(struct vidur_replica *replica, int32_t request)
+/* The store has taken the prompt's blocks, which were `before`; so many are not to be
+ * computed. */
+static void hold_prompt(struct vidur_replica *replica, int32_t request, int32_t hits,
+                        int64_t before)
 {
     struct vidur_request_table *table = replica->requests;
-    const int32_t prompt = table->prefill_tokens[request];
-    const int64_t blocks = vidur_blocks_for(replica, prompt);
-    if (!replica->store) {
-        vidur_take_blocks(replica, request, blocks);
-        return;
-    }
-    const int64_t before = vidur_block_store_allocated(replica->store);
-    const int32_t hits = vidur_block_store_admit(replica->store, request, prompt);
     table->processed_tokens[request] = hits * replica->block_size;
     replica->tokens_left -= table->processed_tokens[request];
     if (table->cached_tokens && table->num_restarts[request] == 0)
         table->cached_tokens[request] = table->processed_tokens[request];
-    table->blocks[request] = (int32_t)blocks;
+    table->blocks[request] =
+        (int32_t)vidur_blocks_for(replica, table->prefill_tokens[request]);
     replica->num_holders++;
     vidur_blocks_change(replica, vidur_block_store_allocated(replica->store) - before);
+}
+
+void vidur_take_prompt(struct vidur_replica *replica, int32_t request)
+{
+    const int32_t prompt = replica->requests->prefill_tokens[request];
+    if (!replica->store) {
+        vidur_take_blocks(replica, request, vidur_blocks_for(replica, prompt));
+        return;
+    }
+    const int64_t before = vidur_block_store_allocated(replica->store);
+    hold_prompt(replica, request,
+                vidur_block_store_admit(replica->store, request, prompt), before);
+}
+
+bool vidur_load_prompt(struct vidur_replica *replica, int32_t request)
+{
+    struct vidur_block_store *store = replica->store;
+    const int32_t prompt = replica->requests->prefill_tokens[request];
+    const int64_t before = vidur_block_store_allocated(store);
+    const int32_t there = vidur_block_store_find_on_host(store, request, prompt);
+    const int32_t hits = there > 0
+                             ? vidur_block_store_admit_to_load(store, request, prompt)
+                             : vidur_block_store_admit(store, request, prompt);
+    store->num_host_hit_tokens += (int64_t)there * replica->block_size;
+    hold_prompt(replica, request, hits + there, before);
+    if (there > 0)
+        vidur_host_tier_load(store->host, replica, request, there);
+    return there > 0;
 }
 
 /* Evicts the last running request. */

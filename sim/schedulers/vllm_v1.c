@@ -119,8 +119,25 @@ static int32_t first_waiting(const struct vidur_replica *replica, double until_s
     return request;
 }
 
-/* To the running list: those whose prompt another pool has worked off, then from the
- * waiting queue. */
+/* To the running list: those whose prompt another pool has worked off or whose prefix
+ * the host had. Returns what is left of the budget. */
+static int64_t admit_loaded(struct vidur_replica *replica,
+                            const struct outlook *outlook, int64_t budget)
+{
+    const struct vidur_request_table *table = replica->requests;
+    for (; budget > 0; budget--) {
+        const int32_t request = vidur_loaded_pop(replica, outlook->until_s);
+        if (request == VIDUR_NO_REQUEST)
+            break;
+        vidur_running_push_back(replica, request);
+        if (replica->has_host) /* it may want more than a token */
+            budget -=
+                table->prefill_tokens[request] - table->processed_tokens[request] - 1;
+    }
+    return budget;
+}
+
+/* These, and then from the waiting queue. */
 static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
                   const struct outlook *outlook, int64_t free_blocks)
 {
@@ -128,12 +145,8 @@ static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
     int64_t budget =
         v1->max_num_batched_tokens - outlook->decodes - outlook->prompt_tokens;
     int64_t holders = outlook->holders;
-    for (; budget > 0 && replica->loaded_head != VIDUR_NO_REQUEST; budget--) {
-        const int32_t request = vidur_loaded_pop(replica, outlook->until_s);
-        if (request == VIDUR_NO_REQUEST)
-            break;
-        vidur_running_push_back(replica, request);
-    }
+    if (replica->loaded_head != VIDUR_NO_REQUEST)
+        budget = admit_loaded(replica, outlook, budget);
     for (; budget > 0 && holders < v1->max_num_seqs; holders++) {
         int32_t before;
         const int32_t request = first_waiting(replica, outlook->until_s, &before);
@@ -149,7 +162,10 @@ static void admit(struct vllm_v1 *v1, struct vidur_replica *replica,
             vidur_queue_pop(replica);
         else
             vidur_queue_take(replica, before);
-        vidur_take_prompt(replica, request);
+        if (!replica->has_host)
+            vidur_take_prompt(replica, request);
+        else if (vidur_load_prompt(replica, request))
+            continue; /* it comes back when that is done */
         vidur_running_push_back(replica, request);
         budget -= table->prefill_tokens[request] - table->processed_tokens[request];
     }
@@ -218,7 +234,8 @@ static void plan_ahead(struct vllm_v1 *v1, struct vidur_replica *replica,
     plan(v1, replica, &outlook);
     if (vidur_running_count(replica) > 0 || next.decodes > 0 || next.prompt_tokens > 0)
         return;
-    v1->state = OPEN;
+    /* With a host tier it is planned when it starts. */
+    v1->state = replica->has_host ? UNPLANNED : OPEN;
     v1->open_free_blocks = outlook.free_blocks;
     v1->open_holders = outlook.holders;
     v1->open_mark = outlook.mark;
@@ -463,7 +480,8 @@ const struct vidur_scheduler_ops vidur_scheduler_vllm_v1 = {
     .knobs = VIDUR_USES(block_size) | VIDUR_USES(num_blocks) |
              VIDUR_USES(max_num_batched_tokens) | VIDUR_USES(max_num_seqs) |
              VIDUR_USES(gpu_memory_utilization) | VIDUR_USES(prefix_caching) |
-             VIDUR_USES(async_scheduling) | VIDUR_USES(scheduling_policy),
+             VIDUR_USES(async_scheduling) | VIDUR_USES(scheduling_policy) |
+             VIDUR_USES(kv_offload_gib_per_gpu) | VIDUR_USES(kv_offload_gb_per_s),
     .idle_in_pipeline = VIDUR_USES(async_scheduling),
     .batch_cap = VIDUR_KNOB_max_num_seqs, /* steps are padded by it, reached or not */
     .token_budget = VIDUR_KNOB_max_num_batched_tokens,

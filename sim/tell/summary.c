@@ -218,6 +218,11 @@ static void put_load(struct vidur_json_writer *json, const struct vidur_metrics 
                           m->blocked_on_memory_fraction);
     vidur_json_put_double(json, "mean_waiting_requests", m->mean_waiting_requests);
     vidur_json_put_double(json, "prefix_hit_rate", m->prefix_hit_rate);
+    vidur_json_put_double(json, "host_hit_rate", m->loads.hit_rate);
+    vidur_json_put_int64(json, "host_loads", m->loads.count);
+    vidur_json_put_double(json, "host_load_bytes", m->loads.bytes);
+    vidur_json_put_double(json, "host_load_s", m->loads.busy_s);
+    vidur_json_put_double(json, "host_load_waited_s", m->loads.waited_s);
     vidur_json_end(json);
 }
 
@@ -511,6 +516,13 @@ void vidur_summary_print(const struct vidur_summary *s, FILE *out)
     if (s->workload && vidur_prompts_are_shared(&s->workload->prompts))
         fprintf(out, "prefix hits  %.2f %% of the prompt tokens\n",
                 100 * m->prefix_hit_rate);
+    if (m->loads.count > 0)
+        fprintf(
+            out,
+            "host hits    %.2f %% of the prompt tokens: %lld loads, %.1f GB, %.1f ms "
+            "each on average\n",
+            100 * m->loads.hit_rate, (long long)m->loads.count, m->loads.bytes * 1e-9,
+            1e3 * m->loads.waited_s / (double)m->loads.count);
     if (has_pools(s))
         vidur_pool_summary_print_metrics(s, out);
     print_notes(s, out);

@@ -191,6 +191,7 @@ static const struct {
     [VIDUR_EVENT_BATCH_END] = {"batch_end", "batch_id"},
     [VIDUR_EVENT_REQUEST_SEEN] = {"request_seen", "request_id"},
     [VIDUR_EVENT_TRANSFER_END] = {"transfer_end", "request_id"},
+    [VIDUR_EVENT_LOAD_END] = {"load_end", "request_id"},
 };
 
 struct vidur_trace_writer *vidur_event_trace_open(const char *path,

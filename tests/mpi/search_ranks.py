@@ -103,6 +103,33 @@ class Ranks(Search):
         self.assertEqual({row["num_requests"] for row in log}, {900})
         self.assertEqual({row["replications"] for row in log}, {1})
 
+    def test_host_memory(self):
+        """Prompts in a cycle that is longer than the GPU's blocks come back from host
+        memory, at the links' pace."""
+        self.write(MOE.replace("traces: [{name: u, lengths: {type: uniform, min_tokens: 64, "
+                               "prefill_to_decode_ratio: 4},\n          max_seq_len: 512, "
+                               "num_requests: 2000}]",
+                               "traces: [{name: cycle, shared_prefix: {num_groups: 30, "
+                               "num_prompts_per_group: 2, system_prompt_tokens: 200, "
+                               "output_tokens: 20, prompt_tokens: {mean: 300, std: 20}}, "
+                               "max_seq_len: 512, num_requests: 2000}]")
+                   .replace("schedulers: [{scheduler: vllm_v1}]", "schedulers: "
+                            "[{scheduler: vllm_v1, num_blocks: 400, "
+                            "kv_offload_gib_per_gpu: [0, 8]}]")
+                   .replace("expert_parallel: [false, true]\nprecision: [default, fp8, nvfp4]\n"
+                            "kv_cache_dtype: [auto, fp8]\n", "")
+                   .replace("tp_dimensions: [1, 2]", "tp_dimensions: [1]"))
+        ranking = self.compare(runs=self.FEW)["ranking"]
+        rows = {row["kv_offload_gib_per_gpu"]: row for row in ranking}
+        self.assertEqual(set(rows), {0, 8})
+        self.assertEqual(set(ranking["status"]), {b"ok"})
+        self.assertEqual(rows[0]["host_loads"], 0)
+        self.assertGreater(rows[8]["host_hit_rate"], 0.1)
+        self.assertGreater(rows[8]["host_loads"], 100)
+        self.assertGreater(rows[8]["host_load_gb"], 0)
+        self.assertGreater(rows[8]["host_load_s"], 0)
+        self.assertGreater(rows[8]["max_qps"], rows[0]["max_qps"])
+
     def test_two_pools(self):
         """One pool beside pools that prefill and pools that decode, in one ranking."""
         self.write(MOE + "disaggregated: {near: 0.9, prefill: [{precision: nvfp4}]}\n")

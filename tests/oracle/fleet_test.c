@@ -1,6 +1,7 @@
 #include "test.h"
 #include "toy_cluster.h"
 #include "toy_engine.h"
+#include "toy_host.h"
 #include "toy_sessions.h"
 
 #include <vidur/rng.h>
@@ -185,6 +186,24 @@ static void draw_options(struct vidur_rng *rng, struct scenario *s)
     s->options.stop_early = chance(rng, 50);
 }
 
+/* A second tier of KV blocks for some pools, from a stream of its own. */
+static void draw_hosts(uint64_t index, struct scenario *s)
+{
+    struct vidur_rng rng;
+    vidur_rng_init(&rng, 7, vidur_rng_stream("fleet hosts", index));
+    for (int i = 0; i < s->fleet.num_pools; i++) {
+        struct vidur_deployment *deployment = &s->fleet.pools[i].deployment;
+        struct vidur_scheduler_config *knobs = &deployment->scheduler;
+        if (!knobs->prefix_caching || !chance(&rng, 50))
+            continue;
+        /* few blocks, so that some are forgotten and come back */
+        const int blocks = (MAX_TOKENS + knobs->block_size - 1) / knobs->block_size;
+        knobs->num_blocks = between(&rng, blocks, 2 * blocks);
+        toy_host_draw(deployment, &rng, MAX_TOKENS, s->times[i].fixed_ms * 1e-3,
+                      s->times[i].per_token_ms == 0);
+    }
+}
+
 static struct scenario *draw(uint64_t index, bool mixed)
 {
     struct scenario *s = calloc(1, sizeof *s);
@@ -200,6 +219,7 @@ static struct scenario *draw(uint64_t index, bool mixed)
     draw_times(&rng, s);
     draw_requests(&rng, s);
     draw_options(&rng, s);
+    draw_hosts(index, s);
     return s;
 }
 
@@ -236,7 +256,7 @@ static struct vidur_simulator *simulate(struct scenario *s, bool plain,
 }
 
 struct tally {
-    int different, restarted, limited, stopped, closed, piped, sessions;
+    int different, restarted, limited, stopped, closed, piped, sessions, loading;
 };
 
 static const char *verdicts_differ(const struct vidur_metrics *a,
@@ -275,6 +295,7 @@ static void compare(uint64_t index, bool mixed, struct tally *tally)
             tally->piped++;
             break;
         }
+    tally->loading += plain.loads.count > 0;
     tally->closed += s->workload.concurrency > 0;
     tally->sessions += s->sessions.count > 0;
     vidur_simulator_destroy(a);
@@ -290,9 +311,9 @@ static void check_equal(bool mixed)
         compare(i, mixed, &tally);
     printf(
         "\n  %d cases: %d with restarts, %d cut by time, %d stopped early, %d closed "
-        "loops, %d with pipelines\n",
+        "loops, %d with pipelines, %d that load from host memory\n",
         NUM_CASES, tally.restarted, tally.limited, tally.stopped, tally.closed,
-        tally.piped);
+        tally.piped, tally.loading);
     CU_ASSERT_EQUAL(tally.different, 0);
     /* The drawing reaches what it is meant to reach. */
     CU_ASSERT(tally.restarted > NUM_CASES / 20);
@@ -301,6 +322,7 @@ static void check_equal(bool mixed)
     CU_ASSERT(tally.closed > NUM_CASES / 5);
     CU_ASSERT(tally.sessions > NUM_CASES / 5);
     CU_ASSERT(tally.piped > NUM_CASES / 5);
+    CU_ASSERT(tally.loading > NUM_CASES / 100);
 }
 
 static void test_equal(void)

@@ -1,6 +1,8 @@
 #include "test.h"
 #include "toy_cluster.h"
 #include "toy_engine.h"
+#include "toy_host.h"
+#include "toy_prompts.h"
 #include "toy_sessions.h"
 #include "vllm_v1_reference.h"
 
@@ -26,7 +28,6 @@ enum {
     MAX_TOKENS = 512,
     MAX_BATCH = 24,
     MAX_STEP = 300,
-    MAX_PROMPTS = 24,
     DECODE_COLUMNS = 20 /* of 64 tokens */
 };
 
@@ -121,25 +122,6 @@ static void draw_times(struct vidur_rng *rng, struct toy_step_times *times)
         .api_ms = chance(rng, 50) ? 7.6 : 0};
 }
 
-static void draw_prompts(struct vidur_rng *rng, struct scenario *s)
-{
-    const int per_group = between(rng, 1, 4);
-    const int count = per_group * between(rng, 1, MAX_PROMPTS / per_group);
-    const int longest = between(rng, 2, 300), least = between(rng, 1, longest);
-    int32_t length[MAX_PROMPTS];
-    for (int i = 0; i < count; i++)
-        length[i] = between(rng, least, longest);
-    for (int64_t i = 0; i < s->workload.num_requests; i++) {
-        s->prompt[i] = between(rng, 0, count - 1);
-        s->prefill[i] = length[s->prompt[i]];
-    }
-    s->workload.prompts =
-        (struct vidur_prompts){.prompt = s->prompt,
-                               .num_prompts = count,
-                               .num_prompts_per_group = per_group,
-                               .system_prompt_tokens = between(rng, 0, least - 1)};
-}
-
 static void draw_requests(struct vidur_rng *rng, struct scenario *s)
 {
     const bool ties = s->times.per_token_ms == 0;
@@ -157,7 +139,7 @@ static void draw_requests(struct vidur_rng *rng, struct scenario *s)
                       : gap_s * vidur_rng_exponential(rng);
     }
     if (chance(rng, 75))
-        draw_prompts(rng, s);
+        toy_prompts_draw(rng, &s->workload, s->prompt, s->prefill);
 }
 
 static void draw_sessions(struct vidur_rng *rng, struct scenario *s)
@@ -246,26 +228,6 @@ static void free_tables(struct tables *tables)
     toy_engine_free(tables->view);
 }
 
-/* Stages of load as a workload has them: nominal times. */
-static void draw_stages(struct vidur_rng *rng, struct scenario *s)
-{
-    const int64_t count = s->workload.num_requests;
-    struct vidur_load_stages *stages = &s->workload.stages;
-    stages->count = between(rng, 2, 4);
-    stages->first_request[stages->count] = count;
-    for (int i = 1; i < stages->count; i++) {
-        const int64_t least = stages->first_request[i - 1];
-        stages->first_request[i] = between(rng, (int)least, (int)count);
-        const int64_t first = stages->first_request[i];
-        stages->start_s[i] =
-            first < count ? s->arrived_at_s[first] : stages->start_s[i - 1];
-    }
-    for (int i = 1; i < stages->count; i++)
-        if (stages->first_request[i] == stages->first_request[i - 1] ||
-            stages->first_request[i] == count)
-            stages->count = 0; /* an empty one: none at all */
-}
-
 static void draw_options(struct vidur_rng *rng, struct scenario *s)
 {
     struct vidur_run_options *options = &s->options;
@@ -320,6 +282,15 @@ static void draw_classes(uint64_t index, struct scenario *s)
     workload->class_of = s->class_of;
 }
 
+static void draw_host(uint64_t index, struct scenario *s)
+{
+    struct vidur_rng rng;
+    vidur_rng_init(&rng, 42, vidur_rng_stream("vllm_v1 host", index));
+    if (s->deployment.scheduler.prefix_caching && chance(&rng, 60))
+        toy_host_draw(&s->deployment, &rng, MAX_TOKENS, s->times.fixed_ms * 1e-3,
+                      s->times.per_token_ms == 0);
+}
+
 /* Ranks share the experts of a model that has some. */
 static void draw_ranks(struct vidur_rng *rng, struct scenario *s)
 {
@@ -356,7 +327,7 @@ static struct scenario *draw(uint64_t index, enum kind kind)
     draw_options(&rng, s);
     const bool may_stage = s->sessions.count == 0 && s->deployment.num_replicas == 1;
     if (may_stage && chance(&rng, 25))
-        draw_stages(&rng, s);
+        toy_stages_draw(&rng, &s->workload);
     else if (chance(&rng, kind == SESSIONS ? 40 : 25))
         draw_loop(&rng, s);
     if (chance(&rng, 15))
@@ -364,6 +335,7 @@ static struct scenario *draw(uint64_t index, enum kind kind)
     if (!ranks && chance(&rng, 50))
         draw_pipeline(&rng, s);
     draw_classes(index, s);
+    draw_host(index, s);
     return s;
 }
 
@@ -407,6 +379,12 @@ static const char *differs_from(const struct vidur_request_records *records,
     return NULL;
 }
 
+static bool has_host(const struct scenario *s)
+{
+    return s->deployment.scheduler.kv_offload_gib_per_gpu > 0 &&
+           (s->workload.prompts.prompt || s->sessions.count > 0);
+}
+
 /* Each replica alone, with the requests or sessions that it gets in its turn. */
 static void run_reference(const struct scenario *s, const struct vidur_timetable *table,
                           struct v1_reference_request *out,
@@ -427,6 +405,11 @@ static void run_reference(const struct scenario *s, const struct vidur_timetable
             .ids = ids,
             .count = count,
             .num_ranks = s->deployment.data_parallel_size};
+        if (has_host(s)) {
+            const struct toy_host host = toy_host_of(&s->deployment, MAX_TOKENS);
+            input.host_blocks = host.num_blocks;
+            input.host_block_s = host.block_s;
+        }
         for (int i = 0; i < s->kinds.num_stages; i++)
             input.stages[i] = table->engine_stages[s->kinds.kind_of[i]];
         v1_reference_run(&input, out, tally);
@@ -447,7 +430,8 @@ static bool has_reference(const struct scenario *s)
 
 struct tally {
     int different, restarted, unfinished, limited, stopped, shared, referred, staged,
-        closed, by_priority, piped, piped_restarted, sessions, users, ranks, ranked;
+        closed, by_priority, piped, piped_restarted, sessions, users, ranks, ranked,
+        host, host_restarted;
     struct v1_reference_tally reference;
 };
 
@@ -458,7 +442,7 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
     if (!what || tally->different++ >= 10)
         return;
     printf("\n  case %d: %s differs: %s, %d replicas of %d, %d requests, %d blocks of "
-           "%d, %d requests and %d tokens a step, %d stages%s%s%s%s%s%s",
+           "%d, %d requests and %d tokens a step, %d stages%s%s%s%s%s%s%s",
            (int)index, what, s->deployment.router, s->deployment.num_replicas,
            s->deployment.data_parallel_size, (int)s->workload.num_requests,
            (int)knobs->num_blocks, knobs->block_size, knobs->max_num_seqs,
@@ -468,7 +452,8 @@ static void complain(uint64_t index, const struct scenario *s, const char *what,
            s->workload.stages.count ? ", load in stages" : "",
            s->workload.concurrency ? ", closed loop" : "",
            s->sessions.count ? ", sessions" : "",
-           knobs->scheduling_policy ? ", by priority" : "");
+           knobs->scheduling_policy ? ", by priority" : "",
+           has_host(s) ? ", host" : "");
 }
 
 static void compare(uint64_t index, enum kind kind, struct tally *tally)
@@ -486,8 +471,12 @@ static void compare(uint64_t index, enum kind kind, struct tally *tally)
         toy_records_differ(vidur_simulator_requests(a), vidur_simulator_requests(b));
     complain(index, s, what ? what : toy_metrics_differ(&plain, &quick), tally);
     if (has_reference(s)) {
+        const int64_t loads = tally->reference.loads;
         run_reference(s, table, reference, &tally->reference);
-        complain(index, s, differs_from(vidur_simulator_requests(a), reference), tally);
+        what = differs_from(vidur_simulator_requests(a), reference);
+        if (!what && tally->reference.loads - loads != plain.loads.count)
+            what = "loads.count";
+        complain(index, s, what, tally);
         tally->referred++;
         tally->staged += s->workload.stages.count > 0;
         tally->closed += s->workload.concurrency > 0;
@@ -499,6 +488,8 @@ static void compare(uint64_t index, enum kind kind, struct tally *tally)
     }
     tally->shared += (s->workload.prompts.prompt || has_sessions) &&
                      s->deployment.scheduler.prefix_caching;
+    tally->host += plain.loads.count > 0;
+    tally->host_restarted += plain.loads.count > 0 && plain.num_restarts > 0;
     tally->piped += s->kinds.num_stages > 1;
     tally->piped_restarted += s->kinds.num_stages > 1 && plain.num_restarts > 0;
     tally->restarted += plain.num_restarts > 0;
@@ -525,6 +516,15 @@ static void compare_all(enum kind kind, struct tally *tally)
     CU_ASSERT(tally->reference.evictions > 0);
     CU_ASSERT(kind == SESSIONS || tally->reference.forgotten > 0); /* rare there */
     CU_ASSERT(tally->reference.emptied > 0);
+    CU_ASSERT(tally->host > NUM_CASES / 8);
+    CU_ASSERT(tally->host_restarted > NUM_CASES / 50);
+    CU_ASSERT(tally->reference.loads > NUM_CASES / 4);
+    CU_ASSERT(tally->reference.host_evictions > NUM_CASES);
+    printf("\n  %d load from host memory, %d of them with restarts; against the "
+           "reference %lld loads of %lld blocks, %lld evicted there",
+           tally->host, tally->host_restarted, (long long)tally->reference.loads,
+           (long long)tally->reference.loaded,
+           (long long)tally->reference.host_evictions);
 }
 
 static void test_sessions(void)

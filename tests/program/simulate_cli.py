@@ -583,6 +583,60 @@ class Unfinished(Run):
         self.simulate("scheduler.num_blocks=1", "time_limit_s=3")
 
 
+class Offload(Run):
+    """KV blocks in host memory: eight prompts in turn on a GPU with room for one."""
+
+    LOAD = ("workload={type: shared_prefix, num_groups: 8, num_prompts_per_group: 1, "
+            "system_prompt_tokens: 100, prompt_tokens: {mean: 600, std: 0}, output_tokens: 8, "
+            "max_tokens: 1024, arrivals: {type: static}, stages: [{rate: 2, duration_s: 30}]}")
+    SETS = ["cluster={device: a100}", LOAD]
+
+    def run_with(self, gib, *sets):
+        done = self.simulate(f"scheduler={{type: vllm_v1, num_blocks: 64, "
+                             f"kv_offload_gib_per_gpu: {gib}}}", *self.SETS, *sets)
+        return done.stdout, self.summary()
+
+    def test_loads(self):
+        printed, off = self.run_with(0)
+        self.assertNotIn("host hits", printed)
+        self.assertEqual(off["load"]["host_loads"], 0)
+        printed, on = self.run_with(8)
+        load = on["load"]
+        # after the first round each prompt's 37 blocks before its last token come back
+        self.assertEqual(load["host_loads"], 52)
+        found = load["prefix_hit_rate"] + load["host_hit_rate"]
+        self.assertAlmostEqual(found, 52 * 37 * 16 / (60 * 600), 12)
+        gb_per_s = load["host_load_bytes"] / load["host_load_s"] / 1e9
+        self.assertAlmostEqual(gb_per_s, 31.5 * 0.8, 9)  # PCIe 4.0 x16, derated
+        self.assertAlmostEqual(load["host_load_waited_s"], load["host_load_s"], 9)
+        self.assertIn("host hits", printed)
+        self.assertLess(on["ttft"]["mean"], off["ttft"]["mean"])
+        _, slow = self.run_with(8, "scheduler.kv_offload_gb_per_s=0.5")
+        self.assertGreater(slow["ttft"]["mean"], off["ttft"]["mean"])
+
+    def test_event_trace(self):
+        self.run_with(8, "output.event_trace=true")
+        with open(os.path.join(self.out, "event_trace.json")) as f:
+            ends = [e for e in json.load(f)["events"] if e["type"] == "load_end"]
+        self.assertEqual(len(ends), 52)
+        self.assertEqual(len({e["request_id"] for e in ends}), 52)
+
+    def test_errors(self):
+        for message, scheduler in (
+                ("--set scheduler.kv_offload_gib_per_gpu: -1 is out of range; it must be at "
+                 "least 0",
+                 "{type: vllm_v1, kv_offload_gib_per_gpu: -1}"),
+                ("--set scheduler.kv_offload_gb_per_s: -2 is out of range; it must be at least 0",
+                 "{type: vllm_v1, kv_offload_gb_per_s: -2}"),
+                ("--set scheduler.kv_offload_gib_per_gpu: 8 without prefix_caching, by which "
+                 "blocks in host memory are found; set prefix_caching: true, or 0",
+                 "{type: vllm_v1, kv_offload_gib_per_gpu: 8, prefix_caching: false}"),
+                ("--set scheduler.kv_offload_gib_per_gpu: 8; scheduler sarathi keeps no",
+                 "{type: sarathi, kv_offload_gib_per_gpu: 8}")):
+            done = self.simulate(f"scheduler={scheduler}", *self.SETS, status=1)
+            self.assertIn(message, done.stderr)
+
+
 class Examples(Run):
     def test_configurations_that_come_with_the_project(self):
         for name in ("simulate-quickstart.yaml", "simulate-reference.yaml",

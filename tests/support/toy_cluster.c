@@ -148,6 +148,7 @@ const char *toy_metrics_differ(const struct vidur_metrics *a,
     CHECK(peak_holders)
     CHECK(blocked_on_memory_fraction)
     CHECK(prefix_hit_rate)
+    CHECK(loads)
     CHECK(mean_waiting_requests)
     CHECK(stopped_early)
     CHECK(time_limited)

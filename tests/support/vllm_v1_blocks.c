@@ -1,3 +1,4 @@
+#include "vllm_v1_host.h"
 #include "vllm_v1_world.h"
 
 static int32_t ceil_div(int32_t a, int32_t b)
@@ -34,19 +35,18 @@ int32_t v1_take_block(struct world *w)
     return first;
 }
 
-static int64_t key_of(const struct world *w, int32_t id, int32_t index);
-
 void v1_release_blocks(struct world *w, int32_t id)
 {
     struct request *r = &w->requests[id];
     const int32_t computed = r->n > r->prompt ? r->n - 1 : r->n;
-    for (int32_t i = 0; has_sessions(w) && w->input->knobs->prefix_caching &&
-                        i < computed / w->block_size;
+    for (int32_t i = r->named; has_sessions(w) && w->input->knobs->prefix_caching &&
+                               i < computed / w->block_size;
          i++)
-        if (find_block(w, key_of(w, id, i)) == NOBODY) {
-            w->blocks[r->blocks[i]].key = key_of(w, id, i);
+        if (find_block(w, v1_key_of(w, id, i)) == NOBODY) {
+            w->blocks[r->blocks[i]].key = v1_key_of(w, id, i);
             w->tally->generated++;
         }
+    v1_keep_on_host(w, id, 0, computed / w->block_size);
     for (int32_t i = r->held - 1; i >= 0; i--) {
         struct block *b = &w->blocks[r->blocks[i]];
         if (i >= computed / w->block_size && b->key) {
@@ -72,7 +72,7 @@ static int64_t session_key(const struct world *w, int32_t id, int32_t index)
 }
 
 /* What the index-th block of a request's prompt would cache. */
-static int64_t key_of(const struct world *w, int32_t id, int32_t index)
+int64_t v1_key_of(const struct world *w, int32_t id, int32_t index)
 {
     if (has_sessions(w))
         return session_key(w, id, index);
@@ -102,7 +102,7 @@ static int32_t count_hits(const struct world *w, int32_t id)
     const int32_t most =
         v1_least(full_blocks(w, id), (w->requests[id].prompt - 1) / w->block_size);
     int32_t hits = 0;
-    while (hits < most && find_block(w, key_of(w, id, hits)) != NOBODY)
+    while (hits < most && find_block(w, v1_key_of(w, id, hits)) != NOBODY)
         hits++;
     return hits;
 }
@@ -112,24 +112,46 @@ int64_t v1_cost_of(const struct world *w, int32_t id)
 {
     int64_t cost = ceil_div(w->requests[id].prompt, w->block_size);
     for (int32_t i = count_hits(w, id); i-- > 0;)
-        cost -= w->blocks[find_block(w, key_of(w, id, i))].holders > 0;
+        cost -= w->blocks[find_block(w, v1_key_of(w, id, i))].holders > 0;
     return cost;
 }
 
-void v1_take_prompt(struct world *w, int32_t id)
+static void name_block(struct world *w, int32_t id, int32_t index)
+{
+    if (index >= full_blocks(w, id))
+        return;
+    const int64_t key = v1_key_of(w, id, index);
+    w->requests[id].named = index + 1;
+    if (find_block(w, key) == NOBODY)
+        w->blocks[w->requests[id].blocks[index]].key = key;
+}
+
+bool v1_take_prompt(struct world *w, int32_t id)
 {
     struct request *r = &w->requests[id];
     const int32_t hits = count_hits(w, id);
+    const int32_t there = v1_count_on_host(w, id, hits);
     r->held = ceil_div(r->prompt, w->block_size);
     for (int32_t i = 0; i < hits; i++) {
-        r->blocks[i] = find_block(w, key_of(w, id, i));
+        r->blocks[i] = find_block(w, v1_key_of(w, id, i));
         w->blocks[r->blocks[i]].holders++;
     }
     for (int32_t i = hits; i < r->held; i++) {
         r->blocks[i] = v1_take_block(w);
-        if (i < full_blocks(w, id) && find_block(w, key_of(w, id, i)) == NOBODY)
-            w->blocks[r->blocks[i]].key = key_of(w, id, i);
+        if (there == 0)
+            name_block(w, id, i);
     }
-    r->n = hits * w->block_size;
+    r->named = hits;
+    r->n = (hits + there) * w->block_size;
     w->tally->hits += hits;
+    v1_keep_on_host(w, id, hits, hits + there); /* it is used */
+    if (there > 0)
+        v1_load(w, id, there);
+    return there == 0;
+}
+
+void v1_name_prompt(struct world *w, int32_t id)
+{
+    for (int32_t i = w->requests[id].named; i < full_blocks(w, id); i++)
+        name_block(w, id, i);
 }

@@ -1,3 +1,4 @@
+#include "vllm_v1_host.h"
 #include "vllm_v1_world.h"
 
 #include <math.h>
@@ -40,6 +41,7 @@ static bool fix_rank(struct world *w, double now_s, bool again)
     while (next_given_s(w) < now_s ||
            (next_given_s(w) == now_s && (again || !comes_behind(w))))
         v1_wait_for_admission(w, w->given[w->num_taken++], false);
+    w->now_s = now_s;
     return v1_decide(w);
 }
 
@@ -66,6 +68,10 @@ static void fix_ahead(struct world *w, double start_s, double end_s)
 {
     double t = start_s;
     bool again = false;
+    if (w->input->host_blocks > 0) { /* not by arrivals */
+        w->is_fixed = fix_rank(w, start_s, false);
+        return;
+    }
     while (t < end_s && !(w->is_fixed = fix_rank(w, t, again))) {
         again = next_given_s(w) == t;
         t = next_given_s(w);
@@ -122,8 +128,11 @@ void v1_run_ranks(struct world *ranks, int count)
         for (int r = 0; r < count; r++)
             any |= form_rank(&ranks[r], now_s);
         if (!any) {
-            const double next_s = v1_next_arrival_s(&ranks[0]);
-            again = next_s == now_s;
+            double loaded_s = INFINITY;
+            for (int r = 0; r < count; r++)
+                loaded_s = fmin(loaded_s, v1_next_load_s(&ranks[r]));
+            const double next_s = fmin(loaded_s, v1_next_arrival_s(&ranks[0]));
+            again = next_s == now_s && loaded_s > now_s;
             now_s = next_s;
             continue;
         }

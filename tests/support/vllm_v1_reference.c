@@ -1,3 +1,4 @@
+#include "vllm_v1_host.h"
 #include "vllm_v1_order.h"
 #include "vllm_v1_world.h"
 
@@ -153,16 +154,23 @@ void v1_wait_for_admission(struct world *w, int32_t id, bool front)
 
 static void admit(struct world *w, int64_t budget, int64_t free_blocks)
 {
+    int32_t id;
+    while (budget > 0 && (id = v1_take_loaded(w)) != NOBODY) {
+        v1_name_prompt(w, id);
+        budget -= w->requests[id].prompt - w->requests[id].n;
+        w->running[w->num_running++] = id;
+    }
     while (w->num_waiting > 0 && budget > 0 &&
-           w->num_running < w->input->knobs->max_num_seqs) {
-        const int32_t id = w->waiting[0];
+           w->num_running + w->num_loads < w->input->knobs->max_num_seqs) {
+        id = w->waiting[0];
         const int64_t cost = v1_cost_of(w, id);
         if (cost > free_blocks)
             break;
         free_blocks -= cost;
-        v1_take_prompt(w, id);
-        budget -= w->requests[id].prompt - w->requests[id].n;
-        w->running[w->num_running++] = id;
+        if (v1_take_prompt(w, id)) {
+            budget -= w->requests[id].prompt - w->requests[id].n;
+            w->running[w->num_running++] = id;
+        }
         for (int64_t i = 1; i < w->num_waiting; i++)
             w->waiting[i - 1] = w->waiting[i];
         w->num_waiting--;
@@ -217,6 +225,7 @@ static bool fix(struct world *w, double now_s, bool again)
     if (w->in_flight && w->last_end_s <= now_s)
         v1_settle(w);
     take_arrivals(w, now_s, again);
+    w->now_s = now_s;
     return v1_decide(w);
 }
 
@@ -290,6 +299,21 @@ void v1_list_parts(struct world *w)
     }
 }
 
+/* Where the step that is fixed at t would be empty: when to try again. With a second
+ * tier that is when it starts at the earliest. */
+static double try_again_s(struct world *w, double t, bool *again)
+{
+    const double end_s = w->in_flight ? w->last_end_s : INFINITY;
+    if (w->input->host_blocks > 0 && w->in_flight) {
+        *again = false;
+        return end_s;
+    }
+    const double loaded_s = v1_next_load_s(w);
+    const double next_s = fmin(fmin(end_s, loaded_s), v1_next_arrival_s(w));
+    *again = next_s == t && loaded_s > t;
+    return next_s;
+}
+
 static void run(struct world *w)
 {
     double fixed_at_s = 0, before_last_s = 0;
@@ -299,10 +323,7 @@ static void run(struct world *w)
         double t = fmax(fixed_at_s, least_s);
         bool again = false;
         while (!fix(w, t, again)) {
-            const double end_s = w->in_flight ? w->last_end_s : INFINITY;
-            const double next_s = fmin(end_s, v1_next_arrival_s(w));
-            again = next_s == t;
-            t = next_s;
+            t = try_again_s(w, t, &again);
             if (t == INFINITY)
                 return;
         }
@@ -348,6 +369,7 @@ static int64_t fix_next(struct world *w, double now_s, bool again)
     int32_t budget = w->input->knobs->max_num_batched_tokens;
     int64_t wanted = 0, rest = 0, count = 0;
     take_arrivals(w, now_s, again);
+    w->now_s = now_s;
     for (int64_t i = 0; i < w->num_running; i++) {
         const struct request *r = &w->requests[w->running[i]];
         if (!can_go_on(r))
@@ -442,9 +464,7 @@ static void run_pipeline(struct world *w)
         w->tally->emptied += w->emptied;
         if (w->emptied)
             continue;
-        const double next_s = v1_next_arrival_s(w);
-        again = next_s == t;
-        t = next_s;
+        t = try_again_s(w, t, &again); /* nothing is in flight */
         if (t == INFINITY)
             return;
     }
@@ -494,6 +514,8 @@ static void open_world(struct world *w, struct world *first)
     w->given = calloc(n, sizeof *w->given);
     w->given_at_s = calloc(n, sizeof *w->given_at_s);
     w->parts = calloc(n, sizeof *w->parts);
+    w->host = calloc((size_t)w->input->host_blocks + 1, sizeof *w->host);
+    w->loads = calloc(n, sizeof *w->loads);
     for (int i = 0; i < V1_REFERENCE_STAGES; i++)
         w->flights[i].parts = calloc(n, sizeof *w->flights[i].parts);
     for (int32_t i = 0; i < w->num_blocks; i++)
@@ -515,6 +537,8 @@ static void close_world(struct world *w)
     free(w->given);
     free(w->given_at_s);
     free(w->parts);
+    free(w->host);
+    free(w->loads);
 }
 
 void v1_reference_run(const struct v1_reference_input *input,

@@ -37,7 +37,10 @@ struct v1_reference_tally {
     int64_t overtaken; /* arrivals that came before others that waited */
     int64_t picked;    /* requests preempted by priority, not as the last admitted */
     int64_t dummies;   /* of ranks: steps of others without a batch of its own */
-    int64_t padded;    /* steps without prompts in which ranks differ in tokens */
+    int64_t loads;     /* of requests, from host memory */
+    int64_t loaded;    /* blocks */
+    int64_t host_evictions;
+    int64_t padded; /* steps without prompts in which ranks differ in tokens */
 };
 
 /* `ids`: the requests that this replica gets, in order; `out`, by id. */
@@ -49,7 +52,9 @@ struct v1_reference_input {
     const struct vidur_workload *workload;
     const int32_t *ids;
     int64_t count;
-    int num_ranks; /* in data parallel; 0: 1 */
+    int num_ranks;       /* in data parallel; 0: 1 */
+    int32_t host_blocks; /* of each rank; 0: no second tier */
+    double host_block_s; /* to load one */
 };
 
 void v1_reference_run(const struct v1_reference_input *input,

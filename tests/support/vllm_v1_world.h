@@ -25,12 +25,24 @@ struct request {
     int32_t flights;        /* and the steps under way that it is in */
     int32_t *blocks;
     int32_t held;
+    int32_t named; /* of them, those of its prompt that were in the cache or are now */
 };
 
 /* A step under way in a pipeline. */
 struct flight {
     struct v1_part *parts;
     int64_t count;
+    double end_s;
+};
+
+struct host_block {
+    int64_t key; /* 0: nothing */
+    int64_t used_at;
+};
+
+/* A request whose blocks come from host memory. */
+struct load {
+    int32_t id;
     double end_s;
 };
 
@@ -61,6 +73,12 @@ struct world {
     int num_flights;
     bool emptied; /* somebody was preempted when the last step was fixed */
     double free_at_s[V1_REFERENCE_STAGES];
+    double now_s; /* of the step being fixed */
+    struct host_block *host;
+    int64_t host_clock;
+    double host_free_at_s; /* its link */
+    struct load *loads;    /* in their order */
+    int64_t num_loads;
     /* Of ranks: the first has the front end of all; what a rank was given of it, and
      * when. */
     struct world *first;
@@ -89,8 +107,13 @@ int32_t v1_take_block(struct world *w);
 void v1_release_blocks(struct world *w, int32_t id);
 /* Free blocks that admitting it takes. */
 int64_t v1_cost_of(const struct world *w, int32_t id);
-/* Those of its prompt, its leading ones from the cache. */
-void v1_take_prompt(struct world *w, int32_t id);
+/* Those of its prompt, its leading ones from the cache. False: the next ones have to be
+ * loaded from host memory. */
+bool v1_take_prompt(struct world *w, int32_t id);
+/* They have been: its prompt is in the cache. */
+void v1_name_prompt(struct world *w, int32_t id);
+/* What the index-th block of a request's prompt caches. */
+int64_t v1_key_of(const struct world *w, int32_t id, int32_t index);
 
 /* ---- Steps ---- */
 

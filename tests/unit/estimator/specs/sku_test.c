@@ -142,6 +142,9 @@ static int check_device(void *context, const char *name)
     CU_ASSERT_STRING_EQUAL(device.name, name);
     CU_ASSERT_EQUAL(vidur_node_sku_default(name, node, sizeof node, &err), 0);
     CU_ASSERT(device.tdp_w >= 50 && device.tdp_w <= 2000);
+    CU_ASSERT(device.host_link.bandwidth_gb_per_s > 30 &&
+              device.host_link.bandwidth_gb_per_s <= 450);
+    CU_ASSERT_EQUAL(device.host_link.efficiency, 0.8);
     const struct vidur_relative_peaks peaks = vidur_device_peaks(&device);
     CU_ASSERT(peaks.of[VIDUR_PEAK_fp8] >= 1);
     if (device.v1.peak_fp4_tflops > 0)
@@ -237,6 +240,7 @@ static void test_device_defaults(void)
     CU_ASSERT_EQUAL(device.v1.peak_bf16_tflops, 100);
     CU_ASSERT_EQUAL(device.v1.memory_bandwidth_gb_per_s, 1000);
     CU_ASSERT(isnan(device.tdp_w));
+    CU_ASSERT_EQUAL(device.host_link.bandwidth_gb_per_s, 0); /* nobody knows */
 }
 
 #define BASE                                                                           \
@@ -288,6 +292,11 @@ static void test_device_errors(void)
          "gemm_efficiency"},
         {"name: x\nmemory_bandwidth_gb_per_s: 1\nprice: 3\n" REST, "price"},
         {"name: x\nmemory_bandwidth_gb_per_s: 1\ntdp_w: 0\n" REST, "tdp_w"},
+        {"name: x\nmemory_bandwidth_gb_per_s: 1\nhost_link: {bandwidth_gb_per_s: "
+         "0}\n" REST,
+         "host_link.bandwidth_gb_per_s"},
+        {"name: x\nmemory_bandwidth_gb_per_s: 1\nhost_link: {efficiency: 0.5}\n" REST,
+         "bandwidth_gb_per_s"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_device_sku device;

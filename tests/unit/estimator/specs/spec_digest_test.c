@@ -73,11 +73,11 @@ static void test_device(void)
         flip_count_ignored(&flip),
         gaps(sizeof device, sizeof device.name + sizeof device.kernel_system +
                                 sizeof device.engine + 17 * sizeof(double)));
-    CU_ASSERT_EQUAL(gaps(sizeof device, sizeof device.name +
-                                            sizeof device.kernel_system +
-                                            sizeof device.engine + 17 * sizeof(double)),
-                    sizeof device.usd_per_gpu_hour + sizeof device.price_source +
-                        sizeof device.price_date + sizeof device.tdp_w);
+    CU_ASSERT_EQUAL(
+        gaps(sizeof device, sizeof device.name + sizeof device.kernel_system +
+                                sizeof device.engine + 17 * sizeof(double)),
+        sizeof device.usd_per_gpu_hour + sizeof device.price_source +
+            sizeof device.price_date + sizeof device.tdp_w + sizeof device.host_link);
 }
 
 static void test_node(void)

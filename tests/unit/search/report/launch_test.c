@@ -87,6 +87,14 @@ static void test_launch(void)
     row.scheduling_policy = 1;
     vidur_launch_line(&results, &row, &launch);
     check_has(launch.command, " --no-async-scheduling --scheduling-policy priority ");
+    CU_ASSERT_PTR_NULL(strstr(launch.command, "offloading"));
+    row.kv_offload_gib_per_gpu = 12.5;
+    row.tensor_parallel_size = 4;
+    row.num_pipeline_stages = 2;
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.command,
+              " --kv-offloading-backend native --kv-offloading-size 100 ");
+    check_has(launch.notes, "12.5 for each");
     row.max_num_seqs = 0;
     snprintf(row.scheduler, sizeof row.scheduler, "orca");
     vidur_launch_line(&results, &row, &launch);

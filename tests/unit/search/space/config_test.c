@@ -154,6 +154,20 @@ static void test_words(void)
     vidur_search_config_release(&c);
 }
 
+/* Whether host memory pays is a list like any other knob's. */
+static void test_offload(void)
+{
+    struct vidur_search_config c;
+    expect_loads(&c, MODELS CLUSTERS TRACES
+                 "schedulers: [{scheduler: vllm_v1, kv_offload_gib_per_gpu: [0, 64], "
+                 "kv_offload_gb_per_s: 25}]\nexclude: [{kv_offload_gib_per_gpu: 0}]\n");
+    CU_ASSERT_EQUAL_FATAL(c.num_schedulers, 2);
+    CU_ASSERT_STRING_EQUAL(c.schedulers[1].label,
+                           "vllm_v1 kv_offload_gib_per_gpu=64 kv_offload_gb_per_s=25");
+    CU_ASSERT_EQUAL(c.schedulers[1].config.kv_offload_gib_per_gpu, 64);
+    vidur_search_config_release(&c);
+}
+
 static void test_traces(void)
 {
     struct vidur_search_config c;
@@ -464,6 +478,12 @@ static const struct {
      "target"},
     {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [0]\n", "at least 1"},
     {MODELS CLUSTERS SCHEDULERS TRACES "batch_sizes: [32\n", "c.yaml:"},
+    {MODELS CLUSTERS TRACES
+     "schedulers:\n  - scheduler: vllm_v1\n    kv_offload_gib_per_gpu: [1, -2]\n",
+     "kv_offload_gib_per_gpu"},
+    {MODELS CLUSTERS TRACES
+     "schedulers: [{scheduler: sarathi, kv_offload_gib_per_gpu: 8}]\n",
+     "sarathi does not use it"},
     {"- a\n", "c.yaml:"},
     {"", "models: missing"},
 };
@@ -501,8 +521,8 @@ VIDUR_TEST_MAIN("search configuration", {"defaults", test_defaults},
                 {"keys of Vidur's explorer", test_vidur_keys},
                 {"lists of knobs", test_lists_of_knobs},
                 {"long labels", test_long_labels}, {"words", test_words},
-                {"traces", test_traces}, {"sessions", test_sessions},
-                {"scaled traces", test_scaled_traces},
+                {"offload", test_offload}, {"traces", test_traces},
+                {"sessions", test_sessions}, {"scaled traces", test_scaled_traces},
                 {"overrides and hash", test_overrides_and_hash},
                 {"bad input", test_bad_input},
                 {"missing configuration", test_missing_configuration})

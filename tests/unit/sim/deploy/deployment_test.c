@@ -60,6 +60,18 @@ static void experts(struct vidur_deployment *d)
     X((experts(&d), strcpy(d.scheduler.type, "vllm_v1"), d.data_parallel_size = 4,     \
        d.node.devices_per_node = 3),                                                   \
       "cluster.data_parallel_size: a replica of 4 devices neither fits in")            \
+    X(d.scheduler.kv_offload_gib_per_gpu = -1,                                         \
+      "scheduler.kv_offload_gib_per_gpu: -1 is below 0")                               \
+    X(d.scheduler.kv_offload_gb_per_s = -1,                                            \
+      "scheduler.kv_offload_gb_per_s: -1 is below 0")                                  \
+    X(d.scheduler.kv_offload_gib_per_gpu = 8,                                          \
+      "scheduler.kv_offload_gib_per_gpu: 8; scheduler sarathi keeps no KV blocks in "  \
+      "host memory, vllm_v1 does; set 0 or that")                                      \
+    X((strcpy(d.scheduler.type, "vllm_v1"), d.scheduler.kv_offload_gib_per_gpu = 8,    \
+       d.scheduler.prefix_caching = false),                                            \
+      "scheduler.kv_offload_gib_per_gpu: 8 without prefix_caching")                    \
+    X((strcpy(d.scheduler.type, "vllm_v1"), d.scheduler.kv_offload_gib_per_gpu = 8),   \
+      "scheduler.kv_offload_gb_per_s: the spec of toy has no host_link")               \
     X(d.memory_margin_fraction = 1, "cluster.memory_margin_fraction: 1 is not")        \
     X(d.memory_margin_fraction = 0.0 / 0.0, "cluster.memory_margin_fraction:")         \
     X(d.cpu_cores = -1, "cluster.cpu_cores: -1 is below 0")                            \
@@ -138,6 +150,26 @@ static void test_check(void)
 #undef X
 }
 
+/* The knob, else what the device's link reaches; off, neither tells deployments apart.
+ */
+static void test_host_link(void)
+{
+    struct vidur_error err = {0};
+    struct vidur_deployment d = toy();
+    const uint64_t off = vidur_deployment_id(&d);
+    d.device.host_link = (struct vidur_host_link){64, 0.75};
+    CU_ASSERT_EQUAL(vidur_deployment_host_gb_per_s(&d), 48);
+    CU_ASSERT_EQUAL(vidur_deployment_id(&d), off);
+    strcpy(d.scheduler.type, "vllm_v1");
+    d.scheduler.kv_offload_gib_per_gpu = 8;
+    CU_ASSERT_EQUAL(vidur_deployment_check(&d, &err), 0);
+    const uint64_t on = vidur_deployment_id(&d);
+    d.device.host_link.efficiency = 0.5;
+    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&d), on);
+    d.scheduler.kv_offload_gb_per_s = 20;
+    CU_ASSERT_EQUAL(vidur_deployment_host_gb_per_s(&d), 20);
+}
+
 static void test_multi_node(void)
 {
     struct vidur_deployment d = toy();
@@ -193,7 +225,7 @@ static void test_ids_of_ranks(void)
     vidur_sha256_add_string(&sha, d.router);
     vidur_sha256_add_string(&sha, d.scheduler.type);
 #define X(type, name, def, min)                                                        \
-    if (VIDUR_KNOB_##name != VIDUR_KNOB_scheduling_policy)                             \
+    if (VIDUR_KNOB_##name < VIDUR_KNOB_scheduling_policy)                              \
         vidur_sha256_add_double(&sha, (double)d.scheduler.name);
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X
@@ -249,7 +281,8 @@ static void test_table_limits(void)
 }
 
 VIDUR_TEST_MAIN("deployment", {"defaults", test_defaults}, {"KV heads", test_kv_heads},
-                {"check", test_check}, {"multi-node", test_multi_node}, {"id", test_id},
+                {"check", test_check}, {"host link", test_host_link},
+                {"multi-node", test_multi_node}, {"id", test_id},
                 {"ids of ranks", test_ids_of_ranks},
                 {"ranks in pools", test_ranks_in_pools},
                 {"table limits", test_table_limits})

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /*
  * Simulated iterations and request-steps a second of processor time, plain and
@@ -18,7 +19,8 @@
  *
  * Operator times come from the roofline, requests from the synthetic traces. Where the
  * trace is a YAML file, it is of sessions, and qps that of all their requests; pauses
- * are 10 s, so that batches are as large as with the other traces.
+ * are 10 s, so that batches are as large as with the other traces. Where it is
+ * recorded, its requests have ids of prompt blocks, the first of them one of 100.
  */
 
 struct bench_case {
@@ -41,6 +43,7 @@ struct bench_case {
 #define BWB       "bwb-4k-synthetic.csv"
 #define ARXIV     "arxiv-4k-synthetic.csv"
 #define SESSIONS  "../sessions/chat.yaml"
+#define RECORDED  "recorded" /* CHAT's lengths as a log with ids of prompt blocks */
 
 static const struct bench_case cases[] = {
     {"chat", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin", CHAT, 20,
@@ -57,6 +60,8 @@ static const struct bench_case cases[] = {
      40, 16000, false},
     {"sessions-prefix", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "prefix",
      SESSIONS, 20, 16000, false},
+    {"hash-ids", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin",
+     RECORDED, 20, 16000, false},
     {"chat-lor", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "lor", CHAT, 20,
      16000, false},
     {"chat-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "sarathi", 256, 512, "round_robin", CHAT,
@@ -173,6 +178,54 @@ static void load_sessions(const char *path, struct vidur_workload_config *config
     vidur_yaml_free(doc);
 }
 
+/* One request of a log as Mooncake's. */
+static void write_recorded(FILE *log, int64_t request, double at_s, int prefill,
+                           int decode)
+{
+    enum { BLOCK = 512, GROUPS = 100, MOST_BLOCKS = 8 };
+    fprintf(log,
+            "{\"timestamp\": %.0f, \"input_length\": %d, \"output_length\": %d, "
+            "\"hash_ids\": [%lld",
+            1e3 * at_s, prefill, decode, (long long)(request * 7919 % GROUPS));
+    for (int block = 1; block * BLOCK < prefill; block++)
+        fprintf(log, ", %lld", (long long)(GROUPS + request * MOST_BLOCKS + block));
+    fputs("]}\n", log);
+}
+
+/* Requests of a trace's lengths, over and over, with gaps of an exponential
+ * distribution; returns the log's path. */
+static char *make_log(const struct bench_case *bench)
+{
+    static const char trace[] = VIDUR_BENCH_SOURCE_DIR "/data/traces/" CHAT;
+    static char path[1024];
+    struct vidur_error err = {0};
+    const char *folder = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/simulator_bench-%ld.jsonl",
+             folder ? folder : "/tmp", (long)getpid());
+    FILE *log = fopen(path, "w"), *lengths = fopen(trace, "r");
+    if (!log || !lengths)
+        must(vidur_fail(&err, VIDUR_EIO, "cannot open %s or %s", path, trace), &err);
+    char line[128];
+    double at_s = 0;
+    uint64_t state = 42;
+    for (int64_t i = 0; i < bench->requests;) {
+        int prefill, decode;
+        if (!fgets(line, sizeof line, lengths)) {
+            rewind(lengths);
+            continue;
+        }
+        if (sscanf(line, "%d,%d", &prefill, &decode) != 2)
+            continue;
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        at_s -= log1p(-(double)(state >> 11) * 0x1p-53) / bench->qps;
+        write_recorded(log, i++, at_s, prefill, decode);
+    }
+    fclose(lengths);
+    if (fclose(log))
+        must(vidur_fail(&err, VIDUR_EIO, "cannot write %s", path), &err);
+    return path;
+}
+
 static struct vidur_workload *load_workload(const struct bench_case *bench)
 {
     struct vidur_error err = {0};
@@ -189,8 +242,15 @@ static struct vidur_workload *load_workload(const struct bench_case *bench)
     config.arrivals.qps = bench->qps;
     if (strstr(bench->trace, ".yaml"))
         load_sessions(config.lengths.file, &config);
+    const bool recorded = strcmp(bench->trace, RECORDED) == 0;
+    if (recorded) {
+        config.type = VIDUR_WORKLOAD_TRACE_REPLAY;
+        snprintf(config.file, sizeof config.file, "%s", make_log(bench));
+    }
     vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
     must(vidur_workload_create(&workload, &config, &err), &err);
+    if (recorded)
+        unlink(config.file);
     must(vidur_workload_set_qps(workload, bench->qps, &err), &err);
     return workload;
 }

@@ -57,6 +57,12 @@ static bool same_given(const struct vidur_ranking_row *a,
     return length == strcspn(y, " ") && strncmp(x, y, length) == 0;
 }
 
+/* Files of before there was a knob have none: its default then holds. */
+static double known_or(double value, double otherwise)
+{
+    return isnan(value) ? otherwise : value;
+}
+
 static bool same_knobs(const struct vidur_ranking_row *a,
                        const struct vidur_ranking_row *b)
 {
@@ -67,7 +73,8 @@ static bool same_knobs(const struct vidur_ranking_row *a,
 #define X(type, name, def, min)                                                        \
     if (strcmp(#name, "max_tokens_in_batch") == 0 || strcmp(#name, "num_blocks") == 0  \
             ? !same_given(a, b, " " #name "=")                                         \
-            : a->name != b->name)                                                      \
+            : known_or((double)a->name, (double)def) !=                                \
+                  known_or((double)b->name, (double)def))                              \
         return false;
     VIDUR_SCHEDULER_KNOBS(X)
 #undef X

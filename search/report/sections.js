@@ -125,7 +125,7 @@ function classTexts(row) {
 /* As is_same_choice of search/report/report_model.c: only a batch cap differs, and makes no difference. */
 const choiceKeys = ["device", "network_device", "scheduler", "router", "memory_planner", "precision", "kv_cache_dtype",
   "tensor_parallel_size", "expert_parallel", "data_parallel_size", "num_pipeline_stages", "num_replicas", "pools", "chunk_size", "max_tokens_in_batch", "block_size", "max_waiting_iters",
-  "watermark_blocks_fraction", "gpu_memory_utilization", "prefix_caching", "async_scheduling",
+  "watermark_blocks_fraction", "kv_offload_gib_per_gpu", "kv_offload_gb_per_s", "gpu_memory_utilization", "prefix_caching", "async_scheduling",
   "scheduling_policy"];
 const isSameChoice = (best, row) => choiceKeys.every((key) => best[key] === row[key]) &&
   Math.abs(costFactor(best, row) - 1) < 0.0005;

@@ -39,6 +39,12 @@ static void test_same_configuration(void)
     CU_ASSERT_TRUE(vidur_same_configuration(&a, &b));
     b.gpu_memory_utilization = a.gpu_memory_utilization + 0.05;
     CU_ASSERT_FALSE(vidur_same_configuration(&a, &b));
+    b = a; /* an older file has no host memory, which was there not used */
+    a.kv_offload_gib_per_gpu = NAN;
+    b.kv_offload_gib_per_gpu = 0;
+    CU_ASSERT_TRUE(vidur_same_configuration(&a, &b));
+    b.kv_offload_gib_per_gpu = 64;
+    CU_ASSERT_FALSE(vidur_same_configuration(&a, &b));
     b = a;
     b.prefix_caching = !a.prefix_caching;
     CU_ASSERT_FALSE(vidur_same_configuration(&a, &b));

@@ -301,9 +301,11 @@ static void begin_turns(struct turns *t)
 
 static void start_turn(struct turns *t, int32_t session)
 {
+    if (t->next[session] == TURNS)
+        return;
     const int32_t request = session * TURNS + t->next[session];
     const int32_t wanted = (t->prefill[request] + BLOCK - 1) / BLOCK;
-    if (t->next[session] == TURNS || t->stores[0]->pool.num_free < wanted)
+    if (t->stores[0]->pool.num_free < wanted)
         return;
     const int32_t hits =
         vidur_block_store_admit(t->stores[0], request, t->prefill[request]);

@@ -90,7 +90,7 @@ static void test_loads_are_sustained(void)
         "slos=[{metric: tpot, quantile: 0.9, limit_s: 10}]",
         "slos=[{metric: ttft, quantile: 0.9, limit_s: 1.0e+9}]",
         "slos=[{metric: e2e, quantile: 0.99, limit_s: 1.0e+9}]"};
-    static const char *const counts[] = {"traces.0.num_requests=64000",
+    static const char *const counts[] = {"traces.0.num_requests=24000",
                                          "traces.0.num_requests=8000",
                                          "traces.0.num_requests=auto"};
     double saturated[16] = {0};
@@ -299,7 +299,7 @@ static void test_replicas_beyond_the_target(void)
 static void test_requests_as_many_as_needed(void)
 {
     const char *automatic[] = {"traces.0.num_requests=auto"};
-    const char *many[] = {"traces.0.num_requests=100000"};
+    const char *many[] = {"traces.0.num_requests=40000"};
     const char *more = "search: {confirm_top: 0}\n";
     struct session_outcome found, given;
     run(more, automatic, 1, &found);

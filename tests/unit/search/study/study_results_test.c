@@ -188,7 +188,7 @@ static void test_bursts_are_told(void)
     const char *note = vidur_results_fact(&outcome.results, "note", "rows", "text");
     CU_ASSERT_TRUE(note && strstr(note, "Raise num_requests"));
     session_release(&outcome);
-    sets[0] = "traces.0.num_requests=100000";
+    sets[0] = "traces.0.num_requests=40000";
     run_sets(sets, 1, VIDUR_STATUS_OK, &outcome);
     CU_ASSERT_EQUAL(count_bursts(&outcome), 0);
     CU_ASSERT_PTR_NULL(vidur_results_fact(&outcome.results, "note", "rows", "text"));

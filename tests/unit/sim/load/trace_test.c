@@ -235,8 +235,12 @@ static void test_units(void)
 
 static void test_columns(void)
 {
-    struct vidur_trace_options options = {
-        .columns = {"t", "p", "usage.out", "user", "ids"}, .block_tokens = 16};
+    struct vidur_trace_options options = {.columns = {.arrived_at = "t",
+                                                      .prompt_tokens = "p",
+                                                      .output_tokens = "usage.out",
+                                                      .session = "user",
+                                                      .prefix = "ids"},
+                                          .block_tokens = 16};
     read_all("{\"t\": 1, \"p\": 40, \"usage\": {\"out\": 2}, \"user\": 7, "
              "\"ids\": [1, 2, \"x\"]}\n"
              "{\"t\": 3, \"p\": 40, \"usage\": {\"out\": 2}, \"ids\": [1, 3]}\n",
@@ -250,7 +254,8 @@ static void test_columns(void)
     CU_ASSERT_EQUAL(trace.first_block[1], 3);
     CU_ASSERT_EQUAL(trace.first_block[2], 5);
     CU_ASSERT_EQUAL(trace.blocks[3], trace.blocks[0]);
-    options = (struct vidur_trace_options){.columns = {"t", "p", "o", "", ""}};
+    options = (struct vidur_trace_options){
+        .columns = {.arrived_at = "t", .prompt_tokens = "p", .output_tokens = "o"}};
     read_all("o;p,t,p,o\n1,2,3,4\n", &options);
     CU_ASSERT_EQUAL(trace.prompt_tokens[0], 3);
     options = (struct vidur_trace_options){.characters_per_token = 2};

@@ -12,7 +12,8 @@
 struct choice {
     const struct vidur_ranking_row *row; /* NULL: nothing serves it */
     int64_t replicas, gpus;
-    double usd_per_hour, qps;
+    double usd_per_hour;
+    double qps; /* at most; NaN: not known, as where a search was for a load */
     const char *known_by;
 };
 
@@ -31,8 +32,7 @@ static struct choice choose(const struct vidur_report_model *model, int index)
                            best->num_replicas,
                            best->num_gpus,
                            best->usd_per_hour,
-                           vidur_row_has_target(best) ? best->target_qps
-                                                      : best->max_qps,
+                           vidur_row_has_target(best) ? NAN : best->max_qps,
                            "simulated"};
 }
 
@@ -101,6 +101,17 @@ int vidur_print_additions(const struct vidur_printer *to,
     return printed;
 }
 
+/* What is to be carried: as asked, or as the search was; 0: nothing was named. */
+static double load_of(const struct vidur_report_model *model)
+{
+    double qps = vidur_load_qps(&model->load);
+    for (int i = 0; i < model->num_groups && !(qps > 0); i++) {
+        const struct vidur_ranking_row *best = model->groups[i].best;
+        qps = best && vidur_row_has_target(best) ? best->target_qps : 0;
+    }
+    return qps;
+}
+
 int vidur_print_brief(const struct vidur_printer *to,
                       const struct vidur_report_model *model, struct vidur_error *err)
 {
@@ -108,7 +119,7 @@ int vidur_print_brief(const struct vidur_printer *to,
         "model",    "workload",     "rent",     "replicas", "#$/hour",
         "#$/month", "#QPS at most", "known by", "run",      NULL};
     struct vidur_text_table table;
-    const double load = vidur_load_qps(&model->load);
+    const double load = load_of(model);
     fputs("What to rent", to->out);
     if (load > 0)
         fprintf(to->out, " for %s QPS", vidur_number3(load).text);

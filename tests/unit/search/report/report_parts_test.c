@@ -142,6 +142,11 @@ static void test_brief(void)
         check_has(ANSWER, text, "Launch", false);
         free(text);
     }
+    synthetic_retarget(&results, 50);
+    char *text = print(ANSWER, &results, &(struct vidur_report_options){.brief = true});
+    check_has(ANSWER, text, "What to rent for 50.0 QPS within ", true);
+    check_has(ANSWER, text, "  -  simulated  ", true);
+    free(text);
     vidur_results_destroy(&results);
 }
 

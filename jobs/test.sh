@@ -77,11 +77,11 @@ vidur_check_threads()
 # The corpus is where libFuzzer starts from; what it finds stays in the build folder.
 vidur_fuzz()
 {
-    local reader vidur_targets=(--target fuzz_yaml fuzz_csv fuzz_json)
+    local reader vidur_targets=(--target fuzz_yaml fuzz_csv fuzz_json fuzz_trace)
     CC=clang vidur_build "$build-fuzz" \
         -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVIDUR_LIBFUZZER=ON \
         -DVIDUR_SANITIZE=address,undefined,fuzzer-no-link
-    for reader in yaml csv json; do
+    for reader in yaml csv json trace; do
         mkdir -p "$build-fuzz/found/$reader"
         (cd "$build-fuzz" && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
             "tests/fuzz_$reader" -max_total_time="${VIDUR_FUZZ_S:-120}" -timeout=30 \

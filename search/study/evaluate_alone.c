@@ -61,8 +61,9 @@ static int search_alone(struct alone *alone,
         .granularity = config->search.granularity,
         .max_iterations = ALONE_ITERATIONS,
         .anchor_qps = closed ? in_flight : saturated->qps,
-        .max_users =
-            (int64_t)fmax(1, (double)(alone->load.num_requests / REQUESTS_PER_USER)),
+        .max_users = alone->load.num_requests > REQUESTS_PER_USER
+                         ? alone->load.num_requests / REQUESTS_PER_USER
+                         : 1,
         .first_stride = (int)fmax(
             1, floor(log(1 + alone_stride) / log(1 + config->search.granularity)))};
     struct vidur_capacity search;

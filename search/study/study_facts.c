@@ -46,9 +46,9 @@ static void add_slo(struct facts *f, const struct vidur_slo *slo)
 {
     char name[96], limits[128];
     vidur_slo_name(slo, name, sizeof name);
-    f->name = name;
     if (vidur_results_fact(f->results, "slo", name, "metric"))
         return; /* another workload's, too */
+    f->name = name;
     vidur_slo_describe_parts(slo, limits, sizeof limits);
     add_text(f, "metric",
              vidur_slo_is_joint(slo) ? SLO_METRIC_JOINT
@@ -57,6 +57,7 @@ static void add_slo(struct facts *f, const struct vidur_slo *slo)
     add_number(f, "limit_s", slo->limit_s);
     add_text(f, "limits", limits);
     add_text(f, "class", slo->class_name);
+    f->name = "";
 }
 
 static void add_slos(struct facts *f, const struct vidur_search_config *config)

@@ -116,8 +116,9 @@ void study_begin_capacity(const struct study *study, struct study_state *s)
                                              .delay_limit_s = delay_limit(config)};
     if (study_is_closed(study, s->candidate)) {
         options.definition = VIDUR_CAPACITY_USERS;
-        options.max_users =
-            (int64_t)fmax(1, (double)(s->num_requests / REQUESTS_PER_USER));
+        options.max_users = s->num_requests > REQUESTS_PER_USER
+                                ? s->num_requests / REQUESTS_PER_USER
+                                : 1;
     } else if (config->target.qps > 0)
         aim_at_target(study, s, &options);
     else if (options.definition == VIDUR_CAPACITY_SCHEDULING_DELAY)

@@ -61,7 +61,8 @@ double vidur_trace_seconds(struct vidur_trace *trace, int64_t time_ns)
 /* The array of something that the first rows did not have. */
 static int32_t *late_array(int64_t capacity, int64_t count, int32_t value)
 {
-    int32_t *array = malloc((size_t)capacity * sizeof *array);
+    const int64_t size = count < capacity ? capacity : count + 1;
+    int32_t *array = malloc((size_t)size * sizeof *array);
     for (int64_t i = 0; array && i < count; i++)
         array[i] = value;
     return array;
@@ -247,13 +248,15 @@ static void sort_by_time(const double *time_s, int32_t *order, int32_t *spare,
 }
 
 static void permute(void *array, size_t size, const int32_t *order, int64_t count,
-                    char *spare)
+                    void *spare)
 {
+    char *sorted = spare;
     if (!array)
         return;
     for (int64_t i = 0; i < count; i++)
-        memcpy(spare + (size_t)i * size, (char *)array + (size_t)order[i] * size, size);
-    memcpy(array, spare, (size_t)count * size);
+        memcpy(sorted + (size_t)i * size, (char *)array + (size_t)order[i] * size,
+               size);
+    memcpy(array, sorted, (size_t)count * size);
 }
 
 static bool permute_blocks(struct vidur_trace *trace, const int32_t *order)
@@ -287,7 +290,8 @@ static int sort_rows(struct vidur_trace *trace, struct vidur_error *err)
 {
     const int64_t count = trace->num_rows;
     int32_t *order = malloc((size_t)count * sizeof *order);
-    char *spare = malloc((size_t)count * sizeof(double));
+    double *spare =
+        malloc((size_t)count * sizeof *spare); /* for a column of any type */
     bool done = order && spare;
     if (done) {
         for (int64_t i = 0; i < count; i++)

@@ -21,13 +21,13 @@ static struct choice choose(const struct vidur_report_model *model, int index)
 {
     const struct vidur_ranking_row *best = model->groups[index].best;
     const struct vidur_report_sizing sizing = vidur_report_choose(model, index, NULL);
-    if (model->load.target_qps > 0)
+    if (model->load.target_qps > 0 && sizing.row)
         return (struct choice){
             sizing.row,          sizing.replicas,
             sizing.billed_gpus,  sizing.usd_per_hour,
             sizing.capacity_qps, sizing.simulated ? "simulated" : "scaled"};
-    if (!best)
-        return (struct choice){NULL, 0, 0, NAN, NAN, ""};
+    if (!best || model->load.target_qps > 0)
+        return (struct choice){NULL, 0, 0, NAN, NAN, "-"};
     return (struct choice){best,
                            best->num_replicas,
                            best->num_gpus,

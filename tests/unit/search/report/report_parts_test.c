@@ -142,8 +142,19 @@ static void test_brief(void)
         check_has(ANSWER, text, "Launch", false);
         free(text);
     }
+    struct vidur_results slow; /* so slow that no number of replicas carries it */
+    synthetic_results(&slow, 60, 1);
+    for (int64_t i = 0; i < slow.num_ranking; i++)
+        slow.ranking[i].max_qps = 1e-6;
+    const struct vidur_report_options much = {.brief = true,
+                                              .load = {.target_qps = 1e8}};
+    char *text = print(ANSWER, &slow, &much);
+    CU_ASSERT_EQUAL(count_of(text, "  nothing serves it  "), 6);
+    CU_ASSERT_EQUAL(count_of(text, "  scaled  ") + count_of(text, "  simulated  "), 0);
+    free(text);
+    vidur_results_destroy(&slow);
     synthetic_retarget(&results, 50);
-    char *text = print(ANSWER, &results, &(struct vidur_report_options){.brief = true});
+    text = print(ANSWER, &results, &(struct vidur_report_options){.brief = true});
     check_has(ANSWER, text, "What to rent for 50.0 QPS within ", true);
     check_has(ANSWER, text, "  -  simulated  ", true);
     free(text);

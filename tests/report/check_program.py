@@ -158,7 +158,7 @@ def main(report, make_results, folder, no_locks):
     for path, message in damaged_files(folder, whole):
         error = run(report, path, status=1).stderr
         assert path in error and message in error, (path, error)
-        assert "HDF5-DIAG" not in error
+        assert "HDF5-DIAG" not in error and "\\x" not in error, error
     for options, message in (
             ([], "arguments are missing"), ([whole, other], "several results need --merge"),
             ([whole, "--top", "0"], "--top"), ([whole, "--top", "x"], "--top"),

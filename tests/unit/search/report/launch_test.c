@@ -61,6 +61,13 @@ static void test_launch(void)
     check_has(launch.notes, "requests of up to 4096 tokens; the model's context takes "
                             "2048.");
 
+    CU_ASSERT_PTR_NULL(strstr(launch.notes, "stands for the checkpoint"));
+    snprintf(results.facts[0].value, sizeof results.facts[0].value,
+             VIDUR_LAUNCH_PLACE "Llama");
+    vidur_launch_line(&results, &row, &launch);
+    check_has(launch.command, "vllm serve /PATH/TO/Llama --tensor");
+    check_has(launch.notes, "/PATH/TO/Llama stands for the checkpoint");
+
     snprintf(row.scheduler, sizeof row.scheduler, "vllm");
     row.chunk_size = 0;
     row.max_tokens_in_batch = 4096;

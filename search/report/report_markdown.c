@@ -52,14 +52,6 @@ static void put_choice(struct vidur_text_table *table,
     vidur_table_cell(table, sizing->simulated ? "simulated" : "scaled");
 }
 
-static bool has_target(const struct vidur_report_model *model)
-{
-    for (int i = 0; i < model->num_groups; i++)
-        if (model->groups[i].best)
-            return vidur_row_has_target(model->groups[i].best);
-    return false;
-}
-
 static int print_answers(FILE *out, const struct vidur_report_model *model,
                          struct vidur_error *err)
 {
@@ -71,12 +63,20 @@ static int print_answers(FILE *out, const struct vidur_report_model *model,
         "#GPUs",          "#nodes",   "#$/hour",
         "#$/month",       "#busy",    "#margin",
         "#second choice", NULL};
-    static const char *const sized[] = {"model",        "workload", "rent",
-                                        "#GPUs",        "#$/hour",  "#$/month",
-                                        "#QPS at most", "known by", NULL};
+    const char *const sized[] = {"model",
+                                 "workload",
+                                 "rent",
+                                 "#GPUs",
+                                 "#$/hour",
+                                 "#$/month",
+                                 vidur_report_capacity_header(model),
+                                 "known by",
+                                 NULL};
     const bool has_load = model->load.target_qps > 0;
     struct vidur_text_table table;
-    vidur_table_start(&table, has_load ? sized : has_target(model) ? target : plain);
+    vidur_table_start(&table, has_load                         ? sized
+                              : vidur_report_has_target(model) ? target
+                                                               : plain);
     for (int i = 0; i < model->num_groups; i++) {
         const struct vidur_report_group *group = &model->groups[i];
         const struct vidur_report_sizing sizing = vidur_report_choose(model, i, NULL);

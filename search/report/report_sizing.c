@@ -113,6 +113,8 @@ int vidur_sizing_compare(const struct vidur_report_sizing *a,
         return a->gpus < b->gpus ? -1 : 1;
     if (a->capacity_qps != b->capacity_qps)
         return a->capacity_qps > b->capacity_qps ? -1 : 1;
+    if (a->row->margin > b->row->margin || a->row->margin < b->row->margin)
+        return a->row->margin > b->row->margin ? -1 : 1;
     return strcmp(a->row->candidate_id, b->row->candidate_id);
 }
 
@@ -372,6 +374,11 @@ void vidur_format_sizing(const struct vidur_report_sizing *sizing,
     vidur_format_rent(sizing->row, sizing->replicas, rent, sizeof rent);
     format_price(sizing, price, sizeof price);
     vidur_format_known(sizing, known, sizeof known);
+    if (vidur_row_has_target(sizing->row)) {
+        snprintf(text, size, "rent %s: %s; serves at least %s QPS (%s)", rent, price,
+                 vidur_number3(sizing->capacity_qps).text, known);
+        return;
+    }
     snprintf(text, size, "rent %s: %s; uses %s of %s QPS (%s)", rent, price,
              vidur_number_percent(100 * load->target_qps / sizing->capacity_qps).text,
              vidur_number3(sizing->capacity_qps).text, known);

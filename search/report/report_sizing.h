@@ -64,8 +64,8 @@ struct vidur_report_sizing {
     int64_t nodes;                       /* that the GPUs fill or begin; 0: not known */
     int64_t billed_gpus;                 /* more than gpus where whole nodes are paid */
     double usd_per_hour;
-    double capacity_qps;
-    bool simulated; /* in this size */
+    double capacity_qps; /* of a row with a target at least: no more was tried */
+    bool simulated;      /* in this size */
 };
 
 /* The smallest size of a family for a load. None where that takes more replicas than
@@ -74,8 +74,8 @@ struct vidur_report_sizing vidur_family_sizing(const struct vidur_report_family 
                                                const struct vidur_report_load *load);
 
 /* < 0: `a` is the better choice: less USD an hour (to a millionth), fewer GPUs, more
- * capacity, the smaller id. What has no price comes behind what has one; none comes
- * last. */
+ * capacity, the larger margin where rows have one, the smaller id. What has no price
+ * comes behind what has one; none comes last. */
 int vidur_sizing_compare(const struct vidur_report_sizing *a,
                          const struct vidur_report_sizing *b);
 

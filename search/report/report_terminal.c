@@ -150,21 +150,23 @@ static void print_serves(FILE *out, const struct vidur_ranking_row *row)
 static void print_sizing(FILE *out, const struct vidur_report_sizing *sizing,
                          const struct vidur_report_load *load)
 {
-    char known[128], why[160];
+    const double usd = sizing->usd_per_hour;
+    char known[128], why[160], price[160] = "at no known price";
     vidur_format_known(sizing, known, sizeof known);
-    fprintf(out, "  %-10s%s QPS at most (%s), %s%s%s\n", "Serves",
-            vidur_number3(sizing->capacity_qps).text, known,
-            isnan(sizing->usd_per_hour) ? "at no known price" : "for $",
-            isnan(sizing->usd_per_hour) ? ""
-                                        : vidur_number_usd(sizing->usd_per_hour).text,
-            isnan(sizing->usd_per_hour) ? "" : " an hour");
+    if (!isnan(usd))
+        snprintf(price, sizeof price, "for $%s an hour, $%s a month",
+                 vidur_number_usd(usd).text,
+                 vidur_number_usd(VIDUR_HOURS_PER_MONTH * usd).text);
+    fprintf(out, "  %-10s%s QPS at %s (%s), %s\n", "Serves",
+            vidur_number3(sizing->capacity_qps).text,
+            vidur_row_has_target(sizing->row) ? "least" : "most", known, price);
     vidur_format_confidence(sizing->row, why, sizeof why);
     if (why[0])
         fprintf(out, "  %-10s%s, with %s\n", "Count on", why,
                 vidur_text_counted(sizing->row->num_replicas, "replica").text);
-    if (!isnan(sizing->usd_per_hour))
+    if (!isnan(usd))
         fprintf(out, "  %-10s$%s per 1,000 requests at %s QPS\n", "Costs",
-                vidur_number3(sizing->usd_per_hour / (3.6 * load->target_qps)).text,
+                vidur_number3(usd / (3.6 * load->target_qps)).text,
                 vidur_number3(load->target_qps).text);
 }
 

@@ -345,7 +345,7 @@ function drawSizing() {
     { title: "GPUs", number: true, text: sized((size) => String(size.billed_gpus)) },
     { title: "$/hour", number: true, text: sized((size) => usd(size.usd_per_hour)) },
     { title: "$/month", number: true, text: sized((size) => usd(HOURS_PER_MONTH * size.usd_per_hour)) },
-    { title: "QPS at most", number: true, text: sized((size) => num3(size.capacity_qps)) },
+    { title: list.some((item) => item.size.row && hasTarget(item.size.row)) ? "QPS at least" : "QPS at most", number: true, text: sized((size) => num3(size.capacity_qps)) },
     { title: "Costs", number: true, text: sized((size) => priceChange(size.usd_per_hour, cheapest)) },
     { title: "Known by", text: sized((size) => (size.simulated ? "simulated" : "scaled")) },
   ], list);

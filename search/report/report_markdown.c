@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "report/launch.h"
+#include "report/report_left_out.h"
 #include "report/report_money.h"
 #include "report/report_parts.h"
 
@@ -157,6 +158,15 @@ static void print_launch(const struct vidur_printer *to,
     }
 }
 
+static void print_left_out(const struct vidur_printer *to,
+                           const struct vidur_report_group *group)
+{
+    char text[1024];
+    for (int i = 0; vidur_format_left_out(group, i, text, sizeof text); i++)
+        print_line(to, (const char *const[]){i ? "- " : "\nLeft out:\n\n- ", text, "\n",
+                                             NULL});
+}
+
 static int print_tables(const struct vidur_printer *to,
                         const struct vidur_report_model *model, int index,
                         struct vidur_error *err)
@@ -174,6 +184,7 @@ static int print_tables(const struct vidur_printer *to,
     fputs("\n<details><summary>What limits the candidates</summary>\n\n", to->out);
     if (vidur_print_limits(to, group, err))
         return -1;
+    print_left_out(to, group);
     fputs("\n</details>\n", to->out);
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "report/launch.h"
+#include "report/report_left_out.h"
 #include "report/report_money.h"
 #include "report/report_parts.h"
 
@@ -18,6 +19,15 @@ static void print_heading(FILE *out, const struct vidur_report_group *group)
             vidur_text_show(group->trace).text, counts);
 }
 
+static void print_why_none(FILE *out, const struct vidur_report_group *group)
+{
+    const struct vidur_ranking_row *row = vidur_left_out_first(group);
+    const char *remedy = vidur_left_out_remedy(row);
+    fprintf(out, "  No candidate can serve this workload: %s%s%s\n",
+            vidur_text_show(row->reason[0] ? row->reason : row->status).text,
+            remedy[0] ? "; " : "", remedy);
+}
+
 static int print_group(const struct vidur_printer *to,
                        const struct vidur_report_model *model, int index,
                        struct vidur_error *err)
@@ -26,10 +36,7 @@ static int print_group(const struct vidur_printer *to,
     FILE *out = to->out;
     print_heading(out, group);
     if (!group->best)
-        fprintf(out, "  No candidate can serve this workload: %s\n",
-                vidur_text_show(group->rows[0].reason[0] ? group->rows[0].reason
-                                                         : group->rows[0].status)
-                    .text);
+        print_why_none(out, group);
     if (vidur_print_ranking(to, model, index, err) != 0)
         return -1;
     vidur_print_unpriced(to, model, index);
@@ -223,6 +230,16 @@ static void print_best(FILE *out, const struct vidur_report_model *model, int in
     print_indented(out, "", launch.notes);
 }
 
+static void print_left_out(FILE *out, const struct vidur_report_group *group)
+{
+    char text[1024];
+    const char *label = "Left out";
+    for (int i = 0; vidur_format_left_out(group, i, text, sizeof text); i++) {
+        fprintf(out, "  %-10s%s\n", label, vidur_text_show(text).text);
+        label = "";
+    }
+}
+
 static int print_answer(const struct vidur_printer *to,
                         const struct vidur_report_model *model, int index,
                         struct vidur_error *err)
@@ -236,6 +253,7 @@ static int print_answer(const struct vidur_printer *to,
     if (vidur_print_skus(to, model, index, err))
         return -1;
     vidur_print_unpriced(to, model, index);
+    print_left_out(to->out, group);
     fputs(to->top > 0 ? "\n" : "", to->out);
     return vidur_print_ranking(to, model, index, err);
 }

@@ -141,9 +141,8 @@ function drawBest() {
   const group = theGroup(), best = bestRow();
   const title = el("h3", null, `${group.model}, ${group.trace}` + (state.sku ? `, ${state.sku} only` : ""));
   if (!best) {
-    const why = groupRows().find((row) => row.reason);
     $("best").replaceChildren(title, el("p", null, `No candidate can serve this workload. ${counts(group)}.`),
-      el("p", null, why ? `For example: ${why.reason}` : ""));
+      ...group.left_out.map((line) => el("p", null, line)), el("p", null, group.remedy ? `What may help: ${group.remedy}.` : ""));
     return;
   }
   const second = groupRows().filter(isOk).slice(1).find((row) => !isSameChoice(best, row));
@@ -161,7 +160,7 @@ function drawBest() {
     ["Count on", confidence(best)], ...classTexts(best), ...moneyOf(best),
     ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
     ["Next best", second ? `${configuration(second)}: ${change(costFactor(best, second))} a query` : "none"],
-    ["Candidates", counts(group)]]);
+    ["Candidates", counts(group)], ...group.left_out.map((line, i) => [i ? "" : "Left out", line])]);
   $("best").replaceChildren(title, list, facts,
     el("h3", null, `Latency at the ${hasTarget(best) ? "load asked for" : "maximum load"}, against the SLOs`),
     sloBars(best), el("h3", null, "Launch"), launchBlock(best));

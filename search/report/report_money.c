@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "report/report_format.h"
+#include "report/report_trust.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ struct vidur_money vidur_money_of(const struct vidur_report_model *model,
 const char *vidur_money_label(enum vidur_money_line line)
 {
     static const char *const labels[VIDUR_MONEY_LINES] = {"Price", "Energy", "API",
-                                                          "No price"};
+                                                          "Trust", "No price"};
     return labels[line];
 }
 
@@ -208,6 +209,9 @@ void vidur_format_money(const struct vidur_report_model *model,
         break;
     case VIDUR_MONEY_API:
         format_api(model, money, text, size);
+        break;
+    case VIDUR_MONEY_TRUST:
+        vidur_format_trust(money->row, text, size);
         break;
     default:
         format_break_even(money, text, size);

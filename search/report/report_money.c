@@ -107,12 +107,15 @@ static void format_break_even(const struct vidur_money *money, char *text, size_
     if (rest && money->best && vidur_row_has_price(money->best))
         snprintf(
             text, size,
-            "%s has no price: cheaper than the winner below $%s per GPU-hour",
+            "%s has no price: cheaper than the winner below $%s per GPU-hour "
+            "(--price or --prices of vidur-search gives it one)",
             money->row->network_device,
             vidur_number_usd(vidur_break_even_usd_per_gpu_hour(money->best, money->row))
                 .text);
     else if (rest)
-        snprintf(text, size, "%s has no price: ranked by QPS per GPU",
+        snprintf(text, size,
+                 "%s has no price: ranked by QPS per GPU (--price or --prices of "
+                 "vidur-search gives it one)",
                  money->row->network_device);
 }
 

@@ -127,7 +127,7 @@ class Prices(Search):
         self.assertIn("price: h100 $2 per GPU-hour: me, on_demand, 2026-11-01, "
                       "https://example.org; prices move\n", done.stdout)
         self.assertRegex(done.stdout, r"  h200_dgx has no price: cheaper than the winner below "
-                                      r"\$\d+\.\d\d per GPU-hour\n")
+                                      r"\$\d+\.\d\d per GPU-hour \(--price or --prices ")
         done = self.run_program(*self.options, "--api-price", "0.6")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("--api-price: '0.6' is not INPUT,OUTPUT", done.stderr)

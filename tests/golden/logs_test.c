@@ -70,7 +70,8 @@ static double store_rate(int32_t capacity)
     struct vidur_block_store *store = vidur_block_store_new(&arena, &sizes, &workload);
     for (int64_t i = 0; i < count; i++) {
         hits += vidur_block_store_admit(store, (int32_t)i, prefill[i]);
-        vidur_block_store_release(store, (int32_t)i, prefill[i]);
+        vidur_block_store_release(store, (int32_t)i, prefill[i] / TOKENS + 1,
+                                  prefill[i]);
     }
     vidur_arena_fini(&arena);
     free(prefill);

@@ -28,11 +28,11 @@ static struct vidur_prompt_chain begin_session(const struct vidur_workload *work
 static struct vidur_prompt_chain begin_recorded(const struct vidur_prompts *prompts,
                                                 int32_t request, int32_t block_size)
 {
-    const int64_t first = prompts->first_block[request];
+    const struct vidur_recorded_prompt *recorded = &prompts->recorded[request];
     return (struct vidur_prompt_chain){.prompt = (uint64_t)request * 2,
-                                       .recorded = prompts->blocks + first,
-                                       .num_recorded =
-                                           prompts->first_block[request + 1] - first,
+                                       .recorded =
+                                           prompts->segments + recorded->first_segment,
+                                       .num_recorded = recorded->num_segments,
                                        .recorded_tokens = prompts->block_tokens,
                                        .block_size = block_size};
 }
@@ -54,7 +54,7 @@ vidur_prompt_chain_begin(const struct vidur_workload *workload, int32_t request,
     if (workload->sessions.count > 0)
         return begin_session(workload, request, block_size);
     const struct vidur_prompts *prompts = &workload->prompts;
-    struct vidur_prompt_chain chain = prompts->blocks
+    struct vidur_prompt_chain chain = prompts->recorded
                                           ? begin_recorded(prompts, request, block_size)
                                           : begin_grouped(prompts, request, block_size);
     chain.own = UINT64_MAX - (uint64_t)request;
@@ -62,43 +62,38 @@ vidur_prompt_chain_begin(const struct vidur_workload *workload, int32_t request,
     return chain;
 }
 
-/* Where the segment that begins at chain->begin comes from; sets its end. Blocks that
- * lie in the same recorded one are one segment; one that lies in several is its own.
- * What the log does not name is the prompt's alone. */
-static uint64_t recorded_origin(struct vidur_prompt_chain *chain)
+/* To the next recorded segment that has blocks, where there is one: a block that lies
+ * in several segments is of the last of them. */
+static bool next_recorded(struct vidur_prompt_chain *chain, uint64_t *origin)
 {
-    const int64_t begin = (int64_t)chain->begin * chain->block_size;
-    const int64_t first = begin / chain->recorded_tokens;
-    const int64_t last = (begin + chain->block_size - 1) / chain->recorded_tokens;
-    if (last >= chain->num_recorded) {
-        chain->end = chain->own_from;
-        return chain->prompt;
+    while (chain->num_recorded > 0) {
+        const int64_t tokens = (int64_t)chain->recorded->end * chain->recorded_tokens;
+        const int32_t end = (int32_t)(tokens / chain->block_size);
+        *origin = (uint64_t)chain->recorded->node * 2 + 1;
+        chain->recorded++;
+        chain->num_recorded--;
+        if (end > chain->begin) {
+            chain->end = end < chain->own_from ? end : chain->own_from;
+            return true;
+        }
     }
-    uint64_t origin = 0;
-    for (int64_t i = first; i <= last; i++)
-        origin = chain_hash(origin, (uint64_t)chain->recorded[i], 0);
-    chain->end =
-        first < last
-            ? chain->begin + 1
-            : (int32_t)((last + 1) * chain->recorded_tokens / chain->block_size);
-    return origin | 1;
+    return false;
 }
 
 void vidur_prompt_chain_next(struct vidur_prompt_chain *chain)
 {
-    uint64_t origin = chain->prompt;
     const int32_t begin = chain->begin = chain->end;
-    chain->end = chain->own_from;
+    uint64_t origin = chain->prompt;
     if (begin >= chain->own_from) {
         origin = chain->own;
         chain->end = INT32_MAX;
-    } else if (chain->recorded) {
-        origin = recorded_origin(chain);
-        chain->end = chain->end < chain->own_from ? chain->end : chain->own_from;
     } else if (begin < chain->shared_blocks) {
         origin = chain->group;
         chain->end = chain->shared_blocks < chain->own_from ? chain->shared_blocks
                                                             : chain->own_from;
+    } else if (!next_recorded(chain, &origin)) {
+        origin = chain->prompt;
+        chain->end = chain->own_from;
     }
     chain->segment = chain_hash(chain->segment, origin, (uint64_t)begin);
 }

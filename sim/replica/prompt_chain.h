@@ -7,8 +7,8 @@
  * What the KV blocks of a request's prompt hold, and so which of them prompts have in
  * common: a chain of segments, runs of blocks with one origin. The system prompt's
  * blocks are a segment, in sessions the conversation's are one and the request's own
- * one; of a recorded prompt each recorded block is one, and each block that lies in
- * several of them. Source: ENGINE.md section 2, SIMULATOR.md section 2.
+ * one; of a recorded prompt the parts that it shares with the same others
+ * (prompt_tree.h). Source: ENGINE.md section 2, SIMULATOR.md section 2.
  *
  * A segment has a hash over its origin, where it begins, and the segments before it.
  * Two requests have the same block where they have, at the same index, the same
@@ -21,9 +21,9 @@ struct vidur_prompt_chain {
     uint64_t group, prompt, own; /* origins */
     int32_t shared_blocks;       /* of the group; then the prompt's... */
     int32_t own_from;            /* ...and from here on the request's own */
-    const int32_t *recorded;     /* or NULL */
-    int64_t num_recorded;
-    int32_t recorded_tokens; /* of each */
+    const struct vidur_recorded_segment *recorded; /* before the prompt's */
+    int32_t num_recorded;
+    int32_t recorded_tokens; /* of a recorded block */
     int32_t block_size;
 };
 

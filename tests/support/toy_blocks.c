@@ -45,19 +45,19 @@ static uint64_t content_of(const struct toy_blocks *toy, int32_t request, int32_
     }
     if (end > w->num_prefill_tokens[request])
         return origin(OF_REQUEST, request);
-    if (!prompts->blocks) {
+    if (!prompts->recorded) {
         const int32_t prompt = prompts->prompt[request];
         return end <= prompts->system_prompt_tokens
                    ? origin(OF_GROUP, prompt / prompts->num_prompts_per_group)
                    : origin(OF_PROMPT, prompt);
     }
-    const int64_t first = prompts->first_block[request];
-    const int64_t count = prompts->first_block[request + 1] - first;
+    const int64_t first = toy->first_id[request];
+    const int64_t count = toy->first_id[request + 1] - first;
     for (int32_t i = begin / prompts->block_tokens;
          i <= (end - 1) / prompts->block_tokens; i++) {
         if (i >= count)
             return origin(OF_REQUEST, request);
-        content = fold(content, (uint64_t)prompts->blocks[first + i]);
+        content = fold(content, (uint64_t)toy->ids[first + i]);
     }
     return content;
 }

@@ -30,6 +30,8 @@ struct toy_holder {
 
 struct toy_blocks {
     const struct vidur_workload *workload;
+    const int64_t *first_id; /* recorded prompts: request r's ids of blocks */
+    const int32_t *ids;
     int32_t block_size, num_blocks, num_host_blocks;
     struct toy_block blocks[TOY_BLOCKS];
     struct toy_holder holders[TOY_REQUESTS];

@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "load/prompt_tree.h"
 #include "replica/block_store.h"
 
 #include "toy_blocks.h"
@@ -18,6 +19,7 @@ enum { NUM_REQUESTS = 8, BLOCK = 4 };
 struct fixture {
     struct vidur_arena arena;
     struct vidur_workload workload;
+    struct vidur_prompt_tree tree;
     struct vidur_block_store *store;
     int32_t prefill[NUM_REQUESTS], decode[NUM_REQUESTS], prompt[NUM_REQUESTS];
     int32_t held[NUM_REQUESTS];
@@ -53,6 +55,7 @@ static void begin(struct fixture *f, int32_t num_blocks)
 
 static void end(struct fixture *f)
 {
+    vidur_prompt_tree_free(&f->tree);
     vidur_arena_fini(&f->arena);
 }
 
@@ -233,8 +236,9 @@ static void record(struct fixture *f, int32_t block_tokens)
     static const int64_t first_block[NUM_REQUESTS + 1] = {0,  3,  6,  9, 10,
                                                           10, 10, 13, 13};
     static const int32_t blocks[] = {1, 2, 3, 1, 2, 4, 5, 2, 3, 1, 1, 2, 3};
-    f->workload.prompts = (struct vidur_prompts){
-        .first_block = first_block, .blocks = blocks, .block_tokens = block_tokens};
+    CU_ASSERT_EQUAL(
+        vidur_prompt_tree_build(&f->tree, first_block, blocks, NUM_REQUESTS, NULL), 0);
+    f->workload.prompts = vidur_prompt_tree_view(&f->tree, block_tokens);
     for (int i = 0; i < NUM_REQUESTS; i++)
         f->prefill[i] = 3 * block_tokens + 1;
 }
@@ -279,6 +283,7 @@ struct pair {
     struct vidur_workload workload;
     struct vidur_block_store *store;
     struct toy_blocks toy;
+    struct vidur_prompt_tree tree;
     int32_t prefill[TOY_REQUESTS], decode[TOY_REQUESTS], prompt[TOY_REQUESTS];
     int32_t session[TOY_REQUESTS], conversation[TOY_REQUESTS], shared[TOY_REQUESTS];
     int32_t group[SESSIONS_OF_CASE];
@@ -349,11 +354,13 @@ static void begin_pair(struct pair *p, uint64_t seed)
                                    .num_prompts = 6,
                                    .num_prompts_per_group = 2,
                                    .system_prompt_tokens = below(p, 9 * block_size)};
-    else
+    else {
+        CU_ASSERT_EQUAL_FATAL(vidur_prompt_tree_build(&p->tree, p->first_block,
+                                                      p->recorded, TOY_REQUESTS, NULL),
+                              0);
         p->workload.prompts =
-            (struct vidur_prompts){.first_block = p->first_block,
-                                   .blocks = p->recorded,
-                                   .block_tokens = 1 + below(p, 4 * block_size)};
+            vidur_prompt_tree_view(&p->tree, 1 + below(p, 4 * block_size));
+    }
     const struct vidur_block_store_sizes sizes = {
         .num_blocks = num_blocks,
         .num_slots = TOY_REQUESTS,
@@ -366,6 +373,8 @@ static void begin_pair(struct pair *p, uint64_t seed)
         0);
     p->store = vidur_block_store_new(&p->arena, &sizes, &p->workload);
     toy_blocks_begin(&p->toy, &p->workload, block_size, num_blocks, num_host_blocks);
+    p->toy.first_id = p->first_block;
+    p->toy.ids = p->recorded;
 }
 
 /* What it has to compute: its prompt, or after a restart some more. */
@@ -456,6 +465,7 @@ static void test_against_single_blocks(void)
         begin_pair(&p, seed);
         run_pair(&p, &seen);
         vidur_arena_fini(&p.arena);
+        vidur_prompt_tree_free(&p.tree);
     }
     CU_ASSERT(seen.hits > 1000);
     CU_ASSERT(seen.unheld > 1000);

@@ -147,19 +147,6 @@ bool vidur_row_has_target(const struct vidur_ranking_row *row)
     return isfinite(row->target_qps);
 }
 
-bool vidur_report_has_target(const struct vidur_report_model *model)
-{
-    for (int i = 0; i < model->num_groups; i++)
-        if (model->groups[i].best)
-            return vidur_row_has_target(model->groups[i].best);
-    return false;
-}
-
-const char *vidur_report_capacity_header(const struct vidur_report_model *model)
-{
-    return vidur_report_has_target(model) ? "#QPS at least" : "#QPS at most";
-}
-
 double vidur_row_qps_per_dollar(const struct vidur_ranking_row *row)
 {
     return vidur_row_has_target(row) ? row->target_qps / row->usd_per_hour

@@ -144,10 +144,6 @@ double vidur_cost_factor(const struct vidur_ranking_row *best,
 /* Was the row's cluster made for a load that was asked for? Then its largest load was
  * not searched, and rows rank by their price. */
 bool vidur_row_has_target(const struct vidur_ranking_row *row);
-/* Is that so of the whole report? Then what a size serves is known as "at least". */
-bool vidur_report_has_target(const struct vidur_report_model *model);
-/* The header of a column of what sizes serve. */
-const char *vidur_report_capacity_header(const struct vidur_report_model *model);
 /* Of the weights, and of the KV cache: bf16 where the file does not say. */
 const char *vidur_row_precision(const struct vidur_ranking_row *row);
 const char *vidur_row_kv_cache_dtype(const struct vidur_ranking_row *row);

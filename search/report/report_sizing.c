@@ -314,6 +314,19 @@ int vidur_report_families_make(struct vidur_report_model *model,
     return 0;
 }
 
+bool vidur_report_has_target(const struct vidur_report_model *model)
+{
+    for (int i = 0; i < model->num_groups; i++)
+        if (model->groups[i].best)
+            return vidur_row_has_target(model->groups[i].best);
+    return false;
+}
+
+const char *vidur_report_capacity_header(const struct vidur_report_model *model)
+{
+    return vidur_report_has_target(model) ? "#QPS at least" : "#QPS at most";
+}
+
 /* ---- words ---- */
 
 void vidur_format_rent(const struct vidur_ranking_row *row, int64_t replicas,

@@ -99,6 +99,11 @@ struct vidur_report_model;
 int vidur_report_families_make(struct vidur_report_model *model,
                                struct vidur_error *err);
 
+/* Was the whole report searched for a load? Then what a size serves is "at least". */
+bool vidur_report_has_target(const struct vidur_report_model *model);
+/* The header of a column of what sizes serve. */
+const char *vidur_report_capacity_header(const struct vidur_report_model *model);
+
 /* The best choice of a group, and of one node SKU where that is not NULL. */
 struct vidur_report_sizing vidur_report_choose(const struct vidur_report_model *model,
                                                int group, const char *network_device);

@@ -573,32 +573,25 @@ int vidur_h5_get_table(struct vidur_h5 *file, const struct vidur_table *table,
     return rows ? 0 : -1;
 }
 
-struct reason {
-    char *text;
-    size_t size;
-};
-
-/* The innermost description says most. Its text is HDF5's until the next call. */
-static herr_t keep_description(unsigned depth, const H5E_error2_t *error, void *context)
+/* The innermost description says most. */
+static herr_t keep_description(unsigned depth, const H5E_error2_t *error, void *text)
 {
-    const struct reason *reason = context;
     (void)depth;
-    if (error->desc && error->desc[0])
-        snprintf(reason->text, reason->size, "%s", error->desc);
+    *(const char **)text = error->desc ? error->desc : "no reason";
     return 0;
 }
 
 struct vidur_h5 *vidur_h5_open(void *image, size_t image_size, char *why, size_t size)
 {
     struct vidur_h5 *file = start();
-    struct reason reason = {why, size};
+    const char *reason = "HDF5 cannot open it";
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    snprintf(why, size, "HDF5 cannot open it");
     if (file && H5Pset_fapl_core(access, (size_t)1 << 20, false) >= 0 &&
         H5Pset_file_image(access, image, image_size) >= 0)
         file->id = H5Fopen(no_file, H5F_ACC_RDONLY, access);
     if (!file || file->id <= 0)
         H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_description, &reason);
+    snprintf(why, size, "%s", reason); /* which HDF5 frees in the next call */
     H5Pclose(access);
     if (file && file->id > 0)
         return file;

@@ -115,9 +115,12 @@ static void print_second(FILE *out, const struct vidur_report_group *group)
     char text[VIDUR_TABLE_CELL];
     if (!group->second)
         return;
+    const struct vidur_number change =
+        vidur_number_change(vidur_cost_factor(group->best, group->second));
+    const bool same = strcmp(change.text, "0 %") == 0;
     vidur_format_configuration(group->second, text, sizeof text);
-    fprintf(out, "  %-10s%s, %s a query\n", "Next best", vidur_text_show(text).text,
-            vidur_number_change(vidur_cost_factor(group->best, group->second)).text);
+    fprintf(out, "  %-10s%s, %s%s\n", "Next best", vidur_text_show(text).text,
+            same ? "a query costs the same" : change.text, same ? "" : " a query");
 }
 
 /* What a row of the ranking serves and costs. */

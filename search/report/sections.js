@@ -137,6 +137,12 @@ function moneyOf(best) {
   return [...(own ? Object.entries(own.money) : []), ...others.map((sku) => [sku.node, sku.money["No price"]])];
 }
 
+/* "+2.5 % a query" */
+function queryChange(best, row) {
+  const text = change(costFactor(best, row));
+  return text === "0 %" ? "a query costs the same" : `${text} a query`;
+}
+
 function drawBest() {
   const group = theGroup(), best = bestRow();
   const title = el("h3", null, `${group.model}, ${group.trace}` + (state.sku ? `, ${state.sku} only` : ""));
@@ -159,7 +165,7 @@ function drawBest() {
   pairs(facts, [["Rent", hardware(best)], ["Run", `${best.scheduler_text}, batch size ${best.batch_size}`],
     ["Count on", confidence(best)], ...classTexts(best), ...moneyOf(best),
     ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
-    ["Next best", second ? `${configuration(second)}: ${change(costFactor(best, second))} a query` : "none"],
+    ["Next best", second ? `${configuration(second)}: ${queryChange(best, second)}` : "none"],
     ["Candidates", counts(group)], ...group.left_out.map((line, i) => [i ? "" : "Left out", line])]);
   $("best").replaceChildren(title, list, facts,
     el("h3", null, `Latency at the ${hasTarget(best) ? "load asked for" : "maximum load"}, against the SLOs`),

@@ -37,16 +37,6 @@ static void test_reference_stream_is_handed_on(void)
 
 /* ---- One set of requests at many rates ---- */
 
-static void assert_same_requests(const struct vidur_workload *a,
-                                 const struct vidur_workload *b)
-{
-    size_t n = (size_t)a->num_requests;
-    CU_ASSERT_EQUAL_FATAL(a->num_requests, b->num_requests);
-    CU_ASSERT_EQUAL(memcmp(a->arrived_at_s, b->arrived_at_s, n * sizeof(double)), 0);
-    CU_ASSERT_EQUAL(memcmp(a->num_prefill_tokens, b->num_prefill_tokens, n * 4), 0);
-    CU_ASSERT_EQUAL(memcmp(a->num_decode_tokens, b->num_decode_tokens, n * 4), 0);
-}
-
 static void check_rates(struct vidur_workload_config config)
 {
     static const double rates[] = {0.37, 12.5, 1e-3, 3};
@@ -110,17 +100,6 @@ static void test_longer_runs_extend_shorter(void)
 }
 
 /* ---- Replay ---- */
-
-static struct vidur_workload_config of_replay(const char *text)
-{
-    struct vidur_workload_config config;
-    vidur_workload_config_defaults(&config);
-    config.type = VIDUR_WORKLOAD_TRACE_REPLAY;
-    snprintf(config.file, sizeof config.file, "%s", file_of(text));
-    return config;
-}
-
-#define REPLAY_HEADER "arrived_at,num_prefill_tokens,num_decode_tokens\n"
 
 static void test_replay(void)
 {

@@ -22,7 +22,7 @@ static void test_recorded_arrivals_are_scaled(void)
     struct vidur_error err = {0};
     static const double shape[] = {0, 0, 2, 3, 10};
     CU_ASSERT(vidur_workload_has_rate(w));
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
+    copy = create(&config);
     const double loads_qps[] = {0.4, 3, 1e9, 0.4};
     for (int i = 0; i < 4; i++) {
         CU_ASSERT_EQUAL(vidur_workload_set_qps(w, loads_qps[i], &err), 0);
@@ -127,7 +127,7 @@ static void test_window_keys(void)
     }
 }
 
-/* Blocks of the rows that are replayed, also in a copy. */
+/* Blocks of the rows that are replayed. */
 static void test_recorded_blocks(void)
 {
 #define MOONCAKE(time, ids)                                                            \
@@ -135,19 +135,14 @@ static void test_recorded_blocks(void)
     "\"hash_ids\": [" ids "]}\n"
     struct vidur_workload_config config = of_replay(MOONCAKE("0", "7, 8") MOONCAKE(
         "1000", "7, 9") MOONCAKE("2000", "") MOONCAKE("3000", "7, 8"));
-    struct vidur_workload *w = create(&config), *copy;
-    struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    for (int i = 0; i < 2; i++) {
-        const struct vidur_prompts *p = i ? &copy->prompts : &w->prompts;
-        CU_ASSERT(vidur_prompts_are_shared(p));
-        CU_ASSERT_EQUAL(p->block_tokens, 512);
-        CU_ASSERT_EQUAL(p->first_block[4], 6);
-        CU_ASSERT_EQUAL(p->blocks[0], p->blocks[2]);
-        CU_ASSERT_EQUAL(p->first_block[3], p->first_block[2]);
-        CU_ASSERT_EQUAL(memcmp(p->blocks, p->blocks + 4, 2 * sizeof *p->blocks), 0);
-    }
-    vidur_workload_destroy(copy);
+    struct vidur_workload *w = create(&config);
+    const struct vidur_prompts *p = &w->prompts;
+    CU_ASSERT(vidur_prompts_are_shared(p));
+    CU_ASSERT_EQUAL(p->block_tokens, 512);
+    CU_ASSERT_EQUAL(p->first_block[4], 6);
+    CU_ASSERT_EQUAL(p->blocks[0], p->blocks[2]);
+    CU_ASSERT_EQUAL(p->first_block[3], p->first_block[2]);
+    CU_ASSERT_EQUAL(memcmp(p->blocks, p->blocks + 4, 2 * sizeof *p->blocks), 0);
     vidur_workload_destroy(w);
     config.window.start_s = 1;
     config.num_requests = 2;
@@ -179,7 +174,7 @@ static void test_shared_prefix_at_a_rate(void)
     CU_ASSERT_EQUAL(w->num_requests, 1000);
     CU_ASSERT_EQUAL(w->stages.count, 0);
     CU_ASSERT(vidur_workload_has_rate(w));
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
+    copy = create(&config);
     const double at = w->arrived_at_s[499];
     CU_ASSERT_EQUAL(vidur_workload_set_qps(copy, 4, &err), 0);
     CU_ASSERT_EQUAL(copy->arrived_at_s[499], at / 4);
@@ -208,12 +203,6 @@ static void test_replays_logs(void)
     CU_ASSERT_EQUAL(w->num_decode_tokens[1], 2);
     CU_ASSERT_EQUAL(w->num_unsorted, 1);
     CU_ASSERT_EQUAL(w->num_failed, 1);
-    struct vidur_workload *copy = NULL;
-    struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    CU_ASSERT_EQUAL(copy->num_unsorted, 1);
-    CU_ASSERT_EQUAL(copy->num_failed, 1);
-    vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
 }
 
@@ -240,12 +229,8 @@ static void test_priorities(void)
 {
     static const char rows[] = WITH_PRIORITY "0,1,1,0\n1,2,1,-3\n2,3,1,7\n3,4,1,\n";
     struct vidur_workload_config config = of_replay(rows);
-    struct vidur_workload *w = create(&config), *copy = NULL;
-    struct vidur_error err = {0};
+    struct vidur_workload *w = create(&config);
     assert_levels(w, 4);
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    assert_levels(copy, 4);
-    vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
     vidur_workload_config_defaults(&config);
     snprintf(config.lengths.file, sizeof config.lengths.file, "%s", file_of(rows));

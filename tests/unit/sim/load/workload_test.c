@@ -42,23 +42,18 @@ static void check_rates(struct vidur_workload_config config)
     static const double rates[] = {0.37, 12.5, 1e-3, 3};
     struct vidur_error err = {0};
     struct vidur_workload *scaled = create(&config);
-    struct vidur_workload *copy;
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, scaled, &err), 0);
     const double *arrivals = scaled->arrived_at_s;
     for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
         config.arrivals.qps = rates[i];
         struct vidur_workload *fresh = create(&config);
         CU_ASSERT_EQUAL(vidur_workload_set_qps(scaled, rates[i], &err), 0);
-        CU_ASSERT_EQUAL(vidur_workload_set_qps(copy, rates[i], &err), 0);
         CU_ASSERT_PTR_EQUAL(scaled->arrived_at_s, arrivals);
         assert_same_requests(scaled, fresh);
-        assert_same_requests(copy, fresh);
         vidur_workload_destroy(fresh);
     }
     CU_ASSERT_EQUAL(vidur_workload_set_qps(scaled, 0, &err), -1);
     CU_ASSERT_EQUAL(vidur_workload_set_qps(scaled, NAN, &err), -1);
     vidur_workload_destroy(scaled);
-    vidur_workload_destroy(copy);
 }
 
 static void test_set_qps_equals_create(void)
@@ -118,11 +113,6 @@ static void test_replay(void)
         CU_ASSERT_EQUAL(w->num_prefill_tokens[i], prefill[i]);
         CU_ASSERT_EQUAL(w->num_decode_tokens[i], decode[i]);
     }
-    struct vidur_error err = {0};
-    struct vidur_workload *copy;
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    assert_same_requests(w, copy);
-    vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
     config.duration_s = 4;
     w = create(&config);
@@ -135,8 +125,7 @@ static void test_replays_count_from_their_first_request(void)
 {
     struct vidur_workload_config config =
         of_replay(REPLAY_HEADER "1700000000,11,3\n1700000000.5,5,7\n1700000004,1,1\n");
-    struct vidur_workload *w, *copy;
-    struct vidur_error err = {0};
+    struct vidur_workload *w;
     config.time_scale_factor = 2;
     config.duration_s = 5;
     vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
@@ -145,9 +134,6 @@ static void test_replays_count_from_their_first_request(void)
     CU_ASSERT_EQUAL_FATAL(w->num_requests, 2); /* the third comes after 8 s */
     CU_ASSERT_EQUAL(w->arrived_at_s[0], 0);
     CU_ASSERT_EQUAL(w->arrived_at_s[1], 1);
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    CU_ASSERT_EQUAL(copy->start_s, 1.7e9);
-    vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
     config.duration_s = 0;
     vidur_workload_config_complete(&config, VIDUR_SEMANTICS_VIDUR);
@@ -162,18 +148,12 @@ static void test_replays_count_from_their_first_request(void)
 static void expect_cut(const struct vidur_workload *w, int64_t of_first, int64_t of_all)
 {
     char text[128];
-    struct vidur_workload *copy;
-    struct vidur_error err = {0};
     CU_ASSERT_EQUAL(vidur_workload_num_cut(w, 3), of_first);
     CU_ASSERT_EQUAL(vidur_workload_num_cut(w, w->num_requests), of_all);
     CU_ASSERT_EQUAL(vidur_workload_num_cut(w, w->num_requests + 5), of_all);
     CU_ASSERT_EQUAL(w->num_cut, of_all);
     vidur_workload_describe_cut(w, text, sizeof text);
     CU_ASSERT_EQUAL(text[0] != 0, of_all > 0);
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    CU_ASSERT_EQUAL(copy->num_cut, of_all);
-    CU_ASSERT_EQUAL(vidur_workload_num_cut(copy, 3), of_first);
-    vidur_workload_destroy(copy);
 }
 
 static void test_cut_replays(void)

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int vidur_fail(struct vidur_error *err, enum vidur_error_code code, const char *fmt,
-               ...)
+int(vidur_fail)(struct vidur_error *err, enum vidur_error_code code, const char *fmt,
+                ...)
 {
     if (err) {
         va_list args;

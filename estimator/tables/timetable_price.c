@@ -177,7 +177,8 @@ static int price_prefill(struct pricing *p, struct vidur_error *err)
     double *ms = vidur_cache_add(p->entry, "attn_prefill", p->limits.kv_points,
                                  p->limits.max_chunk, err);
     double *memory = ms ? calloc(2 * count, sizeof *memory) : NULL;
-    struct chunks chunks = {.prompt_ms = memory, .row_ms = memory + count};
+    struct chunks chunks = {.prompt_ms = memory,
+                            .row_ms = memory ? memory + count : NULL};
     if (ms && !memory)
         vidur_fail(err, VIDUR_ENOMEM, "attn_prefill: out of memory");
     const int status = memory ? fill_prefill(p, &chunks, ms, err) : -1;

@@ -397,12 +397,10 @@ static void fill_row(const struct study *study, int64_t candidate,
 
 void study_count(const struct study *study, struct study_counts *counts)
 {
-    *counts =
-        (struct study_counts){.candidates = study->space->num_candidates,
-                              .probes = study->num_probes,
-                              .borrowed = study->num_borrowed,
-                              .bad_input = study->bad_input,
-                              .memory_bytes = evaluator_memory_bytes(study->evaluator)};
+    *counts = (struct study_counts){.candidates = study->space->num_candidates,
+                                    .probes = study->num_probes,
+                                    .borrowed = study->num_borrowed,
+                                    .bad_input = study->bad_input};
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
         const struct study_path *c = &study->paths[i];
         const char *status = find_status(study, i);

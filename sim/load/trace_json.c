@@ -22,7 +22,7 @@ struct scanner {
     int line, record_line;
     bool begun, is_array, ended;
     int depth; /* of brackets in a record of an array */
-    bool in_string, escaped, bare;
+    bool in_string, escaped;
 };
 
 static int fail(const struct scanner *s, int line, const char *what)

@@ -17,7 +17,7 @@ struct whole {
 
 int workload_resize(void **array, int64_t count, size_t size, struct vidur_error *err)
 {
-    void *more = realloc(*array, (size_t)count * size);
+    void *more = realloc(*array, (size_t)(count > 0 ? count : 1) * size);
     if (!more)
         return vidur_fail(err, VIDUR_ENOMEM,
                           "workload: out of memory for %lld requests",

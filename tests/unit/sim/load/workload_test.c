@@ -2,6 +2,7 @@
 #include "workload_fixture.h"
 
 #include "base/yaml.h"
+#include "load/workload_state.h"
 
 #include <vidur/rng.h>
 #include <vidur/workload.h>
@@ -383,6 +384,17 @@ static void test_bad_sections(void)
     }
 }
 
+/* An array of no members is no error, and there to be freed. */
+static void test_empty_arrays(void)
+{
+    void *array = NULL;
+    struct vidur_error err = {0};
+    for (int64_t count = 2; count >= 0; count--)
+        CU_ASSERT_EQUAL(workload_resize(&array, count, sizeof(double), &err), 0);
+    CU_ASSERT_PTR_NOT_NULL(array);
+    free(array);
+}
+
 VIDUR_TEST_MAIN(
     "workload", {"reference stream handed on", test_reference_stream_is_handed_on},
     {"set_qps equals create", test_set_qps_equals_create},
@@ -395,4 +407,4 @@ VIDUR_TEST_MAIN(
 
     {"bad replays", test_bad_replays}, {"reads every key", test_reads_every_key},
     {"truncation follows semantics", test_truncation_follows_semantics},
-    {"bad sections", test_bad_sections})
+    {"bad sections", test_bad_sections}, {"empty arrays", test_empty_arrays})

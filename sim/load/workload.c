@@ -63,8 +63,7 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->class_of);
     free(state->prompt);
     vidur_session_table_free(&state->sessions);
-    free(state->first_block);
-    free(state->blocks);
+    vidur_prompt_tree_free(&state->tree);
     free(workload); /* the whole */
 }
 

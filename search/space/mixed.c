@@ -30,7 +30,8 @@ static const struct vidur_yaml_field pool_fields[] = {
     {.key = "rules",
      .type = VIDUR_YAML_CUSTOM,
      .size = sizeof(struct vidur_search_mixed_pool),
-     .read = read_rules},
+     .read = read_rules,
+     .example = "[{device: h100}]"},
     {.key = "num_gpus",
      .type = VIDUR_YAML_SEQUENCE,
      .flags = VIDUR_YAML_FILLED | VIDUR_YAML_ONE_OK,
@@ -50,6 +51,7 @@ static const struct vidur_yaml_field pool_element = {
 static const struct vidur_yaml_field fields[] = {
     {.key = "pools",
      .type = VIDUR_YAML_SEQUENCE,
+     .example = "[{rules: [{device: h100}]}, {rules: [{device: l40s}]}]",
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
      VIDUR_YAML_LIST(struct vidur_search_mixed, pools, num_pools),
      .element = &pool_element},

@@ -118,6 +118,29 @@ static void test_weights_follow_capacity(void)
     session_release(&outcome);
 }
 
+/* Pools of the same GPUs with other knobs, as their rules say. */
+static void test_knobs_differ(void)
+{
+    const char *sets[] = {"schedulers=[{scheduler: vllm_v1, max_num_batched_tokens: "
+                          "[256, 1024], max_num_seqs: [8, 64]}]",
+                          EQUAL, ONE_CUT, "search.confirm_top=0"};
+    struct session_outcome outcome;
+    run("mixed: {only: true, near: 0, pools: [{rules: [{num_gpus: 1, max_num_seqs: 8, "
+        "max_num_batched_tokens: 256}]}, {rules: [{num_gpus: 3, max_num_seqs: 64, "
+        "max_num_batched_tokens: 1024}]}]}\n",
+        sets, COUNT(sets), &outcome);
+    CU_ASSERT_EQUAL_FATAL(outcome.results.num_ranking, 1);
+    const struct vidur_ranking_row *row = &outcome.results.ranking[0];
+    CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_OK);
+    CU_ASSERT_EQUAL(row->max_num_seqs, 8);
+    CU_ASSERT_EQUAL(row->max_num_batched_tokens, 256);
+    CU_ASSERT_EQUAL(row->second_max_num_batched_tokens, 1024);
+    CU_ASSERT_STRING_EQUAL(row->second_scheduler_label,
+                           "vllm_v1 max_num_batched_tokens=1024 max_num_seqs=64");
+    CU_ASSERT(row->second_replica_qps > 2 * row->first_replica_qps);
+    session_release(&outcome);
+}
+
 /* Counts of a pool are candidates each; the dearer price halves what a dollar buys. */
 static void test_counts_and_prices(void)
 {
@@ -450,6 +473,7 @@ static void test_energy_of_two_pools(void)
 VIDUR_TEST_MAIN("candidates of two pools",
                 {"equal pools are one", test_equal_pools_are_one},
                 {"weights follow capacity", test_weights_follow_capacity},
+                {"knobs differ", test_knobs_differ},
                 {"counts and prices", test_counts_and_prices}, {"shards", test_shards},
                 {"a capacity of zero", test_capacity_of_zero},
                 {"the least of both counts", test_least_of_both_counts},

@@ -12,7 +12,8 @@ const rows = data.rows.map((cells, index) => {
   const other = row.pools && row[row.second_replicas > 0 ? "second_scheduler_label" : "decode_scheduler_label"];
   const knobs = other && other !== label ? other.replace(/^\S+/, "") || " with defaults" : "";
   row.scheduler_text = label + (knobs && `, ${row.second_replicas > 0 ? row.second_device : "decode"}${knobs}`) +
-    (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`);
+    (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`) +
+    (!row.router || row.router === "round_robin" ? "" : `, router=${row.router}`);
   /* As vidur_row_second of report_pools.c. */
   if (row.pools) {
     const kind = row.second_replicas > 0 ? "second" : "decode";

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A prompt among all in lexicographical order. */
+/* A prompt among all in an order in which those that begin alike stand together, the
+ * shorter of two before what goes on behind it. */
 struct sorted {
     const int32_t *ids;
     int32_t length;
@@ -24,9 +25,10 @@ static int32_t common_ids(const struct sorted *a, const struct sorted *b)
 static int in_order(const void *first, const void *second)
 {
     const struct sorted *a = first, *b = second;
-    const int32_t at = common_ids(a, b);
-    if (at < a->length && at < b->length)
-        return a->ids[at] < b->ids[at] ? -1 : 1;
+    const size_t most = (size_t)(a->length < b->length ? a->length : b->length);
+    const int difference = most > 0 ? memcmp(a->ids, b->ids, most * sizeof *a->ids) : 0;
+    if (difference != 0)
+        return difference;
     if (a->length != b->length)
         return a->length < b->length ? -1 : 1;
     return (a->prompt > b->prompt) - (a->prompt < b->prompt);

@@ -12,14 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check_has(const char *text, const char *part)
-{
-    if (!strstr(text, part)) {
-        printf("\nlacks: %s\nin: %s\n", part, text);
-        CU_FAIL("a text is missing");
-    }
-}
-
 static void add_fact(struct vidur_results *results, const char *section,
                      const char *name, const char *key, const char *value)
 {
@@ -87,15 +79,17 @@ static void test_launch_lines(void)
     vidur_launch_line(&results, &row, &launch);
     const char *second = strchr(launch.command, '\n');
     CU_ASSERT_PTR_NOT_NULL_FATAL(second);
-    check_has(launch.command, "vllm serve llama --tensor-parallel-size 4");
-    check_has(launch.command, "--max-num-seqs 128");
-    check_has(second, "--tensor-parallel-size 1 --pipeline-parallel-size 1");
-    check_has(second, "--max-num-seqs 32");
-    check_has(second, "--max-num-batched-tokens 2048");
+    assert_contains(launch.command, "vllm serve llama --tensor-parallel-size 4");
+    assert_contains(launch.command, "--max-num-seqs 128");
+    assert_contains(second, "--tensor-parallel-size 1 --pipeline-parallel-size 1");
+    assert_contains(second, "--max-num-seqs 32");
+    assert_contains(second, "--max-num-batched-tokens 2048");
     CU_ASSERT_PTR_NULL(strstr(launch.command, "kv-transfer"));
-    check_has(launch.notes, "on a100_dgx (2), the second for each on l40s_pcie (3)");
-    check_has(launch.notes, "a round-robin load balancer before them gives each of the "
-                            "former 4.25 and each of the latter 1.5 parts");
+    assert_contains(launch.notes,
+                    "on a100_dgx (2), the second for each on l40s_pcie (3)");
+    assert_contains(launch.notes,
+                    "a round-robin load balancer before them gives each of the "
+                    "former 4.25 and each of the latter 1.5 parts");
 }
 
 /* What the second pool's label leaves out is as the first one's, or the default where
@@ -117,23 +111,24 @@ static void test_knobs_of_the_second(void)
     vidur_launch_line(&results, &row, &launch);
     const char *second = strchr(launch.command, '\n');
     CU_ASSERT_PTR_NOT_NULL_FATAL(second);
-    check_has(second, "--max-num-seqs 24 ");
-    check_has(second, "--max-num-batched-tokens 2048");
-    check_has(second, "--gpu-memory-utilization 0.9");
-    check_has(second, "--no-enable-prefix-caching");
-    check_has(second, "--no-async-scheduling");
-    check_has(second, "--scheduling-policy priority");
+    assert_contains(second, "--max-num-seqs 24 ");
+    assert_contains(second, "--max-num-batched-tokens 2048");
+    assert_contains(second, "--gpu-memory-utilization 0.9");
+    assert_contains(second, "--no-enable-prefix-caching");
+    assert_contains(second, "--no-async-scheduling");
+    assert_contains(second, "--scheduling-policy priority");
     *strchr(launch.command, '\n') = 0;
-    check_has(launch.command, "--max-num-seqs 128 ");
-    check_has(launch.command, "--gpu-memory-utilization 0.8");
-    check_has(launch.command, "--enable-prefix-caching");
+    assert_contains(launch.command, "--max-num-seqs 128 ");
+    assert_contains(launch.command, "--gpu-memory-utilization 0.8");
+    assert_contains(launch.command, "--enable-prefix-caching");
     CU_ASSERT_PTR_NULL(strstr(launch.command, "--scheduling-policy"));
     vidur_format_scheduler(&row, text, sizeof text);
-    check_has(text, "vllm_v1 max_num_batched_tokens=4096 gpu_memory_utilization=0.8, "
+    assert_contains(text,
+                    "vllm_v1 max_num_batched_tokens=4096 gpu_memory_utilization=0.8, "
                     "l40s max_num_batched_tokens=2048 max_num_seqs=24");
     snprintf(row.second_scheduler_label, sizeof row.second_scheduler_label, "vllm_v1");
     vidur_format_scheduler(&row, text, sizeof text);
-    check_has(text, "=0.8, l40s with defaults");
+    assert_contains(text, "=0.8, l40s with defaults");
     snprintf(row.second_scheduler_label, sizeof row.second_scheduler_label, "%s",
              row.scheduler_label);
     vidur_format_scheduler(&row, text, sizeof text);
@@ -154,8 +149,8 @@ static void test_launch_in_the_terminal(void)
     rewind(out);
     CU_ASSERT(fread(text, 1, sizeof text - 1, out) > 0);
     fclose(out);
-    check_has(text, "  Launch    vllm serve llama");
-    check_has(text, "\n            vllm serve llama");
+    assert_contains(text, "  Launch    vllm serve llama");
+    assert_contains(text, "\n            vllm serve llama");
     CU_ASSERT_PTR_NULL(strstr(text, "\\nvllm"));
     CU_ASSERT_PTR_NULL(strstr(text, "You have"));
     out = tmpfile();
@@ -165,8 +160,8 @@ static void test_launch_in_the_terminal(void)
     memset(text, 0, sizeof text);
     CU_ASSERT(fread(text, 1, sizeof text - 1, out) > 0);
     fclose(out);
-    check_has(text, "```sh\nvllm serve llama");
-    check_has(text, "\nvllm serve llama --tensor-parallel-size 1");
+    assert_contains(text, "```sh\nvllm serve llama");
+    assert_contains(text, "\nvllm serve llama --tensor-parallel-size 1");
 }
 
 /* ---- GPUs that are there ---- */

@@ -37,19 +37,20 @@ int vidur_policy_read_type(const struct vidur_yaml_node *section,
                            vidur_policy_names *names, char *type, size_t size,
                            struct vidur_error *err)
 {
+    char text[MAX_LIST];
+    snprintf(text, sizeof text, "{type: %s}", names(0));
     if (vidur_yaml_kind(section) != VIDUR_YAML_IS_MAPPING)
-        return vidur_yaml_fail(section, err,
-                               "not a mapping; keys and values are wanted");
+        return vidur_yaml_fail_shape(section, "a mapping", text, err);
     const struct vidur_yaml_node *node = vidur_yaml_get(section, "type");
-    if (node &&
-        vidur_policy_find(names,
-                          vidur_yaml_scalar(node) ? vidur_yaml_scalar(node) : "") < 0) {
-        char text[MAX_LIST];
-        describe_unknown(names, vidur_yaml_scalar(node) ? vidur_yaml_scalar(node) : "",
-                         text);
+    const char *name = vidur_yaml_scalar(node);
+    if (!node)
+        return 0;
+    if (!name)
+        return vidur_yaml_fail_shape(node, "a word", names(0), err);
+    if (vidur_policy_find(names, name) < 0) {
+        describe_unknown(names, name, text);
         return vidur_yaml_fail(node, err, "%s", text);
     }
-    if (node)
-        snprintf(type, size, "%s", vidur_yaml_scalar(node));
+    snprintf(type, size, "%s", name);
     return 0;
 }

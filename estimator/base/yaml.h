@@ -61,6 +61,7 @@ int vidur_yaml_sha256(const struct vidur_yaml *doc, char sha256[65],
 
 /* ---- Schema tables ---- */
 
+/* Scalars first. */
 enum vidur_yaml_type {
     VIDUR_YAML_INT,       /* int */
     VIDUR_YAML_INT64,     /* int64_t */
@@ -129,7 +130,8 @@ struct vidur_yaml_field {
     int max_count;                          /* ARRAY: capacity; SEQUENCE: 0 for any */
     size_t present_offset;                  /* with VIDUR_YAML_TELL: of a bool */
     vidur_yaml_reader *read;                /* CUSTOM */
-    vidur_yaml_part *part;                  /* PART */
+    const char *example;   /* of a value, for messages; NULL: made of the table */
+    vidur_yaml_part *part; /* PART */
 };
 
 /* A mapping whose allowed keys depend on the value of one of them (`type:`). `common`
@@ -241,6 +243,17 @@ int vidur_yaml_as_reference(const struct vidur_yaml_node *node, char *out, size_
 /* A seed of random numbers: a vidur_yaml_reader of an uint64_t. */
 int vidur_yaml_read_seed(const struct vidur_yaml_node *node, void *out,
                          struct vidur_error *err);
+
+/* What a value of the field looks like, in flow style: "{device: h100, num_gpus: 1}".
+ */
+void vidur_yaml_example(const struct vidur_yaml_field *field, char *out, size_t size);
+/* What every reader says of a list where a number is meant, and the like; `wanted`:
+ * "a number". */
+int vidur_yaml_fail_shape(const struct vidur_yaml_node *node, const char *wanted,
+                          const char *example, struct vidur_error *err);
+int vidur_yaml_fail_field(const struct vidur_yaml_node *node,
+                          const struct vidur_yaml_field *field,
+                          struct vidur_error *err);
 
 /* vidur_fail(VIDUR_EINVAL) with the node's place in front. */
 int vidur_yaml_fail(const struct vidur_yaml_node *node, struct vidur_error *err,

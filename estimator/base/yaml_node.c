@@ -197,18 +197,18 @@ const char *vidur_yaml_scalar(const struct vidur_yaml_node *node)
 }
 
 static const char *scalar_or_fail(const struct vidur_yaml_node *node,
-                                  const char *wanted, struct vidur_error *err)
+                                  const char *wanted, const char *example,
+                                  struct vidur_error *err)
 {
-    static const char *const found[] = {"nothing", "a value", "a list", "a mapping"};
     if (node->kind != VIDUR_YAML_IS_SCALAR)
-        vidur_yaml_fail(node, err, "%s where %s is needed", found[node->kind], wanted);
+        vidur_yaml_fail_shape(node, wanted, example, err);
     return node->kind == VIDUR_YAML_IS_SCALAR ? node->text : NULL;
 }
 
 int vidur_yaml_as_double(const struct vidur_yaml_node *node, double *out,
                          struct vidur_error *err)
 {
-    const char *text = scalar_or_fail(node, "a number", err);
+    const char *text = scalar_or_fail(node, "a number", "0.25", err);
     if (!text)
         return -1;
     if (!vidur_text_double(text, out))
@@ -220,7 +220,7 @@ int vidur_yaml_as_double(const struct vidur_yaml_node *node, double *out,
 int vidur_yaml_as_int64(const struct vidur_yaml_node *node, int64_t *out,
                         struct vidur_error *err)
 {
-    const char *text = scalar_or_fail(node, "a whole number", err);
+    const char *text = scalar_or_fail(node, "a whole number", "4096", err);
     if (!text)
         return -1;
     if (!vidur_text_int64(text, out))
@@ -245,7 +245,7 @@ int vidur_yaml_as_int(const struct vidur_yaml_node *node, int *out,
 int vidur_yaml_as_bool(const struct vidur_yaml_node *node, bool *out,
                        struct vidur_error *err)
 {
-    const char *text = scalar_or_fail(node, "true or false", err);
+    const char *text = scalar_or_fail(node, "true or false", "true", err);
     if (!text)
         return -1;
     if (!vidur_text_bool(text, false, out))
@@ -256,7 +256,7 @@ int vidur_yaml_as_bool(const struct vidur_yaml_node *node, bool *out,
 int vidur_yaml_as_string(const struct vidur_yaml_node *node, char *out, size_t size,
                          struct vidur_error *err)
 {
-    const char *text = scalar_or_fail(node, "a text", err);
+    const char *text = scalar_or_fail(node, "a text", "NAME", err);
     if (!text)
         return -1;
     const size_t length = strlen(text);
@@ -273,7 +273,7 @@ int vidur_yaml_as_path(const struct vidur_yaml_node *node, char *out, size_t siz
 {
     struct vidur_path path;
     struct vidur_error why;
-    const char *text = scalar_or_fail(node, "a path", err);
+    const char *text = scalar_or_fail(node, "a path", "FILE", err);
     if (!text)
         return -1;
     if (vidur_path_resolve(node->doc->name, text, &path, &why))

@@ -84,8 +84,6 @@ static int read_enum(const struct vidur_yaml_node *node,
 {
     const char *text = vidur_yaml_scalar(node);
     int count = 0;
-    if (!text)
-        return vidur_yaml_fail(node, err, "a single word is needed here");
     for (; field->names[count]; count++)
         if (strcmp(field->names[count], text) == 0) {
             *out = count;
@@ -105,6 +103,11 @@ static int read_string(const struct vidur_yaml_node *node,
     if ((field->flags & VIDUR_YAML_FILLED) && !out[0])
         return vidur_yaml_fail(node, err, "an empty text; give a name");
     return 0;
+}
+
+static bool is_scalar_type(enum vidur_yaml_type type)
+{
+    return type <= VIDUR_YAML_ENUM;
 }
 
 /* ---- Lists ---- */
@@ -131,12 +134,14 @@ static int count_elements(const struct vidur_yaml_node *node,
                           const struct vidur_yaml_field *field, int *count,
                           struct vidur_error *err)
 {
+    const bool mapping = vidur_yaml_kind(node) == VIDUR_YAML_IS_MAPPING;
     if (vidur_yaml_kind(node) == VIDUR_YAML_IS_SEQUENCE)
         *count = vidur_yaml_count(node);
-    else if (field->flags & VIDUR_YAML_ONE_OK)
+    else if ((field->flags & VIDUR_YAML_ONE_OK) &&
+             !(mapping && is_scalar_type(field->element->type)))
         *count = 1;
     else
-        return vidur_yaml_fail(node, err, "a list is needed; write it like [a, b]");
+        return vidur_yaml_fail_field(node, field, err);
     if (*count == 0 && (field->flags & VIDUR_YAML_FILLED))
         return vidur_yaml_fail(node, err, "an empty list; give at least one element");
     if (field->max_count > 0 && *count > field->max_count)
@@ -250,20 +255,24 @@ static int read_table(const struct vidur_yaml_node *mapping,
     return 0;
 }
 
-static int check_mapping(const struct vidur_yaml_node *node, struct vidur_error *err)
+/* `field`: what should be there, a MAPPING or UNION. */
+static int check_mapping(const struct vidur_yaml_node *node,
+                         const struct vidur_yaml_field *field, struct vidur_error *err)
 {
     const enum vidur_yaml_kind kind = vidur_yaml_kind(node);
     if (kind == VIDUR_YAML_IS_MAPPING || kind == VIDUR_YAML_IS_EMPTY)
         return 0;
-    return vidur_yaml_fail(node, err, "keys with values are needed here (key: value)");
+    return vidur_yaml_fail_field(node, field, err);
 }
 
 int vidur_yaml_read(const struct vidur_yaml_node *node,
                     const struct vidur_yaml_field *fields, void *out,
                     struct vidur_error *err)
 {
+    const struct vidur_yaml_field whole = {.type = VIDUR_YAML_MAPPING,
+                                           .fields = fields};
     const struct key_tables known = {.tables = {fields, NULL}};
-    if (check_mapping(node, err))
+    if (check_mapping(node, &whole, err))
         return -1;
     for (int i = 0; i < vidur_yaml_count(node); i++)
         if (!is_known(&known, vidur_yaml_key(node, i)))
@@ -301,7 +310,7 @@ static int read_tag(const struct vidur_yaml_node *node,
     }
     const char *text = vidur_yaml_scalar(value);
     if (!text)
-        return vidur_yaml_fail(value, err, "a single word is needed here");
+        return vidur_yaml_fail_shape(value, "a word", names[0], err);
     for (int i = 0; i < count; i++)
         if (strcmp(names[i], text) == 0) {
             *tag = choice->variants[i].tag;
@@ -328,10 +337,11 @@ int vidur_yaml_read_union(const struct vidur_yaml_node *node,
                           const struct vidur_yaml_union *choice, void *out,
                           struct vidur_error *err)
 {
+    const struct vidur_yaml_field whole = {.type = VIDUR_YAML_UNION, .choice = choice};
     int tag;
     char *base = out;
     memcpy(&tag, base + choice->tag_offset, sizeof tag);
-    if (check_mapping(node, err) || read_tag(node, choice, &tag, err))
+    if (check_mapping(node, &whole, err) || read_tag(node, choice, &tag, err))
         return -1;
     memcpy(base + choice->tag_offset, &tag, sizeof tag);
     const struct vidur_yaml_variant *variant = find_variant(choice, tag);
@@ -354,6 +364,8 @@ int vidur_yaml_read_field(const struct vidur_yaml_node *node,
 {
     char *base = out;
     void *member = base + field->offset;
+    if (is_scalar_type(field->type) && vidur_yaml_kind(node) != VIDUR_YAML_IS_SCALAR)
+        return vidur_yaml_fail_field(node, field, err);
     switch (field->type) {
     case VIDUR_YAML_INT:
         return read_int(node, field, member, err);
@@ -371,7 +383,9 @@ int vidur_yaml_read_field(const struct vidur_yaml_node *node,
     case VIDUR_YAML_ENUM:
         return read_enum(node, field, member, err);
     case VIDUR_YAML_MAPPING:
-        return vidur_yaml_read(node, field->fields, member, err);
+        return check_mapping(node, field, err)
+                   ? -1
+                   : vidur_yaml_read(node, field->fields, member, err);
     case VIDUR_YAML_UNION:
         return vidur_yaml_read_union(node, field->choice, member, err);
     case VIDUR_YAML_SEQUENCE:

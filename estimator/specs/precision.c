@@ -108,7 +108,7 @@ static int read_kv_cache(const struct vidur_yaml_node *node, void *out,
 
 #define DTYPE(key_, reader)                                                            \
     {                                                                                  \
-        .key = #key_, .type = VIDUR_YAML_CUSTOM, .read = reader,                       \
+        .key = #key_, .type = VIDUR_YAML_CUSTOM, .read = reader, .example = "fp8",     \
         VIDUR_YAML_AT(struct vidur_precision, key_)                                    \
     }
 

@@ -100,8 +100,9 @@ int vidur_check_precision(const struct vidur_model_spec *model,
     VIDUR_YAML_KEY(key, REFERENCE, struct vidur_hardware_config, member)
 
 static const struct vidur_yaml_field hardware_fields[] = {
-    {KEY("device", device), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED},
-    {KEY("network_device", node)},
+    {KEY("device", device), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
+     .example = "h100"},
+    {KEY("network_device", node), .example = "h100_dgx"},
     {0}};
 
 const struct vidur_yaml_field *vidur_hardware_fields(void)

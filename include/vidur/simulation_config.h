@@ -90,6 +90,7 @@ int vidur_scheduler_config_read(const struct vidur_yaml_node *section,
 
 /* An objective, a vidur_yaml_reader of a struct vidur_slo: `metric`, `quantile` and
  * `limit_s`, or `all` with a limit by metric, and `quantile`. */
+#define VIDUR_SLO_EXAMPLE "{metric: ttft, quantile: 0.9, limit_s: 1}"
 int vidur_slo_read(const struct vidur_yaml_node *node, void *slo,
                    struct vidur_error *err);
 

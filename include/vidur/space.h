@@ -160,7 +160,9 @@ struct vidur_search_fleets {
 struct vidur_search_mixed_pool {
     struct vidur_search_rule *rules; /* as `include:`; none: any layout */
     int num_rules;
-    int *num_gpus; /* of its cluster's, each as a candidate; none: all */
+    /* Of its cluster's, each as a candidate; none: all. With a target the largest is
+     * the most that the pool may have; none: as many as all may be. */
+    int *num_gpus;
     int num_num_gpus;
 };
 
@@ -332,8 +334,7 @@ struct vidur_candidate {
     double weight; /* expected cost of its search, in no unit */
     /*
      * Of the first pool: `prefill` where the second one decodes; else `all`. With a
-     * target the counts are what the search finds: of a pool that prefills and one that
-     * decodes both, of two pools of role `all` the second one's.
+     * target the counts are what the search finds, and here 1 each.
      */
     enum vidur_pool_role role;
     struct vidur_candidate_pool second;

@@ -8,7 +8,10 @@ const rows = data.rows.map((cells, index) => {
   data.columns.forEach((column, i) => { row[column.name] = cells[i]; });
   /* As vidur_format_scheduler and vidur_number_tp of report_format.c. */
   const precision = row.precision || "bf16", cache = row.kv_cache_dtype || "bf16";
-  row.scheduler_text = (row.scheduler_label || row.scheduler) +
+  const label = row.scheduler_label || row.scheduler;
+  const other = row.pools && row[row.second_replicas > 0 ? "second_scheduler_label" : "decode_scheduler_label"];
+  const knobs = other && other !== label ? other.replace(/^\S+/, "") || " with defaults" : "";
+  row.scheduler_text = label + (knobs && `, ${row.second_replicas > 0 ? row.second_device : "decode"}${knobs}`) +
     (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`) +
     (!row.router || row.router === "round_robin" ? "" : `, router=${row.router}`);
   /* As vidur_row_second of report_pools.c. */

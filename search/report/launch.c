@@ -317,6 +317,44 @@ static void add_replica(struct vidur_launch *launch,
     add_memory(launch, results, row);
 }
 
+/* Whether a scheduler's label gives the knob `key`, " name=", a value. */
+static bool find_in_label(const char *label, const char *key, enum vidur_knob knob,
+                          double *value)
+{
+    const char *const *words = vidur_knob_words(knob);
+    const char *at = strstr(label, key);
+    if (!at)
+        return false;
+    at += strlen(key);
+    *value = strtod(at, NULL);
+    for (int i = 0; words && words[i]; i++)
+        if (strncmp(at, words[i], strcspn(at, " ")) == 0)
+            *value = i;
+    return true;
+}
+
+/* The knobs of a second pool. Labels tell what is not the same in all schedulers of a
+ * search: what the second one's leaves out is the first one's, unless that one's has
+ * it; then it is the default. */
+static void take_knobs(struct vidur_ranking_row *row, const char *second)
+{
+    char first[sizeof row->scheduler_label];
+    double value;
+    snprintf(first, sizeof first, "%s", row->scheduler_label);
+    snprintf(row->scheduler_label, sizeof row->scheduler_label, "%s", second);
+#define X(type, name, def, min)                                                        \
+    if (find_in_label(second, " " #name "=", VIDUR_KNOB_##name, &value))               \
+        row->name = (type)value;                                                       \
+    else if (find_in_label(first, " " #name "=", VIDUR_KNOB_##name, &value))           \
+        row->name = (type)(def);
+    VIDUR_SCHEDULER_KNOBS(X)
+#undef X
+    /* it follows from the batch size unless it is given */
+    if (row->max_num_seqs > 0 &&
+        !find_in_label(second, " max_num_seqs=", VIDUR_KNOB_max_num_seqs, &value))
+        row->max_num_seqs = row->batch_size * row->num_pipeline_stages;
+}
+
 /* The row as that of its second pool. */
 static struct vidur_ranking_row second_of(const struct vidur_ranking_row *row)
 {
@@ -329,8 +367,7 @@ static struct vidur_ranking_row second_of(const struct vidur_ranking_row *row)
     out.data_parallel_size = pool.data_parallel_size;
     out.num_pipeline_stages = pool.num_pipeline_stages;
     out.batch_size = pool.batch_size;
-    if (out.max_num_seqs > 0)
-        out.max_num_seqs = out.batch_size * out.num_pipeline_stages;
+    take_knobs(&out, pool.scheduler_label);
     out.max_num_batched_tokens = pool.max_num_batched_tokens;
     out.num_blocks = 0;
     if (!vidur_row_is_mixed(row))

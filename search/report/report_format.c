@@ -133,6 +133,20 @@ struct vidur_number vidur_number_change(double factor)
     return number;
 }
 
+/* ", l40s max_num_seqs=64", ", decode with defaults"; "" where the second pool's knobs
+ * are the first one's, or where a file does not tell. */
+static void format_second(const struct vidur_ranking_row *row, const char *first,
+                          char *text, size_t size)
+{
+    const struct vidur_row_pool pool = vidur_row_second(row);
+    const char *knobs = strchr(pool.scheduler_label, ' ');
+    text[0] = 0;
+    if (pool.scheduler_label[0] && strcmp(first, pool.scheduler_label) != 0)
+        snprintf(text, size, ", %.40s%s",
+                 vidur_row_is_mixed(row) ? pool.device : "decode",
+                 knobs ? knobs : " with defaults");
+}
+
 void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
                             size_t size)
 {
@@ -140,9 +154,12 @@ void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
     const bool bf16 = strcmp(vidur_row_precision(row), "bf16") == 0;
     const bool bf16_cache = strcmp(vidur_row_kv_cache_dtype(row), "bf16") == 0;
     const bool in_turn = !row->router[0] || strcmp(row->router, "round_robin") == 0;
-    snprintf(text, size, "%s%s%s%s%s%s%s", label, bf16 && bf16_cache ? "" : ", ",
-             bf16 && bf16_cache ? "" : row->precision, bf16_cache ? "" : ", KV cache ",
-             bf16_cache ? "" : row->kv_cache_dtype,
+    char second[256] = "";
+    if (vidur_row_has_pools(row))
+        format_second(row, label, second, sizeof second);
+    snprintf(text, size, "%s%s%s%s%s%s%s%s", label, second,
+             bf16 && bf16_cache ? "" : ", ", bf16 && bf16_cache ? "" : row->precision,
+             bf16_cache ? "" : ", KV cache ", bf16_cache ? "" : row->kv_cache_dtype,
              in_turn ? "" : ", router=", in_turn ? "" : row->router);
 }
 

@@ -146,7 +146,15 @@ static void print_launch(const struct vidur_printer *to,
 {
     struct vidur_launch launch;
     vidur_launch_line(model->results, row, &launch);
-    fprintf(to->out, "\n```sh\n%s\n```\n", vidur_text_show(launch.command).text);
+    fputs("\n```sh\n", to->out);
+    for (const char *at = launch.command; *at;) { /* two pools have a line each */
+        const int length = (int)strcspn(at, "\n");
+        char line[sizeof launch.command];
+        snprintf(line, sizeof line, "%.*s", length, at);
+        fprintf(to->out, "%s\n", vidur_text_show(line).text);
+        at += length + (at[length] == '\n');
+    }
+    fputs("```\n", to->out);
     for (const char *at = launch.notes; *at;) {
         int length = (int)strcspn(at, "\n");
         char line[sizeof launch.notes];

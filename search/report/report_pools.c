@@ -24,6 +24,7 @@ struct vidur_row_pool vidur_row_second(const struct vidur_ranking_row *row)
         .of_first = (first), .num_replicas = row->prefix##_replicas,                   \
         .device = row->prefix##_device,                                                \
         .network_device = row->prefix##_network_device,                                \
+        .scheduler_label = row->prefix##_scheduler_label,                              \
         .tensor_parallel_size = row->prefix##_tensor_parallel_size,                    \
         .data_parallel_size = (ranks),                                                 \
         .num_pipeline_stages = row->prefix##_num_pipeline_stages,                      \

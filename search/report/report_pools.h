@@ -10,7 +10,7 @@
 struct vidur_row_pool {
     int64_t of_first; /* replicas of the first pool */
     int64_t num_replicas;
-    const char *device, *network_device;
+    const char *device, *network_device, *scheduler_label;
     int64_t tensor_parallel_size, data_parallel_size, num_pipeline_stages;
     bool expert_parallel;
     int64_t batch_size, max_num_batched_tokens;

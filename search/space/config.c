@@ -88,6 +88,7 @@ static const struct vidur_yaml_field count_element = {.key = "",
                                                       .max = 65536};
 static const struct vidur_yaml_field router_element = {.key = "",
                                                        .type = VIDUR_YAML_STRING,
+                                                       .example = "lor",
                                                        .flags = VIDUR_YAML_FILLED,
                                                        .size =
                                                            sizeof(vidur_router_name)};
@@ -102,6 +103,7 @@ static const struct vidur_yaml_field switch_element = {
 static const struct vidur_yaml_field precision_element = {
     .key = "",
     .type = VIDUR_YAML_CUSTOM,
+    .example = "fp8",
     .size = sizeof(struct vidur_precision),
     .read = read_precision};
 static const struct vidur_yaml_field kv_cache_element = {
@@ -152,6 +154,7 @@ static const struct vidur_yaml_field cluster_element =
 static const struct vidur_yaml_field slo_element = {.key = "",
                                                     .type = VIDUR_YAML_CUSTOM,
                                                     .size = sizeof(struct vidur_slo),
+                                                    .example = VIDUR_SLO_EXAMPLE,
                                                     .read = vidur_slo_read};
 
 /* ---- The document ---- */

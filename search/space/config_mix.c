@@ -94,6 +94,9 @@ static int read_class(const struct vidur_yaml_node *node,
                       struct vidur_class_config *out, struct vidur_error *err)
 {
     struct mix_class read = {.class = vidur_class_defaults};
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_MAPPING)
+        return vidur_yaml_fail_shape(node, "a mapping", "{trace: chat, share: 0.7}",
+                                     err);
     if (vidur_yaml_read(node, class_fields, &read, err) != 0 ||
         check_source(node, err) != 0)
         return -1;
@@ -126,13 +129,15 @@ int config_complete_mix(const struct vidur_yaml_node *trace_node,
                         struct vidur_search_trace *trace, struct vidur_error *err)
 {
     const struct vidur_yaml_node *mix = vidur_yaml_get(trace_node, "mix");
+    static const char *const example =
+        "[{trace: chat, share: 0.7}, {trace: rag, share: 0.3}]";
     const int count = vidur_yaml_count(mix);
-    if (vidur_yaml_kind(mix) != VIDUR_YAML_IS_SEQUENCE || count < 1 ||
-        count > VIDUR_MAX_CLASSES)
-        return vidur_yaml_fail(mix, err,
-                               "a list of 1 to %d classes is needed, like [{trace: "
-                               "chat, share: 0.7}, {trace: rag, share: 0.3}]",
-                               VIDUR_MAX_CLASSES);
+    if (vidur_yaml_kind(mix) != VIDUR_YAML_IS_SEQUENCE)
+        return vidur_yaml_fail_shape(mix, "a list", example, err);
+    if (count < 1 || count > VIDUR_MAX_CLASSES)
+        return vidur_yaml_fail(
+            mix, err, "%d classes; a list of 1 to %d classes is needed, like %s", count,
+            VIDUR_MAX_CLASSES, example);
     trace->workload.num_classes = count;
     for (int i = 0; i < count; i++)
         if (read_class(vidur_yaml_item(mix, i), config, &trace->workload.classes[i],

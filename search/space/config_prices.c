@@ -1,6 +1,8 @@
 #include "space/config_parts.h"
 #include "space/prices.h"
 
+#include <vidur/paths.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 const struct vidur_yaml_field config_price_element = {
     .key = "",
     .type = VIDUR_YAML_REFERENCE,
+    .example = "lambda",
     .flags = VIDUR_YAML_FILLED,
     .size = sizeof(struct vidur_price_file)};
 
@@ -16,6 +19,22 @@ const struct vidur_yaml_field config_selector_fields[] = {
     {VIDUR_YAML_KEY("term", ENUM, struct vidur_price_selector, term),
      .names = price_term_names},
     {0}};
+
+/* A name or path that leads to no file. */
+static int check_file(const struct vidur_search_config *config, int index,
+                      struct vidur_error *err)
+{
+    const struct vidur_yaml_node *prices =
+        vidur_yaml_get(vidur_yaml_root(config->doc), "prices");
+    const bool list = vidur_yaml_kind(prices) == VIDUR_YAML_IS_SEQUENCE;
+    struct vidur_path path;
+    struct vidur_error why;
+    if (vidur_path_spec(NULL, "prices", config->price_files[index].reference, &path,
+                        &why) == 0)
+        return 0;
+    return vidur_yaml_fail(list ? vidur_yaml_item(prices, index) : prices, err, "%s",
+                           why.text);
+}
 
 /* The files that the configuration names; where it only selects, all of data/prices. */
 static int read_files(const struct vidur_search_config *config, struct price_list *list,
@@ -29,8 +48,11 @@ static int read_files(const struct vidur_search_config *config, struct price_lis
         names[i] = config->clusters[i].device.name;
         selects |= config->clusters[i].selects_price;
     }
-    for (int i = 0; i < config->num_price_files && status == 0; i++)
-        status = price_list_read(list, config->price_files[i].reference, &own, err);
+    for (int i = 0; i < config->num_price_files && status == 0; i++) {
+        status = check_file(config, i, err);
+        if (status == 0)
+            status = price_list_read(list, config->price_files[i].reference, &own, err);
+    }
     free(names);
     return status == 0 && config->num_price_files == 0 && selects
                ? price_list_read_all(list, err)

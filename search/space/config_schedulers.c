@@ -147,10 +147,12 @@ static int expand(const struct vidur_yaml_node *entry, struct variants *variants
     if (!variants->items)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for schedulers");
     variants->count = 1;
-    if (vidur_yaml_kind(entry) != VIDUR_YAML_IS_MAPPING)
-        return vidur_yaml_fail(entry, err,
-                               "keys with values are needed, like {scheduler: %s}",
-                               vidur_scheduler_at(0)->name);
+    if (vidur_yaml_kind(entry) != VIDUR_YAML_IS_MAPPING) {
+        char example[64];
+        snprintf(example, sizeof example, "{scheduler: %s}",
+                 vidur_scheduler_at(0)->name);
+        return vidur_yaml_fail_shape(entry, "a mapping", example, err);
+    }
     if (read_name(entry, variants->items, err) != 0)
         return -1;
     begin(variants->items);
@@ -261,9 +263,12 @@ static int set_labels(const struct vidur_yaml_node *node,
 int config_read_schedulers(const struct vidur_yaml_node *node,
                            struct vidur_search_config *config, struct vidur_error *err)
 {
-    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE || vidur_yaml_count(node) == 0)
-        return vidur_yaml_fail(node, err, "a list is needed, like [{scheduler: %s}]",
-                               vidur_scheduler_at(0)->name);
+    char example[64];
+    snprintf(example, sizeof example, "[{scheduler: %s}]", vidur_scheduler_at(0)->name);
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE)
+        return vidur_yaml_fail_shape(node, "a list", example, err);
+    if (vidur_yaml_count(node) == 0)
+        return vidur_yaml_fail(node, err, "an empty list; give one, like %s", example);
     for (int i = 0; i < vidur_yaml_count(node); i++) {
         struct variants variants = {NULL, 0};
         int rc = expand(vidur_yaml_item(node, i), &variants, err);

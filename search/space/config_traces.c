@@ -105,9 +105,13 @@ static int check_source(const struct vidur_yaml_node *node, struct vidur_error *
     return 0;
 }
 
+#define TRACE_EXAMPLE "{name: chat, trace_file: chat.csv}"
+
 static int read_trace(const struct vidur_yaml_node *node,
                       struct vidur_search_trace *trace, struct vidur_error *err)
 {
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_MAPPING)
+        return vidur_yaml_fail_shape(node, "a mapping", TRACE_EXAMPLE, err);
     vidur_workload_config_defaults(&trace->workload);
     trace->workload.num_requests = REQUESTS_NOT_GIVEN;
     trace->workload.arrivals.qps = 1; /* until a probe says */
@@ -124,10 +128,12 @@ static int read_trace(const struct vidur_yaml_node *node,
 int config_read_traces(const struct vidur_yaml_node *node,
                        struct vidur_search_config *config, struct vidur_error *err)
 {
+    static const char *const example = "[" TRACE_EXAMPLE "]";
     const int count = vidur_yaml_count(node);
-    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE || count == 0)
-        return vidur_yaml_fail(
-            node, err, "a list is needed, like [{name: chat, trace_file: chat.csv}]");
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE)
+        return vidur_yaml_fail_shape(node, "a list", example, err);
+    if (count == 0)
+        return vidur_yaml_fail(node, err, "an empty list; give one, like %s", example);
     config->traces = calloc((size_t)count, sizeof *config->traces);
     if (!config->traces)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for traces");

@@ -35,8 +35,8 @@ static int read_decodes(const struct vidur_yaml_node *node, void *out,
     .size = sizeof(struct vidur_search_fleets), .read = (read_)
 
 static const struct vidur_yaml_field fields[] = {
-    {WHOLE("prefill", read_prefills)},
-    {WHOLE("decode", read_decodes)},
+    {WHOLE("prefill", read_prefills), .example = "[{device: h100}]"},
+    {WHOLE("decode", read_decodes), .example = "[{device: h200}]"},
     {FLEETS("mixed_devices", BOOL, mixed_devices)},
     {FLEETS("only", BOOL, only)},
     {FLEETS("near", DOUBLE, near), .flags = VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 0,

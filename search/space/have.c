@@ -8,8 +8,9 @@
     VIDUR_YAML_KEY(key, kind, struct vidur_search_have, member)
 
 static const struct vidur_yaml_field fields[] = {
-    {HAVE("device", STRING, device), .flags = VIDUR_YAML_FILLED},
-    {HAVE("network_device", STRING, node), .flags = VIDUR_YAML_FILLED},
+    {HAVE("device", STRING, device), .flags = VIDUR_YAML_FILLED, .example = "h100"},
+    {HAVE("network_device", STRING, node), .flags = VIDUR_YAML_FILLED,
+     .example = "h100_dgx"},
     {HAVE("num_gpus", INT, num_gpus),
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_MIN | VIDUR_YAML_MAX, .min = 1,
      .max = 1e6},
@@ -18,6 +19,7 @@ static const struct vidur_yaml_field fields[] = {
 const struct vidur_yaml_field have_element = {.key = "",
                                               .type = VIDUR_YAML_MAPPING,
                                               .size = sizeof(struct vidur_search_have),
+                                              .example = "{device: h100, num_gpus: 8}",
                                               .fields = fields};
 
 /* ---- Checks ---- */

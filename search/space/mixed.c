@@ -1,6 +1,7 @@
 #include "space/mixed.h"
 
 #include "space/config_parts.h"
+#include "space/identity.h"
 
 #include <vidur/scheduler.h>
 
@@ -29,7 +30,8 @@ static const struct vidur_yaml_field pool_fields[] = {
     {.key = "rules",
      .type = VIDUR_YAML_CUSTOM,
      .size = sizeof(struct vidur_search_mixed_pool),
-     .read = read_rules},
+     .read = read_rules,
+     .example = "[{device: h100}]"},
     {.key = "num_gpus",
      .type = VIDUR_YAML_SEQUENCE,
      .flags = VIDUR_YAML_FILLED | VIDUR_YAML_ONE_OK,
@@ -49,6 +51,7 @@ static const struct vidur_yaml_field pool_element = {
 static const struct vidur_yaml_field fields[] = {
     {.key = "pools",
      .type = VIDUR_YAML_SEQUENCE,
+     .example = "[{rules: [{device: h100}]}, {rules: [{device: l40s}]}]",
      .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_FILLED,
      VIDUR_YAML_LIST(struct vidur_search_mixed, pools, num_pools),
      .element = &pool_element},
@@ -81,8 +84,9 @@ static int check_pool(const struct vidur_yaml_node *node,
     const struct vidur_yaml_node *gpus = vidur_yaml_get(node, "num_gpus");
     const bool list = vidur_yaml_kind(gpus) == VIDUR_YAML_IS_SEQUENCE;
     const int most = most_gpus(config);
+    const bool target = config->target.qps > 0; /* then num_gpus of clusters are not */
     for (int i = 0; i < pool->num_num_gpus; i++)
-        if (pool->num_gpus[i] > most)
+        if (pool->num_gpus[i] > most && !target)
             return vidur_yaml_fail(list ? vidur_yaml_item(gpus, i) : gpus, err,
                                    "%d; the largest of `clusters` has %d",
                                    pool->num_gpus[i], most);
@@ -173,6 +177,35 @@ static void keep_near(const struct fleet_builder *b, struct pool_list *list)
     list->count = kept;
 }
 
+static bool is_same_price(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* Whether a layout is another one of the list on as many GPUs as another cluster of the
+ * same ones has, which is of no matter for a target. */
+static bool repeats(const struct fleet_builder *b, const struct pool_list *list,
+                    const struct vidur_candidate *c)
+{
+    const struct vidur_search_cluster *clusters = b->space->config->clusters;
+    const struct vidur_search_cluster *own = &clusters[c->cluster];
+    for (int64_t i = 0; i < list->count; i++) {
+        const struct vidur_candidate *other =
+            &b->space->candidates[list->layouts[i].candidate];
+        if (other->cluster != c->cluster && fleets_serve_same(other, c) &&
+            other->scheduler == c->scheduler && other->batch_size == c->batch_size &&
+            other->tensor_parallel_size == c->tensor_parallel_size &&
+            other->num_pipeline_stages == c->num_pipeline_stages &&
+            other->data_parallel_size == c->data_parallel_size &&
+            other->expert_parallel == c->expert_parallel &&
+            is_same_price(clusters[other->cluster].usd_per_gpu_hour,
+                          own->usd_per_gpu_hour) &&
+            identity_cluster(&clusters[other->cluster]) == identity_cluster(own))
+            return true;
+    }
+    return false;
+}
+
 static void list_layouts(const struct fleet_builder *b,
                          const struct vidur_search_mixed_pool *pool,
                          struct pool_list *list)
@@ -184,7 +217,8 @@ static void list_layouts(const struct fleet_builder *b,
             continue;
         vidur_space_deployment(b->space, i, &deployment);
         const struct rule_subject subject = fleets_subject(b->space, c, &deployment);
-        if (rules_admit(pool->rules, pool->num_rules, NULL, 0, &subject))
+        if (rules_admit(pool->rules, pool->num_rules, NULL, 0, &subject) &&
+            !(b->space->config->target.qps > 0 && repeats(b, list, c)))
             list->layouts[list->count++] =
                 (struct layout){i, worth_of(b, c, &deployment)};
     }
@@ -224,25 +258,54 @@ static bool go_together(const struct fleet_builder *b,
                   schedulers[second->scheduler].config.type) == 0;
 }
 
+/* Whether a pool may have GPUs for a replica. */
+static bool holds_one(const struct vidur_search_mixed_pool *pool,
+                      const struct vidur_candidate *c)
+{
+    for (int i = 0; i < pool->num_num_gpus; i++)
+        if (pool->num_gpus[i] >= vidur_candidate_devices(c))
+            return true;
+    return pool->num_num_gpus == 0;
+}
+
+/* For a target the search finds both counts. What tells clusters of the same GPUs apart
+ * is how many they are, which the id tells. */
+static int add_for_target(struct fleet_builder *b, const struct vidur_candidate *first,
+                          const struct vidur_candidate *second, struct vidur_error *err)
+{
+    const struct vidur_search_config *config = b->space->config;
+    const struct vidur_search_mixed_pool *pools = config->mixed.pools;
+    const struct vidur_pool_counts all = {first->num_replicas, second->num_replicas};
+    const struct vidur_pool_counts one = {1, 1};
+    const struct vidur_candidate pair = fleets_pair(first, second, VIDUR_POOL_ALL, all);
+    const int least = vidur_candidate_gpus(&pair, one);
+    if (least > config->target.max_gpus || !holds_one(&pools[0], first) ||
+        !holds_one(&pools[1], second))
+        return 0;
+    if (fleets_append(b, &pair, err) != 0)
+        return -1;
+    struct vidur_candidate *added = &b->space->candidates[b->space->num_candidates - 1];
+    added->num_replicas = added->second.num_replicas = 1;
+    added->num_gpus = least;
+    return 0;
+}
+
 static int add_pair(struct fleet_builder *b, int64_t first_index, int64_t second_index,
                     struct vidur_error *err)
 {
     /* copies: the list moves as it grows */
     const struct vidur_candidate first = b->space->candidates[first_index];
     const struct vidur_candidate second = b->space->candidates[second_index];
-    const struct vidur_search_config *config = b->space->config;
-    const struct vidur_search_mixed_pool *pools = config->mixed.pools;
-    const bool target = config->target.qps > 0;
+    const struct vidur_search_mixed_pool *pools = b->space->config->mixed.pools;
     struct vidur_pool_counts counts;
+    if (b->space->config->target.qps > 0)
+        return add_for_target(b, &first, &second, err);
     for (int i = 0; (counts.first = replicas_at(b, &pools[0], &first, i)) >= 0; i++)
-        for (int j = 0;
-             (counts.second = target ? j == 0 ? 1 : -1
-                                     : replicas_at(b, &pools[1], &second, j)) >= 0;
+        for (int j = 0; (counts.second = replicas_at(b, &pools[1], &second, j)) >= 0;
              j++) {
             const struct vidur_candidate pair =
                 fleets_pair(&first, &second, VIDUR_POOL_ALL, counts);
-            if (counts.first == 0 || counts.second == 0 ||
-                (target && pair.num_gpus > config->target.max_gpus))
+            if (counts.first == 0 || counts.second == 0)
                 continue;
             if (fleets_append(b, &pair, err) != 0)
                 return -1;
@@ -258,14 +321,13 @@ static bool has(const struct pool_list *list, int64_t candidate)
     return false;
 }
 
-/* The same two pools the other way round, which is no other fleet where both counts are
- * the clusters'. */
+/* The same two pools the other way round, which is no other fleet where neither pool
+ * has num_gpus of its own. */
 static bool is_mirrored(const struct fleet_builder *b, const struct pool_list *lists,
                         int64_t first, int64_t second)
 {
     const struct vidur_search_config *config = b->space->config;
-    return first > second && config->target.qps == 0 &&
-           config->mixed.pools[0].num_num_gpus == 0 &&
+    return first > second && config->mixed.pools[0].num_num_gpus == 0 &&
            config->mixed.pools[1].num_num_gpus == 0 && has(&lists[0], second) &&
            has(&lists[1], first);
 }

@@ -96,20 +96,24 @@ static int read_value(const struct vidur_yaml_node *value,
 {
     const int at = condition->count++;
     bool flag;
+    if (condition->field < NUM_TEXTS && !vidur_yaml_scalar(value))
+        return vidur_yaml_fail_shape(value, "a name", "NAME, or [NAME, NAME]", err);
     if (condition->field < NUM_TEXTS)
         return vidur_yaml_as_string(value, condition->words[at],
                                     sizeof condition->words[at], err);
     const char *text = vidur_yaml_scalar(value);
+    if (!text)
+        return vidur_yaml_fail_shape(value, "a number", "4, or [4, 8]", err);
     const int knob = condition->field - (NUM_FIELDS - NUM_KNOBS);
     const char *const *words =
         knob < 0 ? NULL
                  : vidur_knob_words((enum vidur_knob)(VIDUR_KNOB_NONE + 1 + knob));
-    for (int i = 0; text && words && words[i]; i++)
+    for (int i = 0; words && words[i]; i++)
         if (strcmp(words[i], text) == 0) {
             condition->numbers[at] = i;
             return 0;
         }
-    if (text && vidur_text_bool(text, false, &flag)) {
+    if (vidur_text_bool(text, false, &flag)) {
         condition->numbers[at] = flag;
         return 0;
     }
@@ -142,10 +146,11 @@ static int read_rule(const struct vidur_yaml_node *node, struct vidur_search_rul
                      struct vidur_error *err)
 {
     const int count = vidur_yaml_count(node);
-    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_MAPPING || count == 0)
-        return vidur_yaml_fail(
-            node, err,
-            "a rule is a mapping, like {device: h100, batch_size: [32, 64]}");
+    static const char *const example = "{device: h100, batch_size: [32, 64]}";
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_MAPPING)
+        return vidur_yaml_fail_shape(node, "a mapping", example, err);
+    if (count == 0)
+        return vidur_yaml_fail(node, err, "an empty rule; write it like %s", example);
     rule->conditions = calloc((size_t)count, sizeof *rule->conditions);
     if (!rule->conditions)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for a rule");
@@ -163,8 +168,7 @@ int rules_read(const struct vidur_yaml_node *node, struct vidur_search_rule **ru
 {
     const int wanted = vidur_yaml_count(node);
     if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE)
-        return vidur_yaml_fail(node, err,
-                               "a list of rules is needed, like [{device: h100}]");
+        return vidur_yaml_fail_shape(node, "a list", "[{device: h100}]", err);
     *rules = calloc((size_t)wanted + 1, sizeof **rules);
     if (!*rules)
         return vidur_fail(err, VIDUR_ENOMEM, "out of memory for rules");

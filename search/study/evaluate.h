@@ -55,6 +55,7 @@ struct evaluator_bound {
     /* Of two pools behind one router: what a replica of each serves alone within the
      * SLOs, QPS; 0: it meets them at no load */
     double capacity_qps[2];
+    double saturated_qps[2]; /* and where all its requests are there from the start */
 };
 
 /*

@@ -148,12 +148,16 @@ static int measure(struct evaluator *e, int64_t candidate, int pool,
     return 0;
 }
 
-/* The second pool's replicas that carry what the first one leaves of a target. */
-static double rest_of(const struct vidur_candidate *c, double target_qps,
-                      const struct evaluator_alone *of)
+/* The requests in flight where one of the pools carries a target by itself, whichever
+ * works on fewer at once; what the pools cost does not matter. */
+static double in_flight_of_target(const struct evaluator_alone *of, double target_qps)
 {
-    const double left = target_qps - c->num_replicas * of[0].capacity_qps;
-    return of[1].capacity_qps > 0 ? fmax(1, ceil(left / of[1].capacity_qps)) : 1;
+    double fewest = INFINITY;
+    for (int i = 0; i < 2; i++)
+        if (of[i].capacity_qps > 0)
+            fewest =
+                fmin(fewest, target_qps / of[i].capacity_qps * (double)of[i].in_flight);
+    return isinf(fewest) ? 0 : fewest;
 }
 
 int evaluator_bound_mixed(struct evaluator *e, int64_t candidate,
@@ -167,17 +171,17 @@ int evaluator_bound_mixed(struct evaluator *e, int64_t candidate,
     for (int i = 0; i < 2; i++)
         if (measure(e, candidate, i, &of[i], err) != 0)
             return -1;
-    const double target_qps = config->target.qps;
-    const double counts[] = {c->num_replicas, target_qps > 0
-                                                  ? rest_of(c, target_qps, of)
-                                                  : c->second.num_replicas};
+    const double counts[] = {c->num_replicas, c->second.num_replicas};
     double in_flight = 0;
     for (int i = 0; i < 2; i++) {
         in_flight += counts[i] * (double)of[i].in_flight;
         out->qps += counts[i] * (closed ? (double)of[i].in_flight : of[i].bound_qps);
         out->start_qps += counts[i] * of[i].best_load;
         out->capacity_qps[i] = of[i].capacity_qps;
+        out->saturated_qps[i] = of[i].bound_qps;
     }
+    if (config->target.qps > 0)
+        in_flight = in_flight_of_target(of, config->target.qps);
     out->num_requests = most;
     if (config->traces[c->trace].auto_requests) {
         const int64_t count = evaluator_first_part(in_flight);

@@ -105,14 +105,55 @@ int study_keep_result(struct study *study, int64_t path,
     return 0;
 }
 
+/* Puts the probe that comes next in place `i`; false: it was not recorded. */
+static bool fetch_recorded(const struct study *study, const struct study_state *s,
+                           struct study_path *p, int i)
+{
+    const struct evaluator_load load = study_load(study, s);
+    for (int at = i; at < p->num_probes; at++) {
+        const struct evaluator_probed probed = p->probes[at];
+        const struct vidur_pool_counts counts = study_counts(&probed.row);
+        if (counts.first != load.counts.first || counts.second != load.counts.second ||
+            probed.asked_requests != load.num_requests)
+            continue;
+        p->probes[at] = p->probes[i];
+        p->probes[i] = probed;
+        p->probes[i].row.probe = i;
+        return true;
+    }
+    return false;
+}
+
+/* Which pairs of counts a search tries depends on what they cost: where that changed,
+ * some that were recorded come in another order, and others are of no use. */
+static void replay_pairs(struct study *study, struct study_path *p,
+                         struct study_state *s)
+{
+    struct study_result result = {.kind = STUDY_PROBE};
+    uint64_t step;
+    int i = 0;
+    for (; i < p->num_probes && s->anchored && study_next(study, s, &step); i++) {
+        if (!fetch_recorded(study, s, p, i))
+            break;
+        result.probed = p->probes[i];
+        study_tell(study, s, &result);
+    }
+    study->num_probes -= p->num_probes - i;
+    p->num_probes = i;
+}
+
 /* What an earlier session recorded, told again. */
-static void replay(struct study *study, const struct study_path *p,
-                   struct study_state *s)
+static void replay(struct study *study, struct study_path *p, struct study_state *s)
 {
     struct study_result result = {.kind = STUDY_BOUND, .bound = p->bound};
     uint64_t step;
     if (!s->anchored && p->bound.qps > 0)
         study_tell(study, s, &result);
+    if (study_is_for_pair(study, p->candidate)) {
+        replay_pairs(study, p, s);
+        s->ended |= p->failure != NULL;
+        return;
+    }
     result.kind = STUDY_PROBE;
     for (int i = 0; i < p->num_probes && study_next(study, s, &step); i++) {
         result.probed = p->probes[i];
@@ -191,6 +232,8 @@ static void start_replication(struct study *study, const struct study_path *p,
     s->first_stride = 1;
     for (int i = 0; i < 2; i++)
         s->weights[i] = own->bound.capacity_qps[i];
+    for (int i = 0; i < 2; i++)
+        s->saturated_qps[i] = own->bound.saturated_qps[i];
     study_begin_again(s, own->best);
     if (!s->ended)
         study_begin_capacity(study, s);
@@ -204,7 +247,7 @@ static int start(void *context, int64_t job, void *state, struct vidur_error *er
     s->candidate = -1;
     if (path < 0)
         return 0;
-    const struct study_path *p = &study->paths[path];
+    struct study_path *p = &study->paths[path];
     const struct vidur_candidate *c = &study->space->candidates[p->candidate];
     s->candidate = p->candidate;
     s->replication = p->replication;

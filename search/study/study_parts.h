@@ -2,6 +2,7 @@
 #define VIDUR_SEARCH_STUDY_PARTS_H
 
 #include "study/journal.h"
+#include "study/pair_search.h"
 #include "study/study.h"
 
 /* What the files study*.c share. */
@@ -21,7 +22,7 @@ struct study_result {
 _Static_assert(sizeof(struct study_result) <= VIDUR_FARM_MAX_RESULT_BYTES,
                "raise VIDUR_FARM_MAX_RESULT_BYTES");
 
-/* What a search of two pools for a target is at: study_target.c. */
+/* What a search of pools that prefill and decode is at for a target: study_target.c. */
 enum study_phase { STUDY_BOTH, STUDY_FEWER_FIRST, STUDY_FEWER_SECOND };
 
 /* A job's state, sent between ranks. */
@@ -39,8 +40,9 @@ struct study_state {
     double pass_e2e_s; /* mean, at the highest load that passed */
     double last_qps;   /* the answer with fewer requests, of a replica; 0: none */
     /* of two pools */
-    double weights[2]; /* behind one router */
-    double needed[2];  /* struct vidur_candidate */
+    double weights[2];       /* behind one router */
+    double saturated_qps[2]; /* a replica of each */
+    double needed[2];        /* struct vidur_candidate */
     /* replicas: that carry a target (first 0: none so far), those of the stair below
      * that do not, and where the search begins (first 0: no telling) */
     struct vidur_pool_counts best, failed, from;
@@ -48,6 +50,7 @@ struct study_state {
     bool exhausted, unreachable; /* as of an answer */
     bool hopeless;               /* a replica carries nothing alone */
     struct vidur_capacity capacity;
+    struct pair_search pairs; /* instead, where a pair of counts is sought */
 };
 
 _Static_assert(sizeof(struct study_state) <= VIDUR_FARM_MAX_STATE_BYTES,
@@ -194,6 +197,30 @@ struct vidur_pool_counts study_counts(const struct vidur_probe_row *row);
 /* Where a state has got to. */
 void study_answer(const struct study *study, const struct study_state *state,
                   struct vidur_capacity_answer *answer);
+
+/* ---- study_mixed.c: two pools behind one router, for a target ---- */
+
+bool study_is_for_pair(const struct study *study, int64_t candidate);
+/* Whether it is the first seed, which finds the pair. */
+bool study_seeks_pair(const struct study *study, const struct study_state *state);
+void study_begin_pair(struct study_state *state);
+/* false: all is found, or no more is to be found before there are more requests. */
+bool study_next_pair(const struct study *study, const struct study_state *state,
+                     struct vidur_pool_counts *next);
+/* A step's name. */
+uint64_t study_name_pair(const struct study_state *state,
+                         struct vidur_pool_counts counts);
+void study_tell_pair(const struct study *study, struct study_state *state, bool held);
+/* Goes on to all pairs that cost less, once there are requests enough; false: there are
+ * none. */
+bool study_pair_goes_on(const struct study *study, struct study_state *state);
+/* What a pair is expected to carry, over the target. */
+double study_expected(const struct study *study, const struct study_state *state,
+                      struct vidur_pool_counts counts);
+/* Where another seed looks: at state->from, the first place, and from there on. */
+int study_line_length(const struct study *study, const struct study_state *state);
+struct vidur_pool_counts study_line_at(const struct study *study,
+                                       const struct study_state *state, int place);
 
 /* ---- study_path.c ---- */
 

@@ -48,12 +48,18 @@ static enum study_step kind_of(const struct study_state *s)
 bool study_next(void *context, const void *state, uint64_t *step)
 {
     const struct study_state *s = state;
+    struct vidur_pool_counts counts;
     double qps;
-    (void)context;
     if (s->ended)
         return false;
     if (kind_of(s) != STUDY_PROBE) {
         *step = s->candidate < 0 ? table_step : bound_step;
+        return true;
+    }
+    if (study_seeks_pair(context, s)) {
+        if (!study_next_pair(context, s, &counts))
+            return false;
+        *step = study_name_pair(s, counts);
         return true;
     }
     if (!vidur_capacity_next(&s->capacity, &qps))
@@ -105,6 +111,10 @@ static void aim_at_target(const struct study *study, const struct study_state *s
 void study_begin_capacity(const struct study *study, struct study_state *s)
 {
     const struct vidur_search_config *config = study->config;
+    if (study_seeks_pair(study, s)) {
+        study_begin_pair(s);
+        return;
+    }
     struct vidur_capacity_options options = {.definition = config->capacity_definition,
                                              .granularity = config->search.granularity,
                                              .max_iterations =
@@ -138,6 +148,7 @@ void study_take_bound(const struct study *study, struct study_state *s,
     s->first_stride = 1;
     for (int i = 0; i < 2; i++) {
         s->weights[i] = bound->capacity_qps[i];
+        s->saturated_qps[i] = bound->saturated_qps[i];
         s->needed[i] = c->needed[i];
     }
     s->hopeless =
@@ -164,11 +175,11 @@ static double in_flight(const struct study *study, const struct study_state *s,
     return (target_qps > 0 ? target_qps : answer->max_qps) * s->pass_e2e_s;
 }
 
-static bool is_stable(const struct study_state *s,
+static bool is_stable(const struct study *study, const struct study_state *s,
                       const struct vidur_capacity_answer *answer)
 {
     return s->last_qps > 0 && fabs(answer->max_qps / s->last_qps - 1) <=
-                                  fmax(stable_part, s->capacity.options.granularity);
+                                  fmax(stable_part, study->config->search.granularity);
 }
 
 void study_begin_again(struct study_state *s, struct vidur_pool_counts from)
@@ -191,8 +202,10 @@ static void grow(const struct study *study, struct study_state *s)
     if (!study->config->traces[trace].auto_requests || s->replication > 0 ||
         !answer.found || s->num_requests >= most)
         return;
+    if (study_seeks_pair(study, s))
+        answer.max_qps = study_expected(study, s, s->best);
     int64_t wanted = evaluator_requests_for(in_flight(study, s, &answer));
-    if (answer.unbounded || !is_stable(s, &answer))
+    if (answer.unbounded || !is_stable(study, s, &answer))
         wanted = wanted > GROWTH * s->num_requests ? wanted : GROWTH * s->num_requests;
     if (wanted <= s->num_requests)
         return;
@@ -202,6 +215,24 @@ static void grow(const struct study *study, struct study_state *s)
     s->growths++;
     study_begin_again(s, s->best);
     study_begin_capacity(study, s);
+}
+
+/* All pairs that cost less are looked at once, with requests enough. */
+static void tell_pair(const struct study *study, struct study_state *s,
+                      const struct evaluator_probed *probed)
+{
+    const bool thorough = s->pairs.thorough;
+    const int growths = s->growths;
+    struct vidur_pool_counts next;
+    study_tell_pair(study, s, probed->row.feasible);
+    if (probed->row.feasible)
+        s->pass_e2e_s = probed->mean_stay_s;
+    if (study_next_pair(study, s, &next))
+        return;
+    if (!thorough)
+        grow(study, s);
+    if (s->growths == growths)
+        study_pair_goes_on(study, s);
 }
 
 static void tell_probe(const struct study *study, struct study_state *s,
@@ -240,7 +271,10 @@ void study_tell(void *context, void *state, const void *result)
         study_take_bound(study, s, &r->bound);
         break;
     case STUDY_PROBE:
-        tell_probe(study, s, &r->probed);
+        if (study_seeks_pair(study, s))
+            tell_pair(study, s, &r->probed);
+        else
+            tell_probe(study, s, &r->probed);
         break;
     }
 }
@@ -249,10 +283,15 @@ bool study_suppose(void *context, const void *state, int which, void *after)
 {
     const struct study_state *s = state;
     struct study_state *a = after;
-    (void)context;
     if (kind_of(s) != STUDY_PROBE || s->ended)
         return false;
     *a = *s;
+    if (study_seeks_pair(context, s)) {
+        if (which > 1)
+            return false;
+        study_tell_pair(context, a, which == 0);
+        return true;
+    }
     return vidur_capacity_suppose(&s->capacity, which, &a->capacity);
 }
 

@@ -29,14 +29,25 @@ static bool is_of_answer(const struct study_path *p,
     return probe->asked_requests == p->num_requests;
 }
 
-/* The load of one replica, where their number is what is searched. */
+/* What a pair of counts is expected to carry. */
+static double expected_qps(const struct study *study, int64_t candidate,
+                           struct vidur_pool_counts counts)
+{
+    const double *each = study->paths[candidate].bound.capacity_qps;
+    return counts.first * each[0] + counts.second * each[1];
+}
+
+/* The load of one replica, where their number is what is searched; of a mixed fleet the
+ * load over what it is expected to carry. */
 static double load_of(const struct study *study, int64_t path,
                       const struct evaluator_probed *probe)
 {
-    return study->config->target.qps > 0
-               ? study_load_of(study, study->paths[path].candidate,
-                               study_counts(&probe->row))
-               : study_offered(&probe->row);
+    const int64_t candidate = study->paths[path].candidate;
+    const struct vidur_pool_counts counts = study_counts(&probe->row);
+    if (study_is_for_pair(study, candidate))
+        return study->config->target.qps / expected_qps(study, candidate, counts);
+    return study->config->target.qps > 0 ? study_load_of(study, candidate, counts)
+                                         : study_offered(&probe->row);
 }
 
 /* Whether a probe was at the answer of a path. */
@@ -266,6 +277,12 @@ static void fill_answer(const struct study *study, int64_t candidate,
                  "every load up to %.4g %s passes: the workload is too short to "
                  "overload it",
                  study_offered(best), study_load_unit(best));
+    else if (p->answer.exhausted && study_is_for_pair(study, candidate))
+        snprintf(row->reason, sizeof row->reason,
+                 "not all pairs of counts that cost less were tried, and one of them "
+                 "may do: raise search.max_iterations %d, or limit num_gpus of "
+                 "mixed.pools",
+                 study->config->search.max_iterations);
     else if (p->answer.exhausted)
         snprintf(row->reason, sizeof row->reason,
                  "max_iterations ended the search: the answer lies between %.6g and "

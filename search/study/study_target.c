@@ -4,11 +4,10 @@
 
 /*
  * Which replicas a probe of a target has. One pool: the search's number of them. Two
- * pools of role `all`: the first pool is as the candidate says, the second one's are
- * searched. A pool that prefills and one that decodes: first along a staircase of both
- * counts, in the proportion that an estimate gives; from the answer then one replica
- * after the other of the pool that prefills is left out, and of the one that decodes:
- * the answer is a pair of which neither can spare a replica.
+ * pools of role `all`: study_mixed.c. A pool that prefills and one that decodes: first
+ * along a staircase of both counts, in the proportion that an estimate gives; from the
+ * answer then one replica after the other of the pool that prefills is left out, and of
+ * the one that decodes: the answer is a pair of which neither can spare a replica.
  */
 
 static const struct vidur_candidate *candidate_of(const struct study *study,
@@ -81,8 +80,13 @@ struct vidur_pool_counts study_target_counts(const struct study *study,
         return vidur_candidate_counts(c);
     if (!vidur_candidate_is_fleet(c))
         return (struct vidur_pool_counts){replicas, 0};
+    if (study_seeks_pair(study, s)) {
+        struct vidur_pool_counts next = {0, 0};
+        study_next_pair(study, s, &next);
+        return next;
+    }
     if (vidur_candidate_is_mixed(c))
-        return (struct vidur_pool_counts){c->num_replicas, replicas};
+        return study_line_at(study, s, replicas);
     switch (s->phase) {
     case STUDY_FEWER_FIRST:
         return (struct vidur_pool_counts){replicas, s->best.second};
@@ -93,26 +97,13 @@ struct vidur_pool_counts study_target_counts(const struct study *study,
     }
 }
 
-/* The second pool's replicas beside the first pool, about. */
-static int start_second(const struct study *study, const struct study_state *s,
-                        int most)
-{
-    const struct vidur_candidate *c = candidate_of(study, s);
-    const double left = study->config->target.qps - c->num_replicas * s->weights[0];
-    if (s->from.second > 0)
-        return s->from.second < most ? s->from.second : most;
-    return (int)fmin(fmax(1, ceil(left / s->weights[1] * (1 - 1e-9))), most);
-}
-
 void study_aim_pools(const struct study *study, const struct study_state *s,
                      struct vidur_capacity_options *options)
 {
     const struct vidur_candidate *c = candidate_of(study, s);
     if (vidur_candidate_is_mixed(c)) {
-        const int first = c->num_replicas * vidur_candidate_devices(c);
-        options->max_replicas = (study->config->target.max_gpus - first) /
-                                vidur_candidate_second_devices(c);
-        options->start_replicas = start_second(study, s, options->max_replicas);
+        options->max_replicas = study_line_length(study, s);
+        options->start_replicas = 1;
     } else if (s->phase == STUDY_BOTH) {
         options->max_replicas = last_stair(study, s);
         options->start_replicas = first_stair(study, s, options->max_replicas);

@@ -97,9 +97,7 @@ static int read_class(const struct vidur_yaml_node *list, int class_number,
 {
     struct vidur_error why;
     if (vidur_yaml_kind(list) != VIDUR_YAML_IS_SEQUENCE)
-        return vidur_yaml_fail(list, err,
-                               "a list is needed, like [{metric: ttft, quantile: 0.9, "
-                               "limit_s: 1}]");
+        return vidur_yaml_fail_shape(list, "a list", "[" VIDUR_SLO_EXAMPLE "]", err);
     for (int i = 0; i < vidur_yaml_count(list); i++) {
         const struct vidur_yaml_node *node = vidur_yaml_item(list, i);
         struct vidur_slo *slo = &slos->slos[slos->count];

@@ -256,7 +256,8 @@ static const struct vidur_yaml_field class_fields[] = {
     {CLASS_KEY(share, DOUBLE), .flags = VIDUR_YAML_REQUIRED | VIDUR_YAML_ABOVE},
     {CLASS_KEY(priority, INT)},
     {CLASS_KEY(max_tokens, INT), .flags = VIDUR_YAML_MIN, .min = 2},
-    {CLASS_KEY(lengths, CUSTOM), .flags = VIDUR_YAML_REQUIRED, .read = read_lengths},
+    {CLASS_KEY(lengths, CUSTOM), .flags = VIDUR_YAML_REQUIRED, .read = read_lengths,
+     .example = "{type: uniform}"},
     {.key = "slos", .type = VIDUR_YAML_ELSEWHERE}, /* with those of the run */
     {0},
 };
@@ -301,12 +302,13 @@ static int read_by(const struct vidur_yaml_node *node, void *out,
                 (enum vidur_trace_peak)(VIDUR_TRACE_PEAK_TOKENS + i);
             return 0;
         }
-    return vidur_yaml_fail(node, err, "give tokens or requests");
+    return name ? vidur_yaml_fail(node, err, "'%.40s'; give tokens or requests", name)
+                : vidur_yaml_fail_shape(node, "a word", peak_names[0], err);
 }
 
 static const struct vidur_yaml_field peak_fields[] = {
     {WINDOW_KEY("window_s", DOUBLE, peak_s), .flags = VIDUR_YAML_ABOVE, .min = 0},
-    {WINDOW_KEY("by", CUSTOM, peak), .read = read_by},
+    {WINDOW_KEY("by", CUSTOM, peak), .read = read_by, .example = "tokens"},
     {0},
 };
 
@@ -375,11 +377,15 @@ static const struct vidur_yaml_field load_stage = {.key = "",
                                                        sizeof(struct vidur_load_stage),
                                                    .fields = load_stage_fields};
 
+#define QUANTILE_EXAMPLE "[0.5, 600]"
+
 /* [probability, tokens] */
 static int read_quantile(const struct vidur_yaml_node *node, void *out,
                          struct vidur_error *err)
 {
     struct vidur_prompt_quantile *quantile = out;
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE)
+        return vidur_yaml_fail_shape(node, "a pair", QUANTILE_EXAMPLE, err);
     if (vidur_yaml_count(node) != 2)
         return vidur_yaml_fail(node, err, "not a pair; write [probability, tokens]");
     if (vidur_yaml_as_double(vidur_yaml_item(node, 0), &quantile->quantile, err) ||
@@ -397,6 +403,7 @@ static const struct vidur_yaml_field quantile_element = {
     .key = "",
     .type = VIDUR_YAML_CUSTOM,
     .size = sizeof(struct vidur_prompt_quantile),
+    .example = QUANTILE_EXAMPLE,
     .read = read_quantile};
 
 static const struct vidur_yaml_field prompt_fields[] = {

@@ -38,6 +38,7 @@ static const struct vidur_yaml_field output_fields[] = {
 static const struct vidur_yaml_field slo_element = {.key = "",
                                                     .type = VIDUR_YAML_CUSTOM,
                                                     .size = sizeof(struct vidur_slo),
+                                                    .example = VIDUR_SLO_EXAMPLE,
                                                     .read = vidur_slo_read};
 
 static const struct vidur_yaml_field root_fields[] = {

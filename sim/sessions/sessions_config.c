@@ -4,11 +4,15 @@
 
 #include <string.h>
 
+#define QUANTILE_EXAMPLE "[0.5, 100]"
+
 /* [probability, value] */
 static int read_quantile(const struct vidur_yaml_node *node, void *out,
                          struct vidur_error *err)
 {
     struct vidur_spread_quantile *quantile = out;
+    if (vidur_yaml_kind(node) != VIDUR_YAML_IS_SEQUENCE)
+        return vidur_yaml_fail_shape(node, "a pair", QUANTILE_EXAMPLE, err);
     if (vidur_yaml_count(node) != 2)
         return vidur_yaml_fail(node, err, "not a pair; write [probability, value]");
     if (vidur_yaml_as_double(vidur_yaml_item(node, 0), &quantile->quantile, err) ||
@@ -25,6 +29,7 @@ static const struct vidur_yaml_field quantile_element = {
     .key = "",
     .type = VIDUR_YAML_CUSTOM,
     .size = sizeof(struct vidur_spread_quantile),
+    .example = QUANTILE_EXAMPLE,
     .read = read_quantile};
 
 #define SPREAD(name) VIDUR_YAML_KEY(#name, DOUBLE, struct vidur_spread, name)
@@ -90,8 +95,8 @@ static int read_think_time(const struct vidur_yaml_node *node, void *out,
 }
 
 static const struct vidur_yaml_field fields[] = {
-    {KEY(turns, CUSTOM), .read = read_spread},
-    {KEY(first_tokens, CUSTOM), .read = read_spread},
+    {KEY(turns, CUSTOM), .read = read_spread, .example = "5"},
+    {KEY(first_tokens, CUSTOM), .read = read_spread, .example = "800"},
     {KEY(user_tokens, CUSTOM), .read = read_spread},
     {KEY(output_tokens, CUSTOM), .read = read_spread},
     {KEY(think_s, CUSTOM), .read = read_spread},

@@ -163,13 +163,16 @@ class Ranks(Search):
         self.assertEqual(max(alone["added_qps"]), 0)
 
     def test_pools_for_a_target(self):
-        """Both counts of pools with roles, and the second of two with the same."""
+        """Both counts of two pools, whatever their roles."""
         self.write(self.FLEETS)
-        ranking = self.compare("--target-qps", "60", runs=self.FEW)["ranking"]
+        ranking = self.compare("--target-qps", "150", runs=self.FEW)["ranking"]
         for kind in ("prefill_replicas", "second_replicas"):
             rows = ranking[(ranking[kind] > 0) & (ranking["rank"] > 0)]
             self.assertGreater(len(rows), 0)
-            self.assertEqual(set(rows["max_qps"]), {60})
+            self.assertEqual(set(rows["max_qps"]), {150})
+        mixed = ranking[(ranking["second_replicas"] > 0) & (ranking["rank"] > 0)]
+        self.assertGreater(len(set(mixed["first_replicas"])), 1)
+        self.assertGreater(len(set(mixed["second_replicas"])), 1)
         ok = ranking[ranking["rank"] > 0]
         self.assertEqual(list(ok["added_usd_per_hour"]), sorted(ok["added_usd_per_hour"]))
 

@@ -53,7 +53,7 @@ FLEETS = (SMALL.replace("{scheduler: vllm}, {scheduler: sarathi, chunk_size: 256
 
 class Fleets(Search):
     """Measured weights are in the journal as all else; what one has already is not what
-    a search is about."""
+    a search is about, but decides which counts of two pools are tried for a target."""
 
     config_text = FLEETS
 
@@ -73,7 +73,7 @@ class Fleets(Search):
         self.check()
 
     def test_for_a_target(self):
-        self.write(FLEETS + "target: {qps: 60}\n")
+        self.write(FLEETS + "target: {qps: 150}\n")
         self.check()
 
 

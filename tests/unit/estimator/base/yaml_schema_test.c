@@ -218,7 +218,7 @@ static void test_default_list_is_replaced(void)
 static const struct {
     const char *text, *error;
 } bad[] = {
-    {"[1]", "dir/a.yaml:1: keys with values are needed here (key: value)"},
+    {"[1]", "dir/a.yaml:1: a list where a mapping is needed; write it like key: value"},
     {"smal: 3", "dir/a.yaml:1: smal: unknown key; the nearest known one is 'small'"},
     {"throughput: 3",
      "dir/a.yaml:1: throughput: unknown key; known are small, seed, "
@@ -238,7 +238,8 @@ static const struct {
      "dir/a.yaml:1: small: 3000000000 is too large; it must be within 2147483647"},
     {"seed: 99999999999999999999", "dir/a.yaml:1: seed: '99999999999999999999' is not "
                                    "a whole number; write it like 4096"},
-    {"small: [1]", "dir/a.yaml:1: small: a list where a whole number is needed"},
+    {"small: [1]",
+     "dir/a.yaml:1: small: a list where a whole number is needed; write it like 1"},
     {"fraction: 0",
      "dir/a.yaml:1: fraction: 0 is out of range; it must be above 0 and at most 1"},
     {"fraction: .nan",
@@ -249,7 +250,8 @@ static const struct {
      "dir/a.yaml:1: fraction: '1e999' is not a finite number; write it like 0.25"},
     {"fraction: 0.5s",
      "dir/a.yaml:1: fraction: '0.5s' is not a finite number; write it like 0.25"},
-    {"fraction: {a: 1}", "dir/a.yaml:1: fraction: a mapping where a number is needed"},
+    {"fraction: {a: 1}",
+     "dir/a.yaml:1: fraction: a mapping where a number is needed; write it like 0.5"},
     {"flag: 1", "dir/a.yaml:1: flag: '1' is neither true nor false"},
     {"name: 12345678",
      "dir/a.yaml:1: name: a text of 8 bytes; at most 7 are supported"},
@@ -258,16 +260,18 @@ static const struct {
      "dir/a.yaml:1: file: a path of 64 bytes; at most 63 are supported"},
     {"color: gren", "dir/a.yaml:1: color: 'gren' is not known; the nearest is 'green' "
                     "of red, green, blue"},
-    {"color: [red]", "dir/a.yaml:1: color: a single word is needed here"},
+    {"color: [red]",
+     "dir/a.yaml:1: color: a list where a word is needed; write it like red"},
     {"seed: 1\ninner:\n  color: red",
      "dir/a.yaml:2: inner.count: missing; this key needs a value"},
     {"inner: {count: }", "dir/a.yaml:1: inner.count: missing; this key needs a value"},
-    {"inner: 3", "dir/a.yaml:1: inner: keys with values are needed here (key: value)"},
+    {"inner: 3", "dir/a.yaml:1: inner: a value where a mapping is needed; write it "
+                 "like {count: 1}"},
     {"lengths: {file: x}", "dir/a.yaml:1: lengths.type: missing; one of fixed, trace"},
     {"lengths: {type: fixt}", "dir/a.yaml:1: lengths.type: 'fixt' is not known; the "
                               "nearest is 'fixed' of fixed, trace"},
     {"lengths: {type: [fixed]}",
-     "dir/a.yaml:1: lengths.type: a single word is needed here"},
+     "dir/a.yaml:1: lengths.type: a list where a word is needed; write it like fixed"},
     {"lengths: {type: fixed, tokens: 3, file: x}",
      "dir/a.yaml:1: lengths.file: belongs to type: trace; remove it"},
     {"lengths: {type: fixed, tokens: 3, scal: 3}",
@@ -280,8 +284,10 @@ static const struct {
      "dir/a.yaml:1: sizes.1: an empty element; give a value or remove it"},
     {"sizes:\n  - 1\n  - 0\n",
      "dir/a.yaml:3: sizes.1: 0 is out of range; it must be at least 1"},
-    {"sizes: {a: 1}", "dir/a.yaml:1: sizes: a mapping where a whole number is needed"},
-    {"slos: 3", "dir/a.yaml:1: slos: a list is needed; write it like [a, b]"},
+    {"sizes: {a: 1}",
+     "dir/a.yaml:1: sizes: a mapping where a list is needed; write it like [1, 2]"},
+    {"slos: 3", "dir/a.yaml:1: slos: a value where a list is needed; write it like "
+                "[{metric: NAME}]"},
     {"slos: [{limit_s: 1}]",
      "dir/a.yaml:1: slos.0.metric: missing; this key needs a value"},
     {"slos: [{metric: ''}]", "dir/a.yaml:1: slos.0.metric: an empty text; give a name"},

@@ -230,7 +230,7 @@ static void test_yaml_errors(void)
          "embedding_dim: 64 is not a multiple of num_q_heads 5; head_dim must be"},
         {"name: x\nmlp_hidden_dim: 8\nleading_kinds: 1\n" REST,
          "leading_kinds: 1 of 1 kinds of layers"},
-        {"[1, 2]\n", "keys with values"},
+        {"[1, 2]\n", "a list where a mapping is needed"},
         {"name: {\n", "y.yaml:"},
         {"", "name: missing"},
     };

@@ -184,7 +184,7 @@ static void test_errors(void)
          "a.yaml:2: model_cpu_overhead: a roofline knows no CPU times"},
         {"seed: -1", "seed"},
         {"threads: -1", "threads"},
-        {"[a]", "keys with values"},
+        {"[a]", "a list where a mapping is needed"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct vidur_estimator_config c;

@@ -92,7 +92,50 @@ static void test_launch_lines(void)
                     "former 4.25 and each of the latter 1.5 parts");
 }
 
-/* The terminal has a line for each. */
+/* What the second pool's label leaves out is as the first one's, or the default where
+ * that one's has it. */
+static void test_knobs_of_the_second(void)
+{
+    struct vidur_results results = {0};
+    struct vidur_ranking_row row = mixed_row();
+    struct vidur_launch launch;
+    char text[512];
+    row.prefix_caching = 1;
+    row.async_scheduling = 0;
+    row.gpu_memory_utilization = 0.8;
+    snprintf(row.scheduler_label, sizeof row.scheduler_label,
+             "vllm_v1 max_num_batched_tokens=4096 gpu_memory_utilization=0.8");
+    snprintf(row.second_scheduler_label, sizeof row.second_scheduler_label,
+             "vllm_v1 max_num_batched_tokens=2048 max_num_seqs=24 prefix_caching=0 "
+             "scheduling_policy=priority");
+    vidur_launch_line(&results, &row, &launch);
+    const char *second = strchr(launch.command, '\n');
+    CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+    assert_contains(second, "--max-num-seqs 24 ");
+    assert_contains(second, "--max-num-batched-tokens 2048");
+    assert_contains(second, "--gpu-memory-utilization 0.9");
+    assert_contains(second, "--no-enable-prefix-caching");
+    assert_contains(second, "--no-async-scheduling");
+    assert_contains(second, "--scheduling-policy priority");
+    *strchr(launch.command, '\n') = 0;
+    assert_contains(launch.command, "--max-num-seqs 128 ");
+    assert_contains(launch.command, "--gpu-memory-utilization 0.8");
+    assert_contains(launch.command, "--enable-prefix-caching");
+    CU_ASSERT_PTR_NULL(strstr(launch.command, "--scheduling-policy"));
+    vidur_format_scheduler(&row, text, sizeof text);
+    assert_contains(text,
+                    "vllm_v1 max_num_batched_tokens=4096 gpu_memory_utilization=0.8, "
+                    "l40s max_num_batched_tokens=2048 max_num_seqs=24");
+    snprintf(row.second_scheduler_label, sizeof row.second_scheduler_label, "vllm_v1");
+    vidur_format_scheduler(&row, text, sizeof text);
+    assert_contains(text, "=0.8, l40s with defaults");
+    snprintf(row.second_scheduler_label, sizeof row.second_scheduler_label, "%s",
+             row.scheduler_label);
+    vidur_format_scheduler(&row, text, sizeof text);
+    CU_ASSERT_PTR_NULL(strstr(text, "l40s"));
+}
+
+/* The terminal has a line for each, and so has Markdown. */
 static void test_launch_in_the_terminal(void)
 {
     struct vidur_ranking_row row = mixed_row();
@@ -110,6 +153,15 @@ static void test_launch_in_the_terminal(void)
     assert_contains(text, "\n            vllm serve llama");
     CU_ASSERT_PTR_NULL(strstr(text, "\\nvllm"));
     CU_ASSERT_PTR_NULL(strstr(text, "You have"));
+    out = tmpfile();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    CU_ASSERT_EQUAL_FATAL(vidur_report_markdown(out, &one, NULL, NULL), 0);
+    rewind(out);
+    memset(text, 0, sizeof text);
+    CU_ASSERT(fread(text, 1, sizeof text - 1, out) > 0);
+    fclose(out);
+    assert_contains(text, "```sh\nvllm serve llama");
+    assert_contains(text, "\nvllm serve llama --tensor-parallel-size 1");
 }
 
 /* ---- GPUs that are there ---- */
@@ -189,5 +241,6 @@ static void test_sentences(void)
 VIDUR_TEST_MAIN("reports of two pools, and of GPUs that are there",
                 {"the second pool", test_second_pool},
                 {"launch lines", test_launch_lines},
+                {"knobs of the second pool", test_knobs_of_the_second},
                 {"launch lines in the terminal", test_launch_in_the_terminal},
                 {"sentences", test_sentences})

@@ -344,7 +344,8 @@ static const struct {
      "block_size"},
     {MODELS CLUSTERS TRACES "schedulers: [{chunk_size: 5}]\n",
      "schedulers.0.scheduler: missing"},
-    {MODELS CLUSTERS TRACES "schedulers: vllm\n", "a list is needed"},
+    {MODELS CLUSTERS TRACES "schedulers: vllm\n",
+     "schedulers: a value where a list is needed; write it like [{scheduler: vllm}]"},
     {MODELS CLUSTERS TRACES, "schedulers: missing"},
     {MODELS CLUSTERS SCHEDULERS "traces: [{name: x, trace_file: no.csv}]\n",
      "traces.0.trace_file: "},
@@ -456,8 +457,10 @@ static const struct {
      "there is no router 'lot'"},
     {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{batch_size: many}]\n",
      "exclude.0.batch_size"},
-    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: {device: h100}\n", "a list of rules"},
-    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{}]\n", "a rule is a mapping"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: {device: h100}\n",
+     "exclude: a mapping where a list is needed"},
+    {MODELS CLUSTERS SCHEDULERS TRACES "exclude: [{}]\n",
+     "an empty rule; write it like {device: h100"},
     {MODELS CLUSTERS SCHEDULERS TRACES "capacity_definition: scheduling_delay\n"
                                        "slos: [{metric: ttft, quantile: 0.9, "
                                        "limit_s: 1}]\n",

@@ -191,16 +191,6 @@ static void test_mixed_counts(void)
                               ", num_gpus: [2, 4, 5]}]}\n");
     CU_ASSERT_EQUAL(space.num_candidates, 2 * (2 + 1));
     release();
-    /* for a target the second pool's are found */
-    expect_builds(HEAD V1 TWO "target: {qps: 2, max_gpus: 11}\n"
-                              "mixed: {near: 0, only: true, pools: [" RULES
-                              ", num_gpus: [2, 4]}]}\n");
-    CU_ASSERT_EQUAL(space.num_candidates, 2); /* 8 + TP 4 are too many */
-    for (int64_t i = 0; i < space.num_candidates; i++) {
-        CU_ASSERT_EQUAL(space.candidates[i].second.num_replicas, 1);
-        CU_ASSERT_EQUAL(space.candidates[i].second.tensor_parallel_size, 2);
-    }
-    release();
     /* beside pools that prefill and decode */
     expect_builds(HEAD V1 TWO "mixed: {near: 0, only: true, pools: [" RULES "}]}\n"
                               "disaggregated: {near: 0.9}\n");
@@ -209,6 +199,46 @@ static void test_mixed_counts(void)
         mixed += vidur_candidate_is_mixed(&space.candidates[i]);
     CU_ASSERT_EQUAL(mixed, 4);
     CU_ASSERT(space.num_candidates > 4);
+    release();
+}
+
+/* For a target both counts are found, so that neither the number of a cluster's GPUs
+ * nor which pool is called the first makes another candidate. */
+static void test_mixed_targets(void)
+{
+    expect_builds(HEAD V1 TWO "target: {qps: 2, max_gpus: 7}\n"
+                              "mixed: {near: 0, only: true, pools: [" RULES
+                              ", num_gpus: [1, 24]}]}\n");
+    CU_ASSERT_EQUAL(space.num_candidates, 3); /* twice TP 4 are too many */
+    for (int64_t i = 0; i < space.num_candidates; i++) {
+        const struct vidur_candidate *c = &space.candidates[i];
+        CU_ASSERT_EQUAL(c->num_replicas, 1);
+        CU_ASSERT_EQUAL(c->second.num_replicas, 1);
+        CU_ASSERT_EQUAL(c->num_gpus,
+                        c->tensor_parallel_size + c->second.tensor_parallel_size);
+    }
+    release();
+    /* 3 GPUs hold no TP 4 */
+    expect_builds(HEAD V1 TWO "target: {qps: 2}\nmixed: {near: 0, only: true, pools: "
+                              "[" RULES ", num_gpus: [1, 3]}]}\n");
+    CU_ASSERT_EQUAL(space.num_candidates, 2);
+    for (int64_t i = 0; i < space.num_candidates; i++)
+        CU_ASSERT_EQUAL(space.candidates[i].second.tensor_parallel_size, 2);
+    release();
+    expect_builds(HEAD V1 "clusters: [" H100 "8}, " H100 "16}, " H200
+                          "4}]\ntp_dimensions: [4]\ntarget: {qps: 2}\n"
+                          "mixed: {near: 0, only: true, pools: [{}, {}]}\n");
+    CU_ASSERT_EQUAL(space.num_candidates, 1);
+    release();
+    /* at another price they are others */
+    expect_builds(HEAD V1 "clusters: [" H100 "8}, {device: h100, network_device: "
+                          "h100_dgx, num_gpus: 16, usd_per_gpu_hour: 9}, " H200
+                          "4}]\ntp_dimensions: [4]\ntarget: {qps: 2}\n"
+                          "mixed: {near: 0, only: true, pools: [{}, {}]}\n");
+    CU_ASSERT_EQUAL(space.num_candidates, 3);
+    CU_ASSERT_NOT_EQUAL(space.candidates[0].id, space.candidates[1].id);
+    CU_ASSERT_NOT_EQUAL(space.candidates[0].id, space.candidates[2].id);
+    CU_ASSERT_NOT_EQUAL(space.candidates[1].id, space.candidates[2].id);
     release();
 }
 
@@ -242,4 +272,5 @@ VIDUR_TEST_MAIN("fleets of a search", {"splits of a cluster", test_splits},
                 {"pairs for a target", test_target}, {"errors", test_errors},
                 {"two pools of role all", test_mixed_pools},
                 {"counts of a pool", test_mixed_counts},
+                {"mixed pools for a target", test_mixed_targets},
                 {"errors of mixed pools", test_mixed_errors})

@@ -113,6 +113,30 @@ static void test_weights_follow_capacity(void)
     session_release(&outcome);
 }
 
+/* Pools of the same GPUs with other knobs, as their rules say. */
+static void test_knobs_differ(void)
+{
+    const char *sets[] = {"schedulers=[{scheduler: vllm_v1, max_num_batched_tokens: "
+                          "[256, 1024], max_num_seqs: [8, 64]}]",
+                          EQUAL, ONE_CUT, "search.confirm_top=0"};
+    struct session_outcome outcome;
+    small_search_done(
+        "mixed: {only: true, near: 0, pools: [{rules: [{num_gpus: 1, max_num_seqs: 8, "
+        "max_num_batched_tokens: 256}]}, {rules: [{num_gpus: 3, max_num_seqs: 64, "
+        "max_num_batched_tokens: 1024}]}]}\n",
+        sets, COUNT(sets), &outcome);
+    CU_ASSERT_EQUAL_FATAL(outcome.results.num_ranking, 1);
+    const struct vidur_ranking_row *row = &outcome.results.ranking[0];
+    CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_OK);
+    CU_ASSERT_EQUAL(row->max_num_seqs, 8);
+    CU_ASSERT_EQUAL(row->max_num_batched_tokens, 256);
+    CU_ASSERT_EQUAL(row->second_max_num_batched_tokens, 1024);
+    CU_ASSERT_STRING_EQUAL(row->second_scheduler_label,
+                           "vllm_v1 max_num_batched_tokens=1024 max_num_seqs=64");
+    CU_ASSERT(row->second_replica_qps > 2 * row->first_replica_qps);
+    session_release(&outcome);
+}
+
 /* Counts of a pool are candidates each; the dearer price halves what a dollar buys. */
 static void test_counts_and_prices(void)
 {
@@ -252,35 +276,166 @@ static void test_least_of_both_counts(void)
     CU_ASSERT(most_first > 2); /* there was something to be found */
 }
 
-/* The first pool stays as it is, the second one grows. */
+#define MIXED                                                                          \
+    "mixed: {only: true, pools: [{rules: [{device: h100}]}, {rules: [{device: "        \
+    "a100}]}]}\n"
+
+struct mixed_case {
+    double qps;
+    const char *clusters, *have; /* --set; have: "" */
+    double usd[2];               /* of an H100, of an A100 */
+    int owned[2];
+};
+
+static double added_usd(const struct mixed_case *of, int first, int second)
+{
+    const int first_added = first > of->owned[0] ? first - of->owned[0] : 0;
+    const int second_added = second > of->owned[1] ? second - of->owned[1] : 0;
+    return of->usd[0] * first_added + of->usd[1] * second_added;
+}
+
+/* Weights as the search has measured them. */
+static bool mixed_holds(const struct vidur_ranking_row *row, double qps, int first,
+                        int second)
+{
+    const struct evaluator_load load = {
+        .counts = {first, second},
+        .weights = {row->first_replica_qps, row->second_replica_qps},
+        .qps = qps};
+    struct evaluator_probed probed;
+    CU_ASSERT_EQUAL_FATAL(evaluator_probe(evaluator, &load, &probed, NULL), 0);
+    return probed.row.feasible;
+}
+
+/* All pairs are simulated: none that costs less holds, and of those that cost as much
+ * none that has fewer GPUs; neither pool can spare a replica. */
+static void check_mixed(const struct mixed_case *of, double *usd, int counts[2])
+{
+    char more[512];
+    struct session_outcome outcome;
+    struct vidur_error err;
+    const struct evaluator_options options = {.threads = 1};
+    snprintf(more, sizeof more,
+             "target: {qps: %g}\n" MIXED "search: {confirm_top: 0}\n", of->qps);
+    const char *sets[] = {ENGINE, ONE_CUT, of->clusters, of->have};
+    small_search_done(more, sets, COUNT(sets), &outcome);
+    CU_ASSERT_EQUAL_FATAL(vidur_search_config_load(&config, small_search_config(more),
+                                                   sets, COUNT(sets), &err),
+                          0);
+    CU_ASSERT_EQUAL_FATAL(vidur_space_build(&space, &config, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(evaluator_create(&evaluator, &space, &options, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(outcome.results.num_ranking, 1);
+    const struct vidur_ranking_row *row = &outcome.results.ranking[0];
+    const int first = (int)row->first_replicas, second = (int)row->second_replicas;
+    CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_OK);
+    CU_ASSERT_PTR_NULL(strstr(row->reason, "not all pairs"));
+    CU_ASSERT_EQUAL(row->num_gpus, first + second);
+    CU_ASSERT_EQUAL(row->usd_per_hour, of->usd[0] * first + of->usd[1] * second);
+    *usd = added_usd(of, first, second);
+    counts[0] = first;
+    counts[1] = second;
+    CU_ASSERT_TRUE(mixed_holds(row, of->qps, first, second));
+    CU_ASSERT_FALSE(first > 1 && mixed_holds(row, of->qps, first - 1, second));
+    CU_ASSERT_FALSE(second > 1 && mixed_holds(row, of->qps, first, second - 1));
+    const int most = 2 * (first + second) + 8;
+    for (int a = 1; a <= most; a++)
+        for (int b = 1; b <= most && added_usd(of, a, b) <= *usd; b++) {
+            const double whole = of->usd[0] * a + of->usd[1] * b;
+            if (added_usd(of, a, b) == *usd &&
+                (a + b > first + second || whole >= row->usd_per_hour))
+                continue;
+            CU_ASSERT_FALSE(mixed_holds(row, of->qps, a, b));
+        }
+    CU_ASSERT(outcome.results.num_probes <= 24);
+    evaluator_destroy(evaluator);
+    vidur_space_release(&space);
+    vidur_search_config_release(&config);
+    session_release(&outcome);
+}
+
+/* The cheapest pair of counts, which depends on prices and on what one has; a greater
+ * load is not cheaper. */
 static void test_mixed_target(void)
+{
+    static const char *const dear =
+        "clusters=[{device: h100, num_gpus: 2, usd_per_gpu_hour: 4}, {device: a100, "
+        "num_gpus: 3, usd_per_gpu_hour: 1}]";
+    static const char *const even =
+        "clusters=[{device: h100, num_gpus: 2, usd_per_gpu_hour: 4}, {device: a100, "
+        "num_gpus: 3, usd_per_gpu_hour: 1.75}]";
+    static const char *const cheap =
+        "clusters=[{device: h100, num_gpus: 2, usd_per_gpu_hour: 2.5}, {device: a100, "
+        "num_gpus: 3, usd_per_gpu_hour: 2}]";
+    static const char *const some =
+        "have=[{device: h100, num_gpus: 3}, {device: a100, num_gpus: 1}]";
+    int of_dear[2], of_cheap[2], of_some[2];
+    double usd = 0, before = 0;
+    for (double qps = 60; qps <= 700; qps *= 2.2) {
+        const struct mixed_case of = {qps, dear, "have=", {4, 1}, {0}};
+        check_mixed(&of, &usd, of_dear);
+        CU_ASSERT(usd >= before);
+        before = usd;
+    }
+    const struct mixed_case close = {638.88, even, "have=", {4, 1.75}, {0}};
+    int of_close[2];
+    check_mixed(&close, &usd, of_close);
+    const struct mixed_case of = {600, cheap, "have=", {2.5, 2}, {0}};
+    check_mixed(&of, &usd, of_cheap);
+    CU_ASSERT(of_cheap[0] > of_cheap[1]);
+    CU_ASSERT(of_dear[1] > of_dear[0]);
+    const struct mixed_case owned = {600, dear, some, {4, 1}, {3, 1}};
+    check_mixed(&owned, &usd, of_some);
+    CU_ASSERT(of_some[0] >= 3);
+}
+
+/* Further seeds begin with the first one's pair and only add to it. */
+static void test_mixed_seeds(void)
 {
     const char *sets[] = {ENGINE, TWO_KINDS, ONE_CUT, "search.confirm_top=2"};
     struct session_outcome outcome;
-    small_search_done(
-        "target: {qps: 400}\nmixed: {pools: [{rules: [{device: h100}]}, {rules: "
-        "[{device: a100}]}]}\n",
-        sets, COUNT(sets), &outcome);
-    const struct vidur_results *results = &outcome.results;
-    const struct vidur_ranking_row *two = NULL;
-    for (int64_t i = 0; i < results->num_ranking; i++)
-        if (results->ranking[i].pools[0])
-            two = &results->ranking[i];
-    CU_ASSERT_PTR_NOT_NULL_FATAL(two);
-    CU_ASSERT_STRING_EQUAL(two->status, VIDUR_STATUS_OK);
-    CU_ASSERT_EQUAL(two->first_replicas, 2);
-    CU_ASSERT(two->second_replicas > 1);
-    CU_ASSERT_EQUAL(two->usd_per_hour, 8 + 2 * (double)two->second_replicas);
-    int fewer = 0;
-    for (int64_t i = 0; i < results->num_probes; i++) {
-        const struct vidur_probe_row *probe = &results->probes[i];
-        if (strcmp(probe->candidate_id, two->candidate_id) != 0)
-            continue;
-        CU_ASSERT_EQUAL(probe->first_replicas, 2);
-        CU_ASSERT(probe->second_replicas < two->second_replicas || probe->feasible);
-        fewer += probe->second_replicas == two->second_replicas - 1 && !probe->feasible;
+    small_search_done("target: {qps: 400}\n" MIXED, sets, COUNT(sets), &outcome);
+    const struct vidur_ranking_row *row = &outcome.results.ranking[0];
+    int64_t first = 0, second = 0, held = 0;
+    CU_ASSERT_EQUAL(row->replications, 5);
+    for (int64_t i = 0; i < outcome.results.num_probes; i++) {
+        const struct vidur_probe_row *probe = &outcome.results.probes[i];
+        const bool own = probe->replication == 0;
+        const bool less =
+            first == 0 || probe->first_replicas * 4 + probe->second_replicas * 2 <
+                              first * 4 + second * 2;
+        if (own && probe->feasible && less) {
+            first = probe->first_replicas;
+            second = probe->second_replicas;
+        }
+        CU_ASSERT_FALSE(
+            !own && (probe->first_replicas < first || probe->second_replicas < second));
+        held += probe->feasible && probe->first_replicas == row->first_replicas &&
+                probe->second_replicas == row->second_replicas;
     }
-    CU_ASSERT(fewer > 0);
+    CU_ASSERT(row->first_replicas >= first && row->second_replicas >= second);
+    CU_ASSERT(held >= 1);
+    session_release(&outcome);
+}
+
+/* What a pool's num_gpus allow, and target.max_gpus. */
+static void test_mixed_limits(void)
+{
+    const char *sets[] = {ENGINE, TWO_KINDS, ONE_CUT, "search.confirm_top=0"};
+    struct session_outcome outcome;
+    small_search_done(
+        "target: {qps: 400}\nmixed: {only: true, pools: [{rules: [{device: h100}], "
+        "num_gpus: 2}, {rules: [{device: a100}]}]}\n",
+        sets, COUNT(sets), &outcome);
+    const struct vidur_ranking_row *row = &outcome.results.ranking[0];
+    CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_OK);
+    CU_ASSERT(row->first_replicas <= 2 && row->second_replicas > 1);
+    session_release(&outcome);
+    small_search_done("target: {qps: 400, max_gpus: 4}\n" MIXED, sets, COUNT(sets),
+                      &outcome);
+    row = &outcome.results.ranking[0];
+    CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_SLO_UNREACHABLE);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(row->reason, "is not met at 400 QPS even with 3 and 1 replicas"));
     session_release(&outcome);
 }
 
@@ -318,8 +473,11 @@ static void test_energy_of_two_pools(void)
 VIDUR_TEST_MAIN("candidates of two pools",
                 {"equal pools are one", test_equal_pools_are_one},
                 {"weights follow capacity", test_weights_follow_capacity},
+                {"knobs differ", test_knobs_differ},
                 {"counts and prices", test_counts_and_prices}, {"shards", test_shards},
                 {"a capacity of zero", test_capacity_of_zero},
                 {"the least of both counts", test_least_of_both_counts},
-                {"a second pool for a target", test_mixed_target},
+                {"a mixed fleet for a target", test_mixed_target},
+                {"seeds of a mixed fleet", test_mixed_seeds},
+                {"limits of a mixed fleet", test_mixed_limits},
                 {"energy of two pools", test_energy_of_two_pools})

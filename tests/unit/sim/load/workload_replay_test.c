@@ -113,7 +113,7 @@ static void test_window_keys(void)
         const char *key, *message;
     } cases[] = {
         {"peak: noon}", "workload.peak: 'noon'; give busiest_hour or {window_s"},
-        {"peak: {by: cost}}", "workload.peak.by: give tokens or requests"},
+        {"peak: {by: cost}}", "workload.peak.by: 'cost'; give tokens or requests"},
         {"peak: {window_s: 0}}", "workload.peak.window_s: 0 is out of range"},
         {"time_window: {start: -1}}", "workload.time_window.start: -1"},
         {"time_window: {start: 9, end: 3}}",

@@ -356,7 +356,7 @@ static void test_bad_sections(void)
         {"workload:\n  arrivals: {qps: many}\n",
          "/c/a.yaml:2: workload.arrivals.qps: "},
         {"workload:\n  arrivals: [1]\n",
-         "/c/a.yaml:2: workload.arrivals: not a mapping"},
+         "/c/a.yaml:2: workload.arrivals: a list where a mapping is needed"},
         {"workload:\n  num_requests: 3\n  arrivals: {qps: 1}\n",
          "workload.lengths.file: missing"},
         {"workload:\n  num_requests: 3\n  lengths: {type: uniform}\n",

@@ -331,7 +331,7 @@ static void test_errors_in_pools(void)
         {HEAD CLUSTER V1 WORKLOAD "pools: [{weight: 0}]\n", NULL,
          ":5: pools.0.weight: ", "above 0"},
         {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {cluster: 3}]\n", NULL,
-         ":5: pools.1.cluster: ", "keys with values"},
+         ":5: pools.1.cluster: ", "a value where a mapping is needed"},
         {HEAD CLUSTER V1 WORKLOAD "pools: [{}, {scheduler: {max_num_seq: 3}}]\n", NULL,
          ":5: pools.1.scheduler.max_num_seq: ", "'max_num_seqs'"},
         {HEAD WORKLOAD "pools:\n  - cluster: {device: h100}\n  - weight: 1\n", NULL,

@@ -66,7 +66,8 @@ static inline struct vidur_server *vidur_server_rank(struct vidur_server *server
 /* Something happened at its ranks until then. */
 static inline void vidur_server_set_ended(struct vidur_server *server, double time_s)
 {
-    for (int32_t r = 0; r < server->num_ranks; r++)
+    server->ended_at_s = time_s;
+    for (int32_t r = 1; r < server->num_ranks; r++)
         vidur_server_rank(server, r)->ended_at_s = time_s;
 }
 

@@ -46,6 +46,20 @@ struct vidur_shared_prefix_config {
     int num_stages;
 };
 
+/* A part of a recorded prompt: prompts with the same node have all blocks in common
+ * that both have up to its end. */
+struct vidur_recorded_segment {
+    int32_t node;
+    int32_t end; /* the number of recorded blocks up to it */
+};
+
+/* segments[first_segment] up to, without, segments[first_segment + num_segments], with
+ * ascending ends */
+struct vidur_recorded_prompt {
+    int64_t first_segment;
+    int32_t num_segments;
+};
+
 /* Which prompt a request sends; what prompts have in common. Read-only for simulators.
  */
 struct vidur_prompts {
@@ -53,18 +67,17 @@ struct vidur_prompts {
     int32_t num_prompts;
     int32_t num_prompts_per_group; /* prompts p of group p / num_prompts_per_group */
     int32_t system_prompt_tokens;
-    /* Of recorded requests instead, where `prompt` is NULL: the ids of the blocks of
-     * `block_tokens` tokens that request r begins with, blocks[first_block[r]] up to,
-     * without, blocks[first_block[r + 1]]. Prompts with equal ids at a place are equal
-     * up to the end of that block; what lies behind the blocks nobody shares. */
-    const int64_t *first_block;
-    const int32_t *blocks;
+    /* Of recorded requests instead, where `prompt` is NULL: what of the recorded blocks
+     * of `block_tokens` tokens each prompt shares with which others; what lies behind
+     * them nobody shares. */
+    const struct vidur_recorded_prompt *recorded; /* [requests] */
+    const struct vidur_recorded_segment *segments;
     int32_t block_tokens;
 };
 
 static inline bool vidur_prompts_are_shared(const struct vidur_prompts *prompts)
 {
-    return prompts->prompt || prompts->blocks;
+    return prompts->prompt || prompts->recorded;
 }
 
 /*

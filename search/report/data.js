@@ -9,7 +9,8 @@ const rows = data.rows.map((cells, index) => {
   /* As vidur_format_scheduler and vidur_number_tp of report_format.c. */
   const precision = row.precision || "bf16", cache = row.kv_cache_dtype || "bf16";
   row.scheduler_text = (row.scheduler_label || row.scheduler) +
-    (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`);
+    (precision === "bf16" && cache === "bf16" ? "" : `, ${precision}`) + (cache === "bf16" ? "" : `, KV cache ${cache}`) +
+    (!row.router || row.router === "round_robin" ? "" : `, router=${row.router}`);
   /* As vidur_row_second of report_pools.c. */
   if (row.pools) {
     const kind = row.second_replicas > 0 ? "second" : "decode";

@@ -139,9 +139,11 @@ void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
     const char *label = row->scheduler_label[0] ? row->scheduler_label : row->scheduler;
     const bool bf16 = strcmp(vidur_row_precision(row), "bf16") == 0;
     const bool bf16_cache = strcmp(vidur_row_kv_cache_dtype(row), "bf16") == 0;
-    snprintf(text, size, "%s%s%s%s%s", label, bf16 && bf16_cache ? "" : ", ",
+    const bool in_turn = !row->router[0] || strcmp(row->router, "round_robin") == 0;
+    snprintf(text, size, "%s%s%s%s%s%s%s", label, bf16 && bf16_cache ? "" : ", ",
              bf16 && bf16_cache ? "" : row->precision, bf16_cache ? "" : ", KV cache ",
-             bf16_cache ? "" : row->kv_cache_dtype);
+             bf16_cache ? "" : row->kv_cache_dtype,
+             in_turn ? "" : ", router=", in_turn ? "" : row->router);
 }
 
 /* The end of the last whole word, with its space, that both begin with. */

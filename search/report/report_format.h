@@ -41,7 +41,8 @@ struct vidur_number vidur_number_qps(const struct vidur_ranking_row *row);
 /* "+12.3 %", "0 %" below 0.05 %, for a factor of 1.123. */
 struct vidur_number vidur_number_change(double factor);
 
-/* "sarathi chunk_size=512", with what is not bf16: "vllm_v1, fp8, KV cache fp8" */
+/* "sarathi chunk_size=512", with what is not bf16 and a router that does not take the
+ * replicas in turn: "vllm_v1, fp8, KV cache fp8, router=prefix" */
 void vidur_format_scheduler(const struct vidur_ranking_row *row, char *text,
                             size_t size);
 /* What the schedulers of some rows, as vidur_format_scheduler writes them, have in

@@ -286,7 +286,7 @@ function showDetail(row) {
   const dialog = $("detail"), facts = el("dl.pairs");
   const fraction = (value) => (known(value) ? percent(100 * value) : null);
   pairs(facts, [["Model, workload", `${row.model}, ${row.trace}`], ["Hardware", hardware(row)],
-    ["Engine", `${row.scheduler_text}, batch size ${row.batch_size}, ${row.router}`],
+    ["Engine", `${row.scheduler_text}, batch size ${row.batch_size}`],
     ["Status", isOk(row) ? `ok, rank ${row.rank}` + (row.pareto ? ", on a Pareto front" : "") : statusWords[row.status]],
     [isOk(row) ? "Mind" : "Reason", row.reason], ["Limited by", row.bottleneck_detail ? `${row.bottleneck}: ${row.bottleneck_detail}` : row.bottleneck],
     ["SLO that ends it", sloTitle(row.limiting_slo)],

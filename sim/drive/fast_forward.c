@@ -1,4 +1,5 @@
 #include "drive/fast_forward.h"
+#include "replica/block_store.h"
 
 #include "replica/told.h"
 
@@ -89,7 +90,7 @@ VIDUR_COMPILED_IN bool skip_one(struct vidur_replica *replica,
         at->phase = next;
         replica->now_s = end_s;
         if (demand && replica->store)
-            vidur_group_grow(replica, group, next);
+            vidur_block_store_grow(replica->store, (int32_t)demand);
         if (demand)
             vidur_blocks_change(replica, demand);
     }

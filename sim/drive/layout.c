@@ -58,8 +58,6 @@ static struct vidur_block_store_sizes store_sizes(const struct vidur_pool_model 
                                             .num_slots = (int32_t)holders,
                                             .block_size = knobs->block_size,
                                             .max_tokens = pool->max_tokens,
-                                            .keeps_prefixes =
-                                                workload->sessions.count > 0,
                                             .host = host_sizes(pool)};
 }
 
@@ -78,7 +76,6 @@ static void plan_pool(struct vidur_layout *layout, struct vidur_pool_layout *to,
         .block_size = pool->deployment->scheduler.block_size,
         .grouping = pool->ops->groups_decodes && !layout->by_events};
     to->store = store_sizes(pool, workload);
-    to->sizes.names_blocks = to->store.num_slots > 0;
     layout->caches |= to->store.num_slots > 0;
     layout->loads |= to->store.host.num_blocks > 0;
     to->scheduler_bytes =

@@ -1,4 +1,5 @@
 #include "drive/loads.h"
+#include "replica/block_store.h"
 
 #include "replica/told.h"
 
@@ -109,10 +110,8 @@ VIDUR_COMPILED_IN void skip_step(struct vidur_server *rank, double time_s,
                         replica->allocated_blocks);
     const struct vidur_live_batch *batch = rank->pipeline.batches;
     const int64_t demand = demand_after(rank, skipped);
-    const struct vidur_decode_group *group = &replica->groups[batch->seen.group];
     if (demand && replica->store)
-        vidur_group_grow(replica, group,
-                         (int32_t)((group->phase + skipped) % replica->block_size));
+        vidur_block_store_grow(replica->store, (int32_t)demand);
     if (demand)
         vidur_blocks_change(replica, demand);
     vidur_account_stage(&replica->account->stages[0], time_s,

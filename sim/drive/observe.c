@@ -99,25 +99,38 @@ static int64_t count_in_flight(const struct vidur_run *run,
     return count;
 }
 
+/* Of those in a holder's list the blocks that nobody else has. */
+static int64_t count_nameless(const struct vidur_holding *holding)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < holding->num_extents; i++)
+        if (holding->extents[i].run == VIDUR_NO_RUN)
+            count += holding->extents[i].blocks;
+    return count;
+}
+
 /* Shared blocks count once for the replica, but for each of their holders. */
 static void check_store(const struct vidur_replica *replica)
 {
-    const struct vidur_block_pool *pool = &replica->store->pool;
-    int64_t holders = 0, slots = 0, queued = 0;
-    for (int32_t i = 0; i < pool->num_blocks; i++)
-        holders += pool->blocks[i].holders;
-    for (int32_t i = pool->blocks[pool->num_blocks].next; i != pool->num_blocks;
-         i = pool->blocks[i].next)
-        queued++;
+    const struct vidur_block_runs *runs = &replica->store->runs;
+    int64_t listed = 0, holders = 0, queued = 0;
+    for (int32_t i = 1; i < runs->num_made; i++)
+        holders += (int64_t)runs->runs[i].holders * runs->runs[i].blocks;
+    for (int32_t i = runs->runs[0].next; i != 0; i = runs->runs[i].next)
+        queued += runs->runs[i].blocks;
     for (int64_t i = 0; i < replica->requests->count; i++) {
         const int32_t slot = replica->store->slot_of[i];
-        if (slot >= 0) /* where it departs, the table may count those of the next */
-            slots += replica->hands_over ? replica->store->held[slot]
-                                         : replica->requests->blocks[i];
+        if (slot < 0)
+            continue;
+        const struct vidur_holding *holding = &replica->store->slots[slot].holding;
+        holders += count_nameless(holding);
+        listed += holding->listed;
+        /* where it departs, the table may count those of the next */
+        assert(replica->hands_over || holding->listed <= replica->requests->blocks[i]);
     }
     assert(replica->allocated_blocks == vidur_block_store_allocated(replica->store));
-    assert(queued == pool->num_free);
-    assert(holders == slots);
+    assert(queued == runs->num_free);
+    assert(holders == listed);
 }
 
 /* Those whose KV cache has come, and those whose blocks are coming from the host. */

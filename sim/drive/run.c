@@ -195,9 +195,8 @@ static inline void route(struct vidur_run *run, struct vidur_server *server,
     const struct vidur_front_end_times *times = &server->pool->front_end;
     struct vidur_front_end *front = &server->front_end;
     if (run->has_front_end) {
-        front->free_at_s =
-            fmax(table->arrived_at_s[request], front->free_at_s) +
-            times->per_prompt_token_s * run->workload->num_prefill_tokens[request];
+        front->free_at_s = fmax(table->arrived_at_s[request], front->free_at_s) +
+                           times->per_prompt_token_s * table->prefill_tokens[request];
         run->seen_at_s[request] = front->free_at_s + times->delay_s;
     } else if (run->seen_at_s) {
         run->seen_at_s[request] = table->arrived_at_s[request];
@@ -229,6 +228,8 @@ void vidur_run_route_all(struct vidur_run *run, const struct vidur_arrivals *arr
 int32_t vidur_run_take_sent(struct vidur_run *run)
 {
     const int32_t request = vidur_sending_take(&run->sending);
+    if (vidur_sending_next_s(&run->sending) < INFINITY)
+        vidur_request_prefetch(&run->requests, vidur_sending_first(&run->sending));
     if (run->watching)
         vidur_slo_watch_arrived(&run->watch, run->requests.arrived_at_s[request]);
     return request;

@@ -210,7 +210,10 @@ static inline void vidur_run_hand_over(struct vidur_run *run,
     struct vidur_server *rank =
         server->num_ranks > 1 ? vidur_run_rank_of_next(run, server) : server;
     const int32_t request = server->front_end.head;
-    server->front_end.head = run->requests.next[request];
+    const int32_t next = run->requests.next[request];
+    server->front_end.head = next;
+    if (next != VIDUR_NO_REQUEST)
+        vidur_request_prefetch(&run->requests, next);
     server->replica.num_coming--;
     run->num_arrived++;
     vidur_queue_push_back(&rank->replica, request);

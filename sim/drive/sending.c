@@ -16,7 +16,8 @@ static bool is_closed(const struct vidur_sending *sending)
 size_t vidur_sending_bytes(const struct vidur_workload *workload)
 {
     const size_t requests = (size_t)workload->num_requests;
-    return 2 * vidur_arena_bytes(requests, sizeof(int32_t)) +
+    return vidur_arena_bytes(requests, sizeof(struct vidur_sent)) +
+           vidur_arena_bytes(requests, sizeof(int32_t)) +
            vidur_arena_bytes((size_t)workload->sessions.count, sizeof(int32_t));
 }
 
@@ -25,7 +26,7 @@ static bool goes_with(const struct vidur_sending *sending, int64_t request,
                       int64_t other)
 {
     const struct vidur_sessions *s = &sending->workload->sessions;
-    return request < sending->workload->num_requests &&
+    return request >= 0 && request < sending->workload->num_requests &&
            s->session[request] == s->session[other] &&
            s->turn[request] == s->turn[other];
 }
@@ -61,7 +62,7 @@ void vidur_sending_init(struct vidur_sending *sending, struct vidur_arena *arena
     const size_t requests = (size_t)workload->num_requests;
     *sending = (struct vidur_sending){
         .is_active = true, .workload = workload, .arrived_at_s = arrived_at_s};
-    sending->later = vidur_arena_alloc(arena, requests, sizeof(int32_t));
+    sending->later = vidur_arena_alloc(arena, requests, sizeof *sending->later);
     sending->order = vidur_arena_alloc(arena, requests, sizeof(int32_t));
     sending->left =
         vidur_arena_alloc(arena, (size_t)workload->sessions.count, sizeof(int32_t));
@@ -96,33 +97,33 @@ static void find_planned(struct vidur_sending *sending)
         sending->next_planned++;
 }
 
-static bool comes_before(const struct vidur_sending *sending, int32_t a, int32_t b)
+static bool comes_before(const struct vidur_sent *a, const struct vidur_sent *b)
 {
-    const double a_s = sending->arrived_at_s[a], b_s = sending->arrived_at_s[b];
-    return a_s < b_s || (a_s == b_s && a < b);
+    return a->at_s < b->at_s || (a->at_s == b->at_s && a->request < b->request);
 }
 
 static void push(struct vidur_sending *sending, int32_t request)
 {
-    int32_t *heap = sending->later;
+    const struct vidur_sent sent = {sending->arrived_at_s[request], request};
+    struct vidur_sent *heap = sending->later;
     int32_t at = sending->num_later++;
-    while (at > 0 && comes_before(sending, request, heap[(at - 1) / 2])) {
+    while (at > 0 && comes_before(&sent, &heap[(at - 1) / 2])) {
         heap[at] = heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
-    heap[at] = request;
+    heap[at] = sent;
 }
 
 static void pop(struct vidur_sending *sending)
 {
-    int32_t *heap = sending->later;
-    const int32_t last = heap[--sending->num_later];
+    struct vidur_sent *heap = sending->later;
+    const struct vidur_sent last = heap[--sending->num_later];
     int32_t at = 0;
     for (int32_t child; (child = 2 * at + 1) < sending->num_later; at = child) {
         if (child + 1 < sending->num_later &&
-            comes_before(sending, heap[child + 1], heap[child]))
+            comes_before(&heap[child + 1], &heap[child]))
             child++;
-        if (!comes_before(sending, heap[child], last))
+        if (!comes_before(&heap[child], &last))
             break;
         heap[at] = heap[child];
     }
@@ -147,15 +148,38 @@ static bool is_planned_first(const struct vidur_sending *sending)
 {
     if (sending->next_planned >= sending->num_planned)
         return false;
-    return sending->num_later == 0 ||
-           comes_before(sending, planned_at(sending, sending->next_planned),
-                        sending->later[0]);
+    const int32_t planned = planned_at(sending, sending->next_planned);
+    const struct vidur_sent sent = {sending->arrived_at_s[planned], planned};
+    return sending->num_later == 0 || comes_before(&sent, &sending->later[0]);
 }
 
 int32_t vidur_sending_first(const struct vidur_sending *sending)
 {
     return is_planned_first(sending) ? planned_at(sending, sending->next_planned)
-                                     : sending->later[0];
+                                     : sending->later[0].request;
+}
+
+/* The request arrives: whose turn has several, the first counts them. */
+static void note_turn(struct vidur_sending *sending, int64_t request)
+{
+    const int64_t end = end_of_turn(sending, request);
+    if (end > request + 1 && !goes_with(sending, request - 1, request))
+        sending->left[sending->workload->sessions.session[request]] =
+            (int32_t)(end - request);
+}
+
+/* Requests are in the order of sessions, so the one that arrives next is far from those
+ * before it: the processor may fetch what is known of it. */
+static void prefetch_next(const struct vidur_sending *sending)
+{
+    const struct vidur_sessions *s = &sending->workload->sessions;
+    if (isinf(vidur_sending_next_s(sending)))
+        return;
+    const int32_t request = vidur_sending_first(sending);
+    __builtin_prefetch(&s->session[request]);
+    __builtin_prefetch(&s->turn[request]);
+    __builtin_prefetch(&s->conversation[request]);
+    __builtin_prefetch(&s->shared_tokens[request]);
 }
 
 int32_t vidur_sending_take(struct vidur_sending *sending)
@@ -167,13 +191,9 @@ int32_t vidur_sending_take(struct vidur_sending *sending)
     } else {
         pop(sending);
     }
-    /* of a turn, whoever is taken first */
     if (has_sessions(sending)) {
-        const struct vidur_sessions *s = &sending->workload->sessions;
-        const int64_t before = (int64_t)request - 1;
-        if (before < 0 || !goes_with(sending, before, request))
-            sending->left[s->session[request]] =
-                (int32_t)(end_of_turn(sending, request) - request);
+        note_turn(sending, request);
+        prefetch_next(sending);
     }
     sending->order[sending->num_arrived++] = request;
     return request;
@@ -207,11 +227,13 @@ static void end_request(struct vidur_sending *sending, int32_t request, double n
         start_next(sending, now_s);
         return;
     }
-    if (--sending->left[s->session[request]] > 0)
-        return;
     int64_t next = request + 1;
     while (goes_with(sending, next, request))
         next++;
+    const bool is_alone =
+        next == request + 1 && !goes_with(sending, (int64_t)request - 1, request);
+    if (!is_alone && --sending->left[s->session[request]] > 0)
+        return;
     if (next < sending->workload->num_requests &&
         s->session[next] == s->session[request])
         send_turn(sending, next, now_s + s->think_s[next]);

@@ -13,6 +13,11 @@
  * arrive on their own included. They arrive behind everything else that happens at that
  * time: they miss the batches that are formed then.
  */
+struct vidur_sent {
+    double at_s; /* when it arrives */
+    int32_t request;
+};
+
 struct vidur_sending {
     bool is_active; /* else all arrivals are known before the run */
     const struct vidur_workload *workload;
@@ -20,9 +25,11 @@ struct vidur_sending {
     /* what arrives on its own, in this order; turns above 0 are left out */
     const int32_t *planned; /* NULL: all requests, by id */
     int64_t num_planned, next_planned;
-    int32_t *later; /* a heap of what completions have sent, or users begin with */
+    struct vidur_sent *later; /* a heap of what completions have sent, or users begin
+                                 with */
     int32_t num_later;
-    int32_t *left;         /* [sessions] requests of its turn that have not ended */
+    int32_t *left;         /* [sessions] requests of its turn that have not ended, where
+                              there are several */
     int32_t *order;        /* requests in the order of arrival */
     int64_t num_arrived;   /* of them */
     int64_t first_of_next; /* closed: the first request of the next session */
@@ -49,8 +56,7 @@ static inline double vidur_sending_planned_s(const struct vidur_sending *sending
 static inline double vidur_sending_next_s(const struct vidur_sending *sending)
 {
     const double planned_s = vidur_sending_planned_s(sending);
-    const double later_s =
-        sending->num_later > 0 ? sending->arrived_at_s[sending->later[0]] : INFINITY;
+    const double later_s = sending->num_later > 0 ? sending->later[0].at_s : INFINITY;
     return planned_s < later_s ? planned_s : later_s;
 }
 

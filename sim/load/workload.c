@@ -63,8 +63,7 @@ void vidur_workload_destroy(struct vidur_workload *workload)
     free(state->class_of);
     free(state->prompt);
     vidur_session_table_free(&state->sessions);
-    free(state->first_block);
-    free(state->blocks);
+    vidur_prompt_tree_free(&state->tree);
     free(workload); /* the whole */
 }
 
@@ -351,25 +350,6 @@ int vidur_workload_create(struct vidur_workload **out,
     return 0;
 }
 
-static int clone_blocks(struct vidur_workload *copy,
-                        const struct vidur_workload *workload, struct vidur_error *err)
-{
-    const struct vidur_workload_state *from = workload->state;
-    struct vidur_workload_state *to = copy->state;
-    const int64_t count = workload->num_requests + 1;
-    const int64_t num_blocks = from->first_block[workload->num_requests];
-    if (workload_resize((void **)&to->first_block, count, sizeof *to->first_block,
-                        err) ||
-        workload_resize((void **)&to->blocks, num_blocks, sizeof *to->blocks, err))
-        return -1;
-    memcpy(to->first_block, from->first_block, (size_t)count * sizeof *to->first_block);
-    memcpy(to->blocks, from->blocks, (size_t)num_blocks * sizeof *to->blocks);
-    copy->prompts = workload->prompts;
-    copy->prompts.first_block = to->first_block;
-    copy->prompts.blocks = to->blocks;
-    return 0;
-}
-
 int vidur_workload_clone(struct vidur_workload **out,
                          const struct vidur_workload *workload, struct vidur_error *err)
 {
@@ -420,9 +400,13 @@ int vidur_workload_clone(struct vidur_workload **out,
         copy->prompts = workload->prompts;
         copy->prompts.prompt = to->prompt;
     }
-    if (from->blocks && clone_blocks(copy, workload, err)) {
-        vidur_workload_destroy(copy);
-        return -1;
+    if (workload->prompts.recorded) {
+        if (vidur_prompt_tree_copy(&to->tree, &from->tree, err)) {
+            vidur_workload_destroy(copy);
+            return -1;
+        }
+        copy->prompts =
+            vidur_prompt_tree_view(&to->tree, workload->prompts.block_tokens);
     }
     *out = copy;
     return 0;

@@ -61,7 +61,7 @@ static int replay_row(struct vidur_workload *workload, const struct vidur_trace 
     return 0;
 }
 
-/* The blocks of the rows from `first` on, where the log has some. */
+/* What the prompts of the rows from `first` on share, where the log says it. */
 static int replay_blocks(struct vidur_workload *workload,
                          const struct vidur_trace *trace, int64_t first,
                          struct vidur_error *err)
@@ -70,24 +70,14 @@ static int replay_blocks(struct vidur_workload *workload,
     const int64_t count = workload->num_requests;
     if (!trace->blocks || count == 0)
         return 0;
-    const int64_t begin = trace->first_block[first];
-    const int64_t num_blocks = trace->first_block[first + count] - begin;
-    if (num_blocks == 0)
+    const int64_t *first_block = trace->first_block + first;
+    if (first_block[count] == first_block[0])
         return 0;
-    if (workload_resize((void **)&state->first_block, count + 1,
-                        sizeof *state->first_block, err) ||
-        workload_resize((void **)&state->blocks, num_blocks, sizeof *state->blocks,
-                        err))
+    if (vidur_prompt_tree_build(&state->tree, first_block, trace->blocks, count, err))
         return -1;
-    for (int64_t i = 0; i <= count; i++)
-        state->first_block[i] = trace->first_block[first + i] - begin;
-    memcpy(state->blocks, trace->blocks + begin,
-           (size_t)num_blocks * sizeof *state->blocks);
     const double scaled = trace->block_tokens * state->config.prefill_scale_factor;
     workload->prompts =
-        (struct vidur_prompts){.first_block = state->first_block,
-                               .blocks = state->blocks,
-                               .block_tokens = (int32_t)fmax(1, round(scaled))};
+        vidur_prompt_tree_view(&state->tree, (int32_t)fmax(1, round(scaled)));
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "load/arrivals.h"
 #include "load/lengths.h"
 #include "load/priority_levels.h"
+#include "load/prompt_tree.h"
 #include "sessions/sessions.h"
 
 #include <vidur/workload.h>
@@ -35,9 +36,8 @@ struct vidur_workload_state {
     bool *is_cut;
     uint8_t *class_of; /* of a mix, or by priorities of a log */
     struct vidur_priority_levels levels;
-    int32_t *prompt;      /* shared_prefix: of each request */
-    int64_t *first_block; /* of a replay, where the log has blocks */
-    int32_t *blocks;
+    int32_t *prompt;               /* shared_prefix: of each request */
+    struct vidur_prompt_tree tree; /* of a replay, where the log has blocks */
     struct vidur_session_table sessions;
 };
 

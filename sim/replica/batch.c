@@ -1,3 +1,4 @@
+#include "replica/block_store.h"
 #include "replica/hand_over.h"
 #include "replica/replica.h"
 #include "replica/slo_watch.h"
@@ -79,7 +80,7 @@ static void put_group(struct vidur_live_batch *batch, struct vidur_replica *repl
     const struct vidur_decode_group *group = &replica->groups[~item];
     const int64_t demand = vidur_group_demand(replica, group);
     if (demand && replica->store)
-        vidur_group_grow(replica, group, group->phase);
+        vidur_block_store_grow(replica->store, (int32_t)demand);
     if (demand)
         vidur_blocks_change(replica, demand);
     batch->seen.group = ~item;

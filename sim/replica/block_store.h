@@ -2,34 +2,27 @@
 #define VIDUR_SIM_BLOCK_STORE_H
 
 #include "base/arena.h"
-#include "replica/block_pool.h"
+#include "replica/block_runs.h"
 #include "replica/host_tier.h"
 
-#include <vidur/workload.h>
-
 /*
- * Which KV blocks each request of a replica holds, where prompts share them: the pool
- * of blocks and a list per request. In sessions the blocks of what was generated are
- * cached, too, when they are given back: the next turn's prompt goes on behind them. A
- * replica without a store only counts its blocks. Source: ENGINE.md section 2.
+ * Which KV blocks each request of a replica holds, where prompts share them: the blocks
+ * and a holding per request. In sessions the blocks of what was generated are cached,
+ * too, when they are given back: the next turn's prompt goes on behind them. A replica
+ * without a store only counts its blocks. Source: ENGINE.md section 2.
  */
 struct vidur_block_store {
-    struct vidur_block_pool pool;
+    struct vidur_block_runs runs;
     const struct vidur_workload *workload; /* prompts and their lengths */
     bool has_sessions;                     /* the workload's prompts are theirs */
     int32_t block_size;
-    int32_t blocks_per_slot;
-    int32_t *slot_of;    /* [requests]; -1: holds none */
-    int32_t *held;       /* [slots] blocks in a slot's list */
-    int32_t *named;      /* [slots] the first of them, which have names */
-    uint64_t *last_hash; /* [slots] the last name */
-    int32_t *blocks;     /* [slots][blocks_per_slot] */
-    int32_t *free_slots; /* a stack */
+    int32_t *slot_of;                  /* [requests]; -1: holds none */
+    struct vidur_stored_prompt *slots; /* those that hold blocks */
+    int32_t *free_slots;               /* a stack */
     int32_t num_free_slots;
     /* what vidur_block_store_find found last: a scheduler asks for the price of a
      * prompt and then admits it */
     struct vidur_found_prefix *found;
-    struct vidur_kept_prefix *kept; /* [VIDUR_KEPT_PREFIXES]; NULL: keeps none */
     /* Of the prompts admitted, again after a restart: their tokens, and those of them
      * that were found in the cache. */
     int64_t num_prompt_tokens, num_hit_tokens;
@@ -37,35 +30,24 @@ struct vidur_block_store {
     int64_t num_host_hit_tokens;  /* as num_hit_tokens, found there behind those */
 };
 
-/* A conversation's blocks when its last request gave them back: the next turn's prompt
- * begins with them. Where the pool has kept them all, there is no need to ask it for
- * each; blocks[last].before leads from the last to the first. */
-struct vidur_kept_prefix {
-    int32_t conversation; /* -1: of none */
-    int32_t blocks;
-    int32_t last;
-    uint32_t released_after; /* releases */
-    int64_t num_forgotten;   /* by then */
-    uint64_t hash;           /* of the last */
+struct vidur_stored_prompt {
+    struct vidur_holding holding;
+    struct vidur_prompt_chain chain; /* at or before the first block without a name */
 };
-
-/* They stand at the remainder of their conversation: another's may take the place. */
-enum { VIDUR_KEPT_PREFIXES = 1024 };
 
 struct vidur_found_prefix {
     int32_t request; /* -1: blocks have been taken or given back since */
     int32_t prompt_tokens;
     int32_t hits;
-    uint64_t hash;   /* of the last */
-    int32_t *blocks; /* [blocks_per_slot] */
+    struct vidur_prompt_chain chain;    /* at the last segment that was looked at */
+    struct vidur_block_extent *extents; /* of the hits */
 };
 
 struct vidur_block_store_sizes {
     int32_t num_blocks;
     int32_t num_slots; /* requests that hold blocks at once */
     int32_t block_size;
-    int32_t max_tokens;  /* of a request */
-    bool keeps_prefixes; /* of conversations; for workloads of sessions */
+    int32_t max_tokens; /* of a request */
     struct vidur_host_tier_sizes host;
 };
 
@@ -88,16 +70,19 @@ struct vidur_prefix_hit vidur_block_store_find(const struct vidur_block_store *s
                                                uint32_t mark);
 
 /* Gives a request without blocks its prompt's: those found in the cache are held, the
- * others taken, and the full blocks of the prompt named. The pool has enough. Returns
- * how many were found. */
+ * others taken, and the full blocks of the prompt named. There are enough free ones.
+ * Returns how many were found. */
 int32_t vidur_block_store_admit(struct vidur_block_store *store, int32_t request,
                                 int32_t prompt_tokens);
 
 /* Of a replica with a host tier: how many blocks it has behind those that
- * vidur_block_store_find finds, at most the whole blocks before the last token; their
- * hashes are in host->hashes. */
+ * vidur_block_store_find finds, at most the whole blocks before the last token. */
 int32_t vidur_block_store_find_on_host(struct vidur_block_store *store, int32_t request,
                                        int32_t prompt_tokens);
+/* The request's blocks from index `from` to before `until` are used now: the host tier
+ * keeps them from now on. */
+void vidur_block_store_keep_on_host(struct vidur_block_store *store, int32_t request,
+                                    int32_t from, int32_t until);
 
 /* As vidur_block_store_admit; what is not found gets its names with
  * vidur_block_store_loaded. */
@@ -106,16 +91,17 @@ int32_t vidur_block_store_admit_to_load(struct vidur_block_store *store,
 void vidur_block_store_loaded(struct vidur_block_store *store, int32_t request,
                               int32_t prompt_tokens);
 
-/* One more block. */
-void vidur_block_store_grow(struct vidur_block_store *store, int32_t request);
-/* All of them. Blocks that are not full of the tokens that were computed cache nothing;
- * those of a session's request that are cache them. */
+/* Requests that hold some have so many more in all: as these cache nothing, it does not
+ * matter who has how many until they are released. There are enough free ones. */
+void vidur_block_store_grow(struct vidur_block_store *store, int32_t blocks);
+/* All that the request holds. Blocks that are not full of the tokens that were computed
+ * cache nothing; those of a session's request that are cache them. */
 void vidur_block_store_release(struct vidur_block_store *store, int32_t request,
-                               int32_t computed_tokens);
+                               int32_t held, int32_t computed_tokens);
 
 static inline int64_t vidur_block_store_allocated(const struct vidur_block_store *store)
 {
-    return store->pool.num_blocks - store->pool.num_free;
+    return store->runs.num_blocks - store->runs.num_free;
 }
 
 #endif

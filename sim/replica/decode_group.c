@@ -1,4 +1,3 @@
-#include "replica/block_store.h"
 #include "replica/replica.h"
 
 #include <string.h>
@@ -15,7 +14,6 @@ int32_t vidur_group_new(struct vidur_replica *replica)
                                              .num_places = group->num_places,
                                              .member = group->member,
                                              .demand = group->demand,
-                                             .wants = group->wants,
                                              .due = group->due,
                                              .is_occupied = group->is_occupied};
         return i;
@@ -31,8 +29,6 @@ static int32_t processed(const struct vidur_replica *replica,
     return (int32_t)(at_join + group->iteration);
 }
 
-/* ---- Wants ---- */
-
 /* The phase in which a request with n processed tokens outgrows its blocks: it needs
  * one more when n is a multiple of the block size plus 1. */
 static int32_t wanting_phase(const struct vidur_replica *replica,
@@ -42,36 +38,6 @@ static int32_t wanting_phase(const struct vidur_replica *replica,
     const int32_t phase =
         group->phase + size - 1 - vidur_block_offset(replica, n + size - 2);
     return phase - (phase >= size) * size; /* as likely as not */
-}
-
-static uint64_t *wants_in(const struct vidur_decode_group *group, int32_t phase)
-{
-    return group->wants + (size_t)phase * vidur_place_words((size_t)group->num_places);
-}
-
-static uint64_t bit_of_place(int32_t place)
-{
-    return UINT64_C(1) << place % 64;
-}
-
-static void clear_wants(const struct vidur_replica *replica,
-                        struct vidur_decode_group *group)
-{
-    if (group->wants)
-        memset(group->wants, 0,
-               (size_t)replica->block_size *
-                   vidur_place_words((size_t)group->num_places) * sizeof *group->wants);
-}
-
-/* Notes anew who wants a block when, after the places have changed. */
-static void renew_wants(const struct vidur_replica *replica,
-                        struct vidur_decode_group *group)
-{
-    clear_wants(replica, group);
-    for (int32_t i = group->front; i < group->back; i++) {
-        const int32_t n = processed(replica, group, group->member[i]);
-        wants_in(group, wanting_phase(replica, group, n))[i / 64] |= bit_of_place(i);
-    }
 }
 
 /* ---- Places ---- */
@@ -94,8 +60,6 @@ static void close_up(const struct vidur_replica *replica,
     memmove(group->member + shift, group->member, (size_t)kept * sizeof *group->member);
     group->front = shift;
     group->back = shift + kept;
-    if (group->wants)
-        renew_wants(replica, group);
 }
 
 static void put(struct vidur_decode_group *group, struct vidur_request_table *table,
@@ -224,13 +188,8 @@ static void enter(struct vidur_replica *replica, struct vidur_decode_group *grou
     const int32_t n = table->processed_tokens[request];
     group->count++;
     group->context_tokens += n;
-    if (!replica->fixed_blocks) {
-        const int32_t phase = wanting_phase(replica, group, n);
-        const int32_t place = table->place[request];
-        group->demand[phase]++;
-        if (group->wants)
-            wants_in(group, phase)[place / 64] |= bit_of_place(place);
-    }
+    if (!replica->fixed_blocks)
+        group->demand[wanting_phase(replica, group, n)]++;
     table->processed_tokens[request] = (int32_t)((uint32_t)n - group->iteration);
     note_completion(group, table, request);
     vidur_request_subtract_ticks(table, request, &group->ticks);
@@ -288,7 +247,6 @@ void vidur_group_dissolve(struct vidur_replica *replica, int32_t slot, int32_t *
         give_back(replica, group, request);
     }
     clear_calendar(group);
-    clear_wants(replica, group);
     memset(group->demand, 0, (size_t)replica->block_size * sizeof *group->demand);
     group->in_use = false;
 }
@@ -303,10 +261,7 @@ static void leave(struct vidur_replica *replica, struct vidur_decode_group *grou
     group->count--;
     if (replica->fixed_blocks)
         return;
-    const int32_t phase = wanting_phase(replica, group, n);
-    group->demand[phase]--;
-    if (group->wants)
-        wants_in(group, phase)[place / 64] &= ~bit_of_place(place);
+    group->demand[wanting_phase(replica, group, n)]--;
 }
 
 /* They come off the calendar last first, as a rule. */
@@ -359,17 +314,6 @@ void vidur_group_look_ahead(const struct vidur_replica *replica,
         outlook->decode_blocks -=
             vidur_block_offset(replica, processed(replica, group, request)) == 0;
     }
-}
-
-void vidur_group_grow(struct vidur_replica *replica,
-                      const struct vidur_decode_group *group, int32_t phase)
-{
-    const uint64_t *wants = wants_in(group, phase);
-    const int32_t words = (int32_t)vidur_place_words((size_t)group->num_places);
-    for (int32_t word = 0; word < words; word++)
-        for (uint64_t bits = wants[word]; bits; bits &= bits - 1)
-            vidur_block_store_grow(replica->store,
-                                   group->member[word * 64 + __builtin_ctzll(bits)]);
 }
 
 void vidur_item_visit(const struct vidur_replica *replica, int32_t item,

@@ -43,10 +43,10 @@ void vidur_release_departed(struct vidur_replica *replica, int32_t request,
 {
     int64_t freed = held;
     if (replica->store) { /* what others share stays, and the prompt is cached */
-        const int32_t before = replica->store->pool.num_free;
-        vidur_block_store_release(replica->store, request,
+        const int32_t before = replica->store->runs.num_free;
+        vidur_block_store_release(replica->store, request, held,
                                   replica->requests->prefill_tokens[request]);
-        freed = replica->store->pool.num_free - before;
+        freed = replica->store->runs.num_free - before;
     }
     vidur_blocks_change(replica, -freed);
 }

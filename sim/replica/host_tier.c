@@ -9,8 +9,9 @@ size_t vidur_host_tier_bytes(const struct vidur_host_tier_sizes *sizes,
     if (sizes->num_blocks == 0)
         return 0;
     return vidur_arena_bytes(1, sizeof(struct vidur_host_tier)) +
-           vidur_arena_bytes(vidur_block_pool_bytes(sizes->num_blocks), 1) +
-           vidur_arena_bytes((size_t)blocks_per_request, sizeof(uint64_t));
+           vidur_arena_bytes(vidur_block_runs_bytes(sizes->num_blocks), 1) +
+           vidur_arena_bytes((size_t)blocks_per_request,
+                             sizeof(struct vidur_block_extent));
 }
 
 struct vidur_host_tier *vidur_host_tier_new(struct vidur_arena *arena,
@@ -24,27 +25,37 @@ struct vidur_host_tier *vidur_host_tier_new(struct vidur_arena *arena,
         .block_s = sizes->block_s,
         .loading_head = VIDUR_NO_REQUEST,
         .loading_tail = VIDUR_NO_REQUEST,
-        .hashes =
-            vidur_arena_alloc(arena, (size_t)blocks_per_request, sizeof(uint64_t))};
-    vidur_block_pool_init(
-        &tier->pool,
-        vidur_arena_alloc(arena, vidur_block_pool_bytes(sizes->num_blocks), 1),
+        .using.extents = vidur_arena_alloc(arena, (size_t)blocks_per_request,
+                                           sizeof(struct vidur_block_extent))};
+    vidur_block_runs_init(
+        &tier->runs,
+        vidur_arena_alloc(arena, vidur_block_runs_bytes(sizes->num_blocks), 1),
         sizes->num_blocks);
     return tier;
 }
 
-void vidur_host_tier_keep(struct vidur_host_tier *tier, int32_t count)
+/* Where there is no room for all, those used first, the prompt's last, are gone in the
+ * end. */
+void vidur_host_tier_keep(struct vidur_host_tier *tier,
+                          struct vidur_prompt_chain *chain, int32_t from, int32_t until)
 {
-    for (int32_t i = count; i-- > 0;) {
-        int32_t block = vidur_block_pool_find(&tier->pool, tier->hashes[i]);
-        if (block == VIDUR_NO_BLOCK) {
-            block = vidur_block_pool_take(&tier->pool);
-            vidur_block_pool_name(&tier->pool, block, tier->hashes[i]);
-        } else {
-            vidur_block_pool_hold(&tier->pool, block);
-        }
-        vidur_block_pool_release(&tier->pool, &block, 1);
+    struct vidur_block_runs *runs = &tier->runs;
+    struct vidur_holding *using = &tier->using;
+    if (until - from > runs->num_blocks)
+        until = from + runs->num_blocks;
+    using->listed = from;
+    while (using->listed < until) {
+        vidur_prompt_chain_reach(chain, using->listed);
+        const int32_t end = until < chain->end ? until : chain->end;
+        const struct vidur_block_extent extent =
+            vidur_block_runs_at(runs, chain->segment, using->listed, end);
+        if (extent.blocks > 0)
+            vidur_holding_add(runs, using, &extent);
+        else
+            vidur_block_runs_take(
+                runs, vidur_holding_name_new(runs, using, chain->segment, end));
     }
+    vidur_holding_release(runs, using, until);
 }
 
 void vidur_host_tier_load(struct vidur_host_tier *tier, struct vidur_replica *replica,
@@ -52,7 +63,6 @@ void vidur_host_tier_load(struct vidur_host_tier *tier, struct vidur_replica *re
 {
     int32_t *next = replica->requests->next;
     const double time_s = blocks * tier->block_s;
-    vidur_host_tier_keep(tier, blocks);
     tier->link_free_at_s = fmax(replica->now_s, tier->link_free_at_s) + time_s;
     tier->loaded_at_s[request] = tier->link_free_at_s;
     tier->num_loads++;

@@ -2,7 +2,7 @@
 #define VIDUR_SIM_HOST_TIER_H
 
 #include "base/arena.h"
-#include "replica/block_pool.h"
+#include "replica/block_runs.h"
 
 #include <vidur/scheduler.h>
 
@@ -12,20 +12,20 @@
  * A replica's second tier of KV blocks, in the memory of its hosts: what it keeps, and
  * the loads from it. Source: ENGINE.md section 11.
  *
- * Blocks are known by the hashes of block_store.h. They are kept when a request gives
- * its blocks back, and those used last are kept longest. A request whose prompt goes on
+ * Blocks are kept when a request gives its own back, and those used last are kept
+ * longest. A request whose prompt goes on
  * here behind what the GPU has is loaded: it holds its blocks and a seat, stands in no
  * list of the scheduler's, and comes back by vidur_loaded_pop. The GPUs of the replica
  * load their shares at the same time, one request after the other.
  */
 struct vidur_host_tier {
-    struct vidur_block_pool pool; /* nobody holds any: its queue is from the one used
+    struct vidur_block_runs runs; /* nobody holds any: its queue is from the one used
                                      longest ago to the one used last */
+    struct vidur_holding using;   /* while vidur_host_tier_keep is at work */
     double block_s;               /* to load a block */
     double link_free_at_s;        /* what has been begun is loaded then */
     double *loaded_at_s;          /* [requests] when its load ends, from its begin on */
     int32_t loading_head, loading_tail; /* in the order of ends, linked by `next` */
-    uint64_t *hashes;                   /* scratch: of a request's blocks */
     /* Of all loads that have begun. */
     int64_t num_loads, num_blocks_loaded;
     double busy_s;   /* on the link */
@@ -43,18 +43,14 @@ struct vidur_host_tier *vidur_host_tier_new(struct vidur_arena *arena,
                                             const struct vidur_host_tier_sizes *sizes,
                                             int32_t blocks_per_request);
 
-static inline bool vidur_host_tier_has(const struct vidur_host_tier *tier,
-                                       uint64_t hash)
-{
-    return vidur_block_pool_find(&tier->pool, hash) != VIDUR_NO_BLOCK;
-}
+/* Uses a prompt's blocks from index `from` to before `until`, the last one first, so
+ * that its head is kept longer than its tail. Those that are not there are kept from
+ * now on. */
+void vidur_host_tier_keep(struct vidur_host_tier *tier,
+                          struct vidur_prompt_chain *chain, int32_t from,
+                          int32_t until);
 
-/* Uses the first `count` of tier->hashes, the last one first, so that a prompt's head
- * is kept longer than its tail. Those that are not there are kept from now on. */
-void vidur_host_tier_keep(struct vidur_host_tier *tier, int32_t count);
-
-/* The request's `blocks` blocks, the first of tier->hashes, begin to be loaded now,
- * behind those before. */
+/* So many of the request's blocks begin to be loaded now, behind those before. */
 void vidur_host_tier_load(struct vidur_host_tier *tier, struct vidur_replica *replica,
                           int32_t request, int32_t blocks);
 

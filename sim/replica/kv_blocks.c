@@ -8,8 +8,7 @@ void vidur_take_blocks(struct vidur_replica *replica, int32_t request, int64_t c
         replica->num_holders++;
     *held += (int32_t)count;
     if (replica->store)
-        for (int64_t i = 0; i < count; i++)
-            vidur_block_store_grow(replica->store, request);
+        vidur_block_store_grow(replica->store, (int32_t)count);
     vidur_blocks_change(replica, count);
 }
 
@@ -21,13 +20,13 @@ void vidur_release_blocks(struct vidur_replica *replica, int32_t request)
     replica->num_holders--;
     int64_t freed = *held;
     if (replica->store) { /* what others share stays */
-        const int32_t before = replica->store->pool.num_free;
+        const int32_t before = replica->store->runs.num_free;
         const bool prefilled = vidur_request_is_prefilled(replica, request);
         /* n counts the last token, whose key and value come with the next */
-        vidur_block_store_release(replica->store, request,
+        vidur_block_store_release(replica->store, request, *held,
                                   replica->requests->processed_tokens[request] -
                                       prefilled);
-        freed = replica->store->pool.num_free - before;
+        freed = replica->store->runs.num_free - before;
     }
     vidur_blocks_change(replica, -freed);
     *held = 0;
@@ -35,7 +34,7 @@ void vidur_release_blocks(struct vidur_replica *replica, int32_t request)
 
 uint32_t vidur_release_mark(const struct vidur_replica *replica)
 {
-    return replica->store ? replica->store->pool.num_releases : 0;
+    return replica->store ? replica->store->runs.num_releases : 0;
 }
 
 int64_t vidur_prompt_blocks(const struct vidur_replica *replica, int32_t request,
@@ -89,8 +88,10 @@ bool vidur_load_prompt(struct vidur_replica *replica, int32_t request)
                              : vidur_block_store_admit(store, request, prompt);
     store->num_host_hit_tokens += (int64_t)there * replica->block_size;
     hold_prompt(replica, request, hits + there, before);
-    if (there > 0)
+    if (there > 0) {
+        vidur_block_store_keep_on_host(store, request, hits, hits + there);
         vidur_host_tier_load(store->host, replica, request, there);
+    }
     return there > 0;
 }
 

@@ -158,14 +158,6 @@ static size_t num_places(const struct vidur_replica_sizes *sizes)
     return 2 * (size_t)sizes->batch_capacity;
 }
 
-/* Words of a bit for each place, in each phase of the blocks. */
-static size_t num_wants(const struct vidur_replica_sizes *sizes)
-{
-    return sizes->names_blocks
-               ? (size_t)sizes->block_size * vidur_place_words(num_places(sizes))
-               : 0;
-}
-
 static int32_t num_groups(const struct vidur_replica_sizes *sizes)
 {
     return sizes->grouping ? 2 * sizes->batches_at_once + 1 : 0;
@@ -179,7 +171,6 @@ size_t vidur_replica_bytes(const struct vidur_replica_sizes *sizes)
     bytes = vidur_arena_sum(
         bytes, vidur_arena_bytes(groups, sizeof(struct vidur_decode_group)));
     bytes += groups * (vidur_arena_bytes(num_places(sizes), sizeof(int32_t)) +
-                       vidur_arena_bytes(num_wants(sizes), sizeof(uint64_t)) +
                        vidur_arena_bytes((size_t)sizes->block_size, sizeof(int32_t)) +
                        vidur_arena_bytes(VIDUR_CALENDAR_DAYS, sizeof(int32_t)) +
                        vidur_arena_bytes(VIDUR_CALENDAR_WORDS, sizeof(uint64_t)));
@@ -196,9 +187,6 @@ static void init_groups(struct vidur_replica *replica, struct vidur_arena *arena
         struct vidur_decode_group *group = &replica->groups[i];
         group->num_places = (int32_t)places;
         group->member = vidur_arena_alloc(arena, places, sizeof *group->member);
-        if (sizes->names_blocks)
-            group->wants =
-                vidur_arena_zalloc(arena, num_wants(sizes), sizeof *group->wants);
         group->demand =
             vidur_arena_zalloc(arena, (size_t)sizes->block_size, sizeof(int32_t));
         group->due = vidur_arena_alloc(arena, VIDUR_CALENDAR_DAYS, sizeof *group->due);

@@ -42,8 +42,6 @@ struct vidur_decode_group {
     int32_t front, back; /* places in use: front .. back - 1 */
     int32_t *member;     /* [place]; VIDUR_NO_REQUEST: a gap */
     int32_t *demand;     /* blocks wanted by an iteration of each phase */
-    uint64_t *wants; /* [phase][num_places / 64] a bit for each place whose member wants
-                        one in this phase; NULL: nobody asks who */
     /* the calendar: who completes at iterations of this remainder, linked by `next` */
     int32_t *due;          /* [VIDUR_CALENDAR_DAYS] the first, or VIDUR_NO_REQUEST */
     uint64_t *is_occupied; /* [VIDUR_CALENDAR_WORDS] a bit for each that is one */
@@ -58,6 +56,10 @@ size_t vidur_requests_bytes(int64_t count, bool cpu_overhead);
 int vidur_requests_init(struct vidur_request_table *table, struct vidur_arena *arena,
                         const struct vidur_workload *workload, bool cpu_overhead,
                         struct vidur_error *err);
+
+/* Has the processor fetch what the table knows of a request. For one that arrives next
+ * and does not stand behind the one before it. */
+void vidur_request_prefetch(const struct vidur_request_table *table, int32_t request);
 
 /* What is left of a request that is in no group: prompt and output, less what has been
  * processed. */
@@ -77,14 +79,7 @@ struct vidur_replica_sizes {
     int32_t running_capacity;
     int32_t block_size;
     bool grouping;
-    bool names_blocks; /* it has a store: who takes a block matters */
 };
-
-/* Words of a bit for each place. */
-static inline size_t vidur_place_words(size_t num_places)
-{
-    return (num_places + 63) / 64;
-}
 
 /* Logarithm of a power of two, else -1. */
 int vidur_bits_of(int64_t size);
@@ -156,9 +151,6 @@ static inline void vidur_group_advance(struct vidur_replica *replica,
 void vidur_group_look_ahead(const struct vidur_replica *replica,
                             const struct vidur_decode_group *group,
                             struct vidur_batch_outlook *outlook);
-/* Takes the block, each its own, of the members that want one in this phase. */
-void vidur_group_grow(struct vidur_replica *replica,
-                      const struct vidur_decode_group *group, int32_t phase);
 /* Takes the members that are complete out of the group and returns how many; their ids
  * are in `out`. */
 int32_t vidur_group_complete(struct vidur_replica *replica,

@@ -105,6 +105,15 @@ int vidur_requests_init(struct vidur_request_table *table, struct vidur_arena *a
     return 0;
 }
 
+void vidur_request_prefetch(const struct vidur_request_table *table, int32_t request)
+{
+#define X(type, name) __builtin_prefetch(&table->name[request], 1);
+    OWNED_ARRAYS(X)
+#undef X
+    __builtin_prefetch(&table->arrived_at_s[request]);
+    __builtin_prefetch(&table->seen_at_s[request]);
+}
+
 void vidur_request_restart(struct vidur_replica *replica, int32_t request)
 {
     struct vidur_request_table *table = replica->requests;

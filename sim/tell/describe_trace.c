@@ -1,9 +1,9 @@
 #include "tell/describe_trace.h"
 
 #include "base/quantile.h"
-#include "load/prefix_hits.h"
 #include "load/session_log.h"
 #include "load/trace_format.h"
+#include "tell/prefix_hits.h"
 
 #include <math.h>
 #include <stdarg.h>

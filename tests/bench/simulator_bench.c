@@ -37,13 +37,15 @@ struct bench_case {
     bool plain;
 };
 
-#define LLAMA_70B "meta-llama/Llama-2-70b-hf"
-#define ON_A100   "a100", "a100_dgx"
-#define CHAT      "chat-4k-synthetic.csv"
-#define BWB       "bwb-4k-synthetic.csv"
-#define ARXIV     "arxiv-4k-synthetic.csv"
-#define SESSIONS  "../sessions/chat.yaml"
-#define RECORDED  "recorded" /* CHAT's lengths as a log with ids of prompt blocks */
+#define LLAMA_70B   "meta-llama/Llama-2-70b-hf"
+#define ON_A100     "a100", "a100_dgx"
+#define CHAT        "chat-4k-synthetic.csv"
+#define BWB         "bwb-4k-synthetic.csv"
+#define ARXIV       "arxiv-4k-synthetic.csv"
+#define SESSIONS    "../sessions/chat.yaml"
+/* CHAT's lengths as a log with ids of prompt blocks, of so many tokens */
+#define RECORDED    "recorded-512"
+#define RECORDED_16 "recorded-16"
 
 static const struct bench_case cases[] = {
     {"chat", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "round_robin", CHAT, 20,
@@ -68,6 +70,8 @@ static const struct bench_case cases[] = {
      SESSIONS, 20, 16000, false},
     {"hash-ids", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin",
      RECORDED, 20, 16000, false},
+    {"hash-ids-16", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin",
+     RECORDED_16, 20, 16000, false},
     {"chat-lor", LLAMA_70B, ON_A100, 4, 1, 4, "sarathi", 128, 512, "lor", CHAT, 20,
      16000, false},
     {"chat-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "sarathi", 256, 512, "round_robin", CHAT,
@@ -201,22 +205,23 @@ static void load_sessions(const char *path, struct vidur_workload_config *config
 }
 
 /* One request of a log as Mooncake's. */
-static void write_recorded(FILE *log, int64_t request, double at_s, int prefill,
-                           int decode)
+static void write_recorded(FILE *log, int64_t request, double at_s, const int *lengths,
+                           int block_tokens)
 {
-    enum { BLOCK = 512, GROUPS = 100, MOST_BLOCKS = 8 };
+    enum { GROUPS = 100, MOST_BLOCKS = 4096 };
+    const int prefill = lengths[0], decode = lengths[1];
     fprintf(log,
             "{\"timestamp\": %.0f, \"input_length\": %d, \"output_length\": %d, "
             "\"hash_ids\": [%lld",
             1e3 * at_s, prefill, decode, (long long)(request * 7919 % GROUPS));
-    for (int block = 1; block * BLOCK < prefill; block++)
+    for (int block = 1; block * block_tokens < prefill; block++)
         fprintf(log, ", %lld", (long long)(GROUPS + request * MOST_BLOCKS + block));
     fputs("]}\n", log);
 }
 
 /* Requests of a trace's lengths, over and over, with gaps of an exponential
  * distribution; returns the log's path. */
-static char *make_log(const struct bench_case *bench)
+static char *make_log(const struct bench_case *bench, int block_tokens)
 {
     static const char trace[] = VIDUR_BENCH_SOURCE_DIR "/data/traces/" CHAT;
     static char path[1024];
@@ -231,16 +236,16 @@ static char *make_log(const struct bench_case *bench)
     double at_s = 0;
     uint64_t state = 42;
     for (int64_t i = 0; i < bench->requests;) {
-        int prefill, decode;
+        int tokens[2];
         if (!fgets(line, sizeof line, lengths)) {
             rewind(lengths);
             continue;
         }
-        if (sscanf(line, "%d,%d", &prefill, &decode) != 2)
+        if (sscanf(line, "%d,%d", &tokens[0], &tokens[1]) != 2)
             continue;
         state = state * 6364136223846793005u + 1442695040888963407u;
         at_s -= log1p(-(double)(state >> 11) * 0x1p-53) / bench->qps;
-        write_recorded(log, i++, at_s, prefill, decode);
+        write_recorded(log, i++, at_s, tokens, block_tokens);
     }
     fclose(lengths);
     if (fclose(log))
@@ -264,10 +269,12 @@ static struct vidur_workload *load_workload(const struct bench_case *bench)
     config.arrivals.qps = bench->qps;
     if (strstr(bench->trace, ".yaml"))
         load_sessions(config.lengths.file, &config);
-    const bool recorded = strcmp(bench->trace, RECORDED) == 0;
+    int block_tokens;
+    const bool recorded = sscanf(bench->trace, "recorded-%d", &block_tokens) == 1;
     if (recorded) {
         config.type = VIDUR_WORKLOAD_TRACE_REPLAY;
-        snprintf(config.file, sizeof config.file, "%s", make_log(bench));
+        config.trace.block_tokens = block_tokens;
+        snprintf(config.file, sizeof config.file, "%s", make_log(bench, block_tokens));
     }
     vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
     must(vidur_workload_create(&workload, &config, &err), &err);

@@ -5,8 +5,8 @@
 
 #include "fuzz.h"
 
-#include "load/prefix_hits.h"
 #include "load/trace_format.h"
+#include "tell/prefix_hits.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 #include "test.h"
 
-#include "load/prefix_hits.h"
+#include "load/prompt_tree.h"
 #include "load/trace_format.h"
 #include "replica/block_store.h"
+#include "tell/prefix_hits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ static double store_rate(int32_t capacity)
 {
     enum { TOKENS = 512 };
     struct vidur_arena arena = {0};
+    struct vidur_prompt_tree tree = {0};
     const int64_t count = trace.num_rows;
     int32_t *prefill = malloc((size_t)count * sizeof *prefill);
     int64_t hits = 0;
@@ -54,13 +56,14 @@ static double store_rate(int32_t capacity)
             (int32_t)(trace.first_block[i + 1] - trace.first_block[i]) * TOKENS + 1;
         most = prefill[i] > most ? prefill[i] : most;
     }
-    const struct vidur_workload workload = {
-        .num_requests = count,
-        .max_tokens = most,
-        .num_prefill_tokens = prefill,
-        .prompts = {.first_block = trace.first_block,
-                    .blocks = trace.blocks,
-                    .block_tokens = TOKENS}};
+    CU_ASSERT_EQUAL_FATAL(
+        vidur_prompt_tree_build(&tree, trace.first_block, trace.blocks, count, NULL),
+        0);
+    const struct vidur_workload workload = {.num_requests = count,
+                                            .max_tokens = most,
+                                            .num_prefill_tokens = prefill,
+                                            .prompts =
+                                                vidur_prompt_tree_view(&tree, TOKENS)};
     const struct vidur_block_store_sizes sizes = {.num_blocks = capacity,
                                                   .num_slots = 1,
                                                   .block_size = TOKENS,
@@ -70,9 +73,11 @@ static double store_rate(int32_t capacity)
     struct vidur_block_store *store = vidur_block_store_new(&arena, &sizes, &workload);
     for (int64_t i = 0; i < count; i++) {
         hits += vidur_block_store_admit(store, (int32_t)i, prefill[i]);
-        vidur_block_store_release(store, (int32_t)i, prefill[i]);
+        vidur_block_store_release(store, (int32_t)i, prefill[i] / TOKENS + 1,
+                                  prefill[i]);
     }
     vidur_arena_fini(&arena);
+    vidur_prompt_tree_free(&tree);
     free(prefill);
     return (double)hits / (double)trace.first_block[count];
 }

@@ -56,6 +56,28 @@ static void test_shared_scheduler(void)
     check(third, 3, "a", false, "[b c, fp8][b d, fp8][e]");
 }
 
+/* Configurations that differ in the router alone are told apart. */
+static void test_routers(void)
+{
+    static const char *const routers[] = {"round_robin", "prefix", "prefix:2"};
+    struct vidur_ranking_row rows[3];
+    struct vidur_shared_scheduler shared;
+    char text[VIDUR_TABLE_CELL], own[256] = "";
+    for (int i = 0; i < 3; i++) {
+        rows[i] = row_of("engine a=1", "fp8");
+        snprintf(rows[i].router, sizeof rows[i].router, "%s", routers[i]);
+    }
+    vidur_share_scheduler(rows, 3, &shared);
+    CU_ASSERT_STRING_EQUAL(shared.text, "engine a=1");
+    vidur_share_scheduler(&rows[1], 2, &shared);
+    CU_ASSERT_STRING_EQUAL(shared.text, "engine a=1, fp8");
+    for (int i = 1; i < 3; i++) {
+        vidur_format_own_scheduler(&rows[i], &shared, text, sizeof text);
+        snprintf(own + strlen(own), sizeof own - strlen(own), "[%s]", text);
+    }
+    CU_ASSERT_STRING_EQUAL(own, "[router=prefix][router=prefix:2]");
+}
+
 static void test_same_schedulers(void)
 {
     const char *const same[][2] = {{"engine tokens=2048", "bf16, experts mxfp4"},
@@ -69,4 +91,5 @@ static void test_same_schedulers(void)
 
 VIDUR_TEST_MAIN("report_format",
                 {"schedulers with words in common", test_shared_scheduler},
+                {"routers", test_routers},
                 {"equal schedulers, single rows", test_same_schedulers})

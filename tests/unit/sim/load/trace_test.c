@@ -1,7 +1,6 @@
 #include "test.h"
 
 #include "base/text.h"
-#include "load/prefix_hits.h"
 #include "load/trace_format.h"
 #include "trace_fixture.h"
 
@@ -396,28 +395,6 @@ static void test_long_records(void)
     CU_ASSERT_EQUAL(trace.line[6], 7);
 }
 
-static void test_prefix_hits(void)
-{
-    const struct vidur_trace_options options = {0};
-    static const struct {
-        int64_t capacity, hits;
-    } cases[] = {{0, 5}, {1, 0}, {2, 2}, {3, 5}, {100, 5}};
-    /* 1 2 | 1 3 | 1 2 | 4 2 | 1 2: behind a missing first block nothing is hit. */
-    read_all(TABLE "0,1,1\n", &options);
-    struct vidur_prefix_hits hits;
-    CU_ASSERT_EQUAL(vidur_prefix_hits_of(&trace, 0, &hits, &err), 0);
-    CU_ASSERT_EQUAL(hits.blocks, 0);
-    read_all("arrived_at,prompt_tokens,output_tokens,prefix\n"
-             "0,1024,1,1 2\n1,1024,1,1 3\n2,1024,1,1 2\n3,1024,1,4 2\n4,1024,1,1 2\n",
-             &options);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        CU_ASSERT_EQUAL(vidur_prefix_hits_of(&trace, cases[i].capacity, &hits, &err),
-                        0);
-        CU_ASSERT_EQUAL(hits.blocks, 10);
-        CU_ASSERT_EQUAL(hits.hits, cases[i].hits);
-    }
-}
-
 static void test_options(void)
 {
     struct vidur_trace_options options;
@@ -459,5 +436,5 @@ VIDUR_TEST_MAIN("traces", {"every format", test_every_format}, {"gzip", test_gzi
                 {"units", test_units}, {"columns", test_columns},
                 {"sessions", test_sessions}, {"damaged", test_damaged},
                 {"damaged blocks", test_damaged_blocks},
-                {"long records", test_long_records}, {"prefix hits", test_prefix_hits},
-                {"options", test_options}, {"folder removed", end})
+                {"long records", test_long_records}, {"options", test_options},
+                {"folder removed", end})

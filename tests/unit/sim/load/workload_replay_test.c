@@ -148,6 +148,13 @@ static void test_window_keys(void)
     }
 }
 
+static struct vidur_recorded_segment segment_of(const struct vidur_prompts *prompts,
+                                                int request, int index)
+{
+    CU_ASSERT(index < prompts->recorded[request].num_segments);
+    return prompts->segments[prompts->recorded[request].first_segment + index];
+}
+
 /* Blocks of the rows that are replayed, also in a copy. */
 static void test_recorded_blocks(void)
 {
@@ -163,10 +170,13 @@ static void test_recorded_blocks(void)
         const struct vidur_prompts *p = i ? &copy->prompts : &w->prompts;
         CU_ASSERT(vidur_prompts_are_shared(p));
         CU_ASSERT_EQUAL(p->block_tokens, 512);
-        CU_ASSERT_EQUAL(p->first_block[4], 6);
-        CU_ASSERT_EQUAL(p->blocks[0], p->blocks[2]);
-        CU_ASSERT_EQUAL(p->first_block[3], p->first_block[2]);
-        CU_ASSERT_EQUAL(memcmp(p->blocks, p->blocks + 4, 2 * sizeof *p->blocks), 0);
+        /* 7 8 | 7 9 | | 7 8: all begin with the same node and go on with two */
+        CU_ASSERT_EQUAL(p->recorded[2].num_segments, 0);
+        CU_ASSERT_EQUAL(segment_of(p, 0, 0).end, 1);
+        CU_ASSERT_EQUAL(segment_of(p, 0, 1).end, 2);
+        CU_ASSERT_EQUAL(segment_of(p, 1, 0).node, segment_of(p, 0, 0).node);
+        CU_ASSERT_NOT_EQUAL(segment_of(p, 1, 1).node, segment_of(p, 0, 1).node);
+        CU_ASSERT_EQUAL(segment_of(p, 3, 1).node, segment_of(p, 0, 1).node);
     }
     vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
@@ -175,8 +185,9 @@ static void test_recorded_blocks(void)
     config.prefill_scale_factor = 0.5;
     w = create(&config);
     CU_ASSERT_EQUAL(w->prompts.block_tokens, 256);
-    CU_ASSERT_EQUAL(w->prompts.first_block[0], 0);
-    CU_ASSERT_EQUAL(w->prompts.first_block[2], 2);
+    CU_ASSERT_EQUAL(w->prompts.recorded[0].num_segments, 1);
+    CU_ASSERT_EQUAL(segment_of(&w->prompts, 0, 0).end, 2);
+    CU_ASSERT_EQUAL(w->prompts.recorded[1].num_segments, 0);
     vidur_workload_destroy(w);
     config = of_replay(REPLAY_HEADER "1,5,5\n");
     w = create(&config);

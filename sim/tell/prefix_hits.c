@@ -1,4 +1,4 @@
-#include "load/prefix_hits.h"
+#include "tell/prefix_hits.h"
 
 #include <stdlib.h>
 

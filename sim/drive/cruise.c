@@ -1,5 +1,4 @@
 #include "drive/fast_forward.h"
-
 #include "replica/told.h"
 
 #include <math.h>

@@ -1,6 +1,5 @@
 #include "drive/fast_forward.h"
 #include "replica/block_store.h"
-
 #include "replica/told.h"
 
 #include <math.h>

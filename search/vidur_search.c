@@ -488,8 +488,7 @@ static int search(const struct vidur_args *args, struct made *made, bool launche
     struct voice voice = {.started = false};
     const struct vidur_log log = {.write = args->quiet ? NULL : print_log,
                                   .ctx = &voice,
-                                  .level =
-                                      args->verbose ? VIDUR_LOG_DEBUG : VIDUR_LOG_INFO};
+                                  .level = VIDUR_LOG_INFO};
     const char *output = vidur_args_value(args, "output");
     char target[TARGET_TEXT];
     int num_sets;

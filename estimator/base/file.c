@@ -83,11 +83,6 @@ FILE *vidur_file_stream(struct vidur_file *file)
     return file->stream;
 }
 
-const char *vidur_file_temporary(const struct vidur_file *file)
-{
-    return file->temporary ? file->temporary : file->path;
-}
-
 /* Some file systems refuse to sync a folder; the data is safe by then, so that is no
  * error. */
 void vidur_file_sync_folder(const char *path)

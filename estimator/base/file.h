@@ -21,8 +21,6 @@ struct vidur_file;
 /* NULL on error. End with commit or discard, which free it. */
 struct vidur_file *vidur_file_create(const char *path, struct vidur_error *err);
 FILE *vidur_file_stream(struct vidur_file *file); /* do not fclose() it */
-/* The temporary file's path: for libraries that open files by name. */
-const char *vidur_file_temporary(const struct vidur_file *file);
 int vidur_file_commit(struct vidur_file *file, struct vidur_error *err);
 void vidur_file_discard(struct vidur_file *file); /* takes NULL */
 

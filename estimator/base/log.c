@@ -5,15 +5,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int vidur_log_enabled(const struct vidur_log *log, enum vidur_log_level level)
-{
-    return log && log->write && level <= log->level;
-}
-
 static void log_write(const struct vidur_log *log, enum vidur_log_level level,
                       const char *fmt, va_list args)
 {
-    if (!vidur_log_enabled(log, level))
+    if (!log || !log->write || level > log->level)
         return;
     char raw[1024], text[1024];
     vsnprintf(raw, sizeof raw, fmt, args);
@@ -33,13 +28,5 @@ void vidur_log_info(const struct vidur_log *log, const char *fmt, ...)
     va_list args;
     va_start(args, fmt);
     log_write(log, VIDUR_LOG_INFO, fmt, args);
-    va_end(args);
-}
-
-void vidur_log_debug(const struct vidur_log *log, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    log_write(log, VIDUR_LOG_DEBUG, fmt, args);
     va_end(args);
 }

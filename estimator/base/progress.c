@@ -110,18 +110,6 @@ void vidur_progress_update(struct vidur_progress *progress, long done, long tota
         vidur_progress_update_at(progress, done, total, text, vidur_monotonic_s());
 }
 
-void vidur_progress_finish(struct vidur_progress *progress, long done, long total,
-                           const char *text)
-{
-    if (progress->mode == VIDUR_PROGRESS_QUIET)
-        return;
-    const double elapsed_s = vidur_monotonic_s() - progress->start_s;
-    show(progress, &(struct state){done, total, text, elapsed_s});
-    if (progress->mode == VIDUR_PROGRESS_TERMINAL)
-        putc('\n', progress->out);
-    progress->width = 0;
-}
-
 void vidur_progress_clear(struct vidur_progress *progress)
 {
     if (progress->mode != VIDUR_PROGRESS_TERMINAL || progress->width == 0)

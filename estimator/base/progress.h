@@ -30,9 +30,6 @@ void vidur_progress_start(struct vidur_progress *progress, FILE *out, bool quiet
 /* total <= 0: unknown. `text` may be NULL. */
 void vidur_progress_update(struct vidur_progress *progress, long done, long total,
                            const char *text);
-/* The last state, whatever the time; ends the line. */
-void vidur_progress_finish(struct vidur_progress *progress, long done, long total,
-                           const char *text);
 /* Clears the line on a terminal, so that a message can be printed. */
 void vidur_progress_clear(struct vidur_progress *progress);
 

@@ -208,7 +208,6 @@ enum vidur_yaml_kind {
 
 enum vidur_yaml_kind
 vidur_yaml_kind(const struct vidur_yaml_node *node);             /* NULL: empty */
-int vidur_yaml_line(const struct vidur_yaml_node *node);         /* 0 for an override */
 const char *vidur_yaml_file(const struct vidur_yaml_node *node); /* document's name */
 
 /* Children of a sequence or mapping, in the file's order; 0 and NULL for other kinds.

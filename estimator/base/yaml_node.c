@@ -76,11 +76,6 @@ enum vidur_yaml_kind vidur_yaml_kind(const struct vidur_yaml_node *node)
     return node ? node->kind : VIDUR_YAML_IS_EMPTY;
 }
 
-int vidur_yaml_line(const struct vidur_yaml_node *node)
-{
-    return node->line;
-}
-
 const char *vidur_yaml_file(const struct vidur_yaml_node *node)
 {
     return node->doc->name;

@@ -116,7 +116,6 @@ static void make_cells(struct vidur_cells *cells, const struct vidur_samples *sa
         if (sorted[i] > sorted[count - 1])
             sorted[count++] = sorted[i];
     cells->num_cells = count;
-    cells->one_row_each = count == n;
     for (int i = 0; i < n; i++) {
         const int64_t *found =
             bsearch(&keys[i], sorted, (size_t)count, sizeof *sorted, compare_keys);

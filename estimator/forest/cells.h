@@ -32,7 +32,6 @@ struct vidur_cells {
     double *target;                /* of each row, in units, a whole number */
     double unit_ms;                /* a power of two */
     int target_bits;               /* every |target| <= 2^target_bits */
-    bool one_row_each;             /* no cell has two rows */
 };
 
 enum { VIDUR_CELLS_MAX_ROWS = 1 << 22 };

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "tables/step_explain.h"
+#include "tables/timetable_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -51,17 +52,11 @@ static int check(const struct vidur_estimate_config *config, struct vidur_error 
 static struct vidur_engine_request
 request_of(const struct vidur_estimate_config *config)
 {
-    const bool kernels = config->estimator.source == VIDUR_SOURCE_KERNELS;
-    return (struct vidur_engine_request){
-        .model = &config->model,
-        .device = &config->device,
-        .node = &config->node,
-        .tensor_parallel_size = config->tensor_parallel_size,
-        .expert_parallel = config->expert_parallel,
-        .data_parallel_size = config->data_parallel_size,
-        .num_stages = config->num_pipeline_stages,
-        .kernels_dir = kernels ? config->estimator.kernels : NULL,
-        .constants = config->estimator.engine};
+    const struct vidur_timetable_request request = vidur_estimate_request(config);
+    struct vidur_engine_request wanted =
+        vidur_timetable_engine_request(&config->estimator, &request);
+    wanted.num_stages = config->num_pipeline_stages;
+    return wanted;
 }
 
 /* ---- Text ---- */

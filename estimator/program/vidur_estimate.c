@@ -108,7 +108,7 @@ int main(int argc, char **argv)
     } else {
         const struct vidur_log log = {.write = args.quiet ? NULL : print_log,
                                       .ctx = stderr,
-                                      .level = args.verbose ? VIDUR_LOG_DEBUG
+                                      .level = args.verbose ? VIDUR_LOG_INFO
                                                             : VIDUR_LOG_WARN};
         status = vidur_estimate_run(&args, stdout, &log, &err);
         if (status)

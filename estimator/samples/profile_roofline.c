@@ -260,7 +260,7 @@ static void add_octaves(struct axis *axis, double last, double per_octave,
 /* As profilers sample: every multiple of 8 to 1024, then ever coarser. */
 static void token_axis(struct axis *axis)
 {
-    for (double value = 1; value <= 8; value *= 2)
+    for (int value = 1; value <= 8; value *= 2)
         add_value(axis, value);
     add_octaves(axis, 1024, 1e9, 8);
     add_octaves(axis, 16384, 64, 8);
@@ -285,7 +285,7 @@ static void context_axis(struct axis *axis)
 
 static void chunk_axis(struct axis *axis)
 {
-    for (double value = 1; value <= 16; value *= 2)
+    for (int value = 1; value <= 16; value *= 2)
         add_value(axis, value);
     add_octaves(axis, 16384, 16, 8);
     add_octaves(axis, 131072, 4, 8);

@@ -180,7 +180,8 @@ static void send_recv(shard *s, layers *l, struct vidur_work *work)
 static void head(shard *s, layers *l, struct vidur_work *work)
 {
     (void)l;
-    gemm(work, VIDUR_DTYPE_bf16, s->vocab_size / s->cut.tensor, s->embedding_dim);
+    const int words = s->vocab_size / s->cut.tensor; /* whole ones */
+    gemm(work, VIDUR_DTYPE_bf16, words, s->embedding_dim);
 }
 
 /* ---- The catalogue ---- */

@@ -224,7 +224,7 @@ static void add_points(struct vidur_kernel_rows *rows,
     }
 }
 
-void vidur_kernel_rows_release(struct vidur_kernel_rows *rows)
+static void rows_release(struct vidur_kernel_rows *rows)
 {
     free(rows->at);
     free(rows->errors);
@@ -273,9 +273,11 @@ static int cut_launches(struct vidur_kernel_rows *rows,
     return 0;
 }
 
-int vidur_kernel_rows_collect(struct vidur_kernel_rows *rows,
-                              const struct vidur_pricer *pricer,
-                              struct vidur_kernels *kernels, struct vidur_error *err)
+/* Of `rows`'s class and format; none where the table has none. `pricer` is that of the
+ * tables' device. Released by rows_release. */
+static int rows_collect(struct vidur_kernel_rows *rows,
+                        const struct vidur_pricer *pricer,
+                        struct vidur_kernels *kernels, struct vidur_error *err)
 {
     struct vidur_curves all;
     struct vidur_kernel_row shape;
@@ -287,7 +289,7 @@ int vidur_kernel_rows_collect(struct vidur_kernel_rows *rows,
     rows->at = calloc(points + 1, sizeof *rows->at);
     rows->errors = calloc(points + 1, sizeof *rows->errors);
     if (!rows->at || !rows->errors) {
-        vidur_kernel_rows_release(rows);
+        rows_release(rows);
         return vidur_fail(err, VIDUR_ENOMEM, "fit: out of memory");
     }
     for (int i = 0; i < all.count; i++)
@@ -383,14 +385,14 @@ int vidur_kernel_rows_each(const struct vidur_kernel_rows_of *of,
         for (int i = 0; status == 0 && i < num_formats; i++) {
             rows[i].class = (enum vidur_fit_class) class;
             rows[i].dtype = (enum vidur_dtype)i;
-            status = vidur_kernel_rows_collect(&rows[i], of->pricer, of->kernels, err);
+            status = rows_collect(&rows[i], of->pricer, of->kernels, err);
             timed[i] = rows[i].count > 0;
         }
         for (int i = 0; i < VIDUR_NUM_DTYPES; i++) {
             if (status == 0 && timed[i] &&
                 (!of->fitted_only || is_fitted(&rows[i], timed)))
                 use(context, &rows[i]);
-            vidur_kernel_rows_release(&rows[i]);
+            rows_release(&rows[i]);
         }
         if (status)
             return -1;

@@ -75,13 +75,6 @@ struct vidur_kernel_rows {
     struct vidur_weighted_value *errors; /* as many; scratch */
 };
 
-/* Of `rows`'s class and format; none where the table has none. `pricer` is that of the
- * tables' device. Released by vidur_kernel_rows_release. */
-int vidur_kernel_rows_collect(struct vidur_kernel_rows *rows,
-                              const struct vidur_pricer *pricer,
-                              struct vidur_kernels *kernels, struct vidur_error *err);
-void vidur_kernel_rows_release(struct vidur_kernel_rows *rows);
-
 /* log(roofline / timed). */
 double vidur_kernel_row_log_ratio(struct vidur_pricer *pricer,
                                   const struct vidur_kernel_rows *rows,

@@ -152,9 +152,9 @@ static int make_view(struct vidur_timetable *view, struct vidur_cache_entry *ent
 
 /* ---- The engine's steps: cheap to make, so never cached ---- */
 
-static struct vidur_engine_request
-engine_request(const struct vidur_estimator_config *config,
-               const struct vidur_timetable_request *request)
+struct vidur_engine_request
+vidur_timetable_engine_request(const struct vidur_estimator_config *config,
+                               const struct vidur_timetable_request *request)
 {
     const bool kernels = config->source == VIDUR_SOURCE_KERNELS;
     return (struct vidur_engine_request){
@@ -164,13 +164,9 @@ engine_request(const struct vidur_estimator_config *config,
         .tensor_parallel_size = request->tensor_parallel_size,
         .expert_parallel = request->expert_parallel,
         .data_parallel_size = request->data_parallel_size,
-        .num_stages = request->num_stages > 1 ? request->num_stages : 1,
         .library = request->library,
         .kernels_dir = kernels ? config->kernels : NULL,
-        .constants = config->engine,
-        .max_tokens = request->max_tokens,
-        .max_batch_size = request->max_batch_size,
-        .max_context_tokens = request->max_kv_tokens};
+        .constants = config->engine};
 }
 
 /* A table for each kind of stage; without a pipeline one. */
@@ -205,7 +201,12 @@ static int open_engine(struct opened *opened,
                        struct vidur_error *err)
 {
     struct vidur_timetable *view = &opened->view;
-    struct vidur_engine_request wanted = engine_request(config, request);
+    struct vidur_engine_request wanted =
+        vidur_timetable_engine_request(config, request);
+    wanted.num_stages = request->num_stages > 1 ? request->num_stages : 1;
+    wanted.max_tokens = request->max_tokens;
+    wanted.max_batch_size = request->max_batch_size;
+    wanted.max_context_tokens = request->max_kv_tokens;
     if (open_stages(opened, &wanted, err) ||
         vidur_timetable_whole_key(view->key, config, request, err))
         return -1;

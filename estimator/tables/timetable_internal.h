@@ -1,6 +1,7 @@
 #ifndef VIDUR_TIMETABLE_INTERNAL_H
 #define VIDUR_TIMETABLE_INTERNAL_H
 
+#include <vidur/engine_table.h>
 #include <vidur/forest.h>
 #include <vidur/profile.h>
 #include <vidur/timetable.h>
@@ -49,6 +50,12 @@ int vidur_timetable_describe(char *text, size_t size,
                              const struct vidur_estimator_config *config,
                              const struct vidur_timetable_request *request,
                              struct vidur_error *err);
+
+/* The engine's table of the same; stages and limits are left to the caller. It refers
+ * to what both refer to. */
+struct vidur_engine_request
+vidur_timetable_engine_request(const struct vidur_estimator_config *config,
+                               const struct vidur_timetable_request *request);
 
 /* What the configured profile folders hold for a request. */
 int vidur_timetable_survey(struct vidur_profile_survey *out,

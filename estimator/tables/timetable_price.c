@@ -177,7 +177,8 @@ static int price_prefill(struct pricing *p, struct vidur_error *err)
     double *ms = vidur_cache_add(p->entry, "attn_prefill", p->limits.kv_points,
                                  p->limits.max_chunk, err);
     double *memory = ms ? calloc(2 * count, sizeof *memory) : NULL;
-    struct chunks chunks = {.prompt_ms = memory, .row_ms = memory + count};
+    struct chunks chunks = {.prompt_ms = memory,
+                            .row_ms = memory ? memory + count : NULL};
     if (ms && !memory)
         vidur_fail(err, VIDUR_ENOMEM, "attn_prefill: out of memory");
     const int status = memory ? fill_prefill(p, &chunks, ms, err) : -1;
@@ -232,21 +233,12 @@ engine_request(const struct vidur_estimator_config *config,
                const struct vidur_timetable_request *request,
                const struct vidur_table_limits *limits)
 {
-    const bool kernels = config->source == VIDUR_SOURCE_KERNELS;
-    struct vidur_engine_request wanted = {
-        .model = request->model,
-        .device = request->device,
-        .node = request->node,
-        .tensor_parallel_size = request->tensor_parallel_size,
-        .expert_parallel = request->expert_parallel,
-        .data_parallel_size = request->data_parallel_size,
-        .library = request->library,
-        .kernels_dir = kernels ? config->kernels : NULL,
-        .constants = config->engine,
-        .max_tokens = limits->tokens,
-        .max_batch_size = limits->batch,
-        .max_context_tokens =
-            (limits->kv_points - 1) * config->kv_cache_granularity + limits->max_chunk};
+    struct vidur_engine_request wanted =
+        vidur_timetable_engine_request(config, request);
+    wanted.max_tokens = limits->tokens;
+    wanted.max_batch_size = limits->batch;
+    wanted.max_context_tokens =
+        (limits->kv_points - 1) * config->kv_cache_granularity + limits->max_chunk;
     if (isnan(wanted.constants.c_ar_us))
         wanted.constants.c_ar_us = 0; /* the step model adds its own */
     return wanted;

@@ -138,11 +138,6 @@ int vidur_deployment_num_gpus(const struct vidur_deployment *deployment);
 /* A replica spans nodes: DP * TP * PP > devices per node. */
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment);
 
-/* A hash of the content (the first 64 bits of a SHA-256 over every value but prices):
- * equal deployments have equal ids on every machine, wherever their specs were read
- * from; deployments that could be simulated differently have different ones. */
-uint64_t vidur_deployment_id(const struct vidur_deployment *deployment);
-
 struct vidur_sha256;
 
 /* Adds what simulations of a deployment depend on to a hash, value by value: equal

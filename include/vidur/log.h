@@ -12,7 +12,7 @@
  * by several threads at once where the function that was given the log runs several.
  */
 
-enum vidur_log_level { VIDUR_LOG_WARN = 0, VIDUR_LOG_INFO = 1, VIDUR_LOG_DEBUG = 2 };
+enum vidur_log_level { VIDUR_LOG_WARN = 0, VIDUR_LOG_INFO = 1 };
 
 struct vidur_log {
     void (*write)(void *ctx, enum vidur_log_level level, const char *text);
@@ -20,15 +20,10 @@ struct vidur_log {
     enum vidur_log_level level; /* messages above it are dropped before formatting */
 };
 
-/* Whether a message of this level would be written: to spare the work of making one. */
-int vidur_log_enabled(const struct vidur_log *log, enum vidur_log_level level);
-
 /* Texts are cut at 1023 bytes; control characters in them are escaped. */
 void vidur_log_warn(const struct vidur_log *log, const char *fmt, ...)
     VIDUR_PRINTF(2, 3);
 void vidur_log_info(const struct vidur_log *log, const char *fmt, ...)
-    VIDUR_PRINTF(2, 3);
-void vidur_log_debug(const struct vidur_log *log, const char *fmt, ...)
     VIDUR_PRINTF(2, 3);
 
 #endif

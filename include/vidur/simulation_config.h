@@ -52,10 +52,6 @@ struct vidur_simulation_config {
     char *text;      /* as read, one `# --set ...` line per override behind it */
 };
 
-/* Every key's default, the fleet's but with the file; `model`, `cluster.device` and the
- * workload's lengths and arrivals have none. */
-void vidur_simulation_config_defaults(struct vidur_simulation_config *config);
-
 /* Reads a file, applies `key.path=value` overrides in order, loads the model and the
  * SKUs that it names and checks that all fits together. Release after a failure, too.
  */
@@ -84,9 +80,7 @@ const struct vidur_yaml_field *vidur_scheduler_knob_fields(void);
  */
 const struct vidur_yaml_field *vidur_deployment_cluster_fields(void);
 
-/* Keys of `kv_transfer:`, for a struct vidur_kv_transfer; and that key itself
- * (VIDUR_YAML_PART). */
-const struct vidur_yaml_field *vidur_kv_transfer_fields(void);
+/* The key `kv_transfer:`, for a struct vidur_kv_transfer (VIDUR_YAML_PART). */
 const struct vidur_yaml_field *vidur_kv_transfer_section(void);
 
 /* The mapping of a `scheduler:` section: `type` and knobs. */

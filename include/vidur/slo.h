@@ -19,17 +19,18 @@
  * An objective is about all requests of a run, or about those of one class of traffic.
  */
 
-/* X(name, unit): the latencies an SLO can name and summaries report. */
+/* X(name): the latencies an SLO can name and summaries report, in seconds; tpot and
+ * e2e_normalized in seconds per output token. */
 #define VIDUR_LATENCIES(X)                                                             \
-    X(ttft, "s")       /* first token - arrival */                                     \
-    X(tbt, "s")        /* gap between tokens as a user sees it, or of batches */       \
-    X(tpot, "s/token") /* (completed - first token) / (output tokens - 1) */           \
-    X(e2e, "s")        /* completed - arrival */                                       \
-    X(e2e_normalized, "s/token") /* e2e / output tokens */                             \
-    X(scheduling_delay, "s")     /* first scheduled - arrival */
+    X(ttft)             /* first token - arrival */                                    \
+    X(tbt)              /* gap between tokens as a user sees it, or of batches */      \
+    X(tpot)             /* (completed - first token) / (output tokens - 1) */          \
+    X(e2e)              /* completed - arrival */                                      \
+    X(e2e_normalized)   /* e2e / output tokens */                                      \
+    X(scheduling_delay) /* first scheduled - arrival */
 
 enum vidur_latency {
-#define X(name, unit) VIDUR_LATENCY_##name,
+#define X(name) VIDUR_LATENCY_##name,
     VIDUR_LATENCIES(X)
 #undef X
         VIDUR_NUM_LATENCIES
@@ -97,7 +98,6 @@ void vidur_slo_describe_parts(const struct vidur_slo *slo, char *out, size_t siz
 
 /* "ttft", "tbt", ... */
 const char *vidur_latency_name(enum vidur_latency latency);
-const char *vidur_latency_unit(enum vidur_latency latency);
 /* -1 and the list of known names in *err if there is none. */
 int vidur_latency_from_name(const char *name, enum vidur_latency *out,
                             struct vidur_error *err);

@@ -176,9 +176,6 @@ int vidur_arrivals_config_read(const struct vidur_yaml_node *section,
 /* What a class is before it is read: lengths with their defaults. */
 extern const struct vidur_class_config vidur_class_defaults;
 
-/* Whether a class may be called so. */
-bool vidur_class_name_is_good(const char *name);
-
 /* The index-th format of logs of requests, NULL beyond the last: its name; what the
  * files are, and what they give. */
 const char *vidur_trace_format_tell(int index, const char **title, const char **gives);
@@ -228,11 +225,6 @@ int vidur_workload_config_check(const struct vidur_workload_config *config,
 int vidur_workload_create(struct vidur_workload **out,
                           const struct vidur_workload_config *config,
                           struct vidur_error *err);
-
-/* A copy of its own, for another thread to scale: no file is read, nothing drawn. */
-int vidur_workload_clone(struct vidur_workload **out,
-                         const struct vidur_workload *workload,
-                         struct vidur_error *err);
 
 /* Requests among the first `count` that are cut to max_tokens. */
 int64_t vidur_workload_num_cut(const struct vidur_workload *workload, int64_t count);

@@ -98,7 +98,7 @@ int farm_lead_apply(struct farm_leader *l, int index)
     return 0;
 }
 
-void farm_lead_drop(struct farm_leader *l, int rank, int index)
+static void drop(struct farm_leader *l, int rank, int index)
 {
     struct farm_slot *slot = &l->slots[rank];
     slot->num_held--;
@@ -140,14 +140,14 @@ static int on_result(struct farm_leader *l, int rank,
     struct farm_path *path = l->paths[held.path];
     if (!held.whole) {
         farm_path_land(path, rank, held.step);
-        farm_lead_drop(l, rank, at);
+        drop(l, rank, at);
     }
     if (!path->ended && (farm_path_store(path, &outcome, l->error) != 0 ||
                          farm_lead_apply(l, held.path) != 0))
         return -1;
     if (held.whole && path->ended) {
         path->owner = FARM_NOBODY;
-        farm_lead_drop(l, rank, at);
+        drop(l, rank, at);
     }
     farm_lead_line_up(l, held.path);
     return 0;
@@ -175,7 +175,7 @@ static int on_returned(struct farm_leader *l, int rank, const struct farm_messag
         path->owner = FARM_NOBODY;
     else
         farm_path_land(path, rank, held.step);
-    farm_lead_drop(l, rank, at);
+    drop(l, rank, at);
     farm_lead_line_up(l, held.path);
     return 0;
 }

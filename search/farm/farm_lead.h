@@ -55,7 +55,6 @@ struct farm_leader {
 int farm_lead_apply(struct farm_leader *leader, int path);
 /* Puts a path whose next step nobody runs into the line. */
 void farm_lead_line_up(struct farm_leader *leader, int path);
-void farm_lead_drop(struct farm_leader *leader, int rank, int index);
 
 /* Gives the rank what it can hold, or lists it as idle. */
 int farm_deal(struct farm_leader *leader, int rank);

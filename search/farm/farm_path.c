@@ -56,7 +56,7 @@ void farm_path_land(struct farm_path *path, int rank, uint64_t step)
     }
 }
 
-bool farm_path_is_flying(const struct farm_path *path, uint64_t step)
+static bool is_flying(const struct farm_path *path, uint64_t step)
 {
     for (int i = 0; i < path->num_flights; i++)
         if (path->flights[i].step == step)
@@ -125,7 +125,7 @@ bool farm_path_want(const struct farm_path *path, int ahead, uint64_t *step,
         struct supposed *at = &queue[i];
         if (!follow(path, at->state, step))
             continue;
-        if (!farm_path_is_flying(path, *step)) {
+        if (!is_flying(path, *step)) {
             if (state)
                 memcpy(state, at->state, ops->state_bytes);
             return true;

@@ -53,7 +53,6 @@ int farm_path_fly(struct farm_path *path, int rank, uint64_t step,
                   struct vidur_error *err);
 /* Forgets that the rank runs the step. */
 void farm_path_land(struct farm_path *path, int rank, uint64_t step);
-bool farm_path_is_flying(const struct farm_path *path, uint64_t step);
 
 /* Keeps a copy. */
 int farm_path_store(struct farm_path *path, const struct farm_outcome *outcome,

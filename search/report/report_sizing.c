@@ -16,7 +16,9 @@ double vidur_load_qps(const struct vidur_report_load *load)
     return load->target_qps * (1 + load->headroom);
 }
 
-double vidur_row_capacity(const struct vidur_ranking_row *row)
+/* What a row is known to serve: max_qps_low where its search was replicated, else
+ * max_qps, else the load that it was made for; NaN where none is known. */
+static double row_capacity(const struct vidur_ranking_row *row)
 {
     return isfinite(row->max_qps_low) ? row->max_qps_low
            : isfinite(row->max_qps)   ? row->max_qps
@@ -235,7 +237,7 @@ static int compare_sizes(const void *left, const void *right)
 
 static bool can_be_rented(const struct vidur_ranking_row *row)
 {
-    const double qps = vidur_row_capacity(row);
+    const double qps = row_capacity(row);
     return vidur_status_of(row) == VIDUR_STATUS_INDEX_OK && row->num_replicas > 0 &&
            row->num_gpus > 0 && qps > 0 && isfinite(qps) &&
            (isnan(row->usd_per_hour) ||
@@ -292,8 +294,8 @@ int vidur_report_families_make(struct vidur_report_model *model,
         const struct vidur_ranking_row *row = &model->rows[i];
         model->family_of_row[i] = -1;
         if (can_be_rented(row))
-            sizes[count++] = (struct vidur_report_size){row->num_replicas,
-                                                        vidur_row_capacity(row), row};
+            sizes[count++] =
+                (struct vidur_report_size){row->num_replicas, row_capacity(row), row};
     }
     if (count > 1)
         qsort(sizes, count, sizeof *sizes, compare_sizes);

@@ -38,10 +38,6 @@ struct vidur_api_price {
 /* target_qps * (1 + headroom) */
 double vidur_load_qps(const struct vidur_report_load *load);
 
-/* What a row is known to serve: max_qps_low where its search was replicated, else
- * max_qps, else the load that it was made for; NaN where none is known. */
-double vidur_row_capacity(const struct vidur_ranking_row *row);
-
 struct vidur_report_size {
     int64_t replicas;
     double qps;

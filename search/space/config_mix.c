@@ -185,6 +185,14 @@ struct known {
     struct class_columns classes;
 };
 
+static bool same_limits(const struct vidur_slo *a, const struct vidur_slo *b)
+{
+    bool same = a->limit_s == b->limit_s;
+    for (int i = 0; i < VIDUR_NUM_LATENCIES; i++)
+        same = same && a->parts_s[i] == b->parts_s[i];
+    return same;
+}
+
 static int add_known(const struct vidur_yaml_node *place, const struct vidur_slo *slo,
                      struct known *known, struct vidur_error *err)
 {
@@ -200,8 +208,7 @@ static int add_known(const struct vidur_yaml_node *place, const struct vidur_slo
         vidur_slo_name(like, other, sizeof other);
         if (strcmp(name, other) != 0)
             continue;
-        return like->limit_s == slo->limit_s &&
-                       memcmp(like->parts_s, slo->parts_s, sizeof slo->parts_s) == 0
+        return same_limits(like, slo)
                    ? 0
                    : vidur_yaml_fail(place, err,
                                      "another trace has %s with another limit; give "

@@ -307,8 +307,8 @@ static bool holds(const struct rule_condition *condition,
     return false;
 }
 
-bool rule_matches(const struct vidur_search_rule *rule,
-                  const struct rule_subject *subject)
+static bool rule_matches(const struct vidur_search_rule *rule,
+                         const struct rule_subject *subject)
 {
     for (int i = 0; i < rule->num_conditions; i++)
         if (!holds(&rule->conditions[i], subject))

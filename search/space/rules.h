@@ -50,9 +50,6 @@ int rules_check(const struct vidur_yaml_node *node,
                 struct vidur_error *err);
 void rules_release(struct vidur_search_rule *rules, int count);
 
-bool rule_matches(const struct vidur_search_rule *rule,
-                  const struct rule_subject *subject);
-
 /* Matches some rule of `includes` (or there are none), and none of `excludes`. */
 bool rules_admit(const struct vidur_search_rule *includes, int num_includes,
                  const struct vidur_search_rule *excludes, int num_excludes,

@@ -138,13 +138,9 @@ static struct vidur_workload *find_workload(struct evaluator *e, int trace,
     return new->workload;
 }
 
-int64_t evaluator_memory_bytes(const struct evaluator *e)
-{
-    return e->simulator ? vidur_simulator_memory_bytes(e->simulator) : 0;
-}
-
-const struct vidur_timetable *evaluator_timetable(struct evaluator *e, int table,
-                                                  struct vidur_error *err)
+/* The timetable, opened when it is first needed; NULL: an error. */
+static const struct vidur_timetable *evaluator_timetable(struct evaluator *e, int table,
+                                                         struct vidur_error *err)
 {
     struct vidur_timetable_request request = e->space->tables[table];
     request.library = e->kernels;

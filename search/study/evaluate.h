@@ -132,7 +132,4 @@ bool evaluator_is_same(const struct vidur_space *space, int64_t candidate,
 const struct vidur_workload *evaluator_workload(const struct evaluator *evaluator,
                                                 int trace);
 
-/* Bytes of the present simulator. */
-int64_t evaluator_memory_bytes(const struct evaluator *evaluator);
-
 #endif

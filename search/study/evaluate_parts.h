@@ -42,10 +42,6 @@ struct evaluator {
     struct class_columns class_columns; /* and in class_s */
 };
 
-/* The timetable, opened when it is first needed; NULL: an error. */
-const struct vidur_timetable *evaluator_timetable(struct evaluator *e, int table,
-                                                  struct vidur_error *err);
-
 /* A simulator of the load's candidate, of so many replicas and such weights, over the
  * timetables of its pools. */
 int evaluator_open_simulator(struct evaluator *e, const struct evaluator_load *load,

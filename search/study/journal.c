@@ -223,8 +223,9 @@ void journal_remove(struct journal *journal)
     journal_close(journal);
 }
 
-int journal_free_name(const char *path, const char *suffix, char *out, size_t size,
-                      struct vidur_error *err)
+/* PATH.SUFFIX, PATH.SUFFIX.1, ...: the first that is not there. */
+static int find_free_name(const char *path, const char *suffix, char *out, size_t size,
+                          struct vidur_error *err)
 {
     snprintf(out, size, "%s.%s", path, suffix);
     for (int i = 1; vidur_file_exists(out); i++) {
@@ -242,7 +243,7 @@ int journal_set_aside(const char *path, char *aside, size_t size,
     struct journal *journal = open_file(path, 0, err);
     if (!journal)
         return -1;
-    int rc = journal_free_name(path, "old", aside, size, err);
+    int rc = find_free_name(path, "old", aside, size, err);
     if (rc == 0 && rename(path, aside) != 0)
         rc = vidur_file_fail(err, path, "cannot set aside");
     journal_close(journal);
@@ -400,8 +401,8 @@ static int keep_damaged(struct journal *journal, char *buffer,
     reading->damaged = goes_on(journal, buffer);
     if (!reading->damaged)
         return 0;
-    if (journal_free_name(journal->path, "damaged", reading->kept, sizeof reading->kept,
-                          err) != 0)
+    if (find_free_name(journal->path, "damaged", reading->kept, sizeof reading->kept,
+                       err) != 0)
         return -1;
     return copy_to(journal, reading->kept, buffer, err);
 }

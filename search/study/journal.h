@@ -88,10 +88,6 @@ bool journal_is_stub(const char *path);
 int journal_set_aside(const char *path, char *aside, size_t size,
                       struct vidur_error *err);
 
-/* PATH.SUFFIX, PATH.SUFFIX.1, ...: the first that is not there. */
-int journal_free_name(const char *path, const char *suffix, char *out, size_t size,
-                      struct vidur_error *err);
-
 /* Fails, naming the remedy, where the file system that holds `path` has less than
  * `bytes` left or the folder cannot be written to. Leaves nothing behind. */
 int journal_check_room(const char *path, int64_t bytes, struct vidur_error *err);

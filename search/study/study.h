@@ -73,11 +73,10 @@ struct vidur_farm study_farm(struct study *study, volatile int *stop);
 
 struct study_counts {
     int64_t candidates, ok, infeasible, unreachable, invalid, failed;
-    int64_t probes;       /* of all paths */
-    int64_t borrowed;     /* of them, known from another candidate in this session */
-    int64_t finished;     /* candidates with an answer or a reason for none */
-    bool bad_input;       /* a timetable could not be made: the run stops for it */
-    int64_t memory_bytes; /* of this rank's simulator */
+    int64_t probes;   /* of all paths */
+    int64_t borrowed; /* of them, known from another candidate in this session */
+    int64_t finished; /* candidates with an answer or a reason for none */
+    bool bad_input;   /* a timetable could not be made: the run stops for it */
 };
 
 void study_count(const struct study *study, struct study_counts *counts);

@@ -131,7 +131,6 @@ void study_find_replications(const struct study *study, int64_t candidate,
                              struct study_replications *out);
 
 /* Journal records. */
-int study_note_session(struct study *study, struct vidur_error *err);
 int study_note_table(struct study *study, int table, struct vidur_error *err);
 int study_note_lease(struct study *study, int64_t path, struct vidur_error *err);
 int study_note_result(struct study *study, int64_t path,
@@ -202,13 +201,9 @@ void study_answer(const struct study *study, const struct study_state *state,
 struct evaluator_load study_load(const struct study *study,
                                  const struct study_state *state);
 
-/* The probe that is a finished path's answer, and the one that broke an SLO just above
- * it; NULL: none. */
+/* The probe that is a finished path's answer; NULL: none. */
 const struct evaluator_probed *study_best_probe(const struct study *study,
                                                 int64_t path);
-const struct vidur_probe_row *study_limiting_row(const struct study *study,
-                                                 int64_t path);
-
 /* Replicas that a path's answer rents, or the candidate's own, and USD per hour. */
 struct vidur_pool_counts study_path_counts(const struct study *study, int64_t path);
 double study_usd_per_hour(const struct study *study, int64_t path);
@@ -218,10 +213,6 @@ double study_usd_per_hour(const struct study *study, int64_t path);
  */
 int study_rank(const struct study *study, struct vidur_ranking_row *rows,
                int64_t *order, struct vidur_error *err);
-
-/* One ranking row, without rank, Pareto flag and bottleneck. */
-void study_fill_row(const struct study *study, int64_t candidate,
-                    struct vidur_ranking_row *row);
 
 /* ---- study_pools.c: two pools ---- */
 

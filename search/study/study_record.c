@@ -153,7 +153,7 @@ static int note_inputs(struct study *study, struct vidur_error *err)
     return rc;
 }
 
-int study_note_session(struct study *study, struct vidur_error *err)
+static int note_session(struct study *study, struct vidur_error *err)
 {
     if (append(study, RECORD_SESSION, "", 0, err) != 0)
         return -1;
@@ -477,7 +477,7 @@ int study_begin_journal(struct study *study, const char *path, struct vidur_erro
     study->journal = journal_create(path, &identity, err);
     if (!study->journal || note_inputs(study, err) != 0)
         return -1;
-    return study_note_session(study, err);
+    return note_session(study, err);
 }
 
 int study_resume_journal(struct study *study, const char *path,
@@ -510,7 +510,7 @@ int study_resume_journal(struct study *study, const char *path,
             rc = note_inputs(study, err);
     }
     reading_fini(&reading);
-    return rc == 0 ? study_note_session(study, err) : -1;
+    return rc == 0 ? note_session(study, err) : -1;
 }
 
 int study_end_journal(struct study *study, bool in_order, struct vidur_error *err)

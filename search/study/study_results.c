@@ -66,8 +66,9 @@ const struct evaluator_probed *study_best_probe(const struct study *study, int64
     return best;
 }
 
-const struct vidur_probe_row *study_limiting_row(const struct study *study,
-                                                 int64_t path)
+/* The probe that broke an SLO just above a finished path's answer; NULL: none. */
+static const struct vidur_probe_row *limiting_row(const struct study *study,
+                                                  int64_t path)
 {
     const struct study_path *p = &study->paths[path];
     const struct evaluator_probed *best = study_best_probe(study, path);
@@ -241,7 +242,7 @@ static void fill_answer(const struct study *study, int64_t candidate,
     const struct study_path *p = &study->paths[path];
     const struct evaluator_probed *probe = study_best_probe(study, path);
     const struct vidur_probe_row *best = &probe->row;
-    const struct vidur_probe_row *limiting = study_limiting_row(study, path);
+    const struct vidur_probe_row *limiting = limiting_row(study, path);
     copy_measured(row, best);
     row->max_qps = best->qps;
     row->max_users = best->users;
@@ -278,7 +279,7 @@ static void fill_answer(const struct study *study, int64_t candidate,
  */
 static bool ended_by_time_limit(const struct study *study, int64_t path)
 {
-    const struct vidur_probe_row *lowest = study_limiting_row(study, path);
+    const struct vidur_probe_row *lowest = limiting_row(study, path);
     return !study->paths[path].answer.found && lowest && lowest->time_limited;
 }
 
@@ -341,7 +342,7 @@ static void fill_unmet(const struct study *study, int64_t path,
                        struct vidur_ranking_row *row)
 {
     const struct study_path *p = &study->paths[path];
-    const struct vidur_probe_row *lowest = study_limiting_row(study, path);
+    const struct vidur_probe_row *lowest = limiting_row(study, path);
     const bool by_delay = is_reference_search(study) && !p->answer.found;
     if (!lowest) {
         study_explain_pools(study, path, row);
@@ -362,8 +363,9 @@ static void fill_unmet(const struct study *study, int64_t path,
         explain_unreachable(study, lowest, slo, row);
 }
 
-void study_fill_row(const struct study *study, int64_t candidate,
-                    struct vidur_ranking_row *row)
+/* One ranking row, without rank, Pareto flag and bottleneck. */
+static void fill_row(const struct study *study, int64_t candidate,
+                     struct vidur_ranking_row *row)
 {
     const struct vidur_candidate *v = &study->space->candidates[candidate];
     struct study_replications replications;
@@ -395,12 +397,10 @@ void study_fill_row(const struct study *study, int64_t candidate,
 
 void study_count(const struct study *study, struct study_counts *counts)
 {
-    *counts =
-        (struct study_counts){.candidates = study->space->num_candidates,
-                              .probes = study->num_probes,
-                              .borrowed = study->num_borrowed,
-                              .bad_input = study->bad_input,
-                              .memory_bytes = evaluator_memory_bytes(study->evaluator)};
+    *counts = (struct study_counts){.candidates = study->space->num_candidates,
+                                    .probes = study->num_probes,
+                                    .borrowed = study->num_borrowed,
+                                    .bad_input = study->bad_input};
     for (int64_t i = 0; i < study->space->num_candidates; i++) {
         const struct study_path *c = &study->paths[i];
         const char *status = find_status(study, i);
@@ -479,7 +479,7 @@ int study_rank(const struct study *study, struct vidur_ranking_row *rows,
     const int64_t count = study->space->num_candidates;
     const struct vidur_results ranked = {.ranking = rows, .num_ranking = count};
     for (int64_t i = 0; i < count; i++)
-        study_fill_row(study, i, &rows[i]);
+        fill_row(study, i, &rows[i]);
     if (vidur_rank(rows, count, err) != 0)
         return -1;
     return order_candidates(study, &ranked, order, err);

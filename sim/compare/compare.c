@@ -260,14 +260,18 @@ static void tell(struct progress *progress)
     }
 }
 
+static int num_threads(const struct vidur_comparison *c)
+{
+    const int asked = c->config.estimator.threads;
+    return asked > 0 ? asked : omp_get_max_threads();
+}
+
 /* Each experiment by itself: which thread takes it is of no matter. */
 static void simulate_all(struct vidur_comparison *c, const int *first_stage,
                          struct vidur_error *errors)
 {
-    const int asked = c->config.estimator.threads;
-    const int threads = asked > 0 ? asked : omp_get_max_threads();
     struct progress progress = {.options = c->options, .total = c->num_trials};
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(num_threads(c))
 #pragma omp for schedule(dynamic, 1)
     for (int i = 0; i < c->num_trials; i++) {
         const struct vidur_trial *trial = &c->trials[i];

@@ -69,11 +69,6 @@ struct vidur_compared_stage {
 double vidur_compared_error(const struct vidur_compared_stage *stage,
                             enum vidur_compared which);
 const char *vidur_compared_name(enum vidur_compared which); /* "e2e_mean" */
-const char *vidur_compared_text(enum vidur_compared which); /* "e2e mean" */
-/* "5/s", "64 clients" */
-void vidur_compared_load(const struct vidur_compared_stage *stage, char *out,
-                         size_t size);
-
 struct vidur_comparison;
 
 struct vidur_comparison_options {

@@ -21,19 +21,15 @@ const char *vidur_compared_name(enum vidur_compared which)
     return figures[which].name;
 }
 
-const char *vidur_compared_text(enum vidur_compared which)
-{
-    return figures[which].text;
-}
-
 double vidur_compared_error(const struct vidur_compared_stage *stage,
                             enum vidur_compared which)
 {
     return stage->predicted_s[which] / stage->measured_s[which] - 1;
 }
 
-void vidur_compared_load(const struct vidur_compared_stage *stage, char *out,
-                         size_t size)
+/* "5/s", "64 clients" */
+static void describe_load(const struct vidur_compared_stage *stage, char *out,
+                          size_t size)
 {
     const struct vidur_measured_experiment *e = stage->experiment;
     if (e->load == VIDUR_MEASURED_CLOSED_LOOP)
@@ -173,7 +169,7 @@ static void print_rows(const struct vidur_comparison *c, FILE *out)
             continue;
         if (begins_server(stage, before))
             print_server(stage->server, out);
-        vidur_compared_load(stage, load, sizeof load);
+        describe_load(stage, load, sizeof load);
         fprintf(out, "  %-*s %12s", width, stage->experiment->id, load);
         for (int k = 0; k < NUM_SHOWN; k++)
             print_figure(stage->predicted_s[shown[k]], stage->measured_s[shown[k]],
@@ -273,7 +269,7 @@ static void put_row(struct vidur_csv_writer *writer,
     const struct vidur_measured_experiment *e = stage->experiment;
     const struct vidur_compared_server *server = stage->server;
     char load[32];
-    vidur_compared_load(stage, load, sizeof load);
+    describe_load(stage, load, sizeof load);
     vidur_csv_put_text(writer, e->id);
     vidur_csv_put_string(writer, figures[which].name);
     vidur_csv_put_double(writer, stage->predicted_s[which]);

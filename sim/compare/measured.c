@@ -207,7 +207,8 @@ int vidur_measured_engine(const struct vidur_json_node *node,
     return 0;
 }
 
-double vidur_measured_mean_output(const struct vidur_measured_experiment *e)
+/* Tokens of an output, on average. */
+static double mean_output(const struct vidur_measured_experiment *e)
 {
     if (!e->output.list)
         return ((double)e->output.min + e->output.max) / 2;
@@ -222,8 +223,7 @@ void vidur_measured_derive_e2e(struct vidur_measured_experiment *e)
     struct vidur_measured_stage *stage = &e->stages[0];
     e->e2e_derived = isnan(stage->e2e.mean);
     if (e->e2e_derived)
-        stage->e2e.mean =
-            stage->ttft.mean + stage->tpot.mean * (vidur_measured_mean_output(e) - 1);
+        stage->e2e.mean = stage->ttft.mean + stage->tpot.mean * (mean_output(e) - 1);
 }
 
 /* ---- Files ---- */

@@ -45,9 +45,6 @@ int vidur_measured_latency(const struct vidur_json_node *stage, const char *key,
 int vidur_measured_engine(const struct vidur_json_node *node,
                           struct vidur_measured_experiment *e, struct vidur_error *err);
 
-/* Tokens of an output, on average. */
-double vidur_measured_mean_output(const struct vidur_measured_experiment *e);
-
 /* The mean end-to-end latency, where it was not measured: TTFT + TPOT * (output - 1),
  * of the means. */
 void vidur_measured_derive_e2e(struct vidur_measured_experiment *e);

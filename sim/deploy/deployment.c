@@ -3,7 +3,6 @@
 #include <vidur/simulator.h>
 #include <vidur/workload.h>
 
-#include "base/hash.h"
 #include "base/policy.h"
 #include "replica/router.h"
 #include "steps/step_model.h"
@@ -281,14 +280,6 @@ int vidur_deployment_num_gpus(const struct vidur_deployment *deployment)
 bool vidur_deployment_is_multi_node(const struct vidur_deployment *deployment)
 {
     return vidur_deployment_devices(deployment) > deployment->node.devices_per_node;
-}
-
-uint64_t vidur_deployment_id(const struct vidur_deployment *deployment)
-{
-    struct vidur_sha256 sha;
-    vidur_sha256_init(&sha);
-    vidur_deployment_digest(&sha, deployment);
-    return vidur_sha256_uint64(&sha);
 }
 
 /* Tokens that one iteration can have. */

@@ -81,11 +81,6 @@ static const struct vidur_yaml_field transfer_fields[] = {
      .names = vidur_kv_overlap_names},
     {0}};
 
-const struct vidur_yaml_field *vidur_kv_transfer_fields(void)
-{
-    return transfer_fields;
-}
-
 static const struct vidur_yaml_field transfer_section[] = {
     {.key = "kv_transfer",
      .type = VIDUR_YAML_MAPPING,

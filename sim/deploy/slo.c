@@ -4,13 +4,7 @@
 #include <string.h>
 
 static const char *const names[] = {
-#define X(name, unit) #name,
-    VIDUR_LATENCIES(X)
-#undef X
-};
-
-static const char *const units[] = {
-#define X(name, unit) unit,
+#define X(name) #name,
     VIDUR_LATENCIES(X)
 #undef X
 };
@@ -20,11 +14,6 @@ const char *const vidur_tbt_definition_names[] = {"token", "batch", NULL};
 const char *vidur_latency_name(enum vidur_latency latency)
 {
     return names[latency];
-}
-
-const char *vidur_latency_unit(enum vidur_latency latency)
-{
-    return units[latency];
 }
 
 int vidur_latency_from_name(const char *name, enum vidur_latency *out,

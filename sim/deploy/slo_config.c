@@ -8,14 +8,14 @@
 #include <string.h>
 
 static const char *const latency_names[] = {
-#define X(name, unit) #name,
+#define X(name) #name,
     VIDUR_LATENCIES(X)
 #undef X
         NULL};
 
 /* Of `all:`, a double for each latency. */
 static const struct vidur_yaml_field part_fields[] = {
-#define X(name, unit)                                                                  \
+#define X(name)                                                                        \
     {.key = #name,                                                                     \
      .type = VIDUR_YAML_DOUBLE,                                                        \
      .flags = VIDUR_YAML_ABOVE,                                                        \

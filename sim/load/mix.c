@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool vidur_class_name_is_good(const char *name)
+/* Whether a class may be called so. */
+static bool name_is_good(const char *name)
 {
     for (const char *at = name; *at; at++)
         if (!isalnum((unsigned char)*at) && *at != '_')
@@ -30,7 +31,7 @@ static int check_class(const struct vidur_workload_config *config, int index,
     const struct vidur_class_config *class = &config->classes[index];
     const int max_tokens =
         class->max_tokens > 0 ? class->max_tokens : config->max_tokens;
-    if (!vidur_class_name_is_good(class->name))
+    if (!name_is_good(class->name))
         return vidur_fail(err, VIDUR_EINVAL,
                           "workload.classes.%d.name: '%s'; use letters, digits and _, "
                           "which columns of results can have",

@@ -158,27 +158,6 @@ int vidur_prompt_tree_build(struct vidur_prompt_tree *tree, const int64_t *first
     return status;
 }
 
-int vidur_prompt_tree_copy(struct vidur_prompt_tree *to,
-                           const struct vidur_prompt_tree *from,
-                           struct vidur_error *err)
-{
-    const size_t prompts = (size_t)from->num_prompts * sizeof *from->prompts;
-    const size_t segments = (size_t)from->num_segments * sizeof *from->segments;
-    *to = *from;
-    to->capacity = from->num_segments;
-    to->prompts = malloc(prompts ? prompts : 1);
-    to->segments = malloc(segments ? segments : 1);
-    if (!to->prompts || !to->segments) {
-        vidur_prompt_tree_free(to);
-        return vidur_fail(err, VIDUR_ENOMEM, "workload: out of memory");
-    }
-    if (prompts)
-        memcpy(to->prompts, from->prompts, prompts);
-    if (segments)
-        memcpy(to->segments, from->segments, segments);
-    return 0;
-}
-
 void vidur_prompt_tree_free(struct vidur_prompt_tree *tree)
 {
     free(tree->prompts);

@@ -23,9 +23,6 @@ struct vidur_prompt_tree {
  * without memory. */
 int vidur_prompt_tree_build(struct vidur_prompt_tree *tree, const int64_t *first,
                             const int32_t *ids, int64_t count, struct vidur_error *err);
-int vidur_prompt_tree_copy(struct vidur_prompt_tree *to,
-                           const struct vidur_prompt_tree *from,
-                           struct vidur_error *err);
 void vidur_prompt_tree_free(struct vidur_prompt_tree *tree);
 
 /* What simulators read of it; it lives as long as the tree. */

@@ -27,9 +27,8 @@ extern const struct vidur_trace_format vidur_trace_vidur, vidur_trace_azure,
     vidur_trace_vllm_bench, vidur_trace_guidellm, vidur_trace_aiperf,
     vidur_trace_genai_perf, vidur_trace_inference_perf, vidur_trace_access_log;
 
-/* By index, NULL beyond the last; by name, NULL for none. */
+/* By index, NULL beyond the last. */
 const struct vidur_trace_format *vidur_trace_format_at(int index);
-const struct vidur_trace_format *vidur_trace_format_find(const char *name);
 /* "KEY: 'x' is not known; ..." */
 int vidur_trace_format_check(const char *key, const char *name,
                              struct vidur_error *err);

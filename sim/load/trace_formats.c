@@ -36,7 +36,7 @@ static const char *format_name(int index)
     return index < NUM_FORMATS ? formats[index]->name : NULL;
 }
 
-const struct vidur_trace_format *vidur_trace_format_find(const char *name)
+static const struct vidur_trace_format *find_format(const char *name)
 {
     const int index = vidur_policy_find(format_name, name);
     return index < 0 ? NULL : formats[index];
@@ -44,7 +44,7 @@ const struct vidur_trace_format *vidur_trace_format_find(const char *name)
 
 int vidur_trace_format_check(const char *key, const char *name, struct vidur_error *err)
 {
-    if (!name[0] || vidur_trace_format_find(name))
+    if (!name[0] || find_format(name))
         return 0;
     return vidur_policy_unknown(format_name, key, name, err);
 }
@@ -161,7 +161,7 @@ int vidur_trace_format_of(const char *path, const struct vidur_trace_options *op
     int size = 0;
     *out = NULL;
     if (options->format[0]) {
-        *out = vidur_trace_format_find(options->format);
+        *out = find_format(options->format);
         return *out ? 0
                     : vidur_trace_format_check("workload.format", options->format, err);
     }

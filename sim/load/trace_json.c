@@ -22,7 +22,7 @@ struct scanner {
     int line, record_line;
     bool begun, is_array, ended;
     int depth; /* of brackets in a record of an array */
-    bool in_string, escaped, bare;
+    bool in_string, escaped;
 };
 
 static int fail(const struct scanner *s, int line, const char *what)
@@ -323,8 +323,9 @@ static int add_block(struct vidur_trace *trace, const struct vidur_json_node *no
     return vidur_trace_add_block(trace, name, strlen(name), err);
 }
 
-int vidur_trace_json_blocks(struct vidur_trace *trace,
-                            const struct vidur_json_node *node, struct vidur_error *err)
+/* A list of ids, or one. */
+static int add_blocks(struct vidur_trace *trace, const struct vidur_json_node *node,
+                      struct vidur_error *err)
 {
     if (!has_value(node) || !(trace->wanted & VIDUR_TRACE_BLOCKS))
         return 0;
@@ -449,7 +450,7 @@ int vidur_trace_json_row(struct vidur_trace *trace,
         row->session = vidur_trace_session(trace, name);
     }
     const struct vidur_json_node blocks = vidur_trace_json_any(record, members->prefix);
-    return vidur_trace_json_blocks(trace, &blocks, err);
+    return add_blocks(trace, &blocks, err);
 }
 
 int vidur_trace_add_record(struct vidur_trace *trace,

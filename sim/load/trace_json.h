@@ -46,10 +46,6 @@ int vidur_trace_json_time(const struct vidur_json_node *node, const char *unit,
 /* A name: a text or a whole number; "" for anything else. */
 const char *vidur_trace_json_name(const struct vidur_json_node *node, char *out,
                                   size_t size);
-/* A list of ids, or one. */
-int vidur_trace_json_blocks(struct vidur_trace *trace,
-                            const struct vidur_json_node *node,
-                            struct vidur_error *err);
 /* Where the records of a format have what a request is, as vidur_trace_json_any takes
  * it; no path: nowhere. A record may lack what is behind output_tokens. */
 struct vidur_trace_members {

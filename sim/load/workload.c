@@ -17,7 +17,7 @@ struct whole {
 
 int workload_resize(void **array, int64_t count, size_t size, struct vidur_error *err)
 {
-    void *more = realloc(*array, (size_t)count * size);
+    void *more = realloc(*array, (size_t)(count > 0 ? count : 1) * size);
     if (!more)
         return vidur_fail(err, VIDUR_ENOMEM,
                           "workload: out of memory for %lld requests",
@@ -347,68 +347,6 @@ int vidur_workload_create(struct vidur_workload **out,
         return -1;
     }
     *out = workload;
-    return 0;
-}
-
-int vidur_workload_clone(struct vidur_workload **out,
-                         const struct vidur_workload *workload, struct vidur_error *err)
-{
-    const struct vidur_workload_state *from = workload->state;
-    struct vidur_workload *copy = allocate(&from->config, err);
-    if (!copy)
-        return -1;
-    struct vidur_workload_state *to = copy->state;
-    size_t n = (size_t)workload->num_requests;
-    copy->num_classes = workload->num_classes;
-    memcpy(copy->classes, workload->classes, sizeof copy->classes);
-    if (workload_reserve(copy, workload->num_requests, err)) {
-        vidur_workload_destroy(copy);
-        return -1;
-    }
-    to->arrivals = from->arrivals;
-    to->reference = from->reference;
-    copy->num_requests = workload->num_requests;
-    copy->num_cut = workload->num_cut;
-    copy->concurrency = workload->concurrency;
-    copy->start_s = workload->start_s;
-    copy->num_failed = workload->num_failed;
-    copy->num_unsorted = workload->num_unsorted;
-    copy->characters_per_token = workload->characters_per_token;
-    to->scaling = from->scaling;
-    if (from->arrivals || from->scaling != UNSCALED) /* others have no gaps */
-        memcpy(to->gaps, from->gaps, n * sizeof *to->gaps);
-    memcpy(to->arrived_at_s, from->arrived_at_s, n * sizeof *to->arrived_at_s);
-    memcpy(to->prefill, from->prefill, n * sizeof *to->prefill);
-    memcpy(to->decode, from->decode, n * sizeof *to->decode);
-    memcpy(to->is_cut, from->is_cut, n * sizeof *to->is_cut);
-    if (from->class_of)
-        memcpy(to->class_of, from->class_of, n * sizeof *to->class_of);
-    copy->stages = workload->stages;
-    if (vidur_session_table_copy(&to->sessions, &from->sessions, err)) {
-        vidur_workload_destroy(copy);
-        return -1;
-    }
-    copy->sessions =
-        vidur_session_table_view(&to->sessions, &to->config, copy->num_requests);
-    if (from->prompt) {
-        if (workload_resize((void **)&to->prompt, workload->num_requests,
-                            sizeof *to->prompt, err)) {
-            vidur_workload_destroy(copy);
-            return -1;
-        }
-        memcpy(to->prompt, from->prompt, n * sizeof *to->prompt);
-        copy->prompts = workload->prompts;
-        copy->prompts.prompt = to->prompt;
-    }
-    if (workload->prompts.recorded) {
-        if (vidur_prompt_tree_copy(&to->tree, &from->tree, err)) {
-            vidur_workload_destroy(copy);
-            return -1;
-        }
-        copy->prompts =
-            vidur_prompt_tree_view(&to->tree, workload->prompts.block_tokens);
-    }
-    *out = copy;
     return 0;
 }
 

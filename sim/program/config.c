@@ -68,7 +68,9 @@ static const struct vidur_yaml_field root_fields[] = {
     {.key = "output", .type = VIDUR_YAML_MAPPING, .fields = output_fields},
     {0}};
 
-void vidur_simulation_config_defaults(struct vidur_simulation_config *config)
+/* Every key's default, the fleet's but with the file; `model`, `cluster.device` and the
+ * workload's lengths and arrivals have none. */
+static void set_defaults(struct vidur_simulation_config *config)
 {
     memset(config, 0, sizeof *config);
     vidur_deployment_defaults(&config->deployment);
@@ -192,7 +194,7 @@ int vidur_simulation_config_load(struct vidur_simulation_config *config,
                                  const char *path, const char *const *sets,
                                  int num_sets, struct vidur_error *err)
 {
-    vidur_simulation_config_defaults(config);
+    set_defaults(config);
     snprintf(config->path, sizeof config->path, "%s", path);
     struct vidur_yaml *doc = vidur_yaml_open(path, sets, num_sets, err);
     if (!doc)

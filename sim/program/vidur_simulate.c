@@ -179,8 +179,7 @@ static struct vidur_log log_of(const struct vidur_args *args)
 {
     return (struct vidur_log){.write = args->quiet ? NULL : print_log,
                               .ctx = stderr,
-                              .level =
-                                  args->verbose ? VIDUR_LOG_DEBUG : VIDUR_LOG_WARN};
+                              .level = args->verbose ? VIDUR_LOG_INFO : VIDUR_LOG_WARN};
 }
 
 static const char *folder_of(const struct vidur_args *args)

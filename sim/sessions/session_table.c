@@ -58,39 +58,6 @@ int vidur_session_table_add(struct vidur_session_table *table,
     return 0;
 }
 
-static int copy(void **to, const void *from, int64_t count, size_t size,
-                struct vidur_error *err)
-{
-    if (count == 0)
-        return 0;
-    if (grow(to, count, size, err))
-        return -1;
-    memcpy(*to, from, (size_t)count * size);
-    return 0;
-}
-
-int vidur_session_table_copy(struct vidur_session_table *to,
-                             const struct vidur_session_table *from,
-                             struct vidur_error *err)
-{
-    const int64_t n = from->num_requests;
-    *to = (struct vidur_session_table){.num_conversations = from->num_conversations,
-                                       .num_shortened = from->num_shortened,
-                                       .num_compactions = from->num_compactions};
-    if (copy((void **)&to->session, from->session, n, sizeof(int32_t), err) ||
-        copy((void **)&to->turn, from->turn, n, sizeof(int32_t), err) ||
-        copy((void **)&to->conversation, from->conversation, n, sizeof(int32_t), err) ||
-        copy((void **)&to->shared_tokens, from->shared_tokens, n, sizeof(int32_t),
-             err) ||
-        copy((void **)&to->think_s, from->think_s, n, sizeof(double), err) ||
-        copy((void **)&to->group, from->group, from->num_sessions, sizeof(int32_t),
-             err))
-        return -1;
-    to->num_requests = to->request_capacity = n;
-    to->num_sessions = to->session_capacity = from->num_sessions;
-    return 0;
-}
-
 struct vidur_sessions
 vidur_session_table_view(const struct vidur_session_table *table,
                          const struct vidur_workload_config *workload,

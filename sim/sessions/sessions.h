@@ -80,9 +80,6 @@ struct vidur_session_table {
 int vidur_session_table_add(struct vidur_session_table *table,
                             const struct vidur_session_plan *plan, int64_t count,
                             int32_t group, struct vidur_error *err);
-int vidur_session_table_copy(struct vidur_session_table *to,
-                             const struct vidur_session_table *from,
-                             struct vidur_error *err);
 /* What simulators see of the first `num_requests`; shares the arrays. */
 struct vidur_sessions
 vidur_session_table_view(const struct vidur_session_table *table,

@@ -123,10 +123,12 @@ static void layer_times(const struct vidur_deployment *deployment,
         ms[VIDUR_OPERATOR_all_reduce] = 0;
 }
 
-void vidur_operator_times(const struct vidur_deployment *deployment,
-                          const struct vidur_timetable *timetable,
-                          const struct vidur_batch_record *batch,
-                          double times_s[VIDUR_NUM_OPERATOR_COLUMNS])
+/* Seconds of every operator for this batch on its stage; 0 in columns that the run does
+ * not have. */
+static void operator_times(const struct vidur_deployment *deployment,
+                           const struct vidur_timetable *timetable,
+                           const struct vidur_batch_record *batch,
+                           double times_s[VIDUR_NUM_OPERATOR_COLUMNS])
 {
     for (int op = 0; op < VIDUR_NUM_OPERATOR_COLUMNS; op++)
         times_s[op] = 0;
@@ -222,8 +224,7 @@ int vidur_operator_metrics_put(void *context, const struct vidur_batch_record *b
     double times_s[VIDUR_NUM_OPERATOR_COLUMNS];
     const int pool = vidur_fleet_pool_of(metrics->fleet, batch->replica);
     const struct vidur_timetable *timetable = metrics->timetables[pool];
-    vidur_operator_times(&metrics->fleet->pools[pool].deployment, timetable, batch,
-                         times_s);
+    operator_times(&metrics->fleet->pools[pool].deployment, timetable, batch, times_s);
     vidur_csv_put_int64(metrics->writer, batch->batch_id);
     vidur_csv_put_int64(metrics->writer, batch->seat);
     vidur_csv_put_int64(metrics->writer, batch->stage);

@@ -43,13 +43,6 @@ bool vidur_operator_has_column(const struct vidur_timetable *timetable, int colu
 
 const char *vidur_operator_column_name(enum vidur_operator_column column);
 
-/* Seconds of every operator for this batch on its stage; 0 in columns that the run does
- * not have. */
-void vidur_operator_times(const struct vidur_deployment *deployment,
-                          const struct vidur_timetable *timetable,
-                          const struct vidur_batch_record *batch,
-                          double times_s[VIDUR_NUM_OPERATOR_COLUMNS]);
-
 struct vidur_operator_metrics;
 
 /* NULL on error: a file has one set of columns, so that pools whose step models differ

@@ -114,7 +114,6 @@ static const struct engine *last_stage(const void *state)
 /* Contexts that a step reads, and the chunks that attention works on as prompts. */
 struct attention {
     int64_t rows, row_tokens;
-    int64_t num_chunks;
     double chunks_ms;
     int32_t extrapolated;
 };
@@ -156,7 +155,6 @@ static void add_prefills(const struct engine *engine,
             attention->rows++;
             attention->row_tokens += n + tokens;
         } else {
-            attention->num_chunks++;
             attention->chunks_ms += chunk_ms(engine->table, n, tokens);
             attention->extrapolated += n + tokens > engine->table->profiled_context;
         }

@@ -116,6 +116,17 @@ printf '/* TEXT.md sections 1 to 1.2; TEXT.md\n * section 1. TEXT.md, "three". *
     >>"$tree/search/b.c"
 expect 0 citations.sh "sections that exist"
 
+breach names.sh sim/TEXT.md 'The function `vidur_none` does it.'
+breach names.sh sim/TEXT.md '```sh' 'vidur-search c.yaml --none 3' '```'
+breach names.sh sim/TEXT.md 'The key `none: 3` says so.'
+breach names.sh sim/TEXT.md 'See `sim/none.yaml`.'
+breach names.sh sim/TEXT.md 'See `none.c`, `b.c`.'
+breach names.sh sim/TEXT.md 'See [the text](sim/NONE.md).' 'See `sim/loads/`.'
+fresh_tree
+printf '%s\n' 'See `vidur_error`, `sim/*.c` and [it](sim/TEXT.md), `schedulers/registry.h`,' \
+    '`sim/schedulers/NAME.c`, `sim/{load,replica}`; `name: fifo`.' >>"$tree/sim/TEXT.md"
+expect 0 names.sh "names that exist"
+
 fresh_tree
 printf 'static const struct {\n    int a;\n} table[] = {{1}};\n' >>"$tree/search/b.c"
 printf 'int g(int a, int (*f)(int, int), int c, int d, int e)\n{\n    return a;\n}\n' \

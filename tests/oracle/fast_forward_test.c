@@ -1,4 +1,5 @@
 #include "test.h"
+#include "toy_run.h"
 #include "toy_scenario.h"
 
 #include <stdio.h>
@@ -16,17 +17,10 @@ static struct vidur_simulator *simulate(const struct toy_scenario *scenario, boo
                                         const struct vidur_timetable *table,
                                         struct vidur_metrics *metrics)
 {
-    struct vidur_error err = {0};
-    struct vidur_simulator *simulator = NULL;
     struct vidur_run_options options = scenario->options;
     const struct vidur_workload workload = toy_scenario_workload(scenario);
     options.plain_stepping = plain;
-    if (vidur_simulator_create(&simulator, &scenario->deployment, table, TOY_MAX_TOKENS,
-                               &err) ||
-        vidur_simulator_run(simulator, &workload, &options, metrics, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
-    return simulator;
+    return toy_simulate(&scenario->deployment, table, &workload, &options, metrics);
 }
 
 struct tally {

@@ -1,4 +1,5 @@
 #include "test.h"
+#include "toy_run.h"
 #include "toy_scenario.h"
 
 #include <math.h>
@@ -75,15 +76,10 @@ static struct vidur_simulator *simulate(const struct toy_scenario *scenario,
                                         const struct vidur_run_options *options,
                                         struct vidur_metrics *metrics)
 {
-    struct vidur_error err = {0};
-    struct vidur_simulator *simulator = NULL;
     struct vidur_timetable *table = toy_scenario_timetable(scenario);
     const struct vidur_workload workload = toy_scenario_workload(scenario);
-    if (vidur_simulator_create(&simulator, &scenario->deployment, table, TOY_MAX_TOKENS,
-                               &err) ||
-        vidur_simulator_run(simulator, &workload, options, metrics, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+    struct vidur_simulator *simulator =
+        toy_simulate(&scenario->deployment, table, &workload, options, metrics);
     toy_timetable_free(table); /* the records do not need it */
     return simulator;
 }

@@ -3,6 +3,7 @@
 #include "toy_engine.h"
 #include "toy_host.h"
 #include "toy_prompts.h"
+#include "toy_run.h"
 #include "toy_sessions.h"
 #include "vllm_v1_reference.h"
 
@@ -343,15 +344,9 @@ static struct vidur_simulator *simulate(const struct scenario *s, bool plain,
                                         const struct vidur_timetable *table,
                                         struct vidur_metrics *metrics)
 {
-    struct vidur_error err = {0};
-    struct vidur_simulator *simulator = NULL;
     struct vidur_run_options options = s->options;
     options.plain_stepping = plain;
-    if (vidur_simulator_create(&simulator, &s->deployment, table, MAX_TOKENS, &err) ||
-        vidur_simulator_run(simulator, &s->workload, &options, metrics, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
-    return simulator;
+    return toy_simulate(&s->deployment, table, &s->workload, &options, metrics);
 }
 
 /* ---- Against the reference ---- */

@@ -19,6 +19,12 @@ static bool is_kept(const struct flip *flip, size_t at)
     return false;
 }
 
+void flip_fill(char *text, size_t size)
+{
+    memset(text, 'x', size - 1);
+    text[size - 1] = 0;
+}
+
 size_t flip_count_ignored(const struct flip *flip)
 {
     char before[VIDUR_SHA256_HEX], after[VIDUR_SHA256_HEX];

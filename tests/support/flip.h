@@ -16,6 +16,11 @@ struct flip {
     size_t num_kept;
 };
 
+/* A text that fills its array, and where its NUL is then. */
+void flip_fill(char *text, size_t size);
+#define FILL(text)         flip_fill(text, sizeof(text))
+#define END_OF(type, text) (offsetof(type, text) + sizeof(((type *)0)->text) - 1)
+
 /* Changes each byte in turn, and counts those in whose place any value would do. */
 size_t flip_count_ignored(const struct flip *flip);
 

@@ -81,3 +81,27 @@ void small_search_build(const char *more, struct vidur_search_config *config,
         printf("\n    %s", err.text);
     CU_ASSERT_EQUAL_FATAL(rc, 0);
 }
+
+void small_search_run(const char *more, const char *const *sets, int num_sets,
+                      struct session_outcome *outcome)
+{
+    volatile int stop = 0;
+    const struct session_team team = session_alone();
+    const struct session_options options = {.config_path = small_search_config(more),
+                                            .sets = sets,
+                                            .num_sets = num_sets,
+                                            .output = small_search_path("r.h5"),
+                                            .num_shards = 1,
+                                            .threads = 1,
+                                            .stop = &stop};
+    session_run(&team, &options, outcome);
+}
+
+void small_search_done(const char *more, const char *const *sets, int num_sets,
+                       struct session_outcome *outcome)
+{
+    small_search_run(more, sets, num_sets, outcome);
+    if (outcome->status != SESSION_DONE)
+        printf("\n    %s", outcome->error.text);
+    CU_ASSERT_EQUAL_FATAL(outcome->status, SESSION_DONE);
+}

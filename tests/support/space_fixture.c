@@ -53,3 +53,21 @@ void release(void)
     vidur_space_release(&space);
     vidur_search_config_release(&config);
 }
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int64_t collect_ids(const char *text, uint64_t ids[SPACE_IDS])
+{
+    expect_builds(text);
+    const int64_t count = space.num_candidates;
+    CU_ASSERT_TRUE_FATAL(count <= SPACE_IDS);
+    for (int64_t i = 0; i < count; i++)
+        ids[i] = space.candidates[i].id;
+    qsort(ids, (size_t)count, sizeof *ids, compare_ids);
+    release();
+    return count;
+}

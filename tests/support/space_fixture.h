@@ -18,4 +18,8 @@ int build(const char *text, struct vidur_error *err);
 void expect_builds(const char *text);
 void release(void);
 
+enum { SPACE_IDS = 64 };
+/* Builds, and releases: the candidates' ids in rising order, and how many they are. */
+int64_t collect_ids(const char *text, uint64_t ids[SPACE_IDS]);
+
 #endif

@@ -48,3 +48,12 @@ const char *vidur_test_shared_dir(void)
     const char *dir = VIDUR_TEST_SHARED_DIR;
     return access(dir, R_OK) == 0 ? dir : NULL;
 }
+
+void assert_contains(const char *text, const char *part)
+{
+    const char *found = text && part ? strstr(text, part) : NULL;
+    if (!found)
+        printf("\n  '%s' lacks '%s'\n", text ? text : "(nothing)",
+               part ? part : "(nothing)");
+    CU_ASSERT_PTR_NOT_NULL(found);
+}

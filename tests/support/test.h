@@ -30,6 +30,9 @@ void vidur_test_skip_golden(void);
 /* The folder of comparison data beside the source tree, or NULL where it is absent. */
 const char *vidur_test_shared_dir(void);
 
+/* The text has the part in it; prints both where not. NULL has nothing in it. */
+void assert_contains(const char *text, const char *part);
+
 /* How many random cases a test draws: a fifth under AddressSanitizer, which looks for
  * other faults and takes several times as long. */
 #ifdef __SANITIZE_ADDRESS__

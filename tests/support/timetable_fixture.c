@@ -20,7 +20,7 @@ static void hear(void *ctx, enum vidur_log_level level, const char *text)
 struct vidur_log fixture_log(struct fixture_heard *heard)
 {
     memset(heard, 0, sizeof *heard);
-    return (struct vidur_log){.write = hear, .ctx = heard, .level = VIDUR_LOG_DEBUG};
+    return (struct vidur_log){.write = hear, .ctx = heard, .level = VIDUR_LOG_INFO};
 }
 
 struct vidur_timetable *fixture_open(const struct vidur_estimator_config *config,

@@ -8,14 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-void assert_contains(const char *text, const char *part)
-{
-    bool found = part && strstr(text, part);
-    if (!found)
-        printf("\n  wanted '%s', got '%s'\n", part ? part : "", text);
-    CU_ASSERT(found);
-}
-
 struct vidur_workload *create(const struct vidur_workload_config *config)
 {
     struct vidur_workload *workload = NULL;
@@ -84,4 +76,23 @@ struct vidur_workload *create_of(const char *yaml)
     struct vidur_workload_config config = of_yaml(yaml);
     vidur_workload_config_complete(&config, VIDUR_SEMANTICS_CORRECTED);
     return create(&config);
+}
+
+struct vidur_workload_config of_replay(const char *text)
+{
+    struct vidur_workload_config config;
+    vidur_workload_config_defaults(&config);
+    config.type = VIDUR_WORKLOAD_TRACE_REPLAY;
+    snprintf(config.file, sizeof config.file, "%s", file_of(text));
+    return config;
+}
+
+void assert_same_requests(const struct vidur_workload *a,
+                          const struct vidur_workload *b)
+{
+    const size_t n = (size_t)a->num_requests;
+    CU_ASSERT_EQUAL_FATAL(a->num_requests, b->num_requests);
+    CU_ASSERT_EQUAL(memcmp(a->arrived_at_s, b->arrived_at_s, n * sizeof(double)), 0);
+    CU_ASSERT_EQUAL(memcmp(a->num_prefill_tokens, b->num_prefill_tokens, n * 4), 0);
+    CU_ASSERT_EQUAL(memcmp(a->num_decode_tokens, b->num_decode_tokens, n * 4), 0);
 }

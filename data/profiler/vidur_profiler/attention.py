@@ -102,7 +102,19 @@ class MathBackend:
         return relative_error(self.variants(case)[0][0](), case.reference(keys, values))
 
 
-class FlashBackend:
+class DenseBackend:
+    """A call of PyTorch's, which _make gives, on rows of keys that lie side by side."""
+
+    def variants(self, case):
+        return [[self._make(case, first) for first in case.firsts]]
+
+    def error(self, case):
+        keys, values = case.cache.rows(0, case.sequences, case.length)
+        out = self._make(case, 0)().transpose(1, 2)
+        return relative_error(out, case.reference(keys, values))
+
+
+class FlashBackend(DenseBackend):
     """PyTorch's FlashAttention-2, which masks lower-right and splits keys by itself."""
 
     name = "torch_flash_2"
@@ -120,16 +132,8 @@ class FlashBackend:
         causal = case.new > 1
         return lambda: self._call(query, keys, values, causal)
 
-    def variants(self, case):
-        return [[self._make(case, first) for first in case.firsts]]
 
-    def error(self, case):
-        keys, values = case.cache.rows(0, case.sequences, case.length)
-        out = self._make(case, 0)().transpose(1, 2)
-        return relative_error(out, case.reference(keys, values))
-
-
-class CudnnBackend:
+class CudnnBackend(DenseBackend):
     """cuDNN's fused attention; a cached prefix is a second, unmasked call merged in."""
 
     name = "torch_cudnn"
@@ -167,14 +171,6 @@ class CudnnBackend:
         tk.merge_two[(case.new,)](
             old, old_lse.contiguous(), new, new_lse.contiguous(), out, case.new,
             HQ=heads, HQ_PAD=pad(heads), HEAD_DIM=lanes, HEAD_PAD=pad(lanes), num_warps=4)
-
-    def variants(self, case):
-        return [[self._make(case, first) for first in case.firsts]]
-
-    def error(self, case):
-        keys, values = case.cache.rows(0, case.sequences, case.length)
-        out = self._make(case, 0)().transpose(1, 2)
-        return relative_error(out, case.reference(keys, values))
 
 
 class PagedBackend:

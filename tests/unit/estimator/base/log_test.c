@@ -21,17 +21,15 @@ static void hear(void *ctx, enum vidur_log_level level, const char *text)
 
 static void test_levels(void)
 {
-    for (int level = VIDUR_LOG_WARN; level <= VIDUR_LOG_DEBUG; level++) {
+    for (int level = VIDUR_LOG_WARN; level <= VIDUR_LOG_INFO; level++) {
         struct heard heard = {0};
         const struct vidur_log log = {hear, &heard, (enum vidur_log_level)level};
         vidur_log_warn(&log, "warn %d", 1);
         CU_ASSERT_EQUAL(heard.level, VIDUR_LOG_WARN);
         CU_ASSERT_STRING_EQUAL(heard.text, "warn 1");
         vidur_log_info(&log, "info %s", "two");
-        vidur_log_debug(&log, "debug %g", 2.5);
         CU_ASSERT_EQUAL(heard.count, level + 1);
         CU_ASSERT_EQUAL((int)heard.level, level);
-        CU_ASSERT_EQUAL(vidur_log_enabled(&log, VIDUR_LOG_DEBUG), level == 2);
     }
 }
 
@@ -48,8 +46,6 @@ static void test_silence(void)
     const struct vidur_log nobody = {0};
     vidur_log_warn(NULL, "nothing %d", 1);
     vidur_log_warn(&nobody, "nothing");
-    CU_ASSERT_FALSE(vidur_log_enabled(NULL, VIDUR_LOG_WARN));
-    CU_ASSERT_FALSE(vidur_log_enabled(&nobody, VIDUR_LOG_WARN));
 }
 
 static void test_long_text_is_cut(void)

@@ -99,7 +99,6 @@ static void test_places_in_errors(void)
     CU_ASSERT_STRING_EQUAL(err.text, "a.yaml:4: cluster.sizes: odd");
     vidur_yaml_fail_key(root, "none", &err, "missing");
     CU_ASSERT_STRING_EQUAL(err.text, "a.yaml:1: none: missing");
-    CU_ASSERT_EQUAL(vidur_yaml_line(cluster), 2);
     CU_ASSERT_STRING_EQUAL(vidur_yaml_file(cluster), "a.yaml");
     vidur_yaml_free(doc);
 }
@@ -253,9 +252,7 @@ static void test_what_grows_without_end_is_refused(void)
         char *text = repeated(cases[i].head, cases[i].piece, cases[i].count);
         CU_ASSERT_PTR_NULL(parse(text, &err));
         CU_ASSERT_EQUAL(err.code, VIDUR_EPARSE);
-        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].error));
-        if (!strstr(err.text, cases[i].error))
-            printf("\n    %s", err.text);
+        assert_contains(err.text, cases[i].error);
         free(text);
     }
 }

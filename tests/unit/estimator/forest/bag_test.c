@@ -1,56 +1,24 @@
 #include "forest/bag.h"
 
+#include "bag_fixture.h"
 #include "samples_fixture.h"
 #include "test.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Bootstrap samples: how many, which rows, and on what they depend. */
 
-struct setup {
-    struct vidur_samples samples;
-    struct vidur_cells cells;
-    struct vidur_draw_rows rows;
-    struct vidur_bag bag;
-};
-
-static void set_up(struct setup *s, struct vidur_samples samples, int hold_begin,
-                   int hold_end)
-{
-    s->samples = samples;
-    if (vidur_cells_init(&s->cells, &s->samples, NULL) ||
-        vidur_draw_rows_init(&s->rows, &s->cells, hold_begin, hold_end, NULL) ||
-        vidur_bag_init(&s->bag, &s->cells, NULL))
-        abort();
-}
-
-static void clean_up(struct setup *s)
-{
-    vidur_bag_fini(&s->bag);
-    vidur_draw_rows_fini(&s->rows);
-    vidur_cells_fini(&s->cells);
-    vidur_samples_release(&s->samples);
-}
-
-static void draw(struct setup *s, uint64_t seed)
-{
-    struct vidur_rng rng;
-    vidur_rng_init(&rng, seed, 7);
-    vidur_bag_draw(&s->bag, &rng, &s->rows);
-}
-
 static void test_a_sample(void)
 {
     static const struct samples_recipe recipe = {2, 500, {10, 20}, 0, 30};
-    struct setup s;
-    set_up(&s, samples_random(&recipe), 100, 150);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_random(&recipe), 100, 150);
     CU_ASSERT_EQUAL(s.rows.num_rows, 450);
     double distinct = 0;
     for (uint64_t seed = 0; seed < 200; seed++) {
         int weight = 0;
-        draw(&s, seed);
+        bag_draw(&s, seed);
         for (int i = 0; i < s.cells.num_cells; i++) {
             weight += s.bag.tally[i].weight;
             distinct += s.bag.tally[i].rows;
@@ -60,7 +28,7 @@ static void test_a_sample(void)
     }
     /* 1 - (1 - 1/n)^n of the rows; five standard errors */
     CU_ASSERT_DOUBLE_EQUAL(distinct / 200 / 450, 1 - pow(1 - 1.0 / 450, 450), 0.005);
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 /* Each row is drawn as often as any other, and held-out rows never are. */
@@ -70,49 +38,49 @@ static void test_samples_are_fair(void)
     double x[ROWS], total[ROWS] = {0};
     for (int i = 0; i < ROWS; i++)
         x[i] = (i * 5) % ROWS; /* file order is not the order of cells */
-    struct setup s;
-    set_up(&s, samples_of(ROWS, x, NULL, x), 3, 5);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(ROWS, x, NULL, x), 3, 5);
     for (uint64_t seed = 0; seed < DRAWS; seed++) {
-        draw(&s, seed);
+        bag_draw(&s, seed);
         for (int i = 0; i < ROWS; i++)
             total[i] += s.bag.tally[s.cells.cell_of_row[i]].weight;
     }
     for (int i = 0; i < ROWS; i++)
         CU_ASSERT_DOUBLE_EQUAL(total[i], i >= 3 && i < 5 ? 0 : DRAWS,
                                i >= 3 && i < 5 ? 0 : 5 * sqrt(DRAWS));
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 static void test_draws_depend_on_the_stream_alone(void)
 {
     static const struct samples_recipe recipe = {1, 100, {50, 0}, 0, 31};
-    struct setup s;
+    struct bag_fixture s;
     struct vidur_tally first[50];
-    set_up(&s, samples_random(&recipe), 0, 0);
+    bag_set_up(&s, samples_random(&recipe), 0, 0);
     const size_t bytes = (size_t)s.cells.num_cells * sizeof *first;
-    draw(&s, 1);
+    bag_draw(&s, 1);
     memcpy(first, s.bag.tally, bytes);
     const uint64_t key = s.bag.key;
-    draw(&s, 2);
+    bag_draw(&s, 2);
     CU_ASSERT(memcmp(first, s.bag.tally, bytes) != 0);
-    draw(&s, 1);
+    bag_draw(&s, 1);
     CU_ASSERT(memcmp(first, s.bag.tally, bytes) == 0);
     CU_ASSERT_EQUAL(key, s.bag.key);
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 /* Rows of one cell are one entry, with their number and the sum of their targets. */
 static void test_rows_of_a_cell(void)
 {
     const double x[] = {7, 3, 7, 7, 3}, y[] = {1, 2, 4, 8, 16};
-    struct setup s;
-    set_up(&s, samples_of(5, x, NULL, y), 4, 5);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(5, x, NULL, y), 4, 5);
     CU_ASSERT_EQUAL(s.cells.num_cells, 2);
     CU_ASSERT_EQUAL_FATAL(s.rows.num_cells, 2);
     CU_ASSERT_EQUAL(s.rows.start[1], 1); /* x = 3 has one row left, x = 7 three */
     CU_ASSERT_EQUAL(s.rows.start[2], 4);
     for (uint64_t seed = 0; seed < 50; seed++) {
-        draw(&s, seed);
+        bag_draw(&s, seed);
         const struct vidur_tally *three = &s.bag.tally[0], *seven = &s.bag.tally[1];
         CU_ASSERT_EQUAL(three->weight + seven->weight, 4);
         CU_ASSERT_EQUAL(three->rows, three->weight > 0);
@@ -120,7 +88,7 @@ static void test_rows_of_a_cell(void)
         CU_ASSERT(seven->rows <= 3 && seven->rows <= seven->weight);
         CU_ASSERT(seven->sum * s.cells.unit_ms >= seven->weight);
     }
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 VIDUR_TEST_MAIN("bag", {"a sample", test_a_sample},

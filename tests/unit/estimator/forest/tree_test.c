@@ -1,5 +1,6 @@
 #include "forest/tree.h"
 
+#include "bag_fixture.h"
 #include "samples_fixture.h"
 #include "test.h"
 
@@ -12,40 +13,8 @@
 
 /* ---- Set-up ---- */
 
-struct setup {
-    struct vidur_samples samples;
-    struct vidur_cells cells;
-    struct vidur_draw_rows rows;
-    struct vidur_bag bag;
-};
-
-static void set_up(struct setup *s, struct vidur_samples samples, int hold_begin,
-                   int hold_end)
-{
-    s->samples = samples;
-    if (vidur_cells_init(&s->cells, &s->samples, NULL) ||
-        vidur_draw_rows_init(&s->rows, &s->cells, hold_begin, hold_end, NULL) ||
-        vidur_bag_init(&s->bag, &s->cells, NULL))
-        abort();
-}
-
-static void clean_up(struct setup *s)
-{
-    vidur_bag_fini(&s->bag);
-    vidur_draw_rows_fini(&s->rows);
-    vidur_cells_fini(&s->cells);
-    vidur_samples_release(&s->samples);
-}
-
-static void draw(struct setup *s, uint64_t seed)
-{
-    struct vidur_rng rng;
-    vidur_rng_init(&rng, seed, 7);
-    vidur_bag_draw(&s->bag, &rng, &s->rows);
-}
-
 /* A sample with these weights of the rows, in file order. */
-static void weigh(struct setup *s, const int *weights)
+static void weigh(struct bag_fixture *s, const int *weights)
 {
     memset(s->bag.tally, 0, (size_t)s->cells.num_cells * sizeof *s->bag.tally);
     for (int i = 0; i < s->cells.num_rows; i++) {
@@ -56,7 +25,7 @@ static void weigh(struct setup *s, const int *weights)
     }
 }
 
-static struct vidur_tree_limits limits_of(const struct setup *s, int max_depth,
+static struct vidur_tree_limits limits_of(const struct bag_fixture *s, int max_depth,
                                           int min_samples_split)
 {
     return (struct vidur_tree_limits){.max_depth = max_depth,
@@ -64,7 +33,7 @@ static struct vidur_tree_limits limits_of(const struct setup *s, int max_depth,
                                       .rounding = vidur_tree_rounding(&s->cells, 1)};
 }
 
-static struct vidur_tree grow(const struct setup *s, enum vidur_grower_kind kind,
+static struct vidur_tree grow(const struct bag_fixture *s, enum vidur_grower_kind kind,
                               const struct vidur_tree_limits *limits)
 {
     struct vidur_tree tree;
@@ -89,13 +58,13 @@ static const struct vidur_node *find(const struct vidur_tree *tree, const double
     return node;
 }
 
-static double value_at(const struct setup *s, const struct vidur_tree *tree,
+static double value_at(const struct bag_fixture *s, const struct vidur_tree *tree,
                        const double *x)
 {
     return find(tree, x, 1 << 20, 0)->value * s->cells.unit_ms;
 }
 
-static void point_of_row(const struct setup *s, int row, double *x)
+static void point_of_row(const struct bag_fixture *s, int row, double *x)
 {
     for (int f = 0; f < s->samples.num_features; f++)
         x[f] = s->samples.features[f][row];
@@ -107,8 +76,8 @@ static void test_by_hand(void)
 {
     const double x[] = {1, 2, 3, 4}, y[] = {1, 1, 5, 6};
     const int weights[] = {1, 1, 1, 1};
-    struct setup s;
-    set_up(&s, samples_of(4, x, NULL, y), 0, 0);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(4, x, NULL, y), 0, 0);
     weigh(&s, weights);
     const struct vidur_tree_limits limits = limits_of(&s, 32, 2);
     struct vidur_tree tree = grow(&s, VIDUR_GROWER_BEST, &limits);
@@ -125,7 +94,7 @@ static void test_by_hand(void)
     CU_ASSERT_EQUAL(tree.nodes[4].value * s.cells.unit_ms, 6);
     CU_ASSERT_EQUAL(tree.nodes[4].depth, 2);
     vidur_tree_fini(&tree);
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 /* Weights move the mean; a value that is not in the sample does not split. */
@@ -133,8 +102,8 @@ static void test_weights(void)
 {
     const double x[] = {1, 2, 3}, y[] = {1, 50, 4};
     const int weights[] = {3, 0, 1};
-    struct setup s;
-    set_up(&s, samples_of(3, x, NULL, y), 0, 0);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(3, x, NULL, y), 0, 0);
     weigh(&s, weights);
     const struct vidur_tree_limits limits = limits_of(&s, 32, 2);
     struct vidur_tree tree = grow(&s, VIDUR_GROWER_BEST, &limits);
@@ -144,7 +113,7 @@ static void test_weights(void)
     CU_ASSERT_EQUAL(tree.nodes[0].cut, 2); /* x = 2 goes left */
     CU_ASSERT_EQUAL(tree.nodes[0].num_rows, 2);
     vidur_tree_fini(&tree);
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 /* Neighbouring doubles have no double between them: the threshold is the lower one. */
@@ -152,8 +121,8 @@ static void test_threshold_between_neighbours(void)
 {
     const double x[] = {1, nextafter(1, 2)}, y[] = {1, 2};
     const int weights[] = {1, 1};
-    struct setup s;
-    set_up(&s, samples_of(2, x, NULL, y), 0, 0);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(2, x, NULL, y), 0, 0);
     weigh(&s, weights);
     const struct vidur_tree_limits limits = limits_of(&s, 32, 2);
     struct vidur_tree tree = grow(&s, VIDUR_GROWER_BEST, &limits);
@@ -162,7 +131,7 @@ static void test_threshold_between_neighbours(void)
     CU_ASSERT_EQUAL(value_at(&s, &tree, &x[0]), 1);
     CU_ASSERT_EQUAL(value_at(&s, &tree, &x[1]), 2);
     vidur_tree_fini(&tree);
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 /* No first split gains anything, but two levels of them do: grown all the same. */
@@ -170,8 +139,8 @@ static void test_splits_that_gain_nothing(void)
 {
     const double x[] = {1, 1, 2, 2}, z[] = {1, 2, 1, 2}, y[] = {0, 1, 1, 0};
     const int weights[] = {1, 1, 1, 1};
-    struct setup s;
-    set_up(&s, samples_of(4, x, z, y), 0, 0);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(4, x, z, y), 0, 0);
     weigh(&s, weights);
     const struct vidur_tree_limits limits = limits_of(&s, 32, 2);
     for (int kind = VIDUR_GROWER_LIST; kind <= VIDUR_GROWER_GRID; kind++) {
@@ -184,7 +153,7 @@ static void test_splits_that_gain_nothing(void)
         }
         vidur_tree_fini(&tree);
     }
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 static void test_nothing_to_split(void)
@@ -195,8 +164,8 @@ static void test_nothing_to_split(void)
     const double *const features[] = {same, x, x};
     const int weights[] = {1, 1, 1};
     for (int i = 0; i < 3; i++) {
-        struct setup s;
-        set_up(&s, samples_of(3, features[i], NULL, targets[i]), 0, 0);
+        struct bag_fixture s;
+        bag_set_up(&s, samples_of(3, features[i], NULL, targets[i]), 0, 0);
         weigh(&s, weights);
         const struct vidur_tree_limits limits = limits_of(&s, 32, 2);
         struct vidur_tree tree = grow(&s, VIDUR_GROWER_BEST, &limits);
@@ -205,7 +174,7 @@ static void test_nothing_to_split(void)
                                (targets[i][0] + targets[i][1] + targets[i][2]) / 3,
                                1e-13);
         vidur_tree_fini(&tree);
-        clean_up(&s);
+        bag_clean_up(&s);
     }
 }
 
@@ -243,8 +212,8 @@ static void test_scikit_learn_one_feature(void)
           4.166666666666667, 4.166666666666667, 4.166666666666667, 11.625, 11.625,
           11.625, 11.625}},
     };
-    struct setup s;
-    set_up(&s, samples_of(12, x, NULL, y), 0, 0);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(12, x, NULL, y), 0, 0);
     weigh(&s, weights);
     for (int c = 0; c < 3; c++) {
         const struct vidur_tree_limits limits =
@@ -256,7 +225,7 @@ static void test_scikit_learn_one_feature(void)
                                    1e-11);
         vidur_tree_fini(&tree);
     }
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 static void test_scikit_learn_two_features(void)
@@ -296,8 +265,8 @@ static void test_scikit_learn_two_features(void)
         x[i] = batch[i / 4];
         z[i] = kv[i % 4];
     }
-    struct setup s;
-    set_up(&s, samples_of(20, x, z, y), 0, 0);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(20, x, z, y), 0, 0);
     weigh(&s, weights);
     const struct vidur_tree_limits three = limits_of(&s, 3, 2),
                                    six = limits_of(&s, 32, 6);
@@ -312,13 +281,13 @@ static void test_scikit_learn_two_features(void)
     }
     vidur_tree_fini(&a);
     vidur_tree_fini(&b);
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 /* ---- Beside a naive tree that sums squares row by row ---- */
 
 /* Weighted mean and sum of squared deviations of the sample's cells in `inside`. */
-static double spread(const struct setup *s, const bool *inside, double *mean)
+static double spread(const struct bag_fixture *s, const bool *inside, double *mean)
 {
     double weight = 0, sum = 0, squares = 0;
     for (int i = 0; i < s->cells.num_cells; i++)
@@ -336,8 +305,8 @@ static double spread(const struct setup *s, const bool *inside, double *mean)
 }
 
 /* What is left of the spread when `inside` is divided below a rank. */
-static double spread_divided(const struct setup *s, const bool *inside, int feature,
-                             int cut)
+static double spread_divided(const struct bag_fixture *s, const bool *inside,
+                             int feature, int cut)
 {
     bool *part = calloc((size_t)s->cells.num_cells, sizeof *part);
     double total = 0, mean;
@@ -351,8 +320,8 @@ static double spread_divided(const struct setup *s, const bool *inside, int feat
 }
 
 /* Walks the tree's nodes: at each, no division of its cells leaves less spread. */
-static int check_node(const struct setup *s, const struct vidur_tree *tree, int index,
-                      const bool *inside)
+static int check_node(const struct bag_fixture *s, const struct vidur_tree *tree,
+                      int index, const bool *inside)
 {
     const struct vidur_node *node = &tree->nodes[index];
     const size_t n = (size_t)s->cells.num_cells;
@@ -385,10 +354,10 @@ static void test_every_split_is_best(void)
     static const struct samples_recipe recipes[] = {
         {1, 60, {40, 0}, 0, 3}, {2, 60, {9, 8}, 0, 4}, {2, 40, {30, 30}, 0, 5}};
     for (int r = 0; r < 3; r++) {
-        struct setup s;
-        set_up(&s, samples_random(&recipes[r]), 10, 15);
+        struct bag_fixture s;
+        bag_set_up(&s, samples_random(&recipes[r]), 10, 15);
         for (uint64_t seed = 0; seed < 5; seed++) {
-            draw(&s, seed);
+            bag_draw(&s, seed);
             const struct vidur_tree_limits limits = limits_of(&s, 1000, 2);
             struct vidur_tree tree = grow(&s, VIDUR_GROWER_BEST, &limits);
             bool *all = malloc((size_t)s.cells.num_cells);
@@ -398,7 +367,7 @@ static void test_every_split_is_best(void)
             free(all);
             vidur_tree_fini(&tree);
         }
-        clean_up(&s);
+        bag_clean_up(&s);
     }
 }
 
@@ -433,20 +402,20 @@ static void test_growers_agree_to_the_bit(void)
 {
     static const int limits_tried[][2] = {{1000, 2}, {3, 2}, {32, 7}};
     for (int r = 0; r < NUM_VARIED; r++) {
-        struct setup s;
-        set_up(&s, samples_random(&varied[r]), 0, varied[r].num_rows / 10);
+        struct bag_fixture s;
+        bag_set_up(&s, samples_random(&varied[r]), 0, varied[r].num_rows / 10);
         for (uint64_t seed = 0; seed < 20; seed++)
             for (int l = 0; l < 3; l++) {
                 const struct vidur_tree_limits limits =
                     limits_of(&s, limits_tried[l][0], limits_tried[l][1]);
-                draw(&s, seed);
+                bag_draw(&s, seed);
                 struct vidur_tree plain = grow(&s, VIDUR_GROWER_LIST, &limits);
                 struct vidur_tree fast = grow(&s, VIDUR_GROWER_GRID, &limits);
                 CU_ASSERT(same_trees(&plain, &fast));
                 vidur_tree_fini(&plain);
                 vidur_tree_fini(&fast);
             }
-        clean_up(&s);
+        bag_clean_up(&s);
     }
 }
 
@@ -455,9 +424,9 @@ static void test_cutting_equals_growing(void)
 {
     static const int depths[] = {0, 1, 3, 8, 32}, splits[] = {2, 5, 10, 1000};
     for (int r = 0; r < NUM_VARIED; r++) {
-        struct setup s;
-        set_up(&s, samples_random(&varied[r]), 0, 0);
-        draw(&s, 99);
+        struct bag_fixture s;
+        bag_set_up(&s, samples_random(&varied[r]), 0, 0);
+        bag_draw(&s, 99);
         const struct vidur_tree_limits none = limits_of(&s, 1 << 20, 2);
         struct vidur_tree full = grow(&s, VIDUR_GROWER_BEST, &none);
         for (int i = 0; i < 20; i++) {
@@ -473,7 +442,7 @@ static void test_cutting_equals_growing(void)
             vidur_tree_fini(&own);
         }
         vidur_tree_fini(&full);
-        clean_up(&s);
+        bag_clean_up(&s);
     }
 }
 
@@ -483,10 +452,10 @@ static void test_ties_between_features(void)
     const double x[] = {1, 2, 3, 4}, y[] = {1, 2, 11, 12};
     const int weights[] = {1, 1, 1, 1};
     int second_at_root = 0, second_below = 0;
-    struct setup s;
-    set_up(&s, samples_of(4, x, x, y), 0, 0);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_of(4, x, x, y), 0, 0);
     for (uint64_t seed = 0; seed < 400; seed++) {
-        draw(&s, seed); /* for its key */
+        bag_draw(&s, seed); /* for its key */
         weigh(&s, weights);
         const struct vidur_tree_limits limits = limits_of(&s, 32, 2);
         struct vidur_tree tree = grow(&s, VIDUR_GROWER_BEST, &limits);
@@ -497,11 +466,11 @@ static void test_ties_between_features(void)
     }
     CU_ASSERT_DOUBLE_EQUAL(second_at_root, 200, 5 * 10); /* five standard errors */
     CU_ASSERT_DOUBLE_EQUAL(second_below, 400, 5 * 14.2);
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 /* Grown only where it is asked: the same there, and each leaf lists its cells. */
-static void check_wanted(const struct setup *s, struct vidur_wanted *wanted,
+static void check_wanted(const struct bag_fixture *s, struct vidur_wanted *wanted,
                          enum vidur_grower_kind kind, const int32_t *cells)
 {
     struct vidur_tree_limits limits = limits_of(s, 1000, 2);
@@ -533,8 +502,8 @@ static void test_growing_where_wanted(void)
     enum { MOST = 16 };
     for (int r = 2; r < NUM_VARIED; r++) {
         int32_t cells[MOST], order[MOST], rank[2][MOST];
-        struct setup s;
-        set_up(&s, samples_random(&varied[r]), 0, varied[r].num_rows / 5);
+        struct bag_fixture s;
+        bag_set_up(&s, samples_random(&varied[r]), 0, varied[r].num_rows / 5);
         struct vidur_wanted wanted = {.order = order, .rank = {rank[0], rank[1]}};
         for (int i = 0; i < s.cells.num_cells && wanted.num < MOST; i += 3) {
             order[wanted.num] = wanted.num;
@@ -543,11 +512,11 @@ static void test_growing_where_wanted(void)
             cells[wanted.num++] = i;
         }
         for (uint64_t seed = 0; seed < 10; seed++) {
-            draw(&s, seed);
+            bag_draw(&s, seed);
             check_wanted(&s, &wanted, VIDUR_GROWER_LIST, cells);
             check_wanted(&s, &wanted, VIDUR_GROWER_GRID, cells);
         }
-        clean_up(&s);
+        bag_clean_up(&s);
     }
 }
 
@@ -557,8 +526,8 @@ static void test_growing_where_wanted(void)
 static void test_sums_are_exact(void)
 {
     static const struct samples_recipe recipe = {1, 300, {300, 0}, 0, 32};
-    struct setup s;
-    set_up(&s, samples_random(&recipe), 0, 0);
+    struct bag_fixture s;
+    bag_set_up(&s, samples_random(&recipe), 0, 0);
     for (int i = 0; i < s.cells.num_rows; i++) {
         CU_ASSERT_EQUAL(s.cells.target[i], rint(s.cells.target[i]));
         CU_ASSERT(fabs(s.cells.target[i]) <= ldexp(1, s.cells.target_bits));
@@ -566,7 +535,7 @@ static void test_sums_are_exact(void)
                                s.samples.target_ms[i], s.cells.unit_ms);
     }
     CU_ASSERT(s.cells.target_bits + vidur_log2_ceil(s.cells.num_rows) <= 52);
-    draw(&s, 1);
+    bag_draw(&s, 1);
     struct vidur_tree_limits limits = limits_of(&s, 32, 2);
     limits.rounding = vidur_tree_rounding(&s.cells, 750);
     struct vidur_tree tree = grow(&s, VIDUR_GROWER_BEST, &limits);
@@ -576,7 +545,7 @@ static void test_sums_are_exact(void)
         CU_ASSERT(fabs(steps) * 750 * 4 <= 0x1p52);
     }
     vidur_tree_fini(&tree);
-    clean_up(&s);
+    bag_clean_up(&s);
 }
 
 VIDUR_TEST_MAIN("tree", {"four rows by hand", test_by_hand}, {"weights", test_weights},

@@ -74,13 +74,6 @@ static int run(char text[16384], const char *format, ...)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 static int count(const char *text, const char *part)
 {
     int n = 0;

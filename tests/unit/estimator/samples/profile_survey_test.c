@@ -52,13 +52,6 @@ static struct vidur_profile *read_profile(const struct vidur_profile_request *re
     return profile;
 }
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, part));
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 static void assert_fails(const struct vidur_profile_request *request,
                          const char *const *parts)
 {

@@ -9,13 +9,6 @@
 
 static struct temp_dir dir;
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 static int load_text(struct vidur_model_spec *model, const char *name, const char *text,
                      struct vidur_error *err)
 {

@@ -9,13 +9,6 @@
 
 static struct temp_dir dir;
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 /* Four layers, the first dense, the rest with experts beside a shared one; with latent
  * attention where `latent`. */
 static void write_model(const char *name, bool latent, const char *quantization)

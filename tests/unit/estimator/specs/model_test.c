@@ -7,13 +7,6 @@
 
 static struct temp_dir dir;
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 /* ---- Specs of data/models ---- */
 
 static void test_known_models(void)

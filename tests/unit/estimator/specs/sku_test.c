@@ -12,13 +12,6 @@
 
 static struct temp_dir dir;
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 static void test_known_devices(void)
 {
     /* SIMULATOR.md section 1; data/README.md */

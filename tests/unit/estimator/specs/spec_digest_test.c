@@ -28,16 +28,6 @@ static void digest_node(struct vidur_sha256 *sha, const void *node)
     vidur_node_digest(sha, node);
 }
 
-/* A text that fills its array. */
-static void fill(char *text, size_t size)
-{
-    memset(text, 'x', size - 1);
-    text[size - 1] = 0;
-}
-#define FILL(text) fill(text, sizeof(text))
-#define END_OF(type, text)                                                             \
-    (offsetof(type, text) + sizeof(((type *)0)->text) - 1) /* its NUL */
-
 /* Bytes of a struct that no member covers, given those that members do. */
 static size_t gaps(size_t whole, size_t members)
 {

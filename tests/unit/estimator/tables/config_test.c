@@ -6,13 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 static int read_text(struct vidur_estimator_config *config, const char *text,
                      struct vidur_error *err)
 {

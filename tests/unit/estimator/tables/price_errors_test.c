@@ -1,10 +1,10 @@
 #include "tables/price_errors.h"
 
+#include "table_text.h"
 #include "temp_dir.h"
 #include "test.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,8 +15,7 @@ static struct temp_dir dir;
 static struct vidur_device_sku device;
 static const struct vidur_node_sku node = {.devices_per_node = 8,
                                            .link_bandwidth_gb_per_s = 400};
-static char text[1 << 16];
-static size_t used;
+static struct table_text table;
 
 static void set_up(void)
 {
@@ -38,23 +37,9 @@ static void clean_up(void)
     temp_dir_remove(&dir);
 }
 
-static void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void add(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    used += (size_t)vsnprintf(text + used, sizeof text - used, format, list);
-    va_end(list);
-    CU_ASSERT_FATAL(used < sizeof text);
-}
-
 static void write_table(const char *name)
 {
-    char path[64];
-    snprintf(path, sizeof path, "k/%s.csv", name);
-    temp_dir_write(&dir, path, text);
-    used = 0;
+    table_text_write(&table, &dir, "k", name);
 }
 
 static double fp8_ms(double m, double n, double k)
@@ -69,24 +54,29 @@ static void write_needed(void)
     temp_dir_write(&dir, "k/system.yaml",
                    "gpu: {mem_bw: 1.0e12, bfloat16_tc_flops: 1.0e14, fp8_tc_flops: "
                    "2.0e14}\n");
-    add("dtype,m,n,k,latency_ms\n");
+    table_text_add(&table, "dtype,m,n,k,latency_ms\n");
     for (int m = 1; m <= 4096; m *= 4)
-        add("fp8,%d,2048,1024,%.17g\nfp8_block,%d,2048,1024,9\n", m,
-            fp8_ms(m, 2048, 1024), m);
+        table_text_add(&table, "fp8,%d,2048,1024,%.17g\nfp8_block,%d,2048,1024,9\n", m,
+                       fp8_ms(m, 2048, 1024), m);
     write_table("gemm");
-    add("attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,window,batch_size,"
+    table_text_add(
+        &table,
+        "attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,window,batch_size,"
         "seq_len,latency_ms\n");
     for (int s = 64; s <= 16384; s *= 2) {
         const double whole_ms = 8 * 256.0 * s * s / 0.5e14 * 1e3 + 0.01;
         const double seen_ms = 8 * 256.0 * s * fmin(s, 256) / 0.5e14 * 1e3 + 0.01;
-        add("bfloat16,bfloat16,128,8,1,0,1,%d,%.17g\n", s, whole_ms);
-        add("bfloat16,fp8,128,8,1,0,1,%d,%.17g\n", s, 2 * whole_ms);
-        add("bfloat16,bfloat16,128,8,1,128,1,%d,%.17g\n", s, 3 * seen_ms);
-        add("fp8,fp8,128,8,1,0,1,%d,1\n", s); /* of queries in FP8: not ours */
+        table_text_add(&table, "bfloat16,bfloat16,128,8,1,0,1,%d,%.17g\n", s, whole_ms);
+        table_text_add(&table, "bfloat16,fp8,128,8,1,0,1,%d,%.17g\n", s, 2 * whole_ms);
+        table_text_add(&table, "bfloat16,bfloat16,128,8,1,128,1,%d,%.17g\n", s,
+                       3 * seen_ms);
+        table_text_add(&table, "fp8,fp8,128,8,1,0,1,%d,1\n",
+                       s); /* of queries in FP8: not ours */
     }
     write_table("context_attention");
-    add("num_gpus,mode,message_bytes,latency_ms\n2,graph,8192,%.17g\n",
-        6e-3 + 8192 / 200e9 * 1e3);
+    table_text_add(&table,
+                   "num_gpus,mode,message_bytes,latency_ms\n2,graph,8192,%.17g\n",
+                   6e-3 + 8192 / 200e9 * 1e3);
     write_table("custom_allreduce");
 }
 
@@ -173,20 +163,22 @@ static void test_stand_in(void)
 static void test_decodes(void)
 {
     write_needed();
-    add("attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,window,batch_size,"
+    table_text_add(
+        &table,
+        "attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,window,batch_size,"
         "kv_len,latency_ms\n");
     for (int batch = 1; batch <= 64; batch *= 8)
         for (int kv = 1; kv <= 4096; kv *= 4) {
             const double bytes = 2.0 * 128 * 4 * batch;
             const double seen = fmin(kv, 128);
-            add("bfloat16,bfloat16,128,32,4,0,%d,%d,%.17g\n", batch, kv,
-                0.01 + 2 * bytes * kv / 0.91e12 * 1e3);
-            add("bfloat16,fp8,128,32,4,0,%d,%d,%.17g\n", batch, kv,
-                (0.01 + bytes * kv / 0.91e12 * 1e3) / 1.25);
-            add("bfloat16,bfloat16,128,32,4,128,%d,%d,%.17g\n", batch, kv,
-                0.01 + 2 * bytes * seen / 0.91e12 * 1e3);
-            add("bfloat16,bfloat16,64,32,4,0,%d,%d,%.17g\n", batch, kv,
-                0.01 + bytes * kv / 0.91e12 * 1e3);
+            table_text_add(&table, "bfloat16,bfloat16,128,32,4,0,%d,%d,%.17g\n", batch,
+                           kv, 0.01 + 2 * bytes * kv / 0.91e12 * 1e3);
+            table_text_add(&table, "bfloat16,fp8,128,32,4,0,%d,%d,%.17g\n", batch, kv,
+                           (0.01 + bytes * kv / 0.91e12 * 1e3) / 1.25);
+            table_text_add(&table, "bfloat16,bfloat16,128,32,4,128,%d,%d,%.17g\n",
+                           batch, kv, 0.01 + 2 * bytes * seen / 0.91e12 * 1e3);
+            table_text_add(&table, "bfloat16,bfloat16,64,32,4,0,%d,%d,%.17g\n", batch,
+                           kv, 0.01 + bytes * kv / 0.91e12 * 1e3);
         }
     write_table("generation_attention");
     const struct vidur_fit_errors errors = judged();
@@ -203,12 +195,14 @@ static void test_decodes(void)
 static void test_messages(void)
 {
     write_needed();
-    add("op_name,nccl_dtype,num_gpus,message_size,latency_ms\n");
+    table_text_add(&table, "op_name,nccl_dtype,num_gpus,message_size,latency_ms\n");
     for (int values = 512; values <= 1 << 28; values *= 8) {
         const double ms = 6e-3 * 1.2 + 3.0 / 4 * 2 * values / (0.5 * 0.8 * 400e9) * 1e3;
-        add("all_gather,half,4,%d,%.17g\nreduce_scatter,half,4,%d,%.17g\n", values, ms,
-            values, 2 * ms);
-        add("all_reduce,half,4,%d,1\nall_gather,int8,4,%d,1\n", values, values);
+        table_text_add(&table,
+                       "all_gather,half,4,%d,%.17g\nreduce_scatter,half,4,%d,%.17g\n",
+                       values, ms, values, 2 * ms);
+        table_text_add(&table, "all_reduce,half,4,%d,1\nall_gather,int8,4,%d,1\n",
+                       values, values);
     }
     write_table("nccl");
     const struct vidur_fit_errors errors = judged();
@@ -233,20 +227,24 @@ static double latent_weights(int heads)
 static void test_latent_attention(void)
 {
     write_needed();
-    add("kv_cache_dtype,gemm_dtype,num_heads,batch_size,kv_len,latency_ms\n");
+    table_text_add(
+        &table, "kv_cache_dtype,gemm_dtype,num_heads,batch_size,kv_len,latency_ms\n");
     for (int heads = 16; heads <= 128; heads *= 8)
         for (int batch = 1; batch <= 16; batch *= 16)
             for (int kv = 1; kv <= 16384; kv *= 4)
-                add("bfloat16,bfloat16,%d,%d,%d,%.17g\n", heads, batch, kv,
-                    2 * latent_weights(heads) / 0.8e12 * 1e3 + 0.024 +
-                        batch * (double)kv * 1152 / 0.8e12 * 1e3 + 0.05);
+                table_text_add(&table, "bfloat16,bfloat16,%d,%d,%d,%.17g\n", heads,
+                               batch, kv,
+                               2 * latent_weights(heads) / 0.8e12 * 1e3 + 0.024 +
+                                   batch * (double)kv * 1152 / 0.8e12 * 1e3 + 0.05);
     write_table("mla_generation");
-    add("kv_cache_dtype,gemm_dtype,num_heads,batch_size,seq_len,latency_ms\n");
+    table_text_add(
+        &table, "kv_cache_dtype,gemm_dtype,num_heads,batch_size,seq_len,latency_ms\n");
     for (int s = 64; s <= 4096; s *= 4) {
         const double weights = latent_weights(16);
         const double projections = fmax(2 * weights / 0.8e12, 2 * s * weights / 70e12);
-        add("fp8,bfloat16,16,1,%d,%.17g\n", s,
-            (projections * 1e3 + 0.024 + 16 * 320.0 * s * s / 0.5e14 * 1e3) * 4);
+        table_text_add(&table, "fp8,bfloat16,16,1,%d,%.17g\n", s,
+                       (projections * 1e3 + 0.024 + 16 * 320.0 * s * s / 0.5e14 * 1e3) *
+                           4);
     }
     write_table("mla_context");
     const struct vidur_fit_errors errors = judged();

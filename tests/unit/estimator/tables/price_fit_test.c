@@ -3,11 +3,11 @@
 
 #include "tables/price.h"
 
+#include "table_text.h"
 #include "temp_dir.h"
 #include "test.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,8 +17,7 @@ static struct temp_dir dir;
 static struct vidur_device_sku truth;
 static const struct vidur_node_sku node = {.devices_per_node = 8,
                                            .link_bandwidth_gb_per_s = 400};
-static char text[1 << 20];
-static size_t used;
+static struct table_text table;
 
 static void set_up(void)
 {
@@ -42,23 +41,9 @@ static void clean_up(void)
     temp_dir_remove(&dir);
 }
 
-static void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void add(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    used += (size_t)vsnprintf(text + used, sizeof text - used, format, list);
-    va_end(list);
-    CU_ASSERT_FATAL(used < sizeof text);
-}
-
 static void write_table(const char *name)
 {
-    char path[64];
-    snprintf(path, sizeof path, "kernels/toy/v1/%s.csv", name);
-    temp_dir_write(&dir, path, text);
-    used = 0;
+    table_text_write(&table, &dir, "kernels/toy/v1", name);
 }
 
 /* A kernel gone wrong now and then: every eleventh shape takes four times as long. */
@@ -73,7 +58,7 @@ static void write_gemm(struct vidur_pricer *pricer)
     static const enum vidur_dtype dtypes[] = {VIDUR_DTYPE_bf16, VIDUR_DTYPE_fp8};
     static const char *const names[] = {"bfloat16", "fp8"};
     int shape = 0;
-    add("dtype,m,n,k,latency_ms\n");
+    table_text_add(&table, "dtype,m,n,k,latency_ms\n");
     for (int d = 0; d < 2; d++)
         for (int i = 0; i < 7; i++)
             for (int j = 0; j < 7; j++, shape++)
@@ -86,8 +71,8 @@ static void write_gemm(struct vidur_pricer *pricer)
                     const double ms = widths[i] < 512 || widths[j] < 512 || m > 8192
                                           ? 1
                                           : vidur_roofline_work_ms(pricer, &work, m);
-                    add("%s,%d,%d,%d,%.9g\n", names[d], m, widths[i], widths[j],
-                        spoilt(ms, shape));
+                    table_text_add(&table, "%s,%d,%d,%d,%.9g\n", names[d], m, widths[i],
+                                   widths[j], spoilt(ms, shape));
                 }
     write_table("gemm");
 }
@@ -100,8 +85,9 @@ static void write_moe(struct vidur_pricer *pricer)
                                     {4096, 1536, 8, 128}, {5120, 8192, 1, 16}};
     static const enum vidur_dtype dtypes[] = {VIDUR_DTYPE_bf16, VIDUR_DTYPE_fp8_block};
     static const char *const names[] = {"bfloat16", "fp8_block"};
-    add("dtype,hidden,inter,topk,experts,moe_tp,moe_ep,distribution,tokens,"
-        "latency_ms\n");
+    table_text_add(&table,
+                   "dtype,hidden,inter,topk,experts,moe_tp,moe_ep,distribution,tokens,"
+                   "latency_ms\n");
     for (int d = 0; d < 2; d++)
         for (int i = 0; i < 6; i++)
             for (int tp = 1; tp <= 8; tp *= 2)
@@ -115,8 +101,10 @@ static void write_moe(struct vidur_pricer *pricer)
                                                     .moe_tensor = tp,
                                                     .moe_expert = 1,
                                                     .matrices = 3};
-                    add("%s,%d,%d,%d,%d,%d,1,power_law_1.01,%d,%.9g\n", names[d],
-                        shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], tp, x,
+                    table_text_add(
+                        &table, "%s,%d,%d,%d,%d,%d,1,power_law_1.01,%d,%.9g\n",
+                        names[d], shapes[i][0], shapes[i][1], shapes[i][2],
+                        shapes[i][3], tp, x,
                         x > 16384 ? 1 : vidur_roofline_work_ms(pricer, &work, x));
                 }
     write_table("moe");
@@ -125,17 +113,19 @@ static void write_moe(struct vidur_pricer *pricer)
 static void write_attention(struct vidur_pricer *pricer)
 {
     static const struct vidur_shard shard;
-    add("attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,window,batch_size,"
+    table_text_add(
+        &table,
+        "attn_dtype,kv_cache_dtype,head_dim,num_heads,num_kv_heads,window,batch_size,"
         "seq_len,latency_ms\n");
     for (int heads = 4; heads <= 64; heads *= 2)
         for (int s = 1; s <= 16384; s *= 2) {
             const struct vidur_shard_layers layers = {.kind = {.head_dim = 128},
                                                       .q_heads = heads};
-            add("bfloat16,bfloat16,128,%d,1,0,1,%d,%.9g\n", heads, s,
-                vidur_roofline_prompt_ms(pricer, &shard, &layers, s));
+            table_text_add(&table, "bfloat16,bfloat16,128,%d,1,0,1,%d,%.9g\n", heads, s,
+                           vidur_roofline_prompt_ms(pricer, &shard, &layers, s));
             /* other heads and windows do not count */
-            add("bfloat16,bfloat16,64,%d,1,0,1,%d,1\n", heads, s);
-            add("bfloat16,bfloat16,128,%d,1,128,1,%d,1\n", heads, s);
+            table_text_add(&table, "bfloat16,bfloat16,64,%d,1,0,1,%d,1\n", heads, s);
+            table_text_add(&table, "bfloat16,bfloat16,128,%d,1,128,1,%d,1\n", heads, s);
         }
     write_table("context_attention");
 }
@@ -143,12 +133,12 @@ static void write_attention(struct vidur_pricer *pricer)
 static void write_all_reduce(struct vidur_pricer *pricer)
 {
     const struct vidur_work work = {.law = VIDUR_LAW_ALL_REDUCE, .token_bytes = 1};
-    add("num_gpus,mode,message_bytes,latency_ms\n");
+    table_text_add(&table, "num_gpus,mode,message_bytes,latency_ms\n");
     for (int n = 2; n <= 8; n *= 2)
         for (int bytes = 256; bytes <= 1 << 28; bytes *= 2) {
             pricer->devices = n;
-            add("%d,graph,%d,%.9g\n%d,eager,%d,1\n", n, bytes,
-                vidur_roofline_work_ms(pricer, &work, bytes), n, bytes);
+            table_text_add(&table, "%d,graph,%d,%.9g\n%d,eager,%d,1\n", n, bytes,
+                           vidur_roofline_work_ms(pricer, &work, bytes), n, bytes);
         }
     write_table("custom_allreduce");
 }

@@ -21,13 +21,6 @@ static void clean_up(void)
     temp_dir_remove(&dir);
 }
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 /* ---- A small folder of tables ---- */
 
 static const char *const list_names[] = {"attn_pre_proj",

@@ -24,13 +24,6 @@ static void clean_up(void)
     temp_dir_remove(&dir);
 }
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
-}
-
 static void assert_fails(const struct vidur_timetable_request *request,
                          const char *message)
 {

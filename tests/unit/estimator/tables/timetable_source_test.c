@@ -4,7 +4,6 @@
 #include "test.h"
 #include "timetable_fixture.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,13 +22,6 @@ static void set_up(void)
 static void clean_up(void)
 {
     temp_dir_remove(&dir);
-}
-
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT(strstr(text, part) != NULL);
-    if (!strstr(text, part))
-        printf("\n  '%s' lacks '%s'\n", text, part);
 }
 
 static void remove_file(const char *name)

@@ -6,14 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void check_has(const char *text, const char *part)
-{
-    if (!text || !strstr(text, part)) {
-        printf("\nlacks: %s\n", part);
-        CU_FAIL("a text is missing");
-    }
-}
-
 static void set_served(struct vidur_ranking_row *row, const char *precision,
                        const char *kv_cache_dtype, const char *checkpoint)
 {
@@ -43,30 +35,32 @@ static void test_launch(void)
         "vllm serve meta/Llama --tensor-parallel-size 4 --pipeline-parallel-size 2 "
         "--max-num-seqs 128 --enable-chunked-prefill --max-num-batched-tokens 512 "
         "--block-size 16 --max-model-len 4096");
-    check_has(launch.notes, "spans nodes of 4 devices");
-    check_has(launch.notes, "one of 2 equal replicas; put a round-robin");
-    check_has(launch.notes, "a cap of 64 requests on each micro-batch has no argument");
-    check_has(launch.notes, "1234 blocks");
+    assert_contains(launch.notes, "spans nodes of 4 devices");
+    assert_contains(launch.notes, "one of 2 equal replicas; put a round-robin");
+    assert_contains(launch.notes,
+                    "a cap of 64 requests on each micro-batch has no argument");
+    assert_contains(launch.notes, "1234 blocks");
 
     /* The engine refuses to start with more than the model's context. */
     vidur_results_add_fact(
         &results,
         (struct vidur_fact){"model", "llama", "max_position_embeddings", "4096"}, NULL);
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --max-model-len 4096");
+    assert_contains(launch.command, " --max-model-len 4096");
     CU_ASSERT_PTR_NULL(strstr(launch.notes, "context"));
     snprintf(results.facts[3].value, sizeof results.facts[3].value, "2048");
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --max-model-len 2048");
-    check_has(launch.notes, "requests of up to 4096 tokens; the model's context takes "
-                            "2048.");
+    assert_contains(launch.command, " --max-model-len 2048");
+    assert_contains(launch.notes,
+                    "requests of up to 4096 tokens; the model's context takes "
+                    "2048.");
 
     snprintf(row.scheduler, sizeof row.scheduler, "vllm");
     row.chunk_size = 0;
     row.max_tokens_in_batch = 4096;
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command,
-              "--no-enable-chunked-prefill --max-num-batched-tokens 4096");
+    assert_contains(launch.command,
+                    "--no-enable-chunked-prefill --max-num-batched-tokens 4096");
     snprintf(row.scheduler, sizeof row.scheduler, "vllm_v1");
     vidur_launch_line(&results, &row, &launch);
     CU_ASSERT_PTR_NULL(strstr(launch.command, "chunked"));
@@ -75,30 +69,31 @@ static void test_launch(void)
     row.max_num_seqs = 48;
     row.async_scheduling = 1;
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --max-num-seqs 48 --max-num-batched-tokens 4096 "
-                              "--gpu-memory-utilization 0.95 "
-                              "--no-enable-prefix-caching --async-scheduling ");
+    assert_contains(launch.command, " --max-num-seqs 48 --max-num-batched-tokens 4096 "
+                                    "--gpu-memory-utilization 0.95 "
+                                    "--no-enable-prefix-caching --async-scheduling ");
     CU_ASSERT_PTR_NULL(strstr(launch.notes, "micro-batch"));
     row.prefix_caching = 1;
     row.async_scheduling = 0;
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --enable-prefix-caching --no-async-scheduling ");
+    assert_contains(launch.command, " --enable-prefix-caching --no-async-scheduling ");
     CU_ASSERT_PTR_NULL(strstr(launch.command, "--scheduling-policy"));
     row.scheduling_policy = 1;
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command, " --no-async-scheduling --scheduling-policy priority ");
+    assert_contains(launch.command,
+                    " --no-async-scheduling --scheduling-policy priority ");
     CU_ASSERT_PTR_NULL(strstr(launch.command, "offloading"));
     row.kv_offload_gib_per_gpu = 12.5;
     row.tensor_parallel_size = 4;
     row.num_pipeline_stages = 2;
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command,
-              " --kv-offloading-backend native --kv-offloading-size 100 ");
-    check_has(launch.notes, "12.5 for each");
+    assert_contains(launch.command,
+                    " --kv-offloading-backend native --kv-offloading-size 100 ");
+    assert_contains(launch.notes, "12.5 for each");
     row.max_num_seqs = 0;
     snprintf(row.scheduler, sizeof row.scheduler, "orca");
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.notes, "orca has no equivalent in vLLM");
+    assert_contains(launch.notes, "orca has no equivalent in vLLM");
     vidur_results_destroy(&results);
 }
 
@@ -149,9 +144,9 @@ static void test_launch_of_a_precision(void)
                  "%s --tensor-parallel-size 4 --pipeline-parallel-size 1 "
                  "--enable-expert-parallel --max-num-seqs",
                  cases[i].command);
-        check_has(launch.command, wanted);
+        assert_contains(launch.command, wanted);
         if (cases[i].note)
-            check_has(launch.notes, cases[i].note);
+            assert_contains(launch.notes, cases[i].note);
         else
             CU_ASSERT_STRING_EQUAL(launch.notes, "");
         vidur_results_destroy(&results);
@@ -170,13 +165,13 @@ static void test_launch_of_ranks(void)
     row.tensor_parallel_size = 2;
     row.data_parallel_size = 4;
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.command,
-              "--tensor-parallel-size 2 --pipeline-parallel-size 1 "
-              "--data-parallel-size 4 --enable-expert-parallel --max-num-seqs");
+    assert_contains(launch.command,
+                    "--tensor-parallel-size 2 --pipeline-parallel-size 1 "
+                    "--data-parallel-size 4 --enable-expert-parallel --max-num-seqs");
     CU_ASSERT_PTR_NULL(strstr(launch.notes, "span nodes"));
     row.data_parallel_size = 8;
     vidur_launch_line(&results, &row, &launch);
-    check_has(launch.notes, "The ranks of a replica span nodes of 8 devices");
+    assert_contains(launch.notes, "The ranks of a replica span nodes of 8 devices");
     vidur_results_destroy(&results);
 }
 
@@ -188,10 +183,10 @@ static void test_launch_quotes(void)
     struct vidur_launch launch;
     snprintf(row.model, sizeof row.model, "a'; rm -rf $HOME");
     vidur_launch_line(&none, &row, &launch);
-    check_has(launch.command, "vllm serve 'a'\\''; rm -rf $HOME' --tensor");
+    assert_contains(launch.command, "vllm serve 'a'\\''; rm -rf $HOME' --tensor");
     snprintf(row.model, sizeof row.model, "--trust");
     vidur_launch_line(&none, &row, &launch);
-    check_has(launch.command, "vllm serve '--trust' --tensor");
+    assert_contains(launch.command, "vllm serve '--trust' --tensor");
 }
 
 VIDUR_TEST_MAIN("launch line", {"arguments", test_launch},

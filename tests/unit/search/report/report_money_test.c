@@ -2,6 +2,7 @@
 
 #include "report/report.h"
 #include "report/report_format.h"
+#include "report_text.h"
 #include "synthetic_results.h"
 #include "test.h"
 
@@ -196,24 +197,6 @@ static void test_break_even(void)
 
 /* ---- In reports ---- */
 
-static char *print(int (*report)(FILE *, const struct vidur_results *,
-                                 const struct vidur_report_options *,
-                                 struct vidur_error *),
-                   const struct vidur_report_options *options)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    CU_ASSERT_EQUAL(report(out, &results, options, NULL), 0);
-    fclose(out);
-    return text;
-}
-
-static bool has(const char *text, const char *part)
-{
-    return strstr(text, part) != NULL;
-}
-
 static void forget_prices(const char *device)
 {
     for (int64_t i = 0; i < results.num_ranking; i++)
@@ -232,39 +215,39 @@ static void test_reports(void)
 {
     char device[32];
     snprintf(device, sizeof device, "%s", model.groups[0].best->device);
-    char *text = print(vidur_report_csv, &with_api);
-    CU_ASSERT_TRUE(has(text, ",api_usd_per_month,api_break_even_qps\r\n") ||
-                   has(text, ",api_usd_per_month,api_break_even_qps\n"));
+    char *text = report_text(vidur_report_csv, &results, &with_api, NULL);
+    CU_ASSERT_TRUE(strstr(text, ",api_usd_per_month,api_break_even_qps\r\n") ||
+                   strstr(text, ",api_usd_per_month,api_break_even_qps\n"));
     free(text);
     forget_prices(device);
     for (int form = 0; form < 3; form++) {
-        text = print(form == 0   ? vidur_report_terminal
-                     : form == 1 ? vidur_report_answer
-                                 : vidur_report_markdown,
-                     &with_api);
-        CU_ASSERT_TRUE(has(text, " has no price: cheaper than the winner below $"));
-        CU_ASSERT_TRUE(has(text, "$0.600 input, $2.40 output per million tokens"));
-        CU_ASSERT_FALSE(has(text, "nan"));
+        text = report_text(form == 0   ? vidur_report_terminal
+                           : form == 1 ? vidur_report_answer
+                                       : vidur_report_markdown,
+                           &results, &with_api, NULL);
+        assert_contains(text, " has no price: cheaper than the winner below $");
+        assert_contains(text, "$0.600 input, $2.40 output per million tokens");
+        CU_ASSERT_FALSE(strstr(text, "nan"));
         free(text);
     }
     const struct vidur_report_options load = {.load = {.target_qps = 20}};
-    text = print(vidur_report_answer, &load);
-    CU_ASSERT_FALSE(has(text, "nan"));
+    text = report_text(vidur_report_answer, &results, &load, NULL);
+    CU_ASSERT_FALSE(strstr(text, "nan"));
     free(text);
     forget_prices(NULL);
     for (int form = 0; form < 3; form++) {
-        text = print(form == 0   ? vidur_report_terminal
-                     : form == 1 ? vidur_report_answer
-                                 : vidur_report_markdown,
-                     &with_api);
-        CU_ASSERT_TRUE(has(text, " has no price: ranked by QPS per GPU"));
-        CU_ASSERT_TRUE(form == 1 || has(text, "QPS/GPU")); /* the answer: no table */
-        CU_ASSERT_FALSE(has(text, "nan"));
+        text = report_text(form == 0   ? vidur_report_terminal
+                           : form == 1 ? vidur_report_answer
+                                       : vidur_report_markdown,
+                           &results, &with_api, NULL);
+        assert_contains(text, " has no price: ranked by QPS per GPU");
+        CU_ASSERT_TRUE(form == 1 || strstr(text, "QPS/GPU")); /* the answer: no table */
+        CU_ASSERT_FALSE(strstr(text, "nan"));
         free(text);
     }
-    text = print(vidur_report_answer, &load);
-    CU_ASSERT_TRUE(has(text, "no price"));
-    CU_ASSERT_FALSE(has(text, "nan"));
+    text = report_text(vidur_report_answer, &results, &load, NULL);
+    assert_contains(text, "no price");
+    CU_ASSERT_FALSE(strstr(text, "nan"));
     free(text);
 }
 

@@ -1,5 +1,6 @@
 #include "report/report.h"
 #include "report/report_assets.h"
+#include "report_text.h"
 #include "synthetic_results.h"
 #include "test.h"
 
@@ -10,13 +11,9 @@
 
 /* What all forms of a report say of newer kinds of results, and of hostile ones. */
 
-typedef int printer(FILE *out, const struct vidur_results *results,
-                    const struct vidur_report_options *options,
-                    struct vidur_error *err);
-
 static const struct {
     const char *name;
-    printer *put;
+    report_printer *put;
 } forms[] = {{"ranking", vidur_report_terminal},
              {"answer", vidur_report_answer},
              {"Markdown", vidur_report_markdown},
@@ -27,16 +24,12 @@ enum { RANKING, ANSWER, MARKDOWN, CSV, HTML, NUM_FORMS };
 static char *print(int form, const struct vidur_results *results,
                    const struct vidur_report_options *options)
 {
-    char *text = NULL;
-    size_t size = 0;
     struct vidur_error err = {0};
-    FILE *out = open_memstream(&text, &size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
-    if (forms[form].put(out, results, options, &err)) {
+    char *text = report_text(forms[form].put, results, options, &err);
+    if (!text) {
         printf("\n%s: %s\n", forms[form].name, err.text);
-        CU_FAIL("a report failed");
+        CU_FAIL_FATAL("a report failed");
     }
-    fclose(out);
     return text;
 }
 

@@ -12,14 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check_has(const char *text, const char *part)
-{
-    if (!strstr(text, part)) {
-        printf("\nlacks: %s\nin: %s\n", part, text);
-        CU_FAIL("a text is missing");
-    }
-}
-
 static void add_fact(struct vidur_results *results, const char *section,
                      const char *name, const char *key, const char *value)
 {
@@ -87,15 +79,17 @@ static void test_launch_lines(void)
     vidur_launch_line(&results, &row, &launch);
     const char *second = strchr(launch.command, '\n');
     CU_ASSERT_PTR_NOT_NULL_FATAL(second);
-    check_has(launch.command, "vllm serve llama --tensor-parallel-size 4");
-    check_has(launch.command, "--max-num-seqs 128");
-    check_has(second, "--tensor-parallel-size 1 --pipeline-parallel-size 1");
-    check_has(second, "--max-num-seqs 32");
-    check_has(second, "--max-num-batched-tokens 2048");
+    assert_contains(launch.command, "vllm serve llama --tensor-parallel-size 4");
+    assert_contains(launch.command, "--max-num-seqs 128");
+    assert_contains(second, "--tensor-parallel-size 1 --pipeline-parallel-size 1");
+    assert_contains(second, "--max-num-seqs 32");
+    assert_contains(second, "--max-num-batched-tokens 2048");
     CU_ASSERT_PTR_NULL(strstr(launch.command, "kv-transfer"));
-    check_has(launch.notes, "on a100_dgx (2), the second for each on l40s_pcie (3)");
-    check_has(launch.notes, "a round-robin load balancer before them gives each of the "
-                            "former 4.25 and each of the latter 1.5 parts");
+    assert_contains(launch.notes,
+                    "on a100_dgx (2), the second for each on l40s_pcie (3)");
+    assert_contains(launch.notes,
+                    "a round-robin load balancer before them gives each of the "
+                    "former 4.25 and each of the latter 1.5 parts");
 }
 
 /* The terminal has a line for each. */
@@ -112,8 +106,8 @@ static void test_launch_in_the_terminal(void)
     rewind(out);
     CU_ASSERT(fread(text, 1, sizeof text - 1, out) > 0);
     fclose(out);
-    check_has(text, "  Launch    vllm serve llama");
-    check_has(text, "\n            vllm serve llama");
+    assert_contains(text, "  Launch    vllm serve llama");
+    assert_contains(text, "\n            vllm serve llama");
     CU_ASSERT_PTR_NULL(strstr(text, "\\nvllm"));
     CU_ASSERT_PTR_NULL(strstr(text, "You have"));
 }

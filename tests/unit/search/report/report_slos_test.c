@@ -1,6 +1,7 @@
 #include "report/report.h"
 #include "report/report_assets.h"
 #include "report/report_format.h"
+#include "report_text.h"
 #include "synthetic_results.h"
 #include "test.h"
 
@@ -12,34 +13,6 @@
 #include <string.h>
 
 /* What reports say of SLOs, whichever quantiles they are on. */
-
-/* What a report function prints; the caller frees it. NULL when it fails. */
-typedef int printer(FILE *out, const struct vidur_results *results,
-                    const struct vidur_report_options *options,
-                    struct vidur_error *err);
-
-static char *print(printer *put, const struct vidur_results *results,
-                   const struct vidur_report_options *options, struct vidur_error *err)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
-    int failed = put(out, results, options, err);
-    fclose(out);
-    if (!failed)
-        return text;
-    free(text);
-    return NULL;
-}
-
-static void check_has(const char *text, const char *part)
-{
-    if (!text || !strstr(text, part)) {
-        printf("\nlacks: %s\n", part);
-        CU_FAIL("a text is missing");
-    }
-}
 
 /* What the model makes of the SLOs of results with one row. */
 static struct vidur_report_slo slo_of(const char *name, const char *metric,
@@ -117,8 +90,8 @@ static void test_latency_columns(void)
         vidur_results_add_fact(
             &results, (struct vidur_fact){"slo", name, "quantile", quantile}, NULL);
     }
-    char *text = print(vidur_report_terminal, &results, NULL, NULL);
-    check_has(text, " E2E P15  ");
+    char *text = report_text(vidur_report_terminal, &results, NULL, NULL);
+    assert_contains(text, " E2E P15  ");
     CU_ASSERT_PTR_NULL(strstr(text, "E2E P16"));
     CU_ASSERT_PTR_NULL(strstr(text, "TBT P99"));
     free(text);
@@ -130,31 +103,31 @@ static void test_other_slos_in_every_format(void)
     struct vidur_results results;
     struct vidur_report_options options = {.top = 3};
     static const char *const shown[] = {"TTFT P95", "TPOT P99.9", "E2E/tok P75"};
-    printer *const printers[] = {vidur_report_terminal, vidur_report_answer,
-                                 vidur_report_markdown, vidur_report_html};
+    report_printer *const printers[] = {vidur_report_terminal, vidur_report_answer,
+                                        vidur_report_markdown, vidur_report_html};
     char number[128];
     synthetic_results(&results, 450, 1);
     synthetic_other_slos(&results);
     const struct vidur_ranking_row *best = &results.ranking[0];
     for (int i = 0; i < (vidur_report_asset("chart.js") ? 4 : 3); i++) {
-        char *text = print(printers[i], &results, &options, NULL);
+        char *text = report_text(printers[i], &results, &options, NULL);
         for (int s = 0; s < 3; s++)
-            check_has(text, shown[s]);
+            assert_contains(text, shown[s]);
         if (i < 3)
             CU_ASSERT_PTR_NULL(strstr(text, "not recorded"));
         snprintf(number, sizeof number, "TPOT P99.9 %s (limit 500 ms)",
                  vidur_number_time(best->slo_s[1]).text);
         if (i == 1 || i == 2)
-            check_has(text, number);
+            assert_contains(text, number);
         snprintf(number, sizeof number, "| %s | %s | %s | %s |",
                  vidur_number_time(best->ttft_p95_s).text,
                  vidur_number_time(best->slo_s[1]).text,
                  vidur_number_time(best->slo_s[0]).text,
                  vidur_number_time(best->tbt_p99_s).text);
         if (i == 2)
-            check_has(text, number);
+            assert_contains(text, number);
         if (i == 3)
-            check_has(text, "\"column\": \"tpot_p99_9_s\"");
+            assert_contains(text, "\"column\": \"tpot_p99_9_s\"");
         free(text);
     }
     vidur_results_destroy(&results);
@@ -173,7 +146,7 @@ static void test_csv_of_other_slos(void)
     int known = 0;
     synthetic_results(&results, 90, 1);
     synthetic_other_slos(&results);
-    char *text = print(vidur_report_csv, &results, NULL, &err);
+    char *text = report_text(vidur_report_csv, &results, NULL, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
     struct vidur_csv *csv = vidur_csv_parse("csv", text, strlen(text), &schema, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(csv);
@@ -183,8 +156,8 @@ static void test_csv_of_other_slos(void)
     CU_ASSERT_TRUE(known > 30);
     vidur_csv_free(csv);
     free(text);
-    text = print(vidur_report_csv, &results, &options, &err);
-    check_has(text, ",e2e_normalized_p75_s,tpot_p99_9_s,load_qps,load_replicas,");
+    text = report_text(vidur_report_csv, &results, &options, &err);
+    assert_contains(text, ",e2e_normalized_p75_s,tpot_p99_9_s,load_qps,load_replicas,");
     free(text);
     vidur_results_destroy(&results);
 }
@@ -205,8 +178,9 @@ static void test_ranking_of_a_load(void)
             &results, (struct vidur_fact){"slo", name, "quantile", quantile}, NULL);
     }
     synthetic_retarget(&results, 50);
-    char *text = print(vidur_report_markdown, &results, NULL, NULL);
-    check_has(text, "| GPUs | nodes | $/hour | $/month | busy | margin | TTFT P95 | "
+    char *text = report_text(vidur_report_markdown, &results, NULL, NULL);
+    assert_contains(text,
+                    "| GPUs | nodes | $/hour | $/month | busy | margin | TTFT P95 | "
                     "TPOT P99.9 | E2E/tok P75 | E2E P10 | E2E P11 | E2E P12 | E2E P13 "
                     "| E2E P14 | limited by |\n");
     free(text);

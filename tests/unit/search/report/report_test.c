@@ -2,6 +2,7 @@
 #include "report/report.h"
 #include "report/report_assets.h"
 #include "report/report_format.h"
+#include "report_text.h"
 #include "synthetic_results.h"
 #include "test.h"
 
@@ -12,40 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a report function prints; the caller frees it. NULL when it fails. */
-typedef int printer(FILE *out, const struct vidur_results *results,
-                    const struct vidur_report_options *options,
-                    struct vidur_error *err);
-
-static char *print(printer *put, const struct vidur_results *results,
-                   const struct vidur_report_options *options, struct vidur_error *err)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
-    int failed = put(out, results, options, err);
-    fclose(out);
-    if (!failed)
-        return text;
-    free(text);
-    return NULL;
-}
-
 static int count_of(const char *text, const char *part)
 {
     int count = 0;
     for (; (text = strstr(text, part)); text += strlen(part))
         count++;
     return count;
-}
-
-static void check_has(const char *text, const char *part)
-{
-    if (!text || !strstr(text, part)) {
-        printf("\nlacks: %s\n", part);
-        CU_FAIL("a text is missing");
-    }
 }
 
 /* ---- values ---- */
@@ -212,8 +185,8 @@ static void test_long_cells(void)
     vidur_table_cell(&table, text);
     vidur_table_cell(&table, longer);
     CU_ASSERT_STRING_EQUAL(table.cells[1], text);
-    check_has(table.cells[1], "x, batch 64");
-    check_has(table.cells[2], "zzz...");
+    assert_contains(table.cells[1], "x, batch 64");
+    assert_contains(table.cells[2], "zzz...");
     vidur_table_release(&table);
 }
 
@@ -283,12 +256,12 @@ static void test_filters(void)
     vidur_report_model_release(&model);
     only = (struct vidur_report_options){.sku = "tpu"};
     CU_ASSERT_EQUAL(vidur_report_model_make(&model, &results, &only, &err), -1);
-    check_has(err.text, "SKUs h100, h100_dgx");
+    assert_contains(err.text, "SKUs h100, h100_dgx");
     vidur_report_model_release(&model);
     vidur_results_destroy(&results);
     struct vidur_results none = {0};
     CU_ASSERT_EQUAL(vidur_report_model_make(&model, &none, NULL, &err), -1);
-    check_has(err.text, "no candidate");
+    assert_contains(err.text, "no candidate");
     vidur_report_model_release(&model);
 }
 
@@ -298,23 +271,23 @@ static void test_terminal(void)
 {
     struct vidur_results results;
     synthetic_results(&results, 450, 1);
-    char *text = print(vidur_report_terminal, &results, NULL, NULL);
+    char *text = report_text(vidur_report_terminal, &results, NULL, NULL);
     CU_ASSERT_EQUAL(count_of(text, " rank  SKU"), 6);
     CU_ASSERT_EQUAL(count_of(text, "75 candidates"), 6);
-    check_has(text, "note: Test data made from formulas");
+    assert_contains(text, "note: Test data made from formulas");
     for (const char *line = text; line && *line; line = strchr(line, '\n')) {
         line += *line == '\n';
         size_t width = strcspn(line, "\n");
         CU_ASSERT_TRUE(strncmp(line, "note:", 5) == 0 || width <= 140);
     }
     free(text);
-    text = print(vidur_report_terminal, &results,
-                 &(struct vidur_report_options){.top = 1, .trace = "chat"}, NULL);
+    text = report_text(vidur_report_terminal, &results,
+                       &(struct vidur_report_options){.top = 1, .trace = "chat"}, NULL);
     const int prices = count_of(text, "price: ");
     CU_ASSERT_EQUAL(count_of(text, "\n"), 2 * 3 + 1 + 2 + prices);
     CU_ASSERT_EQUAL(prices, 1); /* of one source */
-    check_has(text, "h100 $4.25");
-    check_has(text, " per GPU-hour: 2024-02-07, test data; prices move\n");
+    assert_contains(text, "h100 $4.25");
+    assert_contains(text, " per GPU-hour: 2024-02-07, test data; prices move\n");
     free(text);
     vidur_results_destroy(&results);
 }
@@ -334,14 +307,14 @@ static void test_nothing_feasible(void)
 {
     struct vidur_results results;
     make_all_infeasible(&results);
-    printer *const printers[] = {vidur_report_terminal, vidur_report_answer,
-                                 vidur_report_markdown, vidur_report_html};
+    report_printer *const printers[] = {vidur_report_terminal, vidur_report_answer,
+                                        vidur_report_markdown, vidur_report_html};
     for (int i = 0; i < (vidur_report_asset("chart.js") ? 4 : 3); i++) {
         struct vidur_error err = {0};
-        char *text = print(printers[i], &results, NULL, &err);
+        char *text = report_text(printers[i], &results, NULL, &err);
         CU_ASSERT_PTR_NOT_NULL(text);
         if (i < 2)
-            check_has(text, "No candidate can serve this workload: needs 1 TiB");
+            assert_contains(text, "No candidate can serve this workload: needs 1 TiB");
         free(text);
     }
     vidur_results_destroy(&results);
@@ -353,14 +326,14 @@ static void test_answer(void)
     synthetic_results(&results, 450, 1);
     struct vidur_report_options options = {
         .model = "llama-2-70b", .top = 3, .load = {.target_qps = 40}};
-    char *text = print(vidur_report_answer, &results, &options, NULL);
+    char *text = report_text(vidur_report_answer, &results, &options, NULL);
     CU_ASSERT_EQUAL(count_of(text, "  Rent  "), 3);
     CU_ASSERT_EQUAL(count_of(text, "  For 40.0 QPS: rent "), 3);
     CU_ASSERT_PTR_EQUAL(strstr(text, "llama-2-70b, arxiv:\n  For 40.0 QPS: rent "),
                         text);
     CU_ASSERT_EQUAL(count_of(text, "vllm serve meta-llama/Llama-2-70b-hf"), 3);
     CU_ASSERT_EQUAL(count_of(text, "TTFT P90 "), 3 + 3); /* SLOs and table headers */
-    check_has(text, "with another's best configuration");
+    assert_contains(text, "with another's best configuration");
     CU_ASSERT_PTR_NULL(strstr(text, "llama-2-7b"));
     free(text);
     vidur_results_destroy(&results);
@@ -370,11 +343,11 @@ static void test_markdown(void)
 {
     struct vidur_results results;
     synthetic_results(&results, 450, 1);
-    char *text = print(vidur_report_markdown, &results, NULL, NULL);
+    char *text = report_text(vidur_report_markdown, &results, NULL, NULL);
     CU_ASSERT_TRUE(strlen(text) < 65536); /* a comment on GitHub */
     CU_ASSERT_EQUAL(count_of(text, "\n### llama"), 6 + 2);
     CU_ASSERT_EQUAL(count_of(text, "```"), 12);
-    check_has(text, "h100: $4.25 per GPU-hour (test data, 2024-02-07)");
+    assert_contains(text, "h100: $4.25 per GPU-hour (test data, 2024-02-07)");
     int columns = 0; /* every line of a table has as many cells as its header */
     for (const char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
@@ -402,7 +375,7 @@ static void test_csv(void)
     struct vidur_results results;
     struct vidur_error err = {0};
     synthetic_results(&results, 450, 1);
-    char *text = print(vidur_report_csv, &results, NULL, &err);
+    char *text = report_text(vidur_report_csv, &results, NULL, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
     struct vidur_csv *csv = vidur_csv_parse("csv", text, strlen(text), &schema, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(csv);
@@ -421,7 +394,7 @@ static void test_csv(void)
     free(text);
     CU_ASSERT_TRUE(count > 60 && columns);
     struct vidur_report_options options = {.top = 2};
-    text = print(vidur_report_csv, &results, &options, &err);
+    text = report_text(vidur_report_csv, &results, &options, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
     csv = vidur_csv_parse("csv", text, strlen(text), &schema, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(csv);
@@ -438,19 +411,19 @@ static void test_html(void)
     synthetic_results(&results, 450, 1);
     snprintf(results.ranking[0].reason, sizeof results.ranking[0].reason,
              "</script><script>alert(1)</script><!--");
-    char *text = print(vidur_report_html, &results, NULL, &err);
+    char *text = report_text(vidur_report_html, &results, NULL, &err);
     if (!vidur_report_asset("chart.js")) {
         CU_ASSERT_PTR_NULL(text);
-        check_has(err.text, "install libjs-chart.js");
+        assert_contains(err.text, "install libjs-chart.js");
     } else {
         CU_ASSERT_TRUE(strlen(text) < 2000000);
         CU_ASSERT_EQUAL(count_of(text, "<script>"), 5); /* ours alone */
         CU_ASSERT_EQUAL(count_of(text, "</script>"), 6);
-        check_has(text, "\\u003c/script>\\u003cscript>alert(1)");
+        assert_contains(text, "\\u003c/script>\\u003cscript>alert(1)");
         CU_ASSERT_EQUAL(count_of(text, "{{"), 0);
         CU_ASSERT_EQUAL(count_of(text, "src="), 0); /* nothing is fetched */
-        check_has(text, "Released under the MIT License");
-        check_has(text, "Permission is hereby granted");
+        assert_contains(text, "Released under the MIT License");
+        assert_contains(text, "Permission is hereby granted");
     }
     free(text);
     vidur_results_destroy(&results);
@@ -477,7 +450,8 @@ static void test_compare(void)
     synthetic_results(&before, 90, 1);
     synthetic_results(&after, 90, 1);
     char *text = compare(&before, &after, false);
-    check_has(text, "90 candidates are the same in both, 0 changed, 0 only before, 0 ");
+    assert_contains(text,
+                    "90 candidates are the same in both, 0 changed, 0 only before, 0 ");
     CU_ASSERT_EQUAL(count_of(text, "the same"), 1 + 6);
     CU_ASSERT_PTR_NULL(strstr(text, "Inputs that differ"));
     free(text);
@@ -488,17 +462,17 @@ static void test_compare(void)
     after.ranking[ok].qps_per_dollar *= 2;
     snprintf(after.facts[3].value, sizeof after.facts[3].value, "3.5"); /* an SLO */
     text = compare(&before, &after, true);
-    check_has(text, "89 candidates are the same in both, 1 changed");
-    check_has(text, "+100.0 %");
-    check_has(text, "### Inputs that differ");
-    check_has(text, "| slo ttft_p90 limit_s | 2 | 3.5 |");
+    assert_contains(text, "89 candidates are the same in both, 1 changed");
+    assert_contains(text, "+100.0 %");
+    assert_contains(text, "### Inputs that differ");
+    assert_contains(text, "| slo ttft_p90 limit_s | 2 | 3.5 |");
     free(text);
     after.num_ranking -= 5;
     text = compare(&before, &after, false);
-    check_has(text, "5 only before, 0 only after");
+    assert_contains(text, "5 only before, 0 only after");
     free(text);
     text = compare(&after, &before, false);
-    check_has(text, "0 only before, 5 only after");
+    assert_contains(text, "0 only before, 5 only after");
     free(text);
     vidur_results_destroy(&before);
     vidur_results_destroy(&after);

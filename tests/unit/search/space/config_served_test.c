@@ -4,33 +4,12 @@
 #include <vidur/space.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define TRACE                                                                          \
     "traces: [{name: u, lengths: {type: uniform, min_tokens: 64}, num_requests: "      \
     "100}]\n"
-
-static uint64_t ids[2][64];
-
-static int compare_ids(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static int64_t collect_ids(int into, const char *text)
-{
-    expect_builds(text);
-    const int64_t count = space.num_candidates;
-    CU_ASSERT_TRUE_FATAL(count <= 64);
-    for (int64_t i = 0; i < count; i++)
-        ids[into][i] = space.candidates[i].id;
-    qsort(ids[into], (size_t)count, sizeof ids[into][0], compare_ids);
-    release();
-    return count;
-}
 
 #define TODAY(extra)                                                                   \
     "models: [{name: moe, identifier: gpt-oss-20b}, {name: dense, identifier: "        \
@@ -183,12 +162,14 @@ static void test_precisions(void)
 /* Asked for nothing else, a candidate is the one it always was. */
 static void test_precision_of_the_spec(void)
 {
-    const int64_t first = collect_ids(0, TODAY(""));
+    uint64_t ids[SPACE_IDS], others[SPACE_IDS];
+    const int64_t first = collect_ids(TODAY(""), ids);
     const int64_t second =
-        collect_ids(1, TODAY("precision: [default, default, {kv_cache: bf16}]\n"
-                             "expert_parallel: false\nkv_cache_dtype: [auto, bf16]\n"));
+        collect_ids(TODAY("precision: [default, default, {kv_cache: bf16}]\n"
+                          "expert_parallel: false\nkv_cache_dtype: [auto, bf16]\n"),
+                    others);
     CU_ASSERT_EQUAL(first, second);
-    CU_ASSERT_EQUAL(memcmp(ids[0], ids[1], (size_t)first * sizeof ids[0][0]), 0);
+    CU_ASSERT_EQUAL(memcmp(ids, others, (size_t)first * sizeof *ids), 0);
 }
 
 static void expect_checkpoint(int index, const char *precision, const char *checkpoint)

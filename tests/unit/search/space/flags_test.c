@@ -37,16 +37,12 @@ static void expect_error(const struct search_flags *flags, const char *words)
     text = (struct vidur_text){0};
     err = (struct vidur_error){0};
     CU_ASSERT_EQUAL(search_flags_write(flags, &text, &err), -1);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, words));
-    if (!strstr(err.text, words))
-        printf("\n    '%s' is not in '%s'", words, err.text);
+    assert_contains(err.text, words);
 }
 
 static void expect(const char *line)
 {
-    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, line));
-    if (!strstr(text.data, line))
-        printf("\n    '%s' is not in\n%s", line, text.data);
+    assert_contains(text.data, line);
 }
 
 static void test_whole_text(void)

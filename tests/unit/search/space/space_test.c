@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,47 +56,30 @@ static void test_the_papers_grid(void)
     release();
 }
 
-static uint64_t ids[2][64];
-
-static int compare_ids(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static int64_t collect_ids(int into, const char *text)
-{
-    expect_builds(text);
-    const int64_t count = space.num_candidates;
-    CU_ASSERT_TRUE_FATAL(count <= 64);
-    for (int64_t i = 0; i < count; i++)
-        ids[into][i] = space.candidates[i].id;
-    qsort(ids[into], (size_t)count, sizeof ids[into][0], compare_ids);
-    release();
-    return count;
-}
-
 static void test_ids_do_not_depend_on_the_order(void)
 {
+    uint64_t ids[SPACE_IDS], others[SPACE_IDS];
     const int64_t first = collect_ids(
-        0, "models: [{name: a, identifier: llama-2-7b-hf}, {name: b, identifier: "
-           "llama-2-70b-hf}]\n"
-           "clusters: [{device: a100, num_gpus: 8}, {device: h100, num_gpus: 8}]\n"
-           "schedulers: [{scheduler: vllm}, {scheduler: sarathi}]\n" TRACE
-           "batch_sizes: [32, 64]\ntp_dimensions: [1, 2]\npp_dimensions: [1, 2]\n"
-           "slos: [{metric: ttft, quantile: 0.9, limit_s: 1}]\n");
+        "models: [{name: a, identifier: llama-2-7b-hf}, {name: b, identifier: "
+        "llama-2-70b-hf}]\n"
+        "clusters: [{device: a100, num_gpus: 8}, {device: h100, num_gpus: 8}]\n"
+        "schedulers: [{scheduler: vllm}, {scheduler: sarathi}]\n" TRACE
+        "batch_sizes: [32, 64]\ntp_dimensions: [1, 2]\npp_dimensions: [1, 2]\n"
+        "slos: [{metric: ttft, quantile: 0.9, limit_s: 1}]\n",
+        ids);
     const int64_t second = collect_ids(
-        1, "slos: [{metric: ttft, quantile: 0.5, limit_s: 3}]\n"
-           "pp_dimensions: [2, 1]\ntp_dimensions: [2, 1]\nbatch_sizes: [64, 32]\n" TRACE
-           "schedulers: [{scheduler: sarathi}, {scheduler: vllm}]\n"
-           "clusters: [{device: h100, num_gpus: 8}, {device: a100, num_gpus: 8}]\n"
-           "models: [{name: b, identifier: llama-2-70b-hf}, {name: a, identifier: "
-           "llama-2-7b-hf}]\n");
+        "slos: [{metric: ttft, quantile: 0.5, limit_s: 3}]\n"
+        "pp_dimensions: [2, 1]\ntp_dimensions: [2, 1]\nbatch_sizes: [64, 32]\n" TRACE
+        "schedulers: [{scheduler: sarathi}, {scheduler: vllm}]\n"
+        "clusters: [{device: h100, num_gpus: 8}, {device: a100, num_gpus: 8}]\n"
+        "models: [{name: b, identifier: llama-2-70b-hf}, {name: a, identifier: "
+        "llama-2-7b-hf}]\n",
+        others);
     CU_ASSERT_EQUAL(first, 64);
     CU_ASSERT_EQUAL(second, 64);
-    CU_ASSERT_EQUAL(memcmp(ids[0], ids[1], sizeof ids[0]), 0);
+    CU_ASSERT_EQUAL(memcmp(ids, others, sizeof ids), 0);
     for (int i = 1; i < 64; i++)
-        CU_ASSERT_TRUE(ids[0][i] != ids[0][i - 1]);
+        CU_ASSERT_TRUE(ids[i] != ids[i - 1]);
 }
 
 #define SMALL(extra)                                                                   \

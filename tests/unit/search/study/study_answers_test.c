@@ -11,25 +11,6 @@
 /* What a search's answers are worth: loads that are sustained, with other seeds, too.
  */
 
-static volatile int stop;
-
-static void run(const char *more, const char *const *sets, int num_sets,
-                struct session_outcome *outcome)
-{
-    const struct session_team team = session_alone();
-    const struct session_options options = {.config_path = small_search_config(more),
-                                            .sets = sets,
-                                            .num_sets = num_sets,
-                                            .output = small_search_path("r.h5"),
-                                            .num_shards = 1,
-                                            .threads = 1,
-                                            .stop = &stop};
-    session_run(&team, &options, outcome);
-    if (outcome->status != SESSION_DONE)
-        printf("\n    %s", outcome->error.text);
-    CU_ASSERT_EQUAL_FATAL(outcome->status, SESSION_DONE);
-}
-
 /* Loads of a candidate, one by one. */
 static struct vidur_search_config config;
 static struct vidur_space space;
@@ -99,7 +80,7 @@ static void test_loads_are_sustained(void)
         for (int n = 0; n < 3; n++) {
             const char *sets[] = {slos[s], counts[n]};
             struct session_outcome outcome;
-            run("search: {confirm_top: 0}\n", sets, 2, &outcome);
+            small_search_done("search: {confirm_top: 0}\n", sets, 2, &outcome);
             for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
                 const struct vidur_ranking_row *row = &outcome.results.ranking[i];
                 double *most = &saturated[find_candidate(row)];
@@ -120,7 +101,7 @@ static void test_reference_semantics_are_kept(void)
     const char *sets[] = {"slos=[{metric: tpot, quantile: 0.9, limit_s: 10}]",
                           "semantics=vidur"};
     struct session_outcome outcome;
-    run("", sets, 2, &outcome);
+    small_search_done("", sets, 2, &outcome);
     for (int64_t i = 0; i < outcome.results.num_ranking; i++)
         CU_ASSERT_EQUAL(outcome.results.ranking[i].unbounded, 1);
     session_release(&outcome);
@@ -131,8 +112,10 @@ static void test_a_fraction_may_be_asked_for(void)
     const char *sets[] = {"slos=[{metric: tpot, quantile: 0.9, limit_s: 10}]",
                           "traces.0.num_requests=32000"};
     struct session_outcome all, most;
-    run("search: {confirm_top: 0}\nexclude: [{batch_size: 4}]\n", sets, 2, &all);
-    run("search: {confirm_top: 0, sustained_fraction: 0.8}\nexclude: [{batch_size: "
+    small_search_done("search: {confirm_top: 0}\nexclude: [{batch_size: 4}]\n", sets, 2,
+                      &all);
+    small_search_done(
+        "search: {confirm_top: 0, sustained_fraction: 0.8}\nexclude: [{batch_size: "
         "4}]\n",
         sets, 2, &most);
     for (int64_t i = 0; i < all.results.num_ranking; i++)
@@ -149,7 +132,7 @@ static void test_best_are_confirmed(void)
 {
     struct session_outcome outcome;
     int spread = 0;
-    run("search: {confirm_top: 3}\n", NULL, 0, &outcome);
+    small_search_done("search: {confirm_top: 3}\n", NULL, 0, &outcome);
     open_space("");
     for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
         const struct vidur_ranking_row *row = &outcome.results.ranking[i];
@@ -181,7 +164,7 @@ static void test_users_of_a_closed_loop(void)
         "e2e, quantile: 0.5, limit_s: 2}]"};
     struct session_outcome outcome;
     int bounded = 0;
-    run("search: {confirm_top: 1}\n", sets, 2, &outcome);
+    small_search_done("search: {confirm_top: 1}\n", sets, 2, &outcome);
     for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
         const struct vidur_ranking_row *row = &outcome.results.ranking[i];
         const struct vidur_probe_row *best = NULL, *next = NULL;
@@ -221,8 +204,8 @@ static void test_users_of_a_closed_loop(void)
 static void test_all_may_be_replicated(void)
 {
     struct session_outcome outcome;
-    run("search: {confirm_top: 0, replications: 2, granularity: 0.1}\n", NULL, 0,
-        &outcome);
+    small_search_done("search: {confirm_top: 0, replications: 2, granularity: 0.1}\n",
+                      NULL, 0, &outcome);
     for (int64_t i = 0; i < outcome.results.num_ranking; i++)
         CU_ASSERT_EQUAL(outcome.results.ranking[i].replications, 2);
     session_release(&outcome);
@@ -237,7 +220,7 @@ static void test_least_replicas_for_a_target(void)
         struct session_outcome outcome;
         snprintf(more, sizeof more, "target: {qps: %g}\nsearch: {confirm_top: 4}\n",
                  targets[t]);
-        run(more, NULL, 0, &outcome);
+        small_search_done(more, NULL, 0, &outcome);
         open_space(more);
         double usd_before = 0;
         for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
@@ -272,7 +255,7 @@ static void test_least_replicas_for_a_target(void)
 static void test_target_out_of_reach(void)
 {
     struct session_outcome outcome;
-    run("target: {qps: 10000, max_gpus: 8}\n", NULL, 0, &outcome);
+    small_search_done("target: {qps: 10000, max_gpus: 8}\n", NULL, 0, &outcome);
     for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
         const struct vidur_ranking_row *row = &outcome.results.ranking[i];
         CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_SLO_UNREACHABLE);
@@ -285,7 +268,8 @@ static void test_target_out_of_reach(void)
 static void test_replicas_beyond_the_target(void)
 {
     struct session_outcome outcome;
-    run("target: {qps: 1, max_gpus: 1}\nsearch: {confirm_top: 0}\n", NULL, 0, &outcome);
+    small_search_done("target: {qps: 1, max_gpus: 1}\nsearch: {confirm_top: 0}\n", NULL,
+                      0, &outcome);
     for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
         const struct vidur_ranking_row *row = &outcome.results.ranking[i];
         const bool fits = row->tensor_parallel_size == 1;
@@ -302,8 +286,8 @@ static void test_requests_as_many_as_needed(void)
     const char *many[] = {"traces.0.num_requests=40000"};
     const char *more = "search: {confirm_top: 0}\n";
     struct session_outcome found, given;
-    run(more, automatic, 1, &found);
-    run(more, many, 1, &given);
+    small_search_done(more, automatic, 1, &found);
+    small_search_done(more, many, 1, &given);
     for (int64_t i = 0; i < found.results.num_ranking; i++) {
         const struct vidur_ranking_row *a = &found.results.ranking[i];
         for (int64_t j = 0; j < given.results.num_ranking; j++)
@@ -336,11 +320,11 @@ static void test_time_limits(void)
     const char *loose[] = {"search.time_limit_s=100000"};
     const char *tight[] = {"search.time_limit_s=30"};
     struct session_outcome without, with;
-    run("", NULL, 0, &without);
-    run("", loose, 1, &with);
+    small_search_done("", NULL, 0, &without);
+    small_search_done("", loose, 1, &with);
     CU_ASSERT_TRUE(equal_answers(&without, &with));
     session_release(&with);
-    run("", tight, 1, &with);
+    small_search_done("", tight, 1, &with);
     CU_ASSERT_FALSE(equal_answers(&without, &with));
     for (int64_t i = 0; i < with.results.num_probes; i++) {
         const struct vidur_probe_row *probe = &with.results.probes[i];

@@ -68,13 +68,6 @@ static const char *fact(const struct session_outcome *outcome, const char *secti
     return value ? value : "";
 }
 
-static void assert_contains(const char *text, const char *part)
-{
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, part));
-    if (!strstr(text, part))
-        printf("\n    '%s' lacks '%s'", text, part);
-}
-
 /* auto is called what it came to, where that is one thing. */
 static void test_one_kind(void)
 {

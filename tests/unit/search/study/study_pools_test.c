@@ -31,12 +31,6 @@ static void run_shard(const char *more, const char *const *sets, int num_sets,
     CU_ASSERT_EQUAL_FATAL(outcome->status, SESSION_DONE);
 }
 
-static void run(const char *more, const char *const *sets, int num_sets,
-                struct session_outcome *outcome)
-{
-    run_shard(more, sets, num_sets, -1, outcome);
-}
-
 #define COUNT(sets) (int)(sizeof(sets) / sizeof(sets)[0])
 
 /* One layout on clusters of 1, 3 and 4 of a device. */
@@ -66,7 +60,7 @@ static void test_equal_pools_are_one(void)
 {
     const char *sets[] = {ENGINE, EQUAL, ONE_CUT, "search.confirm_top=0"};
     struct session_outcome outcome;
-    run(POOLS, sets, COUNT(sets), &outcome);
+    small_search_done(POOLS, sets, COUNT(sets), &outcome);
     const struct vidur_ranking_row *one = row_of(&outcome.results, false, 4);
     const struct vidur_ranking_row *two = row_of(&outcome.results, true, 4);
     CU_ASSERT_STRING_EQUAL(two->pools, "1 x TP1 h100 + 3 x TP1 h100");
@@ -105,7 +99,8 @@ static void test_weights_follow_capacity(void)
 {
     const char *sets[] = {ENGINE, TWO_KINDS, ONE_CUT, "search.confirm_top=0"};
     struct session_outcome outcome;
-    run("mixed: {pools: [{rules: [{device: h100}]}, {rules: [{device: a100}]}]}\n",
+    small_search_done(
+        "mixed: {pools: [{rules: [{device: h100}]}, {rules: [{device: a100}]}]}\n",
         sets, COUNT(sets), &outcome);
     const struct vidur_ranking_row *two = row_of(&outcome.results, true, 5);
     const double h100 = row_of(&outcome.results, false, 2)->max_qps;
@@ -125,11 +120,11 @@ static void test_counts_and_prices(void)
     const char *more = "mixed: {pools: [{rules: [{device: h100}]}, {rules: [{device: "
                        "a100}], num_gpus: [1, 3]}], only: true}\n";
     struct session_outcome cheap, dear;
-    run(more, sets, COUNT(sets) - 1, &cheap);
+    small_search_done(more, sets, COUNT(sets) - 1, &cheap);
     CU_ASSERT_EQUAL_FATAL(cheap.results.num_ranking, 2);
     sets[1] = "clusters=[{device: h100, num_gpus: 2, usd_per_gpu_hour: 8}, "
               "{device: a100, num_gpus: 3, usd_per_gpu_hour: 4}]";
-    run(more, sets, COUNT(sets) - 1, &dear);
+    small_search_done(more, sets, COUNT(sets) - 1, &dear);
     for (int gpus = 3; gpus <= 5; gpus += 2) {
         const struct vidur_ranking_row *a = row_of(&cheap.results, true, gpus);
         const struct vidur_ranking_row *b = row_of(&dear.results, true, gpus);
@@ -153,7 +148,7 @@ static void test_shards(void)
     struct vidur_results of_parts[2], merged;
     struct vidur_error err;
     int columns;
-    run(more, sets, COUNT(sets), &whole);
+    small_search_done(more, sets, COUNT(sets), &whole);
     for (int i = 0; i < 2; i++) {
         run_shard(more, sets, COUNT(sets), i, &parts[i]);
         of_parts[i] = parts[i].results;
@@ -177,7 +172,8 @@ static void test_capacity_of_zero(void)
     const char *sets[] = {ENGINE, TWO_KINDS, ONE_CUT, "search.confirm_top=0",
                           "slos=[{metric: tbt, quantile: 0.5, limit_s: 0.0078}]"};
     struct session_outcome outcome;
-    run("mixed: {pools: [{rules: [{device: h100}]}, {rules: [{device: a100}]}]}\n",
+    small_search_done(
+        "mixed: {pools: [{rules: [{device: h100}]}, {rules: [{device: a100}]}]}\n",
         sets, COUNT(sets), &outcome);
     const struct vidur_ranking_row *two = row_of(&outcome.results, true, 5);
     CU_ASSERT_STRING_EQUAL(row_of(&outcome.results, false, 2)->status, VIDUR_STATUS_OK);
@@ -220,7 +216,7 @@ static void check_target(double qps, int64_t *most_first)
                           "disaggregated.prefill=[{device: a100}]",
                           "disaggregated.decode=[{device: h100}]",
                           "traces.0.lengths.prefill_to_decode_ratio=12"};
-    run(more, sets, COUNT(sets), &outcome);
+    small_search_done(more, sets, COUNT(sets), &outcome);
     CU_ASSERT_EQUAL_FATAL(vidur_search_config_load(&config, small_search_config(more),
                                                    sets, COUNT(sets), &err),
                           0);
@@ -261,7 +257,8 @@ static void test_mixed_target(void)
 {
     const char *sets[] = {ENGINE, TWO_KINDS, ONE_CUT, "search.confirm_top=2"};
     struct session_outcome outcome;
-    run("target: {qps: 400}\nmixed: {pools: [{rules: [{device: h100}]}, {rules: "
+    small_search_done(
+        "target: {qps: 400}\nmixed: {pools: [{rules: [{device: h100}]}, {rules: "
         "[{device: a100}]}]}\n",
         sets, COUNT(sets), &outcome);
     const struct vidur_results *results = &outcome.results;
@@ -294,7 +291,8 @@ static void test_energy_of_two_pools(void)
 {
     const char *sets[] = {ENGINE, TWO_KINDS, ONE_CUT, "search.confirm_top=0"};
     struct session_outcome outcome;
-    run("disaggregated: {only: true, prefill: [{device: h100}], near: 0}\n", sets,
+    small_search_done(
+        "disaggregated: {only: true, prefill: [{device: h100}], near: 0}\n", sets,
         COUNT(sets), &outcome);
     CU_ASSERT(outcome.results.num_ranking > 1);
     for (int64_t i = 0; i < outcome.results.num_ranking; i++) {

@@ -11,21 +11,11 @@
 
 /* What rows say of candidates for which no load passed. */
 
-static volatile int stop;
-
 /* Runs with settings; all rows must have the status. */
 static void run_sets(const char *const *sets, int num_sets, const char *status,
                      struct session_outcome *outcome)
 {
-    const struct session_team team = session_alone();
-    const struct session_options options = {.config_path = small_search_config(""),
-                                            .sets = sets,
-                                            .num_sets = num_sets,
-                                            .output = small_search_path("r.h5"),
-                                            .num_shards = 1,
-                                            .threads = 1,
-                                            .stop = &stop};
-    session_run(&team, &options, outcome);
+    small_search_run("", sets, num_sets, outcome);
     CU_ASSERT_EQUAL_FATAL(outcome->status, strcmp(status, VIDUR_STATUS_FAILED) == 0
                                                ? SESSION_NOT_COMPLETED
                                                : SESSION_DONE);

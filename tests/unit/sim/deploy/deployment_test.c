@@ -150,22 +150,30 @@ static void test_check(void)
 #undef X
 }
 
+static uint64_t id_of(const struct vidur_deployment *deployment)
+{
+    struct vidur_sha256 sha;
+    vidur_sha256_init(&sha);
+    vidur_deployment_digest(&sha, deployment);
+    return vidur_sha256_uint64(&sha);
+}
+
 /* The knob, else what the device's link reaches; off, neither tells deployments apart.
  */
 static void test_host_link(void)
 {
     struct vidur_error err = {0};
     struct vidur_deployment d = toy();
-    const uint64_t off = vidur_deployment_id(&d);
+    const uint64_t off = id_of(&d);
     d.device.host_link = (struct vidur_host_link){64, 0.75};
     CU_ASSERT_EQUAL(vidur_deployment_host_gb_per_s(&d), 48);
-    CU_ASSERT_EQUAL(vidur_deployment_id(&d), off);
+    CU_ASSERT_EQUAL(id_of(&d), off);
     strcpy(d.scheduler.type, "vllm_v1");
     d.scheduler.kv_offload_gib_per_gpu = 8;
     CU_ASSERT_EQUAL(vidur_deployment_check(&d, &err), 0);
-    const uint64_t on = vidur_deployment_id(&d);
+    const uint64_t on = id_of(&d);
     d.device.host_link.efficiency = 0.5;
-    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&d), on);
+    CU_ASSERT_NOT_EQUAL(id_of(&d), on);
     d.scheduler.kv_offload_gb_per_s = 20;
     CU_ASSERT_EQUAL(vidur_deployment_host_gb_per_s(&d), 20);
 }
@@ -211,7 +219,7 @@ static void test_ids_of_ranks(void)
 {
     struct vidur_deployment d = toy();
     struct vidur_sha256 sha;
-    const uint64_t one = vidur_deployment_id(&d);
+    const uint64_t one = id_of(&d);
     vidur_sha256_init(&sha);
     vidur_model_digest(&sha, &d.model);
     vidur_device_digest(&sha, &d.device);
@@ -231,27 +239,27 @@ static void test_ids_of_ranks(void)
 #undef X
     CU_ASSERT_EQUAL(vidur_sha256_uint64(&sha), one);
     d.data_parallel_size = 2;
-    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&d), one);
+    CU_ASSERT_NOT_EQUAL(id_of(&d), one);
 }
 
 /* Stable over copies and order of setting; different for every difference. */
 static void test_id(void)
 {
     struct vidur_deployment a = toy(), b = toy();
-    const uint64_t id = vidur_deployment_id(&a);
+    const uint64_t id = id_of(&a);
     memset(a.router + strlen(a.router) + 1, 'x', 3); /* behind the text */
-    CU_ASSERT_EQUAL(vidur_deployment_id(&a), id);
+    CU_ASSERT_EQUAL(id_of(&a), id);
     b.num_replicas = 2;
-    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&b), id);
+    CU_ASSERT_NOT_EQUAL(id_of(&b), id);
     b = toy();
     b.scheduler.chunk_size++;
-    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&b), id);
+    CU_ASSERT_NOT_EQUAL(id_of(&b), id);
     b = toy();
     b.memory_margin_fraction += 1e-12;
-    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&b), id);
+    CU_ASSERT_NOT_EQUAL(id_of(&b), id);
     b = toy();
     strcpy(b.node.name, "other");
-    CU_ASSERT_NOT_EQUAL(vidur_deployment_id(&b), id);
+    CU_ASSERT_NOT_EQUAL(id_of(&b), id);
 }
 
 static void test_table_limits(void)

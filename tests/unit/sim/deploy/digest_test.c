@@ -22,15 +22,6 @@ static void digest_workload(struct vidur_sha256 *sha, const void *workload)
     vidur_workload_digest(sha, workload);
 }
 
-static void fill(char *text, size_t size)
-{
-    memset(text, 'x', size - 1);
-    text[size - 1] = 0;
-}
-#define FILL(text) fill(text, sizeof(text))
-#define END_OF(type, text)                                                             \
-    (offsetof(type, text) + sizeof(((type *)0)->text) - 1) /* its NUL */
-
 #define X(type, name, def, min) +sizeof(type)
 static const size_t knob_bytes = 0 VIDUR_SCHEDULER_KNOBS(X);
 #undef X

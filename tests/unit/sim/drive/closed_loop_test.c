@@ -1,54 +1,22 @@
 #include "test.h"
-#include "toy_cluster.h"
-#include "toy_engine.h"
+#include "toy_hand.h"
 
 #include <vidur/simulator.h>
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Closed loops by hand, in the quick way and in the plain one. */
 
-enum { MAX_REQUESTS = 6, MAX_TOKENS = 64, MAX_STEP = 64, MAX_BATCH = 8 };
-
-static const double at_once[MAX_REQUESTS];
-
-struct outcome {
-    struct vidur_metrics metrics;
-    double arrived_s[MAX_REQUESTS], completed_s[MAX_REQUESTS];
-};
-
-static void sync_engine(struct vidur_deployment *deployment)
-{
-    toy_engine_deployment(deployment);
-    deployment->scheduler.async_scheduling = false;
-    deployment->scheduler.max_num_seqs = MAX_BATCH;
-    deployment->scheduler.max_num_batched_tokens = MAX_STEP;
-    deployment->scheduler.num_blocks = 1000;
-}
+static const double at_once[HAND_REQUESTS];
 
 /* Steps of a second. */
-static void run(struct outcome *out, const struct vidur_deployment *deployment,
+static void run(struct hand_outcome *out, const struct vidur_deployment *deployment,
                 const struct vidur_workload *workload, double api_ms,
                 const struct vidur_run_options *options)
 {
     const struct toy_step_times times = {.fixed_ms = 1000, .api_ms = api_ms};
-    struct vidur_timetable *table =
-        toy_engine_new(&times, MAX_STEP, MAX_BATCH, MAX_TOKENS);
-    struct vidur_simulator *simulator = NULL;
-    struct vidur_error err = {0};
-    if (vidur_simulator_create(&simulator, deployment, table, MAX_TOKENS, &err) ||
-        vidur_simulator_run(simulator, workload, options, &out->metrics, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
-    const struct vidur_request_records *records = vidur_simulator_requests(simulator);
-    for (int64_t i = 0; i < records->count; i++) {
-        out->arrived_s[i] = records->arrived_at_s[i];
-        out->completed_s[i] = records->completed_at_s[i];
-    }
-    vidur_simulator_destroy(simulator);
-    toy_engine_free(table);
+    hand_run(out, deployment, &times, workload, options);
 }
 
 /* Two clients, four requests of 2, 1, 3 and 1 steps. */
@@ -57,10 +25,10 @@ static void check_two_clients(bool plain)
     const int32_t prompt[] = {4, 4, 4, 4}, output[] = {2, 1, 3, 1};
     const struct vidur_run_options options = {.plain_stepping = plain};
     struct vidur_workload workload =
-        toy_workload(4, MAX_TOKENS, at_once, prompt, output);
+        toy_workload(4, HAND_TOKENS, at_once, prompt, output);
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     workload.concurrency = 2;
     run(&out, &deployment, &workload, 0, &options);
     /* What is sent when a step ends misses the step that begins then. */
@@ -88,10 +56,10 @@ static void check_many_clients(bool plain)
     const int32_t prompt[] = {4, 4}, output[] = {2, 1};
     const struct vidur_run_options options = {.plain_stepping = plain};
     struct vidur_workload workload =
-        toy_workload(2, MAX_TOKENS, at_once, prompt, output);
+        toy_workload(2, HAND_TOKENS, at_once, prompt, output);
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     workload.concurrency = 100;
     run(&out, &deployment, &workload, 0, &options);
     CU_ASSERT_EQUAL(out.arrived_s[1], 0);
@@ -104,10 +72,10 @@ static void check_router(bool plain)
     const int32_t prompt[] = {4, 4, 4, 4, 4}, output[] = {5, 1, 1, 1, 1};
     const struct vidur_run_options options = {.plain_stepping = plain};
     struct vidur_workload workload =
-        toy_workload(5, MAX_TOKENS, at_once, prompt, output);
+        toy_workload(5, HAND_TOKENS, at_once, prompt, output);
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     workload.concurrency = 2;
     deployment.num_replicas = 2;
     strcpy(deployment.router, "lor");
@@ -128,10 +96,10 @@ static void check_time_limit(bool plain)
     const struct vidur_run_options options = {
         .plain_stepping = plain, .time_limit_s = 3.5, .slos = &slo, .num_slos = 1};
     struct vidur_workload workload =
-        toy_workload(3, MAX_TOKENS, at_once, prompt, output);
+        toy_workload(3, HAND_TOKENS, at_once, prompt, output);
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     workload.concurrency = 1;
     run(&out, &deployment, &workload, 0, &options);
     CU_ASSERT_EQUAL(out.arrived_s[1], 2);
@@ -150,10 +118,10 @@ static void check_one_that_never_runs(bool plain)
     const struct vidur_run_options options = {
         .plain_stepping = plain, .slos = &slo, .num_slos = 1};
     struct vidur_workload workload =
-        toy_workload(3, MAX_TOKENS, at_once, prompt, output);
+        toy_workload(3, HAND_TOKENS, at_once, prompt, output);
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     deployment.scheduler.block_size = 4;
     deployment.scheduler.num_blocks = 4;
     workload.concurrency = 1;

@@ -1,71 +1,28 @@
 #include "test.h"
-#include "toy_cluster.h"
-#include "toy_engine.h"
-
-#include <vidur/simulator.h>
+#include "toy_hand.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The front ends of replicas: by hand, in the quick way and in the plain one. */
 
-enum { MAX_REQUESTS = 4, MAX_TOKENS = 64, MAX_STEP = 64, MAX_BATCH = 8 };
-
-struct load {
-    int count;
-    double arrived_at_s[MAX_REQUESTS];
-    int32_t prompt[MAX_REQUESTS], output[MAX_REQUESTS];
-};
-
-struct outcome {
-    struct vidur_metrics metrics;
-    double arrived_s[MAX_REQUESTS], scheduled_s[MAX_REQUESTS];
-    double first_token_s[MAX_REQUESTS];
-};
-
-static void sync_engine(struct vidur_deployment *deployment)
-{
-    toy_engine_deployment(deployment);
-    deployment->scheduler.async_scheduling = false;
-    deployment->scheduler.max_num_seqs = MAX_BATCH;
-    deployment->scheduler.max_num_batched_tokens = MAX_STEP;
-    deployment->scheduler.num_blocks = 1000;
-}
-
-static void run(struct outcome *out, const struct vidur_deployment *deployment,
-                const struct load *load, const struct toy_step_times *times,
+static void run(struct hand_outcome *out, const struct vidur_deployment *deployment,
+                const struct hand_load *load, const struct toy_step_times *times,
                 const struct vidur_run_options *options)
 {
-    struct vidur_timetable *table =
-        toy_engine_new(times, MAX_STEP, MAX_BATCH, MAX_TOKENS);
-    const struct vidur_workload workload = toy_workload(
-        load->count, MAX_TOKENS, load->arrived_at_s, load->prompt, load->output);
-    struct vidur_simulator *simulator = NULL;
-    struct vidur_error err = {0};
-    if (vidur_simulator_create(&simulator, deployment, table, MAX_TOKENS, &err) ||
-        vidur_simulator_run(simulator, &workload, options, &out->metrics, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
-    const struct vidur_request_records *records = vidur_simulator_requests(simulator);
-    for (int64_t i = 0; i < records->count; i++) {
-        out->arrived_s[i] = records->arrived_at_s[i];
-        out->scheduled_s[i] = records->scheduled_at_s[i];
-        out->first_token_s[i] = records->prefill_completed_at_s[i];
-    }
-    vidur_simulator_destroy(simulator);
-    toy_engine_free(table);
+    const struct vidur_workload workload = hand_workload(load);
+    hand_run(out, deployment, times, &workload, options);
 }
 
 /* Prompts are tokenised one after the other; the delay begins for each by itself. */
 static void check_one_after_the_other(bool plain)
 {
-    const struct load load = {4, {0, 0, 0.25, 9}, {4, 8, 4, 2}, {1, 1, 1, 1}};
+    const struct hand_load load = {4, {0, 0, 0.25, 9}, {4, 8, 4, 2}, {1, 1, 1, 1}, {0}};
     const struct toy_step_times times = {
         .fixed_ms = 1000, .tokenise_ms = 125, .api_ms = 250};
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     run(&out, &deployment, &load, &times,
         &(struct vidur_run_options){.plain_stepping = plain});
     /* Tokenised at 0.5, 1.5, 2 and 9.25; the third waits for the second's step. */
@@ -83,12 +40,12 @@ static void check_one_after_the_other(bool plain)
 /* Two replicas have two front ends. */
 static void check_replicas(bool plain)
 {
-    const struct load load = {3, {0, 0, 0.25}, {4, 8, 4}, {1, 1, 1}};
+    const struct hand_load load = {3, {0, 0, 0.25}, {4, 8, 4}, {1, 1, 1}, {0}};
     const struct toy_step_times times = {
         .fixed_ms = 1000, .tokenise_ms = 125, .api_ms = 250};
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     deployment.num_replicas = 2;
     strcpy(deployment.router, "round_robin");
     run(&out, &deployment, &load, &times,
@@ -101,11 +58,11 @@ static void check_replicas(bool plain)
 /* A router that looks at replicas counts what is in their front ends. */
 static void check_router(bool plain, enum vidur_semantics semantics)
 {
-    const struct load load = {3, {0, 0.25, 0.5}, {8, 8, 8}, {1, 1, 1}};
+    const struct hand_load load = {3, {0, 0.25, 0.5}, {8, 8, 8}, {1, 1, 1}, {0}};
     const struct toy_step_times times = {.fixed_ms = 1000, .tokenise_ms = 250};
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     deployment.semantics = semantics;
     deployment.num_replicas = 3;
     strcpy(deployment.router, "lor");
@@ -119,13 +76,13 @@ static void check_router(bool plain, enum vidur_semantics semantics)
 /* What is in a front end at the time limit has not arrived at the engine. */
 static void check_time_limit(bool plain)
 {
-    const struct load load = {2, {0, 0}, {4, 4}, {4, 1}};
+    const struct hand_load load = {2, {0, 0}, {4, 4}, {4, 1}, {0}};
     const struct toy_step_times times = {.fixed_ms = 1000, .tokenise_ms = 500};
     const struct vidur_run_options options = {.plain_stepping = plain,
                                               .time_limit_s = 3.5};
     struct vidur_deployment deployment;
-    struct outcome out;
-    sync_engine(&deployment);
+    struct hand_outcome out;
+    hand_engine(&deployment);
     run(&out, &deployment, &load, &times, &options);
     CU_ASSERT_EQUAL(out.metrics.num_arrived, 1);
     CU_ASSERT_EQUAL(out.scheduled_s[0], 2);

@@ -1,5 +1,6 @@
 #include "test.h"
-#include "toy_engine.h"
+#include "toy_hand.h"
+#include "toy_run.h"
 #include "toy_scenario.h"
 
 #include "base/quantile.h"
@@ -13,7 +14,7 @@
 
 /* ---- By hand: twenty requests ---- */
 
-enum { NUM_BY_HAND = 20, NUM_ALONE = 16, HAND_TOKENS = 64 };
+enum { NUM_BY_HAND = 20, NUM_ALONE = 16 };
 
 /*
  * A step takes one second and another for each request in it, prompts included. A
@@ -41,18 +42,11 @@ static void run_by_hand(const struct vidur_slo *slos, int num_slos, bool stop_ea
     const struct vidur_run_options options = {
         .slos = slos, .num_slos = num_slos, .stop_early = stop_early};
     struct vidur_deployment deployment;
-    toy_engine_deployment(&deployment);
-    deployment.scheduler.async_scheduling = false;
-    deployment.scheduler.max_num_seqs = 8;
-    deployment.scheduler.max_num_batched_tokens = 64;
-    deployment.scheduler.num_blocks = 1000;
-    struct vidur_timetable *table = toy_engine_new(&times, 64, 8, HAND_TOKENS);
-    struct vidur_simulator *simulator = NULL;
-    struct vidur_error err = {0};
-    if (vidur_simulator_create(&simulator, &deployment, table, HAND_TOKENS, &err) ||
-        vidur_simulator_run(simulator, &workload, &options, metrics, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+    hand_engine(&deployment);
+    struct vidur_timetable *table =
+        toy_engine_new(&times, HAND_STEP, HAND_BATCH, HAND_TOKENS);
+    struct vidur_simulator *simulator =
+        toy_simulate(&deployment, table, &workload, &options, metrics);
     vidur_simulator_destroy(simulator);
     toy_engine_free(table);
 }

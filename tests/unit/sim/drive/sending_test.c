@@ -1,58 +1,39 @@
 #include "test.h"
-#include "toy_cluster.h"
-#include "toy_engine.h"
-
-#include "tell/session_metrics.h"
-
-#include <vidur/simulator.h>
+#include "toy_hand.h"
+#include "toy_run.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Sessions by hand, in the quick way and in the plain one: steps of a second, blocks of
  * four tokens. */
 
-enum { MAX_REQUESTS = 8, MAX_TOKENS = 64, MAX_STEP = 64, MAX_BATCH = 8 };
-
 struct plan {
     int64_t count;
     int32_t sessions;
-    double starts_s[MAX_REQUESTS]; /* by request */
-    int32_t prompt[MAX_REQUESTS], output[MAX_REQUESTS];
-    int32_t session[MAX_REQUESTS], turn[MAX_REQUESTS];
-    double think_s[MAX_REQUESTS];
-    int32_t shared_tokens[MAX_REQUESTS];
+    double starts_s[HAND_REQUESTS]; /* by request */
+    int32_t prompt[HAND_REQUESTS], output[HAND_REQUESTS];
+    int32_t session[HAND_REQUESTS], turn[HAND_REQUESTS];
+    double think_s[HAND_REQUESTS];
+    int32_t shared_tokens[HAND_REQUESTS];
     int32_t system_prompt_tokens;
     int64_t users; /* 0: sessions start on their own */
-};
-
-struct outcome {
-    struct vidur_metrics metrics;
-    struct vidur_session_metrics sessions;
-    double arrived_s[MAX_REQUESTS], first_s[MAX_REQUESTS], completed_s[MAX_REQUESTS];
-    int32_t cached[MAX_REQUESTS];
 };
 
 static struct vidur_deployment engine(void)
 {
     struct vidur_deployment deployment;
-    toy_engine_deployment(&deployment);
-    struct vidur_scheduler_config *knobs = &deployment.scheduler;
-    knobs->async_scheduling = false;
-    knobs->max_num_seqs = MAX_BATCH;
-    knobs->max_num_batched_tokens = MAX_STEP;
-    knobs->num_blocks = 1000;
-    knobs->block_size = 4;
-    knobs->prefix_caching = true;
+    hand_engine(&deployment);
+    deployment.scheduler.block_size = 4;
+    deployment.scheduler.prefix_caching = true;
     return deployment;
 }
 
 static struct vidur_workload workload_of(const struct plan *plan)
 {
-    static const int32_t one_group[MAX_REQUESTS];
+    static const int32_t one_group[HAND_REQUESTS];
     struct vidur_workload workload = toy_workload(
-        plan->count, MAX_TOKENS, plan->starts_s, plan->prompt, plan->output);
+        plan->count, HAND_TOKENS, plan->starts_s, plan->prompt, plan->output);
     workload.concurrency = plan->users;
     workload.sessions =
         (struct vidur_sessions){.count = plan->sessions,
@@ -67,36 +48,16 @@ static struct vidur_workload workload_of(const struct plan *plan)
     return workload;
 }
 
-static void simulate(struct outcome *out, const struct vidur_deployment *deployment,
+static void simulate(struct hand_outcome *out,
+                     const struct vidur_deployment *deployment,
                      const struct vidur_workload *workload,
                      const struct vidur_run_options *options)
 {
     const struct toy_step_times times = {.fixed_ms = 1000};
-    struct vidur_timetable *table =
-        toy_engine_new(&times, MAX_STEP, MAX_BATCH, MAX_TOKENS);
-    struct vidur_simulator *simulator = NULL;
-    struct vidur_error err = {0};
-    memset(out, 0, sizeof *out);
-    if (vidur_simulator_create(&simulator, deployment, table, MAX_TOKENS, &err) ||
-        vidur_simulator_run(simulator, workload, options, &out->metrics, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
-    const struct vidur_request_records *records = vidur_simulator_requests(simulator);
-    for (int64_t i = 0; i < records->count; i++) {
-        out->arrived_s[i] = records->arrived_at_s[i];
-        out->first_s[i] = records->prefill_completed_at_s[i];
-        out->completed_s[i] = records->completed_at_s[i];
-        out->cached[i] = records->cached_tokens ? records->cached_tokens[i] : -1;
-    }
-    if (workload->sessions.count > 0)
-        CU_ASSERT_EQUAL(vidur_session_metrics_of(&out->sessions, records,
-                                                 &workload->sessions, &err),
-                        0);
-    vidur_simulator_destroy(simulator);
-    toy_engine_free(table);
+    hand_run(out, deployment, &times, workload, options);
 }
 
-static void run(struct outcome *out, const struct vidur_deployment *deployment,
+static void run(struct hand_outcome *out, const struct vidur_deployment *deployment,
                 const struct plan *plan, bool plain)
 {
     const struct vidur_run_options options = {.plain_stepping = plain};
@@ -118,7 +79,7 @@ static void check_two_turns(bool plain)
                         .think_s = {0, 2.5},
                         .shared_tokens = {ALL, ALL}};
     struct vidur_deployment deployment = engine();
-    struct outcome out;
+    struct hand_outcome out;
     run(&out, &deployment, &plan, plain);
     CU_ASSERT_EQUAL(out.completed_s[0], 5);
     CU_ASSERT_EQUAL(out.arrived_s[1], 7.5);
@@ -162,7 +123,7 @@ static void check_groups(bool plain)
                               .shared_tokens = {ALL, ALL},
                               .system_prompt_tokens = 10};
     const struct vidur_deployment deployment = engine();
-    struct outcome out;
+    struct hand_outcome out;
     run(&out, &deployment, &plan, plain);
     CU_ASSERT_EQUAL(out.arrived_s[1], 4);
     CU_ASSERT_EQUAL(out.cached[1], 8); /* whole blocks of the 10 */
@@ -182,7 +143,7 @@ static void check_sub_agents(bool plain)
                               .think_s = {0, 0, 0, 1},
                               .shared_tokens = {ALL, 8, 8, ALL}};
     const struct vidur_deployment deployment = engine();
-    struct outcome out;
+    struct hand_outcome out;
     run(&out, &deployment, &plan, plain);
     CU_ASSERT_EQUAL(out.cached[0], 0);
     CU_ASSERT_EQUAL(out.cached[1], 8);
@@ -208,7 +169,7 @@ static void check_users(bool plain)
                               .shared_tokens = {ALL, ALL, ALL, ALL, ALL},
                               .users = 2};
     const struct vidur_deployment deployment = engine();
-    struct outcome out;
+    struct hand_outcome out;
     run(&out, &deployment, &plan, plain);
     CU_ASSERT_EQUAL(out.arrived_s[0], 0);
     CU_ASSERT_EQUAL(out.arrived_s[1], 3.5);
@@ -234,7 +195,7 @@ static void check_first_pauses(bool plain)
                               .shared_tokens = {ALL, ALL, ALL},
                               .users = 2};
     const struct vidur_deployment deployment = engine();
-    struct outcome out;
+    struct hand_outcome out;
     run(&out, &deployment, &plan, plain);
     CU_ASSERT_EQUAL(out.arrived_s[0], 2);
     CU_ASSERT_EQUAL(out.arrived_s[1], 0.5);
@@ -256,7 +217,7 @@ static void check_time_limit(bool plain)
                                               .time_limit_s = 4.5};
     const struct vidur_deployment deployment = engine();
     const struct vidur_workload workload = workload_of(&plan);
-    struct outcome out;
+    struct hand_outcome out;
     simulate(&out, &deployment, &workload, &options);
     CU_ASSERT_EQUAL(out.metrics.num_arrived, 2);
     CU_ASSERT_EQUAL(out.metrics.num_completed, 1);
@@ -292,7 +253,7 @@ static void check_session_routers(bool plain)
     struct vidur_deployment deployment = engine();
     deployment.num_replicas = 2;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct outcome out;
+        struct hand_outcome out;
         strcpy(deployment.router, cases[i].router);
         run(&out, &deployment, &plan, plain);
         CU_ASSERT_EQUAL(out.completed_s[2], 3.5); /* on a replica of its own */
@@ -315,9 +276,9 @@ static void check_least_tokens(bool plain)
     static const int32_t prompt[] = {40, 4, 4, 4}, output[] = {1, 8, 1, 1};
     const struct vidur_run_options options = {.plain_stepping = plain};
     const struct vidur_workload workload =
-        toy_workload(4, MAX_TOKENS, arrived_s, prompt, output);
+        toy_workload(4, HAND_TOKENS, arrived_s, prompt, output);
     struct vidur_deployment deployment = engine();
-    struct outcome out;
+    struct hand_outcome out;
     deployment.num_replicas = 2;
     deployment.scheduler.max_num_seqs = 1;
     strcpy(deployment.router, "least_tokens");
@@ -350,7 +311,7 @@ static void check_sustained(bool plain)
             shared[i] = ALL;
         }
         struct vidur_workload workload =
-            toy_workload(REQUESTS, MAX_TOKENS, starts_s, prompt, output);
+            toy_workload(REQUESTS, HAND_TOKENS, starts_s, prompt, output);
         workload.sessions = (struct vidur_sessions){.count = SESSIONS,
                                                     .session = session,
                                                     .turn = turn,
@@ -362,15 +323,10 @@ static void check_sustained(bool plain)
         const struct vidur_run_options options = {.plain_stepping = plain};
         const struct toy_step_times times = {.fixed_ms = 1000};
         struct vidur_timetable *table =
-            toy_engine_new(&times, MAX_STEP, MAX_BATCH, MAX_TOKENS);
-        struct vidur_simulator *simulator = NULL;
-        struct vidur_error err = {0};
+            toy_engine_new(&times, HAND_STEP, HAND_BATCH, HAND_TOKENS);
         struct vidur_metrics metrics;
-        CU_ASSERT_EQUAL_FATAL(
-            vidur_simulator_create(&simulator, &deployment, table, MAX_TOKENS, &err),
-            0);
-        CU_ASSERT_EQUAL_FATAL(
-            vidur_simulator_run(simulator, &workload, &options, &metrics, &err), 0);
+        struct vidur_simulator *simulator =
+            toy_simulate(&deployment, table, &workload, &options, &metrics);
         CU_ASSERT_EQUAL(metrics.num_completed, REQUESTS);
         CU_ASSERT_EQUAL(metrics.sustained.kept_up, !fast);
         vidur_simulator_destroy(simulator);

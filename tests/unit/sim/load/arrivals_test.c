@@ -96,27 +96,23 @@ static void test_static_arrives_at_once(void)
 static void test_closed_loop(void)
 {
     struct vidur_workload_config config = fixed_lengths("closed_loop", 7);
-    struct vidur_workload *copy;
     config.arrivals.concurrency = 3;
     struct vidur_workload *w = create(&config);
     CU_ASSERT_EQUAL(w->num_requests, 7);
     CU_ASSERT_EQUAL(w->concurrency, 3);
     CU_ASSERT_EQUAL(w->arrived_at_s[6], 0);
     CU_ASSERT_FALSE(vidur_workload_has_rate(w));
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, NULL), 0);
-    CU_ASSERT_EQUAL(copy->concurrency, 3);
     struct vidur_workload first;
     struct vidur_error err = {0};
-    CU_ASSERT_EQUAL(vidur_workload_offer_clients(copy, 5, 9, &first, &err), 0);
+    CU_ASSERT_EQUAL(vidur_workload_offer_clients(w, 5, 9, &first, &err), 0);
     CU_ASSERT_EQUAL(first.num_requests, 5);
     CU_ASSERT_EQUAL(first.concurrency, 9);
-    CU_ASSERT_EQUAL(vidur_workload_offer_clients(copy, 8, 9, &first, &err), -1);
+    CU_ASSERT_EQUAL(vidur_workload_offer_clients(w, 8, 9, &first, &err), -1);
     assert_contains(err.text, "8 requests of a workload of 7");
-    CU_ASSERT_EQUAL(vidur_workload_offer_clients(copy, 5, 0, &first, &err), -1);
+    CU_ASSERT_EQUAL(vidur_workload_offer_clients(w, 5, 0, &first, &err), -1);
     assert_contains(err.text, "0 clients");
-    CU_ASSERT_EQUAL(vidur_workload_offer(copy, 5, 1, &first, &err), -1);
+    CU_ASSERT_EQUAL(vidur_workload_offer(w, 5, 1, &first, &err), -1);
     assert_contains(err.text, "no rate to set");
-    vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
     config.arrivals.concurrency = 0;
     assert_not_created(&config, "workload.arrivals.concurrency: missing");

@@ -106,25 +106,21 @@ static void test_lengths_of_a_class(void)
     vidur_workload_destroy(b);
 }
 
-/* Classes and lengths stay as they are when the rate changes, also of a copy. */
+/* Classes and lengths stay as they are when the rate changes. */
 static void test_rates(void)
 {
     struct vidur_error err = {0};
-    struct vidur_workload *w = create_of(THREE("6", "3", "1")), *copy = NULL;
+    struct vidur_workload *w = create_of(THREE("6", "3", "1"));
+    struct vidur_workload *like = create_of(THREE("6", "3", "1"));
     struct vidur_workload first;
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    CU_ASSERT_EQUAL(copy->num_classes, 3);
-    CU_ASSERT_PTR_NOT_EQUAL(copy->class_of, w->class_of);
-    CU_ASSERT_EQUAL(memcmp(copy->class_of, w->class_of, 3000), 0);
-    CU_ASSERT_STRING_EQUAL(copy->classes[1].name, "second");
-    CU_ASSERT_EQUAL(vidur_workload_offer(copy, 1000, 7, &first, &err), 0);
+    CU_ASSERT_EQUAL(vidur_workload_offer(like, 1000, 7, &first, &err), 0);
     CU_ASSERT_EQUAL(first.num_requests, 1000);
     CU_ASSERT_EQUAL(first.num_classes, 3);
     CU_ASSERT_EQUAL(memcmp(first.class_of, w->class_of, 1000), 0);
     CU_ASSERT_EQUAL(vidur_workload_set_qps(w, 7, &err), 0);
     CU_ASSERT_EQUAL(memcmp(first.arrived_at_s, w->arrived_at_s, 1000 * sizeof(double)),
                     0);
-    vidur_workload_destroy(copy);
+    vidur_workload_destroy(like);
     vidur_workload_destroy(w);
 }
 
@@ -136,9 +132,7 @@ static void expect_refusal(const char *keys, const char *text)
     snprintf(yaml, sizeof yaml,
              "workload: {num_requests: 9, type: mix, " ARRIVALS "%s}\n", keys);
     CU_ASSERT_EQUAL(read_section(yaml, &config, &err), -1);
-    if (!strstr(err.text, text))
-        printf("\n  wanted '%s', got '%s'\n", text, err.text);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, text));
+    assert_contains(err.text, text);
 }
 
 static void test_refusals(void)

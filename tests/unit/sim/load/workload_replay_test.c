@@ -12,27 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void assert_same_requests(const struct vidur_workload *a,
-                                 const struct vidur_workload *b)
-{
-    size_t n = (size_t)a->num_requests;
-    CU_ASSERT_EQUAL_FATAL(a->num_requests, b->num_requests);
-    CU_ASSERT_EQUAL(memcmp(a->arrived_at_s, b->arrived_at_s, n * sizeof(double)), 0);
-    CU_ASSERT_EQUAL(memcmp(a->num_prefill_tokens, b->num_prefill_tokens, n * 4), 0);
-    CU_ASSERT_EQUAL(memcmp(a->num_decode_tokens, b->num_decode_tokens, n * 4), 0);
-}
-
-static struct vidur_workload_config of_replay(const char *text)
-{
-    struct vidur_workload_config config;
-    vidur_workload_config_defaults(&config);
-    config.type = VIDUR_WORKLOAD_TRACE_REPLAY;
-    snprintf(config.file, sizeof config.file, "%s", file_of(text));
-    return config;
-}
-
-#define REPLAY_HEADER "arrived_at,num_prefill_tokens,num_decode_tokens\n"
-
 /* A load scales recorded times: bursts stay bursts, and the rate is the mean one. */
 static void test_recorded_arrivals_are_scaled(void)
 {
@@ -43,7 +22,7 @@ static void test_recorded_arrivals_are_scaled(void)
     struct vidur_error err = {0};
     static const double shape[] = {0, 0, 2, 3, 10};
     CU_ASSERT(vidur_workload_has_rate(w));
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
+    copy = create(&config);
     const double loads_qps[] = {0.4, 3, 1e9, 0.4};
     for (int i = 0; i < 4; i++) {
         CU_ASSERT_EQUAL(vidur_workload_set_qps(w, loads_qps[i], &err), 0);
@@ -155,7 +134,7 @@ static struct vidur_recorded_segment segment_of(const struct vidur_prompts *prom
     return prompts->segments[prompts->recorded[request].first_segment + index];
 }
 
-/* Blocks of the rows that are replayed, also in a copy. */
+/* Blocks of the rows that are replayed. */
 static void test_recorded_blocks(void)
 {
 #define MOONCAKE(time, ids)                                                            \
@@ -163,22 +142,17 @@ static void test_recorded_blocks(void)
     "\"hash_ids\": [" ids "]}\n"
     struct vidur_workload_config config = of_replay(MOONCAKE("0", "7, 8") MOONCAKE(
         "1000", "7, 9") MOONCAKE("2000", "") MOONCAKE("3000", "7, 8"));
-    struct vidur_workload *w = create(&config), *copy;
-    struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    for (int i = 0; i < 2; i++) {
-        const struct vidur_prompts *p = i ? &copy->prompts : &w->prompts;
-        CU_ASSERT(vidur_prompts_are_shared(p));
-        CU_ASSERT_EQUAL(p->block_tokens, 512);
-        /* 7 8 | 7 9 | | 7 8: all begin with the same node and go on with two */
-        CU_ASSERT_EQUAL(p->recorded[2].num_segments, 0);
-        CU_ASSERT_EQUAL(segment_of(p, 0, 0).end, 1);
-        CU_ASSERT_EQUAL(segment_of(p, 0, 1).end, 2);
-        CU_ASSERT_EQUAL(segment_of(p, 1, 0).node, segment_of(p, 0, 0).node);
-        CU_ASSERT_NOT_EQUAL(segment_of(p, 1, 1).node, segment_of(p, 0, 1).node);
-        CU_ASSERT_EQUAL(segment_of(p, 3, 1).node, segment_of(p, 0, 1).node);
-    }
-    vidur_workload_destroy(copy);
+    struct vidur_workload *w = create(&config);
+    const struct vidur_prompts *p = &w->prompts;
+    CU_ASSERT(vidur_prompts_are_shared(p));
+    CU_ASSERT_EQUAL(p->block_tokens, 512);
+    /* 7 8 | 7 9 | | 7 8: all begin with the same node and go on with two */
+    CU_ASSERT_EQUAL(p->recorded[2].num_segments, 0);
+    CU_ASSERT_EQUAL(segment_of(p, 0, 0).end, 1);
+    CU_ASSERT_EQUAL(segment_of(p, 0, 1).end, 2);
+    CU_ASSERT_EQUAL(segment_of(p, 1, 0).node, segment_of(p, 0, 0).node);
+    CU_ASSERT_NOT_EQUAL(segment_of(p, 1, 1).node, segment_of(p, 0, 1).node);
+    CU_ASSERT_EQUAL(segment_of(p, 3, 1).node, segment_of(p, 0, 1).node);
     vidur_workload_destroy(w);
     config.window.start_s = 1;
     config.num_requests = 2;
@@ -211,7 +185,7 @@ static void test_shared_prefix_at_a_rate(void)
     CU_ASSERT_EQUAL(w->num_requests, 1000);
     CU_ASSERT_EQUAL(w->stages.count, 0);
     CU_ASSERT(vidur_workload_has_rate(w));
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
+    copy = create(&config);
     const double at = w->arrived_at_s[499];
     CU_ASSERT_EQUAL(vidur_workload_set_qps(copy, 4, &err), 0);
     CU_ASSERT_EQUAL(copy->arrived_at_s[499], at / 4);
@@ -240,12 +214,6 @@ static void test_replays_logs(void)
     CU_ASSERT_EQUAL(w->num_decode_tokens[1], 2);
     CU_ASSERT_EQUAL(w->num_unsorted, 1);
     CU_ASSERT_EQUAL(w->num_failed, 1);
-    struct vidur_workload *copy = NULL;
-    struct vidur_error err = {0};
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    CU_ASSERT_EQUAL(copy->num_unsorted, 1);
-    CU_ASSERT_EQUAL(copy->num_failed, 1);
-    vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
 }
 
@@ -272,12 +240,8 @@ static void test_priorities(void)
 {
     static const char rows[] = WITH_PRIORITY "0,1,1,0\n1,2,1,-3\n2,3,1,7\n3,4,1,\n";
     struct vidur_workload_config config = of_replay(rows);
-    struct vidur_workload *w = create(&config), *copy = NULL;
-    struct vidur_error err = {0};
+    struct vidur_workload *w = create(&config);
     assert_levels(w, 4);
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, w, &err), 0);
-    assert_levels(copy, 4);
-    vidur_workload_destroy(copy);
     vidur_workload_destroy(w);
     vidur_workload_config_defaults(&config);
     snprintf(config.lengths.file, sizeof config.lengths.file, "%s", file_of(rows));

@@ -1,6 +1,7 @@
 #include "test.h"
 #include "toy_cluster.h"
 #include "toy_engine.h"
+#include "toy_run.h"
 
 #include <vidur/memory_plan.h>
 #include <vidur/simulator.h>
@@ -47,15 +48,11 @@ static void run(const struct vidur_deployment *deployment,
                 const struct vidur_timetable *table,
                 const struct vidur_workload *workload, struct outcome *out)
 {
-    struct vidur_simulator *simulator = NULL;
-    struct vidur_error err = {0};
     *out = (struct outcome){0};
     const struct vidur_observer observer = {.context = out, .batch = log_pass};
     const struct vidur_run_options options = {.observer = &observer};
-    if (vidur_simulator_create(&simulator, deployment, table, MAX_TOKENS, &err) ||
-        vidur_simulator_run(simulator, workload, &options, &out->metrics, &err))
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(err.code, VIDUR_OK);
+    struct vidur_simulator *simulator =
+        toy_simulate(deployment, table, workload, &options, &out->metrics);
     const struct vidur_request_records *r = vidur_simulator_requests(simulator);
     for (int64_t i = 0; i < r->count; i++) {
         out->first_token_s[i] = r->prefill_completed_at_s[i];

@@ -222,12 +222,6 @@ static void test_common_random_numbers(void)
     CU_ASSERT_DOUBLE_EQUAL(offered.arrived_at_s[99], few->arrived_at_s[99] / 2, 1e-9);
     CU_ASSERT_EQUAL(vidur_workload_offer_clients(users, 50, 7, &offered, &err), 0);
     CU_ASSERT_EQUAL(offered.sessions.count, offered.sessions.session[49] + 1);
-    struct vidur_workload *copy;
-    CU_ASSERT_EQUAL_FATAL(vidur_workload_clone(&copy, many, &err), 0);
-    CU_ASSERT_TRUE(equal_plans(copy, many, 400));
-    CU_ASSERT_EQUAL(copy->sessions.count, many->sessions.count);
-    CU_ASSERT_EQUAL(copy->sessions.requests_per_session, mean);
-    vidur_workload_destroy(copy);
     vidur_workload_destroy(few);
     vidur_workload_destroy(many);
     vidur_workload_destroy(users);
@@ -360,9 +354,7 @@ static void test_errors(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *said = fails(cases[i].text);
-        if (!strstr(said, cases[i].said))
-            printf("\n  '%s' instead of '%s'", said, cases[i].said);
-        CU_ASSERT_PTR_NOT_NULL(strstr(said, cases[i].said));
+        assert_contains(said, cases[i].said);
     }
 }
 

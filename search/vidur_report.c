@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Reads results, writes reports. Exit status: 0 done, 1 bad usage or input, 2 a report
  * could not be written. */
@@ -113,6 +114,13 @@ static int write_report(struct job *job, const char *path, report_function *put,
     return 0;
 }
 
+static bool is_same_file(const char *path, const char *other)
+{
+    struct stat a, b;
+    return other && stat(path, &a) == 0 && stat(other, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 static int write_reports(struct job *job, const struct vidur_args *args,
                          struct vidur_error *err)
 {
@@ -123,6 +131,14 @@ static int write_reports(struct job *job, const struct vidur_args *args,
     int to_stdout = 0;
     for (int i = 0; i < 3; i++)
         to_stdout += paths[i] && strcmp(paths[i], "-") == 0;
+    for (int i = 0; i < 3; i++)
+        if (paths[i] && (is_same_file(paths[i], args->positional[0]) ||
+                         is_same_file(paths[i], vidur_args_value(args, "compare"))))
+            return vidur_fail(
+                err, VIDUR_EINVAL,
+                "%s: holds the results that are read, which a report would "
+                "destroy; name another file",
+                paths[i]);
     if (to_stdout > 1)
         return vidur_fail(err, VIDUR_EINVAL,
                           "only one of --html, --markdown and --csv can be -, standard "
@@ -237,6 +253,8 @@ static int merge(struct job *job, const struct vidur_args *args,
     const char *path = vidur_args_value(args, "output");
     if (!path)
         return vidur_fail(err, VIDUR_EINVAL, "--merge needs --output FILE");
+    if (vidur_results_check_target(path, err) != 0)
+        return -1;
     int count = args->num_positional;
     struct vidur_results merged = {0};
     struct vidur_results *parts = calloc((size_t)count, sizeof *parts);

@@ -281,7 +281,8 @@ static int print_results(const struct session_outcome *outcome, const char *outp
     long long simulated = 0;
     for (int64_t i = 0; i < results->num_probes; i++)
         simulated += vidur_probe_is_simulated(&results->probes[i]);
-    printf("\n%s, %s (%lld simulated) in %.1f s on %s\nResults: %s\n",
+    printf("\n%s, %s (%lld simulated) in %.1f s on %s\nResults: %s (vidur-report has "
+           "the command to start them, the reasons and the rest)\n",
            vidur_text_counted(counts->candidates, "candidate").text,
            vidur_text_counted(results->num_probes, "load").text, simulated,
            results->elapsed_s, vidur_text_counted(results->ranks, "rank").text,

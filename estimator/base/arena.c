@@ -23,7 +23,10 @@ int vidur_arena_init(struct vidur_arena *arena, size_t size_bytes,
     *arena = (struct vidur_arena){0};
     const size_t size = vidur_arena_bytes(size_bytes ? size_bytes : 1, 1);
     if (size == SIZE_MAX || !(arena->memory = aligned_alloc(VIDUR_ARENA_ALIGN, size)))
-        return vidur_fail(err, VIDUR_ENOMEM, "no memory for %zu bytes", size_bytes);
+        return vidur_fail(err, VIDUR_ENOMEM,
+                          "no memory for %.1f GB; ask for fewer requests, replicas or "
+                          "queries per second, or take a machine with more",
+                          (double)size_bytes / 1e9);
     arena->size_bytes = size;
     return 0;
 }

@@ -176,10 +176,17 @@ int vidur_yaml_fail_unknown(const struct vidur_yaml_node *mapping, const char *k
                             const char *const *names, int count,
                             struct vidur_error *err)
 {
+    char list[512];
     const char *nearest = vidur_text_nearest(key, names, count);
-    return vidur_yaml_fail_key(mapping, key, err,
-                               "unknown key; the nearest known one is '%s'",
-                               nearest ? nearest : "");
+    const int distance = nearest ? vidur_text_distance(key, nearest) : INT_MAX;
+    if (count == 1 && nearest)
+        return vidur_yaml_fail_key(mapping, key, err,
+                                   "unknown key; the only known one is '%s'", nearest);
+    if (distance <= 2 || distance <= (int)strlen(key) / 2) /* a slip of the keyboard */
+        return vidur_yaml_fail_key(
+            mapping, key, err, "unknown key; the nearest known one is '%s'", nearest);
+    vidur_text_list(names, count, list, sizeof list);
+    return vidur_yaml_fail_key(mapping, key, err, "unknown key; known are %s", list);
 }
 
 /* ---- Scalars ---- */

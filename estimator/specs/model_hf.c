@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_BYTES = 16 << 20 };
 
@@ -78,7 +79,8 @@ static int load_beside(const char *path, struct vidur_json **doc,
 
 /* ---- Name ---- */
 
-/* "org--name.json" is org/name; config.json has the name of its folder. */
+/* "org--name.json" is org/name; config.json has the name of its folder, any other file
+ * its own. */
 static int name_of_file(const char *path, char *out, size_t size)
 {
     char *full = realpath(path, NULL);
@@ -91,6 +93,8 @@ static int name_of_file(const char *path, char *out, size_t size)
         *dot = '\0';
         *dashes = '/';
         memmove(dashes + 1, dashes + 2, strlen(dashes + 2) + 1);
+    } else if (dot && strcasecmp(name, "config.json") != 0) {
+        *dot = '\0';
     } else if (slash) {
         *slash = '\0';
         name = strrchr(full, '/');

@@ -394,6 +394,11 @@ enum { VIDUR_RESULTS_FORMAT_VERSION = 1 };
 int vidur_results_write(const char *file, const struct vidur_results *results,
                         struct vidur_error *err);
 
+/* Whether results may be written there without a loss: the file is missing, empty, no
+ * regular file or HDF5. VIDUR_EINVAL with a remedy where it is anything else, such as a
+ * configuration that was named by mistake. */
+int vidur_results_check_target(const char *file, struct vidur_error *err);
+
 /* Reads a file that vidur_results_write wrote, of this or an older version: columns are
  * matched by name, missing ones are as vidur_row_clear leaves them, unknown ones are
  * skipped. Damaged, truncated, foreign and newer files are refused with VIDUR_ECORRUPT

@@ -226,6 +226,7 @@ function compareSizings(a, b) {
   if (x < y || x > y) return x < y ? -1 : 1;
   if (a.gpus !== b.gpus) return a.gpus < b.gpus ? -1 : 1;
   if (a.capacity_qps !== b.capacity_qps) return a.capacity_qps > b.capacity_qps ? -1 : 1;
+  if (a.row.margin > b.row.margin || a.row.margin < b.row.margin) return a.row.margin > b.row.margin ? -1 : 1;
   return (a.row.candidate_id > b.row.candidate_id) - (a.row.candidate_id < b.row.candidate_id);
 }
 
@@ -259,6 +260,9 @@ function priceText(sizing) {
 
 function sizingText(sizing, load) {
   if (!sizing.row) return "nothing in these results can be rented for it";
+  if (hasTarget(sizing.row))
+    return `rent ${rentText(sizing.row, sizing.replicas)}: ${priceText(sizing)}; serves at least ` +
+      `${num3(sizing.capacity_qps)} QPS (${knownBy(sizing)})`;
   return `rent ${rentText(sizing.row, sizing.replicas)}: ${priceText(sizing)}; uses ` +
     `${percent(100 * load.target_qps / sizing.capacity_qps)} of ${num3(sizing.capacity_qps)} QPS (${knownBy(sizing)})`;
 }

@@ -303,6 +303,12 @@ static void add_replica(struct vidur_launch *launch,
     if (weights == OF_CHECKPOINT)
         identifier = row->checkpoint;
     add_identifier(launch, identifier ? identifier : row->model);
+    if (identifier &&
+        strncmp(identifier, VIDUR_LAUNCH_PLACE, sizeof VIDUR_LAUNCH_PLACE - 1) == 0)
+        note(launch,
+             "%s stands for the checkpoint, which the model's configuration does not "
+             "name: put its folder or its name on Hugging Face there.",
+             identifier);
     add_precision(launch, row, weights);
     add_kv_cache(launch, results, row, weights);
     add_parallelism(launch, results, row);

@@ -3,6 +3,10 @@
 
 #include <vidur/results.h>
 
+/* How the name of a checkpoint begins that is not known, as where a model was given by
+ * a configuration alone. */
+#define VIDUR_LAUNCH_PLACE "/PATH/TO/"
+
 /*
  * The engine arguments that a configuration stands for: a vLLM command line to copy
  * (https://docs.vllm.ai, "vllm serve"), and in words what it cannot say. Pure function.

@@ -13,7 +13,7 @@ struct choice {
     const struct vidur_ranking_row *row; /* NULL: nothing serves it */
     int64_t replicas, gpus;
     double usd_per_hour;
-    double qps; /* at most; NaN: not known, as where a search was for a load */
+    double qps; /* NaN: not known */
     const char *known_by;
 };
 
@@ -32,7 +32,8 @@ static struct choice choose(const struct vidur_report_model *model, int index)
                            best->num_replicas,
                            best->num_gpus,
                            best->usd_per_hour,
-                           vidur_row_has_target(best) ? NAN : best->max_qps,
+                           vidur_row_has_target(best) ? best->target_qps
+                                                      : best->max_qps,
                            "simulated"};
 }
 
@@ -115,9 +116,16 @@ static double load_of(const struct vidur_report_model *model)
 int vidur_print_brief(const struct vidur_printer *to,
                       const struct vidur_report_model *model, struct vidur_error *err)
 {
-    static const char *const headers[] = {
-        "model",    "workload",     "rent",     "replicas", "#$/hour",
-        "#$/month", "#QPS at most", "known by", "run",      NULL};
+    const char *const headers[] = {"model",
+                                   "workload",
+                                   "rent",
+                                   "replicas",
+                                   "#$/hour",
+                                   "#$/month",
+                                   vidur_report_capacity_header(model),
+                                   "known by",
+                                   "run",
+                                   NULL};
     struct vidur_text_table table;
     const double load = load_of(model);
     fputs("What to rent", to->out);

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "report/launch.h"
 #include "report/report_format.h"
+#include "report/report_left_out.h"
 #include "report/report_money.h"
 #include "report/report_pools.h"
 #include "results/results_layout.h"
@@ -18,7 +19,8 @@
  *    limits, of a class's class}...],
  *  latencies: [as slos...],                                    what tables show
  *  columns: [{name, unit, description, kind}...], rows: [[cell...]...],
- *  groups: [{model, trace, first, count, best, second, counts}...],   rows by index
+ *  groups: [{model, trace, first, count, best, second, counts,
+ *           left_out: [text...], remedy}...],                        rows by index
  *  skus: [{group, device, node, best, count, money: {label: text}}...],
  *  families: [{group, node, gpus_per_replica, devices_per_node, usd_per_gpu_hour,
  *              sizes: [[replicas, qps, row]...]}...],
@@ -180,6 +182,19 @@ static void put_money(struct vidur_json_writer *json,
     vidur_json_end(json);
 }
 
+static void put_left_out(struct vidur_json_writer *json,
+                         const struct vidur_report_group *group)
+{
+    char text[1024];
+    const struct vidur_ranking_row *row = vidur_left_out_first(group);
+    const char *remedy = vidur_left_out_remedy(row);
+    vidur_json_begin_array(json, "left_out");
+    for (int i = 0; vidur_format_left_out(group, i, text, sizeof text); i++)
+        vidur_json_put_string(json, NULL, text);
+    vidur_json_end(json);
+    vidur_json_put_string(json, "remedy", group->best ? "" : remedy);
+}
+
 static void put_groups(struct vidur_json_writer *json,
                        const struct vidur_report_model *model)
 {
@@ -201,6 +216,7 @@ static void put_groups(struct vidur_json_writer *json,
             vidur_json_put_int64(json, vidur_status_name((enum vidur_status)s),
                                  group->counts[s]);
         vidur_json_end(json);
+        put_left_out(json, group);
         vidur_json_end(json);
     }
     vidur_json_end(json);

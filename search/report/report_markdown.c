@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "report/launch.h"
+#include "report/report_left_out.h"
 #include "report/report_money.h"
 #include "report/report_parts.h"
 
@@ -52,14 +53,6 @@ static void put_choice(struct vidur_text_table *table,
     vidur_table_cell(table, sizing->simulated ? "simulated" : "scaled");
 }
 
-static bool has_target(const struct vidur_report_model *model)
-{
-    for (int i = 0; i < model->num_groups; i++)
-        if (model->groups[i].best)
-            return vidur_row_has_target(model->groups[i].best);
-    return false;
-}
-
 static int print_answers(FILE *out, const struct vidur_report_model *model,
                          struct vidur_error *err)
 {
@@ -71,12 +64,20 @@ static int print_answers(FILE *out, const struct vidur_report_model *model,
         "#GPUs",          "#nodes",   "#$/hour",
         "#$/month",       "#busy",    "#margin",
         "#second choice", NULL};
-    static const char *const sized[] = {"model",        "workload", "rent",
-                                        "#GPUs",        "#$/hour",  "#$/month",
-                                        "#QPS at most", "known by", NULL};
+    const char *const sized[] = {"model",
+                                 "workload",
+                                 "rent",
+                                 "#GPUs",
+                                 "#$/hour",
+                                 "#$/month",
+                                 vidur_report_capacity_header(model),
+                                 "known by",
+                                 NULL};
     const bool has_load = model->load.target_qps > 0;
     struct vidur_text_table table;
-    vidur_table_start(&table, has_load ? sized : has_target(model) ? target : plain);
+    vidur_table_start(&table, has_load                         ? sized
+                              : vidur_report_has_target(model) ? target
+                                                               : plain);
     for (int i = 0; i < model->num_groups; i++) {
         const struct vidur_report_group *group = &model->groups[i];
         const struct vidur_report_sizing sizing = vidur_report_choose(model, i, NULL);
@@ -157,6 +158,15 @@ static void print_launch(const struct vidur_printer *to,
     }
 }
 
+static void print_left_out(const struct vidur_printer *to,
+                           const struct vidur_report_group *group)
+{
+    char text[1024];
+    for (int i = 0; vidur_format_left_out(group, i, text, sizeof text); i++)
+        print_line(to, (const char *const[]){i ? "- " : "\nLeft out:\n\n- ", text, "\n",
+                                             NULL});
+}
+
 static int print_tables(const struct vidur_printer *to,
                         const struct vidur_report_model *model, int index,
                         struct vidur_error *err)
@@ -174,6 +184,7 @@ static int print_tables(const struct vidur_printer *to,
     fputs("\n<details><summary>What limits the candidates</summary>\n\n", to->out);
     if (vidur_print_limits(to, group, err))
         return -1;
+    print_left_out(to, group);
     fputs("\n</details>\n", to->out);
     return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "report/report_format.h"
+#include "report/report_trust.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ struct vidur_money vidur_money_of(const struct vidur_report_model *model,
 const char *vidur_money_label(enum vidur_money_line line)
 {
     static const char *const labels[VIDUR_MONEY_LINES] = {"Price", "Energy", "API",
-                                                          "No price"};
+                                                          "Trust", "No price"};
     return labels[line];
 }
 
@@ -106,12 +107,15 @@ static void format_break_even(const struct vidur_money *money, char *text, size_
     if (rest && money->best && vidur_row_has_price(money->best))
         snprintf(
             text, size,
-            "%s has no price: cheaper than the winner below $%s per GPU-hour",
+            "%s has no price: cheaper than the winner below $%s per GPU-hour "
+            "(--price or --prices of vidur-search gives it one)",
             money->row->network_device,
             vidur_number_usd(vidur_break_even_usd_per_gpu_hour(money->best, money->row))
                 .text);
     else if (rest)
-        snprintf(text, size, "%s has no price: ranked by QPS per GPU",
+        snprintf(text, size,
+                 "%s has no price: ranked by QPS per GPU (--price or --prices of "
+                 "vidur-search gives it one)",
                  money->row->network_device);
 }
 
@@ -208,6 +212,9 @@ void vidur_format_money(const struct vidur_report_model *model,
         break;
     case VIDUR_MONEY_API:
         format_api(model, money, text, size);
+        break;
+    case VIDUR_MONEY_TRUST:
+        vidur_format_trust(money->row, text, size);
         break;
     default:
         format_break_even(money, text, size);

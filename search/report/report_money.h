@@ -6,7 +6,7 @@
 /*
  * What a deployment costs and draws, in words: its price and where that is from, its
  * energy, what an API asks for the same, and from which price on a device without one
- * would win. All reports say the same. Pure functions.
+ * would win; and how sure all that is. All reports say the same. Pure functions.
  */
 
 /* "0.6,2.4": USD per million input and output tokens, 0 or more, not both 0. Errors
@@ -32,6 +32,7 @@ enum vidur_money_line {
     VIDUR_MONEY_PRICE,
     VIDUR_MONEY_ENERGY,
     VIDUR_MONEY_API,
+    VIDUR_MONEY_TRUST, /* how sure its latencies are: report_trust.h */
     VIDUR_MONEY_BREAK_EVEN,
     VIDUR_MONEY_LINES
 };

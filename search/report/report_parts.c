@@ -352,9 +352,16 @@ int vidur_print_skus(const struct vidur_printer *to,
         "SKU",     "best configuration", "#replicas", "#GPUs",   "#nodes",
         "#$/hour", "#$/month",           "#busy",     "#margin", "#costs",
         NULL};
-    static const char *const sized[] = {
-        "SKU",      "cheapest for the load", "#replicas", "#GPUs",    "#$/hour",
-        "#$/month", "#QPS at most",          "#costs",    "known by", NULL};
+    const char *const sized[] = {"SKU",
+                                 "cheapest for the load",
+                                 "#replicas",
+                                 "#GPUs",
+                                 "#$/hour",
+                                 "#$/month",
+                                 vidur_report_capacity_header(model),
+                                 "#costs",
+                                 "known by",
+                                 NULL};
     const struct vidur_ranking_row *best = model->groups[group].best;
     const bool has_load = model->load.target_qps > 0;
     const bool has_target = best && vidur_row_has_target(best);

@@ -115,6 +115,8 @@ int vidur_sizing_compare(const struct vidur_report_sizing *a,
         return a->gpus < b->gpus ? -1 : 1;
     if (a->capacity_qps != b->capacity_qps)
         return a->capacity_qps > b->capacity_qps ? -1 : 1;
+    if (a->row->margin > b->row->margin || a->row->margin < b->row->margin)
+        return a->row->margin > b->row->margin ? -1 : 1;
     return strcmp(a->row->candidate_id, b->row->candidate_id);
 }
 
@@ -314,6 +316,19 @@ int vidur_report_families_make(struct vidur_report_model *model,
     return 0;
 }
 
+bool vidur_report_has_target(const struct vidur_report_model *model)
+{
+    for (int i = 0; i < model->num_groups; i++)
+        if (model->groups[i].best)
+            return vidur_row_has_target(model->groups[i].best);
+    return false;
+}
+
+const char *vidur_report_capacity_header(const struct vidur_report_model *model)
+{
+    return vidur_report_has_target(model) ? "#QPS at least" : "#QPS at most";
+}
+
 /* ---- words ---- */
 
 void vidur_format_rent(const struct vidur_ranking_row *row, int64_t replicas,
@@ -374,6 +389,11 @@ void vidur_format_sizing(const struct vidur_report_sizing *sizing,
     vidur_format_rent(sizing->row, sizing->replicas, rent, sizeof rent);
     format_price(sizing, price, sizeof price);
     vidur_format_known(sizing, known, sizeof known);
+    if (vidur_row_has_target(sizing->row)) {
+        snprintf(text, size, "rent %s: %s; serves at least %s QPS (%s)", rent, price,
+                 vidur_number3(sizing->capacity_qps).text, known);
+        return;
+    }
     snprintf(text, size, "rent %s: %s; uses %s of %s QPS (%s)", rent, price,
              vidur_number_percent(100 * load->target_qps / sizing->capacity_qps).text,
              vidur_number3(sizing->capacity_qps).text, known);

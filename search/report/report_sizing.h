@@ -60,8 +60,8 @@ struct vidur_report_sizing {
     int64_t nodes;                       /* that the GPUs fill or begin; 0: not known */
     int64_t billed_gpus;                 /* more than gpus where whole nodes are paid */
     double usd_per_hour;
-    double capacity_qps;
-    bool simulated; /* in this size */
+    double capacity_qps; /* of a row with a target at least: no more was tried */
+    bool simulated;      /* in this size */
 };
 
 /* The smallest size of a family for a load. None where that takes more replicas than
@@ -70,8 +70,8 @@ struct vidur_report_sizing vidur_family_sizing(const struct vidur_report_family 
                                                const struct vidur_report_load *load);
 
 /* < 0: `a` is the better choice: less USD an hour (to a millionth), fewer GPUs, more
- * capacity, the smaller id. What has no price comes behind what has one; none comes
- * last. */
+ * capacity, the larger margin where rows have one, the smaller id. What has no price
+ * comes behind what has one; none comes last. */
 int vidur_sizing_compare(const struct vidur_report_sizing *a,
                          const struct vidur_report_sizing *b);
 
@@ -94,6 +94,11 @@ void vidur_format_target(const struct vidur_ranking_row *row, char *text, size_t
 struct vidur_report_model;
 int vidur_report_families_make(struct vidur_report_model *model,
                                struct vidur_error *err);
+
+/* Was the whole report searched for a load? Then what a size serves is "at least". */
+bool vidur_report_has_target(const struct vidur_report_model *model);
+/* The header of a column of what sizes serve. */
+const char *vidur_report_capacity_header(const struct vidur_report_model *model);
 
 /* The best choice of a group, and of one node SKU where that is not NULL. */
 struct vidur_report_sizing vidur_report_choose(const struct vidur_report_model *model,

@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "report/launch.h"
+#include "report/report_left_out.h"
 #include "report/report_money.h"
 #include "report/report_parts.h"
 
@@ -18,6 +19,15 @@ static void print_heading(FILE *out, const struct vidur_report_group *group)
             vidur_text_show(group->trace).text, counts);
 }
 
+static void print_why_none(FILE *out, const struct vidur_report_group *group)
+{
+    const struct vidur_ranking_row *row = vidur_left_out_first(group);
+    const char *remedy = vidur_left_out_remedy(row);
+    fprintf(out, "  No candidate can serve this workload: %s%s%s\n",
+            vidur_text_show(row->reason[0] ? row->reason : row->status).text,
+            remedy[0] ? "; " : "", remedy);
+}
+
 static int print_group(const struct vidur_printer *to,
                        const struct vidur_report_model *model, int index,
                        struct vidur_error *err)
@@ -26,10 +36,7 @@ static int print_group(const struct vidur_printer *to,
     FILE *out = to->out;
     print_heading(out, group);
     if (!group->best)
-        fprintf(out, "  No candidate can serve this workload: %s\n",
-                vidur_text_show(group->rows[0].reason[0] ? group->rows[0].reason
-                                                         : group->rows[0].status)
-                    .text);
+        print_why_none(out, group);
     if (vidur_print_ranking(to, model, index, err) != 0)
         return -1;
     vidur_print_unpriced(to, model, index);
@@ -108,9 +115,12 @@ static void print_second(FILE *out, const struct vidur_report_group *group)
     char text[VIDUR_TABLE_CELL];
     if (!group->second)
         return;
+    const struct vidur_number change =
+        vidur_number_change(vidur_cost_factor(group->best, group->second));
+    const bool same = strcmp(change.text, "0 %") == 0;
     vidur_format_configuration(group->second, text, sizeof text);
-    fprintf(out, "  %-10s%s, %s a query\n", "Next best", vidur_text_show(text).text,
-            vidur_number_change(vidur_cost_factor(group->best, group->second)).text);
+    fprintf(out, "  %-10s%s, %s%s\n", "Next best", vidur_text_show(text).text,
+            same ? "a query costs the same" : change.text, same ? "" : " a query");
 }
 
 /* What a row of the ranking serves and costs. */
@@ -150,21 +160,23 @@ static void print_serves(FILE *out, const struct vidur_ranking_row *row)
 static void print_sizing(FILE *out, const struct vidur_report_sizing *sizing,
                          const struct vidur_report_load *load)
 {
-    char known[128], why[160];
+    const double usd = sizing->usd_per_hour;
+    char known[128], why[160], price[160] = "at no known price";
     vidur_format_known(sizing, known, sizeof known);
-    fprintf(out, "  %-10s%s QPS at most (%s), %s%s%s\n", "Serves",
-            vidur_number3(sizing->capacity_qps).text, known,
-            isnan(sizing->usd_per_hour) ? "at no known price" : "for $",
-            isnan(sizing->usd_per_hour) ? ""
-                                        : vidur_number_usd(sizing->usd_per_hour).text,
-            isnan(sizing->usd_per_hour) ? "" : " an hour");
+    if (!isnan(usd))
+        snprintf(price, sizeof price, "for $%s an hour, $%s a month",
+                 vidur_number_usd(usd).text,
+                 vidur_number_usd(VIDUR_HOURS_PER_MONTH * usd).text);
+    fprintf(out, "  %-10s%s QPS at %s (%s), %s\n", "Serves",
+            vidur_number3(sizing->capacity_qps).text,
+            vidur_row_has_target(sizing->row) ? "least" : "most", known, price);
     vidur_format_confidence(sizing->row, why, sizeof why);
     if (why[0])
         fprintf(out, "  %-10s%s, with %s\n", "Count on", why,
                 vidur_text_counted(sizing->row->num_replicas, "replica").text);
-    if (!isnan(sizing->usd_per_hour))
+    if (!isnan(usd))
         fprintf(out, "  %-10s$%s per 1,000 requests at %s QPS\n", "Costs",
-                vidur_number3(sizing->usd_per_hour / (3.6 * load->target_qps)).text,
+                vidur_number3(usd / (3.6 * load->target_qps)).text,
                 vidur_number3(load->target_qps).text);
 }
 
@@ -221,6 +233,16 @@ static void print_best(FILE *out, const struct vidur_report_model *model, int in
     print_indented(out, "", launch.notes);
 }
 
+static void print_left_out(FILE *out, const struct vidur_report_group *group)
+{
+    char text[1024];
+    const char *label = "Left out";
+    for (int i = 0; vidur_format_left_out(group, i, text, sizeof text); i++) {
+        fprintf(out, "  %-10s%s\n", label, vidur_text_show(text).text);
+        label = "";
+    }
+}
+
 static int print_answer(const struct vidur_printer *to,
                         const struct vidur_report_model *model, int index,
                         struct vidur_error *err)
@@ -234,6 +256,7 @@ static int print_answer(const struct vidur_printer *to,
     if (vidur_print_skus(to, model, index, err))
         return -1;
     vidur_print_unpriced(to, model, index);
+    print_left_out(to->out, group);
     fputs(to->top > 0 ? "\n" : "", to->out);
     return vidur_print_ranking(to, model, index, err);
 }

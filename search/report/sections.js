@@ -137,13 +137,18 @@ function moneyOf(best) {
   return [...(own ? Object.entries(own.money) : []), ...others.map((sku) => [sku.node, sku.money["No price"]])];
 }
 
+/* "+2.5 % a query" */
+function queryChange(best, row) {
+  const text = change(costFactor(best, row));
+  return text === "0 %" ? "a query costs the same" : `${text} a query`;
+}
+
 function drawBest() {
   const group = theGroup(), best = bestRow();
   const title = el("h3", null, `${group.model}, ${group.trace}` + (state.sku ? `, ${state.sku} only` : ""));
   if (!best) {
-    const why = groupRows().find((row) => row.reason);
     $("best").replaceChildren(title, el("p", null, `No candidate can serve this workload. ${counts(group)}.`),
-      el("p", null, why ? `For example: ${why.reason}` : ""));
+      ...group.left_out.map((line) => el("p", null, line)), el("p", null, group.remedy ? `What may help: ${group.remedy}.` : ""));
     return;
   }
   const second = groupRows().filter(isOk).slice(1).find((row) => !isSameChoice(best, row));
@@ -160,8 +165,8 @@ function drawBest() {
   pairs(facts, [["Rent", hardware(best)], ["Run", `${best.scheduler_text}, batch size ${best.batch_size}`],
     ["Count on", confidence(best)], ...classTexts(best), ...moneyOf(best),
     ["Limited by", `${best.bottleneck}: ${best.bottleneck_detail}`], ["Mind", best.reason],
-    ["Next best", second ? `${configuration(second)}: ${change(costFactor(best, second))} a query` : "none"],
-    ["Candidates", counts(group)]]);
+    ["Next best", second ? `${configuration(second)}: ${queryChange(best, second)}` : "none"],
+    ["Candidates", counts(group)], ...group.left_out.map((line, i) => [i ? "" : "Left out", line])]);
   $("best").replaceChildren(title, list, facts,
     el("h3", null, `Latency at the ${hasTarget(best) ? "load asked for" : "maximum load"}, against the SLOs`),
     sloBars(best), el("h3", null, "Launch"), launchBlock(best));
@@ -345,7 +350,7 @@ function drawSizing() {
     { title: "GPUs", number: true, text: sized((size) => String(size.billed_gpus)) },
     { title: "$/hour", number: true, text: sized((size) => usd(size.usd_per_hour)) },
     { title: "$/month", number: true, text: sized((size) => usd(HOURS_PER_MONTH * size.usd_per_hour)) },
-    { title: "QPS at most", number: true, text: sized((size) => num3(size.capacity_qps)) },
+    { title: list.some((item) => item.size.row && hasTarget(item.size.row)) ? "QPS at least" : "QPS at most", number: true, text: sized((size) => num3(size.capacity_qps)) },
     { title: "Costs", number: true, text: sized((size) => priceChange(size.usd_per_hour, cheapest)) },
     { title: "Known by", text: sized((size) => (size.simulated ? "simulated" : "scaled")) },
   ], list);

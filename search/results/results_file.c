@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 /* results.h5: the contract's attributes, tables and texts. */
 
@@ -112,10 +113,30 @@ static int fail_foreign(struct vidur_error *err, const char *path, const char *w
                       what);
 }
 
+static const char signature[8] = {'\x89', 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+
+int vidur_results_check_target(const char *path, struct vidur_error *err)
+{
+    struct stat st;
+    char head[sizeof signature] = "";
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+        return 0;
+    FILE *file = fopen(path, "rb");
+    const size_t length = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    if (length == sizeof head && memcmp(head, signature, sizeof head) == 0)
+        return 0;
+    return vidur_fail(
+        err, VIDUR_EINVAL,
+        "%s: is there and holds no results, so writing them would destroy "
+        "it; name another file or remove it",
+        path);
+}
+
 static int check_signature(const char *path, const char *bytes, size_t size,
                            struct vidur_error *err)
 {
-    static const char signature[8] = {'\x89', 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     if (size == 0)
         return fail_foreign(err, path, "the file is empty");
     if (size < sizeof signature || memcmp(bytes, signature, sizeof signature) != 0)

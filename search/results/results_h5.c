@@ -577,24 +577,24 @@ int vidur_h5_get_table(struct vidur_h5 *file, const struct vidur_table *table,
 static herr_t keep_description(unsigned depth, const H5E_error2_t *error, void *text)
 {
     (void)depth;
-    *(const char **)text = error->desc;
+    *(const char **)text = error->desc ? error->desc : "no reason";
     return 0;
 }
 
 struct vidur_h5 *vidur_h5_open(void *image, size_t image_size, char *why, size_t size)
 {
     struct vidur_h5 *file = start();
-    const char *reason = NULL;
+    const char *reason = "HDF5 cannot open it";
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (file && H5Pset_fapl_core(access, (size_t)1 << 20, false) >= 0 &&
         H5Pset_file_image(access, image, image_size) >= 0)
         file->id = H5Fopen(no_file, H5F_ACC_RDONLY, access);
     if (!file || file->id <= 0)
         H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_description, &reason);
+    snprintf(why, size, "%s", reason); /* which HDF5 frees in the next call */
     H5Pclose(access);
     if (file && file->id > 0)
         return file;
-    snprintf(why, size, "%s", reason ? reason : "HDF5 cannot open it");
     vidur_h5_close(file);
     return NULL;
 }

@@ -9,6 +9,11 @@
 /* How the reason of a ranked row begins whose run was a burst rather than a load. */
 #define VIDUR_BURST "the workload is a burst rather than a load"
 
+/* What stands behind the GiB by which a candidate does not fit in memory, and before
+ * the latency, in seconds, by which it misses an SLO at any load: in their reasons. */
+#define VIDUR_TOO_MANY_GIB " GiB too many"
+#define VIDUR_WHERE_IT_IS  ", where it is about "
+
 /* Is the fact one of these notes? */
 bool results_is_own_note(const struct vidur_result_fact *fact);
 

@@ -16,6 +16,6 @@
 int catalog_write(const char *kind, struct vidur_text *out, struct vidur_error *err);
 
 /* "models|devices|...", for --help. */
-#define CATALOG_KINDS "models|devices|nodes|prices|schedulers|routers|traces"
+#define CATALOG_KINDS "models|devices|nodes|prices|schedulers|routers|traces|formats"
 
 #endif

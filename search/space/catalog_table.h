@@ -9,7 +9,7 @@
 
 /* Rows of text in aligned columns. Zero-initialise. */
 
-enum { CATALOG_MAX_COLUMNS = 12, CATALOG_CELL = 128 };
+enum { CATALOG_MAX_COLUMNS = 12, CATALOG_CELL = 256 };
 
 typedef char catalog_row[CATALOG_MAX_COLUMNS][CATALOG_CELL];
 

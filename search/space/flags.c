@@ -96,9 +96,13 @@ static int check_given(const struct search_flags *flags, struct vidur_error *err
         return vidur_fail(err, VIDUR_EINVAL,
                           "--goodput: no limit is given that so many requests must "
                           "meet; add --ttft, --tpot or --e2e SECONDS");
-    if (flags->trace && (flags->prompt || flags->output))
+    if (flags->trace && flags->replay)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "--trace: given beside --%s; give one of them",
+                          "--trace: given beside --replay; give one of them");
+    if ((flags->trace || flags->replay) && (flags->prompt || flags->output))
+        return vidur_fail(err, VIDUR_EINVAL,
+                          "--%s: given beside --%s; give one of them",
+                          flags->trace ? "trace" : "replay",
                           flags->prompt ? "prompt-tokens" : "output-tokens");
     if (!flags->prompt != !flags->output)
         return vidur_fail(err, VIDUR_EINVAL,
@@ -178,10 +182,25 @@ static void put_reference(const struct search_flags *flags, struct vidur_text *o
         put_quoted(out, name);
 }
 
-/* What results call it: the last part of a path without its suffix, the folder of a
+/* The end of a name without one of these suffixes. */
+static size_t without(const char *const suffixes[], const char *name, size_t length)
+{
+    for (int i = 0; suffixes[i]; i++) {
+        const size_t suffix = strlen(suffixes[i]);
+        if (length > suffix &&
+            strncasecmp(name + length - suffix, suffixes[i], suffix) == 0)
+            return length - suffix;
+    }
+    return length;
+}
+
+/* What results call it: the last part of a path without its suffixes, the folder of a
  * config.json. */
 static void short_name(const char *path, char *out)
 {
+    static const char *const packed[] = {".gz", NULL};
+    static const char *const kinds[] = {".csv",  ".json", ".jsonl",
+                                        ".yaml", ".yml",  NULL};
     size_t end = strlen(path);
     if (end >= 12 && strcmp(path + end - 12, "/config.json") == 0)
         end -= 12;
@@ -192,10 +211,8 @@ static void short_name(const char *path, char *out)
         begin = 0;
         end = strlen(path);
     }
-    const char *dot = strrchr(path, '.');
-    if (dot && dot > path + begin && dot < path + end &&
-        (is_path(path) || strcasecmp(dot, ".csv") == 0 || strcasecmp(dot, ".gz") == 0))
-        end = (size_t)(dot - path);
+    end = begin + without(packed, path + begin, end - begin);
+    end = begin + without(kinds, path + begin, end - begin);
     snprintf(out, MAX_NAME + 1, "%.*s", (int)(end - begin), path + begin);
 }
 
@@ -340,18 +357,19 @@ static bool suits_a_model(const struct named *named, int tp)
     return false;
 }
 
-static int put_own_sizes(const char *list, struct named *named, struct vidur_error *err)
+static int put_own_sizes(const char *option, const char *list, struct named *named,
+                         struct vidur_error *err)
 {
     struct items sizes = {0};
-    int64_t tp;
-    int status = split("tp", list, &sizes, err);
+    int64_t size;
+    int status = split(option, list, &sizes, err);
     for (int i = 0; i < sizes.count && status == 0; i++) {
-        status = parse_count("tp", sizes.text[i], &tp, err);
-        if (status == 0 && tp > named->num_gpus)
+        status = parse_count(option, sizes.text[i], &size, err);
+        if (status == 0 && size > named->num_gpus)
             status = vidur_fail(err, VIDUR_EINVAL,
-                                "--tp: %lld is more than the %lld GPUs of a cluster; "
+                                "--%s: %lld is more than the %lld GPUs of a cluster; "
                                 "raise --num-gpus",
-                                (long long)tp, (long long)named->num_gpus);
+                                option, (long long)size, (long long)named->num_gpus);
         put(named->out, "%s%s", i ? ", " : "", sizes.text[i]);
     }
     free(sizes.text);
@@ -362,7 +380,7 @@ static int put_tensor_parallel(const struct search_flags *flags, struct named *n
                                struct vidur_error *err)
 {
     vidur_text_adds(named->out, "tp_dimensions: [");
-    if (flags->tp && put_own_sizes(flags->tp, named, err) != 0)
+    if (flags->tp && put_own_sizes("tp", flags->tp, named, err) != 0)
         return -1;
     for (int tp = 1; !flags->tp && tp <= 8 && tp <= named->num_gpus; tp *= 2)
         if (tp == 1 || suits_a_model(named, tp))
@@ -387,19 +405,21 @@ static int put_trace(const struct search_flags *flags, struct vidur_text *out,
                      struct vidur_error *err)
 {
     char name[MAX_NAME + 1];
-    const int64_t longest = longest_request(flags->trace, err);
+    const char *option = flags->trace ? "--trace" : "--replay";
+    const char *file = flags->trace ? flags->trace : flags->replay;
+    const int64_t longest = longest_request(file, err);
     if (longest == 0)
-        return vidur_fail_prefix(err, "--trace");
+        return vidur_fail_prefix(err, option);
     if (longest > INT32_MAX)
         return vidur_fail(err, VIDUR_EINVAL,
-                          "--trace: a request has %lld tokens; at most %d are possible",
-                          (long long)longest, INT32_MAX);
-    short_name(flags->trace, name);
+                          "%s: a request has %lld tokens; at most %d are possible",
+                          option, (long long)longest, INT32_MAX);
+    short_name(file, name);
     vidur_text_adds(out, "traces:\n  - {name: ");
     put_quoted(out, name);
-    vidur_text_adds(out, ", trace_file: ");
-    put_path(flags, out, flags->trace);
-    put(out, ", max_seq_len: %lld}\n", (long long)longest);
+    vidur_text_adds(out, flags->trace ? ", trace_file: " : ", replay: {file: ");
+    put_path(flags, out, file);
+    put(out, "%s, max_seq_len: %lld}\n", flags->trace ? "" : "}", (long long)longest);
     return 0;
 }
 
@@ -407,7 +427,7 @@ static int put_workload(const struct search_flags *flags, struct vidur_text *out
                         struct vidur_error *err)
 {
     int64_t prompt, output;
-    if (flags->trace)
+    if (flags->trace || flags->replay)
         return put_trace(flags, out, err);
     if (!flags->prompt) {
         vidur_text_adds(out, "traces:\n"
@@ -533,7 +553,12 @@ static int put_all(const struct search_flags *flags, struct named *named,
     vidur_text_adds(out, "batch_sizes: [32, 64, 128, 256]\n");
     if (put_tensor_parallel(flags, named, err) != 0)
         return -1;
-    vidur_text_adds(out, "pp_dimensions: [1]\n");
+    vidur_text_adds(out, "pp_dimensions: [");
+    if (!flags->pp)
+        vidur_text_adds(out, "1");
+    else if (put_own_sizes("pp", flags->pp, named, err) != 0)
+        return -1;
+    vidur_text_adds(out, "]\n");
     put_experts(flags, named);
     if (put_objectives(flags, out, err) != 0)
         return -1;

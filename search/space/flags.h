@@ -25,9 +25,11 @@
     X(num_gpus, "num-gpus", "N", "GPUs of each device's cluster. Default: 8.")         \
     X(prices, "price", "NAME=USD,...",                                                 \
       "USD per GPU and hour, by device; wins over --prices. Default: the list price "  \
-      "in data/skus, where there is one.")                                             \
+      "in data/skus, which few devices have (--list devices).")                        \
     X(tp, "tp", "N,...",                                                               \
       "Tensor parallel sizes. Default: those of 1,2,4,8 that are possible.")           \
+    X(pp, "pp", "N,...",                                                               \
+      "Pipeline parallel sizes, for models that need more than a node. Default: 1.")   \
     X(qps, "qps", "QPS",                                                               \
       "Search the cheapest way to carry this load. Default: the most queries per "     \
       "dollar.")                                                                       \
@@ -48,6 +50,9 @@
       "Lengths of requests: a CSV file with num_prefill_tokens and "                   \
       "num_decode_tokens, or a log of another format of --list formats. Default: the " \
       "synthetic chat trace.")                                                         \
+    X(replay, "replay", "FILE",                                                        \
+      "Instead of it: such a log with times, replayed faster or slower, so that its "  \
+      "bursts and, where it has them, its shared prefixes stay as they are.")          \
     X(prompt, "prompt-tokens", "N",                                                    \
       "Instead of a trace: prompts of so many tokens, with --output-tokens.")          \
     X(output, "output-tokens", "N", "Output tokens of each request.")

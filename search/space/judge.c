@@ -1,5 +1,7 @@
 #include "space/judge.h"
 
+#include "results/results_notes.h"
+
 #include <vidur/scheduler.h>
 #include <vidur/simulator.h>
 
@@ -30,7 +32,7 @@ static int check_memory(struct vidur_candidate *c,
         return 0;
     snprintf(reason, sizeof reason,
              "%.1f GiB of weights and %.2f GiB of KV for one request of %d tokens do "
-             "not fit in %.1f GiB per device: %.2f GiB too many",
+             "not fit in %.1f GiB per device: %.2f" VIDUR_TOO_MANY_GIB,
              plan.param_bytes / gib, kv_bytes / gib, max_tokens,
              plan.available_bytes / gib,
              (plan.param_bytes + kv_bytes - plan.available_bytes) / gib);

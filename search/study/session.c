@@ -232,7 +232,7 @@ static int check_output(const char *output, struct vidur_error *err)
                           length == 0                 ? ""
                           : output[length - 1] == '/' ? output
                                                       : "FOLDER/");
-    return 0;
+    return vidur_results_check_target(output, err);
 }
 
 static int open_journal(struct session *s, struct vidur_error *err)

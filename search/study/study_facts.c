@@ -1,5 +1,6 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 
+#include "report/launch.h"
 #include "results/results_notes.h"
 #include "results/slo_columns.h"
 #include "space/identity.h"
@@ -139,22 +140,32 @@ static void describe_mix(const struct vidur_workload_config *mix, char *out,
     }
 }
 
-/* What vLLM is to load: a name on a hub, or the folder that a config.json lies in. */
-static void add_identifier(struct facts *f, const struct vidur_search_model *model)
+/* The folder of a checkpoint, which has its configuration as config.json; false: the
+ * file is another, or its path is longer than a launch line has room for. */
+static bool folder_of_checkpoint(const char *file, char *folder, size_t size)
 {
-    char path[PATH_MAX], value[256]; /* what a launch line has room for */
-    const char *suffix = strrchr(model->identifier, '.');
-    if (!suffix || strcasecmp(suffix, ".json") != 0) {
-        add_text(f, "identifier", model->spec.name);
-        return;
-    }
-    char *end = realpath(model->identifier, path) ? strrchr(path, '/') : NULL;
+    char path[PATH_MAX];
+    const char *base = strrchr(file, '/');
+    if (strcasecmp(base ? base + 1 : file, "config.json") != 0)
+        return false;
+    char *end = realpath(file, path) ? strrchr(path, '/') : NULL;
     if (end)
         *end = 0;
-    if (end && strlen(path) < sizeof value)
-        snprintf(value, sizeof value, "%s", path[0] ? path : "/");
-    else
-        snprintf(value, sizeof value, "/PATH/TO/%.96s", model->spec.name);
+    return end && (size_t)snprintf(folder, size, "%s", path[0] ? path : "/") < size;
+}
+
+/* What vLLM is to load: a name on a hub, or the folder that a config.json lies in; else
+ * a place for it, as a configuration by another name tells neither. */
+static void add_identifier(struct facts *f, const struct vidur_search_model *model)
+{
+    char value[256];
+    const char *suffix = strrchr(model->identifier, '.');
+    const char *name = model->spec.name;
+    if (!suffix || strcasecmp(suffix, ".json") != 0)
+        snprintf(value, sizeof value, "%s", name);
+    else if (!folder_of_checkpoint(model->identifier, value, sizeof value))
+        snprintf(value, sizeof value, "%s%.96s",
+                 strchr(name, '/') ? "" : VIDUR_LAUNCH_PLACE, name);
     add_text(f, "identifier", value);
 }
 

@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "results/columns.h"
 #include "results/results_notes.h"
 #include "study/study_parts.h"
 #include "study/work.h"
@@ -325,6 +326,26 @@ static struct vidur_text_count describe_counts(const struct vidur_probe_row *row
     return text;
 }
 
+/* The latency that misses, where a row has it: TTFT P95 and its like. A run that
+ * stopped early knows it of its first requests, hence "about". */
+static void add_missed(const struct vidur_probe_row *lowest, const char *slo,
+                       struct vidur_ranking_row *row)
+{
+    int count;
+    char name[64];
+    double value;
+    const struct vidur_column *columns = vidur_probe_columns(&count);
+    const size_t used = strlen(row->reason);
+    snprintf(name, sizeof name, "%.50s_s", slo);
+    const struct vidur_column *column = vidur_column_find(columns, count, name);
+    if (!column || column->kind != VIDUR_COLUMN_REAL)
+        return;
+    memcpy(&value, (const char *)lowest + column->offset, sizeof value);
+    if (isfinite(value))
+        snprintf(row->reason + used, sizeof row->reason - used,
+                 VIDUR_WHERE_IT_IS "%.3g s", value);
+}
+
 static void explain_unreachable(const struct study *study,
                                 const struct vidur_probe_row *lowest, const char *slo,
                                 struct vidur_ranking_row *row)
@@ -336,6 +357,7 @@ static void explain_unreachable(const struct study *study,
     else
         snprintf(row->reason, sizeof row->reason, "%s is not met even at %.3g %s", slo,
                  study_offered(lowest), study_load_unit(lowest));
+    add_missed(lowest, slo, row);
 }
 
 static void fill_unmet(const struct study *study, int64_t path,

@@ -13,6 +13,10 @@
     .key = #name, .type = VIDUR_YAML_##kind,                                           \
     VIDUR_YAML_AT(struct vidur_arrivals_config, name)
 
+/* One request in twelve days: with less, times grow so large that doubles cannot tell a
+ * request's first token from its arrival. */
+#define LEAST_QPS 1e-6
+
 static int check_rate(const struct vidur_arrivals_config *config,
                       struct vidur_error *err)
 {
@@ -28,7 +32,7 @@ static int check_rate(const struct vidur_arrivals_config *config,
 
 static const struct vidur_yaml_field poisson_fields[] = {
     {KEY(type, STRING)},
-    {KEY(qps, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {KEY(qps, DOUBLE), .flags = VIDUR_YAML_MIN, .min = LEAST_QPS},
     {KEY(truncate, DOUBLE), .flags = VIDUR_YAML_MIN, .min = 0},
     {0},
 };
@@ -53,7 +57,7 @@ static double poisson_gap(const struct vidur_arrivals_config *config, double dra
 
 static const struct vidur_yaml_field gamma_fields[] = {
     {KEY(type, STRING)},
-    {KEY(qps, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
+    {KEY(qps, DOUBLE), .flags = VIDUR_YAML_MIN, .min = LEAST_QPS},
     {KEY(cv, DOUBLE), .flags = VIDUR_YAML_ABOVE, .min = 0},
     {0},
 };

@@ -45,6 +45,21 @@ static void VIDUR_PRINTF(2, 3) tell(struct vidur_text *out, const char *fmt, ...
     vidur_text_adds(out, line);
 }
 
+struct number {
+    char text[40];
+};
+
+/* So many significant digits, more rather than an exponent. */
+static struct number plain(double value, int digits)
+{
+    struct number number;
+    if (fabs(value) < pow(10, digits))
+        snprintf(number.text, sizeof number.text, "%.*g", digits, value);
+    else
+        snprintf(number.text, sizeof number.text, "%.0f", value);
+    return number;
+}
+
 /* ---- The file ---- */
 
 static void tell_head(const struct vidur_trace *trace, struct vidur_text *out)
@@ -114,21 +129,22 @@ static void tell_rates(const struct vidur_trace *trace, struct vidur_text *out)
         output += slices.output_tokens[i];
     }
     const double width_s = slices.width_s, span_s = width_s * slices.count;
-    tell(out, "rate         %.4g requests/s, %.5g prompt and %.5g output tokens/s\n",
-         (double)trace->num_rows / span_s, (double)prompt / span_s,
-         (double)output / span_s);
+    tell(out, "rate         %s requests/s, %s prompt and %s output tokens/s\n",
+         plain((double)trace->num_rows / span_s, 4).text,
+         plain((double)prompt / span_s, 5).text,
+         plain((double)output / span_s, 5).text);
     tell(out, "over time    |");
     draw(&slices, slices.requests[busiest], out);
-    tell(out, "| in slices of %.4g s: %.4g to %.4g requests/s\n", width_s,
-         (double)slices.requests[calmest] / width_s,
-         (double)slices.requests[busiest] / width_s);
+    tell(out, "| in slices of %s s: %s to %s requests/s\n", plain(width_s, 4).text,
+         plain((double)slices.requests[calmest] / width_s, 4).text,
+         plain((double)slices.requests[busiest] / width_s, 4).text);
     tell(out,
-         "busiest      from %.4g to %.4g s: %.4g requests/s, %.5g prompt and %.5g "
-         "output tokens/s\n",
-         busiest * width_s, (busiest + 1) * width_s,
-         (double)slices.requests[busiest] / width_s,
-         (double)slices.prompt_tokens[busiest] / width_s,
-         (double)slices.output_tokens[busiest] / width_s);
+         "busiest      from %s to %s s: %s requests/s, %s prompt and %s output "
+         "tokens/s\n",
+         plain(busiest * width_s, 4).text, plain((busiest + 1) * width_s, 4).text,
+         plain((double)slices.requests[busiest] / width_s, 4).text,
+         plain((double)slices.prompt_tokens[busiest] / width_s, 5).text,
+         plain((double)slices.output_tokens[busiest] / width_s, 5).text);
 }
 
 static void tell_times(const struct vidur_trace *trace, struct vidur_text *out)
@@ -138,7 +154,8 @@ static void tell_times(const struct vidur_trace *trace, struct vidur_text *out)
         return;
     }
     const double span_s = trace->time_s[trace->num_rows - 1] - trace->time_s[0];
-    tell(out, "span         %.6g s (%.3g h)\n", span_s, span_s / 3600);
+    tell(out, "span         %s s (%s h)\n", plain(span_s, 6).text,
+         plain(span_s / 3600, 3).text);
     if (span_s > 0)
         tell_rates(trace, out);
 }
@@ -152,8 +169,11 @@ static void tell_samples(const char *name, double *samples, int64_t count,
     struct vidur_distribution d;
     const double p10 = vidur_quantile(samples, count, 0.1);
     vidur_distribution_of(&d, samples, count);
-    tell(out, "%-13s %9.5g %9.5g %9.5g %9.5g %9.5g %9.5g %9.5g\n", name, d.mean, d.min,
-         p10, d.p50, d.p90, d.p99, d.max);
+    const double told[] = {d.mean, d.min, p10, d.p50, d.p90, d.p99, d.max};
+    tell(out, "%-13s", name);
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+        tell(out, " %9s", plain(told[i], 5).text);
+    tell(out, "\n");
 }
 
 static int tell_distribution(const char *name, const int32_t *values, int64_t count,
@@ -326,6 +346,25 @@ static int tell_prefixes(const struct vidur_trace_question *question,
     return 0;
 }
 
+/* How to search with it, where its name says all. */
+static void tell_search(const struct vidur_trace_question *question,
+                        const struct vidur_trace *trace, struct vidur_text *out)
+{
+    static const struct vidur_trace_options none;
+    if (memcmp(&question->options, &none, sizeof none) != 0)
+        return;
+    const bool has_times =
+        trace->time_s && trace->time_s[trace->num_rows - 1] > trace->time_s[0];
+    tell(out,
+         "\nsearch it    vidur-search --model NAME --gpus NAME,... --ttft-p95 1 "
+         "--tpot-p95 0.04 --%s '%s'\n",
+         has_times ? "replay" : "trace", vidur_text_show(trace->path).text);
+    if (trace->session && trace->num_sessions > 0)
+        tell(out,
+             "             with turns that wait for answers: sessions: {file: ...}, "
+             "as configs/sessions-search.yaml has it\n");
+}
+
 int vidur_trace_describe(const struct vidur_trace_question *question,
                          struct vidur_text *out, struct vidur_error *err)
 {
@@ -340,6 +379,7 @@ int vidur_trace_describe(const struct vidur_trace_question *question,
                          tell_prefixes(question, &trace, out, err)
                      ? -1
                      : 0;
+        tell_search(question, &trace, out);
     }
     if (status == 0 && out->failed)
         status = vidur_fail(err, VIDUR_ENOMEM, "out of memory");

@@ -135,6 +135,18 @@ class Errors(Search):
             self.assertIn("name a file, like ", done.stderr)
             self.assertEqual(self.files(), ["there"])
 
+    def test_output_that_holds_something_else(self):
+        """As where the configuration is named twice: it stays."""
+        with open(self.path("notes.txt"), "w", encoding="utf-8") as file:
+            file.write("not to be lost\n")
+        done = self.search("-o", "notes.txt", status=1)
+        self.assertIn("notes.txt: is there and holds no results", done.stderr)
+        with open(self.path("notes.txt"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "not to be lost\n")
+        with open(self.path("empty.h5"), "w", encoding="utf-8"):
+            pass
+        self.search("-q", "-o", "empty.h5")
+
     def test_too_large_for_every_candidate(self):
         """A result, not an error."""
         done = self.search("--set", "models.0.identifier=Qwen/Qwen-72B", "--set",

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -37,6 +38,26 @@ prices:
   - {sku: h100, usd_per_gpu_hour: 2}
   - {sku: h100, usd_per_gpu_hour: 1, term: spot}
 """
+
+
+class Readme(unittest.TestCase):
+    """Commands in README.md have the options that the programs have."""
+
+    def test_options_are_there(self):
+        with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as file:
+            readme = file.read()
+        checked = 0
+        for name in ("vidur-search", "vidur-report", "vidur-simulate", "vidur-estimate"):
+            program = os.path.join(os.path.dirname(PROGRAM), name)
+            if not os.path.exists(program):
+                continue
+            text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+            known = set(re.findall(r"--[a-z0-9-]+", text))
+            for command in re.findall(rf"\b{name} [^`\n]*", readme):
+                options = re.findall(r"(?<= )--[a-z0-9-]+", command)
+                self.assertLessEqual(set(options), known, command)
+                checked += len(options)
+        self.assertGreater(checked, 20)
 
 
 class Prices(Search):
@@ -127,7 +148,7 @@ class Prices(Search):
         self.assertIn("price: h100 $2 per GPU-hour: me, on_demand, 2026-11-01, "
                       "https://example.org; prices move\n", done.stdout)
         self.assertRegex(done.stdout, r"  h200_dgx has no price: cheaper than the winner below "
-                                      r"\$\d+\.\d\d per GPU-hour\n")
+                                      r"\$\d+\.\d\d per GPU-hour \(--price or --prices ")
         done = self.run_program(*self.options, "--api-price", "0.6")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("--api-price: '0.6' is not INPUT,OUTPUT", done.stderr)

@@ -158,7 +158,21 @@ def main(report, make_results, folder, no_locks):
     for path, message in damaged_files(folder, whole):
         error = run(report, path, status=1).stderr
         assert path in error and message in error, (path, error)
-        assert "HDF5-DIAG" not in error
+        assert "HDF5-DIAG" not in error and "\\x" not in error, error
+    config = os.path.join(folder, "study.yaml")
+    with open(config, "w") as f:
+        f.write("models: []\n")
+    copy = os.path.join(folder, "copy.h5")
+    shutil.copy(whole, copy)
+    for options, kept, message in (
+            (["--merge", whole, whole, "-o", config], config, "holds no results, so writing"),
+            ([copy, "--html", copy], copy, "holds the results that are read"),
+            ([whole, "--compare", copy, "--markdown", copy], copy, "holds the results that are read")):
+        with open(kept, "rb") as f:
+            before = f.read()
+        assert message in run(report, *options, status=1).stderr, options
+        with open(kept, "rb") as f:
+            assert f.read() == before, options
     for options, message in (
             ([], "arguments are missing"), ([whole, other], "several results need --merge"),
             ([whole, "--top", "0"], "--top"), ([whole, "--top", "x"], "--top"),

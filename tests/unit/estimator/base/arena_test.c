@@ -61,6 +61,7 @@ static void test_refusals(void)
     struct vidur_error err = {0};
     CU_ASSERT_EQUAL(vidur_arena_init(&arena, SIZE_MAX, &err), -1);
     CU_ASSERT_EQUAL(err.code, VIDUR_ENOMEM);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "GB; ask for fewer requests"));
     CU_ASSERT_PTR_NULL(vidur_arena_alloc(&arena, 1, 1));
     CU_ASSERT_EQUAL_FATAL(vidur_arena_init(&arena, 0, NULL), 0);
     CU_ASSERT_PTR_NULL(vidur_arena_alloc(&arena, SIZE_MAX / 2, 8));

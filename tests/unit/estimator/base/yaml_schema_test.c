@@ -220,6 +220,10 @@ static const struct {
 } bad[] = {
     {"[1]", "dir/a.yaml:1: keys with values are needed here (key: value)"},
     {"smal: 3", "dir/a.yaml:1: smal: unknown key; the nearest known one is 'small'"},
+    {"throughput: 3",
+     "dir/a.yaml:1: throughput: unknown key; known are small, seed, "
+     "fraction, flag, name, file, color, inner, lengths, sizes, slos, fixed, pair, "
+     "num_blocks, search"},
     {"seed: 1\ninner: {count: 1, colour: red}",
      "dir/a.yaml:2: inner.colour: unknown key; the nearest known one is 'color'"},
     {"small: 0",

@@ -495,8 +495,10 @@ static void test_names(void)
     struct vidur_error err;
     CU_ASSERT_EQUAL(load_text(&m, "hf/org--a-model.json", text, &err), 0);
     CU_ASSERT_STRING_EQUAL(m.name, "org/a-model");
-    CU_ASSERT_EQUAL(load_text(&m, "hf/model.json", text, &err), 0);
+    CU_ASSERT_EQUAL(load_text(&m, "hf/config.json", text, &err), 0);
     CU_ASSERT_STRING_EQUAL(m.name, "hf");
+    CU_ASSERT_EQUAL(load_text(&m, "hf/a-model.json", text, &err), 0);
+    CU_ASSERT_STRING_EQUAL(m.name, "a-model");
     CU_ASSERT_EQUAL(
         load_text(&m, "hf/new.json",
                   "{\"model_type\": \"new\", \"hidden_act\": \"silu\", " HF_SIZES "}",

@@ -97,6 +97,24 @@ static void test_launch(void)
     vidur_results_destroy(&results);
 }
 
+/* Where the name of the checkpoint is not known, a note says what to do. */
+static void test_launch_of_a_nameless_model(void)
+{
+    struct vidur_results results = {0};
+    const struct vidur_ranking_row row = example_row();
+    struct vidur_launch launch;
+    struct vidur_fact fact = {"model", "llama", "identifier", "meta/Llama"};
+    vidur_results_add_fact(&results, fact, NULL);
+    vidur_launch_line(&results, &row, &launch);
+    CU_ASSERT_PTR_NULL(strstr(launch.notes, "stands for the checkpoint"));
+    snprintf(results.facts[0].value, sizeof results.facts[0].value,
+             VIDUR_LAUNCH_PLACE "Llama");
+    vidur_launch_line(&results, &row, &launch);
+    assert_contains(launch.command, "vllm serve /PATH/TO/Llama --tensor");
+    assert_contains(launch.notes, "/PATH/TO/Llama stands for the checkpoint");
+    vidur_results_destroy(&results);
+}
+
 /* The engine that was simulated has the precision that was simulated. */
 static void test_launch_of_a_precision(void)
 {
@@ -190,5 +208,6 @@ static void test_launch_quotes(void)
 }
 
 VIDUR_TEST_MAIN("launch line", {"arguments", test_launch},
+                {"a model without a name", test_launch_of_a_nameless_model},
                 {"precision", test_launch_of_a_precision},
                 {"ranks", test_launch_of_ranks}, {"quotes", test_launch_quotes})

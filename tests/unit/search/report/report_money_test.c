@@ -179,7 +179,8 @@ static void test_break_even(void)
     CU_ASSERT_DOUBLE_EQUAL(row.max_qps / (usd * (double)row.num_gpus),
                            best->qps_per_dollar, 1e-9);
     snprintf(wanted, sizeof wanted,
-             "%s has no price: cheaper than the winner below $%s per GPU-hour",
+             "%s has no price: cheaper than the winner below $%s per GPU-hour "
+             "(--price or --prices of vidur-search gives it one)",
              row.network_device, vidur_number_usd(usd).text);
     CU_ASSERT_STRING_EQUAL(line_of(&model.groups[0], &row, VIDUR_MONEY_BREAK_EVEN),
                            wanted);

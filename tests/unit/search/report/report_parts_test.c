@@ -149,7 +149,25 @@ static void test_brief(void)
     synthetic_retarget(&results, 50);
     text = print(ANSWER, &results, &(struct vidur_report_options){.brief = true});
     check_has(ANSWER, text, "What to rent for 50.0 QPS within ", true);
-    check_has(ANSWER, text, "  -  simulated  ", true);
+    check_has(ANSWER, text, "QPS at least", true);
+    check_has(ANSWER, text, "  50.0  simulated  ", true);
+    free(text);
+    vidur_results_destroy(&results);
+}
+
+/* "0 %" would be said of what costs nothing. */
+static void test_next_best(void)
+{
+    struct vidur_results results;
+    synthetic_results(&results, 60, 1);
+    char *text = print(ANSWER, &results, NULL);
+    check_has(ANSWER, text, " % a query\n", true);
+    free(text);
+    for (int64_t i = 0; i < results.num_ranking; i++)
+        results.ranking[i].qps_per_dollar = 2;
+    text = print(ANSWER, &results, NULL);
+    check_has(ANSWER, text, ", a query costs the same\n", true);
+    check_has(ANSWER, text, " a query\n", false);
     free(text);
     vidur_results_destroy(&results);
 }
@@ -293,7 +311,7 @@ static void test_formulas(void)
 
 VIDUR_TEST_MAIN("parts of a report", {"marks of a ranking", test_marks},
                 {"marks of all rankings", test_marks_once},
-                {"what to rent alone", test_brief},
+                {"what to rent alone", test_brief}, {"the next best", test_next_best},
                 {"no marks where there is nothing to say", test_no_marks},
                 {"a search for a load", test_target},
                 {"two searches for a load", test_target_compared},

@@ -122,6 +122,36 @@ static void test_headroom_and_nodes(void)
     release(&bench);
 }
 
+/* Of rows that were made for a load the report's choice is the ranking's, and what they
+ * serve is no maximum. */
+static void test_made_for_a_load(void)
+{
+    static const double margins[] = {0.1, 0.4, 0.3};
+    struct bench bench = {0};
+    char text[512];
+    for (int i = 0; i < 3; i++) {
+        char label[8];
+        snprintf(label, sizeof label, "%c", 'a' + i);
+        struct vidur_ranking_row *row =
+            add(&bench, (struct offer){label, 1, 1, NAN, 4});
+        row->target_qps = 5;
+        row->margin = margins[i];
+    }
+    const struct vidur_report_load load = {.target_qps = 5};
+    struct vidur_report_sizing best = choose(&bench, load);
+    CU_ASSERT_STRING_EQUAL(best.row->scheduler_label, "b");
+    vidur_format_sizing(&best, &load, text, sizeof text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "; serves at least 5.00 QPS (simulated)"));
+    const struct vidur_report_load more = {.target_qps = 8};
+    best = choose(&bench, more);
+    CU_ASSERT_EQUAL(best.replicas, 2);
+    CU_ASSERT_STRING_EQUAL(best.row->scheduler_label, "b");
+    vidur_format_sizing(&best, &more, text, sizeof text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        text, "; serves at least 10.0 QPS (scaled from 1 replica, not simulated"));
+    release(&bench);
+}
+
 /* 4, 3.5 and 3.75 QPS a replica with 2, 8 and 16 of them. */
 static void test_several_sizes(void)
 {
@@ -295,6 +325,7 @@ static void test_words(void)
 VIDUR_TEST_MAIN("sizes for a load",
                 {"the cheapest of all candidates", test_cheapest_of_all_candidates},
                 {"headroom and whole nodes", test_headroom_and_nodes},
+                {"made for a load", test_made_for_a_load},
                 {"several simulated sizes", test_several_sizes},
                 {"which QPS count", test_what_counts}, {"ties", test_ties},
                 {"limits", test_limits}, {"against trying", test_against_trying},

@@ -171,6 +171,35 @@ static void test_heap_of_texts(void)
     check_in_child(false, damage_heap, 40);
 }
 
+static bool is_plain(const char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~' || *text == '\\')
+            return false;
+    return true;
+}
+
+/* What HDF5 says of a file that was cut off is text, and not of memory that it freed.
+ */
+static void test_cut_file(void)
+{
+    struct file file = make_file(false);
+    for (int part = 1; part < 24; part++) {
+        struct vidur_error err = {0};
+        struct vidur_results results;
+        const size_t left = file.size * (size_t)part / 24;
+        CU_ASSERT_EQUAL(vidur_file_write(path, file.bytes, left, NULL), 0);
+        CU_ASSERT_EQUAL(vidur_results_read(path, &results, &err), -1);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "damaged or truncated ("));
+        CU_ASSERT_PTR_NULL(strstr(err.text, "()"));
+        if (!is_plain(err.text)) {
+            printf("\n%zu bytes: %s\n", left, err.text);
+            CU_FAIL("a message is not text");
+        }
+    }
+    free_file(&file);
+}
+
 /* ---- the seal ---- */
 
 static void test_seal(void)
@@ -233,4 +262,4 @@ VIDUR_TEST_MAIN("results file", {"a function that may crash", test_child},
                 {"damage anywhere in a file", test_sealed_file},
                 {"damage in a file without a checksum", test_unsealed_file},
                 {"damage in the heap of texts", test_heap_of_texts},
-                {"clean up", remove_file})
+                {"a file that was cut off", test_cut_file}, {"clean up", remove_file})

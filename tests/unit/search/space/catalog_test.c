@@ -57,6 +57,11 @@ static void test_kinds(void)
     list("schedulers");
     CU_ASSERT_STRING_EQUAL(line_of("orca"),
                            "orca layers batch_size_cap, block_size, num_blocks");
+    list("formats");
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "(priority) where there are some  Moo"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "perhaps session, ended_at or latency_s, "
+                                             "priority\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(CATALOG_KINDS, "|formats"));
     list("routers");
     CU_ASSERT_STRING_EQUAL(line_of("round_robin"), "round_robin each replica in turn");
     CU_ASSERT_STRING_EQUAL(line_of("least_tokens"),

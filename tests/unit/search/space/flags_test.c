@@ -4,9 +4,11 @@
 
 #include <vidur/space.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What works; each case changes some of it. */
 static struct search_flags usual(void)
@@ -94,6 +96,36 @@ static void test_every_option(void)
     expect("lengths: {type: fixed, prefill_tokens: 1000, decode_tokens: 300}, "
            "max_seq_len: 1300}\n");
     CU_ASSERT_PTR_NULL(strstr(text.data, "trace_file"));
+}
+
+static void test_replay(void)
+{
+    char folder[PATH_MAX];
+    FILE *log = fopen("log.of-days.csv", "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(log);
+    fputs("num_prefill_tokens,num_decode_tokens,arrived_at\n100,50,0\n200,9,1\n", log);
+    fclose(log);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(getcwd(folder, sizeof folder));
+    struct search_flags flags = usual();
+    flags.folder = folder;
+    flags.replay = "log.of-days.csv";
+    flags.pp = "1,2";
+    written(&flags);
+    expect("  - {name: \"log.of-days\", replay: {file: \"/");
+    expect("log.of-days.csv\"}, max_seq_len: 209}\n");
+    expect("pp_dimensions: [1, 2]\n");
+    struct vidur_search_config config;
+    const struct vidur_search_source source = {.path = "(options)", .text = text.data};
+    CU_ASSERT_EQUAL_FATAL(vidur_search_config_read(&config, &source, &err), 0);
+    vidur_search_config_release(&config);
+    flags.prompt = flags.output = "5";
+    expect_error(&flags, "--replay: given beside --prompt-tokens");
+    flags.trace = "log.of-days.csv";
+    expect_error(&flags, "--trace: given beside --replay");
+    flags = usual();
+    flags.pp = "16";
+    expect_error(&flags, "--pp: 16 is more than the 8 GPUs of a cluster");
+    unlink("log.of-days.csv");
 }
 
 /* Names of data/prices stay, files are found from anywhere. */
@@ -210,6 +242,7 @@ static void test_refusals(void)
 
 VIDUR_TEST_MAIN("flags", {"the whole text", test_whole_text},
                 {"every option", test_every_option}, {"price files", test_price_files},
+                {"a log that is replayed", test_replay},
                 {"can be read", test_can_be_read},
                 {"default sizes", test_default_sizes}, {"paths", test_paths},
                 {"the first given", test_first_given}, {"refusals", test_refusals})

@@ -164,8 +164,23 @@ static const char *model_fact(const struct session_outcome *outcome)
     return value ? value : "";
 }
 
+/* A model's configuration beside the search's, with some members more. */
+static void write_model(char *path, size_t size, const char *name, const char *more)
+{
+    snprintf(path, size, "%s", small_search_path(name));
+    FILE *json = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+    fprintf(json,
+            "{%s\"model_type\": \"llama\", \"hidden_size\": 4096, "
+            "\"num_hidden_layers\": 32, \"num_attention_heads\": 32, "
+            "\"intermediate_size\": 11008, \"vocab_size\": 32000, "
+            "\"max_position_embeddings\": 4096, \"hidden_act\": \"silu\"}",
+            more);
+    fclose(json);
+}
+
 /* A launch line must find the model: by its hub's name, or in the folder of its
- * config.json, wherever it is run. */
+ * config.json, wherever it is run; it may say that neither is known. */
 static void test_identifiers(void)
 {
     struct session_outcome outcome;
@@ -174,20 +189,25 @@ static void test_identifiers(void)
     CU_ASSERT_STRING_EQUAL(model_fact(&outcome), "meta-llama/Llama-2-7b-hf");
     session_release(&outcome);
 
-    snprintf(file, sizeof file, "%s", small_search_path("config.json"));
-    FILE *json = fopen(file, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(json);
-    fputs("{\"model_type\": \"llama\", \"hidden_size\": 4096, \"num_hidden_layers\": "
-          "32, \"num_attention_heads\": 32, \"intermediate_size\": 11008, "
-          "\"vocab_size\": 32000, \"max_position_embeddings\": 4096, \"hidden_act\": "
-          "\"silu\"}",
-          json);
-    fclose(json);
+    write_model(file, sizeof file, "config.json", "");
     CU_ASSERT_PTR_NOT_NULL_FATAL(realpath(file, whole));
     *strrchr(whole, '/') = 0;
     identifier = "config.json"; /* beside the configuration */
     run(A100, "roofline", "1", &outcome);
     CU_ASSERT_STRING_EQUAL(model_fact(&outcome), whole);
+    session_release(&outcome);
+    unlink(file);
+
+    /* its folder is no checkpoint's */
+    write_model(file, sizeof file, "Some-Llama.json", "");
+    identifier = "Some-Llama.json";
+    run(A100, "roofline", "1", &outcome);
+    CU_ASSERT_STRING_EQUAL(model_fact(&outcome), "/PATH/TO/Some-Llama");
+    session_release(&outcome);
+    write_model(file, sizeof file, "Some-Llama.json",
+                "\"_name_or_path\": \"maker/Llama\", ");
+    run(A100, "roofline", "1", &outcome);
+    CU_ASSERT_STRING_EQUAL(model_fact(&outcome), "maker/Llama");
     session_release(&outcome);
     unlink(file);
 }

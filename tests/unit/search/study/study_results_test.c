@@ -118,6 +118,8 @@ static void test_slos_that_cannot_be_met(void)
     for (int64_t i = 0; i < outcome.results.num_ranking; i++) {
         const struct vidur_ranking_row *row = &outcome.results.ranking[i];
         CU_ASSERT_STRING_EQUAL(row->limiting_slo, "ttft_p90");
+        const char *value = strstr(row->reason, " QPS, where it is about ");
+        CU_ASSERT_TRUE(value && strtod(value + 24, NULL) > 0.0001);
         CU_ASSERT_STRING_EQUAL(row->bottleneck, "latency without load");
         CU_ASSERT_EQUAL(row->rank, 0);
         CU_ASSERT_TRUE(isnan(row->max_qps));

@@ -341,6 +341,14 @@ static void test_bad_sections(void)
          "'poisson' of "},
         {"workload:\n  arrivals: {type: poisson, qps: -1}\n",
          "/c/a.yaml:2: workload.arrivals.qps: "},
+        {"workload:\n  arrivals: {type: poisson, qps: 1e-300}\n",
+         "/c/a.yaml:2: workload.arrivals.qps: 1e-300 is out of range; it must be at "
+         "least "
+         "1e-06"},
+        {"workload:\n  arrivals: {type: gamma, qps: 1e-9, cv: 1}\n",
+         "/c/a.yaml:2: workload.arrivals.qps: 1e-9 is out of range; it must be at "
+         "least "
+         "1e-06"},
         {"workload:\n  arrivals: {type: poisson, cv: 1}\n",
          "/c/a.yaml:2: workload.arrivals.cv: unknown key"},
         {"workload:\n  arrivals: {type: poisson, qps: .nan}\n",

@@ -62,6 +62,25 @@ static void test_all_there_is(void)
     assert_line("prefix hits  0.3750 at best");
     assert_line("             0.0000 with the 1 blocks used last");
     assert_line("             0.3750 with the 2 blocks used last");
+    assert_line("search it    vidur-search --model NAME --gpus NAME,... --ttft-p95 1 "
+                "--tpot-p95 0.04 --replay '/");
+    assert_line("             with turns that wait for answers: sessions: {file: ");
+}
+
+/* No number has an exponent. */
+static void test_large_numbers(void)
+{
+    describe("arrived_at,prompt_tokens,output_tokens\n"
+             "0,123456,10\n2000000,1234567,20\n",
+             "1");
+    assert_line("span         2000000 s (556 h)");
+    assert_line("busiest      from 0 to 1000000 s: 1e-06 requests/s");
+    assert_line("prompt           679012    123456    234567    679012   1123456   "
+                "1223456   1234567\n");
+    describe("arrived_at,prompt_tokens,output_tokens\n"
+             "0,1234567,10\n1,1234567,20\n",
+             "1");
+    assert_line("rate         2 requests/s, 2469134 prompt and 30 output tokens/s");
 }
 
 static void test_pauses(void)
@@ -118,6 +137,7 @@ static void test_without_times(void)
     assert_line("prompt                2 ");
     CU_ASSERT_PTR_NULL(strstr(text.data, "blocks"));
     CU_ASSERT_PTR_NULL(strstr(text.data, "rate"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, " --trace '/"));
     describe("arrived_at,prompt_tokens,output_tokens\n5,6,7\n", "1");
     assert_line("span         0 s");
     CU_ASSERT_PTR_NULL(strstr(text.data, "rate"));
@@ -139,7 +159,7 @@ static void test_stores(void)
 }
 
 VIDUR_TEST_MAIN("descriptions of logs", {"all there is", test_all_there_is},
-                {"pauses", test_pauses},
+                {"pauses", test_pauses}, {"large numbers", test_large_numbers},
                 {"ends and priorities", test_ends_and_priorities},
                 {"bursts", test_bursts_are_seen}, {"without times", test_without_times},
                 {"stores", test_stores})

@@ -1,4 +1,5 @@
 #include "drive/fast_forward.h"
+#include "replica/told.h"
 
 #include <math.h>
 
@@ -31,8 +32,8 @@ struct cruise {
 /* Whether the scheduler would form the same batch again when it ends: nothing has
  * changed since it was formed, no request of it completes, its next step takes the same
  * time, the blocks that it needs are free, and the scheduler does not count. */
-static bool is_renewable(const struct vidur_walk *walk,
-                         const struct vidur_live_batch *batch)
+VIDUR_COMPILED_IN bool is_renewable(const struct vidur_walk *walk,
+                                    const struct vidur_live_batch *batch)
 {
     const struct vidur_server *server = walk->server;
     const struct vidur_replica *replica = &server->replica;
@@ -68,7 +69,7 @@ static struct cruise begin(struct vidur_walk *walk, double bound_s)
 }
 
 /* Without a budget if it cannot be renewed. */
-static struct lane open_lane(const struct cruise *cruise, int32_t index)
+VIDUR_COMPILED_IN struct lane open_lane(const struct cruise *cruise, int32_t index)
 {
     const struct vidur_pipeline *pipeline = cruise->pipeline;
     int32_t at = pipeline->flight_begin + index;
@@ -122,10 +123,12 @@ static inline void renew_passes(struct cruise *cruise, struct lane *lane, double
     group->last_done_s = now_s;
 }
 
-/* True if the batch that ends next could be renewed, and was. */
-static inline bool renew_lane(struct cruise *cruise, struct lane *lane)
+/* True if the batch that ends next could be renewed, and was. `tells`, here and below:
+ * a router polls, known where the code is compiled. */
+VIDUR_COMPILED_IN bool renew_lane(struct cruise *cruise, struct lane *lane, bool tells)
 {
     struct vidur_replica *replica = cruise->replica;
+    const int64_t blocks = replica->allocated_blocks;
     const double now_s = lane->pass[cruise->pipeline->num_stages - 1].end_s;
     if (lane->renewals == lane->budget || !(now_s < cruise->bound_s) ||
         now_s > cruise->walk->run->limit_s)
@@ -142,21 +145,25 @@ static inline bool renew_lane(struct cruise *cruise, struct lane *lane)
         lane->phase = phase;
     }
     replica->now_s = now_s;
-    vidur_account_gaps(replica->account, lane->batch,
-                       now_s - lane->batch->scheduled_at_s, 1);
-    lane->batch->scheduled_at_s = lane->batch->gaps[0].since_s = now_s;
+    if (tells) /* nobody has come to the queue since it was formed */
+        vidur_told_tell(replica->told, now_s, replica->queue_length, blocks);
+    struct vidur_live_batch *batch = lane->batch;
+    const double latency_s = now_s - batch->scheduled_at_s;
+    const double gap_s = latency_s + (batch->scheduled_at_s - batch->gaps[0].since_s);
+    vidur_account_group_gaps(replica->account, batch, latency_s, gap_s, 1);
+    batch->scheduled_at_s = batch->gaps[0].since_s = now_s;
     renew_passes(cruise, lane, now_s);
     lane->renewals++;
     return true;
 }
 
-bool vidur_renew(struct vidur_walk *walk)
+VIDUR_COMPILED_IN bool renew(struct vidur_walk *walk, bool tells)
 {
     if (!walk->can_renew)
         return false;
     struct cruise cruise = begin(walk, INFINITY);
     struct lane lane = open_lane(&cruise, 0);
-    if (!renew_lane(&cruise, &lane))
+    if (!renew_lane(&cruise, &lane, tells))
         return false;
     close_lane(&cruise, &lane);
     walk->run->next_batch_id++;
@@ -164,7 +171,12 @@ bool vidur_renew(struct vidur_walk *walk)
     return true;
 }
 
-void vidur_cruise(struct vidur_walk *walk)
+bool vidur_renew(struct vidur_walk *walk)
+{
+    return walk->tells ? renew(walk, true) : renew(walk, false);
+}
+
+VIDUR_COMPILED_IN void run_lanes(struct vidur_walk *walk, bool tells)
 {
     struct cruise cruise = begin(walk, renewal_bound_s(walk));
     struct lane lanes[VIDUR_MAX_LANES];
@@ -174,7 +186,7 @@ void vidur_cruise(struct vidur_walk *walk)
 
     int64_t renewals = 0;
     int32_t i = 0;
-    while (renew_lane(&cruise, &lanes[i])) {
+    while (renew_lane(&cruise, &lanes[i], tells)) {
         renewals++;
         i = i + 1 == num_lanes ? 0 : i + 1;
         if (walk->run->watch.has_crossed)
@@ -185,6 +197,14 @@ void vidur_cruise(struct vidur_walk *walk)
     walk->run->next_batch_id += renewals;
     walk->server->ended_at_s = walk->server->replica.now_s;
     vidur_flight_rotate(cruise.pipeline, i);
+}
+
+void vidur_cruise(struct vidur_walk *walk)
+{
+    if (walk->tells)
+        run_lanes(walk, true);
+    else
+        run_lanes(walk, false);
 }
 
 void vidur_run_stepper_close(struct vidur_server *server)

@@ -53,7 +53,8 @@ static struct vidur_server *server_of(const struct loop *loop,
                                       const struct vidur_event *event)
 {
     struct vidur_server *server = &loop->run->servers[event->replica];
-    for (int32_t r = 0; r < server->num_ranks; r++)
+    server->replica.now_s = loop->now_s;
+    for (int32_t r = 1; r < server->num_ranks; r++)
         vidur_server_rank(server, r)->replica.now_s = loop->now_s;
     return server;
 }
@@ -322,14 +323,9 @@ static void peek_load(struct vidur_run *run, struct vidur_event *event)
     }
 }
 
-/* Of events at one time arrivals come first, as if they had all been created before the
- * run, then what schedulers see; but what completions send comes last, all together.
- * False: there is none, or arrivals wait for requests that never end. */
-static bool peek_event(struct loop *loop, struct vidur_event *event)
+/* The same of front ends, loads and transfers, where there are some. */
+static void peek_others(struct vidur_run *run, struct vidur_event *event)
 {
-    struct vidur_run *run = loop->run;
-    *event = run->events.count > 0 ? run->events.events[0]
-                                   : (struct vidur_event){.time_s = INFINITY};
     for (int32_t i = run->has_front_end ? run->num_servers : 0; i-- > 0;) {
         const double seen_s = vidur_run_next_seen_s(run, &run->servers[i]);
         if (seen_s <= event->time_s && seen_s < INFINITY)
@@ -351,6 +347,18 @@ static bool peek_event(struct loop *loop, struct vidur_event *event)
                                       .stage = -1,
                                       .object = request};
     }
+}
+
+/* Of events at one time arrivals come first, as if they had all been created before the
+ * run, then what schedulers see; but what completions send comes last, all together.
+ * False: there is none, or arrivals wait for requests that never end. */
+static bool peek_event(struct loop *loop, struct vidur_event *event)
+{
+    struct vidur_run *run = loop->run;
+    *event = run->events.count > 0 ? run->events.events[0]
+                                   : (struct vidur_event){.time_s = INFINITY};
+    if (run->has_front_end || run->has_loads || run->transfers.count > 0)
+        peek_others(run, event);
     double arrival_s;
     const int64_t id = next_arrival(loop, &arrival_s);
     if (arrival_s < INFINITY) {

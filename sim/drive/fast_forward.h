@@ -3,12 +3,22 @@
 
 #include "drive/run.h"
 
+/* A function that is compiled once for each of a few cases: no call may be left that
+ * would have to be told the case. */
+#define VIDUR_COMPILED_IN static inline __attribute__((always_inline))
+
 /*
  * Skipping repetitions: while a replica's batch is one group of decodes that would be
  * formed again and again, iterations differ in the clock and the blocks alone.
  */
 
 enum { VIDUR_MAX_LANES = 64 }; /* batches in flight that may be renewed */
+
+struct vidur_walk;
+
+/* What repeats a batch of a walk that is alone: see vidur_fast_forward_of. */
+typedef void vidur_fast_forward(struct vidur_walk *walk,
+                                struct vidur_live_batch *batch);
 
 /* One replica on its way through a run; in a line of the cache. */
 struct vidur_walk {
@@ -28,10 +38,13 @@ struct vidur_walk {
     bool loads;      /* its replica loads blocks from host memory */
     bool skips_behind_loads; /* alone: can_skip, but not before its loads are known */
     bool can_skip;  /* alone or with ranks, and the scheduler can say how often a
-                       batch repeats, so that vidur_fast_forward may be used */
+                       batch repeats, so that `skip` may be used */
+    bool tells;     /* a router polls its replica */
+    bool stalls;    /* its steps may be held up: stall_s of the step model */
     bool can_renew; /* not alone, the scheduler can say so and keeps no count of its
                        own, and a step's time stays: vidur_renew and vidur_cruise may
                        be used */
+    vidur_fast_forward *skip; /* of its server: see vidur_fast_forward_of */
 };
 
 /* The caller's bound on how far the walk may go. */
@@ -41,15 +54,19 @@ static inline void vidur_walk_set_until(struct vidur_walk *walk, double until_s)
 }
 
 /*
- * The batch has just been formed and started. Repeats its iteration as long as no
- * request arrives, completes or lacks a block and no SLO is judged. The last repetition
- * is left to the caller: on return the batch is formed and started for it, and
- * replica.now_s is the time of that start. Every value is equal to the bit to what one
- * iteration after the other gives.
+ * The function that skips a server's repetitions, which depends on what its steps and
+ * its router need. The batch has just been formed and started. It repeats its iteration
+ * as long as no request arrives, completes or lacks a block and no SLO is judged. The
+ * last repetition is left to the caller: on return the batch is formed and started for
+ * it, and replica.now_s is the time of that start. Every value is equal to the bit to
+ * what one iteration after the other gives.
  */
-void vidur_fast_forward(struct vidur_walk *walk, struct vidur_live_batch *batch);
+vidur_fast_forward *vidur_fast_forward_of(const struct vidur_server *server);
 
-/* What it is made of, for each of several ranks, too: how often the batch can run
+/* Whether the step model holds steps up (stall_s). */
+bool vidur_steps_stall(const struct vidur_pool_model *pool);
+
+/* What skipping is made of, for each of several ranks, too: how often the batch can run
  * before something may differ, this time included, as far as counts tell; whether so
  * many gaps of this length cannot lose an SLO; and what is left to do behind `times`
  * iterations whose clock, blocks, gaps and ticks have been counted: the next takes

@@ -50,6 +50,6 @@ void vidur_loads_skip(struct vidur_walk *walk)
     if (!walk->skips_behind_loads || server->pipeline.in_flight == 0 ||
         batch->formed_at_change < 0 || walk->run->stopped_early)
         return;
-    vidur_fast_forward(walk, batch);
+    walk->skip(walk, batch);
     walk->ends_at_s = server->replica.now_s + batch->step.stage_s[VIDUR_STAGE_LAST];
 }

@@ -1,5 +1,6 @@
 #include "drive/loads.h"
 #include "replica/block_store.h"
+#include "replica/told.h"
 
 #include <math.h>
 
@@ -60,7 +61,8 @@ static bool find_repetition(const struct vidur_walk *walk, struct repetition *ou
 /* Steps that end before this may be skipped. */
 static double find_bound(const struct vidur_walk *walk)
 {
-    bool all_wait = true; /* then what arrives stands behind a waiting head */
+    /* What arrives stands behind a waiting head, and nobody is told. */
+    bool all_wait = !walk->tells;
     for (int32_t r = 0; r < walk->server->num_ranks; r++)
         all_wait &= rank_of(walk, r)->replica.queue_head != VIDUR_NO_REQUEST &&
                     !rank_of(walk, r)->replica.by_priority;
@@ -98,9 +100,13 @@ static bool have_blocks(const struct vidur_walk *walk, const struct repetition *
 }
 
 /* The rank's step of `time_s` has ended now, the `skipped`-th, and the next begun. */
-static void skip_step(struct vidur_server *rank, double time_s, int64_t skipped)
+VIDUR_COMPILED_IN void skip_step(struct vidur_server *rank, double time_s,
+                                 int64_t skipped, bool tells)
 {
     struct vidur_replica *replica = &rank->replica;
+    if (tells) /* nobody comes to the queue, none leaves it */
+        vidur_told_tell(replica->told, replica->now_s, replica->queue_length,
+                        replica->allocated_blocks);
     const struct vidur_live_batch *batch = rank->pipeline.batches;
     const int64_t demand = demand_after(rank, skipped);
     if (demand && replica->store)
@@ -109,7 +115,7 @@ static void skip_step(struct vidur_server *rank, double time_s, int64_t skipped)
         vidur_blocks_change(replica, demand);
     vidur_account_stage(&replica->account->stages[0], time_s,
                         batch->step.communication_s[VIDUR_STAGE_LAST]);
-    vidur_account_gaps(replica->account, batch, time_s, 1);
+    vidur_account_group_gaps(replica->account, batch, time_s, time_s, 1);
     vidur_account_execution(&replica->groups[batch->seen.group].ticks, time_s,
                             batch->step.cpu_s, 1);
 }
@@ -122,19 +128,37 @@ static double step_s(const struct vidur_walk *walk)
     return batch->step.stage_s[VIDUR_STAGE_LAST];
 }
 
-/* Skips as many steps as can be; returns how many, and what the next takes. */
-static int64_t skip_all(struct vidur_walk *walk, const struct repetition *rep,
-                        double *next_s)
+/* For how long the ranks' next step of `step_s`, which begins now, is held up. */
+static double hold_up(const struct vidur_walk *walk, const struct repetition *rep,
+                      double step_s)
+{
+    const struct vidur_pool_model *pool = walk->server->pool;
+    if (!walk->stalls)
+        return 0;
+    const double cpu_s =
+        pool->step_ops->stall_s(pool->step_model, walk->server->replica.now_s, step_s);
+    for (int32_t r = 0; r < walk->server->num_ranks; r++)
+        if (rep->ranks[r].batch)
+            rep->ranks[r].batch->step.cpu_s = cpu_s;
+    return cpu_s;
+}
+
+/* Skips as many steps as can be; returns how many, and what the next takes. Compiled
+ * for whether a router polls or steps may be held up. */
+VIDUR_COMPILED_IN int64_t skip_all(struct vidur_walk *walk,
+                                   const struct repetition *rep, double *next_s,
+                                   bool tells_or_stalls)
 {
     const struct vidur_pool_model *pool = walk->server->pool;
     const int32_t count = walk->server->num_ranks;
+    const bool tells = tells_or_stalls && walk->tells;
     const double before_s = find_bound(walk);
     int64_t skipped = 0;
     while (skipped < rep->times - 1) {
         const double time_s = *next_s;
         const double end_s = walk->server->replica.now_s + time_s;
-        const double then_s = pool->step_ops->repeated_ranks_s(
-            pool->step_model, rep->ranks, count, skipped + 1);
+        double then_s = pool->step_ops->repeated_ranks_s(pool->step_model, rep->ranks,
+                                                         count, skipped + 1);
         if (!(then_s > 0) || !vidur_gaps_are_harmless(walk, time_s, rep->requests) ||
             !(end_s < before_s) || end_s > walk->run->limit_s ||
             !have_blocks(walk, rep, skipped + 1))
@@ -143,7 +167,9 @@ static int64_t skip_all(struct vidur_walk *walk, const struct repetition *rep,
         vidur_lockstep_set_now(walk, end_s);
         for (int32_t r = 0; r < count; r++)
             if (rep->ranks[r].batch)
-                skip_step(rank_of(walk, r), time_s, skipped);
+                skip_step(rank_of(walk, r), time_s, skipped, tells);
+        if (tells_or_stalls)
+            then_s += hold_up(walk, rep, then_s);
         *next_s = then_s;
     }
     return skipped;
@@ -156,7 +182,9 @@ static void skip_steps(struct vidur_walk *walk)
     if (!find_repetition(walk, &rep))
         return;
     double next_s = step_s(walk);
-    const int64_t skipped = skip_all(walk, &rep, &next_s);
+    const int64_t skipped = walk->tells || walk->stalls
+                                ? skip_all(walk, &rep, &next_s, true)
+                                : skip_all(walk, &rep, &next_s, false);
     for (int32_t r = 0; skipped > 0 && r < walk->server->num_ranks; r++)
         if (rep.ranks[r].batch)
             vidur_end_skipping(walk->run, rank_of(walk, r), skipped, next_s);

@@ -130,13 +130,13 @@ static double latency_s(const struct vidur_server *server,
 }
 
 /* What others hear of a batch that has ended. */
-static void follow_end(struct vidur_run *run, struct vidur_replica *replica,
-                       double formed_at_s)
+static void follow_end(struct vidur_run *run, struct vidur_server *server,
+                       struct vidur_live_batch *batch)
 {
     if (run->sending.is_active)
-        vidur_sending_completed(&run->sending, replica);
-    if (replica->told)
-        vidur_told_tell(replica, formed_at_s);
+        vidur_sending_completed(&run->sending, &server->replica);
+    if (server->replica.told)
+        vidur_told_end(&server->replica, &server->pipeline, batch);
 }
 
 /* All but the slot. */
@@ -146,7 +146,7 @@ static inline void end_batch(struct vidur_run *run, struct vidur_server *server,
     struct vidur_replica *replica = &server->replica;
     vidur_batch_finish(batch, replica, ended_after_s);
     if (run->follows_ends)
-        follow_end(run, replica, batch->scheduled_at_s);
+        follow_end(run, server, batch);
     if (server->pool->ops->batch_end)
         server->pool->ops->batch_end(server->scheduler, replica, &batch->seen);
     else
@@ -235,7 +235,17 @@ int32_t vidur_run_take_sent(struct vidur_run *run)
     return request;
 }
 
-struct vidur_server *vidur_server_emptiest_rank(struct vidur_server *server)
+void vidur_run_note_arrivals(struct vidur_server *server, double now_s)
+{
+    const struct vidur_request_table *table = server->replica.requests;
+    int32_t request = server->num_ranks > 1 ? VIDUR_NO_REQUEST : server->front_end.head;
+    for (; request != VIDUR_NO_REQUEST && table->seen_at_s[request] <= now_s;
+         request = table->next[request])
+        vidur_told_note_arrival(&server->pipeline, table->seen_at_s[request]);
+}
+
+struct vidur_server *vidur_run_rank_of_next(struct vidur_run *run,
+                                            struct vidur_server *server)
 {
     struct vidur_server *best = server;
     for (int32_t r = 1; r < server->num_ranks; r++) {
@@ -244,6 +254,8 @@ struct vidur_server *vidur_server_emptiest_rank(struct vidur_server *server)
             vidur_account_present(&best->replica))
             best = rank;
     }
+    if (best->replica.told && best->replica.told->notes_arrivals)
+        vidur_told_note_arrival(&best->pipeline, vidur_run_next_seen_s(run, server));
     return best;
 }
 

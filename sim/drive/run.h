@@ -66,7 +66,8 @@ static inline struct vidur_server *vidur_server_rank(struct vidur_server *server
 /* Something happened at its ranks until then. */
 static inline void vidur_server_set_ended(struct vidur_server *server, double time_s)
 {
-    for (int32_t r = 0; r < server->num_ranks; r++)
+    server->ended_at_s = time_s;
+    for (int32_t r = 1; r < server->num_ranks; r++)
         vidur_server_rank(server, r)->ended_at_s = time_s;
 }
 
@@ -192,15 +193,22 @@ static inline double vidur_run_next_seen_s(const struct vidur_run *run,
 /* The next of what is sent arrives: its id. */
 int32_t vidur_run_take_sent(struct vidur_run *run);
 
-/* Of its ranks, the one with the fewest requests, the first among equals. */
-struct vidur_server *vidur_server_emptiest_rank(struct vidur_server *server);
+/* Of its ranks, the one with the fewest requests, the first among equals: it gets the
+ * request that its front end lets go next. */
+struct vidur_server *vidur_run_rank_of_next(struct vidur_run *run,
+                                            struct vidur_server *server);
+
+/* Where a router polls, before the stepper moves to the queue what has arrived until
+ * now: notes it with the batches in flight. With ranks this is done when it is known
+ * who gets what. */
+void vidur_run_note_arrivals(struct vidur_server *server, double now_s);
 
 /* Moves it to the scheduler's queue; of ranks, to that of the emptiest. */
 static inline void vidur_run_hand_over(struct vidur_run *run,
                                        struct vidur_server *server)
 {
     struct vidur_server *rank =
-        server->num_ranks > 1 ? vidur_server_emptiest_rank(server) : server;
+        server->num_ranks > 1 ? vidur_run_rank_of_next(run, server) : server;
     const int32_t request = server->front_end.head;
     const int32_t next = run->requests.next[request];
     server->front_end.head = next;

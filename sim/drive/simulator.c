@@ -192,17 +192,18 @@ static void weigh_route(const struct vidur_run *run, struct vidur_route *route,
     vidur_router_weigh(&route->state, weights, credits);
 }
 
-/* Who tells the router of arrivals: all ranks that it chooses among, if it polls. */
+/* Who tells the router of arrivals: all ranks that it chooses among, if it polls. Of
+ * one server there is nothing to choose. */
 static void init_told(struct vidur_run *run, struct vidur_arena *arena)
 {
-    const bool polls = run->entry.router->polls;
+    const bool polls = run->entry.router->polls && run->num_servers > 1;
     run->follows_ends = run->sending.is_active || polls;
     for (int32_t i = 0; polls && i < run->entry.num_servers; i++) {
         struct vidur_server *server = &run->servers[i];
         struct vidur_told *told =
             vidur_arena_alloc(arena, (size_t)server->num_ranks, sizeof *told);
         for (int32_t r = 0; r < server->num_ranks; r++) {
-            vidur_told_init(&told[r]);
+            vidur_told_init(&told[r], !run->by_events);
             vidur_server_rank(server, r)->replica.told = &told[r];
         }
     }

@@ -31,6 +31,8 @@ static void take_sent(struct vidur_walk *walk, double before_s, double until_s)
 static bool take_arrivals(struct vidur_walk *walk, double now_s)
 {
     bool just_now = false;
+    if (walk->tells)
+        vidur_run_note_arrivals(walk->server, now_s);
     for (;;) {
         const double seen_s = vidur_run_next_seen_s(walk->run, walk->server);
         const double next_s = vidur_earlier(seen_s, walk->server->woken_at_s);
@@ -127,7 +129,7 @@ static inline int do_instant_alone(struct vidur_walk *walk, double now_s, bool a
     if (slot == VIDUR_BATCH_FAILED)
         return -1;
     if (batch->formed_at_change >= 0 && walk->can_skip && !walk->run->stopped_early)
-        vidur_fast_forward(walk, batch);
+        walk->skip(walk, batch);
     walk->ends_at_s = server->replica.now_s + batch->step.stage_s[VIDUR_STAGE_LAST];
     return lost;
 }
@@ -259,6 +261,7 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
     struct vidur_pipeline *pipeline = &server->pipeline;
     const bool single = vidur_pipeline_is_single(pipeline);
     const struct vidur_pool_model *pool = server->pool;
+    const bool can_repeat = pool->ops->repeats && server->replica.grouping;
     struct vidur_walk walk = {
         .run = run,
         .server = server,
@@ -269,13 +272,14 @@ static struct vidur_walk begin(struct vidur_run *run, struct vidur_server *serve
         .alone = single && server->num_ranks == 1,
         .loads = server->replica.has_host,
         .ends_at_s = INFINITY,
-        .can_skip = single && pool->ops->repeats && server->replica.grouping &&
-                    !server->replica.told,
+        .can_skip = single && can_repeat,
+        .skip = vidur_fast_forward_of(server),
+        .tells = server->replica.told != NULL,
+        .stalls = vidur_steps_stall(pool),
         .can_renew = pipeline->num_stages > 1 &&
                      pipeline->num_slots == pipeline->num_stages &&
-                     pipeline->num_slots <= VIDUR_MAX_LANES && pool->ops->repeats &&
-                     !pool->ops->repeated && !pool->step_ops->repeated_s &&
-                     server->replica.grouping && !server->replica.told};
+                     pipeline->num_slots <= VIDUR_MAX_LANES && can_repeat &&
+                     !pool->ops->repeated && !pool->step_ops->repeated_s};
     if (walk.alone && walk.loads) { /* not before its loads are known */
         walk.skips_behind_loads = walk.can_skip;
         walk.can_skip = false;

@@ -178,6 +178,23 @@ static inline void vidur_account_gaps(const struct vidur_replica_account *accoun
     }
 }
 
+/* The same of a batch that is one group: all of its gaps are of gap_s, which is its
+ * latency where it has not paused. */
+static inline void vidur_account_group_gaps(const struct vidur_replica_account *account,
+                                            const struct vidur_live_batch *batch,
+                                            double latency_s, double gap_s,
+                                            int64_t times)
+{
+    if (account->gaps->of_batches) {
+        vidur_token_gaps_add(account->gaps, latency_s, times);
+        return;
+    }
+    const int64_t count = times * batch->gaps[0].count;
+    vidur_token_gaps_add(account->gaps, gap_s, count);
+    if (account->watch)
+        vidur_slo_watch_gap(account->watch, gap_s, count);
+}
+
 /* ---- Stages ---- */
 
 /* A batch leaves the stage. Once for each time: seconds are added one by one. */

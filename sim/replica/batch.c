@@ -3,6 +3,7 @@
 #include "replica/replica.h"
 #include "replica/slo_watch.h"
 
+#include <assert.h>
 #include <math.h>
 
 /* ---- Forming ---- */
@@ -411,6 +412,35 @@ static bool finish_member(struct vidur_live_batch *batch, struct vidur_replica *
     return false;
 }
 
+/* The same of one that decodes, which is not chained. */
+static inline bool finish_decode(const struct vidur_live_batch *batch,
+                                 struct vidur_replica *replica, int32_t request)
+{
+    struct vidur_request_table *table = replica->requests;
+    const int32_t n = ++table->processed_tokens[request];
+    vidur_request_add_ticks(table, request, &batch->ticks);
+    table->last_done_s[request] = replica->now_s;
+    if (n < table->prefill_tokens[request] + table->decode_tokens[request])
+        return true;
+    complete(replica, request);
+    return false;
+}
+
+/* As finish_members, of a batch without prompts. If it has a group, its members are all
+ * in there. */
+static void finish_decodes(struct vidur_live_batch *batch,
+                           struct vidur_replica *replica)
+{
+    int32_t kept = 0;
+    assert(batch->seen.group == VIDUR_NO_GROUP);
+    assert(batch->seen.num_tokens == batch->seen.count); /* one each */
+    replica->tokens_left -= batch->seen.num_members;
+    for (int32_t i = 0; i < batch->seen.num_members; i++)
+        if (finish_decode(batch, replica, batch->seen.member[i]))
+            batch->seen.member[kept++] = batch->seen.member[i];
+    batch->seen.num_members = kept;
+}
+
 /* Keeps the members that have more to do and drops those that are complete. A request
  * whose prefill ended with this batch joins the batch's group of decodes here, instead
  * of being a member of the next batch. That is only right if no member that is kept
@@ -439,7 +469,10 @@ void vidur_batch_finish(struct vidur_live_batch *batch, struct vidur_replica *re
     vidur_account_gaps(replica->account, batch, latency_s, 1);
     if (batch->seen.group >= 0)
         finish_group(batch, replica);
-    finish_members(batch, replica);
+    if (batch->seen.num_prefills > 0)
+        finish_members(batch, replica);
+    else if (batch->seen.num_members > 0)
+        finish_decodes(batch, replica);
 }
 
 void vidur_batch_abandon(struct vidur_live_batch *batch, struct vidur_replica *replica)

@@ -61,6 +61,9 @@ struct vidur_live_batch {
     /* whether it may be formed again without asking the scheduler */
     int64_t formed_at_change; /* -1: no */
     int32_t step_left;        /* iterations of equal time, this one included */
+    /* where a router polls: requests that came to the queue since it was formed and
+     * were seen later than then */
+    int32_t num_late;
 };
 
 /* Every batch that a scheduler is given is one of these. */

@@ -216,16 +216,21 @@ static int32_t pick_by_prefix(struct vidur_router_state *state,
     return best;
 }
 
+struct polled {
+    int64_t waiting;
+    double kv_usage; /* share of the blocks that requests hold */
+};
+
 /* What a poll has found of all ranks of a replica. */
-static struct vidur_tidings poll(const struct vidur_replica *replica, int32_t request)
+static struct polled poll(const struct vidur_replica *replica, int32_t request)
 {
     const double now_s = replica->requests->arrived_at_s[request];
-    struct vidur_tidings sum = {0};
+    struct polled sum = {0};
     int32_t ranks = 0;
     for (; replica; replica = replica->next_rank, ranks++) {
         const struct vidur_tidings *rank = vidur_told_polled(replica->told, now_s);
         sum.waiting += rank->waiting;
-        sum.kv_usage += rank->kv_usage;
+        sum.kv_usage += (double)rank->blocks / (double)replica->num_blocks;
     }
     sum.kv_usage /= ranks;
     return sum;
@@ -246,7 +251,7 @@ static int32_t pick_polled(struct vidur_router_state *state,
         most = waiting > most ? waiting : most;
     }
     for (int32_t i = 0; i < state->num_replicas; i++) {
-        const struct vidur_tidings now = poll(replicas[i], request);
+        const struct polled now = poll(replicas[i], request);
         const double queue =
             most > least ? (double)(most - now.waiting) / (double)(most - least) : 1;
         const double score = queue + (1 - now.kv_usage) +

@@ -1,7 +1,5 @@
 #include "steps/cpu_limit.h"
 
-#include <math.h>
-
 int vidur_cpu_spinning(const struct vidur_cut *cut)
 {
     const int ranks = vidur_cut_ranks(cut);
@@ -17,10 +15,16 @@ struct vidur_cpu_limit vidur_cpu_limit_of(const struct vidur_deployment *deploym
         .run_s = share > 0 && share < 1 ? share * VIDUR_CPU_PERIOD_S : 0};
 }
 
-/* The first time from t_s on at which they run. */
-static double running_from_s(const struct vidur_cpu_limit *limit, double t_s)
+/* As floor, which is a call, does from 0 on. */
+static inline double whole(double x)
 {
-    const double periods = floor(t_s / VIDUR_CPU_PERIOD_S);
+    return x < 0x1p52 ? (double)(int64_t)x : x;
+}
+
+/* The first time from t_s on at which they run. */
+static inline double running_from_s(const struct vidur_cpu_limit *limit, double t_s)
+{
+    const double periods = whole(t_s / VIDUR_CPU_PERIOD_S);
     return t_s - periods * VIDUR_CPU_PERIOD_S < limit->run_s
                ? t_s
                : (periods + 1) * VIDUR_CPU_PERIOD_S;

@@ -303,14 +303,17 @@ static void time_others(const struct pipeline *pipeline,
     }
 }
 
-/* What a limit on CPUs adds to a step that begins now. It depends on the clock, so that
- * no step takes the time of the one before. */
+/* What a limit on CPUs adds to a step that begins now. */
 static void stall(const struct vidur_cpu_limit *cpu, double now_s,
                   struct vidur_step_time *step)
 {
     step->cpu_s = vidur_cpu_stall_s(cpu, now_s, step->stage_s[VIDUR_STAGE_LAST]);
     step->stage_s[0] = step->stage_s[1] += step->cpu_s;
-    step->repeats = 1;
+}
+
+static double stall_s(const void *state, double begins_s, double step_s)
+{
+    return vidur_cpu_stall_s(&((const struct pipeline *)state)->cpu, begins_s, step_s);
 }
 
 static int32_t stage_kind(const void *state, int32_t stage)
@@ -544,6 +547,7 @@ const struct vidur_step_model_ops vidur_step_engine = {
     .init = init,
     .time = step_time,
     .repeated_s = repeated_s,
+    .stall_s = stall_s,
     .time_ranks = time_ranks,
     .repeated_ranks_s = repeated_ranks_s,
     .stage_kind = stage_kind,

@@ -52,8 +52,12 @@ struct vidur_step_model_ops {
      * ask then. NULL: step.repeats says how long it stays the same. */
     double (*repeated_s)(const void *state, const struct vidur_live_batch *batch,
                          int64_t ahead);
-    /* The same two of ranks in lockstep, some of which have a batch: the time that
-     * their step takes all of them. NULL: it knows no ranks. */
+    /* With `has_cpu_overhead` and a `repeated_s`: how long a repeated step of step_s
+     * that is to begin at begins_s is held up, which is CPU overhead and comes on top
+     * of it; `time` has counted it in. NULL: not at all. */
+    double (*stall_s)(const void *state, double begins_s, double step_s);
+    /* `time` and `repeated_s` of ranks in lockstep, some of which have a batch: the
+     * time that their step takes all of them. NULL: it knows no ranks. */
     void (*time_ranks)(const void *state, const struct vidur_rank_batch *ranks,
                        int32_t count);
     double (*repeated_ranks_s)(const void *state, const struct vidur_rank_batch *ranks,

@@ -58,6 +58,12 @@ static const struct bench_case cases[] = {
      20, 16000, false},
     {"chat-v1-plain", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin",
      CHAT, 20, 16000, true},
+    {"chat-v1-lor", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "lor", CHAT, 20,
+     16000, false},
+    {"chat-v1-polled", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "polled", CHAT,
+     20, 16000, false},
+    {"chat-v1-polled-overload", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512,
+     "polled", CHAT, 40, 16000, false},
     {"sessions", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "session", SESSIONS,
      40, 16000, false},
     {"sessions-prefix", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "prefix",
@@ -70,6 +76,8 @@ static const struct bench_case cases[] = {
      16000, false},
     {"chat-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "sarathi", 256, 512, "round_robin", CHAT,
      20, 16000, false},
+    {"chat-pp2-polled", LLAMA_70B, ON_A100, 4, 2, 2, "sarathi", 256, 512, "polled",
+     CHAT, 20, 16000, false},
     {"chat-pp2-vllm", LLAMA_70B, ON_A100, 4, 2, 2, "vllm", 256, 512, "round_robin",
      CHAT, 12, 16000, false},
     {"chat-pp2-vllm-overload", LLAMA_70B, ON_A100, 4, 2, 2, "vllm", 256, 512,
@@ -86,6 +94,14 @@ static const struct bench_case cases[] = {
      BWB, 1.5, 16000, false},
     {"bwb-v1", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "round_robin", BWB,
      1.5, 16000, false},
+    {"bwb-v1-lor", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "lor", BWB, 1.5,
+     16000, false},
+    {"bwb-v1-polled", LLAMA_70B, ON_A100, 4, 1, 4, "vllm_v1", 128, 512, "polled", BWB,
+     1.5, 16000, false},
+    {"bwb-polled", LLAMA_70B, ON_A100, 4, 1, 4, "vllm", 128, 512, "polled", BWB, 1.5,
+     16000, false},
+    {"bwb-pp2-polled", LLAMA_70B, ON_A100, 4, 2, 2, "vllm", 256, 512, "polled", BWB,
+     1.5, 16000, false},
     {"bwb-pp2", LLAMA_70B, ON_A100, 4, 2, 2, "vllm", 256, 512, "round_robin", BWB, 1.5,
      16000, false},
     {"bwb-batch16", LLAMA_70B, ON_A100, 4, 1, 1, "vllm", 16, 512, "round_robin", BWB, 5,
@@ -99,21 +115,27 @@ static const struct bench_case cases[] = {
 };
 
 /* A fleet: prompts on one pool and outputs on another as large, and each half of it
- * alone: prompts with one token of output, outputs behind one token of prompt. */
-enum bench_part { WHOLE, SPLIT, PROMPTS_ALONE, OUTPUTS_ALONE };
+ * alone: prompts with one token of output, outputs behind one token of prompt. And all
+ * of it in containers with so few CPUs that steps wait for them. */
+enum bench_part { WHOLE, SPLIT, PROMPTS_ALONE, OUTPUTS_ALONE, FEW_CPUS };
 
-#define FLEET(name, part)                                                              \
+static const double few_cpu_cores = 3; /* of 5 that spin */
+
+#define FLEET(name, trace, qps, part)                                                  \
     {                                                                                  \
-        {name, LLAMA_70B, ON_A100,       4,    1,  4,     "vllm_v1",                   \
-         128,  512,       "round_robin", CHAT, 20, 16000, false},                      \
+        {name, LLAMA_70B, ON_A100,       4,     1,   4,     "vllm_v1",                 \
+         128,  512,       "round_robin", trace, qps, 16000, false},                    \
             part                                                                       \
     }
 
 static const struct {
     struct bench_case bench;
     enum bench_part part;
-} fleets[] = {FLEET("pd", SPLIT), FLEET("pd-prompts", PROMPTS_ALONE),
-              FLEET("pd-outputs", OUTPUTS_ALONE)};
+} fleets[] = {FLEET("pd", CHAT, 20, SPLIT),
+              FLEET("pd-prompts", CHAT, 20, PROMPTS_ALONE),
+              FLEET("pd-outputs", CHAT, 20, OUTPUTS_ALONE),
+              FLEET("chat-v1-cpus", CHAT, 20, FEW_CPUS),
+              FLEET("bwb-v1-cpus", BWB, 1.2, FEW_CPUS)};
 
 enum { NUM_FLEETS = sizeof fleets / sizeof *fleets };
 
@@ -316,6 +338,8 @@ static void run_case(const struct bench_case *bench, enum bench_part part, int r
     struct vidur_metrics metrics = {0};
     double cpu_s[MAX_REPEATS];
     load_deployment(bench, &deployment);
+    if (part == FEW_CPUS)
+        deployment.cpu_cores = few_cpu_cores;
     struct vidur_workload *drawn = load_workload(bench);
     int32_t *ones = ones_of(drawn->num_requests);
     struct vidur_workload halved = *drawn, *workload = &halved;

@@ -142,6 +142,31 @@ static void check_gaps(bool of_batches, double latency_s)
     end(&skipped);
 }
 
+/* One group's gaps, after a pause of `paused_s`. */
+static void check_group_gaps(bool of_batches, double paused_s)
+{
+    struct fixture general, group;
+    struct vidur_batch_gap gap = {7 - paused_s, 3};
+    const struct vidur_live_batch batch = {
+        .scheduled_at_s = 7, .gaps = &gap, .num_gaps = 1};
+    begin(&general, of_batches);
+    begin(&group, of_batches);
+    vidur_account_gaps(&general.account, &batch, 0.375, 4);
+    vidur_account_group_gaps(&group.account, &batch, 0.375, 0.375 + paused_s, 4);
+    expect_equal(&general, &group);
+    CU_ASSERT_EQUAL(group.gaps.values[0].weight, of_batches ? 4 : 12);
+    end(&general);
+    end(&group);
+}
+
+static void test_group_gaps(void)
+{
+    for (int of_batches = 0; of_batches < 2; of_batches++) {
+        check_group_gaps(of_batches, 0);
+        check_group_gaps(of_batches, 0.25);
+    }
+}
+
 static void test_gaps(void)
 {
     check_gaps(false, 0.25);
@@ -325,6 +350,7 @@ VIDUR_TEST_MAIN("account",
                 {"skipped batches count as stepped ones do", test_skipped_batches},
                 {"a batch with prompts", test_mixed_batch},
                 {"gaps between tokens, many at once", test_gaps},
+                {"gaps of a group", test_group_gaps},
                 {"ticks of execution, many at once", test_execution},
                 {"waits, and whose they are", test_waits},
                 {"the sum over replicas", test_merge}, {"changes", test_changes},

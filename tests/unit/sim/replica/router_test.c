@@ -229,7 +229,7 @@ static void test_prefix(void)
 static void test_polled(void)
 {
     static const int64_t waiting[REPLICAS] = {0, 0, 4, 1};
-    static const double usage[REPLICAS] = {0.5, 0.4, 0, 0.1}; /* 1.5 1.6 1 1.65 */
+    static const int64_t blocks[REPLICAS] = {10, 8, 0, 2}; /* 1.5 1.6 1 1.65 */
     static const double arrived_at_s[] = {1, 0.1};
     static int32_t prefills[] = {16, 16};
     const struct vidur_workload workload = {.seed = 1};
@@ -241,8 +241,9 @@ static void test_polled(void)
     memset(&cluster, 0, sizeof cluster);
     table.arrived_at_s = arrived_at_s;
     for (int i = 0; i < REPLICAS; i++) {
-        vidur_told_init(&told[i]);
-        told[i].last = (struct vidur_tidings){0.12, waiting[i], usage[i]};
+        vidur_told_init(&told[i], false);
+        told[i].last = (struct vidur_tidings){2, waiting[i], blocks[i]};
+        cluster.replicas[i].num_blocks = 20;
         cluster.replicas[i].requests = &table;
         cluster.replicas[i].told = &told[i];
         cluster.list[i] = &cluster.replicas[i];
@@ -251,8 +252,8 @@ static void test_polled(void)
     CU_ASSERT(ops->polls);
     CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 3);
     /* Of ranks the sum of the queues and the mean of the caches: 0.25 + 0.75 + 0.95. */
-    struct vidur_told full = {.last = {0.12, 3, 0}};
-    struct vidur_replica rank = {.told = &full};
+    struct vidur_told full = {.last = {2, 3, 0}};
+    struct vidur_replica rank = {.num_blocks = 20, .told = &full};
     cluster.replicas[3].next_rank = &rank;
     CU_ASSERT_EQUAL(ops->pick(&state, cluster.list, 0), 1);
     /* The poll at 0.1 s has found nothing yet. */

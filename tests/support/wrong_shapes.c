@@ -19,8 +19,8 @@ static const char *const names[] = {[VIDUR_YAML_IS_SCALAR] = "a value where ",
 
 static bool says_what_is_right(const char *text, const char *found)
 {
-    static const char *const remedies[] = {"the nearest", "one of ", "must be ",
-                                           "; give "};
+    static const char *const remedies[] = {"the nearest", "; known are ", "one of ",
+                                           "must be ", "; give "};
     const char *wrong = strstr(text, found);
     if (wrong && strstr(wrong, " needed; write it like ") && !strstr(wrong, "..."))
         return true;

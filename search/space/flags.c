@@ -409,7 +409,7 @@ static int put_trace(const struct search_flags *flags, struct vidur_text *out,
     const char *file = flags->trace ? flags->trace : flags->replay;
     const int64_t longest = longest_request(file, err);
     if (longest == 0)
-        return vidur_fail_prefix(err, option);
+        return vidur_fail_prefix(err, "%s", option);
     if (longest > INT32_MAX)
         return vidur_fail(err, VIDUR_EINVAL,
                           "%s: a request has %lld tokens; at most %d are possible",

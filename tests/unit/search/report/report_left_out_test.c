@@ -62,8 +62,8 @@ static void test_nearest(void)
 static void test_lines(void)
 {
     static const char *const lines[] = {
-        "3 too large for memory, the nearest TP8 PP1 on node: in 70.0 GiB per device: "
-        "9.57 GiB too many",
+        ("3 too large for memory, the nearest TP8 PP1 on node: in 70.0 GiB per device: "
+         "9.57 GiB too many"),
         "2 invalid, such as TP4 PP1 on node: 4 does not divide it",
         "1 invalid, such as TP8 PP1 on node: 8 does not divide it",
         "1 invalid, such as TP16 PP1 on node: third",

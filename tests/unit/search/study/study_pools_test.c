@@ -223,13 +223,36 @@ static bool holds(int64_t candidate, double qps, int first, int second)
     return probed.row.feasible;
 }
 
+/* The one candidate of a search that is done, and what simulates others of it. */
+static const struct vidur_ranking_row *open_answer(struct session_outcome *outcome,
+                                                   const char *more,
+                                                   const char *const *sets, int count)
+{
+    const struct evaluator_options options = {.threads = 1};
+    struct vidur_error err;
+    small_search_done(more, sets, count, outcome);
+    CU_ASSERT_EQUAL_FATAL(
+        vidur_search_config_load(&config, small_search_config(more), sets, count, &err),
+        0);
+    CU_ASSERT_EQUAL_FATAL(vidur_space_build(&space, &config, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(evaluator_create(&evaluator, &space, &options, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(outcome->results.num_ranking, 1);
+    return &outcome->results.ranking[0];
+}
+
+static void close_answer(struct session_outcome *outcome)
+{
+    evaluator_destroy(evaluator);
+    vidur_space_release(&space);
+    vidur_search_config_release(&config);
+    session_release(outcome);
+}
+
 /* Neither pool can spare a replica, and no cheaper pair that is tried carries it. */
 static void check_target(double qps, int64_t *most_first)
 {
     char more[256];
     struct session_outcome outcome;
-    struct vidur_error err;
-    const struct evaluator_options options = {.threads = 1};
     snprintf(more, sizeof more,
              "target: {qps: %g}\ndisaggregated: {only: true}\n"
              "search: {confirm_top: 0}\n",
@@ -240,14 +263,8 @@ static void check_target(double qps, int64_t *most_first)
                           "disaggregated.prefill=[{device: a100}]",
                           "disaggregated.decode=[{device: h100}]",
                           "traces.0.lengths.prefill_to_decode_ratio=12"};
-    small_search_done(more, sets, COUNT(sets), &outcome);
-    CU_ASSERT_EQUAL_FATAL(vidur_search_config_load(&config, small_search_config(more),
-                                                   sets, COUNT(sets), &err),
-                          0);
-    CU_ASSERT_EQUAL_FATAL(vidur_space_build(&space, &config, &err), 0);
-    CU_ASSERT_EQUAL_FATAL(evaluator_create(&evaluator, &space, &options, NULL), 0);
-    CU_ASSERT_EQUAL_FATAL(outcome.results.num_ranking, 1);
-    const struct vidur_ranking_row *row = &outcome.results.ranking[0];
+    const struct vidur_ranking_row *row =
+        open_answer(&outcome, more, sets, COUNT(sets));
     const int first = (int)row->prefill_replicas, second = (int)row->decode_replicas;
     CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_OK);
     CU_ASSERT_EQUAL(row->max_qps, qps);
@@ -261,10 +278,7 @@ static void check_target(double qps, int64_t *most_first)
             CU_ASSERT_FALSE(holds(0, qps, p, d));
     if (*most_first < first)
         *most_first = first;
-    evaluator_destroy(evaluator);
-    vidur_space_release(&space);
-    vidur_search_config_release(&config);
-    session_release(&outcome);
+    close_answer(&outcome);
 }
 
 static void test_least_of_both_counts(void)
@@ -313,19 +327,11 @@ static void check_mixed(const struct mixed_case *of, double *usd, int counts[2])
 {
     char more[512];
     struct session_outcome outcome;
-    struct vidur_error err;
-    const struct evaluator_options options = {.threads = 1};
     snprintf(more, sizeof more,
              "target: {qps: %g}\n" MIXED "search: {confirm_top: 0}\n", of->qps);
     const char *sets[] = {ENGINE, ONE_CUT, of->clusters, of->have};
-    small_search_done(more, sets, COUNT(sets), &outcome);
-    CU_ASSERT_EQUAL_FATAL(vidur_search_config_load(&config, small_search_config(more),
-                                                   sets, COUNT(sets), &err),
-                          0);
-    CU_ASSERT_EQUAL_FATAL(vidur_space_build(&space, &config, &err), 0);
-    CU_ASSERT_EQUAL_FATAL(evaluator_create(&evaluator, &space, &options, NULL), 0);
-    CU_ASSERT_EQUAL_FATAL(outcome.results.num_ranking, 1);
-    const struct vidur_ranking_row *row = &outcome.results.ranking[0];
+    const struct vidur_ranking_row *row =
+        open_answer(&outcome, more, sets, COUNT(sets));
     const int first = (int)row->first_replicas, second = (int)row->second_replicas;
     CU_ASSERT_STRING_EQUAL(row->status, VIDUR_STATUS_OK);
     CU_ASSERT_PTR_NULL(strstr(row->reason, "not all pairs"));
@@ -347,10 +353,7 @@ static void check_mixed(const struct mixed_case *of, double *usd, int counts[2])
             CU_ASSERT_FALSE(mixed_holds(row, of->qps, a, b));
         }
     CU_ASSERT(outcome.results.num_probes <= 24);
-    evaluator_destroy(evaluator);
-    vidur_space_release(&space);
-    vidur_search_config_release(&config);
-    session_release(&outcome);
+    close_answer(&outcome);
 }
 
 /* The cheapest pair of counts, which depends on prices and on what one has; a greater
